@@ -1,0 +1,1 @@
+"""LLMasOS: an operating-system layer for language models."""

@@ -1,0 +1,100 @@
+"""The one typed configuration object."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, Field, SecretStr, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from llmasos import paths
+from llmasos.errors import ConfigError
+
+
+class TurnLimits(BaseModel, frozen=True):
+    """What one turn may use before it is ended."""
+
+    steps: int = Field(12, ge=1, description="Requests to the model.")
+    tokens: int = Field(24_000, ge=1, description="Tokens generated, over all requests.")
+    seconds: float = Field(600.0, gt=0, description="Wall-clock time, waiting for approvals excluded.")
+
+
+class SandboxLimits(BaseModel, frozen=True):
+    """What one sandbox may use."""
+
+    memory_mb: int = Field(2048, ge=64, description="Memory in MiB.")
+    processes: int = Field(256, ge=8, description="Processes and threads.")
+    seconds: float = Field(60.0, gt=0, description="Time of one cell or command.")
+    output_bytes: int = Field(200_000, ge=1000, description="Output kept of one cell or command.")
+
+
+class Settings(BaseSettings):
+    """Every setting, from `LLMASOS_*` variables and then `config.toml` in the configuration folder."""
+
+    model_config = SettingsConfigDict(env_prefix="LLMASOS_", env_nested_delimiter="__", extra="ignore")
+
+    data_dir: Path = Field(default_factory=paths.data_dir, description="Database, chain and workspaces.")
+    cache_dir: Path = Field(default_factory=paths.cache_dir, description="Models, images and prompt caches.")
+    runtime_dir: Path = Field(default_factory=paths.runtime_dir, description="The kernel's socket.")
+    database_url: str = Field("", description="Any SQLAlchemy URL; empty means SQLite in the data folder.")
+
+    model: str = Field("qwen2.5-coder-1.5b", description="A name from `llmasos models`, or a path to a GGUF file.")
+    model_url: str = Field("", description="Base URL of an OpenAI-compatible endpoint, used instead.")
+    model_key: SecretStr = Field(SecretStr(""), description="The endpoint's key.")
+    model_threads: int = Field(0, ge=0, description="Threads of the embedded engine; 0 chooses.")
+    model_context: int = Field(8192, ge=2048, description="Tokens the embedded engine keeps in view.")
+    allow_download: bool = Field(True, description="Whether models may be fetched.")
+
+    sandbox: Literal["auto", "docker", "bubblewrap"] = Field("auto", description="Which sandbox to use.")
+    sandbox_image: str = Field("llmasos-sandbox:latest", description="The Docker image of the sandbox.")
+    limits: TurnLimits = TurnLimits()
+    sandbox_limits: SandboxLimits = SandboxLimits()
+
+    @property
+    def database(self) -> str:
+        """The SQLAlchemy URL in force."""
+        return self.database_url or f"sqlite:///{self.data_dir / 'llmasos.db'}"
+
+    @property
+    def socket(self) -> Path:
+        """The kernel's Unix socket."""
+        return self.runtime_dir / "kernel.sock"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        file = TomlConfigSettingsSource(settings_cls, toml_file=paths.config_dir() / "config.toml")
+        return init_settings, env_settings, file
+
+
+def load_settings() -> Settings:
+    """Read the settings of this user.
+
+    Raises:
+        ConfigError: A setting has a wrong value; the message names it.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        name = ".".join(str(part) for part in first["loc"])
+        raise ConfigError(
+            f"The setting {name!r} cannot be used: {first['msg']} (got {first['input']!r}).",
+            hint=f"Correct {name} in {paths.config_dir() / 'config.toml'} or LLMASOS_{name.upper()}.",
+        ) from error
+    except ValueError as error:
+        raise ConfigError(
+            f"{paths.config_dir() / 'config.toml'} is not valid TOML: {error}.", hint="Correct the file."
+        ) from error

@@ -1,0 +1,70 @@
+"""Error types: what was wrong, and the next step."""
+
+from __future__ import annotations
+
+
+class LLMasOSError(Exception):
+    """An error that a person can act on.
+
+    Args:
+        message: What was wrong, naming the thing concerned.
+        hint: The next step, as a sentence or a command.
+    """
+
+    code = "error"
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message}\n{self.hint}" if self.hint else self.message
+
+
+class ConfigError(LLMasOSError):
+    """A setting or a path that cannot be used."""
+
+    code = "config"
+
+
+class KernelError(LLMasOSError):
+    """The kernel cannot start, or cannot be reached."""
+
+    code = "kernel"
+
+
+class ModelError(LLMasOSError):
+    """A model that cannot be found, loaded or asked."""
+
+    code = "model"
+
+
+class SandboxError(LLMasOSError):
+    """A sandbox that cannot start, or that died."""
+
+    code = "sandbox"
+
+
+class WorkspaceError(LLMasOSError):
+    """A folder that cannot be opened, or a change that cannot be committed or undone."""
+
+    code = "workspace"
+
+
+class LedgerError(LLMasOSError):
+    """A record that cannot be written, submitted or verified."""
+
+    code = "ledger"
+
+
+class ToolError(LLMasOSError):
+    """A tool call that cannot be carried out; the model is told the message."""
+
+    code = "tool"
+
+
+class SessionError(LLMasOSError):
+    """A session or turn that does not exist, or cannot take the request now."""
+
+    code = "session"

@@ -1,0 +1,222 @@
+"""Everything that happens in a session, as frozen, typed events.
+
+A session's stream is its only history: the shell renders it, `resume` and `replay` read it back.
+Events with `seq == 0` are passing (streamed text and output) and are not stored; what they add up to
+is in the stored event that follows them.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+TurnStatus = Literal["done", "failed", "approval_needed", "limit", "cancelled"]
+ActionStatus = Literal["ok", "failed", "invalid", "denied", "cancelled", "unknown"]
+
+
+class Usage(BaseModel):
+    """Tokens and requests of a turn or a session."""
+
+    model_config = ConfigDict(frozen=True)
+
+    requests: int = 0
+    input_tokens: int = 0
+    cached_tokens: int = 0
+    output_tokens: int = 0
+    seconds: float = 0.0
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            requests=self.requests + other.requests,
+            input_tokens=self.input_tokens + other.input_tokens,
+            cached_tokens=self.cached_tokens + other.cached_tokens,
+            output_tokens=self.output_tokens + other.output_tokens,
+            seconds=self.seconds + other.seconds,
+        )
+
+
+class FileChange(BaseModel):
+    """One path that a view has changed, with its unified diff where it is text.
+
+    `path` uses `surrogateescape` for bytes that are not UTF-8, made printable with `\\xNN` by `display`.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    path: str
+    kind: Literal["added", "changed", "deleted"]
+    detail: str = ""
+    diff: str = ""
+
+
+class EventBase(BaseModel):
+    """What every event carries: its session, its turn, its place in the stream and its time."""
+
+    model_config = ConfigDict(frozen=True)
+
+    session: str = ""
+    turn: str = ""
+    seq: int = 0
+    at: datetime = Field(default_factory=lambda: datetime.now(UTC))
+
+
+class TurnStarted(EventBase):
+    """A person's text was accepted; it is stored before anything else happens."""
+
+    type: Literal["turn_started"] = "turn_started"
+    text: str
+    attachments: tuple[str, ...] = ()
+    model: str = ""
+    sandbox: str = ""
+
+
+class Progress(EventBase):
+    """Something slow is under way: a model loads, an image is built. Passing."""
+
+    type: Literal["progress"] = "progress"
+    what: str
+    done: float = 0.0
+    total: float = 0.0
+    unit: str = ""
+
+
+class TextDelta(EventBase):
+    """A piece of the model's text. Passing."""
+
+    type: Literal["text_delta"] = "text_delta"
+    text: str
+
+
+class AssistantText(EventBase):
+    """Text of the model, whole."""
+
+    type: Literal["assistant_text"] = "assistant_text"
+    text: str
+
+
+class ActionStarted(EventBase):
+    """The gate has let a tool call through and its intent is recorded."""
+
+    type: Literal["action_started"] = "action_started"
+    action: str
+    tool: str
+    arguments: dict[str, Any]
+    parent: str = ""
+
+
+class ApprovalRequested(EventBase):
+    """The policy asks a person before this call may run."""
+
+    type: Literal["approval_requested"] = "approval_requested"
+    action: str
+    tool: str
+    arguments: dict[str, Any]
+    reason: str
+    digest: str
+
+
+class ApprovalResolved(EventBase):
+    """The answer to an approval request."""
+
+    type: Literal["approval_resolved"] = "approval_resolved"
+    action: str
+    approved: bool
+    by: str
+
+
+class ActionOutput(EventBase):
+    """A piece of what a running action prints. Passing."""
+
+    type: Literal["action_output"] = "action_output"
+    action: str
+    text: str
+    stream: Literal["stdout", "stderr"] = "stdout"
+
+
+class ActionFinished(EventBase):
+    """The outcome of a tool call, as recorded."""
+
+    type: Literal["action_finished"] = "action_finished"
+    action: str
+    tool: str
+    status: ActionStatus
+    result: str = ""
+    backend: str = ""
+    seconds: float = 0.0
+
+
+class Notice(EventBase):
+    """Something the person should know."""
+
+    type: Literal["notice"] = "notice"
+    level: Literal["info", "warning", "error"] = "info"
+    text: str
+
+
+class DiffOffered(EventBase):
+    """The view differs from the folder; nothing is written until it is committed."""
+
+    type: Literal["diff_offered"] = "diff_offered"
+    changes: tuple[FileChange, ...]
+    omitted: int = 0
+
+
+class WorkspaceChanged(EventBase):
+    """The person's folder, or the view on it, was changed by a decision of the person."""
+
+    type: Literal["workspace_changed"] = "workspace_changed"
+    what: Literal["commit", "discard", "undo"]
+    commit: str = ""
+    paths: tuple[str, ...] = ()
+
+
+class TurnFinished(EventBase):
+    """The end of a turn."""
+
+    type: Literal["turn_finished"] = "turn_finished"
+    status: TurnStatus
+    answer: str = ""
+    error: str = ""
+    hint: str = ""
+    usage: Usage = Usage()
+
+
+Event = Annotated[
+    TurnStarted
+    | Progress
+    | TextDelta
+    | AssistantText
+    | ActionStarted
+    | ApprovalRequested
+    | ApprovalResolved
+    | ActionOutput
+    | ActionFinished
+    | Notice
+    | DiffOffered
+    | WorkspaceChanged
+    | TurnFinished,
+    Field(discriminator="type"),
+]
+
+PASSING = (Progress, TextDelta, ActionOutput)
+EVENT: TypeAdapter[Event] = TypeAdapter(Event)
+
+
+def display(text: str, *, keep_newlines: bool = False) -> str:
+    """Return text that is safe and unambiguous on a terminal.
+
+    Control characters, terminal escapes, bidirectional overrides and undecodable bytes become visible
+    escapes such as `\\n`, `\\x1b` or `\\u202e`.
+    """
+    return "".join(
+        char if (char.isprintable() or (keep_newlines and char in "\n\t")) else _escape(char) for char in text
+    )
+
+
+def _escape(char: str) -> str:
+    code = ord(char)
+    if 0xDC80 <= code <= 0xDCFF:
+        return f"\\x{code - 0xDC00:02x}"
+    return char.encode("unicode_escape").decode("ascii")
