@@ -1,0 +1,22 @@
+"""The agent: sessions, turns, the gate and the policy."""
+
+from llmasos.agent.approvals import Approval, Approvals
+from llmasos.agent.gate import ActionOutcome, Gate
+from llmasos.agent.policy import Decision, DefaultPolicy, Policy
+from llmasos.agent.session import Services, Session
+from llmasos.agent.sessions import Sessions
+from llmasos.agent.stream import EventStream
+
+__all__ = [
+    "ActionOutcome",
+    "Approval",
+    "Approvals",
+    "Decision",
+    "DefaultPolicy",
+    "EventStream",
+    "Gate",
+    "Policy",
+    "Services",
+    "Session",
+    "Sessions",
+]

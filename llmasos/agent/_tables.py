@@ -1,0 +1,50 @@
+"""Tables of sessions, their turns and their event streams."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import DateTime, ForeignKey, Index, Text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from llmasos.store import Base
+
+
+class SessionRow(Base):
+    """A session on a folder."""
+
+    __tablename__ = "sessions"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    folder: Mapped[str] = mapped_column(Text)
+    title: Mapped[str] = mapped_column(Text, default="")
+    model: Mapped[str] = mapped_column(default="")
+    created: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    updated: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+
+
+class TurnRow(Base):
+    """A person's request; `status` stays empty until the turn has ended."""
+
+    __tablename__ = "turns"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    session: Mapped[str] = mapped_column(ForeignKey("sessions.id"), index=True)
+    number: Mapped[int]
+    status: Mapped[str] = mapped_column(default="")
+    messages: Mapped[str] = mapped_column(Text, default="")
+    usage: Mapped[str] = mapped_column(Text, default="")
+
+
+class EventRow(Base):
+    """One stored event of a session's stream."""
+
+    __tablename__ = "events"
+
+    session: Mapped[str] = mapped_column(ForeignKey("sessions.id"), primary_key=True)
+    seq: Mapped[int] = mapped_column(primary_key=True)
+    turn: Mapped[str] = mapped_column(default="")
+    type: Mapped[str]
+    body: Mapped[str] = mapped_column(Text)
+
+    __table_args__ = (Index("ix_events_session_turn", "session", "turn"),)

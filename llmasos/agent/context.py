@@ -1,0 +1,102 @@
+"""What a running tool gets: the sandbox, the other tools, the model, and a way to show progress."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, cast
+
+from pydantic_ai.direct import model_request
+from pydantic_ai.messages import ModelRequest, SystemPromptPart, UserPromptPart
+from pydantic_ai.models import Model
+from pydantic_ai.settings import ModelSettings
+
+from llmasos.agent.gate import Gate
+from llmasos.agent.stream import EventStream
+from llmasos.errors import ModelError, ToolError
+from llmasos.events import ActionOutput, Progress
+from llmasos.sandbox import Sandbox
+from llmasos.tools import Registry
+
+
+@dataclass
+class Contexts:
+    """Makes the contexts of a turn's actions.
+
+    Args:
+        turn: The turn.
+        stream: Where output and progress go.
+        model: What `ask` asks.
+        open_sandbox: Returns the session's sandbox, opening it when there is none.
+        backend: The sandbox's backend, for records.
+        registry: The tools callable from inside Python.
+    """
+
+    turn: str
+    stream: EventStream
+    model: Model
+    open_sandbox: Callable[[], Awaitable[Sandbox]]
+    backend: str
+    registry: Registry
+    gate: Gate | None = None
+
+    async def __call__(self, action: str) -> ActionContext:
+        """Return the context of one action."""
+        return ActionContext(await self.open_sandbox(), action, self)
+
+
+@dataclass
+class ActionContext:
+    """The context of one running action."""
+
+    sandbox: Sandbox
+    action: str
+    _of: Contexts
+
+    @property
+    def functions(self) -> Mapping[str, tuple[str, ...]]:
+        """Tools callable from Python inside the sandbox; running code is what the script does anyway."""
+        return {
+            tool.name: tuple(tool.parameters.get("properties", {}))
+            for tool in self._of.registry
+            if not tool.capabilities.executes
+        }
+
+    async def call(self, name: str, arguments: dict[str, Any]) -> object:
+        """Call another tool through the gate and return its value.
+
+        Raises:
+            ToolError: The call was invalid, denied or failed.
+        """
+        assert self._of.gate is not None
+        outcome = await self._of.gate.call(name, arguments, parent=self.action)
+        if outcome.status != "ok":
+            raise ToolError(outcome.text)
+        return outcome.value
+
+    async def ask(self, instructions: str, text: str, *, max_tokens: int) -> str:
+        """Ask the session's model for a text, without tools.
+
+        Raises:
+            ModelError: It answered nothing.
+        """
+        response = await model_request(
+            self._of.model,
+            [ModelRequest(parts=[SystemPromptPart(instructions), UserPromptPart(text)])],
+            model_settings=ModelSettings(max_tokens=max_tokens, temperature=0.0),
+        )
+        answer = response.text or ""
+        if not answer.strip():
+            raise ModelError(
+                "The model returned nothing.", hint="Try again, or choose another model with /model."
+            )
+        return answer
+
+    def output(self, stream: str, text: str) -> None:
+        """Show a piece of output."""
+        kind = cast(Literal["stdout", "stderr"], stream if stream in ("stdout", "stderr") else "stdout")
+        self._of.stream.publish(ActionOutput(turn=self._of.turn, action=self.action, text=text, stream=kind))
+
+    def progress(self, what: str, done: float, total: float, unit: str = "") -> None:
+        """Show how far the action has come."""
+        self._of.stream.publish(Progress(turn=self._of.turn, what=what, done=done, total=total, unit=unit))

@@ -1,0 +1,388 @@
+"""A session: one folder, one conversation, one view, one sandbox, one turn at a time."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import anyio
+from anyio.abc import TaskGroup
+from pydantic_ai.messages import ModelMessage, ModelMessagesTypeAdapter
+
+from llmasos.agent import _records as records
+from llmasos.agent.approvals import Approvals
+from llmasos.agent.context import Contexts
+from llmasos.agent.gate import Gate
+from llmasos.agent.policy import Policy
+from llmasos.agent.stream import EventStream
+from llmasos.agent.turn import Turn, TurnEnd, abridged
+from llmasos.api import Attachment, CommitInfo, Diff, SessionInfo, TurnAccepted, TurnRequest
+from llmasos.config import Settings
+from llmasos.errors import LedgerError, LLMasOSError, SessionError
+from llmasos.events import (
+    ActionFinished,
+    DiffOffered,
+    Notice,
+    Progress,
+    TurnFinished,
+    TurnStarted,
+    WorkspaceChanged,
+)
+from llmasos.ledger import Entry, Ledger
+from llmasos.models import Models
+from llmasos.sandbox import Sandbox, SandboxProvider, Workspace
+from llmasos.store import Store
+from llmasos.tools import Registry
+
+_REMEMBERED_TURNS = 12
+_LONGEST_ATTACHMENT = 60_000
+
+
+@dataclass(frozen=True)
+class Services:
+    """What every session shares."""
+
+    settings: Settings
+    store: Store
+    models: Models
+    provider: SandboxProvider
+    ledger: Ledger
+    registry: Registry
+    policy: Policy
+
+
+class Session:
+    """A session, open in the kernel."""
+
+    def __init__(
+        self,
+        info: SessionInfo,
+        services: Services,
+        stream: EventStream,
+        workspace: Workspace,
+        tasks: TaskGroup,
+    ) -> None:
+        self._info = info
+        self._services = services
+        self._tasks = tasks
+        self._workspace = workspace
+        self._sandbox: Sandbox | None = None
+        self._sandbox_lock = anyio.Lock()
+        self._running: anyio.CancelScope | None = None
+        self._idle = anyio.Event()
+        self._idle.set()
+        self._closed = False
+        self.stream = stream
+        self.approvals = Approvals("ask")
+
+    @property
+    def id(self) -> str:
+        """The session's id."""
+        return self._info.id
+
+    @property
+    def running(self) -> bool:
+        """Whether a turn is running."""
+        return self._running is not None
+
+    @property
+    def folder(self) -> Path:
+        """The person's folder."""
+        return self._workspace.folder
+
+    async def info(self) -> SessionInfo:
+        """Return the session as lists show it."""
+        info = await records.load_session(self._services.store, self.id)
+        return info.model_copy(update={"running": self.running})
+
+    async def use_model(self, name: str) -> None:
+        """Choose the model of the turns to come.
+
+        Raises:
+            ModelError: There is no such model.
+        """
+        self._services.models.check(name)
+        await records.update_session(self._services.store, self.id, model=name)
+        self._info = self._info.model_copy(update={"model": name})
+
+    async def start(self, request: TurnRequest) -> TurnAccepted:
+        """Store a turn and start it in the background.
+
+        Raises:
+            SessionError: A turn is running, or the text is empty.
+        """
+        if self._running is not None:
+            raise SessionError(
+                "A turn is running in this session.", hint="Wait for it, or cancel it with Ctrl-C."
+            )
+        if not request.text.strip():
+            raise SessionError("The request is empty.", hint="Say what you want done.")
+        scope = self._running = anyio.CancelScope()
+        self._idle = anyio.Event()
+        self.approvals.mode = request.approve
+        after = self.stream.last
+        turn = f"t-{secrets.token_hex(6)}"
+        try:
+            await records.insert_turn(self._services.store, self.id, turn, title=request.text)
+            await self.stream.append(
+                TurnStarted(
+                    turn=turn,
+                    text=request.text,
+                    attachments=tuple(attachment.name for attachment in request.attachments),
+                    model=self._info.model or self._services.models.default,
+                    sandbox=self._services.provider.backend,
+                )
+            )
+        except BaseException:
+            self._running = None
+            self._idle.set()
+            raise
+        self._tasks.start_soon(self._carry_out, turn, request, scope)
+        return TurnAccepted(turn=turn, after=after)
+
+    async def cancel(self) -> None:
+        """Cancel the running turn, and return when it has ended; without one, do nothing."""
+        if self._running is not None:
+            self._running.cancel()
+        await self._idle.wait()
+
+    async def wait(self) -> None:
+        """Return when no turn is running."""
+        await self._idle.wait()
+
+    async def _carry_out(self, turn: str, request: TurnRequest, scope: anyio.CancelScope) -> None:
+        end = TurnEnd("cancelled", error="Cancelled.", messages=abridged(request.text, "It was cancelled."))
+        try:
+            with scope:
+                end = await self._run(turn, request)
+        except LLMasOSError as error:
+            end = TurnEnd(
+                "failed", error=error.message, hint=error.hint, messages=abridged(request.text, error.message)
+            )
+        finally:
+            with anyio.CancelScope(shield=True):
+                try:
+                    await self._end(turn, end)
+                finally:
+                    self._running = None
+                    self._idle.set()
+
+    async def _run(self, turn: str, request: TurnRequest) -> TurnEnd:
+        services = self._services
+        await self._refresh_view(turn)
+        model = await services.models.resolve(
+            self._info.model or None,
+            lambda what, done, total, unit: self.stream.publish(
+                Progress(turn=turn, what=what, done=done, total=total, unit=unit)
+            ),
+        )
+        contexts = Contexts(
+            turn, self.stream, model, self._open_sandbox, services.provider.backend, services.registry
+        )
+        gate = Gate(
+            session=self.id,
+            turn=turn,
+            model=model.model_name,
+            registry=services.registry,
+            policy=services.policy,
+            ledger=services.ledger,
+            stream=self.stream,
+            approvals=self.approvals,
+            context=contexts,
+            while_waiting=lambda: running.paused(),
+        )
+        contexts.gate = gate
+        limits = services.settings.limits.model_copy(
+            update={
+                key: value
+                for key, value in (("steps", request.max_steps), ("seconds", request.timeout))
+                if value is not None
+            }
+        )
+        running = Turn(turn, model, gate, services.registry, self.stream, limits, await self._history())
+        end = await running.run(_prompt(request.text, request.attachments))
+        if end.status == "done" and gate.approvals_missing:
+            return TurnEnd(
+                "approval_needed",
+                end.answer,
+                f"{gate.approvals_missing} action(s) needed an approval that nobody was there to give.",
+                "Run it in the shell, or approve beforehand with --yes.",
+                end.usage,
+                end.messages,
+            )
+        return end
+
+    async def _end(self, turn: str, end: TurnEnd) -> None:
+        try:
+            diff = await self.diff()
+        except LLMasOSError as error:
+            await self.stream.append(Notice(turn=turn, level="error", text=str(error)))
+            diff = Diff()
+        if diff.changes:
+            await self.stream.append(DiffOffered(turn=turn, changes=diff.changes, omitted=diff.omitted))
+        messages = ModelMessagesTypeAdapter.dump_json(list(end.messages)).decode()
+        await records.finish_turn(self._services.store, self.id, turn, end.status, messages, end.usage)
+        await self.stream.append(
+            TurnFinished(
+                turn=turn,
+                status=end.status,
+                answer=end.answer,
+                error=end.error,
+                hint=end.hint,
+                usage=end.usage,
+            )
+        )
+
+    async def _history(self) -> Sequence[ModelMessage]:
+        stored = await records.recent_messages(self._services.store, self.id, _REMEMBERED_TURNS)
+        return [message for turn in stored for message in ModelMessagesTypeAdapter.validate_json(turn)]
+
+    async def _open_sandbox(self) -> Sandbox:
+        async with self._sandbox_lock:
+            if self._sandbox is None:
+                self._sandbox = await self._services.provider.open(self._workspace.view(), session=self.id)
+            return self._sandbox
+
+    async def _close_sandbox(self) -> None:
+        async with self._sandbox_lock:
+            if self._sandbox is not None:
+                sandbox, self._sandbox = self._sandbox, None
+                await sandbox.close()
+
+    async def _refresh_view(self, turn: str) -> None:
+        """Give the turn a fresh view when the folder has changed since the sandbox was opened."""
+        if self._sandbox is not None and await self._workspace.changed_outside():
+            await self._close_sandbox()
+            await self.stream.append(
+                Notice(turn=turn, text="The folder has changed since the last turn; Python starts afresh.")
+            )
+
+    async def diff(self) -> Diff:
+        """Return what the view would change in the folder."""
+        changes, omitted = await self._workspace.diff()
+        return Diff(changes=tuple(changes), omitted=omitted)
+
+    async def commit(self, paths: Sequence[str] | None = None) -> CommitInfo:
+        """Write the view's changes, all or those named, to the folder.
+
+        Raises:
+            WorkspaceError: A file changed underneath in the meantime, or cannot be written.
+        """
+        self._refuse_while_running("committed")
+        diff = await self.diff()
+        await self._record("commit", paths=list(paths) if paths is not None else None, diff=diff)
+        await self._close_sandbox()
+        commit = await self._workspace.commit(paths)
+        await self.stream.append(WorkspaceChanged(what="commit", commit=commit.id, paths=tuple(commit.paths)))
+        return CommitInfo(id=commit.id, paths=tuple(commit.paths))
+
+    async def discard(self, paths: Sequence[str] | None = None) -> None:
+        """Drop the view's changes, all or those named."""
+        self._refuse_while_running("discarded")
+        dropped = tuple(
+            change.path for change in (await self.diff()).changes if paths is None or change.path in paths
+        )
+        await self._record("discard", paths=list(dropped))
+        await self._close_sandbox()
+        await self._workspace.discard(paths)
+        await self.stream.append(WorkspaceChanged(what="discard", paths=dropped))
+
+    async def undo(self) -> CommitInfo:
+        """Take the newest commit back.
+
+        Raises:
+            WorkspaceError: There is none, or its files have changed since.
+        """
+        self._refuse_while_running("undone")
+        await self._record("undo")
+        await self._close_sandbox()
+        commit = await self._workspace.undo()
+        await self.stream.append(WorkspaceChanged(what="undo", commit=commit.id, paths=tuple(commit.paths)))
+        return CommitInfo(id=commit.id, paths=tuple(commit.paths))
+
+    def _refuse_while_running(self, what: str) -> None:
+        if self._running is not None:
+            raise SessionError(
+                f"Changes cannot be {what} while a turn runs.", hint="Wait for it, or cancel it."
+            )
+
+    async def _record(self, kind: records.WorkspaceKind, diff: Diff | None = None, **body: object) -> None:
+        if diff is not None:
+            body["diff_sha256"] = records.sha256_text(diff.unified())
+        await self._services.ledger.record(
+            Entry(session=self.id, kind=kind, body=json.loads(json.dumps(body)))
+        )
+
+    async def recover(self) -> None:
+        """After a crash, mark what was interrupted: unfinished actions are unknown and are not run again."""
+        for turn in await records.unfinished_turns(self._services.store, self.id):
+            events = await self.stream.read(turn=turn)
+            open_actions = {event.action: event.tool for event in events if event.type == "action_started"}
+            for event in events:
+                if event.type == "action_finished":
+                    open_actions.pop(event.action, None)
+            for action, tool in open_actions.items():
+                try:
+                    await self._services.ledger.record(
+                        Entry(
+                            session=self.id,
+                            kind="outcome",
+                            action=action,
+                            tool=tool,
+                            body={"status": "unknown"},
+                        )
+                    )
+                except LedgerError as error:
+                    await self.stream.append(Notice(turn=turn, level="error", text=str(error)))
+                await self.stream.append(
+                    ActionFinished(
+                        turn=turn,
+                        action=action,
+                        tool=tool,
+                        status="unknown",
+                        result="The kernel stopped while this ran; whether it took effect is not known.",
+                    )
+                )
+            text = next((event.text for event in events if event.type == "turn_started"), "")
+            why = "The kernel stopped during this turn."
+            await self._end(
+                turn,
+                TurnEnd(
+                    "failed",
+                    error=why,
+                    hint="Nothing was run again. Look at /diff, then repeat the request if you still want it.",
+                    messages=abridged(text, why),
+                ),
+            )
+
+    async def close(self) -> None:
+        """Cancel what runs, close the sandbox and end the stream."""
+        if self._closed:
+            return
+        self._closed = True
+        await self.cancel()
+        await self._close_sandbox()
+        self.stream.close()
+
+
+def _prompt(text: str, attachments: Sequence[Attachment]) -> str:
+    parts = [text]
+    for attachment in attachments:
+        body = attachment.text
+        if len(body) > _LONGEST_ATTACHMENT:
+            left_out = len(body) - _LONGEST_ATTACHMENT
+            body = f"{body[:_LONGEST_ATTACHMENT]}\n[... {left_out:,} characters left out ...]"
+        parts.append(f"[attachment {attachment.name}]\n{body}\n[end of {attachment.name}]")
+    return "\n\n".join(parts)
+
+
+def new_session_info(folder: Path, model: str) -> SessionInfo:
+    """Return the description of a session that begins now."""
+    now = datetime.now(UTC)
+    return SessionInfo(
+        id=f"s-{secrets.token_hex(5)}", folder=str(folder), model=model, created=now, updated=now
+    )

@@ -1,0 +1,113 @@
+"""All sessions of a kernel: created, found again, recovered after a crash."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from pathlib import Path
+
+import anyio
+from anyio.abc import TaskGroup
+
+from llmasos.agent import _records as records
+from llmasos.agent.session import Services, Session, new_session_info
+from llmasos.agent.stream import EventStream
+from llmasos.api import SessionInfo
+from llmasos.errors import LLMasOSError
+from llmasos.ledger import Entry
+from llmasos.sandbox import Workspace
+
+_log = logging.getLogger(__name__)
+
+
+class Sessions:
+    """The sessions of a kernel; those that are in use stay open."""
+
+    def __init__(self, services: Services, tasks: TaskGroup) -> None:
+        self._services = services
+        self._tasks = tasks
+        self._open: dict[str, Session] = {}
+        self._lock = anyio.Lock()
+
+    @property
+    def running(self) -> int:
+        """How many sessions run a turn."""
+        return sum(session.running for session in self._open.values())
+
+    async def create(self, folder: Path, *, model: str = "") -> Session:
+        """Begin a session on a folder.
+
+        Raises:
+            WorkspaceError: The folder is not there, or cannot be used.
+            ModelError: There is no such model.
+            LedgerError: The session cannot be recorded.
+        """
+        if model:
+            self._services.models.check(model)
+        info = new_session_info(folder.expanduser().absolute(), model)
+        state = self._state(info.id)
+        try:
+            workspace = await anyio.to_thread.run_sync(Workspace.open, folder, state)
+        except LLMasOSError:
+            shutil.rmtree(state, ignore_errors=True)
+            raise
+        info = info.model_copy(update={"folder": str(workspace.folder)})
+        await records.insert_session(self._services.store, info)
+        await self._services.ledger.record(
+            Entry(session=info.id, kind="session", body={"folder_sha256": records.sha256_text(info.folder)})
+        )
+        return await self._add(info, workspace)
+
+    async def get(self, session: str) -> Session:
+        """Return a session by its id, opening it again if it was closed.
+
+        Raises:
+            SessionError: There is no such session.
+            WorkspaceError: Its folder is gone.
+        """
+        async with self._lock:
+            if session in self._open:
+                return self._open[session]
+            info = await records.load_session(self._services.store, session)
+            workspace = await anyio.to_thread.run_sync(
+                Workspace.open, Path(info.folder), self._state(session)
+            )
+            return await self._add(info, workspace)
+
+    async def list(self, folder: Path | None = None, limit: int = 100) -> list[SessionInfo]:
+        """Return the newest sessions, of one folder or of all."""
+        infos = await records.list_sessions(self._services.store, str(folder) if folder else None, limit)
+        running = {session.id for session in self._open.values() if session.running}
+        return [info.model_copy(update={"running": info.id in running}) for info in infos]
+
+    async def recover(self) -> None:
+        """Finish or roll back what a crash interrupted, in every session concerned."""
+        interrupted = set(await records.interrupted_sessions(self._services.store))
+        for state in sorted(self._states.glob("s-*")):
+            if state.name not in interrupted and not Workspace.needs_recovery(state):
+                continue
+            try:
+                session = await self.get(state.name)
+                await session.recover()
+            except LLMasOSError as error:
+                _log.error("the session %s could not be recovered: %s", state.name, error)
+
+    async def close(self) -> None:
+        """Close every open session."""
+        async with anyio.create_task_group() as group:
+            for session in self._open.values():
+                group.start_soon(session.close)
+        self._open.clear()
+
+    async def _add(self, info: SessionInfo, workspace: Workspace) -> Session:
+        stream = await EventStream.open(self._services.store, info.id)
+        session = Session(info, self._services, stream, workspace, self._tasks)
+        self._open[info.id] = session
+        return session
+
+    @property
+    def _states(self) -> Path:
+        return self._services.settings.data_dir / "workspaces"
+
+    def _state(self, session: str) -> Path:
+        return self._states / session

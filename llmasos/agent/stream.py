@@ -1,0 +1,116 @@
+"""A session's event stream: stored in order, and handed to whoever follows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TypeVar
+
+import anyio
+from anyio.streams.memory import MemoryObjectSendStream
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session as Transaction
+
+from llmasos.agent._tables import EventRow
+from llmasos.events import EVENT, PASSING, Event
+from llmasos.store import Store
+
+E = TypeVar("E", bound=Event)
+
+
+class EventStream:
+    """The one history of a session.
+
+    Stored events get consecutive numbers from 1; passing events have number 0 and only reach those
+    who are following at the time.
+    """
+
+    def __init__(self, store: Store, session: str, last: int) -> None:
+        self._store = store
+        self._session = session
+        self._last = last
+        self._followers: set[MemoryObjectSendStream[Event]] = set()
+        self._lock = anyio.Lock()
+
+    @classmethod
+    async def open(cls, store: Store, session: str) -> EventStream:
+        """Return the stream of a session, at its stored end."""
+
+        def last(transaction: Transaction) -> int:
+            query = select(func.max(EventRow.seq)).where(EventRow.session == session)
+            return transaction.scalar(query) or 0
+
+        return cls(store, session, await store.run(last))
+
+    @property
+    def last(self) -> int:
+        """The number of the newest stored event."""
+        return self._last
+
+    async def append(self, event: E) -> E:
+        """Number and store an event, then hand it to the followers; return it as stored."""
+        async with self._lock:
+            stored = event.model_copy(update={"session": self._session, "seq": self._last + 1})
+            row = EventRow(
+                session=self._session,
+                seq=stored.seq,
+                turn=stored.turn,
+                type=stored.type,
+                body=stored.model_dump_json(),
+            )
+
+            def insert(transaction: Transaction) -> None:
+                transaction.add(row)
+
+            await self._store.run(insert)
+            self._last = stored.seq
+            self._hand_out(stored)
+        return stored
+
+    def publish(self, event: Event) -> None:
+        """Hand a passing event to the followers without storing it."""
+        assert isinstance(event, PASSING)
+        self._hand_out(event.model_copy(update={"session": self._session}))
+
+    async def read(self, after: int = 0, turn: str = "") -> list[Event]:
+        """Return the stored events after a number, of one turn or of all."""
+
+        def rows(transaction: Transaction) -> list[str]:
+            query = select(EventRow.body).where(EventRow.session == self._session, EventRow.seq > after)
+            if turn:
+                query = query.where(EventRow.turn == turn)
+            return list(transaction.scalars(query.order_by(EventRow.seq)))
+
+        return [EVENT.validate_json(body) for body in await self._store.run(rows)]
+
+    @asynccontextmanager
+    async def follow(self, after: int = 0) -> AsyncIterator[AsyncIterator[Event]]:
+        """Follow the stream: first what is stored after a number, then what comes, without a gap."""
+        send, receive = anyio.create_memory_object_stream[Event](math.inf)
+        async with self._lock:
+            self._followers.add(send)
+            stored = await self.read(after)
+
+        async def events() -> AsyncIterator[Event]:
+            for event in stored:
+                yield event
+            async for event in receive:
+                yield event
+
+        try:
+            yield events()
+        finally:
+            self._followers.discard(send)
+            send.close()
+            receive.close()
+
+    def close(self) -> None:
+        """End every follower's iteration."""
+        for follower in self._followers:
+            follower.close()
+        self._followers.clear()
+
+    def _hand_out(self, event: Event) -> None:
+        for follower in list(self._followers):
+            follower.send_nowait(event)

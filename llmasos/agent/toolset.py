@@ -1,0 +1,63 @@
+"""Our tools as a pydantic-ai toolset whose every call goes through the gate."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic_ai import ModelRetry, RunContext, ToolDefinition
+from pydantic_ai.exceptions import ToolFailed
+from pydantic_ai.toolsets import AbstractToolset, ToolsetTool
+from pydantic_core import SchemaValidator, core_schema
+
+from llmasos.agent.gate import Gate
+from llmasos.tools import Registry, Tool
+
+_RETRIES = 2
+
+
+class GateToolset(AbstractToolset[None]):
+    """Offers the registry's tools to the model; the gate validates, decides, records and runs."""
+
+    def __init__(self, gate: Gate, registry: Registry) -> None:
+        self._gate = gate
+        self._tools = {
+            tool.name: ToolsetTool(
+                toolset=self,
+                tool_def=definition(tool),
+                max_retries=_RETRIES,
+                # The gate validates: what it refuses is told to the model and shown to the person.
+                args_validator=SchemaValidator(core_schema.dict_schema()),
+            )
+            for tool in registry
+        }
+
+    @property
+    def id(self) -> str:
+        return "llmasos"
+
+    async def get_tools(self, ctx: RunContext[None]) -> dict[str, ToolsetTool[None]]:
+        return dict(self._tools)
+
+    async def call_tool(
+        self, name: str, tool_args: dict[str, Any], ctx: RunContext[None], tool: ToolsetTool[None]
+    ) -> str:
+        outcome = await self._gate.call(name, tool_args)
+        if outcome.status == "invalid":
+            raise ModelRetry(outcome.text)
+        if outcome.status != "ok":
+            raise ToolFailed(outcome.text)
+        return outcome.text
+
+
+def definition(tool: Tool) -> ToolDefinition:
+    """Return a tool's definition for models, one call at a time."""
+    return ToolDefinition(
+        name=tool.name,
+        description=tool.description,
+        parameters_json_schema=tool.parameters,
+        sequential=True,
+        metadata={
+            "block": tool.block,
+            "examples": [{"request": example.request, "call": example.call} for example in tool.examples],
+        },
+    )

@@ -1,0 +1,220 @@
+"""The types on the wire between the kernel and its clients."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from llmasos.events import ActionStatus, FileChange, TurnStatus, Usage
+
+
+class _Wire(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ErrorBody(_Wire):
+    """What every refused request gets."""
+
+    code: str
+    message: str
+    hint: str = ""
+
+
+class SessionRequest(_Wire):
+    """A new session on a folder."""
+
+    folder: str
+    model: str = ""
+
+
+class SessionInfo(_Wire):
+    """A session as lists show it."""
+
+    id: str
+    folder: str
+    title: str = ""
+    model: str = ""
+    created: datetime
+    updated: datetime
+    turns: int = 0
+    running: bool = False
+    usage: Usage = Usage()
+
+
+class Attachment(_Wire):
+    """Text that a person gives to the model beside the request."""
+
+    name: str
+    text: str
+
+
+class TurnRequest(_Wire):
+    """A person's text, with limits of its own where they differ from the settings.
+
+    `approve` says what happens when the policy asks: `ask` waits for a person, `deny` refuses because
+    nobody is there, `all` was approved beforehand.
+    """
+
+    text: str
+    approve: Literal["ask", "deny", "all"] = "ask"
+    attachments: tuple[Attachment, ...] = ()
+    max_steps: int | None = Field(None, ge=1)
+    timeout: float | None = Field(None, gt=0)
+
+
+class TurnAccepted(_Wire):
+    """The stored turn, and the place in the stream after which its events follow."""
+
+    turn: str
+    after: int
+
+
+class ApprovalRequest(_Wire):
+    """An answer to an approval request; it counts only for the call with this digest."""
+
+    approve: bool
+    digest: str
+
+
+class PathsRequest(_Wire):
+    """The paths to commit or discard; none means all."""
+
+    paths: tuple[str, ...] | None = None
+
+
+class ModelChoice(_Wire):
+    """The model that a session's next turns ask."""
+
+    model: str
+
+
+class Diff(_Wire):
+    """What a session's view would change in its folder."""
+
+    changes: tuple[FileChange, ...] = ()
+    omitted: int = 0
+
+    def unified(self) -> str:
+        """Return the whole diff as one text."""
+        return "".join(
+            change.diff or f"{change.kind} {change.path} {change.detail}\n" for change in self.changes
+        )
+
+
+class CommitInfo(_Wire):
+    """A commit or an undo that was applied to the folder."""
+
+    id: str
+    paths: tuple[str, ...]
+
+
+class ModelInfo(_Wire):
+    """A model that can be chosen."""
+
+    name: str
+    title: str = ""
+    size: int = 0
+    profile: str = ""
+    present: bool = False
+    resident: bool = False
+
+
+class ToolInfo(_Wire):
+    """A tool as the model sees it."""
+
+    name: str
+    description: str
+    parameters: dict[str, Any]
+    capabilities: tuple[str, ...] = ()
+
+
+class LedgerInfo(_Wire):
+    """Where the ledger stands."""
+
+    backend: str
+    chain_id: int = 0
+    contract: str = ""
+    head_block: int = 0
+    records: int = 0
+    confirmed: int = 0
+    pending: int = 0
+    error: str = ""
+
+
+class VerifyReport(_Wire):
+    """The verdict of a verification."""
+
+    ok: bool
+    message: str
+    sessions: int = 0
+    checked: int = 0
+    confirmed: int = 0
+    pending: int = 0
+    problems: tuple[str, ...] = ()
+
+
+class RecordInfo(_Wire):
+    """One record of the ledger, without its body."""
+
+    session: str
+    seq: int
+    kind: str
+    action: str
+    tool: str
+    digest: str
+    at: datetime
+    state: str
+    tx_hash: str = ""
+
+
+class KernelInfo(_Wire):
+    """The kernel as `llmasos status` shows it."""
+
+    version: str
+    pid: int
+    started: datetime
+    data_dir: str
+    model: str
+    model_resident: bool
+    sandbox: str
+    sandbox_reason: str = ""
+    sessions: int
+    ledger: LedgerInfo
+
+
+class Check(_Wire):
+    """One line of the doctor's report."""
+
+    part: str
+    ok: bool
+    message: str
+    fix: str = ""
+
+
+class ActionResult(_Wire):
+    """One action of a turn, as scripts get it."""
+
+    id: str
+    tool: str
+    arguments: dict[str, Any]
+    status: ActionStatus
+    outcome: str
+    backend: str = ""
+    seconds: float = 0.0
+
+
+class TurnResult(_Wire):
+    """A finished turn, as scripts get it."""
+
+    status: TurnStatus
+    answer: str
+    actions: tuple[ActionResult, ...]
+    diff: str
+    changes: tuple[FileChange, ...] = ()
+    committed: bool = False
+    session: str
+    usage: Usage
+    error: str = ""
+    hint: str = ""

@@ -1,0 +1,65 @@
+"""A turn's events, added up to its result."""
+
+from __future__ import annotations
+
+from llmasos.api import ActionResult, Diff, TurnResult
+from llmasos.client._errors import gone
+from llmasos.events import ActionFinished, ActionStarted, DiffOffered, Event, TurnFinished
+
+
+class TurnFold:
+    """Adds up a turn's events to its result.
+
+    Args:
+        session: The session's id, for the result.
+    """
+
+    def __init__(self, session: str) -> None:
+        self._session = session
+        self._started: dict[str, ActionStarted] = {}
+        self._actions: list[ActionResult] = []
+        self._diff = Diff()
+        self._end: TurnFinished | None = None
+
+    def add(self, event: Event) -> None:
+        """Take the next event of the turn."""
+        match event:
+            case ActionStarted():
+                self._started[event.action] = event
+            case ActionFinished():
+                started = self._started.get(event.action)
+                self._actions.append(
+                    ActionResult(
+                        id=event.action,
+                        tool=event.tool,
+                        arguments=started.arguments if started else {},
+                        status=event.status,
+                        outcome=event.result,
+                        backend=event.backend,
+                        seconds=event.seconds,
+                    )
+                )
+            case DiffOffered():
+                self._diff = Diff(changes=event.changes, omitted=event.omitted)
+            case TurnFinished():
+                self._end = event
+
+    def result(self) -> TurnResult:
+        """Return the result.
+
+        Raises:
+            KernelError: The turn has no end, because the kernel stopped.
+        """
+        if self._end is None:
+            raise gone()
+        return TurnResult(
+            status=self._end.status,
+            answer=self._end.answer,
+            actions=tuple(self._actions),
+            diff=self._diff.unified(),
+            changes=self._diff.changes,
+            session=self._session,
+            usage=self._end.usage,
+            error=self._end.error,
+            hint=self._end.hint,
+        )

@@ -1,0 +1,52 @@
+"""Starting the kernel process when none answers."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable
+
+import anyio
+
+from llmasos import paths
+from llmasos.errors import KernelError
+
+_START_SECONDS = 60.0
+_POLL_SECONDS = 0.05
+
+
+async def start_kernel(answers: Callable[[], Awaitable[bool]]) -> None:
+    """Start a kernel that outlives this process, and return when it answers.
+
+    Args:
+        answers: Tells whether a kernel answers.
+
+    Raises:
+        KernelError: It ended at once, with the reason it gave, or did not answer in time.
+    """
+    log = paths.private_dir(paths.data_dir()) / "kernel.out"
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "llmasos.service"],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+            cwd="/",
+            env={**os.environ, "PYTHONSAFEPATH": "1"},
+        )
+    with anyio.move_on_after(_START_SECONDS):
+        while process.poll() is None:
+            if await answers():
+                return
+            await anyio.sleep(_POLL_SECONDS)
+        # Another client may have started a kernel at the same moment; one of the two wins the lock.
+        for _ in range(20):
+            if await answers():
+                return
+            await anyio.sleep(_POLL_SECONDS)
+        said = log.read_text(errors="replace").strip().removeprefix("llmasos: ")
+        message, _, hint = said.partition("\n")
+        raise KernelError(message or f"The kernel ended at once; {log} says why.", hint=hint)
+    raise KernelError(f"The kernel did not answer within {_START_SECONDS:g} s.", hint=f"Look into {log}.")

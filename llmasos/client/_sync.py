@@ -1,0 +1,178 @@
+"""The synchronous client: the asynchronous one, run on a thread of its own."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from anyio.from_thread import BlockingPortal, start_blocking_portal
+
+from llmasos.api import (
+    Check,
+    CommitInfo,
+    Diff,
+    KernelInfo,
+    LedgerInfo,
+    ModelInfo,
+    RecordInfo,
+    SessionInfo,
+    ToolInfo,
+    TurnResult,
+    VerifyReport,
+)
+from llmasos.client._async import AsyncClient, AsyncSession
+from llmasos.events import Event
+
+T = TypeVar("T")
+
+
+class Client:
+    """Synchronous client of the kernel; the same calls as `AsyncClient`, run on a thread of its own."""
+
+    def __init__(self, socket: Path | None = None, *, start: bool = True) -> None:
+        self._make = lambda: AsyncClient(socket, start=start)
+        self._exit = contextlib.ExitStack()
+
+    def __enter__(self) -> Self:
+        with contextlib.ExitStack() as stack:
+            self._portal: BlockingPortal = stack.enter_context(start_blocking_portal())
+            client = self._portal.call(_made, self._make)
+            self._client: AsyncClient = stack.enter_context(self._portal.wrap_async_context_manager(client))
+            self._exit = stack.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._exit.__exit__(kind, error, trace)
+
+    def session(self, folder: str | Path = ".", *, model: str = "") -> Session:
+        """Begin a session on a folder."""
+        return Session(self._call, self._wrap, self._call(self._client.session(folder, model=model)))
+
+    def resume(self, session: str) -> Session:
+        """Return a session that exists."""
+        return Session(self._call, self._wrap, self._call(self._client.resume(session)))
+
+    def sessions(self, folder: str | Path | None = None) -> list[SessionInfo]:
+        """Return the newest sessions, of one folder or of all."""
+        return self._call(self._client.sessions(folder))
+
+    def info(self) -> KernelInfo:
+        """Return the kernel's state."""
+        return self._call(self._client.info())
+
+    def doctor(self) -> list[Check]:
+        """Return what the doctor found in each part."""
+        return self._call(self._client.doctor())
+
+    def models(self) -> list[ModelInfo]:
+        """Return the models that can be chosen."""
+        return self._call(self._client.models())
+
+    def tools(self) -> list[ToolInfo]:
+        """Return the tools as the model sees them."""
+        return self._call(self._client.tools())
+
+    def ledger(self) -> LedgerInfo:
+        """Return where the ledger stands."""
+        return self._call(self._client.ledger())
+
+    def verify(self) -> VerifyReport:
+        """Have the whole ledger verified."""
+        return self._call(self._client.verify())
+
+    def records(self, session: str | None = None, limit: int = 100) -> list[RecordInfo]:
+        """Return the newest records of the ledger."""
+        return self._call(self._client.records(session, limit))
+
+    def stop(self) -> None:
+        """Stop the kernel and return when it is gone."""
+        self._call(self._client.stop())
+
+    def _call(self, work: Coroutine[Any, Any, T]) -> T:
+        return self._portal.call(_awaited, work)
+
+    def _wrap(self, manager: AbstractAsyncContextManager[T]) -> AbstractContextManager[T]:
+        return self._portal.wrap_async_context_manager(manager)
+
+
+class Session:
+    """A session, through the synchronous client."""
+
+    def __init__(
+        self,
+        call: Callable[[Coroutine[Any, Any, Any]], Any],
+        wrap: Callable[[AbstractAsyncContextManager[Any]], AbstractContextManager[Any]],
+        session: AsyncSession,
+    ) -> None:
+        self._call = call
+        self._wrap = wrap
+        self._session = session
+        self.id = session.id
+        self.folder = session.folder
+
+    def info(self) -> SessionInfo:
+        """Return the session as it stands."""
+        return self._call(self._session.info())  # type: ignore[no-any-return]
+
+    def run(self, text: str, **options: Any) -> TurnResult:
+        """Run a turn to its end and return what came of it; takes what `AsyncSession.run` takes."""
+        return self._call(self._session.run(text, **options))  # type: ignore[no-any-return]
+
+    @contextmanager
+    def turn(self, text: str, **options: Any) -> Iterator[Iterator[Event]]:
+        """Start a turn and follow its events to its end."""
+        with self._wrap(self._session.turn(text, **options)) as events:
+            yield self._iterate(events)
+
+    def _iterate(self, events: AsyncIterator[Event]) -> Iterator[Event]:
+        while True:
+            event = self._call(_next(events))
+            if event is None:
+                return
+            yield event
+
+    def cancel(self) -> None:
+        """Cancel the running turn."""
+        self._call(self._session.cancel())
+
+    def use_model(self, model: str) -> None:
+        """Choose the model of the next turns."""
+        self._call(self._session.use_model(model))
+
+    def answer(self, action: str, digest: str, *, approve: bool) -> None:
+        """Answer an approval request."""
+        self._call(self._session.answer(action, digest, approve=approve))
+
+    def diff(self) -> Diff:
+        """Return what the session's view would change in the folder."""
+        return self._call(self._session.diff())  # type: ignore[no-any-return]
+
+    def commit(self, paths: Sequence[str] | None = None) -> CommitInfo:
+        """Write changes to the folder, all or those named."""
+        return self._call(self._session.commit(paths))  # type: ignore[no-any-return]
+
+    def discard(self, paths: Sequence[str] | None = None) -> None:
+        """Drop changes, all or those named."""
+        self._call(self._session.discard(paths))
+
+    def undo(self) -> CommitInfo:
+        """Take the newest commit back."""
+        return self._call(self._session.undo())  # type: ignore[no-any-return]
+
+
+async def _made(make: Callable[[], AsyncClient]) -> AsyncClient:
+    return make()
+
+
+async def _awaited(work: Coroutine[Any, Any, T]) -> T:
+    return await work
+
+
+async def _next(events: AsyncIterator[Event]) -> Event | None:
+    return await anext(events, None)

@@ -1,0 +1,224 @@
+"""The kernel: builds everything from the settings, and is the only place that knows every package."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import anyio
+import anyio.to_thread
+
+import llmasos
+from llmasos import paths
+from llmasos._doctor import examine
+from llmasos.agent import DefaultPolicy, Services, Sessions
+from llmasos.api import Check, KernelInfo, LedgerInfo, ModelInfo, RecordInfo, ToolInfo, VerifyReport
+from llmasos.config import Settings, load_settings
+from llmasos.errors import KernelError
+from llmasos.ledger import ChainLedger, EmbeddedChain, Ledger
+from llmasos.models import Models
+from llmasos.sandbox import SandboxProvider, choose_provider
+from llmasos.store import Store
+from llmasos.tools import Registry, builtin_tools
+
+
+class Kernel:
+    """Everything of one user: sessions, models, sandboxes and the ledger, on one data folder.
+
+    Use it in-process with `async with Kernel() as kernel:`; `llmasos serve` runs the same object behind HTTP.
+
+    Args:
+        settings: The configuration; read from the environment and the configuration file when missing.
+        models: Replaces the models, in tests.
+        provider: Replaces the choice of the sandbox, in tests.
+        ledger: Replaces the ledger, in tests.
+        registry: Replaces the built-in tools, in tests.
+    """
+
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        *,
+        models: Models | None = None,
+        provider: SandboxProvider | None = None,
+        ledger: Ledger | None = None,
+        registry: Registry | None = None,
+    ) -> None:
+        self.settings = settings or load_settings()
+        self.started = datetime.now(UTC)
+        self.registry = registry or builtin_tools()
+        self._models = models
+        self._provider = provider
+        self._ledger = ledger
+        self._exit = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        """Start everything.
+
+        Raises:
+            KernelError: Another kernel uses the data folder.
+            SandboxError: There is no sandbox on this machine.
+        """
+        async with AsyncExitStack() as stack:
+            data_dir = paths.private_dir(self.settings.data_dir)
+            stack.callback(_lock(data_dir).close)
+            self.store = Store(self.settings.database)
+            stack.callback(self.store.close)
+            await anyio.to_thread.run_sync(_migrate, self.store)
+            self.ledger = self._ledger or await stack.enter_async_context(
+                ChainLedger(self.store, EmbeddedChain(data_dir / "chain"))
+            )
+            self.provider = self._provider or await choose_provider(self.settings)
+            self.models = self._models or Models(self.settings)
+            stack.push_async_callback(self.models.close)
+            tasks = await stack.enter_async_context(anyio.create_task_group())
+            services = Services(
+                settings=self.settings,
+                store=self.store,
+                models=self.models,
+                provider=self.provider,
+                ledger=self.ledger,
+                registry=self.registry,
+                policy=DefaultPolicy(),
+            )
+            self.sessions = Sessions(services, tasks)
+            stack.push_async_callback(self.sessions.close)
+            await self.sessions.recover()
+            self._exit = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with anyio.CancelScope(shield=True):
+            await self._exit.aclose()
+
+    async def info(self) -> KernelInfo:
+        """Return the kernel as `llmasos status` shows it."""
+        return KernelInfo(
+            version=llmasos.__version__,
+            pid=os.getpid(),
+            started=self.started,
+            data_dir=str(self.settings.data_dir),
+            model=self.models.default,
+            model_resident=self.models.default in self.models.resident,
+            sandbox=self.provider.backend,
+            sandbox_reason=self.provider.reason,
+            sessions=self.sessions.running,
+            ledger=await self.ledger_info(),
+        )
+
+    async def doctor(self) -> list[Check]:
+        """Look at each part and say what is missing, with the command that mends it."""
+        return await examine(self.settings)
+
+    def models_info(self) -> list[ModelInfo]:
+        """Return the models that can be chosen."""
+        return [
+            ModelInfo(
+                name=spec.name,
+                title=spec.title,
+                size=spec.size,
+                profile=spec.profile,
+                present=self.models.present(spec.name),
+                resident=spec.name in self.models.resident,
+            )
+            for spec in self.models.specs()
+        ]
+
+    def tools_info(self) -> list[ToolInfo]:
+        """Return the tools as the model sees them."""
+        return [
+            ToolInfo(
+                name=tool.name,
+                description=tool.description,
+                parameters=tool.parameters,
+                capabilities=tool.capabilities.names(),
+            )
+            for tool in self.registry
+        ]
+
+    async def ledger_info(self) -> LedgerInfo:
+        """Return where the ledger stands."""
+        status = await self.ledger.status()
+        return LedgerInfo(
+            backend=status.backend,
+            chain_id=status.chain_id,
+            contract=status.contract,
+            head_block=status.head_block,
+            records=status.records,
+            confirmed=status.confirmed,
+            pending=status.pending,
+            error=status.last_error,
+        )
+
+    async def verify(self) -> VerifyReport:
+        """Recompute the ledger and compare it with the chain and with the sessions' events."""
+        verdict = await self.ledger.verify()
+        problems = (*verdict.problems, *await self.sessions.audit())
+        return VerifyReport(
+            ok=verdict.ok and not problems,
+            message=verdict.message
+            if not problems or not verdict.ok
+            else f"The ledger is bad: {problems[0]}",
+            sessions=verdict.sessions,
+            checked=verdict.checked,
+            confirmed=verdict.confirmed,
+            pending=verdict.pending,
+            problems=problems,
+        )
+
+    async def records(self, session: str | None = None, limit: int = 100) -> list[RecordInfo]:
+        """Return the ledger's newest records."""
+        return [
+            RecordInfo(
+                session=record.session,
+                seq=record.seq,
+                kind=record.kind,
+                action=record.action,
+                tool=record.tool,
+                digest=record.digest,
+                at=record.at,
+                state=record.state,
+                tx_hash=record.tx_hash or "",
+            )
+            for record in await self.ledger.records(session=session, limit=limit)
+        ]
+
+
+def _lock(data_dir: Path) -> _Lock:
+    return _Lock(data_dir / "kernel.lock")
+
+
+class _Lock:
+    """Holds the data folder for one kernel; the operating system lets go of it when the process ends."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("a+")
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._file.seek(0)
+            holder = self._file.read().strip() or "unknown"
+            self._file.close()
+            raise KernelError(
+                f"Another kernel (process {holder}) uses the data folder {path.parent}.",
+                hint="Use it, stop it with `llmasos stop`, or choose another folder with LLMASOS_DATA_DIR.",
+            ) from None
+        self._file.truncate(0)
+        self._file.write(str(os.getpid()))
+        self._file.flush()
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def _migrate(store: Store) -> None:
+    from llmasos.migrations import upgrade
+
+    upgrade(store)

@@ -1,0 +1,45 @@
+"""The database's schema, step by step."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sqlalchemy import inspect, text
+
+from llmasos.errors import ConfigError
+from llmasos.store import Store
+
+HEAD = "0001"
+
+
+def upgrade(store: Store) -> None:
+    """Bring the database to the newest schema.
+
+    Raises:
+        ConfigError: The database was written by a newer version.
+    """
+    present = _revision(store)
+    if present == HEAD:
+        return
+    from alembic import command
+    from alembic.config import Config
+    from alembic.util.exc import CommandError
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent))
+    try:
+        with store.durable_engine.begin() as connection:
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+    except CommandError as error:
+        raise ConfigError(
+            f"The database has the schema {present!r}, which this version does not know.",
+            hint="Use the version of LLMasOS that wrote it, or another LLMASOS_DATA_DIR.",
+        ) from error
+
+
+def _revision(store: Store) -> str:
+    with store.engine.connect() as connection:
+        if not inspect(connection).has_table("alembic_version"):
+            return ""
+        return connection.execute(text("SELECT version_num FROM alembic_version")).scalar() or ""

@@ -1,0 +1,644 @@
+"""The resident worker inside a sandbox: runs commands, Python cells and file operations for the host.
+
+It is run as a script by the sandbox's own Python (3.9 or newer) and uses the standard library alone.
+Frames are a length (4 bytes, big endian) and JSON. The supervisor keeps two children: `python` holds the
+session's variables, `files` does file operations; either is killed and started again when it hangs.
+"""
+
+from __future__ import annotations
+
+import ast
+import base64
+import builtins
+import ctypes
+import fnmatch
+import json
+import os
+import re
+import resource
+import select
+import signal
+import socket
+import stat
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import traceback
+
+WORKSPACE = "/workspace"
+LARGEST_FRAME = 64_000_000
+GRACE = 1.0  # seconds between an interrupt and a kill
+FILE_SECONDS = 30.0
+PR_SET_DUMPABLE = 4
+SKIPPED = {".git", ".hg", ".svn", "__pycache__", "node_modules", ".venv"}
+
+
+class Channel:
+    """Frames over a socket; sending is safe from any thread."""
+
+    def __init__(self, sock):
+        self._socket = sock
+        self._lock = threading.Lock()
+
+    def send(self, frame):
+        data = json.dumps(frame, ensure_ascii=True).encode()
+        with self._lock:
+            self._socket.sendall(struct.pack(">I", len(data)) + data)
+
+    def receive(self):
+        """Return the next frame, or None at the end."""
+        head = self._exactly(4)
+        if head is None:
+            return None
+        (length,) = struct.unpack(">I", head)
+        if length > LARGEST_FRAME:
+            raise ValueError("frame too large")
+        body = self._exactly(length)
+        return None if body is None else json.loads(body)
+
+    def _exactly(self, count):
+        parts = []
+        while count:
+            part = self._socket.recv(min(count, 1 << 20))
+            if not part:
+                return None
+            parts.append(part)
+            count -= len(part)
+        return b"".join(parts)
+
+
+class Drain:
+    """Reads pipes to their end on a thread, reports text as it comes, and keeps what fits."""
+
+    def __init__(self, pipes, cap, report):
+        self._pipes = pipes
+        self._cap = cap
+        self._report = report
+        self.truncated = False
+        self._kept = 0
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self):
+        names = {pipe.fileno(): name for name, pipe in self._pipes.items()}
+        poll = select.poll()
+        for number in names:
+            poll.register(number, select.POLLIN | select.POLLHUP)
+        while names:
+            for number, _ in poll.poll():
+                try:
+                    data = os.read(number, 65536)
+                except OSError:
+                    data = b""
+                if not data:
+                    poll.unregister(number)
+                    del names[number]
+                    continue
+                self.take(names[number], data)
+
+    def take(self, name, data):
+        room = self._cap - self._kept
+        if len(data) > room:
+            if not self.truncated:
+                self._report(name, (data[:room] + b"\n[output cut here]\n").decode("utf-8", "replace"))
+            self.truncated = True
+            self._kept = self._cap
+            return
+        self._kept += len(data)
+        self._report(name, data.decode("utf-8", "replace"))
+
+    def join(self, timeout):
+        self._thread.join(timeout)
+
+
+def kill_group(process):
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+
+
+class Supervisor:
+    """Serves the host's requests, each on a thread of its own."""
+
+    def __init__(self, channel, limits):
+        self._channel = channel
+        self._limits = limits
+        self._children = {}
+        self._child_locks = {"python": threading.Lock(), "files": threading.Lock()}
+        self._running = {}
+
+    def serve(self):
+        while True:
+            frame = self._channel.receive()
+            if frame is None:
+                return
+            op = frame["op"]
+            if op == "reply":
+                child = self._children.get("python")
+                if child is not None:
+                    child.waiting = False
+                    child.channel.send(frame)
+            elif op == "interrupt":
+                stop = self._running.get(frame["id"])
+                if stop is not None:
+                    stop.set()
+            else:
+                stop = self._running[frame["id"]] = threading.Event()
+                threading.Thread(target=self._handle, args=(frame, stop), daemon=True).start()
+
+    def _handle(self, frame, stop):
+        number = frame["id"]
+        try:
+            if frame["op"] == "command":
+                done = self._command(frame, stop)
+            elif frame["op"] == "python":
+                done = self._cell(frame, stop)
+            else:
+                done = self._file_operation(frame, stop)
+        except Exception as error:
+            done = {"error": "the sandbox's worker failed: %s" % error}
+        finally:
+            self._running.pop(number, None)
+        self._channel.send({"id": number, "done": done})
+
+    def _output(self, number):
+        def report(stream, text):
+            self._channel.send({"id": number, "stream": stream, "text": text})
+
+        return report
+
+    def _command(self, frame, stop):
+        process = subprocess.Popen(
+            ["/bin/bash", "-c", frame["command"]],
+            cwd=WORKSPACE,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+        drain = Drain(
+            {"stdout": process.stdout, "stderr": process.stderr},
+            self._limits["output_bytes"],
+            self._output(frame["id"]),
+        )
+        deadline = time.monotonic() + frame["timeout"]
+        status = "ok"
+        while process.poll() is None:
+            try:
+                process.wait(0.02 if time.monotonic() < deadline - 0.02 else 0.001)
+            except subprocess.TimeoutExpired:
+                pass
+            if process.returncode is None and (stop.is_set() or time.monotonic() > deadline):
+                status = "cancelled" if stop.is_set() else "timeout"
+                os.killpg(process.pid, signal.SIGINT)
+                try:
+                    process.wait(GRACE)
+                except subprocess.TimeoutExpired:
+                    pass
+                break
+        kill_group(process)
+        process.wait()
+        # A survivor that left the group may hold the pipes open for ever; what it writes is not ours.
+        drain.join(0.5)
+        code = process.returncode
+        if status == "ok" and code != 0:
+            status = "failed"
+        if status == "failed" and code in (-9, 137):
+            status = "memory"
+        return {"status": status, "exit_code": code if status != "timeout" else None, "truncated": drain.truncated}
+
+    def _child(self, role):
+        child = self._children.get(role)
+        if child is None or child.process.poll() is not None:
+            if child is not None:
+                child.close()
+            child = self._children[role] = Child(role, self._limits)
+        return child
+
+    def _drop(self, role):
+        child = self._children.pop(role, None)
+        if child is not None:
+            child.close()
+
+    def _cell(self, frame, stop):
+        report = self._output(frame["id"])
+        with self._child_locks["python"]:
+            child = self._child("python")
+            child.listen(report, self._limits["output_bytes"])
+            child.channel.send(
+                {"code": frame["code"], "functions": frame["functions"], "id": frame["id"]}
+            )
+            deadline = time.monotonic() + frame["timeout"]
+            interrupted = 0.0
+            status = ""
+            before = time.monotonic()
+            while True:
+                answer = child.poll(0.05)
+                now = time.monotonic()
+                if child.waiting:
+                    # The host carries out a call; that time is not the cell's.
+                    deadline += now - before
+                before = now
+                if answer == {}:
+                    code = child.process.wait()
+                    self._drop("python")
+                    lost = "memory" if code == -9 and not status else status or "lost"
+                    return {"status": lost, "restarted": True, "truncated": child.truncated}
+                if answer is not None and "call" in answer:
+                    child.waiting = True
+                    call = {key: answer[key] for key in ("call", "name", "arguments")}
+                    self._channel.send(dict(call, id=frame["id"]))
+                    continue
+                if answer is not None:
+                    if status:
+                        answer["status"] = status
+                    return dict(answer, truncated=child.truncated)
+                if not interrupted and (stop.is_set() or now > deadline):
+                    status = "cancelled" if stop.is_set() else "timeout"
+                    interrupted = now
+                    child.process.send_signal(signal.SIGINT)
+                elif interrupted and now > interrupted + GRACE:
+                    self._drop("python")
+                    return {"status": status, "restarted": True, "truncated": child.truncated}
+
+    def _file_operation(self, frame, stop):
+        with self._child_locks["files"]:
+            child = self._child("files")
+            child.channel.send(frame)
+            deadline = time.monotonic() + FILE_SECONDS
+            while True:
+                answer = child.poll(0.05)
+                if answer == {} or stop.is_set() or time.monotonic() > deadline:
+                    self._drop("files")
+                    return {"error": "%s did not finish within %d s" % (frame["op"], FILE_SECONDS)}
+                if answer is not None:
+                    return answer
+
+
+class Child:
+    """A child of the supervisor, with a channel of its own and its output drained at all times."""
+
+    def __init__(self, role, limits):
+        ours, theirs = socket.socketpair()
+        self.process = subprocess.Popen(
+            [sys.executable, "-u", __file__, role, str(theirs.fileno()), json.dumps(limits)],
+            cwd=WORKSPACE,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            pass_fds=[theirs.fileno()],
+            start_new_session=True,
+        )
+        theirs.close()
+        self._socket = ours
+        self.channel = Channel(ours)
+        self._report = lambda name, text: None
+        self._drain = Drain(
+            {"stdout": self.process.stdout, "stderr": self.process.stderr}, 1 << 62, self._forward
+        )
+        self._cell = None
+        self.waiting = False
+
+    def listen(self, report, cap):
+        """Send what is printed from now on to `report`."""
+        self._cell = _Cap(report, cap)
+
+    @property
+    def truncated(self):
+        return self._cell is not None and self._cell.truncated
+
+    def _forward(self, name, text):
+        if self._cell is not None:
+            self._cell.take(name, text)
+
+    def readable(self, seconds):
+        return bool(select.select([self._socket], [], [], seconds)[0])
+
+    def poll(self, seconds):
+        """Return the next frame, None when there is none yet, or {} when the child is gone."""
+        if not self.readable(seconds):
+            return None
+        try:
+            frame = self.channel.receive()
+        except (OSError, ValueError):
+            return {}
+        if frame is None:
+            return {}
+        if "done" in frame or "error" in frame or "status" in frame:
+            self._settle()
+        return frame
+
+    def _settle(self):
+        """Wait until what the child printed before its last frame has been read."""
+        for pipe in (self.process.stdout, self.process.stderr):
+            for _ in range(200):
+                if not select.select([pipe], [], [], 0)[0]:
+                    break
+                time.sleep(0.002)
+
+    def close(self):
+        kill_group(self.process)
+        self.process.wait()
+        self._drain.join(0.2)
+        self._socket.close()
+
+
+class _Cap:
+    def __init__(self, report, cap):
+        self._report = report
+        self._room = cap
+        self.truncated = False
+
+    def take(self, name, text):
+        if self.truncated:
+            return
+        if len(text) > self._room:
+            self.truncated = True
+            text = text[: self._room] + "\n[output cut here]\n"
+        self._room -= len(text)
+        self._report(name, text)
+
+
+class ToolError(Exception):
+    """A tool called from Python could not do what it was asked."""
+
+
+class Python:
+    """The session's Python: one namespace, one cell at a time."""
+
+    def __init__(self, channel):
+        self._channel = channel
+        self._calls = 0
+        self._names = {"__name__": "__main__", "__builtins__": builtins, "ToolError": ToolError}
+
+    def serve(self):
+        while True:
+            try:
+                frame = self._channel.receive()
+                if frame is None:
+                    return
+                if "code" in frame:
+                    self._channel.send(self._run(frame))
+            except KeyboardInterrupt:
+                continue
+
+    def _run(self, frame):
+        for name, parameters in frame["functions"].items():
+            self._names[name] = self._function(name, parameters)
+        try:
+            result = self._execute(frame["code"])
+            answer = {"status": "ok", "exit_code": 0, "result": result}
+        except SystemExit as leave:
+            code = leave.code if isinstance(leave.code, int) else int(leave.code is not None)
+            answer = {"status": "ok" if code == 0 else "failed", "exit_code": code, "result": ""}
+        except MemoryError:
+            answer = {"status": "memory", "exit_code": 1, "result": ""}
+            sys.stderr.write("MemoryError\n")
+        except BaseException as error:
+            answer = {"status": "failed", "exit_code": 1, "result": ""}
+            sys.stderr.write(self._trace(error))
+        for stream in (sys.stdout, sys.stderr):
+            try:
+                stream.flush()
+            except (OSError, ValueError):
+                pass
+        return answer
+
+    def _execute(self, code):
+        import linecache
+
+        name = "<cell>"
+        linecache.cache[name] = (len(code), None, code.splitlines(True), name)
+        tree = ast.parse(code, name)
+        last = None
+        if tree.body and isinstance(tree.body[-1], ast.Expr):
+            last = ast.Expression(tree.body.pop().value)
+        exec(compile(tree, name, "exec"), self._names)
+        if last is None:
+            return ""
+        value = eval(compile(last, name, "eval"), self._names)
+        return "" if value is None else repr(value)[:20000]
+
+    def _trace(self, error):
+        trace = error.__traceback__
+        while trace is not None and trace.tb_frame.f_code.co_filename != "<cell>":
+            trace = trace.tb_next
+        return "".join(traceback.format_exception(type(error), error, trace, chain=False))
+
+    def _function(self, name, parameters):
+        def call(*values, **named):
+            if len(values) > len(parameters):
+                raise TypeError("%s takes at most %d arguments" % (name, len(parameters)))
+            arguments = dict(zip(parameters, values))
+            arguments.update(named)
+            self._calls += 1
+            self._channel.send({"call": self._calls, "name": name, "arguments": arguments})
+            while True:
+                frame = self._channel.receive()
+                if frame is None:
+                    raise SystemExit(1)
+                if frame.get("call") == self._calls:
+                    break
+            if "error" in frame:
+                raise ToolError(frame["error"])
+            return frame["value"]
+
+        call.__name__ = name
+        call.__doc__ = "%s(%s)" % (name, ", ".join(parameters))
+        return call
+
+
+class Refused(Exception):
+    """A file operation that cannot be done, with the reason for a person."""
+
+
+class Files:
+    """File operations below the workspace."""
+
+    def serve(self, channel):
+        operations = {"read": self.read, "write": self.write, "list": self.list, "search": self.search}
+        while True:
+            frame = channel.receive()
+            if frame is None:
+                return
+            try:
+                channel.send({"done": operations[frame["op"]](**frame["arguments"])})
+            except Refused as error:
+                channel.send({"error": str(error)})
+            except OSError as error:
+                name = error.filename or frame["arguments"].get("path", "")
+                channel.send({"error": "%s: %s" % (relative(os.fsdecode(name)), error.strerror)})
+
+    def read(self, path, offset, limit):
+        full = resolve(path)
+        with os.fdopen(os.open(full, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+            info = os.fstat(file.fileno())
+            if stat.S_ISDIR(info.st_mode):
+                raise Refused("%s is a folder; use list_files" % path)
+            if not stat.S_ISREG(info.st_mode):
+                raise Refused("%s is not a regular file" % path)
+            file.seek(offset)
+            data = file.read(limit)
+        return {"data": base64.b64encode(data).decode(), "size": info.st_size}
+
+    def write(self, path, data):
+        full = resolve(path)
+        if os.path.isdir(full):
+            raise Refused("%s is a folder" % path)
+        folder = os.path.dirname(full)
+        os.makedirs(folder, exist_ok=True)
+        try:
+            mode = stat.S_IMODE(os.stat(full).st_mode)
+        except FileNotFoundError:
+            mode = 0o666 & ~UMASK
+        number, temporary = tempfile.mkstemp(prefix=".llmasos-", dir=folder)
+        try:
+            with os.fdopen(number, "wb") as file:
+                file.write(base64.b64decode(data))
+            os.chmod(temporary, mode)
+            os.replace(temporary, full)
+        except BaseException:
+            os.unlink(temporary)
+            raise
+        return {}
+
+    def list(self, path, pattern, depth, limit):
+        top = resolve(path)
+        if not os.path.isdir(top):
+            raise Refused("%s is not a folder" % path)
+        entries, omitted = [], 0
+        for folder, names, files in os.walk(top):
+            level = 0 if folder == top else relative(folder, top).count("/") + 1
+            names[:] = sorted(name for name in names if name not in SKIPPED)
+            for name in sorted(names + files):
+                full = os.path.join(folder, name)
+                shown = relative(full)
+                if not fnmatch.fnmatch(shown if "/" in pattern else name, pattern):
+                    continue
+                info = os.lstat(full)
+                kind = (
+                    "link" if stat.S_ISLNK(info.st_mode)
+                    else "folder" if stat.S_ISDIR(info.st_mode)
+                    else "file" if stat.S_ISREG(info.st_mode)
+                    else "other"
+                )
+                if kind == "folder" and pattern != "*":
+                    continue
+                if len(entries) < limit:
+                    entries.append({"path": shown, "kind": kind, "size": info.st_size})
+                else:
+                    omitted += 1
+            if depth is not None and level + 1 >= depth:
+                names[:] = []
+        return {"entries": entries, "omitted": omitted}
+
+    def search(self, pattern, path, glob, limit):
+        try:
+            wanted = re.compile(pattern)
+        except re.error as error:
+            raise Refused("the pattern is not a regular expression: %s" % error)
+        top = resolve(path)
+        matches, omitted = [], 0
+        for full in self._files(top, glob):
+            try:
+                if not stat.S_ISREG(os.stat(full).st_mode):
+                    continue
+                with open(full, "rb") as file:
+                    if b"\0" in file.read(4096):
+                        continue
+                    file.seek(0)
+                    for number, line in enumerate(file, 1):
+                        text = line[:10000].decode("utf-8", "replace").rstrip("\r\n")
+                        if wanted.search(text):
+                            if len(matches) < limit:
+                                matches.append({"path": relative(full), "line": number, "text": text[:1000]})
+                            else:
+                                omitted += 1
+            except PermissionError:
+                continue
+        return {"matches": matches, "omitted": omitted}
+
+    def _files(self, top, glob):
+        if not os.path.isdir(top):
+            yield top
+            return
+        for folder, names, files in os.walk(top):
+            names[:] = sorted(name for name in names if name not in SKIPPED)
+            for name in sorted(files):
+                if fnmatch.fnmatch(name, glob):
+                    yield os.path.join(folder, name)
+
+
+def resolve(path):
+    """Return the real path, refusing what lies outside the workspace."""
+    full = os.path.realpath(os.path.join(WORKSPACE, path))
+    if full != WORKSPACE and not full.startswith(WORKSPACE + "/"):
+        raise Refused("%s lies outside the folder" % path)
+    return full
+
+
+def relative(full, top=WORKSPACE):
+    return full[len(top) + 1 :] if full.startswith(top + "/") else full
+
+
+def limit(limits):
+    """Set the limits of this process and of all that it starts."""
+    memory = limits["memory_mb"] << 20
+    for name, value in (
+        (resource.RLIMIT_AS, memory),
+        (resource.RLIMIT_NPROC, limits["processes"]),
+        (resource.RLIMIT_FSIZE, 4 << 30),
+        (resource.RLIMIT_NOFILE, 1024),
+        (resource.RLIMIT_CORE, 0),
+    ):
+        hard = resource.getrlimit(name)[1]
+        if hard != resource.RLIM_INFINITY:
+            value = min(value, hard)
+        resource.setrlimit(name, (value, value))
+
+
+UMASK = 0o022
+
+
+def main():
+    role = sys.argv[1]
+    if role == "supervisor":
+        limits = json.loads(sys.argv[3])
+        sock = connect(sys.argv[2])
+        # A cell must not trace or read the memory of the process that answers for it.
+        ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
+        os.umask(UMASK)
+        limit(limits)
+        channel = Channel(sock)
+        channel.send({"ready": os.getpid()})
+        Supervisor(channel, limits).serve()
+        os._exit(0)
+    sock = socket.socket(fileno=int(sys.argv[2]))
+    sock.set_inheritable(False)
+    channel = Channel(sock)
+    if role == "python":
+        sys.path.insert(0, WORKSPACE)
+        sys.argv = [""]
+        Python(channel).serve()
+    else:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        Files().serve(channel)
+
+
+def connect(where):
+    """Return the host's socket: an inherited descriptor by number, or a path to connect to."""
+    if where.isdigit():
+        sock = socket.socket(fileno=int(where))
+        sock.set_inheritable(False)
+        return sock
+    sock = socket.socket(socket.AF_UNIX)
+    sock.connect(where)
+    return sock
+
+
+if __name__ == "__main__":
+    main()

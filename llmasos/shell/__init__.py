@@ -1,0 +1,1 @@
+"""The terminal: the interactive shell and the `llmasos` command."""

@@ -1,0 +1,263 @@
+"""The `llmasos` command. Everything heavy is imported by the command that needs it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Awaitable, Callable, Coroutine
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+
+from llmasos.errors import LLMasOSError
+
+if TYPE_CHECKING:
+    from llmasos.client import AsyncClient
+
+T = TypeVar("T")
+
+app = typer.Typer(
+    name="llmasos",
+    help="Say what you want; see it done; prove it. Without a command, the shell opens on this folder.",
+    no_args_is_help=False,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+ledger_app = typer.Typer(help="Look at the ledger and verify it.", rich_markup_mode=None, no_args_is_help=True)
+app.add_typer(ledger_app, name="ledger")
+
+Folder = Annotated[Path, typer.Option("-C", "--folder", help="The folder to work on.")]
+Model = Annotated[str, typer.Option("--model", "-m", help="A model of `llmasos models`, or a GGUF file.")]
+
+
+@app.callback(invoke_without_command=True)
+def shell(
+    context: typer.Context,
+    folder: Folder = Path("."),
+    model: Model = "",
+    resume: Annotated[str, typer.Option("--resume", help="Go on with this session.")] = "",
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    """Open the shell when no command is given."""
+    if version:
+        import llmasos
+
+        print(f"llmasos {llmasos.__version__}")
+        raise typer.Exit
+    if context.invoked_subcommand is not None:
+        return
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise LLMasOSError("The shell needs a terminal.", hint='Use `llmasos run "..."` in scripts.')
+    import asyncio
+
+    from llmasos.shell.repl import Shell
+
+    raise typer.Exit(asyncio.run(Shell(_folder(folder), model=model, resume=resume).run()))
+
+
+@app.command()
+def run(
+    request: Annotated[str, typer.Argument(help="What you want done.")],
+    folder: Folder = Path("."),
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Approve what is asked, and write the changes.")] = False,
+    model: Model = "",
+    max_steps: Annotated[int | None, typer.Option(min=1, help="Requests to the model at most.")] = None,
+    timeout: Annotated[float | None, typer.Option(min=0.1, help="Seconds at most.")] = None,
+) -> None:
+    """Carry out one request without a terminal.
+
+    Exit codes: 0 done, 1 failed, 2 usage, 3 approval needed, 4 limit reached, 130 cancelled.
+    """
+    from llmasos.shell import headless
+
+    code = headless.run(
+        request,
+        folder=folder,
+        as_json=as_json,
+        yes=yes,
+        model=model,
+        max_steps=max_steps,
+        timeout=timeout,
+    )
+    raise typer.Exit(code)
+
+
+@app.command()
+def serve() -> None:
+    """Run the kernel in the foreground; the shell starts one by itself."""
+    import subprocess
+
+    raise typer.Exit(subprocess.call([sys.executable, "-m", "llmasos.service"]))
+
+
+@app.command()
+def stop() -> None:
+    """Stop the kernel."""
+    try:
+        _ask(lambda client: client.stop(), start=False)
+    except LLMasOSError as error:
+        if error.code != "kernel":
+            raise
+        print("No kernel is running.")
+        return
+    print("Stopped.")
+
+
+@app.command()
+def status() -> None:
+    """Show the kernel, its model, sandbox and ledger."""
+    info = _ask(lambda client: client.info(), start=False)
+    ledger = info.ledger
+    loaded = "loaded" if info.model_resident else "not loaded yet"
+    reason = f" ({info.sandbox_reason})" if info.sandbox_reason else ""
+    print(f"kernel   {info.version}, process {info.pid}, since {info.started.astimezone():%Y-%m-%d %H:%M}")
+    print(f"data     {info.data_dir} (log: kernel.log)")
+    print(f"model    {info.model}, {loaded}")
+    print(f"sandbox  {info.sandbox}{reason}")
+    print(f"ledger   {ledger.backend}: {ledger.confirmed} of {ledger.records} records on the chain")
+    if ledger.error:
+        print(f"         {ledger.error}")
+    print(f"sessions {info.sessions} running")
+
+
+@app.command()
+def doctor() -> None:
+    """Check each part, and name the command that mends what is missing."""
+    import anyio
+
+    from llmasos.shell.doctor import report
+
+    raise typer.Exit(anyio.run(report))
+
+
+@app.command()
+def sessions() -> None:
+    """List the sessions, newest first."""
+    from llmasos.events import display
+
+    for info in _ask(lambda client: client.sessions()):
+        when = info.updated.astimezone().strftime("%Y-%m-%d %H:%M")
+        print(f"{info.id}  {when}  {info.turns:>3} turns  {display(info.folder)}  {display(info.title)}")
+
+
+@app.command()
+def models() -> None:
+    """List the models."""
+    for model in _ask(lambda client: client.models()):
+        state = "loaded" if model.resident else "on disk" if model.present else "not fetched yet"
+        print(f"{model.name:<24} {state:<16} {model.size / 1e6:>7,.0f} MB  {model.title}")
+
+
+@app.command()
+def tools() -> None:
+    """List the tools."""
+    for tool in _ask(lambda client: client.tools()):
+        print(f"{tool.name:<14} {tool.description} [{', '.join(tool.capabilities)}]")
+
+
+Session = Annotated[str, typer.Argument(help="The session, as `llmasos sessions` lists it.")]
+
+
+@app.command()
+def diff(session: Session) -> None:
+    """Show what a session would change in its folder."""
+    from llmasos.shell.render import make_console, show_diff
+
+    show_diff(make_console(), _in_session(session, lambda it: it.diff()), most_lines=1_000_000)
+
+
+@app.command()
+def commit(session: Session, paths: Annotated[list[str] | None, typer.Argument()] = None) -> None:
+    """Write a session's changes to its folder."""
+    done = _in_session(session, lambda it: it.commit(paths or None))
+    print(f"Wrote {len(done.paths)} files.")
+
+
+@app.command()
+def discard(session: Session, paths: Annotated[list[str] | None, typer.Argument()] = None) -> None:
+    """Drop a session's changes."""
+    _in_session(session, lambda it: it.discard(paths or None))
+    print("Dropped.")
+
+
+@app.command()
+def undo(session: Session) -> None:
+    """Take a session's newest commit back."""
+    done = _in_session(session, lambda it: it.undo())
+    print(f"Restored {len(done.paths)} files.")
+
+
+@ledger_app.command("status")
+def ledger_status() -> None:
+    """Show where the ledger stands."""
+    info = _ask(lambda client: client.ledger())
+    print(f"chain     {info.backend}, id {info.chain_id}, block {info.head_block}")
+    print(f"contract  {info.contract or 'not deployed yet'}")
+    print(f"records   {info.records}, of which {info.confirmed} on the chain and {info.pending} under way")
+    if info.error:
+        print(f"error     {info.error}")
+
+
+@ledger_app.command("verify")
+def ledger_verify() -> None:
+    """Recompute every record and compare it with the chain; the exit code is 1 when something is wrong."""
+    report = _ask(lambda client: client.verify())
+    print(report.message)
+    for problem in report.problems:
+        print(f"  {problem}")
+    raise typer.Exit(0 if report.ok else 1)
+
+
+@ledger_app.command("log")
+def ledger_log(
+    session: Annotated[str | None, typer.Option(help="Only this session.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="How many records.")] = 50,
+) -> None:
+    """List the newest records."""
+    for record in _ask(lambda client: client.records(session, limit)):
+        when = record.at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+        print(
+            f"{when}  {record.session}#{record.seq:<4} {record.kind:<8} {record.tool or '-':<12} "
+            f"{record.state:<9} {record.tx_hash[:18]}"
+        )
+
+
+def main() -> None:
+    """Run the command line; errors go to standard error with their next step, and never as a traceback."""
+    try:
+        app()
+    except LLMasOSError as error:
+        from llmasos.shell.render import print_error
+
+        print_error(error)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _folder(folder: Path) -> Path:
+    if not folder.is_dir():
+        raise LLMasOSError(f"There is no folder {folder}.", hint="Make it, or name another with -C.")
+    return folder.absolute()
+
+
+def _ask(work: Callable[[AsyncClient], Coroutine[Any, Any, T]], *, start: bool = True) -> T:
+    """Ask the kernel one thing."""
+    import anyio
+
+    async def ask() -> T:
+        from llmasos.client import AsyncClient
+
+        async with AsyncClient(start=start) as client:
+            return await work(client)
+
+    return anyio.run(ask)
+
+
+def _in_session(session: str, work: Callable[[Any], Awaitable[T]]) -> T:
+    async def ask(client: AsyncClient) -> T:
+        return await work(await client.resume(session))
+
+    return _ask(ask)

@@ -1,0 +1,151 @@
+"""`llmasos run`: one request without a terminal, for scripts."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from pathlib import Path
+
+import anyio
+
+from llmasos.api import Attachment, TurnResult
+from llmasos.client import AsyncClient
+from llmasos.errors import LLMasOSError
+from llmasos.shell.render import Renderer, make_console, print_error, show_diff
+
+EXIT_CODES = {"done": 0, "failed": 1, "usage": 2, "approval_needed": 3, "limit": 4, "cancelled": 130}
+_LARGEST_INPUT = 4_000_000
+
+
+def run(
+    text: str,
+    *,
+    folder: Path,
+    as_json: bool,
+    yes: bool,
+    model: str,
+    max_steps: int | None,
+    timeout: float | None,
+) -> int:
+    """Run a request and return the exit code.
+
+    Args:
+        text: The request.
+        folder: The folder to work on.
+        as_json: Print one JSON object on standard output.
+        yes: Approve what the policy asks, and commit the changes.
+        model: The model, or empty for the default.
+        max_steps: Requests to the model at most.
+        timeout: Seconds at most.
+    """
+    try:
+        attachments = _piped_input()
+        result = anyio.run(_run, text, folder, yes, model, max_steps, timeout, attachments)
+    except LLMasOSError as error:
+        print_error(error)
+        if as_json:
+            print(_failure(error))
+        return EXIT_CODES["failed"]
+    except KeyboardInterrupt:
+        return EXIT_CODES["cancelled"]
+    if result is None:
+        return EXIT_CODES["cancelled"]
+    if as_json:
+        print(result.model_dump_json())
+    elif result.answer:
+        print(result.answer)
+    if result.changes and not result.committed:
+        errors = make_console(stderr=True)
+        show_diff(errors, _as_diff(result))
+        errors.print(
+            f"Nothing was written yet. Write it with: llmasos commit {result.session}", style="yellow"
+        )
+    return EXIT_CODES[result.status]
+
+
+async def _run(
+    text: str,
+    folder: Path,
+    yes: bool,
+    model: str,
+    max_steps: int | None,
+    timeout: float | None,
+    attachments: list[Attachment],
+) -> TurnResult | None:
+    renderer = Renderer(make_console(stderr=True), text=False)
+    result: TurnResult | None = None
+
+    async def turn(scope: anyio.CancelScope) -> None:
+        nonlocal result
+        async with AsyncClient() as client:
+            session = await client.session(folder, model=model)
+            result = await session.run(
+                text,
+                on_event=renderer.show,
+                commit=yes,
+                approve="all" if yes else "deny",
+                attachments=attachments,
+                max_steps=max_steps,
+                timeout=timeout,
+            )
+        scope.cancel()
+
+    try:
+        async with anyio.create_task_group() as group:
+            group.start_soon(turn, group.cancel_scope)
+            with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+                async for _ in signals:
+                    group.cancel_scope.cancel()
+    except BaseExceptionGroup as group_error:
+        error: BaseException = group_error
+        while isinstance(error, BaseExceptionGroup):
+            error = error.exceptions[0]
+        raise error from None
+    return result
+
+
+def _piped_input() -> list[Attachment]:
+    """Read standard input when something is piped into it, and never wait for a person or a closed end.
+
+    Raises:
+        LLMasOSError: What is piped is not text, or too much.
+    """
+    import os
+    import stat
+
+    try:
+        mode = os.fstat(0).st_mode
+    except OSError:
+        return []
+    if not (stat.S_ISFIFO(mode) or stat.S_ISREG(mode)):
+        return []
+    data = sys.stdin.buffer.read(_LARGEST_INPUT + 1)
+    if len(data) > _LARGEST_INPUT:
+        raise LLMasOSError(
+            f"Standard input has more than {_LARGEST_INPUT // 1_000_000} MB.",
+            hint="Save it as a file in the folder and name the file in the request.",
+        )
+    if b"\0" in data:
+        raise LLMasOSError("Standard input is not text.", hint="Save it as a file in the folder and name the file.")
+    return [Attachment(name="standard input", text=data.decode("utf-8", "replace"))] if data.strip() else []
+
+
+def _as_diff(result: TurnResult):  # type: ignore[no-untyped-def]
+    from llmasos.api import Diff
+
+    return Diff(changes=result.changes)
+
+
+def _failure(error: LLMasOSError) -> str:
+    from llmasos.events import Usage
+
+    return TurnResult(
+        status="failed",
+        answer="",
+        actions=(),
+        diff="",
+        session="",
+        usage=Usage(),
+        error=error.message,
+        hint=error.hint,
+    ).model_dump_json()

@@ -1,0 +1,209 @@
+"""Events as lines on a terminal."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.syntax import Syntax
+from rich.text import Text
+
+from llmasos.api import Diff
+from llmasos.events import (
+    ActionFinished,
+    ActionOutput,
+    ActionStarted,
+    AssistantText,
+    Event,
+    FileChange,
+    Notice,
+    Progress,
+    TextDelta,
+    TurnFinished,
+    Usage,
+    display,
+)
+
+_SHOWN_LINES = 15
+_MARKS = {"ok": "[green]✓[/]", "denied": "[yellow]⊘[/]", "cancelled": "[yellow]■[/]", "unknown": "[yellow]?[/]"}
+_KINDS = {"added": "[green]added  [/]", "changed": "[yellow]changed[/]", "deleted": "[red]deleted[/]"}
+
+
+def make_console(*, stderr: bool = False) -> Console:
+    """Return a console for this terminal; colours are off when piped or when NO_COLOR is set."""
+    return Console(stderr=stderr, highlight=False, soft_wrap=True)
+
+
+class Renderer:
+    """Writes a turn's events as they come.
+
+    Args:
+        console: Where to write.
+        text: Whether the model's text is shown; scripts get it as the answer instead.
+    """
+
+    def __init__(self, console: Console, *, text: bool = True) -> None:
+        self._console = console
+        self._text = text
+        self._streaming = False
+        self._progress = False
+        self._output_lines: dict[str, int] = {}
+        self._at_line_start = True
+
+    def show(self, event: Event) -> None:
+        """Write one event."""
+        if isinstance(event, Progress):
+            self._show_progress(event)
+            return
+        self._clear_progress()
+        match event:
+            case TextDelta():
+                if self._text:
+                    self._streaming = True
+                    self._console.out(display(event.text, keep_newlines=True), end="", highlight=False)
+            case AssistantText():
+                self.end_line()
+            case ActionStarted():
+                self.end_line()
+                self._console.print(f"[cyan]●[/] [bold]{event.tool}[/]{_arguments(event)}")
+                self._show_block(event.arguments)
+            case ActionOutput():
+                self._show_output(event)
+            case ActionFinished():
+                self.end_line()
+                self._show_finished(event)
+            case Notice():
+                self.end_line()
+                style = {"info": "dim", "warning": "yellow", "error": "red"}[event.level]
+                self._console.print(Text(display(event.text, keep_newlines=True), style=style))
+            case TurnFinished():
+                self.end_line()
+                self._show_end(event)
+
+    def end_line(self) -> None:
+        """Finish a line that text or output has left open."""
+        if self._streaming or not self._at_line_start:
+            self._console.print()
+        self._streaming = False
+        self._at_line_start = True
+
+    def _show_block(self, arguments: dict[str, Any]) -> None:
+        for name, value in arguments.items():
+            if isinstance(value, str) and "\n" in value.strip("\n"):
+                lines = display(value.strip("\n"), keep_newlines=True).split("\n")
+                shown = "\n".join(lines[:_SHOWN_LINES])
+                if name == "code":
+                    self._console.print(Syntax(shown, "python", theme="ansi_dark", background_color="default"))
+                else:
+                    self._console.print(Text(shown, style="dim"))
+                if len(lines) > _SHOWN_LINES:
+                    self._console.print(f"[dim]… {len(lines) - _SHOWN_LINES} more lines[/]")
+
+    def _show_output(self, event: ActionOutput) -> None:
+        seen = self._output_lines.get(event.action, 0)
+        for piece in display(event.text, keep_newlines=True).splitlines(keepends=True):
+            if seen < _SHOWN_LINES:
+                if self._at_line_start:
+                    self._console.print("[dim]│[/] ", end="")
+                self._console.print(Text(piece.rstrip("\n"), style="dim"), end="\n" if piece.endswith("\n") else "")
+                self._at_line_start = piece.endswith("\n")
+            seen += piece.endswith("\n")
+        self._output_lines[event.action] = seen
+
+    def _show_finished(self, event: ActionFinished) -> None:
+        more = self._output_lines.pop(event.action, 0) - _SHOWN_LINES
+        if more > 0:
+            self._console.print(f"[dim]│ … {more} more lines[/]")
+        mark = _MARKS.get(event.status, "[red]✗[/]")
+        line = f"{mark} [dim]{event.tool}"
+        if event.backend:
+            line += f" · {event.seconds:.1f} s · {event.backend}"
+        self._console.print(line + f" · {event.action}[/]")
+        if event.status != "ok":
+            last = [line for line in event.result.strip().split("\n") if line.strip()][-4:]
+            self._console.print(Text(display("\n".join(last), keep_newlines=True), style="yellow"))
+
+    def _show_progress(self, event: Progress) -> None:
+        if not self._console.is_terminal:
+            return
+        amount = f" {_amount(event)}" if event.total else ""
+        self._console.file.write(f"\r\x1b[2K{display(event.what)}{amount}")
+        self._console.file.flush()
+        self._progress = True
+
+    def _clear_progress(self) -> None:
+        if self._progress:
+            self._console.file.write("\r\x1b[2K")
+            self._console.file.flush()
+            self._progress = False
+
+    def _show_end(self, event: TurnFinished) -> None:
+        if event.error:
+            style = "yellow" if event.status in ("cancelled", "limit", "approval_needed") else "red"
+            self._console.print(Text(display(event.error, keep_newlines=True), style=style))
+        if event.hint:
+            self._console.print(Text(display(event.hint, keep_newlines=True), style="dim"))
+        self._console.print(f"[dim]{usage_line(event.usage)}[/]")
+
+
+def show_diff(console: Console, diff: Diff, *, most_lines: int = 200) -> None:
+    """Write a diff: a line a file, then the changes themselves, up to `most_lines` lines."""
+    for change in diff.changes:
+        detail = f"  [dim]{escape(display(change.detail))}[/]" if change.detail else ""
+        console.print(f"{_KINDS[change.kind]} {escape(display(change.path))}{detail}")
+    if diff.omitted:
+        console.print(f"[dim]… and {diff.omitted} more files[/]")
+    lines = [line for change in diff.changes for line in _coloured(change)]
+    for line in lines[:most_lines]:
+        console.print(line)
+    if len(lines) > most_lines:
+        console.print(f"[dim]… {len(lines) - most_lines} more lines; /diff shows them all[/]")
+
+
+def usage_line(usage: Usage) -> str:
+    """Return tokens and time in a short line."""
+    return (
+        f"{usage.seconds:.1f} s · {usage.input_tokens:,} tokens in "
+        f"({usage.cached_tokens:,} cached), {usage.output_tokens:,} out"
+    )
+
+
+def print_error(error: Exception) -> None:
+    """Write an error and its next step to standard error."""
+    console = make_console(stderr=True)
+    message = getattr(error, "message", "") or str(error)
+    console.print(Text(display(message, keep_newlines=True), style="red"))
+    if hint := getattr(error, "hint", ""):
+        console.print(Text(display(hint, keep_newlines=True), style="dim"))
+    sys.stderr.flush()
+
+
+def _coloured(change: FileChange) -> list[Text]:
+    styles = {"+": "green", "-": "red", "@": "cyan"}
+    return [
+        Text(display(line, keep_newlines=False), style=styles.get(line[:1], ""))
+        for line in change.diff.splitlines()
+    ]
+
+
+def _arguments(event: ActionStarted) -> str:
+    shown = [
+        f"{name}={_short(value)}"
+        for name, value in event.arguments.items()
+        if not (isinstance(value, str) and "\n" in value.strip("\n"))
+    ]
+    return f"[dim]({escape(', '.join(shown))})[/]" if shown else ""
+
+
+def _short(value: object, longest: int = 120) -> str:
+    text = display(repr(value) if not isinstance(value, str) else f'"{value}"')
+    return text if len(text) <= longest else text[: longest - 1] + "…"
+
+
+def _amount(event: Progress) -> str:
+    share = f"{100 * event.done / event.total:3.0f}%"
+    if event.unit == "bytes":
+        return f"{share} of {event.total / 1e6:,.0f} MB"
+    return f"{share} of {event.total:g} {event.unit}".rstrip()

@@ -1,0 +1,6 @@
+"""Tools: the `@tool` API, the registry and the built-in tools."""
+
+from llmasos.tools.registry import Registry, builtin_tools
+from llmasos.tools.tool import Capabilities, Example, Tool, ToolContext, tool
+
+__all__ = ["Capabilities", "Example", "Registry", "Tool", "ToolContext", "builtin_tools", "tool"]

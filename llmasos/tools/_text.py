@@ -1,0 +1,29 @@
+"""Bytes of a file as text, where they are text."""
+
+from __future__ import annotations
+
+from llmasos.errors import ToolError
+
+
+def decode(data: bytes, path: str, *, partial: bool = False) -> str:
+    """Return the text of a file in UTF-8, UTF-16 with a mark, or GB18030.
+
+    Args:
+        data: The bytes.
+        path: Names the file in the error.
+        partial: The last character may be cut.
+
+    Raises:
+        ToolError: The bytes are not text.
+    """
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return data.decode("utf-16", errors="replace")
+    if b"\0" in data:
+        raise ToolError(f"{path} is a binary file of at least {len(data):,} bytes, not text.")
+    for encoding in ("utf-8-sig", "gb18030"):
+        for cut in range(4 if partial else 1):
+            try:
+                return data[: len(data) - cut].decode(encoding)
+            except UnicodeDecodeError:
+                continue
+    return data.decode("latin-1")

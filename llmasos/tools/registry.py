@@ -1,0 +1,59 @@
+"""The tools a kernel offers, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from llmasos.errors import ToolError
+from llmasos.tools.tool import Tool
+
+
+class Registry:
+    """An ordered set of tools with unique names."""
+
+    def __init__(self, tools: Iterable[Tool]) -> None:
+        self._tools: dict[str, Tool] = {}
+        for tool in tools:
+            if tool.name in self._tools:
+                raise ToolError(
+                    f"Two tools are named {tool.name!r}.",
+                    hint="Rename one, or disable the plugin that adds it.",
+                )
+            self._tools[tool.name] = tool
+
+    def __iter__(self) -> Iterator[Tool]:
+        return iter(self._tools.values())
+
+    def __len__(self) -> int:
+        return len(self._tools)
+
+    def get(self, name: str) -> Tool:
+        """Return the tool of that name.
+
+        Raises:
+            ToolError: There is none; the message lists those there are.
+        """
+        try:
+            return self._tools[name]
+        except KeyError:
+            raise ToolError(
+                f"There is no tool named {name!r}.", hint=f"The tools are: {', '.join(self._tools)}."
+            ) from None
+
+
+def builtin_tools() -> Registry:
+    """Return the tools that come with the system."""
+    from llmasos.tools import code, files, translation
+
+    return Registry(
+        [
+            code.run_python,
+            code.run_shell,
+            files.read_file,
+            files.write_file,
+            files.edit_file,
+            files.list_files,
+            files.search_files,
+            translation.translate,
+        ]
+    )

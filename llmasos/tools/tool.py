@@ -1,0 +1,164 @@
+"""The `@tool` decorator: a typed function becomes something a model can call."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from pydantic import ValidationError
+
+from llmasos.errors import ToolError
+from llmasos.sandbox import Sandbox
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """What a tool needs; the gate decides on this, and grants nothing else.
+
+    Args:
+        reads: Reads files of the workspace.
+        writes: Changes files of the workspace's view.
+        executes: Runs code inside the sandbox.
+        asks_model: Asks the session's model.
+        network: Hosts it wants to reach.
+        targets: Names of the arguments that are paths it writes.
+    """
+
+    reads: bool = False
+    writes: bool = False
+    executes: bool = False
+    asks_model: bool = False
+    network: tuple[str, ...] = ()
+    targets: tuple[str, ...] = ()
+
+    def names(self) -> tuple[str, ...]:
+        """Return the capabilities as short words, for lists and records."""
+        flags = ("reads", "writes", "executes", "asks_model")
+        return (
+            *(name for name in flags if getattr(self, name)),
+            *(f"network:{host}" for host in self.network),
+        )
+
+
+@dataclass(frozen=True)
+class Example:
+    """A request and the call that answers it, shown to small models."""
+
+    request: str
+    call: str
+
+
+class ToolContext(Protocol):
+    """What a running tool may use."""
+
+    sandbox: Sandbox
+
+    @property
+    def functions(self) -> Mapping[str, tuple[str, ...]]:
+        """Tools callable from Python inside the sandbox, with their parameters' names."""
+
+    async def call(self, name: str, arguments: dict[str, Any]) -> object:
+        """Call another tool, through the gate, and return its value."""
+
+    async def ask(self, instructions: str, text: str, *, max_tokens: int) -> str:
+        """Ask the session's model for a text, without tools."""
+
+    def output(self, stream: str, text: str) -> None:
+        """Show a piece of output while the tool runs."""
+
+    def progress(self, what: str, done: float, total: float, unit: str = "") -> None:
+        """Show how far the tool has come."""
+
+
+@dataclass(frozen=True)
+class Tool:
+    """A function that a model can call, with its schema.
+
+    Args:
+        name: The name the model uses.
+        description: One line; it costs context in every request.
+        parameters: JSON schema of the arguments.
+        capabilities: What the gate decides on.
+        examples: Few-shot turns for small models.
+        block: The argument that small models write as a fenced block, because it has many lines.
+    """
+
+    name: str
+    description: str
+    parameters: dict[str, Any]
+    capabilities: Capabilities
+    function: Callable[..., Awaitable[object]] = field(repr=False)
+    validator: Any = field(repr=False)
+    examples: tuple[Example, ...] = ()
+    block: str = ""
+
+    def validate(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the arguments with their types, or say what is wrong with them.
+
+        Raises:
+            ToolError: An argument is missing, unknown or of a wrong type.
+        """
+        try:
+            validated: dict[str, Any] = self.validator.validate_python(dict(arguments))
+        except ValidationError as error:
+            problems = "; ".join(
+                f"{'.'.join(str(part) for part in item['loc']) or 'arguments'}: {item['msg']}"
+                for item in error.errors(include_url=False)
+            )
+            wanted = ", ".join(self.parameters.get("properties", {}))
+            raise ToolError(f"{self.name}: {problems}.", hint=f"{self.name} takes: {wanted}.") from error
+        return validated
+
+    async def run(self, context: ToolContext, arguments: Mapping[str, Any]) -> object:
+        """Run the function with validated arguments."""
+        return await self.function(context, **arguments)
+
+
+def tool(
+    *,
+    capabilities: Capabilities,
+    examples: Sequence[tuple[str, str]] = (),
+    block: str = "",
+) -> Callable[[Callable[..., Awaitable[object]]], Tool]:
+    """Make a `Tool` from an async function whose first parameter is the `ToolContext`.
+
+    The schema comes from the type hints, the descriptions from a Google-style docstring.
+    """
+
+    def wrap(function: Callable[..., Awaitable[object]]) -> Tool:
+        from pydantic_ai import Tool as SchemaTool
+
+        made = SchemaTool(_without_context(function), takes_ctx=False, docstring_format="google")
+        return Tool(
+            name=function.__name__,
+            description=(made.description or "").split("\n\n")[0].replace("\n", " ").strip(),
+            parameters=made.function_schema.json_schema,
+            capabilities=capabilities,
+            function=function,
+            validator=made.function_schema.validator,
+            examples=tuple(Example(request, call) for request, call in examples),
+            block=block,
+        )
+
+    return wrap
+
+
+def _without_context(function: Callable[..., Awaitable[object]]) -> Callable[..., Awaitable[object]]:
+    """Return a stand-in with the same signature less the context, for making the schema."""
+    signature = inspect.signature(function, eval_str=True)
+    parameters = list(signature.parameters.values())[1:]
+
+    async def stand_in(**_arguments: Any) -> object:
+        raise AssertionError("only the schema of this function is used")
+
+    stand_in.__name__ = function.__name__
+    stand_in.__qualname__ = function.__qualname__
+    stand_in.__module__ = function.__module__
+    stand_in.__doc__ = function.__doc__
+    stand_in.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    stand_in.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters} | {
+        "return": signature.return_annotation
+    }
+    return stand_in
