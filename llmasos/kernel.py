@@ -15,10 +15,10 @@ import anyio.to_thread
 
 import llmasos
 from llmasos import paths
-from llmasos._doctor import examine
 from llmasos.agent import DefaultPolicy, Services, Sessions
 from llmasos.api import Check, KernelInfo, LedgerInfo, ModelInfo, RecordInfo, ToolInfo, VerifyReport
 from llmasos.config import Settings, load_settings
+from llmasos.doctor import examine
 from llmasos.errors import KernelError
 from llmasos.ledger import ChainLedger, EmbeddedChain, Ledger
 from llmasos.models import Models

@@ -61,7 +61,7 @@ def _folder(
         if below is not None:
             yield Change(here, "deleted")
         yield Change(here, "added")
-    elif _is_opaque(os.path.join(upper, here)):
+    elif is_opaque(os.path.join(upper, here)):
         kept = {entry.name for entry in os.scandir(os.path.join(upper, here))}
         for entry in os.scandir(os.path.join(lower, here)):
             if entry.name not in kept:
@@ -85,7 +85,8 @@ def is_whiteout(info: os.stat_result) -> bool:
     return stat.S_ISCHR(info.st_mode) and info.st_rdev == 0
 
 
-def _is_opaque(folder: bytes) -> bool:
+def is_opaque(folder: bytes) -> bool:
+    """Tell whether a folder of the upper side hides what the lower one holds at its place."""
     for name in _OPAQUE:
         try:
             if os.getxattr(folder, name) == b"y":

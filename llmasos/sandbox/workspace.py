@@ -16,7 +16,7 @@ from llmasos.errors import WorkspaceError
 from llmasos.events import FileChange, display
 from llmasos.sandbox._diff import describe
 from llmasos.sandbox._journal import Journal, Manifest, Node, Step, node, put, stamp, sync
-from llmasos.sandbox._overlay import Change, read_changes
+from llmasos.sandbox._overlay import Change, is_opaque, read_changes
 from llmasos.sandbox.port import OWNER_SHIFT, View
 
 _MOST_FILES = 200
@@ -143,7 +143,7 @@ class Workspace:
         manifest = Manifest(id=place.name, state="applying", steps=tuple(steps))
         self._journal.write(manifest)
         manifest = self._apply(manifest)
-        self._drop(chosen)
+        self._settle([step.path for step in manifest.steps])
         return Commit(id=manifest.id, paths=tuple(dict.fromkeys(step.path for step in manifest.steps)))
 
     def _step(self, change: Change, place: Path, number: int) -> Step:
@@ -226,12 +226,46 @@ class Workspace:
             return
         if manifest.state == "applying":
             self._apply(manifest)
-            self._drop([Change(os.fsencode(step.path), "changed") for step in manifest.steps])
+            self._settle([step.path for step in manifest.steps])
         else:
             self._unapply(manifest)
 
     def _discard(self, paths: Sequence[str] | None) -> None:
-        self._drop(self._chosen(paths) if paths is not None else None)
+        if paths is None:
+            self._fresh_view()
+            return
+        for change in reversed(self._chosen(paths)):
+            if change.kind == "deleted" and self._hidden(change.name):
+                raise WorkspaceError(
+                    f"{display(change.name)} went with its whole folder.", hint="Discard all changes instead."
+                )
+            self._remove(self._upper / change.name)
+        if not read_changes(self.folder, self._upper):
+            self._fresh_view()
+
+    def _settle(self, paths: Sequence[str]) -> None:
+        """Take committed paths out of the view; without any change left, the view is fresh."""
+        if not read_changes(self.folder, self._upper):
+            self._fresh_view()
+            return
+        for path in sorted(paths, reverse=True):
+            # Below a folder that hides the person's, taking a file out would make it seem deleted.
+            if not self._hidden(path):
+                self._remove(self._upper / path)
+
+    def _hidden(self, path: str) -> bool:
+        above = os.fsencode(path)
+        while above := os.path.dirname(above):
+            if is_opaque(os.path.join(os.fsencode(self._upper), above)):
+                return True
+        return False
+
+    def _remove(self, path: Path) -> None:
+        if path.is_dir() and not path.is_symlink():
+            if not any(os.scandir(path)):
+                path.rmdir()
+        else:
+            path.unlink(missing_ok=True)
 
     def _chosen(self, paths: Sequence[str] | None) -> list[Change]:
         changes = read_changes(self.folder, self._upper)
@@ -252,22 +286,9 @@ class Workspace:
             or (change.kind == "added" and any(f"{path}/".startswith(f"{change.name}/") for path in above))
         ]
 
-    def _drop(self, changes: Sequence[Change] | None) -> None:
-        """Take changes out of the view; without any left, the view is fresh."""
-        if changes is not None:
-            for change in sorted(changes, key=lambda change: change.path, reverse=True):
-                path = self._upper / change.name
-                if path.is_dir() and not path.is_symlink():
-                    if not any(os.scandir(path)):
-                        path.rmdir()
-                else:
-                    path.unlink(missing_ok=True)
-        if changes is None or not read_changes(self.folder, self._upper):
-            shutil.rmtree(self._upper, ignore_errors=True)
-            self._fresh_view()
-
     def _fresh_view(self) -> None:
         """Make an empty upper folder that looks like the person's folder."""
+        shutil.rmtree(self._upper, ignore_errors=True)
         self._upper.mkdir(mode=0o700, exist_ok=True)
         info = self.folder.stat()
         if self._mapped:

@@ -87,9 +87,7 @@ def run(
 @app.command()
 def serve() -> None:
     """Run the kernel in the foreground; the shell starts one by itself."""
-    import subprocess
-
-    raise typer.Exit(subprocess.call([sys.executable, "-m", "llmasos.service"]))
+    raise typer.Exit(_module("llmasos.service"))
 
 
 @app.command()
@@ -125,11 +123,7 @@ def status() -> None:
 @app.command()
 def doctor() -> None:
     """Check each part, and name the command that mends what is missing."""
-    import anyio
-
-    from llmasos.shell.doctor import report
-
-    raise typer.Exit(anyio.run(report))
+    raise typer.Exit(_module("llmasos.doctor"))
 
 
 @app.command()
@@ -235,6 +229,16 @@ def main() -> None:
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _module(name: str) -> int:
+    """Run a part of the system in a process of its own, in the foreground."""
+    import subprocess
+
+    try:
+        return subprocess.call([sys.executable, "-m", name])
+    except KeyboardInterrupt:
+        return 130
 
 
 def _folder(folder: Path) -> Path:

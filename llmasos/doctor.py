@@ -1,0 +1,148 @@
+"""The doctor: looks at each part the system needs, and names the command that mends what is missing.
+
+It runs in a process of its own (`python -m llmasos.doctor`), so that it works when the kernel does not.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import sys
+from collections.abc import Awaitable, Callable
+
+import anyio
+import anyio.to_thread
+
+from llmasos.api import Check
+from llmasos.config import Settings, load_settings
+from llmasos.errors import LLMasOSError
+from llmasos.models import Models
+from llmasos.sandbox import docker_problem, jail_problems
+from llmasos.store import Store
+
+_FREE_BYTES = 2_000_000_000
+
+
+async def examine(settings: Settings) -> list[Check]:
+    """Look at each part and return what was found.
+
+    Args:
+        settings: The configuration in force.
+    """
+    looks: list[Callable[[Settings], Awaitable[Check]]] = [_data, _database, _sandbox, _engine, _model, _chain]
+    return [await look(settings) for look in looks]
+
+
+async def _data(settings: Settings) -> Check:
+    folder = settings.data_dir
+    while not folder.exists():
+        folder = folder.parent
+    if not os.access(folder, os.W_OK):
+        return Check(
+            part="data folder",
+            ok=False,
+            message=f"{settings.data_dir} cannot be written.",
+            fix="Fix its permissions, or choose another with LLMASOS_DATA_DIR.",
+        )
+    free = shutil.disk_usage(folder).free
+    if free < _FREE_BYTES:
+        return Check(
+            part="data folder",
+            ok=False,
+            message=f"{settings.data_dir} has only {free / 1e9:.1f} GB of free space.",
+            fix="Free space, or choose another folder with LLMASOS_DATA_DIR.",
+        )
+    return Check(part="data folder", ok=True, message=f"{settings.data_dir}, {free / 1e9:.0f} GB free")
+
+
+async def _database(settings: Settings) -> Check:
+    def connect() -> None:
+        store = Store(settings.database)
+        try:
+            with store.engine.connect():
+                return
+        finally:
+            store.close()
+
+    if not settings.database_url and not settings.data_dir.exists():
+        return Check(part="database", ok=True, message="made at the first start")
+    try:
+        await anyio.to_thread.run_sync(connect)
+    except LLMasOSError as error:
+        return Check(part="database", ok=False, message=error.message, fix=error.hint)
+    except Exception as error:  # Every driver has its own errors; each of them means the same here.
+        return Check(
+            part="database",
+            ok=False,
+            message=f"The database does not answer: {error}",
+            fix="Check LLMASOS_DATABASE_URL.",
+        )
+    return Check(part="database", ok=True, message=settings.database.split("@")[-1])
+
+
+async def _sandbox(settings: Settings) -> Check:
+    docker = await docker_problem(settings)
+    jail = "; ".join(jail_problems())
+    wanted = settings.sandbox
+    if wanted != "bubblewrap" and not docker:
+        return Check(part="sandbox", ok=True, message="docker")
+    if wanted != "docker" and not jail:
+        note = f" (docker: {docker})" if wanted == "auto" else ""
+        return Check(part="sandbox", ok=True, message=f"bubblewrap{note}")
+    problems = [text for text in (docker if wanted != "bubblewrap" else "", jail if wanted != "docker" else "") if text]
+    fix = "apt-get install bubblewrap" if wanted != "docker" else "apt-get install docker.io, and start dockerd"
+    return Check(part="sandbox", ok=False, message="; ".join(problems), fix=fix)
+
+
+async def _engine(settings: Settings) -> Check:
+    if settings.model_url:
+        return Check(part="engine", ok=True, message=f"the endpoint {settings.model_url}")
+    if importlib.util.find_spec("xllamacpp") is None:
+        return Check(
+            part="engine",
+            ok=False,
+            message="The embedded engine is not installed.",
+            fix="pip install 'llmasos[embedded]', or set LLMASOS_MODEL_URL to an endpoint.",
+        )
+    return Check(part="engine", ok=True, message="embedded (xllamacpp)")
+
+
+async def _model(settings: Settings) -> Check:
+    models = Models(settings)
+    try:
+        await models.examine()
+    except LLMasOSError as error:
+        return Check(part="model", ok=False, message=error.message, fix=error.hint)
+    if settings.model_url or models.present(models.default):
+        return Check(part="model", ok=True, message=models.default)
+    return Check(
+        part="model", ok=True, message=f"{models.default}, fetched at its first use, or now with `llmasos fetch`"
+    )
+
+
+async def _chain(settings: Settings) -> Check:
+    missing = [name for name in ("eth", "eth_account", "coincurve", "web3") if importlib.util.find_spec(name) is None]
+    if missing:
+        return Check(
+            part="chain", ok=False, message=f"Not installed: {', '.join(missing)}.", fix="pip install llmasos"
+        )
+    return Check(part="chain", ok=True, message="embedded")
+
+
+def main() -> int:
+    """Print the report; the exit code is 1 when something is missing."""
+    try:
+        checks = anyio.run(examine, load_settings())
+    except LLMasOSError as error:
+        print(f"✗ settings     {error.message}\n               {error.hint}")
+        return 1
+    for check in checks:
+        print(f"{'✓' if check.ok else '✗'} {check.part:<12} {check.message}")
+        if check.fix:
+            print(f"               {check.fix}")
+    return 0 if all(check.ok for check in checks) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
