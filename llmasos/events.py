@@ -7,6 +7,7 @@ is in the stored event that follows them.
 
 from __future__ import annotations
 
+import unicodedata
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
@@ -204,15 +205,26 @@ PASSING = (Progress, TextDelta, ActionOutput)
 EVENT: TypeAdapter[Event] = TypeAdapter(Event)
 
 
+# Zero-width joiners and variation selectors belong to emoji and to Indic and Persian text; the bidirectional
+# controls, which can make text read differently than it is, do not pass.
+_HARMLESS = "\u200c\u200d\ufe0e\ufe0f"
+
+
 def display(text: str, *, keep_newlines: bool = False) -> str:
     """Return text that is safe and unambiguous on a terminal.
 
-    Control characters, terminal escapes, bidirectional overrides and undecodable bytes become visible
-    escapes such as `\\n`, `\\x1b` or `\\u202e`.
+    Control characters, terminal escapes, bidirectional overrides, invisible characters and undecodable
+    bytes become visible escapes such as `\\n`, `\\x1b` or `\\u202e`.
     """
+    if text.isascii() and text.isprintable():
+        return text
     return "".join(
-        char if (char.isprintable() or (keep_newlines and char in "\n\t")) else _escape(char) for char in text
+        char if _harmless(char) or (keep_newlines and char in "\n\t") else _escape(char) for char in text
     )
+
+
+def _harmless(char: str) -> bool:
+    return char.isprintable() or char in _HARMLESS or (unicodedata.category(char) == "Zs")
 
 
 def _escape(char: str) -> str:

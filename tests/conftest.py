@@ -1,0 +1,29 @@
+"""What every test shares: asyncio as the backend, and folders of its own."""
+
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(autouse=True)
+def _own_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep every test away from the user's data, configuration and kernel."""
+    base = tmp_path_factory.mktemp("home")
+    for name in ("DATA", "CONFIG", "RUNTIME"):
+        monkeypatch.setenv(f"LLMASOS_{name}_DIR", str(base / name.lower()))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A person's folder with a few files."""
+    place = tmp_path / "folder"
+    (place / "src").mkdir(parents=True)
+    (place / "notes.txt").write_text("今天天气很好。\n")
+    (place / "main.py").write_text("import os\n\nprint(os.getcwd())\n")
+    (place / "src" / "longer.py").write_text("\n".join(f"x{n} = {n}" for n in range(20)) + "\n")
+    return place

@@ -1,0 +1,46 @@
+from pathlib import Path
+
+import pytest
+
+from llmasos import paths
+from llmasos.config import load_settings
+from llmasos.errors import ConfigError
+
+
+def test_variables_beat_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    file = paths.private_dir(paths.config_dir()) / "config.toml"
+    file.write_text('model = "from-file"\n[limits]\nsteps = 3\n')
+    assert load_settings().model == "from-file"
+    assert load_settings().limits.steps == 3
+    monkeypatch.setenv("LLMASOS_MODEL", "from-variable")
+    assert load_settings().model == "from-variable"
+
+
+def test_a_wrong_value_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LLMASOS_SANDBOX", "none")
+    with pytest.raises(ConfigError, match="'sandbox' cannot be used") as caught:
+        load_settings()
+    assert "LLMASOS_SANDBOX" in caught.value.hint
+
+
+def test_a_broken_file_is_named() -> None:
+    (paths.private_dir(paths.config_dir()) / "config.toml").write_text("model = ")
+    with pytest.raises(ConfigError, match=r"config\.toml is not valid TOML"):
+        load_settings()
+
+
+def test_the_key_is_never_printed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LLMASOS_MODEL_KEY", "sk-secret")
+    assert "sk-secret" not in repr(load_settings())
+
+
+def test_a_private_folder_is_private(tmp_path: Path) -> None:
+    loose = tmp_path / "loose"
+    loose.mkdir(mode=0o755)
+    assert paths.private_dir(loose).stat().st_mode & 0o777 == 0o700
+
+
+def test_a_file_in_the_way_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match="Cannot use the folder"):
+        paths.private_dir(tmp_path / "file")
