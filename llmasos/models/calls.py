@@ -25,7 +25,7 @@ ANSWER = "Answer: "
 
 _LITERALS: dict[str, Any] = {"True": True, "False": False, "None": None}
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
-_BLOCK = re.compile(r"\s*\n(?P<fence>`{3,4})[a-z]*\n(?P<body>.*?)(?:(?<=\n)|(?<=^))(?P=fence)\s*\Z", re.DOTALL)
+_BLOCK = re.compile(r"\s*\n(?P<fence>`{3,4})[a-z]*\n(?P<body>|.*?\n)(?P=fence)\s*\Z", re.DOTALL)
 _DECODER = json.JSONDecoder(strict=False)
 
 
