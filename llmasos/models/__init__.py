@@ -1,0 +1,1 @@
+"""Models: the catalog, fetching, engines, and the pydantic-ai models over them."""

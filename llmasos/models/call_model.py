@@ -1,0 +1,293 @@
+"""A pydantic-ai model that drives a small model in call syntax."""
+
+from __future__ import annotations
+
+import ast
+import re
+import warnings
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from pydantic_ai import RunContext
+from pydantic_ai.messages import (
+    ModelMessage,
+    ModelRequest,
+    ModelResponse,
+    ModelResponseStreamEvent,
+    SystemPromptPart,
+)
+from pydantic_ai.models import Model, ModelRequestParameters, StreamedResponse
+from pydantic_ai.profiles import ModelProfile
+from pydantic_ai.settings import ModelSettings
+from pydantic_ai.tools import ToolDefinition
+from pydantic_ai.usage import RequestUsage
+
+from llmasos.errors import ModelError
+from llmasos.models.calls import ANSWER, CallForm, CallSyntaxError, ParsedCall, parse_call
+from llmasos.models.engine import Chunk, CompletionRequest, ContextExceeded, Engine, FinishReason, TokenUsage, Turn
+from llmasos.models.grammar import grammar
+from llmasos.models.prompt import fit, forms_of, items_of, prefix_of, tokens
+
+_MAX_TOKENS = 1024
+_ATTEMPTS = 2
+_FIT_ATTEMPTS = 3
+_RETRY_PENALTY = 1.1
+# The same piece of at most 80 characters over and over, or blanks without end.
+_RUNAWAY = re.compile(r"(.{1,80}?)\1{11,}\Z|\s{80,}\Z", re.DOTALL)
+_RUNAWAY_WINDOW = 1000
+
+
+@dataclass(frozen=True)
+class Reply:
+    """A piece of a reply: text of an answer, a whole call, or its end."""
+
+    text: str = ""
+    call: ParsedCall | None = None
+    finish_reason: FinishReason | None = None
+    usage: TokenUsage = TokenUsage()
+
+
+class CallSyntaxModel(Model[None]):
+    """Shows the tools as signatures and reads calls back, under a grammar made from the tools' schemas.
+
+    Args:
+        engine: What completes the chats.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__(profile=ModelProfile(supports_tools=True))
+        self.engine = engine
+
+    @property
+    def model_name(self) -> str:
+        """The engine's model."""
+        return self.engine.name
+
+    @property
+    def system(self) -> str:
+        """The provider's name in traces."""
+        return "llmasos"
+
+    @property
+    def provider(self) -> None:
+        """There is no remote provider."""
+        return None
+
+    async def warm(self, tools: Sequence[ToolDefinition]) -> None:
+        """Have the engine read, or restore, what is the same for every request with these tools."""
+        await self.engine.prepare(prefix_of(tools, forms_of(tools)))
+
+    async def request(
+        self,
+        messages: list[ModelMessage],
+        model_settings: ModelSettings | None,
+        model_request_parameters: ModelRequestParameters,
+    ) -> ModelResponse:
+        """Return one reply.
+
+        Raises:
+            ModelError: The engine failed, or the model wrote no usable reply.
+        """
+        async with self.request_stream(messages, model_settings, model_request_parameters) as stream:
+            async for _ in stream:
+                pass
+            return stream.get()
+
+    @asynccontextmanager
+    async def request_stream(
+        self,
+        messages: list[ModelMessage],
+        model_settings: ModelSettings | None,
+        model_request_parameters: ModelRequestParameters,
+        run_context: RunContext[Any] | None = None,
+    ) -> AsyncGenerator[StreamedResponse]:
+        """Stream one reply; the text of answers comes as it is generated, calls when they are whole."""
+        settings, parameters = self.prepare_request(model_settings, model_request_parameters)
+        async with aclosing(self._replies(messages, settings or {}, parameters)) as replies:
+            yield CallSyntaxResponse(
+                model_request_parameters=parameters, _model_name=self.model_name, _replies=replies
+            )
+
+    async def _replies(
+        self, messages: list[ModelMessage], settings: ModelSettings, parameters: ModelRequestParameters
+    ) -> AsyncGenerator[Reply]:
+        tools = [*parameters.declared_function_tools, *parameters.output_tools]
+        forms = forms_of(tools)
+        prefix = prefix_of(tools, forms)
+        choice = settings.get("tool_choice")
+        allowed = () if choice == "none" else tuple(forms.values())
+        rules = grammar(allowed, answer=parameters.allow_text_output and choice != "required")
+        wanted = settings.get("max_tokens") or _MAX_TOKENS
+        max_tokens = min(wanted, self.engine.context // 4)
+        budget = self.engine.context - max_tokens - sum(tokens(turn.content) for turn in prefix)
+        items = items_of(messages, forms)
+        notes = _notes(messages, parameters)
+        extra: tuple[Turn, ...] = ()
+        penalty = 1.0
+        usage = TokenUsage()
+        for attempt in range(_ATTEMPTS):
+            for fitting in range(_FIT_ATTEMPTS):
+                turns = (*prefix, *fit(items, notes, budget >> fitting), *extra)
+                request = CompletionRequest(
+                    turns=turns,
+                    prefix=len(prefix),
+                    grammar=rules,
+                    max_tokens=max_tokens,
+                    temperature=settings.get("temperature") or 0.0,
+                    repeat_penalty=penalty,
+                )
+                written = _Written()
+                try:
+                    async with aclosing(self.engine.stream(request)) as chunks:
+                        async for delta in written.read(chunks):
+                            yield Reply(text=delta)
+                    break
+                except ContextExceeded:
+                    # The estimate of tokens was too low for this text.
+                    if written.text or fitting == _FIT_ATTEMPTS - 1:
+                        raise
+            usage = _sum(usage, written.usage)
+            if written.is_answer:
+                yield Reply(finish_reason=written.finish_reason, usage=usage)
+                return
+            call, problem = _understand(written, forms)
+            if call is not None and (not problem or attempt == _ATTEMPTS - 1):
+                yield Reply(call=call, finish_reason="stop", usage=usage)
+                return
+            penalty = 1.0 if call is not None else _RETRY_PENALTY
+            extra = (
+                Turn(role="assistant", content=written.text[:_RUNAWAY_WINDOW]),
+                Turn(role="user", content=f"[error] {problem} Write it again, corrected."),
+            )
+        raise ModelError(
+            f"The model {self.model_name} wrote no usable reply: {problem}",
+            hint="Ask in other words, or choose a larger model.",
+        )
+
+
+@dataclass
+class _Written:
+    """What the model has written so far."""
+
+    text: str = ""
+    finish_reason: FinishReason = "length"
+    usage: TokenUsage = TokenUsage()
+
+    @property
+    def is_answer(self) -> bool:
+        return self.text.startswith(ANSWER) and bool(self.text[len(ANSWER) :].strip())
+
+    async def read(self, chunks: AsyncIterator[Chunk]) -> AsyncIterator[str]:
+        """Collect the chunks, yielding the text of an answer; stop when the model repeats itself."""
+        sent = len(ANSWER)
+        async for chunk in chunks:
+            self.text += chunk.text
+            self.usage = chunk.usage or self.usage
+            self.finish_reason = chunk.finish_reason or self.finish_reason
+            if self.text.startswith(ANSWER) and len(self.text) > sent:
+                yield self.text[sent:]
+                sent = len(self.text)
+            if chunk.text and _RUNAWAY.search(self.text[-_RUNAWAY_WINDOW:]):
+                self.finish_reason = "length"
+                return
+
+
+def _understand(written: _Written, forms: dict[str, CallForm]) -> tuple[ParsedCall | None, str]:
+    """Return the call and what is wrong with it; no call when it cannot be read."""
+    if written.finish_reason == "length":
+        return None, "It had no end."
+    try:
+        call = parse_call(written.text, forms)
+    except CallSyntaxError as error:
+        return None, error.message
+    form = forms[call.tool]
+    return call, _python_problem(call.arguments[form.block]) if form.language == "python" else ""
+
+
+def _python_problem(code: str) -> str:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            compile(code, "<cell>", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
+    except (SyntaxError, ValueError) as error:
+        line = getattr(error, "lineno", None)
+        where = f" in line {line}" if line else ""
+        return f"The code does not compile{where}: {getattr(error, 'msg', error)}."
+    return ""
+
+
+def _notes(messages: Sequence[ModelMessage], parameters: ModelRequestParameters) -> str:
+    """Return the agent's instructions.
+
+    They are shown with the conversation, after the prefix: they may change from request to request.
+    """
+    texts = [part.content for part in parameters.instruction_parts or ()]
+    if not texts:
+        texts = [m.instructions for m in messages if isinstance(m, ModelRequest) and m.instructions][-1:]
+    system = [
+        part.content
+        for message in messages
+        if isinstance(message, ModelRequest)
+        for part in message.parts
+        if isinstance(part, SystemPromptPart)
+    ]
+    return "\n".join([*system, *texts])
+
+
+def _sum(one: TokenUsage, other: TokenUsage) -> TokenUsage:
+    return TokenUsage(
+        input=one.input + other.input, cached=one.cached + other.cached, output=one.output + other.output
+    )
+
+
+@dataclass
+class CallSyntaxResponse(StreamedResponse):
+    """The stream of one reply, as pydantic-ai's events."""
+
+    _model_name: str
+    _replies: AsyncGenerator[Reply]
+    _timestamp: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    async def _get_event_iterator(self) -> AsyncIterator[ModelResponseStreamEvent]:
+        async for reply in self._replies:
+            if reply.text:
+                for event in self._parts_manager.handle_text_delta(vendor_part_id="answer", content=reply.text):
+                    yield event
+            if reply.call is not None:
+                yield self._parts_manager.handle_tool_call_part(
+                    vendor_part_id="call", tool_name=reply.call.tool, args=reply.call.arguments
+                )
+            if reply.finish_reason is not None:
+                self.finish_reason = "tool_call" if reply.call is not None else reply.finish_reason
+                self._usage = RequestUsage(
+                    input_tokens=reply.usage.input,
+                    cache_read_tokens=reply.usage.cached,
+                    output_tokens=reply.usage.output,
+                )
+
+    async def close_stream(self) -> None:
+        """Stop the decoding."""
+        await self._replies.aclose()
+
+    @property
+    def model_name(self) -> str:
+        """The engine's model."""
+        return self._model_name
+
+    @property
+    def provider_name(self) -> str | None:
+        """The provider's name in traces."""
+        return "llmasos"
+
+    @property
+    def provider_url(self) -> str | None:
+        """There is no remote provider."""
+        return None
+
+    @property
+    def timestamp(self) -> datetime:
+        """When the reply began."""
+        return self._timestamp
