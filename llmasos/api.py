@@ -116,9 +116,7 @@ class ModelInfo(_Wire):
     name: str
     title: str = ""
     size: int = 0
-    profile: str = ""
-    present: bool = False
-    resident: bool = False
+    state: Literal["remote", "resident", "cached", "absent"] = "absent"
 
 
 class ToolInfo(_Wire):

@@ -111,14 +111,22 @@ async def _engine(settings: Settings) -> Check:
 async def _model(settings: Settings) -> Check:
     models = Models(settings)
     try:
-        await models.examine()
+        default = models.status()[0]
+        if default.state == "remote":
+            await models.resolve()
     except LLMasOSError as error:
         return Check(part="model", ok=False, message=error.message, fix=error.hint)
-    if settings.model_url or models.present(models.default):
-        return Check(part="model", ok=True, message=models.default)
-    return Check(
-        part="model", ok=True, message=f"{models.default}, fetched at its first use, or now with `llmasos fetch`"
-    )
+    finally:
+        await models.close()
+    if default.state == "absent" and not settings.allow_download:
+        return Check(
+            part="model",
+            ok=False,
+            message=f"{default.name} is not on the disk, and fetching is switched off.",
+            fix="Set LLMASOS_ALLOW_DOWNLOAD=true, or LLMASOS_MODEL to a GGUF file.",
+        )
+    where = "fetched at its first use" if default.state == "absent" else default.title
+    return Check(part="model", ok=True, message=f"{default.name}, {where}")
 
 
 async def _chain(settings: Settings) -> Check:

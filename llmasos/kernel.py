@@ -95,18 +95,18 @@ class Kernel:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with anyio.CancelScope(shield=True):
-            await self._exit.aclose()
+        await self._exit.__aexit__(kind, error, trace)
 
     async def info(self) -> KernelInfo:
         """Return the kernel as `llmasos status` shows it."""
+        model = self.models.status()[0]
         return KernelInfo(
             version=llmasos.__version__,
             pid=os.getpid(),
             started=self.started,
             data_dir=str(self.settings.data_dir),
-            model=self.models.default,
-            model_resident=self.models.default in self.models.resident,
+            model=model.name,
+            model_resident=model.state in ("resident", "remote"),
             sandbox=self.provider.backend,
             sandbox_reason=self.provider.reason,
             sessions=self.sessions.running,
@@ -120,15 +120,8 @@ class Kernel:
     def models_info(self) -> list[ModelInfo]:
         """Return the models that can be chosen."""
         return [
-            ModelInfo(
-                name=spec.name,
-                title=spec.title,
-                size=spec.size,
-                profile=spec.profile,
-                present=self.models.present(spec.name),
-                resident=spec.name in self.models.resident,
-            )
-            for spec in self.models.specs()
+            ModelInfo(name=model.name, title=model.title, size=model.size, state=model.state)
+            for model in self.models.status()
         ]
 
     def tools_info(self) -> list[ToolInfo]:

@@ -105,7 +105,7 @@ class Session:
         Raises:
             ModelError: There is no such model.
         """
-        self._services.models.check(name)
+        self._services.models.profile(name)
         await records.update_session(self._services.store, self.id, model=name)
         self._info = self._info.model_copy(update={"model": name})
 
@@ -133,7 +133,7 @@ class Session:
                     turn=turn,
                     text=request.text,
                     attachments=tuple(attachment.name for attachment in request.attachments),
-                    model=self._info.model or self._services.models.default,
+                    model=self._info.model or self._services.models.status()[0].name,
                     sandbox=self._services.provider.backend,
                 )
             )

@@ -43,7 +43,7 @@ class Sessions:
             LedgerError: The session cannot be recorded.
         """
         if model:
-            self._services.models.check(model)
+            self._services.models.profile(model)
         info = new_session_info(folder.expanduser().absolute(), model)
         state = self._state(info.id)
         try:

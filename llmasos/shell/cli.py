@@ -139,9 +139,10 @@ def sessions() -> None:
 @app.command()
 def models() -> None:
     """List the models."""
+    from llmasos.shell.words import MODEL_STATES
+
     for model in _ask(lambda client: client.models()):
-        state = "loaded" if model.resident else "on disk" if model.present else "not fetched yet"
-        print(f"{model.name:<24} {state:<16} {model.size / 1e6:>7,.0f} MB  {model.title}")
+        print(f"{model.name:<24} {MODEL_STATES[model.state]:<16} {model.size / 1e6:>7,.0f} MB  {model.title}")
 
 
 @app.command()

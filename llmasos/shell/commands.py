@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from llmasos.errors import LLMasOSError
+from llmasos.shell.words import MODEL_STATES
 
 if TYPE_CHECKING:
     from llmasos.shell.repl import Shell
@@ -38,9 +39,8 @@ async def _model(shell: Shell, rest: str) -> None:
         print(f"The next requests go to {rest}.")
         return
     for model in await client.models():
-        state = "loaded" if model.resident else "on disk" if model.present else "not fetched yet"
         size = f"{model.size / 1e6:,.0f} MB" if model.size else ""
-        print(f"  {model.name:<24} {state:<16} {size:>9}  {model.title}")
+        print(f"  {model.name:<24} {MODEL_STATES[model.state]:<16} {size:>9}  {model.title}")
     print("Choose one with /model NAME.")
 
 
