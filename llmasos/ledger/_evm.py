@@ -102,7 +102,9 @@ class Evm:
             expected = self.state("latest").get_nonce(transaction.sender)
             if transaction.nonce != expected:
                 word = "low" if transaction.nonce < expected else "high"
-                raise TransactionRefused(f"nonce too {word}: next nonce {expected}, tx nonce {transaction.nonce}")
+                raise TransactionRefused(
+                    f"nonce too {word}: next nonce {expected}, tx nonce {transaction.nonce}"
+                )
             with self._db.transaction():
                 mined, receipts, _ = self._chain.mine_all([transaction])
                 self._store_logs(mined.imported_block, transaction, receipts[0])
@@ -126,7 +128,8 @@ class Evm:
                 "removed": False,
             }
             self._db.connection.execute(
-                "INSERT INTO logs VALUES (?, ?, ?, ?)", (block.number, position, log.address, json.dumps(entry))
+                "INSERT INTO logs VALUES (?, ?, ?, ?)",
+                (block.number, position, log.address, json.dumps(entry)),
             )
 
     def header(self, block: str) -> Any | None:

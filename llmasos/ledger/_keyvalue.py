@@ -21,7 +21,9 @@ class SQLiteDB(BaseDB):
         self.connection = sqlite3.connect(path, isolation_level=None)
         self.connection.execute("PRAGMA journal_mode=WAL")
         self.connection.execute("PRAGMA synchronous=NORMAL")
-        self.connection.execute("CREATE TABLE IF NOT EXISTS kv (k BLOB PRIMARY KEY, v BLOB NOT NULL) WITHOUT ROWID")
+        self.connection.execute(
+            "CREATE TABLE IF NOT EXISTS kv (k BLOB PRIMARY KEY, v BLOB NOT NULL) WITHOUT ROWID"
+        )
         self.connection.execute(
             "CREATE TABLE IF NOT EXISTS logs (block INTEGER, position INTEGER, address BLOB, entry TEXT,"
             " PRIMARY KEY (block, position)) WITHOUT ROWID"

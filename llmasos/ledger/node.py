@@ -64,7 +64,10 @@ def _locked(lock: IO[str]) -> bool:
 async def _serve(methods: Methods, path: Path, parent: int) -> None:
     # The lock is held, so a socket that lies here belongs to a node that was killed.
     path.unlink(missing_ok=True)
-    async with await anyio.create_unix_listener(path, mode=0o600) as listener, anyio.create_task_group() as tasks:
+    async with (
+        await anyio.create_unix_listener(path, mode=0o600) as listener,
+        anyio.create_task_group() as tasks,
+    ):
         tasks.start_soon(_stop_on_signal, tasks.cancel_scope)
         tasks.start_soon(_stop_without_parent, tasks.cancel_scope, parent)
         print("ready", flush=True)
@@ -74,11 +77,9 @@ async def _serve(methods: Methods, path: Path, parent: int) -> None:
 
 async def _stop_on_signal(scope: anyio.CancelScope) -> None:
     with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-        async for number in signals:
-            # Ctrl-C reaches the whole process group; the parent decides when the chain stops.
-            if number == signal.SIGTERM:
-                scope.cancel()
-                return
+        async for _ in signals:
+            scope.cancel()
+            return
 
 
 async def _stop_without_parent(scope: anyio.CancelScope, parent: int) -> None:
@@ -104,7 +105,9 @@ async def _converse(methods: Methods, stream: anyio.abc.SocketStream) -> None:
 
 
 def _respond(methods: Methods, request: Any) -> Any:
-    return [methods.answer(item) for item in request] if isinstance(request, list) else methods.answer(request)
+    return (
+        [methods.answer(item) for item in request] if isinstance(request, list) else methods.answer(request)
+    )
 
 
 if __name__ == "__main__":
