@@ -108,11 +108,13 @@ def transaction(raw: bytes) -> Transaction:
     Raises:
         ValueError: The bytes are not one.
     """
-    import rlp
-    from rlp.exceptions import RLPException
+    import rlp  # type: ignore[import-untyped]
+    from rlp.exceptions import RLPException  # type: ignore[import-untyped]
 
     try:
-        chain_id, nonce, _, _, _, to, _, data, *_ = rlp.decode(raw[1:]) if raw[:1] == b"\x02" else ()
+        if raw[:1] != b"\x02":
+            raise ValueError("not a transaction of type 2")
+        chain_id, nonce, _, _, _, to, _, data, *_ = rlp.decode(raw[1:])
     except RLPException as error:
         raise ValueError(f"not a transaction: {error}") from error
     return Transaction(int.from_bytes(chain_id), int.from_bytes(nonce), "0x" + to.hex() if to else None, data)
@@ -124,7 +126,10 @@ def transaction_hash(raw: bytes) -> str:
 
 
 def created_address(account: str, nonce: int) -> str:
-    """Return the address of the contract that an account's transaction creates: `keccak(rlp([account, nonce]))[12:]`."""
+    """Return the address of the contract that an account's transaction creates.
+
+    Source: the yellow paper, section 7: the last 20 bytes of `keccak(rlp([account, nonce]))`.
+    """
     import rlp
 
     encoded: bytes = rlp.encode([bytes.fromhex(account[2:]), nonce])

@@ -16,7 +16,6 @@ import anyio.to_thread
 from anyio.streams.buffered import BufferedByteReceiveStream
 
 from llmasos.errors import LedgerError
-from llmasos.ledger import node
 from llmasos.ledger._chain import ChainError, Receipt, Signed
 from llmasos.ledger._contract import (
     Appended,
@@ -34,6 +33,7 @@ from llmasos.paths import private_dir
 if TYPE_CHECKING:
     from eth_account.signers.local import LocalAccount
 
+NODE = "llmasos.ledger.node"
 DEPLOY_GAS, CALL_GAS = 2_000_000, 300_000
 MAX_FEE_WEI = 10 * 10**9
 START_SECONDS = 60.0
@@ -46,8 +46,8 @@ SOCKET_PATH_BYTES = 100
 class EmbeddedChain:
     """A chain in a process of its own, with its file and its account's key under `data_dir/chain`.
 
-    The key is made once, readable by this user only, and owns all funds of the chain. A file of the chain that
-    is lost or older than the database is filled again by the ledger, from the same signed bytes.
+    The key is made once, readable by this user only, and owns all funds of the chain. A chain whose
+    file is lost, or older than the database, is filled again by the ledger with the same signed bytes.
 
     Args:
         data_dir: The folder for the chain's own folder.
@@ -210,7 +210,7 @@ class EmbeddedChain:
         return self._signer
 
     async def _start(self) -> None:
-        command = [sys.executable, "-m", node.__name__, "--database", self.database, "--socket", self.socket]
+        command = [sys.executable, "-m", NODE, "--database", self.database, "--socket", self.socket]
         command += ["--account", self.account, "--parent", str(os.getpid())]
         log = self._folder / "node.log"
         with log.open("wb") as errors:

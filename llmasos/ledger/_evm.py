@@ -55,7 +55,7 @@ class Evm:
         from eth.chains.base import MiningChain
         from eth.db.atomic import AtomicDB
         from eth.exceptions import CanonicalHeadNotFound
-        from eth.vm.forks import CancunVM
+        from eth.vm.forks.cancun import CancunVM
 
         from llmasos.ledger._keyvalue import SQLiteDB
 
@@ -68,8 +68,13 @@ class Evm:
         try:
             self._chain: Any = self._chain_class(AtomicDB(self._db))
         except CanonicalHeadNotFound:
-            state = {funded: {"balance": FUNDS_WEI, "nonce": 0, "code": b"", "storage": {}}}
-            first = {"gas_limit": GAS_LIMIT, "timestamp": 0, "coinbase": bytes(20), "extra_data": b"llmasos"}
+            state: Any = {funded: {"balance": FUNDS_WEI, "nonce": 0, "code": b"", "storage": {}}}
+            first: Any = {
+                "gas_limit": GAS_LIMIT,
+                "timestamp": 0,
+                "coinbase": bytes(20),
+                "extra_data": b"llmasos",
+            }
             with self._db.transaction():
                 self._chain = self._chain_class.from_genesis(AtomicDB(self._db), first, state)
 
@@ -93,7 +98,7 @@ class Evm:
         """
         from eth.db.atomic import AtomicDB
         from eth_utils.exceptions import ValidationError
-        from rlp.exceptions import RLPException
+        from rlp.exceptions import RLPException  # type: ignore[import-untyped]
 
         try:
             transaction = self._builder.decode(raw)

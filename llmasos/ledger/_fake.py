@@ -122,7 +122,7 @@ class MemoryChain:
 
     def sign(self, nonce: int, to: str | None, data: bytes) -> Signed:
         """Return a transaction with the layout of a real one and without a signature."""
-        import rlp
+        import rlp  # type: ignore[import-untyped]
 
         target = bytes.fromhex(to[2:]) if to else b""
         raw = b"\x02" + rlp.encode([self.chain_id, nonce, 0, 0, 0, target, 0, data, [], 0, 0, 0])

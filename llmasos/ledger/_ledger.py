@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Protocol, cast
 
 import anyio
-from sqlalchemy import ColumnElement, and_, func, select
+import anyio.lowlevel
+from sqlalchemy import ColumnElement, and_, false, func, or_, select
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.orm import Session
 
@@ -71,19 +71,24 @@ class ChainLedger:
         self._outbox = Outbox(store, chain)
         self._wake, self._progress = anyio.Event(), anyio.Event()
         self._last_error = ""
-        self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> ChainLedger:
-        tasks = await self._stack.enter_async_context(anyio.create_task_group())
-        self._stack.push_async_callback(self._chain.close)
-        self._stack.callback(tasks.cancel_scope.cancel)
-        tasks.start_soon(self._submit)
+        self._tasks = await anyio.create_task_group().__aenter__()
+        self._tasks.start_soon(self._submit)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> bool | None:
-        return await self._stack.__aexit__(kind, error, trace)
+    ) -> None:
+        self._tasks.cancel_scope.cancel()
+        try:
+            # The task group would wrap the caller's error in a group; only a cancellation is its business.
+            if error is not None and not isinstance(error, anyio.get_cancelled_exc_class()):
+                await self._tasks.__aexit__(None, None, None)
+            else:
+                await self._tasks.__aexit__(kind, error, trace)
+        finally:
+            await self._chain.close()
 
     async def record(self, entry: Entry) -> Record:
         """Record an entry; it is on the disk when this returns.
@@ -116,7 +121,7 @@ class ChainLedger:
         if action is not None:
             query = query.where(RecordRow.action == action)
         query = query.order_by(RecordRow.number.desc()).limit(limit)
-        rows = await self._store.run(lambda work: work.execute(query).tuples().all())
+        rows = await self._store.run(lambda work: work.execute(query).all())
         return [as_record(row, transaction) for row, transaction in reversed(rows)]
 
     async def status(self) -> LedgerStatus:
@@ -178,7 +183,8 @@ class ChainLedger:
             progress: Called with the number of records checked and their total.
         """
         last = await self._last_number()
-        settled = await self.flush(VERIFY_WAIT_SECONDS)
+        await self.flush(VERIFY_WAIT_SECONDS)
+        settled = self._outbox.settled >= last
         contract, trouble = self._outbox.contract, ""
         events: list[Appended] | None = None
         states: dict[bytes, SessionState] = {}
@@ -206,7 +212,7 @@ class ChainLedger:
             if done % PROGRESS_EVERY == 0 or done == last:
                 if progress is not None:
                     progress(done, last)
-                await anyio.sleep(0)
+                await anyio.lowlevel.checkpoint()
         examination.check_outbox()
         if trouble:
             examination.add(trouble)
@@ -235,7 +241,7 @@ class ChainLedger:
                 delay = min(2 * delay, LAST_RETRY_SECONDS)
 
     async def _idle(self) -> None:
-        """Wait for a record, for a transaction to be mined, or until it is time to see whether the chain lives."""
+        """Wait for a record or for a block, then see whether the chain still lives."""
         with anyio.move_on_after(POLL_SECONDS if self._outbox.waiting else HEARTBEAT_SECONDS):
             await self._wake.wait()
             return
@@ -249,13 +255,20 @@ class ChainLedger:
         """Select the transactions of the contract in use."""
         return OutboxRow.contract == (self._outbox.contract or "")
 
+    def _ours(self) -> ColumnElement[bool]:
+        """Select the transactions of the account, and those that only claim to be another's."""
+        if self._outbox.contract is None:
+            return false()
+        account = and_(OutboxRow.account == self._chain.account, OutboxRow.chain_id == self._chain.chain_id)
+        return or_(account, self._current())
+
     async def _last_number(self) -> int:
         query = select(func.coalesce(func.max(RecordRow.number), 0))
         return await self._store.run(lambda session: session.scalar(query) or 0)
 
     def _snapshot(self, session: Session) -> tuple[list[RecordRow], list[OutboxRow]]:
         records = session.scalars(select(RecordRow).order_by(RecordRow.number)).all()
-        outbox = session.scalars(select(OutboxRow).where(self._current()).order_by(OutboxRow.nonce)).all()
+        outbox = session.scalars(select(OutboxRow).where(self._ours()).order_by(OutboxRow.nonce)).all()
         return list(records), list(outbox)
 
 
@@ -263,7 +276,7 @@ def _append(session: Session, entry: Entry, body: str) -> RecordRow:
     """Write an entry after the newest record of all and of its session."""
     number = (session.scalar(select(func.max(RecordRow.number))) or 0) + 1
     query = select(RecordRow.seq, RecordRow.head).where(RecordRow.session == entry.session)
-    newest = session.execute(query.order_by(RecordRow.seq.desc()).limit(1)).tuples().first()
+    newest = session.execute(query.order_by(RecordRow.seq.desc()).limit(1)).first()
     seq, head = (newest[0] + 1, bytes.fromhex(newest[1])) if newest else (1, FIRST_HEAD)
     row = seal(entry, body, number=number, seq=seq, head=head)
     session.add(row)

@@ -175,7 +175,7 @@ def _matches(topics: list[str], wanted: list[Any]) -> bool:
 
 def _transaction(transaction: Any, header: Any) -> dict[str, Any]:
     kind = getattr(transaction, "type_id", None) or 0
-    shown = {
+    shown: dict[str, Any] = {
         "hash": _hex(transaction.hash),
         "blockHash": _hex(header.hash),
         "blockNumber": hex(header.block_number),

@@ -33,8 +33,8 @@ class Outbox:
     """Carries the records of one store to one chain, in their order, each exactly once.
 
     Nonces are assigned here and signed bytes are durable before they are sent, so whatever dies at whatever
-    moment, the same bytes are sent again, and the chain takes them once. A chain that has lost its blocks gets
-    the same bytes again, the contract's deployment included.
+    moment, the same bytes are sent again, and the chain takes them once. A chain that has lost its blocks
+    gets the same bytes again, the contract's deployment included.
     """
 
     def __init__(self, store: Store, chain: Chain) -> None:
@@ -123,7 +123,7 @@ class Outbox:
         return and_(OutboxRow.account == self._chain.account, OutboxRow.chain_id == self._chain.chain_id)
 
     def _unfinished(self, session: Session, mined: int) -> list[OutboxRow]:
-        """Return transactions that wait, and finished ones that the chain has lost, in the order of nonces."""
+        """Return transactions that wait, and finished ones that the chain has lost, by nonce."""
         query = select(OutboxRow).where(self._mine()).order_by(OutboxRow.nonce)
         rows = session.scalars(query.where((OutboxRow.state == "pending") | (OutboxRow.nonce >= mined)))
         return list(rows)
@@ -149,7 +149,7 @@ class Outbox:
         query = select(RecordRow, before.head).outerjoin(before, joined).order_by(RecordRow.number)
         query = query.where(RecordRow.number > self._signed).limit(BATCH)
         drafts = []
-        for row, head in session.execute(query).tuples():
+        for row, head in session.execute(query):
             key = session_key(row.session)
             if row.seq == 1:
                 drafts.append(_Draft("open", row.number, _contract.open_call(key)))

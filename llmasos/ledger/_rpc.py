@@ -13,6 +13,15 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 from llmasos.ledger._chain import ChainError
 
 ANSWER_BYTES = 2**30
+_BROKEN = (
+    OSError,
+    ValueError,
+    anyio.BrokenResourceError,
+    anyio.ClosedResourceError,
+    anyio.DelimiterNotFound,
+    anyio.EndOfStream,
+    anyio.IncompleteRead,
+)
 
 
 class RpcError(ChainError):
@@ -25,8 +34,8 @@ class RpcError(ChainError):
 class RpcClient:
     """One connection, one request at a time.
 
-    web3's `IPCProvider` spins on the processor until its time-out when the node dies while answering, and importing
-    it costs most of a second; the ledger needs ten methods.
+    The ledger needs ten methods. web3's `IPCProvider` would cost most of a second to import, and spins on the
+    processor until its time-out when the node dies while it answers.
 
     Args:
         path: The socket.
@@ -49,25 +58,18 @@ class RpcClient:
         async with self._lock:
             self._ident += 1
             question = {"jsonrpc": "2.0", "id": self._ident, "method": method, "params": params}
+            answer = None
             try:
                 answer = await self._exchange(json.dumps(question).encode() + b"\n")
-            except BaseException as error:
-                # An abandoned answer must not be taken for the next one's.
-                await self.close()
-                if isinstance(
-                    error, OSError | ValueError | TimeoutError | anyio.BrokenResourceError
-                ) or isinstance(
-                    error,
-                    anyio.IncompleteRead
-                    | anyio.DelimiterNotFound
-                    | anyio.EndOfStream
-                    | anyio.ClosedResourceError,
-                ):
-                    raise ChainError(
-                        f"The chain at {self._path} does not answer {method}: {type(error).__name__} {error}".rstrip(),
-                        hint="It is started again by itself; see `llmasos ledger status`.",
-                    ) from error
-                raise
+            except _BROKEN as error:
+                raise ChainError(
+                    f"The chain at {self._path} does not answer {method}: {type(error).__name__} {error}",
+                    hint="It is started again by itself; see `llmasos ledger status`.",
+                ) from error
+            finally:
+                # An answer that was not waited for must not be taken for the next one's.
+                if answer is None:
+                    await self.close()
         if not isinstance(answer, dict) or answer.get("id") != self._ident:
             raise ChainError(
                 f"The chain at {self._path} answered {method} with something that is not JSON-RPC."

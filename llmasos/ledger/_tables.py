@@ -30,8 +30,9 @@ class RecordRow(Base):
 class OutboxRow(Base):
     """A signed transaction; its bytes are stored before they are sent, and sent again unchanged.
 
-    `call` is `deploy`, `open` or `append`; `number` is the record that it carries, or that it opens the session
-    for, and 0 for a deployment. `state` is `pending`, `confirmed`, or `failed` with the reason in `error`.
+    `call` is `deploy`, `open` or `append`; `number` is the record that it carries, or that it opens the
+    session for, and 0 for a deployment. `state` is `pending`, `confirmed`, or `failed` with the reason in
+    `error`.
     """
 
     __tablename__ = "ledger_outbox"

@@ -187,13 +187,13 @@ class Examination:
         return ""
 
     def _altered(self, record: RecordRow, digest: bytes, event: Appended) -> str:
-        if event.kind != kind_number(record.kind) and event.kind < len(KINDS):
-            return f"was altered: it was recorded with the kind {KINDS[event.kind]}."
         elsewhere = [
             seq for seq, other in self._events[event.key].items() if other.digest.hex() == record.digest
         ]
         if elsewhere and elsewhere[0] != record.seq:
             return f"was moved: the chain has it as record {elsewhere[0]}."
+        if event.kind != kind_number(record.kind) and event.kind < len(KINDS):
+            return f"was altered: it was recorded with the kind {KINDS[event.kind]}."
         if record.digest == digest.hex():
             return "was rewritten with a new digest: the chain holds another one."
         return "was altered: its body, tool, action, time, number or salt is not what was recorded."
@@ -222,15 +222,21 @@ class Examination:
             said = _contract.transaction(row.raw)
         except ValueError:
             return "was altered: its bytes are not a transaction."
-        if (said.chain_id, said.nonce) != (row.chain_id, row.nonce):
-            return "was altered: its nonce or chain is not the signed one."
+        if (said.chain_id, said.nonce, self._account) != (row.chain_id, row.nonce, row.account):
+            return "was altered: its nonce, chain or account is not the signed one."
         if row.call == "deploy":
             made = _contract.created_address(row.account, row.nonce)
-            fits = said.to is None and said.data == _contract.deploy_code() and row.contract == made
+            fits = (
+                row.number == 0
+                and said.to is None
+                and said.data == _contract.deploy_code()
+                and row.contract == made
+            )
         elif record is None:
             return f"carries record number {row.number}, which is missing from the database."
         elif row.call == "open":
-            fits = said.to == row.contract and said.data == _contract.open_call(session_key(record.session))
+            opens = _contract.open_call(session_key(record.session))
+            fits = record.seq == 1 and said.to == row.contract and said.data == opens
         else:
             # What an append carries is compared with the record through the chain's event.
             fits = row.call == "append" and said.to == row.contract

@@ -1,7 +1,7 @@
 """The embedded chain's process: `python -m llmasos.ledger.node --database F --socket S --account A`.
 
-It speaks JSON-RPC over a Unix socket that only its user can open, in the way web3's `IPCProvider` expects: JSON
-values after each other, with or without newlines. It says `ready` on its output when the socket is open.
+It speaks JSON-RPC over a Unix socket that only its user can open, in the way web3's `IPCProvider` expects:
+JSON values after each other, with or without newlines. It says `ready` on its output when the socket is open.
 """
 
 from __future__ import annotations
@@ -47,8 +47,11 @@ def main(arguments: list[str] | None = None) -> int:
 
         evm = Evm(options.database, bytes.fromhex(options.account.removeprefix("0x")))
         try:
+            # The lock is held, so a socket that lies here belongs to a node that was killed.
+            options.socket.unlink(missing_ok=True)
             anyio.run(_serve, Methods(evm), options.socket, options.parent)
         finally:
+            options.socket.unlink(missing_ok=True)
             evm.close()
     return 0
 
@@ -62,8 +65,6 @@ def _locked(lock: IO[str]) -> bool:
 
 
 async def _serve(methods: Methods, path: Path, parent: int) -> None:
-    # The lock is held, so a socket that lies here belongs to a node that was killed.
-    path.unlink(missing_ok=True)
     async with (
         await anyio.create_unix_listener(path, mode=0o600) as listener,
         anyio.create_task_group() as tasks,
@@ -72,7 +73,6 @@ async def _serve(methods: Methods, path: Path, parent: int) -> None:
         tasks.start_soon(_stop_without_parent, tasks.cancel_scope, parent)
         print("ready", flush=True)
         await listener.serve(lambda stream: _converse(methods, stream), tasks)
-    path.unlink(missing_ok=True)
 
 
 async def _stop_on_signal(scope: anyio.CancelScope) -> None:
@@ -83,7 +83,7 @@ async def _stop_on_signal(scope: anyio.CancelScope) -> None:
 
 
 async def _stop_without_parent(scope: anyio.CancelScope, parent: int) -> None:
-    while os.getppid() == parent:
+    while os.getppid() == parent:  # noqa: ASYNC110 - nothing tells a process that it was orphaned
         await anyio.sleep(PARENT_CHECK_SECONDS)
     scope.cancel()
 
