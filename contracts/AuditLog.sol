@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+/// @title Append-only audit logs, one per session
+/// @notice Each session is a hash chain of record digests that only the account that opened it can extend.
+/// Digests are salted hashes: nothing a person wrote can be read from the chain.
+/// @dev `seq == count + 1` and `prev == head` are required, so a record cannot be doubled, skipped or
+/// reordered, and one storage proof of `head` covers the whole session.
+contract AuditLog {
+    /// @dev The first three members share one storage slot.
+    struct Session {
+        address owner;
+        uint64 count;
+        bool closed;
+        bytes32 head;
+    }
+
+    /// @notice The state of every session: its owner, its number of records, whether it is closed, its head.
+    mapping(bytes32 session => Session) public sessions;
+
+    /// @notice A session was opened, and belongs to `owner` from now on.
+    event Opened(bytes32 indexed session, address indexed owner);
+
+    /// @notice A record was appended; `head` is the session's head after it.
+    event Appended(bytes32 indexed session, uint64 indexed seq, bytes32 digest, uint8 kind, bytes32 head);
+
+    /// @notice A session was closed with `count` records; it takes no more.
+    event Closed(bytes32 indexed session, uint64 count, bytes32 head);
+
+    /// @notice The session has been opened before.
+    error SessionExists(bytes32 session);
+
+    /// @notice The session has not been opened.
+    error SessionUnknown(bytes32 session);
+
+    /// @notice The session is closed.
+    error SessionClosed(bytes32 session);
+
+    /// @notice The caller did not open the session.
+    error NotOwner(bytes32 session, address caller);
+
+    /// @notice The record is not the next one.
+    error WrongSequence(uint64 expected, uint64 given);
+
+    /// @notice The record does not continue from the session's head.
+    error WrongHead(bytes32 expected, bytes32 given);
+
+    /// @notice `digests` and `kinds` differ in length.
+    error LengthMismatch(uint256 digests, uint256 kinds);
+
+    /// @notice Opens a session owned by the caller.
+    /// @param session The session's identifier, which is a hash of its name.
+    function open(bytes32 session) external {
+        Session storage log = sessions[session];
+        if (log.owner != address(0)) revert SessionExists(session);
+        log.owner = msg.sender;
+        emit Opened(session, msg.sender);
+    }
+
+    /// @notice Appends one record.
+    /// @param session The session.
+    /// @param seq The record's place in the session, from 1.
+    /// @param prev The session's head before this record; zero for the first.
+    /// @param digest The salted hash of the record.
+    /// @param kind The kind of the record, as numbered by the caller.
+    function append(bytes32 session, uint64 seq, bytes32 prev, bytes32 digest, uint8 kind) external {
+        Session storage log = _writable(session, seq, prev);
+        log.count = seq;
+        log.head = _extend(session, seq, prev, digest, kind);
+    }
+
+    /// @notice Appends consecutive records in one transaction.
+    /// @param session The session.
+    /// @param seq The place of the first record.
+    /// @param prev The session's head before the first record.
+    /// @param digests The salted hashes of the records.
+    /// @param kinds The kinds of the records.
+    function appendMany(
+        bytes32 session,
+        uint64 seq,
+        bytes32 prev,
+        bytes32[] calldata digests,
+        uint8[] calldata kinds
+    ) external {
+        if (digests.length != kinds.length) revert LengthMismatch(digests.length, kinds.length);
+        if (digests.length == 0) return;
+        Session storage log = _writable(session, seq, prev);
+        bytes32 head = prev;
+        for (uint256 i = 0; i < digests.length; ++i) {
+            head = _extend(session, seq + uint64(i), head, digests[i], kinds[i]);
+        }
+        log.count = seq + uint64(digests.length) - 1;
+        log.head = head;
+    }
+
+    /// @notice Closes a session for good.
+    /// @param session The session.
+    function close(bytes32 session) external {
+        Session storage log = _owned(session);
+        log.closed = true;
+        emit Closed(session, log.count, log.head);
+    }
+
+    function _owned(bytes32 session) private view returns (Session storage log) {
+        log = sessions[session];
+        if (log.owner == address(0)) revert SessionUnknown(session);
+        if (log.owner != msg.sender) revert NotOwner(session, msg.sender);
+        if (log.closed) revert SessionClosed(session);
+    }
+
+    function _writable(bytes32 session, uint64 seq, bytes32 prev) private view returns (Session storage log) {
+        log = _owned(session);
+        if (seq != log.count + 1) revert WrongSequence(log.count + 1, seq);
+        if (prev != log.head) revert WrongHead(log.head, prev);
+    }
+
+    function _extend(bytes32 session, uint64 seq, bytes32 prev, bytes32 digest, uint8 kind)
+        private
+        returns (bytes32 head)
+    {
+        head = keccak256(abi.encode(session, seq, prev, digest, kind));
+        emit Appended(session, seq, digest, kind, head);
+    }
+}

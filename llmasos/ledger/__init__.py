@@ -1,0 +1,44 @@
+"""The ledger: what was done, recorded before and after, provable by anyone who can read the chain."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from llmasos.ledger._chain import Chain, ChainError
+    from llmasos.ledger._embedded import EmbeddedChain
+    from llmasos.ledger._fake import MemoryChain, MemoryLedger
+    from llmasos.ledger._ledger import ChainLedger, Ledger
+    from llmasos.ledger._types import Entry, Kind, LedgerStatus, Record, Verdict
+
+__all__ = [
+    "Chain",
+    "ChainError",
+    "ChainLedger",
+    "EmbeddedChain",
+    "Entry",
+    "Kind",
+    "Ledger",
+    "LedgerStatus",
+    "MemoryChain",
+    "MemoryLedger",
+    "Record",
+    "Verdict",
+]
+
+_HOMES = {
+    "_chain": ("Chain", "ChainError"),
+    "_embedded": ("EmbeddedChain",),
+    "_fake": ("MemoryChain", "MemoryLedger"),
+    "_ledger": ("ChainLedger", "Ledger"),
+    "_types": ("Entry", "Kind", "LedgerStatus", "Record", "Verdict"),
+}
+
+
+# The node's process passes through here and needs none of these; loading SQLAlchemy would double its start.
+def __getattr__(name: str) -> Any:
+    for module, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(f"{__name__}.{module}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,344 @@
+"""The ledger: records are durable at once, and on the chain soon after."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Protocol, cast
+
+import anyio
+import anyio.lowlevel
+from sqlalchemy import ColumnElement, and_, false, func, or_, select
+from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.orm import Session
+
+from llmasos.errors import ConfigError, LedgerError, LLMasOSError
+from llmasos.ledger._chain import Chain, ChainError
+from llmasos.ledger._contract import Appended, SessionState
+from llmasos.ledger._digest import FIRST_HEAD, SALT_BYTES, canonical, next_head, record_digest, session_key
+from llmasos.ledger._outbox import Outbox
+from llmasos.ledger._tables import OutboxRow, RecordRow
+from llmasos.ledger._types import Entry, Kind, LedgerStatus, Record, Verdict, kind_number
+from llmasos.ledger._verify import Examination
+from llmasos.store import Store
+
+FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 0.1, 5.0
+POLL_SECONDS, HEARTBEAT_SECONDS = 0.2, 5.0
+VERIFY_WAIT_SECONDS = 30.0
+WRITE_ATTEMPTS = 5
+PROGRESS_EVERY = 100
+
+
+class Ledger(Protocol):
+    """Where every action is recorded before and after it runs."""
+
+    async def record(self, entry: Entry) -> Record:
+        """Record an entry; it is on the disk when this returns.
+
+        Raises:
+            LedgerError: It cannot be written, so the action must not run.
+        """
+
+    async def status(self) -> LedgerStatus:
+        """Return how the ledger is doing."""
+
+    async def verify(self, progress: Callable[[int, int], None] | None = None) -> Verdict:
+        """Check every record against the chain, after waiting a while for those on their way.
+
+        Args:
+            progress: Called with the number of records checked and their total.
+        """
+
+    async def records(
+        self, session: str | None = None, action: str | None = None, limit: int = 1000
+    ) -> list[Record]:
+        """Return the newest records, oldest first."""
+
+    async def flush(self, timeout: float) -> bool:
+        """Wait until all records made so far are confirmed, and return whether they are."""
+
+
+class ChainLedger:
+    """The ledger of one store on one chain; a context manager that submits in the background.
+
+    Recording never waits for the chain: while it is away, records wait in the outbox.
+    """
+
+    def __init__(self, store: Store, chain: Chain) -> None:
+        self._store, self._chain = store, chain
+        self._outbox = Outbox(store, chain)
+        self._wake, self._progress = anyio.Event(), anyio.Event()
+        self._last_error = ""
+
+    async def __aenter__(self) -> ChainLedger:
+        self._tasks = await anyio.create_task_group().__aenter__()
+        self._tasks.start_soon(self._submit)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._tasks.cancel_scope.cancel()
+        try:
+            # The task group would wrap the caller's error in a group; only a cancellation is its business.
+            if error is not None and not isinstance(error, anyio.get_cancelled_exc_class()):
+                await self._tasks.__aexit__(None, None, None)
+            else:
+                await self._tasks.__aexit__(kind, error, trace)
+        finally:
+            await self._chain.close()
+
+    async def record(self, entry: Entry) -> Record:
+        """Record an entry; it is on the disk when this returns.
+
+        Raises:
+            LedgerError: It cannot be written, so the action must not run.
+        """
+        body = canonical(entry.body).decode()
+        for attempt in range(WRITE_ATTEMPTS):
+            try:
+                row = await self._store.run(lambda session: _append(session, entry, body), durable=True)
+                break
+            except IntegrityError as error:
+                # Another process took the number between our reading and our writing it.
+                if attempt == WRITE_ATTEMPTS - 1:
+                    raise _unwritable(error) from error
+            except (ConfigError, DBAPIError) as error:
+                raise _unwritable(error) from error
+        self._wake.set()
+        return as_record(row, None)
+
+    async def records(
+        self, session: str | None = None, action: str | None = None, limit: int = 1000
+    ) -> list[Record]:
+        """Return the newest records, oldest first."""
+        sent = and_(OutboxRow.number == RecordRow.number, OutboxRow.call == "append", self._current())
+        query = select(RecordRow, OutboxRow).outerjoin(OutboxRow, sent)
+        if session is not None:
+            query = query.where(RecordRow.session == session)
+        if action is not None:
+            query = query.where(RecordRow.action == action)
+        query = query.order_by(RecordRow.number.desc()).limit(limit)
+        rows = await self._store.run(lambda work: work.execute(query).all())
+        return [as_record(row, transaction) for row, transaction in reversed(rows)]
+
+    async def status(self) -> LedgerStatus:
+        """Return how the ledger is doing."""
+        done = and_(OutboxRow.call == "append", OutboxRow.state == "confirmed", self._current())
+
+        refused = and_(OutboxRow.state == "failed", self._current())
+
+        def counts(session: Session) -> tuple[int, int, int]:
+            records = session.scalar(select(func.count()).select_from(RecordRow)) or 0
+            sent, bad = (
+                session.scalar(select(func.count()).select_from(OutboxRow).where(w)) or 0
+                for w in (done, refused)
+            )
+            return records, sent, bad
+
+        records, confirmed, failed = await self._store.run(counts)
+        head: int | None = None
+        error = self._last_error
+        if failed and not error:
+            error = f"The contract refused {failed} transactions; `verify` says which records they carry."
+        try:
+            head = await self._chain.block_number()
+        except ChainError as problem:
+            error = error or str(problem)
+        return LedgerStatus(
+            backend=self._chain.name,
+            chain_id=self._chain.chain_id,
+            contract=self._outbox.contract,
+            records=records,
+            confirmed=confirmed,
+            pending=records - confirmed,
+            head_block=head,
+            resent=self._outbox.resent,
+            last_error=error,
+        )
+
+    async def flush(self, timeout: float) -> bool:
+        """Wait until all records made so far are confirmed, and return whether they are.
+
+        Args:
+            timeout: The longest wait in seconds.
+        """
+        last = await self._last_number()
+        with anyio.move_on_after(timeout):
+            while self._outbox.settled < last or self._outbox.contract is None:
+                self._wake.set()
+                await self._progress.wait()
+        confirmed = and_(OutboxRow.call == "append", OutboxRow.state == "confirmed", self._current())
+        query = select(func.count()).select_from(OutboxRow).where(confirmed, OutboxRow.number <= last)
+        return (await self._store.run(lambda session: session.scalar(query) or 0)) == last
+
+    async def verify(self, progress: Callable[[int, int], None] | None = None) -> Verdict:
+        """Check every record against the chain, after waiting a while for those on their way.
+
+        Records made while it runs are left to the next check.
+
+        Args:
+            progress: Called with the number of records checked and their total.
+        """
+        last = await self._last_number()
+        await self.flush(VERIFY_WAIT_SECONDS)
+        settled = self._outbox.settled >= last
+        contract, trouble = self._outbox.contract, ""
+        events: list[Appended] | None = None
+        states: dict[bytes, SessionState] = {}
+        try:
+            if contract is None:
+                raise ChainError(f"Nothing has reached the chain yet. {self._last_error}".strip())
+            block = await self._chain.block_number()
+            events = await self._chain.appended(contract, block)
+            for key in {event.key for event in events}:
+                states[key] = await self._chain.session(contract, key, block)
+        except ChainError as error:
+            trouble = f"The chain could not be asked: {error.message}"
+        # Read after the chain: whatever the chain holds was in the database before.
+        records, outbox = await self._store.run(self._snapshot)
+        examination = Examination(
+            records,
+            outbox,
+            contract,
+            self._chain.account if contract else "",
+            events,
+            last=last,
+            settled=settled,
+        )
+        for done in examination.check_records():
+            if done % PROGRESS_EVERY == 0 or done == last:
+                if progress is not None:
+                    progress(done, last)
+                await anyio.lowlevel.checkpoint()
+        examination.check_outbox()
+        if trouble:
+            examination.add(trouble)
+        else:
+            examination.check_sessions(states)
+        return examination.verdict()
+
+    async def _submit(self) -> None:
+        delay = FIRST_RETRY_SECONDS
+        while True:
+            try:
+                await self._outbox.recover()
+                while True:
+                    self._wake = anyio.Event()
+                    full = await self._outbox.pump()
+                    self._last_error, delay = "", FIRST_RETRY_SECONDS
+                    self._advance()
+                    if not full:
+                        await self._idle()
+            # Whatever goes wrong here must reach the person through `status`, and must not end the kernel:
+            # records go on being written, and everything is tried again.
+            except Exception as error:
+                self._last_error = error.message if isinstance(error, LLMasOSError) else repr(error)
+                self._advance()
+                await anyio.sleep(delay)
+                delay = min(2 * delay, LAST_RETRY_SECONDS)
+
+    async def _idle(self) -> None:
+        """Wait for a record or for a block, then see whether the chain still lives."""
+        with anyio.move_on_after(POLL_SECONDS if self._outbox.waiting else HEARTBEAT_SECONDS):
+            await self._wake.wait()
+            return
+        await self._chain.block_number()
+
+    def _advance(self) -> None:
+        self._progress.set()
+        self._progress = anyio.Event()
+
+    def _current(self) -> ColumnElement[bool]:
+        """Select the transactions of the contract in use."""
+        return OutboxRow.contract == (self._outbox.contract or "")
+
+    def _ours(self) -> ColumnElement[bool]:
+        """Select the transactions of the account, and those that only claim to be another's."""
+        if self._outbox.contract is None:
+            return false()
+        account = and_(OutboxRow.account == self._chain.account, OutboxRow.chain_id == self._chain.chain_id)
+        return or_(account, self._current())
+
+    async def _last_number(self) -> int:
+        query = select(func.coalesce(func.max(RecordRow.number), 0))
+        return await self._store.run(lambda session: session.scalar(query) or 0)
+
+    def _snapshot(self, session: Session) -> tuple[list[RecordRow], list[OutboxRow]]:
+        records = session.scalars(select(RecordRow).order_by(RecordRow.number)).all()
+        outbox = session.scalars(select(OutboxRow).where(self._ours()).order_by(OutboxRow.nonce)).all()
+        return list(records), list(outbox)
+
+
+def _append(session: Session, entry: Entry, body: str) -> RecordRow:
+    """Write an entry after the newest record of all and of its session."""
+    number = (session.scalar(select(func.max(RecordRow.number))) or 0) + 1
+    query = select(RecordRow.seq, RecordRow.head).where(RecordRow.session == entry.session)
+    newest = session.execute(query.order_by(RecordRow.seq.desc()).limit(1)).first()
+    seq, head = (newest[0] + 1, bytes.fromhex(newest[1])) if newest else (1, FIRST_HEAD)
+    row = seal(entry, body, number=number, seq=seq, head=head)
+    session.add(row)
+    session.flush()
+    return row
+
+
+def seal(entry: Entry, body: str, *, number: int, seq: int, head: bytes) -> RecordRow:
+    """Return an entry as a row, with a new salt, its digest and its link.
+
+    Args:
+        body: The entry's body as canonical JSON.
+        number: Its place among all records.
+        seq: Its place in its session.
+        head: The session's head before it.
+    """
+    salt, at = os.urandom(SALT_BYTES), datetime.now(UTC).isoformat(timespec="microseconds")
+    digest = record_digest(
+        number=number,
+        session=entry.session,
+        seq=seq,
+        kind=entry.kind,
+        action=entry.action,
+        tool=entry.tool,
+        at=at,
+        body=body,
+        salt=salt,
+    )
+    link = next_head(session_key(entry.session), seq, head, digest, kind_number(entry.kind))
+    return RecordRow(
+        number=number,
+        session=entry.session,
+        seq=seq,
+        kind=entry.kind,
+        action=entry.action,
+        tool=entry.tool,
+        at=at,
+        body=body,
+        salt=salt,
+        digest=digest.hex(),
+        head=link.hex(),
+    )
+
+
+def as_record(row: RecordRow, transaction: OutboxRow | None) -> Record:
+    """Return a row as callers see it."""
+    return Record(
+        session=row.session,
+        seq=row.seq,
+        kind=cast(Kind, row.kind),
+        action=row.action,
+        tool=row.tool,
+        digest=row.digest,
+        at=row.at,
+        tx_hash=transaction.tx_hash if transaction else None,
+        state="confirmed" if transaction and transaction.state == "confirmed" else "pending",
+    )
+
+
+def _unwritable(error: Exception) -> LedgerError:
+    reason = error.message if isinstance(error, LLMasOSError) else str(getattr(error, "orig", error))
+    return LedgerError(
+        f"The record cannot be written, so the action does not run. {reason}",
+        hint="Free space on the disk, or check LLMASOS_DATABASE_URL and the folder's permissions.",
+    )

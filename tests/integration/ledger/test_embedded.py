@@ -1,0 +1,210 @@
+"""The ledger on the real embedded chain."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+import pytest
+from sqlalchemy import func, select, text
+
+from llmasos.ledger import ChainError, ChainLedger, EmbeddedChain, Entry
+from llmasos.ledger._tables import OutboxRow
+from llmasos.ledger.node import LOCKED
+from llmasos.store import Base, Store
+
+pytestmark = [pytest.mark.integration, pytest.mark.anyio]
+
+
+@asynccontextmanager
+async def opened(folder: Path) -> AsyncIterator[tuple[ChainLedger, EmbeddedChain, Store]]:
+    store = Store(f"sqlite:///{folder / 'ledger.db'}")
+    Base.metadata.create_all(store.engine)
+    chain = EmbeddedChain(folder)
+    try:
+        async with ChainLedger(store, chain) as ledger:
+            yield ledger, chain, store
+    finally:
+        store.close()
+
+
+async def fill(ledger: ChainLedger, count: int, session: str = "s") -> None:
+    for number in range(count):
+        await ledger.record(Entry(session=session, kind="intent", action=f"a{number}", body={"n": number}))
+
+
+async def gone(pid: int) -> None:
+    with anyio.fail_after(30):
+        while (
+            Path(f"/proc/{pid}").exists()
+            and "Z" not in Path(f"/proc/{pid}/stat").read_text().split(")")[1][:3]
+        ):
+            await anyio.sleep(0.02)
+
+
+async def test_records_reach_the_chain_and_are_verified(tmp_path: Path) -> None:
+    async with opened(tmp_path) as (ledger, chain, store):
+        await fill(ledger, 10)
+        await fill(ledger, 3, "other")
+        assert await ledger.flush(60)
+        verdict = await ledger.verify()
+        assert verdict.ok, verdict.problems
+        assert (verdict.confirmed, verdict.sessions) == (13, 2)
+        status = await ledger.status()
+        assert (status.backend, status.pending, status.head_block) == ("embedded", 0, 1 + 2 + 13)
+        for path in (chain.socket, chain.key_file, chain.database):
+            assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        change = text("UPDATE ledger_records SET body = '{}' WHERE session = 'other' AND seq = 2")
+        await store.run(lambda session: session.execute(change))
+        verdict = await ledger.verify()
+        assert not verdict.ok
+        assert verdict.problems[0].startswith(
+            "Record 2 of session 'other' (intent of action 'a1') was altered: its body"
+        )
+        pid, key = chain.pid, chain.key_file.read_text().strip()
+    assert pid is not None
+    await gone(pid)
+    assert not chain.socket.exists()
+    assert key not in (tmp_path / "chain" / "node.log").read_text()
+
+
+async def test_a_killed_node_loses_and_doubles_nothing(tmp_path: Path) -> None:
+    async with opened(tmp_path) as (ledger, chain, store):
+        for round_ in range(3):
+            await fill(ledger, 20)
+            # Killed while the records are on their way, at a different point in each round.
+            with anyio.fail_after(60):
+                while (await ledger.status()).confirmed + chain_queue(ledger) < round_ * 20 + 1:
+                    await anyio.sleep(0.01)
+            if chain.pid is not None:
+                os.kill(chain.pid, signal.SIGKILL)
+        await fill(ledger, 1)
+        assert await ledger.flush(60)
+        verdict = await ledger.verify()
+        assert verdict.ok, verdict.problems
+        assert verdict.confirmed == 61
+        transactions = await store.run(
+            lambda session: session.scalar(select(func.count()).select_from(OutboxRow))
+        )
+        assert await chain.nonce() == transactions == 1 + 1 + 61
+
+
+def chain_queue(ledger: ChainLedger) -> int:
+    return sum(row.call == "append" for row in ledger._outbox._queue)
+
+
+async def test_a_wiped_chain_is_filled_again(tmp_path: Path) -> None:
+    async with opened(tmp_path) as (ledger, chain, _):
+        await fill(ledger, 8)
+        assert await ledger.flush(60)
+        contract = (await ledger.status()).contract
+    for path in chain.database.parent.glob("chain.db*"):
+        path.unlink()
+    async with opened(tmp_path) as (ledger, chain, _):
+        await fill(ledger, 2)
+        assert await ledger.flush(60)
+        verdict = await ledger.verify()
+        assert verdict.ok, verdict.problems
+        status = await ledger.status()
+        assert (status.confirmed, status.resent, status.contract) == (10, 10, contract)
+
+
+async def test_a_lost_key_file_begins_a_new_chain_with_all_records(tmp_path: Path) -> None:
+    async with opened(tmp_path) as (ledger, chain, _):
+        await fill(ledger, 3)
+        assert await ledger.flush(60)
+    chain.key_file.unlink()
+    with pytest.raises(ChainError, match="owns nothing"):
+        await (other := EmbeddedChain(tmp_path)).connect()
+    await other.close()
+    shutil.rmtree(tmp_path / "chain")
+    async with opened(tmp_path) as (ledger, chain, _):
+        assert await ledger.flush(60)
+        assert (await ledger.verify()).ok
+
+
+async def test_two_nodes_on_one_chain_are_refused(tmp_path: Path) -> None:
+    first, second = EmbeddedChain(tmp_path), EmbeddedChain(tmp_path)
+    try:
+        await first.connect()
+        with pytest.raises(ChainError, match="in use by another node"):
+            await second.connect()
+        assert await first.block_number() == 0
+    finally:
+        await second.close()
+        await first.close()
+
+
+async def test_a_node_ends_with_its_parent(tmp_path: Path) -> None:
+    chain = EmbeddedChain(tmp_path)
+    command = [sys.executable, "-m", "llmasos.ledger.node", "--database", str(tmp_path / "c.db")]
+    command += ["--socket", str(tmp_path / "s"), "--account", chain.account]
+    script = (
+        "import subprocess, sys;"
+        "p = subprocess.Popen(sys.argv[1:], stdout=subprocess.PIPE); p.stdout.readline(); print(p.pid)"
+    )
+    done = await anyio.run_process([sys.executable, "-c", script, *command])
+    await gone(int(done.stdout))
+    with anyio.fail_after(30):
+        while (tmp_path / "s").exists():
+            await anyio.sleep(0.02)
+
+
+async def test_a_locked_database_has_its_own_exit_status(tmp_path: Path) -> None:
+    chain = EmbeddedChain(tmp_path)
+    await chain.connect()
+    try:
+        command = [sys.executable, "-m", "llmasos.ledger.node", "--database", str(chain.database)]
+        command += ["--socket", str(tmp_path / "s"), "--account", chain.account]
+        done = await anyio.run_process(command, check=False, stderr=subprocess.PIPE)
+        assert (done.returncode, b"in use" in done.stderr) == (LOCKED, True)
+    finally:
+        await chain.close()
+
+
+async def test_web3_can_use_the_node(tmp_path: Path) -> None:
+    async with opened(tmp_path) as (ledger, chain, _):
+        await fill(ledger, 3)
+        assert await ledger.flush(60)
+        status = await ledger.status()
+        await anyio.to_thread.run_sync(ask_web3, chain.socket, chain.account, status.contract)
+
+
+def ask_web3(socket: Path, account: str, contract: str) -> None:
+    from web3 import IPCProvider, Web3
+
+    from llmasos.ledger._contract import artifact
+
+    provider = IPCProvider(socket)
+    w3 = Web3(provider)
+    log = w3.eth.contract(address=Web3.to_checksum_address(contract), abi=artifact()["abi"])
+    events = log.events.Appended().get_logs(from_block=0)
+    assert [event["args"]["seq"] for event in events] == [1, 2, 3]
+    one = log.events.Appended().get_logs(from_block=0, argument_filters={"seq": 2})
+    assert [event["args"]["head"] for event in one] == [events[1]["args"]["head"]]
+    key = events[0]["args"]["session"]
+    owner, count, closed, head = log.functions.sessions(key).call()
+    assert (owner.lower(), count, closed, head) == (account, 3, False, events[-1]["args"]["head"])
+    assert log.functions.open(bytes(32)).estimate_gas({"from": owner}) > 21_000
+    block = w3.eth.get_block("latest", full_transactions=True)
+    assert [item["hash"] for item in block["transactions"]] == [events[-1]["transactionHash"]]  # type: ignore[index]
+    assert w3.eth.get_block(block["hash"])["number"] == w3.eth.block_number
+    found = w3.eth.get_transaction(events[-1]["transactionHash"])
+    receipt = w3.eth.get_transaction_receipt(events[-1]["transactionHash"])
+    assert (found["from"].lower(), receipt["status"], len(receipt["logs"])) == (account, 1, 1)
+    assert w3.eth.get_storage_at(log.address, 0) == bytes(32)
+    assert w3.eth.get_balance(owner) > 0
+    assert w3.eth.gas_price > 0
+    assert provider.make_request("eth_nothing", [])["error"]["code"] == -32601  # type: ignore[arg-type]
+    assert provider.make_request("eth_getCode", ["0x12"])["error"]["code"] == -32602  # type: ignore[arg-type]
+    assert provider._socket is not None and provider._socket.sock is not None
+    provider._socket.sock.close()
