@@ -134,7 +134,7 @@ class LedgerInfo(_Wire):
     backend: str
     chain_id: int = 0
     contract: str = ""
-    head_block: int = 0
+    head_block: int | None = None
     records: int = 0
     confirmed: int = 0
     pending: int = 0

@@ -15,7 +15,7 @@ import anyio.to_thread
 
 import llmasos
 from llmasos import paths
-from llmasos.agent import DefaultPolicy, Services, Sessions
+from llmasos.agent import DefaultPolicy, Services, Sessions, audit_events
 from llmasos.api import Check, KernelInfo, LedgerInfo, ModelInfo, RecordInfo, ToolInfo, VerifyReport
 from llmasos.config import Settings, load_settings
 from llmasos.doctor import examine
@@ -142,7 +142,7 @@ class Kernel:
         return LedgerInfo(
             backend=status.backend,
             chain_id=status.chain_id,
-            contract=status.contract,
+            contract=status.contract or "",
             head_block=status.head_block,
             records=status.records,
             confirmed=status.confirmed,
@@ -153,17 +153,15 @@ class Kernel:
     async def verify(self) -> VerifyReport:
         """Recompute the ledger and compare it with the chain and with the sessions' events."""
         verdict = await self.ledger.verify()
-        problems = (*verdict.problems, *await self.sessions.audit())
+        unlike = await audit_events(self.store, await self.ledger.bodies()) if verdict.ok else ()
         return VerifyReport(
-            ok=verdict.ok and not problems,
-            message=verdict.message
-            if not problems or not verdict.ok
-            else f"The ledger is bad: {problems[0]}",
+            ok=verdict.ok and not unlike,
+            message=f"The sessions do not show what was recorded: {unlike[0]}." if unlike else verdict.message,
             sessions=verdict.sessions,
             checked=verdict.checked,
             confirmed=verdict.confirmed,
             pending=verdict.pending,
-            problems=problems,
+            problems=(*verdict.problems, *unlike),
         )
 
     async def records(self, session: str | None = None, limit: int = 100) -> list[RecordInfo]:
@@ -176,7 +174,7 @@ class Kernel:
                 action=record.action,
                 tool=record.tool,
                 digest=record.digest,
-                at=record.at,
+                at=datetime.fromisoformat(record.at),
                 state=record.state,
                 tx_hash=record.tx_hash or "",
             )

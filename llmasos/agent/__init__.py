@@ -1,6 +1,7 @@
 """The agent: sessions, turns, the gate and the policy."""
 
 from llmasos.agent.approvals import Approval, Approvals
+from llmasos.agent.audit import audit_events
 from llmasos.agent.gate import ActionOutcome, Gate
 from llmasos.agent.policy import Decision, DefaultPolicy, Policy
 from llmasos.agent.session import Services, Session
@@ -19,4 +20,5 @@ __all__ = [
     "Services",
     "Session",
     "Sessions",
+    "audit_events",
 ]

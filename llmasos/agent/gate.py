@@ -5,7 +5,6 @@ Validate, ask the policy, have the intent recorded, run, have the outcome record
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import secrets
@@ -19,6 +18,7 @@ import anyio
 
 from llmasos.agent import policy as policies
 from llmasos.agent.approvals import Approvals, call_digest, sha256_json
+from llmasos.agent.audit import sha256_result
 from llmasos.agent.policy import Decision, Policy
 from llmasos.agent.stream import EventStream
 from llmasos.errors import LLMasOSError, SandboxError, ToolError
@@ -213,7 +213,7 @@ class Gate:
                 action,
                 tool,
                 status=status,
-                result_sha256=hashlib.sha256(text.encode("utf-8", "replace")).hexdigest(),
+                result_sha256=sha256_result(text),
                 backend=backend,
                 milliseconds=round(seconds * 1000),
             )

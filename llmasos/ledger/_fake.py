@@ -53,6 +53,11 @@ class MemoryLedger:
         ]
         return [self._shown(row) for row in found[len(found) - min(limit, len(found)) :]]
 
+    async def bodies(self) -> dict[tuple[str, str], dict[str, Any]]:
+        """Return what was recorded of each action, by action and `intent` or `outcome`."""
+        ends = {"intent": "intent", "outcome": "outcome", "cancel": "outcome"}
+        return {(entry.action, ends[entry.kind]): entry.body for entry in self.entries if entry.kind in ends}
+
     async def status(self) -> LedgerStatus:
         """Return how many records there are."""
         count = len(self._rows)

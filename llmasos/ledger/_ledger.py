@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 import anyio
 import anyio.lowlevel
@@ -55,6 +56,9 @@ class Ledger(Protocol):
         self, session: str | None = None, action: str | None = None, limit: int = 1000
     ) -> list[Record]:
         """Return the newest records, oldest first."""
+
+    async def bodies(self) -> dict[tuple[str, str], dict[str, Any]]:
+        """Return what was recorded of each action, by action and `intent` or `outcome`."""
 
     async def flush(self, timeout: float) -> bool:
         """Wait until all records made so far are confirmed, and return whether they are."""
@@ -123,6 +127,13 @@ class ChainLedger:
         query = query.order_by(RecordRow.number.desc()).limit(limit)
         rows = await self._store.run(lambda work: work.execute(query).all())
         return [as_record(row, transaction) for row, transaction in reversed(rows)]
+
+    async def bodies(self) -> dict[tuple[str, str], dict[str, Any]]:
+        """Return what was recorded of each action, by action and `intent` or `outcome`; a cancel is an outcome."""
+        ends = {"intent": "intent", "outcome": "outcome", "cancel": "outcome"}
+        query = select(RecordRow.action, RecordRow.kind, RecordRow.body).where(RecordRow.kind.in_(ends))
+        rows = await self._store.run(lambda work: work.execute(query.order_by(RecordRow.number)).all())
+        return {(action, ends[kind]): json.loads(body) for action, kind, body in rows}
 
     async def status(self) -> LedgerStatus:
         """Return how the ledger is doing."""

@@ -188,7 +188,8 @@ def undo(session: Session) -> None:
 def ledger_status() -> None:
     """Show where the ledger stands."""
     info = _ask(lambda client: client.ledger())
-    print(f"chain     {info.backend}, id {info.chain_id}, block {info.head_block}")
+    block = "not reached" if info.head_block is None else f"block {info.head_block}"
+    print(f"chain     {info.backend}, id {info.chain_id}, {block}")
     print(f"contract  {info.contract or 'not deployed yet'}")
     print(f"records   {info.records}, of which {info.confirmed} on the chain and {info.pending} under way")
     if info.error:
