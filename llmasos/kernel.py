@@ -70,9 +70,12 @@ class Kernel:
             self.store = Store(self.settings.database)
             stack.callback(self.store.close)
             await anyio.to_thread.run_sync(_migrate, self.store)
-            self.ledger = self._ledger or await stack.enter_async_context(
-                ChainLedger(self.store, EmbeddedChain(data_dir / "chain"))
-            )
+            self.ledger: Ledger
+            if self._ledger is not None:
+                self.ledger = self._ledger
+            else:
+                chain = EmbeddedChain(data_dir / "chain")
+                self.ledger = await stack.enter_async_context(ChainLedger(self.store, chain))
             self.provider = self._provider or await choose_provider(self.settings)
             self.models = self._models or Models(self.settings)
             stack.push_async_callback(self.models.close)

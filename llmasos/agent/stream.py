@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import anyio
 from anyio.streams.memory import MemoryObjectSendStream
@@ -66,7 +66,7 @@ class EventStream:
             await self._store.run(insert)
             self._last = stored.seq
             self._hand_out(stored)
-        return stored
+        return cast(E, stored)
 
     def publish(self, event: Event) -> None:
         """Hand a passing event to the followers without storing it."""

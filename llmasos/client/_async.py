@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import TracebackType
@@ -120,7 +120,7 @@ class AsyncClient:
     async def sessions(self, folder: str | Path | None = None) -> list[SessionInfo]:
         """Return the newest sessions, of one folder or of all."""
         query = {"folder": str(Path(folder).expanduser().absolute())} if folder is not None else {}
-        return await self.request("GET", "/v1/sessions", list[SessionInfo], **query)
+        return await self.request("GET", "/v1/sessions", list[SessionInfo], query=query)
 
     async def info(self) -> KernelInfo:
         """Return the kernel's state."""
@@ -149,23 +149,37 @@ class AsyncClient:
     async def records(self, session: str | None = None, limit: int = 100) -> list[RecordInfo]:
         """Return the newest records of the ledger."""
         query = {"limit": str(limit)} | ({"session": session} if session else {})
-        return await self.request("GET", "/v1/ledger/records", list[RecordInfo], **query)
+        return await self.request("GET", "/v1/ledger/records", list[RecordInfo], query=query)
 
     async def stop(self) -> None:
         """Stop the kernel and return when it is gone."""
-        await self.request("POST", "/v1/kernel/stop", None)
+        await self.post("/v1/kernel/stop")
         while self.socket.exists():
             await anyio.sleep(_POLL_SECONDS)
 
     async def request(
-        self, method: str, path: str, answer: type[T] | Any, body: BaseModel | None = None, **query: str
-    ) -> Any:
+        self,
+        method: str,
+        path: str,
+        answer: type[T],
+        body: BaseModel | None = None,
+        query: Mapping[str, str] | None = None,
+    ) -> T:
         """Send a request and return its answer as the type wanted.
 
         Raises:
             KernelError: The kernel is gone.
             RequestRefused: The kernel said no.
         """
+        return TypeAdapter(answer).validate_json(await self._send(method, path, body, query))
+
+    async def post(self, path: str, body: BaseModel | None = None) -> None:
+        """Send a request that has no answer but its success."""
+        await self._send("POST", path, body, None)
+
+    async def _send(
+        self, method: str, path: str, body: BaseModel | None, query: Mapping[str, str] | None
+    ) -> bytes:
         content = body.model_dump_json() if body is not None else None
         try:
             response = await self._http.request(method, path, params=query, content=content)
@@ -173,7 +187,7 @@ class AsyncClient:
             raise gone() from error
         if response.is_error:
             raise refusal(response.content, response.status_code)
-        return None if answer is None else TypeAdapter(answer).validate_json(response.content)
+        return response.content
 
     @asynccontextmanager
     async def follow(self, session: str, after: int = 0) -> AsyncIterator[AsyncIterator[Event]]:
@@ -212,7 +226,7 @@ class AsyncSession:
 
     async def info(self) -> SessionInfo:
         """Return the session as it stands."""
-        return await self._client.request("GET", self._path, SessionInfo)  # type: ignore[no-any-return]
+        return await self._client.request("GET", self._path, SessionInfo)
 
     async def start(self, text: str, **options: Any) -> TurnAccepted:
         """Start a turn and return at once; its events follow in the stream.
@@ -222,7 +236,7 @@ class AsyncSession:
             options: The other fields of `TurnRequest`.
         """
         request = TurnRequest(text=text, **options)
-        return await self._client.request("POST", f"{self._path}/turns", TurnAccepted, request)  # type: ignore[no-any-return]
+        return await self._client.request("POST", f"{self._path}/turns", TurnAccepted, request)
 
     @asynccontextmanager
     async def turn(self, text: str, **options: Any) -> AsyncIterator[AsyncIterator[Event]]:
@@ -273,7 +287,7 @@ class AsyncSession:
 
     async def cancel(self) -> None:
         """Cancel the running turn."""
-        await self._client.request("POST", f"{self._path}/cancel", None)
+        await self._client.post(f"{self._path}/cancel")
 
     async def use_model(self, model: str) -> None:
         """Choose the model of the next turns."""
@@ -285,25 +299,25 @@ class AsyncSession:
     async def answer(self, action: str, digest: str, *, approve: bool) -> None:
         """Answer an approval request."""
         body = ApprovalRequest(approve=approve, digest=digest)
-        await self._client.request("POST", f"{self._path}/approvals/{action}", None, body)
+        await self._client.post(f"{self._path}/approvals/{action}", body)
 
     async def diff(self) -> Diff:
         """Return what the session's view would change in the folder."""
-        return await self._client.request("GET", f"{self._path}/diff", Diff)  # type: ignore[no-any-return]
+        return await self._client.request("GET", f"{self._path}/diff", Diff)
 
     async def commit(self, paths: Sequence[str] | None = None) -> CommitInfo:
         """Write changes to the folder, all or those named."""
         body = PathsRequest(paths=tuple(paths) if paths is not None else None)
-        return await self._client.request("POST", f"{self._path}/commit", CommitInfo, body)  # type: ignore[no-any-return]
+        return await self._client.request("POST", f"{self._path}/commit", CommitInfo, body)
 
     async def discard(self, paths: Sequence[str] | None = None) -> None:
         """Drop changes, all or those named."""
         body = PathsRequest(paths=tuple(paths) if paths is not None else None)
-        await self._client.request("POST", f"{self._path}/discard", None, body)
+        await self._client.post(f"{self._path}/discard", body)
 
     async def undo(self) -> CommitInfo:
         """Take the newest commit back."""
-        return await self._client.request("POST", f"{self._path}/undo", CommitInfo)  # type: ignore[no-any-return]
+        return await self._client.request("POST", f"{self._path}/undo", CommitInfo)
 
     async def events(self, after: int = 0) -> list[Event]:
         """Return the stored events of the session."""

@@ -95,7 +95,8 @@ class Client:
         self._call(self._client.stop())
 
     def _call(self, work: Coroutine[Any, Any, T]) -> T:
-        return self._portal.call(_awaited, work)
+        done: T = self._portal.call(_awaited, work)
+        return done
 
     def _wrap(self, manager: AbstractAsyncContextManager[T]) -> AbstractContextManager[T]:
         return self._portal.wrap_async_context_manager(manager)

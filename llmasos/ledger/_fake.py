@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from llmasos.ledger import _contract
 from llmasos.ledger._chain import ChainError, Receipt, Signed

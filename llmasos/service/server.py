@@ -31,19 +31,22 @@ async def serve(settings: Settings) -> None:
     """
     async with Kernel(settings) as kernel:
         with _listen(settings.socket) as listener:
-            server = uvicorn.Server(_server_config(kernel, lambda: _stop(server)))
+            stopping = anyio.Event()
+            app = make_app(kernel, stopping.set)
+            server = uvicorn.Server(
+                uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=2)
+            )
             try:
-                await server.serve(sockets=[listener])
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(_stop_when, stopping, server)
+                    await server.serve(sockets=[listener])
+                    tasks.cancel_scope.cancel()
             finally:
                 settings.socket.unlink(missing_ok=True)
 
 
-def _server_config(kernel: Kernel, stop: object) -> uvicorn.Config:
-    app = make_app(kernel, stop)  # type: ignore[arg-type]
-    return uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=2)
-
-
-def _stop(server: uvicorn.Server) -> None:
+async def _stop_when(stopping: anyio.Event, server: uvicorn.Server) -> None:
+    await stopping.wait()
     server.should_exit = True
 
 
@@ -75,9 +78,8 @@ def main() -> int:
         print(f"llmasos: {error}", file=sys.stderr)
         return 1
     except BaseExceptionGroup as group:
-        error = _first(group)
         logging.getLogger(__name__).exception("the kernel ended", exc_info=group)
-        print(f"llmasos: {error}", file=sys.stderr)
+        print(f"llmasos: {_first(group)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
