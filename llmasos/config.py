@@ -44,7 +44,9 @@ class Settings(BaseSettings):
     runtime_dir: Path = Field(default_factory=paths.runtime_dir, description="The kernel's socket.")
     database_url: str = Field("", description="Any SQLAlchemy URL; empty means SQLite in the data folder.")
 
-    model: str = Field("qwen2.5-coder-1.5b", description="A name from `llmasos models`, or a path to a GGUF file.")
+    model: str = Field(
+        "qwen2.5-coder-1.5b", description="A name from `llmasos models`, or a path to a GGUF file."
+    )
     model_url: str = Field("", description="Base URL of an OpenAI-compatible endpoint, used instead.")
     model_key: SecretStr = Field(SecretStr(""), description="The endpoint's key.")
     model_threads: int = Field(0, ge=0, description="Threads of the embedded engine; 0 chooses.")

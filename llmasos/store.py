@@ -41,7 +41,9 @@ class Store:
         try:
             self.sqlite = make_url(url).get_backend_name() == "sqlite"
             self.engine = _engine(url, sqlite=self.sqlite, synchronous="NORMAL")
-            self.durable_engine = _engine(url, sqlite=True, synchronous="FULL") if self.sqlite else self.engine
+            self.durable_engine = (
+                _engine(url, sqlite=True, synchronous="FULL") if self.sqlite else self.engine
+            )
         except (ArgumentError, ModuleNotFoundError) as error:
             raise ConfigError(
                 f"The database URL {url!r} cannot be used: {error}.",
