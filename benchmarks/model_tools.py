@@ -18,12 +18,14 @@ def tools() -> list[ToolDefinition]:
             examples=(
                 (
                     "what's the median of column price in sales.csv?",
-                    'run_python\n```python\nimport csv\nfrom statistics import median\n\nwith open("sales.csv") as file:\n'
+                    "run_python\n```python\nimport csv\nfrom statistics import median\n\n"
+                    'with open("sales.csv") as file:\n'
                     '    print(median(float(row["price"]) for row in csv.DictReader(file)))\n```',
                 ),
                 (
                     "把 letters 目录里的每个 txt 文件翻译成德文，存到 german 目录",
-                    'run_python\n```python\nfrom pathlib import Path\n\nfor path in sorted(Path("letters").glob("*.txt")):\n'
+                    "run_python\n```python\nfrom pathlib import Path\n\n"
+                    'for path in sorted(Path("letters").glob("*.txt")):\n'
                     '    text = translate(text=path.read_text(), target_language="German")\n'
                     '    write_file(f"german/{path.name}", text)\n    print(path.name)\n```',
                 ),
@@ -66,7 +68,10 @@ def tools() -> list[ToolDefinition]:
                     "create hello.sh which prints the date",
                     'write_file(path="hello.sh")\n```\n#!/bin/sh\ndate\n```',
                 ),
-                ("写一个 shopping.md，列出牛奶和鸡蛋", 'write_file(path="shopping.md")\n```\n- 牛奶\n- 鸡蛋\n```'),
+                (
+                    "写一个 shopping.md，列出牛奶和鸡蛋",
+                    'write_file(path="shopping.md")\n```\n- 牛奶\n- 鸡蛋\n```',
+                ),
             ),
         ),
         _tool(
@@ -116,7 +121,10 @@ def tools() -> list[ToolDefinition]:
             },
             required=("target_language",),
             examples=(
-                ("how do you say good night in Spanish", 'translate(target_language="Spanish", text="good night")'),
+                (
+                    "how do you say good night in Spanish",
+                    'translate(target_language="Spanish", text="good night")',
+                ),
                 (
                     "把 manual.txt 翻译成英文，保存为 manual.en.txt",
                     'translate(target_language="English", path="manual.txt", save_as="manual.en.txt")',

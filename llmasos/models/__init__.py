@@ -1,1 +1,40 @@
 """Models: the catalog, fetching, engines, and the pydantic-ai models over them."""
+
+from llmasos.models.call_model import CallSyntaxModel
+from llmasos.models.catalog import Catalog, HubSource, ModelSpec, Profile, Source, WheelSource
+from llmasos.models.engine import (
+    Chunk,
+    CompletionRequest,
+    ContextExceeded,
+    Engine,
+    TokenUsage,
+    Turn,
+)
+from llmasos.models.fake import FakeEngine
+from llmasos.models.fetch import Progress, fetch
+from llmasos.models.llama import LlamaEngine
+from llmasos.models.models import Models, ModelStatus
+from llmasos.models.remote import remote_model
+
+__all__ = [
+    "CallSyntaxModel",
+    "Catalog",
+    "Chunk",
+    "CompletionRequest",
+    "ContextExceeded",
+    "Engine",
+    "FakeEngine",
+    "HubSource",
+    "LlamaEngine",
+    "ModelSpec",
+    "ModelStatus",
+    "Models",
+    "Profile",
+    "Progress",
+    "Source",
+    "TokenUsage",
+    "Turn",
+    "WheelSource",
+    "fetch",
+    "remote_model",
+]

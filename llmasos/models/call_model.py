@@ -27,7 +27,15 @@ from pydantic_ai.usage import RequestUsage
 
 from llmasos.errors import ModelError
 from llmasos.models.calls import ANSWER, CallForm, CallSyntaxError, ParsedCall, parse_call
-from llmasos.models.engine import Chunk, CompletionRequest, ContextExceeded, Engine, FinishReason, TokenUsage, Turn
+from llmasos.models.engine import (
+    Chunk,
+    CompletionRequest,
+    ContextExceeded,
+    Engine,
+    FinishReason,
+    TokenUsage,
+    Turn,
+)
 from llmasos.models.grammar import grammar
 from llmasos.models.prompt import fit, forms_of, items_of, prefix_of, tokens
 
@@ -47,7 +55,7 @@ class Reply:
     text: str = ""
     call: ParsedCall | None = None
     finish_reason: FinishReason | None = None
-    usage: TokenUsage = TokenUsage()
+    usage: TokenUsage = field(default_factory=TokenUsage)
 
 
 class CallSyntaxModel(Model[None]):
@@ -174,7 +182,7 @@ class _Written:
 
     text: str = ""
     finish_reason: FinishReason = "length"
-    usage: TokenUsage = TokenUsage()
+    usage: TokenUsage = field(default_factory=TokenUsage)
 
     @property
     def is_answer(self) -> bool:
@@ -254,7 +262,9 @@ class CallSyntaxResponse(StreamedResponse):
     async def _get_event_iterator(self) -> AsyncIterator[ModelResponseStreamEvent]:
         async for reply in self._replies:
             if reply.text:
-                for event in self._parts_manager.handle_text_delta(vendor_part_id="answer", content=reply.text):
+                for event in self._parts_manager.handle_text_delta(
+                    vendor_part_id="answer", content=reply.text
+                ):
                     yield event
             if reply.call is not None:
                 yield self._parts_manager.handle_tool_call_part(

@@ -1,13 +1,13 @@
 """Call syntax: tool calls as a small model writes them, and back.
 
-    translate(path="notes.txt", target_language="English")
+translate(path="notes.txt", target_language="English")
 
-    run_python
-    ```python
-    print(1 + 1)
-    ```
+run_python
+```python
+print(1 + 1)
+```
 
-    Answer: There are two.
+Answer: There are two.
 """
 
 from __future__ import annotations
@@ -93,7 +93,9 @@ class CallForm(BaseModel, frozen=True):
             name=tool.name,
             description=" ".join((tool.description or "").split()),
             parameters=tuple(
-                sorted((p for p in parameters if p.name != block), key=lambda parameter: not parameter.required)
+                sorted(
+                    (p for p in parameters if p.name != block), key=lambda parameter: not parameter.required
+                )
             ),
             block=block,
             language=language,
@@ -109,7 +111,9 @@ class CallForm(BaseModel, frozen=True):
 
     def write(self, arguments: dict[str, Any]) -> str:
         """Return the call as the model is to write it."""
-        inside = ", ".join(f"{name}={_literal(value)}" for name, value in arguments.items() if name != self.block)
+        inside = ", ".join(
+            f"{name}={_literal(value)}" for name, value in arguments.items() if name != self.block
+        )
         if not self.block:
             return f"{self.name}({inside})"
         body = str(arguments.get(self.block, ""))
@@ -158,13 +162,17 @@ def _arguments(text: str, start: int) -> tuple[dict[str, Any], int]:
         match = _NAME.match(text, at)
         at = _blank(text, match.end()) if match else len(text)
         if match is None or text[at : at + 1] != "=":
-            raise CallSyntaxError(f"The arguments of the call are not complete: {text[start : start + 80]!r}.")
+            raise CallSyntaxError(
+                f"The arguments of the call are not complete: {text[start : start + 80]!r}."
+            )
         arguments[match.group()], at = _value(text, _blank(text, at + 1))
         at = _blank(text, at)
         if text[at : at + 1] == ",":
             at = _blank(text, at + 1)
         elif text[at : at + 1] != ")":
-            raise CallSyntaxError(f"The arguments of the call are not complete: {text[start : start + 80]!r}.")
+            raise CallSyntaxError(
+                f"The arguments of the call are not complete: {text[start : start + 80]!r}."
+            )
     return arguments, at + 1
 
 

@@ -84,11 +84,8 @@ class ModelSpec(BaseModel, frozen=True):
         """The file's name in the cache folder."""
         if self.path is not None:
             return self.path.name
-        return self.sources[0].url.rsplit("/", 1)[-1] if _is_hub(self.sources) else f"{self.name}.gguf"
-
-
-def _is_hub(sources: tuple[Source, ...]) -> bool:
-    return bool(sources) and isinstance(sources[0], HubSource)
+        hub = next((source for source in self.sources if isinstance(source, HubSource)), None)
+        return hub.url.rsplit("/", 1)[-1] if hub else f"{self.name}.gguf"
 
 
 _QWEN_15B = ModelSpec(

@@ -82,7 +82,13 @@ def _value(schema: dict[str, Any]) -> str:
     if kind == "array":
         item = _value(schema.get("items", {}))
         return f'("[" ({item} (", " {item})*)? "]")'
-    simple = {"string": "string", "integer": "integer", "number": "number", "boolean": "boolean", "object": "object"}
+    simple = {
+        "string": "string",
+        "integer": "integer",
+        "number": "number",
+        "boolean": "boolean",
+        "object": "object",
+    }
     return simple.get(str(kind), "json")
 
 

@@ -40,7 +40,9 @@ class LlamaEngine:
         context: Tokens of prompt and output together.
     """
 
-    def __init__(self, name: str, server: Any, prefixes: PrefixCache, context: int, pool: ThreadPoolExecutor) -> None:
+    def __init__(
+        self, name: str, server: Any, prefixes: PrefixCache, context: int, pool: ThreadPoolExecutor
+    ) -> None:
         self.name = name
         self.context = context
         self._server: Any | None = server
@@ -50,7 +52,14 @@ class LlamaEngine:
 
     @classmethod
     async def load(
-        cls, path: Path, *, name: str, fingerprint: str, cache_dir: Path, context: int = 8192, threads: int = 0
+        cls,
+        path: Path,
+        *,
+        name: str,
+        fingerprint: str,
+        cache_dir: Path,
+        context: int = 8192,
+        threads: int = 0,
     ) -> LlamaEngine:
         """Load the model file.
 
@@ -205,16 +214,14 @@ def _load(
     path: Path, fingerprint: str, cache_dir: Path, context: int, threads: int
 ) -> tuple[Any, PrefixCache]:
     try:
-        import xllamacpp
+        import xllamacpp  # type: ignore[import-untyped]
     except ImportError as error:
         raise ModelError(
             "The embedded engine is not installed.",
             hint="Install it with: pip install 'llmasos[embedded]', or set LLMASOS_MODEL_URL.",
         ) from error
     secret = secrets.token_urlsafe(32)
-    prefixes = PrefixCache(
-        cache_dir / "prefixes", f"{fingerprint}:{context}:{xllamacpp.__version__}", secret
-    )
+    prefixes = PrefixCache(cache_dir / "prefixes", f"{fingerprint}:{context}:{xllamacpp.__version__}", secret)
     params = xllamacpp.CommonParams()
     params.model.path = str(path)
     params.n_ctx = context

@@ -28,7 +28,8 @@ _RULES = (
     "Questions that need no file and no tool are answered directly.",
 )
 _SCRIPT_RULES = (
-    "Prefer one run_python script for whatever counts, compares, computes or takes several steps; print what you need.",
+    "Prefer one run_python script for whatever counts, compares, computes or takes several steps; "
+    "print what you need.",
 )
 
 _CJK = re.compile(r"[\u3400-\u9fff]")
@@ -95,7 +96,9 @@ def _examples() -> tuple[Example, ...]:
             tools=("read_file",),
         ),
         _example("你好", f"{ANSWER}你好！需要我做什么？"),
-        _example("What is a checksum?", f"{ANSWER}A short value computed from data, used to notice changes in it."),
+        _example(
+            "What is a checksum?", f"{ANSWER}A short value computed from data, used to notice changes in it."
+        ),
     )
 
 

@@ -1,0 +1,147 @@
+"""The models of one kernel: resolved by name, loaded on first use, kept until the end."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import anyio
+from pydantic import BaseModel
+
+from llmasos.config import Settings
+from llmasos.models.catalog import Catalog, ModelSpec, Profile
+from llmasos.models.engine import Engine
+from llmasos.models.fetch import Progress, fetch
+
+if TYPE_CHECKING:
+    from pydantic_ai.models import Model
+
+Loader = Callable[[ModelSpec, Settings, Progress | None], Awaitable[Engine]]
+
+
+class ModelStatus(BaseModel, frozen=True):
+    """Where one model stands."""
+
+    name: str
+    title: str
+    state: Literal["remote", "resident", "cached", "absent"]
+    default: bool = False
+    licence: str = ""
+    size: int = 0
+
+
+class Models:
+    """Every model this kernel may ask.
+
+    Args:
+        settings: Which model is the default, and where it comes from.
+        loader: Fetches and loads a model; what a test replaces.
+        catalog: The models known by name.
+    """
+
+    def __init__(
+        self, settings: Settings, *, loader: Loader | None = None, catalog: Catalog | None = None
+    ) -> None:
+        self._settings = settings
+        self._catalog = catalog or Catalog.builtin()
+        self._loader = loader or load_embedded
+        self._resident: dict[str, tuple[Engine | None, Model[Any]]] = {}
+        self._lock = anyio.Lock()
+
+    async def resolve(self, name: str | None = None, progress: Progress | None = None) -> Model[Any]:
+        """Return the model of this name, or the default one, loading it on first use.
+
+        Args:
+            name: A name of the catalog, a path to a GGUF file, or a name of the endpoint.
+            progress: Called while it is fetched or loaded.
+
+        Raises:
+            ModelError: There is no such model, or it cannot be fetched, loaded or reached.
+        """
+        key = name or self._settings.model
+        async with self._lock:
+            if key not in self._resident:
+                self._resident[key] = await self._load(key, progress)
+            return self._resident[key][1]
+
+    def profile(self, name: str | None = None) -> Profile:
+        """Return how the model is driven."""
+        if self._settings.model_url:
+            return "native"
+        return self._catalog.get(name or self._settings.model).profile
+
+    def names(self) -> tuple[str, ...]:
+        """Return the names a person can choose from."""
+        return tuple(status.name for status in self.status())
+
+    def status(self) -> tuple[ModelStatus, ...]:
+        """Return where every known model stands, the default one first."""
+        default = self._settings.model
+        if self._settings.model_url:
+            shown = self._remote_name(default) or "default"
+            return (ModelStatus(name=shown, title=self._settings.model_url, state="remote", default=True),)
+        specs = {spec.name: spec for spec in self._catalog.list()}
+        for name in (*self._resident, default):
+            specs.setdefault(name, self._catalog.get(name))
+        found = [self._status(spec, default=spec.name == default) for spec in specs.values()]
+        return tuple(sorted(found, key=lambda status: not status.default))
+
+    async def close(self) -> None:
+        """Unload every model."""
+        async with self._lock:
+            resident, self._resident = self._resident, {}
+            for engine, _ in resident.values():
+                if engine is not None:
+                    await engine.close()
+
+    async def _load(self, name: str, progress: Progress | None) -> tuple[Engine | None, Model[Any]]:
+        if self._settings.model_url:
+            from llmasos.models.remote import remote_model
+
+            key = self._settings.model_key.get_secret_value()
+            return None, await remote_model(self._settings.model_url, key=key, name=self._remote_name(name))
+        from llmasos.models.call_model import CallSyntaxModel
+
+        engine = await self._loader(self._catalog.get(name), self._settings, progress)
+        return engine, CallSyntaxModel(engine)
+
+    def _remote_name(self, name: str) -> str:
+        """Return the endpoint's own name of a model; the catalog's names mean nothing to it."""
+        return "" if name in {spec.name for spec in self._catalog.list()} else name
+
+    def _status(self, spec: ModelSpec, *, default: bool) -> ModelStatus:
+        file = spec.path or self._settings.cache_dir / "models" / spec.file
+        state: Literal["resident", "cached", "absent"] = "cached" if file.exists() else "absent"
+        if spec.name in self._resident:
+            state = "resident"
+        return ModelStatus(
+            name=spec.name,
+            title=spec.title,
+            state=state,
+            default=default,
+            licence=spec.licence,
+            size=spec.size,
+        )
+
+
+async def load_embedded(spec: ModelSpec, settings: Settings, progress: Progress | None) -> Engine:
+    """Fetch the model's file when it is not there, and load it into this process."""
+    from llmasos.models.llama import LlamaEngine
+
+    path = await fetch(spec, settings.cache_dir, allow_download=settings.allow_download, progress=progress)
+    if progress is not None:
+        progress(f"Loading {spec.title}", 0.0, 0.0, "")
+    return await LlamaEngine.load(
+        path,
+        name=spec.name,
+        fingerprint=spec.sha256 or _fingerprint(path),
+        cache_dir=settings.cache_dir,
+        context=min(settings.model_context, spec.context),
+        threads=settings.model_threads,
+    )
+
+
+def _fingerprint(path: Path) -> str:
+    info = path.stat()
+    return f"{path}:{info.st_size}:{info.st_mtime_ns}"
