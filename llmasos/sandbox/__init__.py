@@ -1,5 +1,6 @@
 """Sandboxes and workspaces: code runs on a copy-on-write view of a person's folder."""
 
+from llmasos.sandbox.fake import FakeProvider, FakeSandbox
 from llmasos.sandbox.port import (
     FileContent,
     FileInfo,
@@ -17,6 +18,8 @@ from llmasos.sandbox.workspace import Commit, Workspace
 
 __all__ = [
     "Commit",
+    "FakeProvider",
+    "FakeSandbox",
     "FileContent",
     "FileInfo",
     "Listing",

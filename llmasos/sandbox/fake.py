@@ -1,0 +1,206 @@
+"""A sandbox without walls, for tests of what uses sandboxes: it runs on a plain folder."""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import fnmatch
+import io
+import re
+import subprocess
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import anyio
+import anyio.from_thread
+import anyio.to_thread
+
+from llmasos.errors import ToolError
+from llmasos.sandbox.port import (
+    FileContent,
+    FileInfo,
+    Listing,
+    Match,
+    Matches,
+    OnCall,
+    OnOutput,
+    Outcome,
+    View,
+)
+
+
+class FakeSandbox:
+    """Runs commands as subprocesses and cells in this process, directly in `folder`.
+
+    A cell's timeout is not kept; a command's is.
+    """
+
+    def __init__(self, folder: Path, *, backend: str = "fake") -> None:
+        self.backend = backend
+        self.folder = folder
+        self.closed = False
+        self._namespace: dict[str, Any] = {"__name__": "__main__", "ToolError": ToolError}
+
+    async def run_command(
+        self, command: str, *, timeout: float, on_output: OnOutput | None = None
+    ) -> Outcome:
+        """Run a line of bash in the folder."""
+        started = time.monotonic()
+        with anyio.move_on_after(timeout) as scope:
+            done = await anyio.run_process(
+                ["/bin/bash", "-c", command],
+                stdin=subprocess.DEVNULL,
+                stderr=subprocess.STDOUT,
+                cwd=self.folder,
+                check=False,
+            )
+        seconds = time.monotonic() - started
+        if scope.cancelled_caught:
+            return Outcome(status="timeout", seconds=seconds, backend=self.backend)
+        output = done.stdout.decode("utf-8", "replace")
+        if on_output and output:
+            on_output("stdout", output)
+        return Outcome(
+            status="ok" if done.returncode == 0 else "failed",
+            exit_code=done.returncode,
+            output=output,
+            seconds=seconds,
+            backend=self.backend,
+        )
+
+    async def run_python(
+        self,
+        code: str,
+        *,
+        timeout: float,
+        on_output: OnOutput | None = None,
+        on_call: OnCall | None = None,
+        functions: Mapping[str, tuple[str, ...]] | None = None,
+    ) -> Outcome:
+        """Run a cell in this process."""
+        started = time.monotonic()
+        for name, parameters in (functions or {}).items():
+            self._namespace[name] = _function(name, parameters, on_call)
+        ok, output, result = await anyio.to_thread.run_sync(self._cell, code)
+        if on_output and output:
+            on_output("stdout", output)
+        return Outcome(
+            status="ok" if ok else "failed",
+            exit_code=0 if ok else 1,
+            output=output,
+            result=result,
+            seconds=time.monotonic() - started,
+            backend=self.backend,
+        )
+
+    async def read(self, path: str, *, offset: int = 0, limit: int = 1_000_000) -> FileContent:
+        """Read a piece of a file."""
+        file = self._resolve(path)
+        if not file.is_file():
+            raise ToolError(f"{path}: no such file")
+        data = file.read_bytes()
+        return FileContent(data=data[offset : offset + limit], size=len(data), offset=offset)
+
+    async def write(self, path: str, data: bytes) -> None:
+        """Write a whole file."""
+        file = self._resolve(path)
+        if file.is_dir():
+            raise ToolError(f"{path} is a folder")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(data)
+
+    async def list(
+        self, path: str = ".", *, pattern: str = "*", depth: int | None = None, limit: int = 1000
+    ) -> Listing:
+        """List a folder."""
+        top = self._resolve(path)
+        if not top.is_dir():
+            raise ToolError(f"{path} is not a folder")
+        entries = []
+        for file in sorted(top.rglob("*")):
+            shown = file.relative_to(self.folder).as_posix()
+            if depth is not None and len(file.relative_to(top).parts) > depth or ".git" in file.parts:
+                continue
+            if fnmatch.fnmatch(shown if "/" in pattern else file.name, pattern):
+                kind = "link" if file.is_symlink() else "folder" if file.is_dir() else "file"
+                entries.append(FileInfo(path=shown, kind=kind, size=file.lstat().st_size))
+        return Listing(entries=tuple(entries[:limit]), omitted=max(0, len(entries) - limit))
+
+    async def search(self, pattern: str, *, path: str = ".", glob: str = "*", limit: int = 200) -> Matches:
+        """Find lines."""
+        try:
+            wanted = re.compile(pattern)
+        except re.error as error:
+            raise ToolError(f"the pattern is not a regular expression: {error}") from None
+        matches = []
+        for entry in (await self.list(path, pattern=glob, limit=1_000_000)).entries:
+            if entry.kind == "file":
+                text = (self.folder / entry.path).read_text(errors="replace")
+                for line, words in enumerate(text.splitlines(), 1):
+                    if wanted.search(words):
+                        matches.append(Match(path=entry.path, line=line, text=words))
+        return Matches(matches=tuple(matches[:limit]), omitted=max(0, len(matches) - limit))
+
+    async def close(self) -> None:
+        """Remember that it was closed."""
+        self.closed = True
+
+    def _resolve(self, path: str) -> Path:
+        full = (self.folder / path).resolve()
+        if not full.is_relative_to(self.folder.resolve()):
+            raise ToolError(f"{path} lies outside the folder")
+        return full
+
+    def _cell(self, code: str) -> tuple[bool, str, str]:
+        output = io.StringIO()
+        result = ""
+        with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
+            try:
+                tree = ast.parse(code, "<cell>")
+                last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
+                exec(compile(tree, "<cell>", "exec"), self._namespace)  # noqa: S102
+                if isinstance(last, ast.Expr):
+                    value = eval(compile(ast.Expression(last.value), "<cell>", "eval"), self._namespace)  # noqa: S307
+                    result = "" if value is None else repr(value)
+            except Exception:
+                output.write(traceback.format_exc(limit=-1))
+                return False, output.getvalue(), ""
+        return True, output.getvalue(), result
+
+
+class FakeProvider:
+    """Opens fake sandboxes, directly on the view's folder or on `folder`."""
+
+    def __init__(self, folder: Path | None = None, *, backend: str = "fake") -> None:
+        self.backend = backend
+        self.reason = "A fake was asked for."
+        self.folder = folder
+        self.opened: list[FakeSandbox] = []
+
+    async def open(self, view: View, *, session: str) -> FakeSandbox:
+        """Open a fake sandbox."""
+        sandbox = FakeSandbox(self.folder or view.lower, backend=self.backend)
+        self.opened.append(sandbox)
+        return sandbox
+
+    async def close(self) -> None:
+        """Close every sandbox that was opened."""
+        for sandbox in self.opened:
+            await sandbox.close()
+
+
+def _function(name: str, parameters: tuple[str, ...], on_call: OnCall | None) -> Callable[..., object]:
+    def function(*args: object, **kwargs: object) -> object:
+        if on_call is None:
+            raise ToolError(f"{name} cannot be called here.")
+        arguments = {**dict(zip(parameters, args, strict=False)), **kwargs}
+
+        async def call() -> object:
+            return await on_call(name, arguments)
+
+        return anyio.from_thread.run(call)
+
+    return function
