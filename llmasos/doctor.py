@@ -30,7 +30,14 @@ async def examine(settings: Settings) -> list[Check]:
     Args:
         settings: The configuration in force.
     """
-    looks: list[Callable[[Settings], Awaitable[Check]]] = [_data, _database, _sandbox, _engine, _model, _chain]
+    looks: list[Callable[[Settings], Awaitable[Check]]] = [
+        _data,
+        _database,
+        _sandbox,
+        _engine,
+        _model,
+        _chain,
+    ]
     return [await look(settings) for look in looks]
 
 
@@ -90,8 +97,14 @@ async def _sandbox(settings: Settings) -> Check:
     if wanted != "docker" and not jail:
         note = f" (docker: {docker})" if wanted == "auto" else ""
         return Check(part="sandbox", ok=True, message=f"bubblewrap{note}")
-    problems = [text for text in (docker if wanted != "bubblewrap" else "", jail if wanted != "docker" else "") if text]
-    fix = "apt-get install bubblewrap" if wanted != "docker" else "apt-get install docker.io, and start dockerd"
+    problems = [
+        text
+        for text in (docker if wanted != "bubblewrap" else "", jail if wanted != "docker" else "")
+        if text
+    ]
+    fix = (
+        "apt-get install bubblewrap" if wanted != "docker" else "apt-get install docker.io, and start dockerd"
+    )
     return Check(part="sandbox", ok=False, message="; ".join(problems), fix=fix)
 
 
@@ -130,7 +143,9 @@ async def _model(settings: Settings) -> Check:
 
 
 async def _chain(settings: Settings) -> Check:
-    missing = [name for name in ("eth", "eth_account", "coincurve", "web3") if importlib.util.find_spec(name) is None]
+    missing = [
+        name for name in ("eth", "eth_account", "coincurve", "web3") if importlib.util.find_spec(name) is None
+    ]
     if missing:
         return Check(
             part="chain", ok=False, message=f"Not installed: {', '.join(missing)}.", fix="pip install llmasos"

@@ -159,7 +159,9 @@ class Kernel:
         unlike = await audit_events(self.store, await self.ledger.bodies()) if verdict.ok else ()
         return VerifyReport(
             ok=verdict.ok and not unlike,
-            message=f"The sessions do not show what was recorded: {unlike[0]}." if unlike else verdict.message,
+            message=f"The sessions do not show what was recorded: {unlike[0]}."
+            if unlike
+            else verdict.message,
             sessions=verdict.sessions,
             checked=verdict.checked,
             confirmed=verdict.confirmed,

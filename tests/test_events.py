@@ -4,7 +4,9 @@ from llmasos.events import EVENT, ActionStarted, Usage, display
 
 
 def test_events_survive_json() -> None:
-    event = ActionStarted(session="s", turn="t", seq=3, action="a", tool="read_file", arguments={"path": "文"})
+    event = ActionStarted(
+        session="s", turn="t", seq=3, action="a", tool="read_file", arguments={"path": "文"}
+    )
     assert EVENT.validate_json(event.model_dump_json()) == event
 
 

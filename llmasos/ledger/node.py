@@ -83,7 +83,7 @@ async def _stop_on_signal(scope: anyio.CancelScope) -> None:
 
 
 async def _stop_without_parent(scope: anyio.CancelScope, parent: int) -> None:
-    while os.getppid() == parent:  # noqa: ASYNC110 - nothing tells a process that it was orphaned
+    while os.getppid() == parent:
         await anyio.sleep(PARENT_CHECK_SECONDS)
     scope.cancel()
 

@@ -85,7 +85,9 @@ class WorkerSandbox:
         assert "ready" in frame
         self._reading = asyncio.create_task(self._read())
 
-    async def run_command(self, command: str, *, timeout: float, on_output: OnOutput | None = None) -> Outcome:
+    async def run_command(
+        self, command: str, *, timeout: float, on_output: OnOutput | None = None
+    ) -> Outcome:
         return await self._run({"op": "command", "command": command, "timeout": timeout}, on_output)
 
     async def run_python(
@@ -261,7 +263,9 @@ class WorkerSandbox:
 
     async def _distrust(self, what: str) -> SandboxError:
         await self.close()
-        return SandboxError(f"The sandbox's worker sent {what}.", hint="The next action gets a fresh sandbox.")
+        return SandboxError(
+            f"The sandbox's worker sent {what}.", hint="The next action gets a fresh sandbox."
+        )
 
     @property
     def lost(self) -> bool:

@@ -64,7 +64,9 @@ def open_shifted(source: str, shift: int, count: int) -> int:
     namespace = _mapped_namespace(f"0 {shift} {count}\n")
     try:
         attributes = ctypes.create_string_buffer(struct.pack("QQQQ", MOUNT_ATTR_IDMAP, 0, 0, namespace), 32)
-        _checked(_libc.syscall(SYS_MOUNT_SETATTR, tree, b"", AT_EMPTY_PATH, attributes, 32), "shifting owners")
+        _checked(
+            _libc.syscall(SYS_MOUNT_SETATTR, tree, b"", AT_EMPTY_PATH, attributes, 32), "shifting owners"
+        )
     finally:
         os.close(namespace)
     return tree
@@ -130,7 +132,11 @@ def main(argument: str) -> None:
     else:
         uid, gid = os.getuid(), os.getgid()
         unshare(CLONE_NEWUSER | CLONE_NEWNS)
-        for name, text in (("setgroups", "deny"), ("uid_map", f"{uid} {uid} 1"), ("gid_map", f"{gid} {gid} 1")):
+        for name, text in (
+            ("setgroups", "deny"),
+            ("uid_map", f"{uid} {uid} 1"),
+            ("gid_map", f"{gid} {gid} 1"),
+        ):
             with open(f"/proc/self/{name}", "w") as file:
                 file.write(text)
     mount("none", "/", "", MS_REC | MS_PRIVATE)

@@ -209,7 +209,11 @@ class Supervisor:
             status = "failed"
         if status == "failed" and code in (-9, 137):
             status = "memory"
-        return {"status": status, "exit_code": code if status != "timeout" else None, "truncated": drain.truncated}
+        return {
+            "status": status,
+            "exit_code": code if status != "timeout" else None,
+            "truncated": drain.truncated,
+        }
 
     def _child(self, role):
         child = self._children.get(role)
@@ -229,9 +233,7 @@ class Supervisor:
         with self._child_locks["python"]:
             child = self._child("python")
             child.listen(report, self._limits["output_bytes"])
-            child.channel.send(
-                {"code": frame["code"], "functions": frame["functions"], "id": frame["id"]}
-            )
+            child.channel.send({"code": frame["code"], "functions": frame["functions"], "id": frame["id"]})
             deadline = time.monotonic() + frame["timeout"]
             interrupted = 0.0
             status = ""
@@ -521,9 +523,12 @@ class Files:
                     continue
                 info = os.lstat(full)
                 kind = (
-                    "link" if stat.S_ISLNK(info.st_mode)
-                    else "folder" if stat.S_ISDIR(info.st_mode)
-                    else "file" if stat.S_ISREG(info.st_mode)
+                    "link"
+                    if stat.S_ISLNK(info.st_mode)
+                    else "folder"
+                    if stat.S_ISDIR(info.st_mode)
+                    else "file"
+                    if stat.S_ISREG(info.st_mode)
                     else "other"
                 )
                 if kind == "folder" and pattern != "*":

@@ -60,7 +60,9 @@ class JailProvider:
             process = await anyio.to_thread.run_sync(self._launch, view, theirs)
         except OSError as error:
             ours.close()
-            raise SandboxError(f"The jail cannot start: {error}.", hint="`llmasos doctor` shows why.") from error
+            raise SandboxError(
+                f"The jail cannot start: {error}.", hint="`llmasos doctor` shows why."
+            ) from error
         finally:
             theirs.close()
 
@@ -122,7 +124,14 @@ class JailProvider:
             "processes": self._limits.processes,
             "output_bytes": self._limits.output_bytes,
         }
-        program = [_bubblewrap(), "--unshare-all", "--die-with-parent", "--new-session", "--hostname", "sandbox"]
+        program = [
+            _bubblewrap(),
+            "--unshare-all",
+            "--die-with-parent",
+            "--new-session",
+            "--hostname",
+            "sandbox",
+        ]
         for path in ("/usr", "/opt"):
             if Path(path).is_dir():
                 program += ["--ro-bind", path, path]
@@ -168,9 +177,9 @@ def problems() -> list[str]:
 
 def python_inside() -> str:
     """Return the interpreter that the jail runs: the system's, else the kernel's own."""
-    return next((path for path in ("/usr/bin/python3", "/usr/local/bin/python3") if Path(path).exists()), "") or str(
-        Path(sys.executable).resolve()
-    )
+    return next(
+        (path for path in ("/usr/bin/python3", "/usr/local/bin/python3") if Path(path).exists()), ""
+    ) or str(Path(sys.executable).resolve())
 
 
 def _bubblewrap() -> str:

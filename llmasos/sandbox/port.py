@@ -101,7 +101,9 @@ class Sandbox(Protocol):
 
     backend: str
 
-    async def run_command(self, command: str, *, timeout: float, on_output: OnOutput | None = None) -> Outcome:
+    async def run_command(
+        self, command: str, *, timeout: float, on_output: OnOutput | None = None
+    ) -> Outcome:
         """Run a bash command in the workspace, without a keyboard, and stop it after `timeout` seconds."""
 
     async def run_python(

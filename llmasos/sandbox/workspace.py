@@ -153,8 +153,14 @@ class Workspace:
             sync(copy)
             return copy.name
 
-        before = Node(kind="none", stamp="none") if change.kind == "added" else node(self.folder / change.name, keep)
-        after = Node(kind="none", stamp="none") if change.kind == "deleted" else node(self._upper / change.name)
+        before = (
+            Node(kind="none", stamp="none")
+            if change.kind == "added"
+            else node(self.folder / change.name, keep)
+        )
+        after = (
+            Node(kind="none", stamp="none") if change.kind == "deleted" else node(self._upper / change.name)
+        )
         if self._mapped and after.kind != "none":
             owner = (max(after.owner[0] - OWNER_SHIFT, 0), max(after.owner[1] - OWNER_SHIFT, 0))
             after = after.model_copy(update={"owner": owner})
@@ -334,7 +340,9 @@ def _usable(folder: Path, state: Path) -> Path:
     try:
         real = folder.expanduser().resolve(strict=True)
     except FileNotFoundError:
-        raise WorkspaceError(f"There is no folder {folder}.", hint="Make it, or name another with -C.") from None
+        raise WorkspaceError(
+            f"There is no folder {folder}.", hint="Make it, or name another with -C."
+        ) from None
     except OSError as error:
         raise WorkspaceError(f"The folder {folder} cannot be opened: {error.strerror}.") from error
     if not real.is_dir():

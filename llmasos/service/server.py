@@ -34,7 +34,9 @@ async def serve(settings: Settings) -> None:
             stopping = anyio.Event()
             app = make_app(kernel, stopping.set)
             server = uvicorn.Server(
-                uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=2)
+                uvicorn.Config(
+                    app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=2
+                )
             )
             try:
                 async with anyio.create_task_group() as tasks:

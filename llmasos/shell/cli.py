@@ -24,7 +24,9 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-ledger_app = typer.Typer(help="Look at the ledger and verify it.", rich_markup_mode=None, no_args_is_help=True)
+ledger_app = typer.Typer(
+    help="Look at the ledger and verify it.", rich_markup_mode=None, no_args_is_help=True
+)
 app.add_typer(ledger_app, name="ledger")
 
 Folder = Annotated[Path, typer.Option("-C", "--folder", help="The folder to work on.")]
@@ -34,7 +36,7 @@ Model = Annotated[str, typer.Option("--model", "-m", help="A model of `llmasos m
 @app.callback(invoke_without_command=True)
 def shell(
     context: typer.Context,
-    folder: Folder = Path("."),
+    folder: Folder = Path(),
     model: Model = "",
     resume: Annotated[str, typer.Option("--resume", help="Go on with this session.")] = "",
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
@@ -59,7 +61,7 @@ def shell(
 @app.command()
 def run(
     request: Annotated[str, typer.Argument(help="What you want done.")],
-    folder: Folder = Path("."),
+    folder: Folder = Path(),
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Approve what is asked, and write the changes.")] = False,
     model: Model = "",

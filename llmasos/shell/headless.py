@@ -126,7 +126,9 @@ def _piped_input() -> list[Attachment]:
             hint="Save it as a file in the folder and name the file in the request.",
         )
     if b"\0" in data:
-        raise LLMasOSError("Standard input is not text.", hint="Save it as a file in the folder and name the file.")
+        raise LLMasOSError(
+            "Standard input is not text.", hint="Save it as a file in the folder and name the file."
+        )
     return [Attachment(name="standard input", text=data.decode("utf-8", "replace"))] if data.strip() else []
 
 

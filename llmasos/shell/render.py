@@ -27,7 +27,12 @@ from llmasos.events import (
 )
 
 _SHOWN_LINES = 15
-_MARKS = {"ok": "[green]✓[/]", "denied": "[yellow]⊘[/]", "cancelled": "[yellow]■[/]", "unknown": "[yellow]?[/]"}
+_MARKS = {
+    "ok": "[green]✓[/]",
+    "denied": "[yellow]⊘[/]",
+    "cancelled": "[yellow]■[/]",
+    "unknown": "[yellow]?[/]",
+}
 _KINDS = {"added": "[green]added  [/]", "changed": "[yellow]changed[/]", "deleted": "[red]deleted[/]"}
 
 
@@ -95,7 +100,9 @@ class Renderer:
                 lines = display(value.strip("\n"), keep_newlines=True).split("\n")
                 shown = "\n".join(lines[:_SHOWN_LINES])
                 if name == "code":
-                    self._console.print(Syntax(shown, "python", theme="ansi_dark", background_color="default"))
+                    self._console.print(
+                        Syntax(shown, "python", theme="ansi_dark", background_color="default")
+                    )
                 else:
                     self._console.print(Text(shown, style="dim"))
                 if len(lines) > _SHOWN_LINES:
@@ -107,7 +114,9 @@ class Renderer:
             if seen < _SHOWN_LINES:
                 if self._at_line_start:
                     self._console.print("[dim]│[/] ", end="")
-                self._console.print(Text(piece.rstrip("\n"), style="dim"), end="\n" if piece.endswith("\n") else "")
+                self._console.print(
+                    Text(piece.rstrip("\n"), style="dim"), end="\n" if piece.endswith("\n") else ""
+                )
                 self._at_line_start = piece.endswith("\n")
             seen += piece.endswith("\n")
         self._output_lines[event.action] = seen

@@ -170,7 +170,8 @@ class Shell:
         from llmasos.events import display
 
         arguments = "\n".join(
-            f"  {name} = {display(str(value), keep_newlines=True)}" for name, value in request.arguments.items()
+            f"  {name} = {display(str(value), keep_newlines=True)}"
+            for name, value in request.arguments.items()
         )
         print(f"{request.tool} asks for your approval: {display(request.reason)}\n{arguments}")
         answer = await self.ask("Allow it this once? [y/N] ")

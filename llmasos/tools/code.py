@@ -25,19 +25,29 @@ _VERDICTS = {
     block="code",
     examples=[
         (
-            "How many words does each text file have? Which has the most?",
+            "How many words are in the text files, and which one has the most?",
             "run_python\n```python\nfrom pathlib import Path\n\n"
-            'counts = {str(p): len(p.read_text(errors="replace").split()) for p in Path(".").rglob("*.txt")}\n'
-            "for name, words in sorted(counts.items(), key=lambda item: -item[1]):\n"
-            '    print(words, name)\nprint("total", sum(counts.values()))\n```',
+            'words = {p: len(p.read_text(errors="replace").split()) for p in Path(".").rglob("*.txt")}\n'
+            'print("total:", sum(words.values()), "words in", len(words), "files")\n'
+            "longest = max(words, key=words.get)\n"
+            'print("most:", longest, words[longest])\n```',
         ),
         (
-            "把 data 文件夹里每个 CSV 的行数列成表，写到 rows.md",
+            "write oldest.md with a table of the three oldest files",
+            "run_python\n```python\nfrom datetime import datetime\nfrom pathlib import Path\n\n"
+            'files = [p for p in Path(".").rglob("*") if p.is_file() and ".git" not in p.parts]\n'
+            "oldest = sorted(files, key=lambda p: p.stat().st_mtime)[:3]\n"
+            'lines = ["| file | modified |", "| --- | --- |"]\n'
+            'lines += [f"| {p} | {datetime.fromtimestamp(p.stat().st_mtime):%Y-%m-%d} |" for p in oldest]\n'
+            'Path("oldest.md").write_text("\\n".join(lines) + "\\n")\nprint("\\n".join(lines))\n```',
+        ),
+        (
+            "把 data 里每个 CSV 文件的行数写到 rows.csv",
             "run_python\n```python\nfrom pathlib import Path\n\n"
-            'lines = ["| file | rows |", "| --- | --- |"]\n'
-            'for p in sorted(Path("data").glob("*.csv")):\n'
-            '    lines.append(f"| {p.name} | {len(p.read_text().splitlines()) - 1} |")\n'
-            'Path("rows.md").write_text("\\n".join(lines) + "\\n")\nprint("\\n".join(lines))\n```',
+            'lines = ["file,rows"]\n'
+            'for p in sorted(Path("data").rglob("*.csv")):\n'
+            '    lines.append(f"{p},{len(p.read_text().splitlines()) - 1}")\n'
+            'Path("rows.csv").write_text("\\n".join(lines) + "\\n")\nprint("\\n".join(lines))\n```',
         ),
     ],
 )

@@ -65,7 +65,8 @@ async def translate(
     if not translated.endswith("\n"):
         translated += "\n"
     await ctx.sandbox.write(save_as, translated.encode())
-    return f"Saved the {target_language} translation to {save_as}:\n{translated}"
+    lines = translated.count("\n")
+    return f"Saved the {target_language} translation, {lines} line{'s' * (lines != 1)}, to {save_as}."
 
 
 async def _translate(ctx: ToolContext, text: str, language: str) -> str:

@@ -1,0 +1,93 @@
+"""A session on fakes: a scripted model, a sandbox without walls, a ledger in memory."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import anyio
+import pytest
+
+from llmasos.agent import DefaultPolicy, Services, Session, Sessions
+from llmasos.api import TurnRequest
+from llmasos.config import Settings
+from llmasos.events import Event
+from llmasos.ledger import MemoryLedger
+from llmasos.migrations import upgrade
+from llmasos.models import Engine, FakeEngine, Models
+from llmasos.sandbox import FakeProvider
+from llmasos.store import Store
+from llmasos.tools import Registry, Tool, builtin_tools
+
+
+@dataclass
+class Stage:
+    """Everything a test of a session looks at."""
+
+    sessions: Sessions
+    folder: Path
+    engine: FakeEngine
+    ledger: MemoryLedger
+    store: Store
+    events: list[Event] = field(default_factory=list)
+
+    async def session(self) -> Session:
+        return await self.sessions.create(self.folder)
+
+    async def turn(self, session: Session, text: str, **options: object) -> Event:
+        """Run a turn, keep its events, and return the last one."""
+        accepted = await session.start(TurnRequest.model_validate({"text": text, **options}))
+        async with session.stream.follow(accepted.after) as events:
+            async for event in events:
+                self.events.append(event)
+                if event.type == "turn_finished":
+                    return event
+        raise AssertionError("the stream ended before the turn")
+
+    def of(self, kind: str) -> list[Event]:
+        return [event for event in self.events if event.type == kind]
+
+
+MakeStage = Callable[..., AbstractAsyncContextManager[Stage]]
+
+
+@pytest.fixture
+def stage(tmp_path: Path, folder: Path) -> MakeStage:
+    """Return a function that sets the stage for scripted replies."""
+
+    @asynccontextmanager
+    async def make(
+        *replies: str | Exception,
+        tools: tuple[Tool, ...] = (),
+        engine: FakeEngine | None = None,
+        **settings: object,
+    ) -> AsyncIterator[Stage]:
+        scripted = engine or FakeEngine(replies)
+
+        async def load(*_: object) -> Engine:
+            return scripted
+
+        loader: Callable[..., Awaitable[Engine]] = load
+        configuration = Settings.model_validate({"data_dir": tmp_path / "data", **settings})
+        configuration.data_dir.mkdir(exist_ok=True)
+        store = Store(configuration.database)
+        upgrade(store)
+        ledger = MemoryLedger()
+        async with anyio.create_task_group() as tasks:
+            services = Services(
+                settings=configuration,
+                store=store,
+                models=Models(configuration, loader=loader),
+                provider=FakeProvider(),
+                ledger=ledger,
+                registry=Registry([*builtin_tools(), *tools]),
+                policy=DefaultPolicy(),
+            )
+            sessions = Sessions(services, tasks)
+            yield Stage(sessions, folder, scripted, ledger, store)
+            await sessions.close()
+        store.close()
+
+    return make
