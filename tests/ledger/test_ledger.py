@@ -13,6 +13,7 @@ from sqlalchemy import event, text
 
 from llmasos.errors import LedgerError
 from llmasos.ledger import ChainError, ChainLedger, Entry, MemoryChain, Verdict, _ledger
+from llmasos.ledger._records import seal
 from llmasos.ledger._tables import RecordRow
 from llmasos.store import Base, Store
 
@@ -261,7 +262,7 @@ async def test_a_rewritten_record_is_found(tmp_path: Path) -> None:
             row = session.get(RecordRow, 5)
             before = session.get(RecordRow, 3)
             entry = Entry(session="two", kind="outcome", action="a4", tool="t")
-            new = _ledger.seal(entry, '{"n":0}', number=5, seq=2, head=bytes.fromhex(before.head))
+            new = seal(entry, '{"n":0}', number=5, seq=2, head=bytes.fromhex(before.head))
             row.body, row.salt, row.at, row.digest, row.head = (
                 new.body,
                 new.salt,
