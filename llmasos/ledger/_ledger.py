@@ -166,7 +166,7 @@ class ChainLedger:
         """
         last = await self._last_number()
         with anyio.move_on_after(timeout):
-            while self._outbox.settled < last or self._outbox.contract is None:
+            while self._outbox.settled < last:
                 self._wake.set()
                 await self._progress.wait()
         confirmed = and_(OutboxRow.call == "append", OutboxRow.state == "confirmed", self._current())
