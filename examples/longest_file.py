@@ -1,6 +1,6 @@
 """Ask for a fact about a folder, then have a file made, look at the diff, and write it.
 
-    python examples/longest_file.py FOLDER
+python examples/longest_file.py FOLDER
 """
 
 import sys

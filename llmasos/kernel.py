@@ -74,7 +74,7 @@ class Kernel:
             if self._ledger is not None:
                 self.ledger = self._ledger
             else:
-                chain = EmbeddedChain(data_dir / "chain")
+                chain = EmbeddedChain(data_dir)
                 self.ledger = await stack.enter_async_context(ChainLedger(self.store, chain))
             self.provider = self._provider or await choose_provider(self.settings)
             self.models = self._models or Models(self.settings)

@@ -236,7 +236,7 @@ class Gate:
 
 
 def render(value: object) -> str:
-    """Return a tool's value as the text that a model reads: lists of rows as aligned lines, the rest as JSON."""
+    """Return a tool's value as the text that a model reads: rows as lines, the rest as JSON."""
     if value is None:
         return "Done."
     if isinstance(value, str):

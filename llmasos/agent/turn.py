@@ -60,7 +60,7 @@ class TurnEnd:
     answer: str = ""
     error: str = ""
     hint: str = ""
-    usage: Usage = Usage()
+    usage: Usage = field(default_factory=Usage)
     messages: Sequence[ModelMessage] = ()
 
 

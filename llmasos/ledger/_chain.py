@@ -12,8 +12,6 @@ from llmasos.ledger._contract import Appended, SessionState
 class ChainError(LedgerError):
     """The chain cannot be reached, or did not take what was sent."""
 
-    code = "ledger"
-
 
 @dataclass(frozen=True)
 class Signed:

@@ -26,6 +26,7 @@ from llmasos.ledger._contract import (
     sessions_call,
     transaction_hash,
 )
+from llmasos.ledger._digest import use_native_code
 from llmasos.ledger._evm import CHAIN_ID
 from llmasos.ledger._rpc import RpcClient
 from llmasos.paths import private_dir
@@ -193,8 +194,7 @@ class EmbeddedChain:
 
     def _account(self) -> LocalAccount:
         if self._signer is None:
-            os.environ.setdefault("ETH_HASH_BACKEND", "pysha3")
-            os.environ.setdefault("ECC_BACKEND_CLASS", "eth_keys.backends.CoinCurveECCBackend")
+            use_native_code()
             from eth_account import Account
 
             private_dir(self._folder)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from pathlib import Path
 from typing import Any
 
 from llmasos.errors import LedgerError
+from llmasos.ledger._digest import use_native_code
 
 CHAIN_ID = 7_105_645
 """The embedded chain's id: "llm" in ASCII."""
@@ -20,8 +20,6 @@ FUNDS_WEI = 10**30
 class TransactionRefused(LedgerError):
     """A transaction that the chain does not take; nothing was stored."""
 
-    code = "ledger"
-
 
 class CallReverted(LedgerError):
     """A call that the contract refused.
@@ -29,8 +27,6 @@ class CallReverted(LedgerError):
     Args:
         data: The ABI-encoded error.
     """
-
-    code = "ledger"
 
     def __init__(self, message: str, data: bytes) -> None:
         super().__init__(message)
@@ -50,8 +46,7 @@ class Evm:
     """
 
     def __init__(self, path: Path, funded: bytes) -> None:
-        os.environ.setdefault("ETH_HASH_BACKEND", "pysha3")
-        os.environ.setdefault("ECC_BACKEND_CLASS", "eth_keys.backends.CoinCurveECCBackend")
+        use_native_code()
         from eth.chains.base import MiningChain
         from eth.db.atomic import AtomicDB
         from eth.exceptions import CanonicalHeadNotFound
@@ -121,13 +116,13 @@ class Evm:
     def _store_logs(self, block: Any, transaction: Any, receipt: Any) -> None:
         for position, log in enumerate(receipt.logs):
             entry = {
-                "address": _hex(log.address),
-                "topics": [_hex(topic.to_bytes(32, "big")) for topic in log.topics],
-                "data": _hex(log.data),
+                "address": to_hex(log.address),
+                "topics": [to_hex(topic.to_bytes(32, "big")) for topic in log.topics],
+                "data": to_hex(log.data),
                 "blockNumber": hex(block.number),
-                "blockHash": _hex(block.hash),
+                "blockHash": to_hex(block.hash),
                 "blockTimestamp": hex(block.header.timestamp),
-                "transactionHash": _hex(transaction.hash),
+                "transactionHash": to_hex(transaction.hash),
                 "transactionIndex": "0x0",
                 "logIndex": hex(position),
                 "removed": False,
@@ -238,5 +233,6 @@ class Evm:
         return int(self._chain.create_header_from_parent(head, timestamp=int(time.time())).base_fee_per_gas)
 
 
-def _hex(data: bytes) -> str:
+def to_hex(data: bytes) -> str:
+    """Return bytes as JSON-RPC writes them."""
     return "0x" + bytes(data).hex()

@@ -10,7 +10,7 @@ from llmasos.ledger._chain import ChainError, Receipt, Signed
 from llmasos.ledger._contract import Appended, SessionState
 from llmasos.ledger._digest import FIRST_HEAD, canonical, next_head, record_digest
 from llmasos.ledger._evm import CHAIN_ID
-from llmasos.ledger._ledger import as_record, seal
+from llmasos.ledger._records import as_record, seal
 from llmasos.ledger._tables import RecordRow
 from llmasos.ledger._types import Entry, LedgerStatus, Record, Verdict
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
-from datetime import UTC, datetime
 from types import TracebackType
+<<<<<<< HEAD
 from typing import Any, Protocol, cast
+=======
+from typing import Protocol
+>>>>>>> 4c4a1c2ab9dd9d2802a8e4010ed8cc7b17750243
 
 import anyio
 import anyio.lowlevel
@@ -18,10 +21,11 @@ from sqlalchemy.orm import Session
 from llmasos.errors import ConfigError, LedgerError, LLMasOSError
 from llmasos.ledger._chain import Chain, ChainError
 from llmasos.ledger._contract import Appended, SessionState
-from llmasos.ledger._digest import FIRST_HEAD, SALT_BYTES, canonical, next_head, record_digest, session_key
+from llmasos.ledger._digest import canonical
 from llmasos.ledger._outbox import Outbox
+from llmasos.ledger._records import append, as_record
 from llmasos.ledger._tables import OutboxRow, RecordRow
-from llmasos.ledger._types import Entry, Kind, LedgerStatus, Record, Verdict, kind_number
+from llmasos.ledger._types import Entry, LedgerStatus, Record, Verdict
 from llmasos.ledger._verify import Examination
 from llmasos.store import Store
 
@@ -103,7 +107,7 @@ class ChainLedger:
         body = canonical(entry.body).decode()
         for attempt in range(WRITE_ATTEMPTS):
             try:
-                row = await self._store.run(lambda session: _append(session, entry, body), durable=True)
+                row = await self._store.run(lambda session: append(session, entry, body), durable=True)
                 break
             except IntegrityError as error:
                 # Another process took the number between our reading and our writing it.
@@ -129,7 +133,10 @@ class ChainLedger:
         return [as_record(row, transaction) for row, transaction in reversed(rows)]
 
     async def bodies(self) -> dict[tuple[str, str], dict[str, Any]]:
-        """Return what was recorded of each action, by action and `intent` or `outcome`; a cancel is an outcome."""
+        """Return what was recorded of each action, by action and `intent` or `outcome`.
+
+        A cancelled action's end counts as its outcome.
+        """
         ends = {"intent": "intent", "outcome": "outcome", "cancel": "outcome"}
         query = select(RecordRow.action, RecordRow.kind, RecordRow.body).where(RecordRow.kind.in_(ends))
         rows = await self._store.run(lambda work: work.execute(query.order_by(RecordRow.number)).all())
@@ -178,7 +185,7 @@ class ChainLedger:
         """
         last = await self._last_number()
         with anyio.move_on_after(timeout):
-            while self._outbox.settled < last or self._outbox.contract is None:
+            while self._outbox.settled < last:
                 self._wake.set()
                 await self._progress.wait()
         confirmed = and_(OutboxRow.call == "append", OutboxRow.state == "confirmed", self._current())
@@ -281,70 +288,6 @@ class ChainLedger:
         records = session.scalars(select(RecordRow).order_by(RecordRow.number)).all()
         outbox = session.scalars(select(OutboxRow).where(self._ours()).order_by(OutboxRow.nonce)).all()
         return list(records), list(outbox)
-
-
-def _append(session: Session, entry: Entry, body: str) -> RecordRow:
-    """Write an entry after the newest record of all and of its session."""
-    number = (session.scalar(select(func.max(RecordRow.number))) or 0) + 1
-    query = select(RecordRow.seq, RecordRow.head).where(RecordRow.session == entry.session)
-    newest = session.execute(query.order_by(RecordRow.seq.desc()).limit(1)).first()
-    seq, head = (newest[0] + 1, bytes.fromhex(newest[1])) if newest else (1, FIRST_HEAD)
-    row = seal(entry, body, number=number, seq=seq, head=head)
-    session.add(row)
-    session.flush()
-    return row
-
-
-def seal(entry: Entry, body: str, *, number: int, seq: int, head: bytes) -> RecordRow:
-    """Return an entry as a row, with a new salt, its digest and its link.
-
-    Args:
-        body: The entry's body as canonical JSON.
-        number: Its place among all records.
-        seq: Its place in its session.
-        head: The session's head before it.
-    """
-    salt, at = os.urandom(SALT_BYTES), datetime.now(UTC).isoformat(timespec="microseconds")
-    digest = record_digest(
-        number=number,
-        session=entry.session,
-        seq=seq,
-        kind=entry.kind,
-        action=entry.action,
-        tool=entry.tool,
-        at=at,
-        body=body,
-        salt=salt,
-    )
-    link = next_head(session_key(entry.session), seq, head, digest, kind_number(entry.kind))
-    return RecordRow(
-        number=number,
-        session=entry.session,
-        seq=seq,
-        kind=entry.kind,
-        action=entry.action,
-        tool=entry.tool,
-        at=at,
-        body=body,
-        salt=salt,
-        digest=digest.hex(),
-        head=link.hex(),
-    )
-
-
-def as_record(row: RecordRow, transaction: OutboxRow | None) -> Record:
-    """Return a row as callers see it."""
-    return Record(
-        session=row.session,
-        seq=row.seq,
-        kind=cast(Kind, row.kind),
-        action=row.action,
-        tool=row.tool,
-        digest=row.digest,
-        at=row.at,
-        tx_hash=transaction.tx_hash if transaction else None,
-        state="confirmed" if transaction and transaction.state == "confirmed" else "pending",
-    )
 
 
 def _unwritable(error: Exception) -> LedgerError:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from llmasos.ledger._evm import CHAIN_ID, GAS_LIMIT, CallReverted, Evm, TransactionRefused
+from llmasos.ledger._contract import created_address
+from llmasos.ledger._evm import CHAIN_ID, GAS_LIMIT, CallReverted, Evm, TransactionRefused, to_hex
 
 PARSE_ERROR, INVALID_REQUEST, NOT_FOUND, INVALID_PARAMS = -32700, -32600, -32601, -32602
 SERVER_ERROR, REVERTED = -32000, 3
@@ -29,11 +30,11 @@ class Methods:
             "eth_getTransactionCount": lambda who, block="latest": hex(
                 evm.state(block).get_nonce(_bytes(who, 20))
             ),
-            "eth_getCode": lambda who, block="latest": _hex(evm.state(block).get_code(_bytes(who, 20))),
-            "eth_getStorageAt": lambda who, slot, block="latest": _hex(
+            "eth_getCode": lambda who, block="latest": to_hex(evm.state(block).get_code(_bytes(who, 20))),
+            "eth_getStorageAt": lambda who, slot, block="latest": to_hex(
                 evm.state(block).get_storage(_bytes(who, 20), int(slot, 16)).to_bytes(32, "big")
             ),
-            "eth_sendRawTransaction": lambda raw: _hex(evm.send(_bytes(raw))),
+            "eth_sendRawTransaction": lambda raw: to_hex(evm.send(_bytes(raw))),
             "eth_getTransactionReceipt": self._receipt,
             "eth_getTransactionByHash": self._transaction,
             "eth_getBlockByNumber": lambda block, full=False: self._block(evm.header(block), full),
@@ -56,7 +57,7 @@ class Methods:
         try:
             return {"jsonrpc": "2.0", "id": ident, "result": method(*params)}
         except CallReverted as error:
-            return _failure(ident, REVERTED, error.message, _hex(error.data))
+            return _failure(ident, REVERTED, error.message, to_hex(error.data))
         except TransactionRefused as error:
             return _failure(ident, SERVER_ERROR, error.message)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
@@ -69,18 +70,14 @@ class Methods:
         transaction, receipt, header = found
         created = None
         if not transaction.to:
-            from eth_utils.address import to_canonical_address
-
-            from llmasos.ledger._contract import created_address
-
-            created = _hex(to_canonical_address(created_address(_hex(transaction.sender), transaction.nonce)))
+            created = created_address(to_hex(transaction.sender), transaction.nonce)
         return {
-            "transactionHash": _hex(transaction.hash),
+            "transactionHash": to_hex(transaction.hash),
             "transactionIndex": "0x0",
-            "blockHash": _hex(header.hash),
+            "blockHash": to_hex(header.hash),
             "blockNumber": hex(header.block_number),
-            "from": _hex(transaction.sender),
-            "to": _hex(transaction.to) if transaction.to else None,
+            "from": to_hex(transaction.sender),
+            "to": to_hex(transaction.to) if transaction.to else None,
             "cumulativeGasUsed": hex(receipt.gas_used),
             "gasUsed": hex(receipt.gas_used),
             "effectiveGasPrice": hex(header.base_fee_per_gas),
@@ -88,9 +85,9 @@ class Methods:
             "logs": [
                 log
                 for log in self._evm.logs(header.block_number, header.block_number, [])
-                if log["transactionHash"] == _hex(transaction.hash)
+                if log["transactionHash"] == to_hex(transaction.hash)
             ],
-            "logsBloom": _hex(receipt.bloom.to_bytes(256, "big")),
+            "logsBloom": to_hex(receipt.bloom.to_bytes(256, "big")),
             "type": hex(getattr(transaction, "type_id", None) or 0),
             "status": "0x1" if receipt.state_root == b"\x01" else "0x0",
         }
@@ -105,22 +102,22 @@ class Methods:
         transactions = self._evm.transactions(header)
         return {
             "number": hex(header.block_number),
-            "hash": _hex(header.hash),
-            "parentHash": _hex(header.parent_hash),
-            "nonce": _hex(header.nonce),
-            "sha3Uncles": _hex(header.uncles_hash),
-            "logsBloom": _hex(header.bloom.to_bytes(256, "big")),
-            "transactionsRoot": _hex(header.transaction_root),
-            "stateRoot": _hex(header.state_root),
-            "receiptsRoot": _hex(header.receipt_root),
-            "withdrawalsRoot": _hex(header.withdrawals_root),
-            "parentBeaconBlockRoot": _hex(header.parent_beacon_block_root),
+            "hash": to_hex(header.hash),
+            "parentHash": to_hex(header.parent_hash),
+            "nonce": to_hex(header.nonce),
+            "sha3Uncles": to_hex(header.uncles_hash),
+            "logsBloom": to_hex(header.bloom.to_bytes(256, "big")),
+            "transactionsRoot": to_hex(header.transaction_root),
+            "stateRoot": to_hex(header.state_root),
+            "receiptsRoot": to_hex(header.receipt_root),
+            "withdrawalsRoot": to_hex(header.withdrawals_root),
+            "parentBeaconBlockRoot": to_hex(header.parent_beacon_block_root),
             "blobGasUsed": hex(header.blob_gas_used),
             "excessBlobGas": hex(header.excess_blob_gas),
-            "miner": _hex(header.coinbase),
-            "mixHash": _hex(header.mix_hash),
+            "miner": to_hex(header.coinbase),
+            "mixHash": to_hex(header.mix_hash),
             "difficulty": hex(header.difficulty),
-            "extraData": _hex(header.extra_data),
+            "extraData": to_hex(header.extra_data),
             "gasLimit": hex(header.gas_limit),
             "gasUsed": hex(header.gas_used),
             "baseFeePerGas": hex(header.base_fee_per_gas),
@@ -128,7 +125,7 @@ class Methods:
             "uncles": [],
             "withdrawals": [],
             "transactions": [
-                _transaction(item, header) if full else _hex(item.hash) for item in transactions
+                _transaction(item, header) if full else to_hex(item.hash) for item in transactions
             ],
         }
 
@@ -152,7 +149,7 @@ class Methods:
     def _call(self, call: dict[str, Any], block: str = "latest") -> str:
         sender, to, data = _addressed(call)
         gas = min(int(call.get("gas", hex(GAS_LIMIT)), 16), GAS_LIMIT)
-        return _hex(self._evm.call(sender, to, data, gas, block))
+        return to_hex(self._evm.call(sender, to, data, gas, block))
 
     def _estimate(self, call: dict[str, Any], block: str = "latest") -> str:
         return hex(self._evm.estimate(*_addressed(call)))
@@ -176,16 +173,16 @@ def _matches(topics: list[str], wanted: list[Any]) -> bool:
 def _transaction(transaction: Any, header: Any) -> dict[str, Any]:
     kind = getattr(transaction, "type_id", None) or 0
     shown: dict[str, Any] = {
-        "hash": _hex(transaction.hash),
-        "blockHash": _hex(header.hash),
+        "hash": to_hex(transaction.hash),
+        "blockHash": to_hex(header.hash),
         "blockNumber": hex(header.block_number),
         "transactionIndex": "0x0",
-        "from": _hex(transaction.sender),
-        "to": _hex(transaction.to) if transaction.to else None,
+        "from": to_hex(transaction.sender),
+        "to": to_hex(transaction.to) if transaction.to else None,
         "nonce": hex(transaction.nonce),
         "gas": hex(transaction.gas),
         "value": hex(transaction.value),
-        "input": _hex(transaction.data),
+        "input": to_hex(transaction.data),
         "type": hex(kind),
         "chainId": hex(CHAIN_ID),
         "v": hex(transaction.y_parity),
@@ -212,7 +209,3 @@ def _bytes(text: str, size: int | None = None) -> bytes:
     if size is not None and len(data) != size:
         raise ValueError(f"expected {size} bytes, got {len(data)}")
     return data
-
-
-def _hex(data: bytes) -> str:
-    return "0x" + bytes(data).hex()

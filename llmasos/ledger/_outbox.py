@@ -48,8 +48,10 @@ class Outbox:
 
     @property
     def settled(self) -> int:
-        """The number up to which every record was taken or refused by the chain."""
-        waiting = [row.number for row in self._queue if row.call == "append"]
+        """The number up to which every record was taken or refused; -1 before the contract is there."""
+        if self.contract is None:
+            return -1
+        waiting = [row.number for row in self._queue if row.call != "open"]
         return min(waiting) - 1 if waiting else self._signed
 
     @property
@@ -68,16 +70,18 @@ class Outbox:
         rows = await self._store.run(lambda session: self._unfinished(session, mined))
         lost = [row for row in rows if row.state != "pending"]
         self.resent += len(lost)
-        self._queue, self._sent = [], set()
+        self._sent = set()
         settled: list[OutboxRow] = []
+        waiting: list[OutboxRow] = []
         for row in rows:
             receipt = await self._chain.receipt(row.tx_hash) if row.nonce < mined else None
             if receipt is None:
                 row.state, row.error = "pending", ""
-                self._queue.append(row)
+                waiting.append(row)
             else:
                 settled.append(_settled(row, ok=receipt.ok))
-        await self._save(settled + self._queue)
+        await self._save(settled + waiting)
+        self._queue = waiting
         await self._store.run(self._load)
         self._next_nonce = max(mined, *(row.nonce + 1 for row in self._queue)) if self._queue else mined
         if [row.nonce for row in self._queue] != list(range(mined, mined + len(self._queue))):
@@ -160,7 +164,7 @@ class Outbox:
 
     async def _sign_again(self, nonce: int) -> None:
         """Sign the waiting transactions with other nonces, because theirs are taken or leave a gap."""
-        stale, self._queue, self._next_nonce = self._queue, [], nonce
+        stale, self._next_nonce = self._queue, nonce
         drafts = [
             _Draft(row.call, row.number, b"" if row.call == "deploy" else _contract.transaction(row.raw).data)
             for row in stale
@@ -179,25 +183,27 @@ class Outbox:
             session.add_all(rows)
 
         await self._store.run(save, durable=True)
-        self._queue += rows
+        # In this order, so that `settled` never runs ahead.
+        self._queue = rows if instead_of is not None else self._queue + rows
+        self.contract = rows[-1].contract
         self._next_nonce += len(rows)
         self._signed = max([self._signed, *(row.number for row in rows if row.call == "append")])
 
     def _signed_rows(self, drafts: list[_Draft]) -> list[OutboxRow]:
         rows = []
-        account = self._chain.account
+        account, contract = self._chain.account, self.contract or ""
         for nonce, draft in enumerate(drafts, self._next_nonce):
             if draft.call == "deploy":
-                self.contract = _contract.created_address(account, nonce)
+                contract = _contract.created_address(account, nonce)
                 signed = self._chain.sign(nonce, None, _contract.deploy_code())
             else:
-                signed = self._chain.sign(nonce, self.contract, draft.data)
+                signed = self._chain.sign(nonce, contract, draft.data)
             rows.append(
                 OutboxRow(
                     account=account,
                     chain_id=self._chain.chain_id,
                     nonce=nonce,
-                    contract=self.contract or "",
+                    contract=contract,
                     call=draft.call,
                     number=draft.number,
                     raw=signed.raw,

@@ -70,7 +70,8 @@ class RpcClient:
                 # An answer that was not waited for must not be taken for the next one's.
                 if answer is None:
                     await self.close()
-        if not isinstance(answer, dict) or answer.get("id") != self._ident:
+        if not isinstance(answer, dict) or answer.get("id") != question["id"]:
+            await self.close()
             raise ChainError(
                 f"The chain at {self._path} answered {method} with something that is not JSON-RPC."
             )

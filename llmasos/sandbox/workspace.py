@@ -99,7 +99,7 @@ class Workspace:
         """Write changes to the folder; no sandbox may be open on the view.
 
         Raises:
-            WorkspaceError: Nothing changed, a path is not among the changes, or the folder has changed underneath.
+            WorkspaceError: Nothing changed, a path is not among the changes, or the folder changed underneath.
         """
         return await anyio.to_thread.run_sync(self._commit, paths)
 
@@ -312,7 +312,7 @@ class Workspace:
         if not stat.S_ISDIR(info.st_mode) and info.st_ctime_ns > self._born.stat().st_ctime_ns:
             raise WorkspaceError(
                 f"{display(change.name)} was changed in the folder since the agent saw it.",
-                hint=f"Discard the agent's version with /discard {display(change.name)}, or put yours aside first.",
+                hint=f"Drop the agent's version with /discard {display(change.name)}, or put yours aside.",
             )
 
     def _changed_outside(self) -> bool:

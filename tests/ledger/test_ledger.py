@@ -8,11 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 from sqlalchemy import event, text
 
 from llmasos.errors import LedgerError
 from llmasos.ledger import ChainError, ChainLedger, Entry, MemoryChain, Verdict, _ledger
+from llmasos.ledger._records import seal
 from llmasos.ledger._tables import RecordRow
 from llmasos.store import Base, Store
 
@@ -23,7 +25,7 @@ RECORDS = [("one", "intent"), ("one", "outcome"), ("two", "intent"), ("one", "co
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_ledger, "VERIFY_WAIT_SECONDS", 0.2)
+    monkeypatch.setattr(_ledger, "VERIFY_WAIT_SECONDS", 1.0)
     monkeypatch.setattr(_ledger, "FIRST_RETRY_SECONDS", 0.001)
 
 
@@ -81,6 +83,26 @@ async def test_records_are_confirmed_and_verified(tmp_path: Path) -> None:
         assert [record.session for record in await ledger.records(action="a2")] == ["two"]
         status = await ledger.status()
         assert (status.records, status.confirmed, status.pending, status.last_error) == (5, 5, 0, "")
+
+
+async def test_verifying_while_records_are_made_raises_no_false_alarm(tmp_path: Path) -> None:
+    async with opened(tmp_path, MemoryChain()) as (ledger, _), anyio.create_task_group() as tasks:
+
+        async def work(session: str) -> None:
+            for _ in range(40):
+                await ledger.record(Entry(session=session, kind="intent"))
+
+        tasks.start_soon(work, "one")
+        tasks.start_soon(work, "new")
+        for _ in range(8):
+            verdict = await ledger.verify()
+            assert verdict.ok, verdict.problems
+
+
+async def test_an_error_of_the_caller_is_not_wrapped(tmp_path: Path) -> None:
+    with pytest.raises(LedgerError, match="mine"):
+        async with opened(tmp_path, MemoryChain(), filled=False):
+            raise LedgerError("mine")
 
 
 async def test_an_empty_ledger_is_in_order(tmp_path: Path) -> None:
@@ -261,7 +283,7 @@ async def test_a_rewritten_record_is_found(tmp_path: Path) -> None:
             row = session.get(RecordRow, 5)
             before = session.get(RecordRow, 3)
             entry = Entry(session="two", kind="outcome", action="a4", tool="t")
-            new = _ledger.seal(entry, '{"n":0}', number=5, seq=2, head=bytes.fromhex(before.head))
+            new = seal(entry, '{"n":0}', number=5, seq=2, head=bytes.fromhex(before.head))
             row.body, row.salt, row.at, row.digest, row.head = (
                 new.body,
                 new.salt,
