@@ -354,7 +354,7 @@ class Session:
                 TurnEnd(
                     "failed",
                     error=why,
-                    hint="Nothing was run again. Look at /diff, then repeat the request if you still want it.",
+                    hint="Nothing was run again. Look at /diff, then ask again if you still want it.",
                     messages=abridged(text, why),
                 ),
             )

@@ -6,11 +6,7 @@ import json
 import os
 from collections.abc import Callable
 from types import TracebackType
-<<<<<<< HEAD
-from typing import Any, Protocol, cast
-=======
-from typing import Protocol
->>>>>>> 4c4a1c2ab9dd9d2802a8e4010ed8cc7b17750243
+from typing import Any, Protocol
 
 import anyio
 import anyio.lowlevel

@@ -56,7 +56,7 @@ def unshare(flags: int) -> None:
 
 
 def open_shifted(source: str, shift: int, count: int) -> int:
-    """Return a descriptor of a detached mount of a folder, its owners from 0 to `count` shifted up by `shift`."""
+    """Return a descriptor of a detached mount of a folder, its first `count` owners shifted up by `shift`."""
     tree = _checked(
         _libc.syscall(SYS_OPEN_TREE, AT_FDCWD, os.fsencode(source), OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC),
         "open_tree",
