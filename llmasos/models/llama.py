@@ -214,7 +214,7 @@ def _load(
     path: Path, fingerprint: str, cache_dir: Path, context: int, threads: int
 ) -> tuple[Any, PrefixCache]:
     try:
-        import xllamacpp  # type: ignore[import-untyped]
+        import xllamacpp
     except ImportError as error:
         raise ModelError(
             "The embedded engine is not installed.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -191,10 +192,8 @@ def _bubblewrap() -> str:
 
 def _end(process: subprocess.Popen[bytes]) -> None:
     """Kill the jail; with its first process everything in it ends."""
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
     process.wait()
     if process.stderr is not None:
         process.stderr.close()

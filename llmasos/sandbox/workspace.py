@@ -99,7 +99,7 @@ class Workspace:
         """Write changes to the folder; no sandbox may be open on the view.
 
         Raises:
-            WorkspaceError: Nothing changed, a path is not among the changes, or the folder changed underneath.
+            WorkspaceError: Nothing changed, a path is no change, or the folder changed underneath.
         """
         return await anyio.to_thread.run_sync(self._commit, paths)
 

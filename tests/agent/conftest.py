@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import anyio
 import pytest
@@ -13,13 +14,15 @@ import pytest
 from llmasos.agent import DefaultPolicy, Services, Session, Sessions
 from llmasos.api import TurnRequest
 from llmasos.config import Settings
-from llmasos.events import Event
+from llmasos.events import Event, EventBase, TurnFinished
 from llmasos.ledger import MemoryLedger
 from llmasos.migrations import upgrade
 from llmasos.models import Engine, FakeEngine, Models
 from llmasos.sandbox import FakeProvider
 from llmasos.store import Store
 from llmasos.tools import Registry, Tool, builtin_tools
+
+E = TypeVar("E", bound=EventBase)
 
 
 @dataclass
@@ -36,18 +39,18 @@ class Stage:
     async def session(self) -> Session:
         return await self.sessions.create(self.folder)
 
-    async def turn(self, session: Session, text: str, **options: object) -> Event:
+    async def turn(self, session: Session, text: str, **options: object) -> TurnFinished:
         """Run a turn, keep its events, and return the last one."""
         accepted = await session.start(TurnRequest.model_validate({"text": text, **options}))
         async with session.stream.follow(accepted.after) as events:
             async for event in events:
                 self.events.append(event)
-                if event.type == "turn_finished":
+                if isinstance(event, TurnFinished):
                     return event
         raise AssertionError("the stream ended before the turn")
 
-    def of(self, kind: str) -> list[Event]:
-        return [event for event in self.events if event.type == kind]
+    def of(self, kind: type[E]) -> list[E]:
+        return [event for event in self.events if isinstance(event, kind)]
 
 
 MakeStage = Callable[..., AbstractAsyncContextManager[Stage]]

@@ -4,6 +4,7 @@ import anyio
 import pytest
 
 from llmasos.errors import LedgerError, SessionError
+from llmasos.events import ActionFinished, ActionStarted, ApprovalRequested, TextDelta, TurnFinished
 from llmasos.models import FakeEngine
 from llmasos.tools import Capabilities, ToolContext, tool
 from tests.agent.conftest import MakeStage
@@ -42,9 +43,9 @@ async def test_an_action_is_recorded_before_and_after(stage: MakeStage) -> None:
         end = await it.turn(session, "notes.txt 写了什么？")
         assert (end.status, end.answer) == ("done", "天气很好。")
         assert [entry.kind for entry in it.ledger.entries] == ["session", "intent", "outcome"]
-        finished = it.of("action_finished")[0]
+        finished = it.of(ActionFinished)[0]
         assert finished.status == "ok" and "今天天气很好" in finished.result and finished.backend == "fake"
-        assert "".join(event.text for event in it.of("text_delta")) == "天气很好。"
+        assert "".join(event.text for event in it.of(TextDelta)) == "天气很好。"
 
 
 async def test_the_next_turn_knows_the_last(stage: MakeStage) -> None:
@@ -72,7 +73,7 @@ async def test_the_model_is_told_of_invalid_arguments_twice_at_most(stage: MakeS
         end = await it.turn(session, "read it")
         assert end.status == "failed" and "limit" in end.error and "two corrections" in end.error
         assert len(it.engine.requests) == 3
-        assert [event.status for event in it.of("action_finished")] == ["invalid"] * 3
+        assert [event.status for event in it.of(ActionFinished)] == ["invalid"] * 3
         assert [entry.kind for entry in it.ledger.entries] == ["session"]
 
 
@@ -81,7 +82,7 @@ async def test_the_same_call_three_times_ends_the_turn(stage: MakeStage) -> None
         session = await it.session()
         end = await it.turn(session, "list them")
         assert end.status == "limit" and "list_files 3 times in a row" in end.error
-        assert len(it.of("action_started")) == 2
+        assert len(it.of(ActionStarted)) == 2
 
 
 async def test_steps_are_limited(stage: MakeStage) -> None:
@@ -98,7 +99,7 @@ async def test_time_is_limited(stage: MakeStage) -> None:
         session = await it.session()
         end = await it.turn(session, "hang", timeout=0.2)
         assert end.status == "limit" and "0.2 s" in end.error
-        assert it.of("action_finished")[0].status == "cancelled"
+        assert it.of(ActionFinished)[0].status == "cancelled"
 
 
 async def test_a_tool_that_raises_is_an_outcome(stage: MakeStage) -> None:
@@ -106,7 +107,7 @@ async def test_a_tool_that_raises_is_an_outcome(stage: MakeStage) -> None:
         session = await it.session()
         end = await it.turn(session, "crash")
         assert end.status == "done"
-        assert "ZeroDivisionError: by design" in it.of("action_finished")[0].result
+        assert "ZeroDivisionError: by design" in it.of(ActionFinished)[0].result
 
 
 async def test_cancelling_is_recorded(stage: MakeStage) -> None:
@@ -121,7 +122,7 @@ async def test_cancelling_is_recorded(stage: MakeStage) -> None:
             tasks.start_soon(run)
             async with session.stream.follow() as events:
                 async for event in events:
-                    if event.type == "action_started":
+                    if isinstance(event, ActionStarted):
                         break
             await session.cancel()
         assert it.ledger.entries[-1].kind == "cancel"
@@ -133,7 +134,7 @@ async def test_what_is_undeclared_asks_and_nobody_means_no(stage: MakeStage) -> 
         session = await it.session()
         end = await it.turn(session, "launch it", approve="deny")
         assert end.status == "approval_needed" and "--yes" in end.hint
-        assert it.of("action_finished")[0].status == "denied"
+        assert it.of(ActionFinished)[0].status == "denied"
         recorded = [entry for entry in it.ledger.entries if entry.kind == "approval"]
         assert recorded[0].body["approved"] is False
 
@@ -145,15 +146,15 @@ async def test_an_approval_is_asked_and_bound_to_its_call(stage: MakeStage) -> N
             tasks.start_soon(it.turn, session, "launch it")
             async with session.stream.follow() as events:
                 async for event in events:
-                    if event.type == "approval_requested":
+                    if isinstance(event, ApprovalRequested):
                         with pytest.raises(SessionError, match="another call"):
                             session.approvals.answer(event.action, "0" * 64, approved=True, by="me")
                         session.approvals.answer(event.action, event.digest, approved=True, by="me")
                         with pytest.raises(SessionError, match="No approval is waiting"):
                             session.approvals.answer(event.action, event.digest, approved=True, by="me")
-                    if event.type == "turn_finished":
+                    if isinstance(event, TurnFinished):
                         break
-        assert it.of("action_finished")[0].result == "launched it"
+        assert it.of(ActionFinished)[0].result == "launched it"
 
 
 async def test_the_network_is_denied(stage: MakeStage) -> None:
@@ -161,7 +162,7 @@ async def test_the_network_is_denied(stage: MakeStage) -> None:
         session = await it.session()
         end = await it.turn(session, "fetch it", approve="all")
         assert end.status == "done"
-        assert "the network" in it.of("action_finished")[0].result
+        assert "the network" in it.of(ActionFinished)[0].result
 
 
 async def test_tools_called_from_python_pass_the_gate(stage: MakeStage) -> None:
@@ -169,7 +170,7 @@ async def test_tools_called_from_python_pass_the_gate(stage: MakeStage) -> None:
     async with stage(code, "Answer: eight") as it:
         session = await it.session()
         assert (await it.turn(session, "how long is notes.txt?")).status == "done"
-        outer, inner = it.of("action_started")
+        outer, inner = it.of(ActionStarted)
         assert (outer.tool, inner.tool, inner.parent) == ("run_python", "read_file", outer.action)
         assert [entry.kind for entry in it.ledger.entries] == [
             "session",
@@ -200,7 +201,7 @@ async def test_one_turn_at_a_time(stage: MakeStage) -> None:
             tasks.start_soon(it.turn, session, "hang")
             async with session.stream.follow() as events:
                 async for event in events:
-                    if event.type == "action_started":
+                    if isinstance(event, ActionStarted):
                         break
             with pytest.raises(SessionError, match="A turn is running"):
                 await it.turn(session, "more")
