@@ -32,6 +32,7 @@ _SCRIPT_RULES = (
     "print what you need.",
 )
 
+_KANA = re.compile(r"[\u3040-\u30ff]")
 _CJK = re.compile(r"[\u3400-\u9fff]")
 _MARKER = "\n[... {count} characters left out ...]\n"
 # Results are cut to a share of the context before whole turns are given up.
@@ -53,8 +54,16 @@ def _example(*turns: str, tools: tuple[str, ...] = ()) -> Example:
 
 def _result(tool: str, text: str, request: str) -> str:
     """Return the turn that shows a tool's result, with a word on what language to answer in."""
-    language = "请用中文回答。" if _CJK.search(request) else "Answer in the person's language."
-    return f"[result of {tool}]\n{text}\n[{language}]"
+    return f"[result of {tool}]\n{text}\n[{_language_note(request)}]"
+
+
+def _language_note(request: str) -> str:
+    # Small models drift into the language of the result, or into the one they know best.
+    if _KANA.search(request):
+        return "日本語で答えてください。"
+    if _CJK.search(request):
+        return "请用中文回答。"
+    return "Answer in the language of the request, not in Chinese."
 
 
 def _examples() -> tuple[Example, ...]:

@@ -1,0 +1,57 @@
+"""The grammar's text; that the engine accepts it is tested in tests/integration."""
+
+import re
+from typing import Any
+
+from pydantic_ai.tools import ToolDefinition
+
+from benchmarks.model_tools import tools
+from llmasos.models.calls import CallForm
+from llmasos.models.grammar import grammar
+from llmasos.models.prompt import forms_of
+
+
+def rules(
+    properties: dict[str, Any], required: list[str] | None = None, *, answer: bool = True
+) -> dict[str, str]:
+    schema = {"type": "object", "properties": properties, "required": required or []}
+    text = grammar((CallForm.of(ToolDefinition(name="t", parameters_json_schema=schema)),), answer=answer)
+    return dict(line.split(" ::= ", 1) for line in text.splitlines() if line)
+
+
+def test_every_rule_that_is_used_is_defined_once() -> None:
+    text = grammar(tuple(forms_of(tools()).values()))
+    defined = [line.split(" ::= ", 1)[0] for line in text.splitlines() if line]
+    bare = re.sub(r'"(\\.|[^"\\])*"|\[(\\.|[^\]\\])*\]|\{[^}]*\}', " ", text)
+    used = set(re.findall(r"[a-z][a-z0-9-]*", bare))
+    assert len(defined) == len(set(defined))
+    assert used == set(defined)
+
+
+def test_required_arguments_cannot_be_left_out_and_optional_ones_can() -> None:
+    found = rules({"a": {"type": "string"}, "b": {"type": "integer"}}, ["a"])
+    assert found["tool0-first0"] == '"a=" string tool0-rest1'
+    assert found["tool0-rest1"] == '", " "b=" integer tool0-rest2 | tool0-rest2'
+    assert found["tool0-rest2"] == '""'
+
+
+def test_types_enums_and_unions_have_their_rules() -> None:
+    found = rules(
+        {
+            "kind": {"enum": ["x", 'quote"d', 1]},
+            "names": {"type": "array", "items": {"type": "string"}},
+            "maybe": {"anyOf": [{"type": "number"}, {"type": "null"}]},
+            "either": {"anyOf": [{"type": "boolean"}, {"type": "string"}]},
+            "any": {},
+        }
+    )
+    assert r'("\"x\"" | "\"quote\\\"d\"" | "1")' in found["tool0-first0"]
+    assert '("[" (string (", " string)*)? "]")' in found["tool0-first1"]
+    assert found["tool0-first2"].startswith('"maybe=" number ')
+    assert '"either=" (boolean | string)' in found["tool0-first3"]
+    assert '"any=" json' in found["tool0-first4"]
+
+
+def test_answers_can_be_forbidden() -> None:
+    assert "answer-text" in rules({})["root"]
+    assert rules({}, answer=False)["root"] == "tool0"

@@ -1,0 +1,77 @@
+"""The chat that a small model is shown."""
+
+import pytest
+from pydantic_ai.messages import (
+    ModelMessage,
+    ModelRequest,
+    ModelResponse,
+    TextPart,
+    ToolCallPart,
+    ToolReturnPart,
+    UserPromptPart,
+)
+
+from benchmarks.model_tools import tools
+from llmasos.models.engine import ContextExceeded
+from llmasos.models.prompt import Item, fit, forms_of, items_of, prefix_of, tokens
+
+
+def test_the_prefix_is_the_same_for_the_same_tools() -> None:
+    assert prefix_of(tools(), forms_of(tools())) == prefix_of(tools(), forms_of(tools()))
+
+
+def test_the_prefix_alternates_and_shows_only_tools_that_are_there() -> None:
+    few = [tool for tool in tools() if tool.name in ("translate", "list_files")]
+    prefix = prefix_of(few, forms_of(few))
+    roles = [turn.role for turn in prefix]
+    assert roles == ["system", *["user", "assistant"] * (len(prefix) // 2)]
+    assert not any("run_python" in turn.content for turn in prefix)
+
+
+def test_messages_become_requests_calls_and_results() -> None:
+    call = ToolCallPart("read_file", {"path": "a"})
+    messages: list[ModelMessage] = [
+        ModelRequest(parts=[UserPromptPart("看 a")]),
+        ModelResponse(parts=[call]),
+        ModelRequest(parts=[ToolReturnPart("read_file", "text of a", call.tool_call_id)]),
+        ModelResponse(parts=[TextPart("done")]),
+    ]
+    turns = fit(items_of(messages, forms_of(tools())), "today is Monday", 4000)
+    assert [turn.role for turn in turns] == ["user", "assistant", "user", "assistant"]
+    assert turns[0].content == "[notes]\ntoday is Monday\n\n看 a"
+    assert turns[1].content == 'read_file(path="a")'
+    assert turns[2].content.startswith("[result of read_file]\ntext of a\n[请用中文")
+    assert turns[3].content == "Answer: done"
+
+
+def test_a_long_result_loses_its_middle() -> None:
+    items = [Item("request", "read"), Item("reply", "r()"), Item("result", "A" * 9000 + "Z" * 9000, "r")]
+    turns = fit(items, "", 1000)
+    assert sum(tokens(turn.content) for turn in turns) <= 1000
+    assert "AAA" in turns[-1].content and "ZZZ" in turns[-1].content and "left out" in turns[-1].content
+
+
+def test_the_oldest_turns_go_first_and_the_newest_request_stays() -> None:
+    items = [
+        item
+        for number in range(30)
+        for item in (Item("request", f"request {number} " + "x" * 300), Item("reply", f"Answer: {number}"))
+    ] + [Item("request", "the newest")]
+    turns = fit(items, "", 600)
+    text = "\n".join(turn.content for turn in turns)
+    assert turns[0].role == "user"
+    assert "the newest" in text and "request 29" in text and "request 0 " not in text
+
+
+def test_many_results_of_one_request_are_cut_to_the_newest() -> None:
+    items = [Item("request", "do it all")]
+    for number in range(60):
+        items += [Item("reply", f"step{number}()"), Item("result", f"result {number} " + "y" * 200, "step")]
+    turns = fit(items, "", 800)
+    assert turns[0].content == "do it all"
+    assert "result 59" in turns[-1].content
+
+
+def test_a_request_that_cannot_fit_is_refused() -> None:
+    with pytest.raises(ContextExceeded):
+        fit([Item("request", "z" * 90_000)], "", 1000)

@@ -1,0 +1,92 @@
+"""Endpoints that misbehave, served from this process."""
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+from pydantic_ai.direct import model_request_stream
+from pydantic_ai.messages import ModelRequest
+
+from llmasos.errors import ModelError
+from llmasos.models import remote_model
+
+pytestmark = pytest.mark.anyio
+
+
+@contextmanager
+def endpoint(*, status: int = 200, finish: str | None = "stop") -> Iterator[str]:
+    def chunk(text: str, reason: str | None) -> bytes:
+        choice = {"index": 0, "delta": {"content": text}, "finish_reason": reason}
+        data = {"id": "1", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [choice]}
+        return f"data: {json.dumps(data)}\n\n".encode()
+
+    class Handler(BaseHTTPRequestHandler):
+        def reply(self, kind: str, body: bytes) -> None:
+            self.send_response(status)
+            self.send_header("Content-Type", kind)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def do_GET(self) -> None:
+            self.reply("application/json", json.dumps({"data": [{"id": "first"}, {"id": "second"}]}).encode())
+
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.reply("text/event-stream", chunk("he", None) + chunk("llo", finish))
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}/v1"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+async def reply(url: str, name: str = "m") -> str:
+    model = await remote_model(url, name=name)
+    async with model_request_stream(model, [ModelRequest.user_text_prompt("hi")]) as stream:
+        async for _ in stream:
+            pass
+    return str(stream.get().text)
+
+
+async def test_a_whole_reply_is_returned() -> None:
+    with endpoint() as url:
+        assert await reply(url) == "hello"
+
+
+async def test_the_first_listed_model_is_taken_when_none_is_named() -> None:
+    with endpoint() as url:
+        assert (await remote_model(url)).model_name == "first"
+
+
+async def test_a_stream_without_an_end_is_an_error() -> None:
+    with endpoint(finish=None) as url, pytest.raises(ModelError, match="cut the reply"):
+        await reply(url)
+
+
+@pytest.mark.parametrize(
+    ("status", "message"), [(401, "refuses the key"), (404, "has no model 'm'"), (400, "HTTP 400")]
+)
+async def test_refusals_are_explained(status: int, message: str) -> None:
+    with endpoint(status=status) as url, pytest.raises(ModelError, match=message):
+        await reply(url)
+
+
+async def test_an_endpoint_that_does_not_answer_is_named() -> None:
+    with endpoint() as url:
+        pass
+    with pytest.raises(ModelError, match="cannot be reached"):
+        await remote_model(url)
+    with pytest.raises(ModelError, match="cannot be reached"):
+        await reply(url)
