@@ -122,7 +122,7 @@ class FakeSandbox:
         entries = []
         for file in sorted(top.rglob("*")):
             shown = file.relative_to(self.folder).as_posix()
-            if depth is not None and len(file.relative_to(top).parts) > depth or ".git" in file.parts:
+            if (depth is not None and len(file.relative_to(top).parts) > depth) or ".git" in file.parts:
                 continue
             if fnmatch.fnmatch(shown if "/" in pattern else file.name, pattern):
                 kind = "link" if file.is_symlink() else "folder" if file.is_dir() else "file"
