@@ -8,6 +8,7 @@ lets the overlay be mounted (Linux 5.11).
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import json
 import os
@@ -185,9 +186,10 @@ def publish(argument: str) -> None:
 def withdraw(argument: str) -> None:
     """Detach what `publish` mounted below the stage."""
     for name in ("view", "lower"):
-        path = f"{json.loads(argument)['stage']}/{name}"
-        while os.path.ismount(path):
-            unmount(path)
+        # Not os.path.ismount: the shifted folder lies on the same device as what it covers.
+        with contextlib.suppress(OSError):
+            while True:
+                unmount(f"{json.loads(argument)['stage']}/{name}")
 
 
 _ACTIONS = {"publish": publish, "withdraw": withdraw}

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 Progress = Callable[[str], None]
 
 PACKAGES = (
+    # libc-bin and dash are what a Debian takes for granted: the C.UTF-8 locale and /bin/sh.
+    *("libc-bin", "dash", "hostname", "ncurses-base", "util-linux"),
     *("bash", "bc", "coreutils", "diffutils", "file", "findutils", "gawk", "git", "grep", "gzip"),
     *("jq", "less", "patch", "procps", "python3", "sed", "tar", "unzip", "zip"),
 )
