@@ -134,8 +134,8 @@ class _Container:
         shift = OWNER_SHIFT if self._view.mapped else 0
         uid, gid = (owner.st_uid + shift, owner.st_gid + shift) if shift else (os.getuid(), os.getgid())
         files = {
-            "passwd": f"sandbox:x:{uid}:{gid}::/tmp/home:/bin/bash\n",
-            "group": f"sandbox:x:{gid}:\n",
+            "passwd": f"root:x:0:0::/:/usr/sbin/nologin\nsandbox:x:{uid}:{gid}::/tmp/home:/bin/bash\n",
+            "group": f"root:x:0:\nsandbox:x:{gid}:\n",
             "worker.py": WORKER.read_text(),
         }
         for name, text in files.items():
@@ -170,9 +170,9 @@ class _Container:
                 memswap_limit=f"{limits.memory_mb}m",
                 log_config=LogConfig(type="none"),
                 tmpfs={
-                    "/tmp": "size=512m,mode=1777",
-                    "/tmp/home": f"size=512m,mode=0700,uid={uid},gid={gid}",
-                },  # noqa: S108
+                    "/tmp": "size=512m,mode=1777",  # noqa: S108 - a path inside the sandbox
+                    "/tmp/home": f"size=512m,mode=0700,uid={uid},gid={gid}",  # noqa: S108 - a path inside the sandbox
+                },
                 mounts=[
                     self._workspace(),
                     Mount(_INSIDE, str(self._folder), type="bind", read_only=True),
@@ -213,10 +213,14 @@ class _Container:
                     f'Docker cannot mount {path}: its name holds one of , : \\ or ".',
                     hint="Rename the folder, or set LLMASOS_SANDBOX=bubblewrap.",
                 )
-        options = f"lowerdir={view.lower},upperdir={view.upper},workdir={view.work},userxattr,metacopy=off,index=off"
+        folders = f"lowerdir={view.lower},upperdir={view.upper},workdir={view.work}"
         self._volume = self._client.volumes.create(
             driver="local",
-            driver_opts={"type": "overlay", "device": "overlay", "o": options},
+            driver_opts={
+                "type": "overlay",
+                "device": "overlay",
+                "o": f"{folders},userxattr,metacopy=off,index=off",
+            },
             labels=self._labels,
         )
         return Mount("/workspace", self._volume.name, type="volume")
