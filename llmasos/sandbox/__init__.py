@@ -1,6 +1,9 @@
 """Sandboxes and workspaces: code runs on a copy-on-write view of a person's folder."""
 
+from llmasos.sandbox.choose import choose_provider
+from llmasos.sandbox.docker import DockerProvider
 from llmasos.sandbox.fake import FakeProvider, FakeSandbox
+from llmasos.sandbox.jail import JailProvider
 from llmasos.sandbox.port import (
     FileContent,
     FileInfo,
@@ -18,10 +21,12 @@ from llmasos.sandbox.workspace import Commit, Workspace
 
 __all__ = [
     "Commit",
+    "DockerProvider",
     "FakeProvider",
     "FakeSandbox",
     "FileContent",
     "FileInfo",
+    "JailProvider",
     "Listing",
     "Match",
     "Matches",
@@ -32,4 +37,5 @@ __all__ = [
     "SandboxProvider",
     "View",
     "Workspace",
+    "choose_provider",
 ]

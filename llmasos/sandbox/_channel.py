@@ -16,6 +16,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 
 from llmasos.errors import SandboxError, ToolError
 from llmasos.sandbox.port import (
@@ -56,6 +57,7 @@ class WorkerSandbox:
     def __init__(self, backend: str, sock: socket.socket, on_close: Callable[[], Awaitable[None]]) -> None:
         self.backend = backend
         self._socket = sock
+        self._writer: asyncio.StreamWriter | None = None
         self._on_close = on_close
         self._requests: dict[int, _Request] = {}
         self._next = 0
@@ -129,6 +131,10 @@ class WorkerSandbox:
         with anyio.CancelScope(shield=True):
             for task in (*self._calls, *([self._reading] if self._reading else [])):
                 task.cancel()
+            if self._writer is not None:
+                # The transport owns the socket, and lets go of it in the loop's next round.
+                self._writer.transport.abort()
+                await anyio.lowlevel.checkpoint()
             self._socket.close()
             await self._on_close()
             self._fail("The sandbox was closed.")
@@ -196,6 +202,8 @@ class WorkerSandbox:
     async def _send(self, frame: dict[str, Any]) -> None:
         data = json.dumps(frame, ensure_ascii=True).encode()
         try:
+            if self._writer is None:
+                raise RuntimeError("not started")
             async with self._sending:
                 self._writer.write(struct.pack(">I", len(data)) + data)
                 await self._writer.drain()

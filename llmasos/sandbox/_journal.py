@@ -182,7 +182,8 @@ class Journal:
 
     def manifests(self) -> list[Manifest]:
         """Return every commit, oldest first."""
-        return [Manifest.model_validate_json(file.read_bytes()) for file in self._files()]
+        # Not model_validate_json, whose parser refuses the surrogates that stand for undecodable bytes.
+        return [Manifest.model_validate(json.loads(file.read_bytes())) for file in self._files()]
 
     def interrupted(self) -> Manifest | None:
         """Return the commit that a crash interrupted, if there is one."""

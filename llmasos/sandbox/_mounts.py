@@ -8,6 +8,7 @@ lets the overlay be mounted (Linux 5.11).
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import json
 import os
@@ -175,8 +176,33 @@ def main(argument: str) -> None:
     os.execv(spec["program"][0], spec["program"])
 
 
+def publish(argument: str) -> None:
+    """Mount a view below the stage in this namespace, where Docker's daemon can see it.
+
+    The specification has `lower`, `upper`, `work`, `stage` (with folders `lower` and `view`), `shift`, `count`.
+    """
+    spec = json.loads(argument)
+    stage = spec["stage"]
+    attach(open_shifted(spec["lower"], spec["shift"], spec["count"]), f"{stage}/lower")
+    folders = [os.open(path, os.O_PATH) for path in (f"{stage}/lower", spec["upper"], spec["work"])]
+    lower, upper, work = (f"/proc/self/fd/{number}" for number in folders)
+    mount("overlay", f"{stage}/view", "overlay", 0, overlay_options(lower, upper, work, user=False))
+
+
+def withdraw(argument: str) -> None:
+    """Detach what `publish` mounted below the stage."""
+    for name in ("view", "lower"):
+        # Not os.path.ismount: the shifted folder lies on the same device as what it covers.
+        with contextlib.suppress(OSError):
+            while True:
+                unmount(f"{json.loads(argument)['stage']}/{name}")
+
+
+_ACTIONS = {"publish": publish, "withdraw": withdraw}
+
+
 if __name__ == "__main__":
     try:
-        main(sys.argv[1])
+        _ACTIONS.get(sys.argv[1], main)(sys.argv[-1])
     except OSError as error:
         sys.exit(f"{error.strerror or error}")

@@ -58,7 +58,8 @@ class JailProvider:
         """Open a jail on a view."""
         ours, theirs = socket.socketpair()
         try:
-            process = await anyio.to_thread.run_sync(self._launch, view, theirs)
+            # On this thread: a jail dies with the thread that started it, and worker threads come and go.
+            process = self._launch(view, theirs)
         except OSError as error:
             ours.close()
             raise SandboxError(
@@ -97,8 +98,8 @@ class JailProvider:
             "work": str(view.work),
             "stage": stage,
             "files": {
-                "passwd": f"sandbox:x:{uid}:{gid}::/tmp/home:/bin/bash\n",
-                "group": f"sandbox:x:{gid}:\n",
+                "passwd": f"root:x:0:0::/:/usr/sbin/nologin\nsandbox:x:{uid}:{gid}::/tmp/home:/bin/bash\n",
+                "group": f"root:x:0:\nsandbox:x:{gid}:\n",
                 "worker.py": WORKER.read_text(),
             },
             "shift": OWNER_SHIFT if shifted else 0,

@@ -70,7 +70,7 @@ class Workspace:
 
     def view(self) -> View:
         """Return the view for mounting; from now on it shows the folder as it is now."""
-        if not any(os.scandir(self._upper)):
+        if not any(self._upper.iterdir()):
             self._fresh_view()
         shutil.rmtree(self._work, ignore_errors=True)
         self._work.mkdir(mode=0o700)
@@ -192,7 +192,7 @@ class Workspace:
             return
         if wanted.kind == "file" and content is not None and not content.is_file():
             return  # A step that an earlier try has finished.
-        if wanted.kind == "none" and stamp(target) == "folder" and any(os.scandir(target)):
+        if wanted.kind == "none" and stamp(target) == "folder" and any(target.iterdir()):
             return  # Somebody put something there; it is not ours to delete.
         put(target, wanted, content)
         sync(target.parent)
@@ -268,7 +268,7 @@ class Workspace:
 
     def _remove(self, path: Path) -> None:
         if path.is_dir() and not path.is_symlink():
-            if not any(os.scandir(path)):
+            if not any(path.iterdir()):
                 path.rmdir()
         else:
             path.unlink(missing_ok=True)

@@ -1,0 +1,65 @@
+"""Choosing the backend: Docker where it answers, else the jail, never neither and never in silence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import anyio.to_thread
+
+from llmasos.config import Settings
+from llmasos.errors import SandboxError
+from llmasos.sandbox import docker, jail
+from llmasos.sandbox.image import build_image
+from llmasos.sandbox.port import SandboxProvider
+
+_ANSWER_SECONDS = 2.0
+
+
+async def choose_provider(
+    settings: Settings, progress: Callable[[str], None] | None = None
+) -> SandboxProvider:
+    """Return the provider that `settings.sandbox` asks for; its `reason` tells why it is this one.
+
+    Args:
+        settings: `auto` prefers Docker and builds its image once; a named backend is never replaced.
+        progress: Told what is under way while an image is built.
+
+    Raises:
+        SandboxError: The backend that was named, or every backend, is missing.
+    """
+    if settings.sandbox == "bubblewrap":
+        return _jail(settings, "The settings ask for bubblewrap.")
+    try:
+        await anyio.to_thread.run_sync(_prepare, settings, progress or (lambda text: None))
+    except SandboxError as error:
+        if settings.sandbox == "docker":
+            raise
+        return _jail(settings, f"Docker is not used: {error.message}")
+    asked = settings.sandbox == "docker"
+    return docker.DockerProvider(settings, "The settings ask for Docker." if asked else "Docker answers.")
+
+
+def _prepare(settings: Settings, progress: Callable[[str], None]) -> None:
+    from docker.errors import DockerException
+
+    docker.connect(_ANSWER_SECONDS).close()
+    client = docker.connect(600)
+    try:
+        if not docker.has_image(client, settings.sandbox_image):
+            build_image(client, settings, progress)
+    except (DockerException, OSError) as error:
+        raise SandboxError(
+            f"The sandbox image cannot be built: {error}.", hint="Set LLMASOS_SANDBOX=bubblewrap."
+        ) from error
+    finally:
+        client.close()
+
+
+def _jail(settings: Settings, reason: str) -> jail.JailProvider:
+    problems = jail.problems()
+    if problems:
+        raise SandboxError(
+            f"There is no sandbox: {reason} And {', '.join(problems)}.",
+            hint="Install bubblewrap (apt-get install bubblewrap), or start Docker.",
+        )
+    return jail.JailProvider(settings.sandbox_limits, reason)

@@ -1,0 +1,164 @@
+"""What every backend promises, on the real ones: work gets done, and nothing gets out."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import anyio
+import pytest
+
+from llmasos.config import SandboxLimits, Settings
+from llmasos.errors import SandboxError, ToolError
+from llmasos.sandbox import Sandbox, Workspace, choose_provider
+
+pytestmark = [pytest.mark.anyio, pytest.mark.integration]
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "a.txt").write_text("one\n")
+    return Workspace.open(folder, tmp_path / "state")
+
+
+def _mounts() -> str:
+    return Path("/proc/self/mountinfo").read_text()
+
+
+@pytest.fixture(params=["docker", "bubblewrap"])
+async def sandbox(
+    request: pytest.FixtureRequest, tmp_path: Path, workspace: Workspace
+) -> AsyncIterator[Sandbox]:
+    settings = Settings(
+        sandbox=request.param,
+        cache_dir=tmp_path / "cache",
+        runtime_dir=tmp_path / "run",
+        sandbox_limits=SandboxLimits(memory_mb=512, processes=64, output_bytes=20_000),
+    )
+    provider = await choose_provider(settings)
+    sandbox = await provider.open(workspace.view(), session="test")
+    yield sandbox
+    await sandbox.close()
+    await provider.close()
+    assert str(tmp_path) not in _mounts()
+
+
+async def test_a_view_is_committed_and_undone(sandbox: Sandbox, workspace: Workspace) -> None:
+    done = await sandbox.run_command("echo two >> a.txt && mkdir new && echo x > new/y", timeout=10)
+    await sandbox.close()
+    assert (done.status, done.backend) == ("ok", sandbox.backend)
+    assert [(change.path, change.kind) for change in (await workspace.diff())[0]] == [
+        ("a.txt", "changed"),
+        ("new", "added"),
+        ("new/y", "added"),
+    ]
+    assert (workspace.folder / "a.txt").read_text() == "one\n"
+    await workspace.commit()
+    assert (workspace.folder / "a.txt").read_text() == "one\ntwo\n"
+    assert (workspace.folder / "new/y").stat().st_uid == workspace.folder.stat().st_uid
+    await workspace.undo()
+    assert [path.name for path in workspace.folder.iterdir()] == ["a.txt"]
+
+
+async def test_a_cell_keeps_state_and_calls_tools(sandbox: Sandbox) -> None:
+    async def on_call(name: str, arguments: dict[str, object]) -> object:
+        if arguments["path"] == "bad":
+            raise ToolError("refused")
+        return (await sandbox.read(str(arguments["path"]))).data.decode()
+
+    functions = {"read_file": ("path",)}
+    await sandbox.run_python("x = read_file('a.txt')", timeout=10, on_call=on_call, functions=functions)
+    assert (await sandbox.run_python("x", timeout=10)).result == "'one\\n'"
+    code = "try:\n    read_file('bad')\nexcept ToolError as error:\n    print(error)"
+    caught = await sandbox.run_python(code, timeout=10, on_call=on_call, functions=functions)
+    assert caught.output == "refused\n"
+
+
+async def test_it_runs_without_privileges_or_the_hosts_environment(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = await sandbox.run_command("id -u; grep CapEff /proc/self/status; env", timeout=10)
+    assert not done.output.startswith("0\n")
+    assert "CapEff:\t0000000000000000" in done.output
+    assert "PYTEST" not in done.output
+
+
+@pytest.mark.parametrize(
+    "attempt",
+    [
+        "cat /etc/shadow",
+        "ls /root",
+        "echo x > /usr/bin/x",
+        ": >> /proc/sys/kernel/core_pattern",
+        "mount -t tmpfs none /tmp",
+        "mknod disk b 254 0",
+        "exec 3<>/dev/tcp/1.1.1.1/53",
+        "test -S /var/run/docker.sock",
+    ],
+)
+async def test_an_escape_fails(sandbox: Sandbox, attempt: str) -> None:
+    assert (await sandbox.run_command(attempt, timeout=10)).status == "failed"
+
+
+async def test_paths_and_links_that_lead_out_are_refused(sandbox: Sandbox) -> None:
+    await sandbox.run_command("ln -s /etc/passwd file; ln -s /tmp folder; mkfifo pipe", timeout=10)
+    for path in ("../etc/passwd", "/etc/passwd", "file", "folder/x"):
+        with pytest.raises(ToolError, match="outside"):
+            await sandbox.read(path)
+        with pytest.raises(ToolError, match="outside"):
+            await sandbox.write(path, b"x")
+    with pytest.raises(ToolError, match="regular file"):
+        await sandbox.read("pipe")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "while :; do :; done",
+        "trap '' INT TERM HUP; while :; do sleep 0.1; done",
+        "yes & yes >&2 & wait",
+        "bomb() { bomb | bomb & }; bomb; sleep 100",
+    ],
+    ids=["loop", "deaf", "flood", "forks"],
+)
+async def test_a_hostile_command_is_stopped(sandbox: Sandbox, command: str) -> None:
+    outcome = await sandbox.run_command(command, timeout=1)
+    assert outcome.status == "timeout"
+    assert len(outcome.output) < 30_000
+
+
+async def test_the_next_command_works_after_a_deaf_cell(sandbox: Sandbox) -> None:
+    code = "while True:\n    try:\n        while True: pass\n    except BaseException: pass"
+    assert (await sandbox.run_python(code, timeout=1)).status == "timeout"
+    assert (await sandbox.run_python("1 + 1", timeout=10)).result == "2"
+    assert (await sandbox.run_command("cat a.txt", timeout=10)).output == "one\n"
+
+
+async def test_a_memory_bomb_is_named(sandbox: Sandbox) -> None:
+    assert (await sandbox.run_python("'x' * 10**10", timeout=10)).status == "memory"
+    assert (await sandbox.run_python("1", timeout=10)).result == "1"
+
+
+async def test_a_cancelled_command_stops(sandbox: Sandbox) -> None:
+    started = anyio.Event()
+    async with anyio.create_task_group() as tasks:
+
+        async def run() -> None:
+            await sandbox.run_command(
+                "echo go; exec -a cancelled sleep 300",
+                timeout=600,
+                on_output=lambda stream, text: started.set(),
+            )
+
+        tasks.start_soon(run)
+        await started.wait()
+        tasks.cancel_scope.cancel()
+    left = await sandbox.run_command("grep -l ^cancelled /proc/[0-9]*/cmdline", timeout=10)
+    assert left.output == ""
+
+
+async def test_a_killed_sandbox_says_so(sandbox: Sandbox) -> None:
+    with pytest.raises(SandboxError, match="died"):
+        await sandbox.run_command("kill -9 -1", timeout=10)
