@@ -89,7 +89,7 @@ async def _database(settings: Settings) -> Check:
 
 
 async def _sandbox(settings: Settings) -> Check:
-    docker = await docker_problem(settings)
+    docker = await docker_problem()
     jail = "; ".join(jail_problems())
     wanted = settings.sandbox
     if wanted != "bubblewrap" and not docker:

@@ -1,9 +1,9 @@
 """Sandboxes and workspaces: code runs on a copy-on-write view of a person's folder."""
 
-from llmasos.sandbox.choose import choose_provider
+from llmasos.sandbox.choose import choose_provider, docker_problem
 from llmasos.sandbox.docker import DockerProvider
 from llmasos.sandbox.fake import FakeProvider, FakeSandbox
-from llmasos.sandbox.jail import JailProvider
+from llmasos.sandbox.jail import JailProvider, jail_problems
 from llmasos.sandbox.port import (
     FileContent,
     FileInfo,
@@ -38,4 +38,6 @@ __all__ = [
     "View",
     "Workspace",
     "choose_provider",
+    "docker_problem",
+    "jail_problems",
 ]

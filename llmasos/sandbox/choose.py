@@ -39,6 +39,19 @@ async def choose_provider(
     return docker.DockerProvider(settings, "The settings ask for Docker." if asked else "Docker answers.")
 
 
+async def docker_problem() -> str:
+    """Return what keeps Docker from being used, or nothing."""
+
+    def look() -> str:
+        try:
+            docker.connect(_ANSWER_SECONDS).close()
+        except SandboxError as error:
+            return error.message
+        return ""
+
+    return await anyio.to_thread.run_sync(look)
+
+
 def _prepare(settings: Settings, progress: Callable[[str], None]) -> None:
     from docker.errors import DockerException
 
@@ -56,7 +69,7 @@ def _prepare(settings: Settings, progress: Callable[[str], None]) -> None:
 
 
 def _jail(settings: Settings, reason: str) -> jail.JailProvider:
-    problems = jail.problems()
+    problems = jail.jail_problems()
     if problems:
         raise SandboxError(
             f"There is no sandbox: {reason} And {', '.join(problems)}.",

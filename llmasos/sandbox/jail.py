@@ -162,7 +162,7 @@ class JailProvider:
         return [*program, python, "/run/llmasos-worker.py", "supervisor", str(channel), json.dumps(limits)]
 
 
-def problems() -> list[str]:
+def jail_problems() -> list[str]:
     """Return what keeps the jail from working on this machine."""
     found = []
     if shutil.which("bwrap") is None:
