@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import stat
@@ -72,6 +73,10 @@ class Workspace:
         """Return the view for mounting; from now on it shows the folder as it is now."""
         if not any(self._upper.iterdir()):
             self._fresh_view()
+        # The overlay leaves a folder that its own owner may not look into, but may remove.
+        for left in ("work/work", "work/index", "work"):
+            with contextlib.suppress(OSError):
+                (self._state / left).rmdir()
         shutil.rmtree(self._work, ignore_errors=True)
         self._work.mkdir(mode=0o700)
         self._seen.touch()
