@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from llmasos.events import ActionStatus, FileChange, TurnStatus, Usage
+from llmasos.events import ActionStatus, FileChange, FileName, TurnStatus, Usage
 
 
 class _Wire(BaseModel):
@@ -81,7 +81,7 @@ class ApprovalRequest(_Wire):
 class PathsRequest(_Wire):
     """The paths to commit or discard; none means all."""
 
-    paths: tuple[str, ...] | None = None
+    paths: tuple[FileName, ...] | None = None
 
 
 class ModelChoice(_Wire):
@@ -107,7 +107,7 @@ class CommitInfo(_Wire):
     """A commit or an undo that was applied to the folder."""
 
     id: str
-    paths: tuple[str, ...]
+    paths: tuple[FileName, ...]
 
 
 class ModelInfo(_Wire):

@@ -7,14 +7,39 @@ is in the stored event that follows them.
 
 from __future__ import annotations
 
+import os
 import unicodedata
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
+from urllib.parse import quote, unquote_to_bytes
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, TypeAdapter
 
 TurnStatus = Literal["done", "failed", "approval_needed", "limit", "cancelled"]
 ActionStatus = Literal["ok", "failed", "invalid", "denied", "cancelled", "unknown"]
+
+
+_BYTES = "bytes:"
+
+
+def _name_to_wire(name: str) -> str:
+    """Return a file's name as JSON can hold it: a name that is not UTF-8 as `bytes:` and percent-escapes."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return _BYTES + quote(os.fsencode(name))
+    return _BYTES + quote(name) if name.startswith(_BYTES) else name
+
+
+def _name_from_wire(name: object) -> object:
+    if isinstance(name, str) and name.startswith(_BYTES):
+        return os.fsdecode(unquote_to_bytes(name.removeprefix(_BYTES)))
+    return name
+
+
+FileName = Annotated[
+    str, BeforeValidator(_name_from_wire), PlainSerializer(_name_to_wire, return_type=str, when_used="json")
+]
 
 
 class Usage(BaseModel):
@@ -41,12 +66,12 @@ class Usage(BaseModel):
 class FileChange(BaseModel):
     """One path that a view has changed, with its unified diff where it is text.
 
-    `path` uses `surrogateescape` for bytes that are not UTF-8, made printable with `\\xNN` by `display`.
+    Bytes of the name that are not UTF-8 are lone surrogates, as `os.fsdecode` makes them.
     """
 
     model_config = ConfigDict(frozen=True)
 
-    path: str
+    path: FileName
     kind: Literal["added", "changed", "deleted"]
     detail: str = ""
     diff: str = ""
@@ -170,7 +195,7 @@ class WorkspaceChanged(EventBase):
     type: Literal["workspace_changed"] = "workspace_changed"
     what: Literal["commit", "discard", "undo"]
     commit: str = ""
-    paths: tuple[str, ...] = ()
+    paths: tuple[FileName, ...] = ()
 
 
 class TurnFinished(EventBase):

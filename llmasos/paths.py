@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import tempfile
 from pathlib import Path
 
 from platformdirs import PlatformDirs
@@ -30,7 +31,7 @@ def config_dir() -> Path:
 
 def runtime_dir() -> Path:
     """Return the folder of the kernel's socket."""
-    return _override("LLMASOS_RUNTIME_DIR") or Path(_DIRS.user_runtime_dir)
+    return _override("LLMASOS_RUNTIME_DIR") or _system_runtime_dir() / "llmasos"
 
 
 def kernel_socket() -> Path:
@@ -59,6 +60,14 @@ def private_dir(path: Path) -> Path:
             hint="Free space or fix its permissions, or choose another with LLMASOS_*_DIR.",
         ) from error
     return path
+
+
+def _system_runtime_dir() -> Path:
+    """Return the folder of the XDG base directory specification, or a folder of the user's own in its place."""
+    for candidate in (os.environ.get("XDG_RUNTIME_DIR"), f"/run/user/{os.getuid()}"):
+        if candidate and os.access(candidate, os.W_OK):
+            return Path(candidate)
+    return private_dir(Path(tempfile.gettempdir()) / f"runtime-{os.getuid()}")
 
 
 def _override(variable: str) -> Path | None:

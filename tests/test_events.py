@@ -1,6 +1,6 @@
 import pytest
 
-from llmasos.events import EVENT, ActionStarted, Usage, display
+from llmasos.events import EVENT, ActionStarted, Usage, WorkspaceChanged, display
 
 
 def test_events_survive_json() -> None:
@@ -8,6 +8,12 @@ def test_events_survive_json() -> None:
         session="s", turn="t", seq=3, action="a", tool="read_file", arguments={"path": "文"}
     )
     assert EVENT.validate_json(event.model_dump_json()) == event
+
+
+def test_names_that_are_not_utf8_survive_json() -> None:
+    for name in ("plain", "bad\udcff/name", "bytes:odd"):
+        event = WorkspaceChanged(what="commit", paths=(name,))
+        assert EVENT.validate_json(event.model_dump_json()) == event
 
 
 def test_usage_adds_up() -> None:

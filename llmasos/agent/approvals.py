@@ -81,17 +81,17 @@ def call_digest(tool: str, arguments: Mapping[str, Any]) -> str:
 
 def sha256_json(value: object) -> str:
     """Return the SHA-256 of a JSON value in its canonical form (RFC 8785), in hex."""
-    return hashlib.sha256(rfc8785.dumps(_encodable(value))).hexdigest()
+    return hashlib.sha256(rfc8785.dumps(encodable(value))).hexdigest()
 
 
-def _encodable(value: Any) -> Any:
-    """Return the value without what canonical JSON cannot hold: lone surrogates and large integers."""
+def encodable(value: Any) -> Any:
+    """Return a value as canonical JSON can hold it, without lone surrogates and very large integers."""
     if isinstance(value, str):
         return value.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     if isinstance(value, dict):
-        return {str(key): _encodable(item) for key, item in value.items()}
+        return {str(key): encodable(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_encodable(item) for item in value]
+        return [encodable(item) for item in value]
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) >= 2**53:
         return str(value)
     if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 import anyio
 
 from llmasos.agent import policy as policies
-from llmasos.agent.approvals import Approvals, call_digest, sha256_json
+from llmasos.agent.approvals import Approvals, call_digest, encodable, sha256_json
 from llmasos.agent.audit import sha256_result
 from llmasos.agent.policy import Decision, Policy
 from llmasos.agent.stream import EventStream
@@ -108,6 +108,7 @@ class Gate:
             LedgerError: The intent cannot be recorded; the tool does not run.
         """
         action = f"a-{secrets.token_hex(6)}"
+        arguments = encodable(dict(arguments))
         if not parent:
             self._refuse_repeats(name, arguments)
         try:

@@ -243,6 +243,9 @@ class Session:
 
     async def _open_sandbox(self) -> Sandbox:
         async with self._sandbox_lock:
+            if self._sandbox is not None and self._sandbox.lost:
+                await self._sandbox.close()
+                self._sandbox = None
             if self._sandbox is None:
                 self._sandbox = await self._services.provider.open(self._workspace.view(), session=self.id)
             return self._sandbox

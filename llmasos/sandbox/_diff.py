@@ -8,7 +8,7 @@ import os
 import stat
 from pathlib import Path
 
-from llmasos.events import FileChange
+from llmasos.events import FileChange, display
 from llmasos.sandbox._overlay import Change
 
 _LARGEST_TEXT = 400_000
@@ -93,7 +93,7 @@ def _unified(name: str, before: _Side | None, after: _Side | None) -> str:
         texts.append(text.splitlines(keepends=True))
     if texts[0] == texts[1]:
         return ""
-    shown = name.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r")
+    shown = display(name)
     lines = difflib.unified_diff(
         texts[0],
         texts[1],

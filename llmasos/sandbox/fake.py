@@ -42,6 +42,7 @@ class FakeSandbox:
         self.backend = backend
         self.folder = folder
         self.closed = False
+        self.lost = False
         self._namespace: dict[str, Any] = {"__name__": "__main__", "ToolError": ToolError}
 
     async def run_command(
@@ -146,7 +147,7 @@ class FakeSandbox:
 
     async def close(self) -> None:
         """Remember that it was closed."""
-        self.closed = True
+        self.closed = self.lost = True
 
     def _resolve(self, path: str) -> Path:
         full = (self.folder / path).resolve()

@@ -101,6 +101,10 @@ class Sandbox(Protocol):
 
     backend: str
 
+    @property
+    def lost(self) -> bool:
+        """Whether it has died or was closed; the next action needs a fresh one."""
+
     async def run_command(
         self, command: str, *, timeout: float, on_output: OnOutput | None = None
     ) -> Outcome:
