@@ -94,7 +94,7 @@ class LlamaEngine:
 
         def deliver(item: Chunk | ModelError) -> None:
             # The receiver is gone when a cancelled decoding reports its last token.
-            with contextlib.suppress(anyio.BrokenResourceError):
+            with contextlib.suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
                 loop.call(send.send_nowait, item)
 
         def work() -> None:
@@ -116,6 +116,7 @@ class LlamaEngine:
                     yield item
             finally:
                 cancelled.set()
+                send.close()
         if not finished:
             raise ModelError(f"The model {self.name} stopped without finishing.", hint="Try again.")
 
