@@ -72,7 +72,7 @@ async def test_text_is_streamed_and_bounded(engine: LlamaEngine) -> None:
     text, reason, _ = await complete(
         engine, CompletionRequest(turns=user("Count from 1 to 1000, one number a line."), max_tokens=24)
     )
-    assert text.startswith("1")
+    assert len(text) > 10
     assert reason == "length"
 
 
