@@ -2,8 +2,8 @@
 
     python benchmarks/model_calls.py qwen2.5-coder-1.5b
 
-Half of the requests are for tuning the prompt, the other half are held out: look at their misses
-only as a number. Two-step conversations give a result and look at the answer.
+Some requests are for tuning the prompt, the others are held out: look at their misses only as a
+number. Two-step conversations give a result and look at the answer.
 """
 
 from __future__ import annotations
@@ -87,8 +87,6 @@ TUNING = (
     Case("hi there", ANSWER, ()),
     Case("谢谢你", ANSWER, ()),
     Case("法国的首都是哪里？", ANSWER, ("巴黎",)),
-)
-HELD_OUT = (
     Case("what is the average of column age in people.csv", "run_python", (r"people\.csv", "age")),
     Case("how many days are between 2024-02-11 and 2025-01-05?", "run_python", ("2024", "2025")),
     Case("计算 1 到 500 之间所有质数的和", "run_python", ("500|501",)),
@@ -122,6 +120,37 @@ HELD_OUT = (
     Case("good morning!", ANSWER, ()),
     Case("who wrote Hamlet?", ANSWER, ("Shakespeare",)),
     Case("什么是递归？", ANSWER, ()),
+)
+HELD_OUT = (
+    Case("what's the total of the column cost in trips.csv?", "run_python", (r"trips\.csv", "cost")),
+    Case("which word occurs most often in speech.txt?", "run_python", (r"speech\.txt",)),
+    Case("compute the square root of 2 to 20 digits", "run_python", ("2",)),
+    Case("把 scores.csv 按分数从高到低排序，告诉我前三名", "run_python", (r"scores\.csv",)),
+    Case("stock.csv 里有多少种商品的库存少于 5？", "run_python", (r"stock\.csv", "5")),
+    Case("把 chapters 目录里的每个文件翻译成英文", "run_python", ("chapters", "translate")),
+    Case("let me see what's in package.json", "read_file", (r"package\.json",)),
+    Case("打开 agenda.md 给我看看", "read_file", (r"agenda\.md",)),
+    Case("tell me briefly what proposal.txt is about", "read_file", (r"proposal\.txt",)),
+    Case("which files do I have?", "list_files", ()),
+    Case("data 目录下有哪些 csv 文件", "list_files", ("data", "csv")),
+    Case("find the files that mention password", "search_files", ("password",)),
+    Case("哪里用到了 connect_db 这个函数？", "search_files", ("connect_db",)),
+    Case("what is 'good luck' in Italian?", "translate", ("Italian", "good luck")),
+    Case(
+        "translate story.txt into Spanish, save it to story.es.txt",
+        "translate",
+        ("Spanish", r"story\.txt", r"story\.es\.txt"),
+    ),
+    Case("“今天天气很好”用英语怎么说", "translate", ("English|英", "今天天气很好")),
+    Case("make a file names.txt with Tom, Ann and Li", "write_file", (r"names\.txt", "Tom", "Ann", "Li")),
+    Case("新建一个 main.c，打印 hello world", "write_file", (r"main\.c", "printf")),
+    Case("replace version 1.2 with 1.3 in setup.py", "edit_file", (r"setup\.py", r"1\.2", r"1\.3")),
+    Case("把 index.html 的标题从“首页”改成“主页”", "edit_file", (r"index\.html", "首页", "主页")),
+    Case("how much memory does this machine have free?", "run_shell|run_python", ()),
+    Case("用 npm 安装 express", "run_shell", ("npm", "express")),
+    Case("thanks, that's all", ANSWER, ()),
+    Case("who was the first person on the moon?", ANSWER, ("Armstrong",)),
+    Case("简单解释一下什么是数据库", ANSWER, ()),
 )
 TWO_STEPS = (
     TwoStep(
@@ -240,7 +269,7 @@ if __name__ == "__main__":
     )
     parser.add_argument("model", nargs="?", default="qwen2.5-coder-1.5b")
     parser.add_argument(
-        "--show-held-out", action="store_true", help="print the misses of the held-out half too"
+        "--show-held-out", action="store_true", help="print the misses of the held-out requests too"
     )
     options = parser.parse_args()
     anyio.run(main, options.model, options.show_held_out)

@@ -12,7 +12,7 @@ def tools() -> list[ToolDefinition]:
     return [
         _tool(
             "run_python",
-            "runs a script; it can also call the other tools as functions",
+            "runs a script that counts, compares or computes; it can call the other tools as functions",
             {"code": _STRING},
             required=("code",),
             examples=(
@@ -29,12 +29,19 @@ def tools() -> list[ToolDefinition]:
                     '    text = translate(text=path.read_text(), target_language="German")\n'
                     '    write_file(f"german/{path.name}", text)\n    print(path.name)\n```',
                 ),
+                (
+                    "which names are in old.txt but not in new.txt?",
+                    "run_python\n```python\nfrom pathlib import Path\n\n"
+                    'old = Path("old.txt").read_text().splitlines()\n'
+                    'new = Path("new.txt").read_text().splitlines()\n'
+                    "print([line for line in old if line not in new])\n```",
+                ),
                 ("17的阶乘是多少", "run_python\n```python\nimport math\n\nprint(math.factorial(17))\n```"),
             ),
         ),
         _tool(
             "run_shell",
-            "runs a shell command",
+            "runs a program or shell command: git, packages, processes, tests",
             {"command": _STRING, "timeout": {"type": "number", "default": 60}},
             required=("command",),
             examples=(

@@ -17,10 +17,10 @@ boolean ::= "True" | "False"
 json ::= string | number | "true" | "false" | "null" | array | object
 array ::= "[" (json (", " json)*)? "]"
 object ::= "{" (string ": " json (", " string ": " json)*)? "}"
-blank ::= "\n"
-body3 ::= (blank? blank? line3)*
+blank ::= ("\n" "\n"?)?
+body3 ::= (blank line3)*
 line3 ::= ([^`\n] [^\n]* | "`" ([^`\n] [^\n]*)? | "``" ([^`\n] [^\n]*)?) "\n"
-body4 ::= (blank? blank? line4)*
+body4 ::= (blank line4)*
 line4 ::= ([^`\n] [^\n]* | "`" "`"? "`"? ([^`\n] [^\n]*)?) "\n"
 answer-text ::= [^\n] ([^\n] | "\n" [^\n] | "\n\n" [^\n])*
 """.strip()

@@ -8,7 +8,7 @@ import os
 import secrets
 import threading
 from collections.abc import AsyncGenerator, Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -89,16 +89,13 @@ class LlamaEngine:
     async def stream(self, request: CompletionRequest) -> AsyncGenerator[Chunk]:
         """Generate text for the request."""
         send, receive = anyio.create_memory_object_stream[Chunk | ModelError](math.inf)
-        token = anyio.lowlevel.current_token()
+        loop = _Loop()
         cancelled = threading.Event()
 
-        def deliver(item: Chunk | ModelError | None) -> None:
-            # The loop can be gone when a cancelled decoding reports its last token.
-            with contextlib.suppress(RuntimeError, anyio.BrokenResourceError, anyio.ClosedResourceError):
-                if item is None:
-                    anyio.from_thread.run_sync(send.close, token=token)
-                else:
-                    anyio.from_thread.run_sync(send.send_nowait, item, token=token)
+        def deliver(item: Chunk | ModelError) -> None:
+            # The receiver is gone when a cancelled decoding reports its last token.
+            with contextlib.suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
+                loop.call(send.send_nowait, item)
 
         def work() -> None:
             try:
@@ -107,13 +104,11 @@ class LlamaEngine:
                 deliver(error)
             except Exception as error:
                 deliver(ModelError(f"The engine failed: {error}.", hint="Try again."))
-            finally:
-                deliver(None)
 
         finished = False
         with receive:
             try:
-                self._submit(work)
+                self._submit(work).add_done_callback(lambda _: loop.call(send.close))
                 async for item in receive:
                     if isinstance(item, ModelError):
                         raise item
@@ -121,12 +116,14 @@ class LlamaEngine:
                     yield item
             finally:
                 cancelled.set()
+                send.close()
         if not finished:
             raise ModelError(f"The model {self.name} stopped without finishing.", hint="Try again.")
 
     async def prepare(self, prefix: tuple[Turn, ...]) -> None:
         """Compute the prefix, or restore it from the disk, and keep it for the next process."""
-        await _on(self._pool, lambda: self._prepare(prefix))
+        if not self._closing.is_set():
+            await _on(self._pool, lambda: self._prepare(prefix))
 
     async def close(self) -> None:
         """Stop what runs and free the model."""
@@ -138,9 +135,9 @@ class LlamaEngine:
         self._pool.shutdown(wait=True, cancel_futures=True)
         self._server = None
 
-    def _submit(self, work: Callable[[], None]) -> None:
+    def _submit(self, work: Callable[[], None]) -> Future[None]:
         try:
-            self._pool.submit(work)
+            return self._pool.submit(work)
         except RuntimeError as error:
             raise ModelError(f"The model {self.name} was unloaded.", hint="Ask again to load it.") from error
 
@@ -249,20 +246,35 @@ def _threads() -> int:
     return max(1, len(os.sched_getaffinity(0)))
 
 
+class _Loop:
+    """The running event loop, to be called from any thread."""
+
+    def __init__(self) -> None:
+        self._token = anyio.lowlevel.current_token()
+        self._thread = threading.get_ident()
+
+    def call(self, function: Callable[..., object], *arguments: object) -> None:
+        """Call the function on the loop's thread; nothing happens when the loop is gone."""
+        # What is done already calls back at once, on the loop's own thread, which must not wait for itself.
+        if threading.get_ident() == self._thread:
+            function(*arguments)
+            return
+        with contextlib.suppress(RuntimeError):
+            anyio.from_thread.run_sync(function, *arguments, token=self._token)
+
+
 async def _on(pool: ThreadPoolExecutor, work: Callable[[], T]) -> T:
     """Run `work` on the pool's thread; when the awaiting task is cancelled the work is left to end."""
     done = anyio.Event()
-    token = anyio.lowlevel.current_token()
-
-    def notify(_: object) -> None:
-        with contextlib.suppress(RuntimeError):
-            anyio.from_thread.run_sync(done.set, token=token)
-
+    loop = _Loop()
     future = pool.submit(work)
-    future.add_done_callback(notify)
+    future.add_done_callback(lambda _: loop.call(done.set))
     try:
         await done.wait()
     except BaseException:
         future.cancel()
         raise
-    return future.result()
+    try:
+        return future.result()
+    except CancelledError as error:
+        raise ModelError("The model was unloaded.", hint="Ask again to load it.") from error

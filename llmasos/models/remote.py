@@ -22,14 +22,20 @@ async def remote_model(url: str, *, key: str = "", name: str = "") -> Model[Any]
     """
     from pydantic_ai.models.openai import OpenAIChatModel
     from pydantic_ai.models.wrapper import WrapperModel
+    from pydantic_ai.profiles.openai import OpenAIModelProfile
     from pydantic_ai.providers.openai import OpenAIProvider
 
     name = name or await _first_model(url, key)
     # The client insists on a key; endpoints without one ignore it.
-    inner = OpenAIChatModel(name, provider=OpenAIProvider(base_url=url, api_key=key or "none"))
+    inner = OpenAIChatModel(
+        name,
+        provider=OpenAIProvider(base_url=url, api_key=key or "none"),
+        # A stream that ends without saying so was cut; it must not pass for an answer.
+        profile=OpenAIModelProfile(openai_chat_streaming_requires_finish_reason=True),
+    )
 
     class RemoteModel(WrapperModel):
-        """Translates the endpoint's errors, and does not take a cut stream for an answer."""
+        """Translates the endpoint's errors."""
 
         async def request(self, *args: Any, **kwargs: Any) -> Any:
             with _translated(url, name):
@@ -40,9 +46,6 @@ async def remote_model(url: str, *, key: str = "", name: str = "") -> Model[Any]
             with _translated(url, name):
                 async with super().request_stream(*args, **kwargs) as stream:
                     yield stream
-                    response = stream.get()
-                if response.state == "complete" and response.finish_reason is None:
-                    raise ModelError(f"The endpoint {url} cut the reply of {name} short.", hint="Try again.")
 
     return RemoteModel(inner)
 
@@ -76,6 +79,10 @@ def _translated(url: str, name: str) -> Iterator[None]:
     except ModelHTTPError as error:
         raise _refused(url, error.status_code, name) from error
     except ModelAPIError as error:
+        if "finish_reason" in error.message:
+            raise ModelError(
+                f"The endpoint {url} cut the reply of {name} short.", hint="Try again."
+            ) from error
         raise _unreachable(url) from error
     except UnexpectedModelBehavior as error:
         raise ModelError(
