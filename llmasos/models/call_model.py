@@ -181,7 +181,7 @@ class _Written:
     """What the model has written so far."""
 
     text: str = ""
-    finish_reason: FinishReason = "length"
+    finish_reason: FinishReason | None = None
     usage: TokenUsage = field(default_factory=TokenUsage)
 
     @property
@@ -201,6 +201,8 @@ class _Written:
             if chunk.text and _RUNAWAY.search(self.text[-_RUNAWAY_WINDOW:]):
                 self.finish_reason = "length"
                 return
+        if self.finish_reason is None:
+            raise ModelError("The model's reply was cut short.", hint="Try again.")
 
 
 def _understand(written: _Written, forms: dict[str, CallForm]) -> tuple[ParsedCall | None, str]:
