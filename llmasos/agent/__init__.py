@@ -7,6 +7,7 @@ from llmasos.agent.policy import Decision, DefaultPolicy, Policy
 from llmasos.agent.session import Services, Session
 from llmasos.agent.sessions import Sessions
 from llmasos.agent.stream import EventStream
+from llmasos.agent.toolset import definition
 
 __all__ = [
     "ActionOutcome",
@@ -21,4 +22,5 @@ __all__ = [
     "Session",
     "Sessions",
     "audit_events",
+    "definition",
 ]

@@ -12,6 +12,7 @@ from pathlib import Path
 import anyio
 from anyio.abc import TaskGroup
 from pydantic_ai.messages import ModelMessage, ModelMessagesTypeAdapter
+from pydantic_ai.tools import ToolDefinition
 
 from llmasos.agent import _records as records
 from llmasos.agent.approvals import Approvals
@@ -19,6 +20,7 @@ from llmasos.agent.context import Contexts
 from llmasos.agent.gate import Gate
 from llmasos.agent.policy import Policy
 from llmasos.agent.stream import EventStream
+from llmasos.agent.toolset import definition
 from llmasos.agent.turn import Turn, TurnEnd, abridged
 from llmasos.api import Attachment, CommitInfo, Diff, SessionInfo, TurnAccepted, TurnRequest
 from llmasos.config import Settings
@@ -53,6 +55,11 @@ class Services:
     ledger: Ledger
     registry: Registry
     policy: Policy
+
+    @property
+    def definitions(self) -> list[ToolDefinition]:
+        """The tools as models are offered them."""
+        return [definition(tool) for tool in self.registry]
 
 
 class Session:
@@ -179,6 +186,7 @@ class Session:
             lambda what, done, total, unit: self.stream.publish(
                 Progress(turn=turn, what=what, done=done, total=total, unit=unit)
             ),
+            services.definitions,
         )
         contexts = Contexts(
             turn, self.stream, model, self._open_sandbox, services.provider.backend, services.registry

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import shutil
 from pathlib import Path
@@ -56,6 +57,7 @@ class Sessions:
         await self._services.ledger.record(
             Entry(session=info.id, kind="session", body={"folder_sha256": records.sha256_text(info.folder)})
         )
+        self._tasks.start_soon(self._warm, model)
         return await self._add(info, workspace)
 
     async def get(self, session: str) -> Session:
@@ -98,6 +100,14 @@ class Sessions:
             for session in self._open.values():
                 group.start_soon(session.close)
         self._open.clear()
+
+    async def _warm(self, model: str) -> None:
+        """Load the model while the person types; what goes wrong is said when a turn needs it."""
+        models = self._services.models
+        name = model or models.status()[0].name
+        if any(known.name == name and known.state == "cached" for known in models.status()):
+            with contextlib.suppress(LLMasOSError):
+                await models.resolve(name, tools=self._services.definitions)
 
     async def _add(self, info: SessionInfo, workspace: Workspace) -> Session:
         stream = await EventStream.open(self._services.store, info.id)

@@ -123,6 +123,10 @@ class CallSyntaxModel(Model[None]):
         self, messages: list[ModelMessage], settings: ModelSettings, parameters: ModelRequestParameters
     ) -> AsyncGenerator[Reply]:
         tools = [*parameters.declared_function_tools, *parameters.output_tools]
+        if not tools:
+            async for reply in self._plain(messages, settings, parameters):
+                yield reply
+            return
         forms = forms_of(tools)
         prefix = prefix_of(tools, forms)
         choice = settings.get("tool_choice")
@@ -175,27 +179,45 @@ class CallSyntaxModel(Model[None]):
             hint="Ask in other words, or choose a larger model.",
         )
 
+    async def _plain(
+        self, messages: list[ModelMessage], settings: ModelSettings, parameters: ModelRequestParameters
+    ) -> AsyncGenerator[Reply]:
+        """Complete a chat without tools, as any chat model would."""
+        max_tokens = min(settings.get("max_tokens") or _MAX_TOKENS, self.engine.context // 2)
+        notes = _notes(messages, parameters)
+        system = (Turn(role="system", content=notes),) if notes else ()
+        turns = fit(items_of(messages, {}), "", self.engine.context - max_tokens - tokens(notes))
+        request = CompletionRequest(
+            turns=(*system, *turns), max_tokens=max_tokens, temperature=settings.get("temperature") or 0.0
+        )
+        written = _Written(opening="")
+        async with aclosing(self.engine.stream(request)) as chunks:
+            async for delta in written.read(chunks):
+                yield Reply(text=delta)
+        yield Reply(finish_reason=written.finish_reason, usage=written.usage)
+
 
 @dataclass
 class _Written:
     """What the model has written so far."""
 
+    opening: str = ANSWER
     text: str = ""
     finish_reason: FinishReason | None = None
     usage: TokenUsage = field(default_factory=TokenUsage)
 
     @property
     def is_answer(self) -> bool:
-        return self.text.startswith(ANSWER) and bool(self.text[len(ANSWER) :].strip())
+        return self.text.startswith(self.opening) and bool(self.text[len(self.opening) :].strip())
 
     async def read(self, chunks: AsyncIterator[Chunk]) -> AsyncIterator[str]:
         """Collect the chunks, yielding the text of an answer; stop when the model repeats itself."""
-        sent = len(ANSWER)
+        sent = len(self.opening)
         async for chunk in chunks:
             self.text += chunk.text
             self.usage = chunk.usage or self.usage
             self.finish_reason = chunk.finish_reason or self.finish_reason
-            if self.text.startswith(ANSWER) and len(self.text) > sent:
+            if self.text.startswith(self.opening) and len(self.text) > sent:
                 yield self.text[sent:]
                 sent = len(self.text)
             if chunk.text and _RUNAWAY.search(self.text[-_RUNAWAY_WINDOW:]):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -10,12 +10,14 @@ import anyio
 from pydantic import BaseModel
 
 from llmasos.config import Settings
+from llmasos.models.call_model import CallSyntaxModel
 from llmasos.models.catalog import Catalog, ModelSpec, Profile
 from llmasos.models.engine import Engine
 from llmasos.models.fetch import Progress, fetch
 
 if TYPE_CHECKING:
     from pydantic_ai.models import Model
+    from pydantic_ai.tools import ToolDefinition
 
 Loader = Callable[[ModelSpec, Settings, Progress | None], Awaitable[Engine]]
 
@@ -49,12 +51,15 @@ class Models:
         self._resident: dict[str, tuple[Engine | None, Model[Any]]] = {}
         self._lock = anyio.Lock()
 
-    async def resolve(self, name: str | None = None, progress: Progress | None = None) -> Model[Any]:
+    async def resolve(
+        self, name: str | None = None, progress: Progress | None = None, tools: Sequence[ToolDefinition] = ()
+    ) -> Model[Any]:
         """Return the model of this name, or the default one, loading it on first use.
 
         Args:
             name: A name of the catalog, a path to a GGUF file, or a name of the endpoint.
             progress: Called while it is fetched or loaded.
+            tools: What it will be offered; a small model reads them once, here.
 
         Raises:
             ModelError: There is no such model, or it cannot be fetched, loaded or reached.
@@ -63,7 +68,12 @@ class Models:
         async with self._lock:
             if key not in self._resident:
                 self._resident[key] = await self._load(key, progress)
-            return self._resident[key][1]
+            model = self._resident[key][1]
+            if tools and isinstance(model, CallSyntaxModel):
+                if progress is not None:
+                    progress("Reading the tools", 0.0, 0.0, "")
+                await model.warm(tools)
+            return model
 
     def profile(self, name: str | None = None) -> Profile:
         """Return how the model is driven."""
@@ -101,8 +111,6 @@ class Models:
 
             key = self._settings.model_key.get_secret_value()
             return None, await remote_model(self._settings.model_url, key=key, name=self._remote_name(name))
-        from llmasos.models.call_model import CallSyntaxModel
-
         engine = await self._loader(self._catalog.get(name), self._settings, progress)
         return engine, CallSyntaxModel(engine)
 

@@ -29,8 +29,8 @@ _VERDICTS = {
             "run_python\n```python\nfrom pathlib import Path\n\n"
             'words = {p: len(p.read_text(errors="replace").split()) for p in Path(".").rglob("*.txt")}\n'
             'print("total:", sum(words.values()), "words in", len(words), "files")\n'
-            "longest = max(words, key=words.get)\n"
-            'print("most:", longest, words[longest])\n```',
+            "most = max(words, key=words.get)\n"
+            'print("most:", most, words[most])\n```',
         ),
         (
             "write oldest.md with a table of the three oldest files",
@@ -42,20 +42,26 @@ _VERDICTS = {
             'Path("oldest.md").write_text("\\n".join(lines) + "\\n")\nprint("\\n".join(lines))\n```',
         ),
         (
-            "把 data 里每个 CSV 文件的行数写到 rows.csv",
+            "把 letters 目录里的每个 txt 文件翻译成德文，存到 german 目录",
             "run_python\n```python\nfrom pathlib import Path\n\n"
-            'lines = ["file,rows"]\n'
-            'for p in sorted(Path("data").rglob("*.csv")):\n'
-            '    lines.append(f"{p},{len(p.read_text().splitlines()) - 1}")\n'
-            'Path("rows.csv").write_text("\\n".join(lines) + "\\n")\nprint("\\n".join(lines))\n```',
+            'for path in sorted(Path("letters").glob("*.txt")):\n'
+            '    text = translate(text=path.read_text(), target_language="German")\n'
+            '    write_file(f"german/{path.name}", text)\n    print(path.name)\n```',
         ),
+        (
+            "what's the median of column price in sales.csv?",
+            "run_python\n```python\nimport csv\nfrom statistics import median\n\n"
+            'with open("sales.csv") as file:\n'
+            '    print(median(float(row["price"]) for row in csv.DictReader(file)))\n```',
+        ),
+        ("17的阶乘是多少", "run_python\n```python\nimport math\n\nprint(math.factorial(17))\n```"),
     ],
 )
 async def run_python(ctx: ToolContext, code: str) -> str:
-    """Run a Python script in the workspace folder; print what matters. Variables stay for later scripts.
+    """Runs a script that counts, compares or computes; it can call the other tools as functions.
 
     Args:
-        code: The script. Other tools can be called in it as functions.
+        code: The script; it prints what matters, and its variables stay for later scripts.
     """
     outcome = await ctx.sandbox.run_python(
         code,
@@ -69,15 +75,19 @@ async def run_python(ctx: ToolContext, code: str) -> str:
 
 @tool(
     capabilities=_RUNS,
-    examples=[("show the last three commits", 'run_shell(command="git log --oneline -3")')],
+    examples=[
+        ("run the tests", 'run_shell(command="pytest -q")'),
+        ("看看磁盘还剩多少空间", 'run_shell(command="df -h .")'),
+        ("git log of the last 3 commits", 'run_shell(command="git log -3")'),
+    ],
 )
 async def run_shell(
     ctx: ToolContext, command: str, timeout: Annotated[float, Field(gt=0, le=600)] = 60.0
 ) -> str:
-    """Run a bash command in the workspace folder; there is no network and no keyboard.
+    """Runs a program or shell command: git, packages, processes, tests.
 
     Args:
-        command: The command line.
+        command: A bash command line; it has no network and no keyboard.
         timeout: Seconds after which it is stopped.
     """
     return _text(await ctx.sandbox.run_command(command, timeout=timeout, on_output=ctx.output))

@@ -18,7 +18,10 @@ _LARGEST_EDIT = 8_000_000
 
 @tool(
     capabilities=_READS,
-    examples=[("what does setup.cfg say?", 'read_file(path="setup.cfg")')],
+    examples=[
+        ("what does setup.cfg say?", 'read_file(path="setup.cfg")'),
+        ("总结一下 report.txt", 'read_file(path="report.txt")'),
+    ],
 )
 async def read_file(
     ctx: ToolContext,
@@ -26,7 +29,7 @@ async def read_file(
     offset: Annotated[int, Field(ge=0)] = 0,
     limit: Annotated[int, Field(gt=0, le=1_000_000)] = 100_000,
 ) -> str:
-    """Return the text of a file.
+    """Shows what is in a text file.
 
     Args:
         path: The file, relative to the workspace folder.
@@ -45,14 +48,12 @@ async def read_file(
     capabilities=_WRITES,
     block="content",
     examples=[
-        (
-            "create todo.md with three items: milk, bread, tea",
-            'write_file(path="todo.md")\n```\n- milk\n- bread\n- tea\n```',
-        )
+        ("create hello.sh which prints the date", 'write_file(path="hello.sh")\n```\n#!/bin/sh\ndate\n```'),
+        ("写一个 shopping.md，列出牛奶和鸡蛋", 'write_file(path="shopping.md")\n```\n- 牛奶\n- 鸡蛋\n```'),
     ],
 )
 async def write_file(ctx: ToolContext, path: str, content: str) -> str:
-    """Write a text file, replacing what it held.
+    """Makes or replaces a file.
 
     Args:
         path: The file, relative to the workspace folder.
@@ -74,11 +75,11 @@ async def write_file(ctx: ToolContext, path: str, content: str) -> str:
     ],
 )
 async def edit_file(ctx: ToolContext, path: str, old: str, new: str) -> str:
-    """Replace a passage that occurs exactly once in a file.
+    """Replaces a piece of text in a file.
 
     Args:
         path: The file, relative to the workspace folder.
-        old: The passage as it stands, with enough around it to be unique.
+        old: The passage as it stands, with enough around it to occur only once.
         new: What takes its place.
     """
     if not old:
@@ -101,10 +102,13 @@ async def edit_file(ctx: ToolContext, path: str, old: str, new: str) -> str:
 
 @tool(
     capabilities=_READS,
-    examples=[("这个文件夹里有哪些 Markdown 文件？", 'list_files(pattern="*.md")')],
+    examples=[
+        ("what's in here?", "list_files()"),
+        ("docs 目录下有哪些 pdf", 'list_files(path="docs", pattern="*.pdf")'),
+    ],
 )
 async def list_files(ctx: ToolContext, path: str = ".", pattern: str = "*") -> list[dict[str, Any]]:
-    """List files below a folder with their sizes in bytes.
+    """Lists files and folders, with their sizes.
 
     Args:
         path: The folder, relative to the workspace folder.
@@ -121,12 +125,15 @@ async def list_files(ctx: ToolContext, path: str = ".", pattern: str = "*") -> l
 
 @tool(
     capabilities=_READS,
-    examples=[("where is TODO written in the sources?", 'search_files(pattern="TODO", glob="*.py")')],
+    examples=[
+        ("where do we use parse_args?", 'search_files(pattern="parse_args")'),
+        ("在所有 md 文件里找“预算”", 'search_files(pattern="预算", glob="*.md")'),
+    ],
 )
 async def search_files(
     ctx: ToolContext, pattern: str, path: str = ".", glob: str = "*"
 ) -> list[dict[str, Any]]:
-    """Find lines that match a regular expression.
+    """Finds text inside files, like grep.
 
     Args:
         pattern: A Python regular expression.

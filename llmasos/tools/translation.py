@@ -19,18 +19,12 @@ _INSTRUCTIONS = (
 @tool(
     capabilities=Capabilities(reads=True, writes=True, asks_model=True, targets=("save_as",)),
     examples=[
+        ("how do you say good night in Spanish", 'translate(target_language="Spanish", text="good night")'),
         (
-            "translate letter.md into German and save it as letter.de.md",
-            'translate(target_language="German", path="letter.md", save_as="letter.de.md")',
+            "把 manual.txt 译成日语，写到 manual.ja.txt",
+            'translate(target_language="Japanese", path="manual.txt", save_as="manual.ja.txt")',
         ),
-        (
-            "“今天天气很好”用法语怎么说？",
-            'translate(target_language="French", text="今天天气很好")',
-        ),
-        (
-            "把 report.txt 译成日文，存到 report.ja.txt",
-            'translate(target_language="Japanese", path="report.txt", save_as="report.ja.txt")',
-        ),
+        ("translate poem.txt to Chinese", 'translate(target_language="Chinese", path="poem.txt")'),
     ],
 )
 async def translate(
@@ -40,7 +34,7 @@ async def translate(
     path: str | None = None,
     save_as: str | None = None,
 ) -> str:
-    """Translate a text, or a text file, into another language.
+    """Translates a text, or a whole file (path), and can save the translation (save_as).
 
     Args:
         target_language: The language to translate into.
