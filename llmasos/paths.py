@@ -63,7 +63,7 @@ def private_dir(path: Path) -> Path:
 
 
 def _system_runtime_dir() -> Path:
-    """Return the folder of the XDG base directory specification, or a folder of the user's own in its place."""
+    """Return the folder of the XDG base directory specification, or one of the user's own in its place."""
     for candidate in (os.environ.get("XDG_RUNTIME_DIR"), f"/run/user/{os.getuid()}"):
         if candidate and os.access(candidate, os.W_OK):
             return Path(candidate)

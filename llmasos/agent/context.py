@@ -15,7 +15,7 @@ from llmasos.agent.gate import Gate
 from llmasos.agent.stream import EventStream
 from llmasos.errors import ModelError, ToolError
 from llmasos.events import ActionOutput, Progress
-from llmasos.sandbox import Sandbox
+from llmasos.sandbox import Sandbox, Workspace
 from llmasos.tools import Registry
 
 
@@ -30,6 +30,7 @@ class Contexts:
         open_sandbox: Returns the session's sandbox, opening it when there is none.
         backend: The sandbox's backend, for records.
         registry: The tools callable from inside Python.
+        workspace: The folder and its view.
     """
 
     turn: str
@@ -38,6 +39,7 @@ class Contexts:
     open_sandbox: Callable[[], Awaitable[Sandbox]]
     backend: str
     registry: Registry
+    workspace: Workspace
     gate: Gate | None = None
 
     async def __call__(self, action: str) -> ActionContext:
@@ -91,6 +93,10 @@ class ActionContext:
                 "The model returned nothing.", hint="Try again, or choose another model with /model."
             )
         return answer
+
+    async def changed(self) -> frozenset[tuple[str, int]]:
+        """Return the paths that the view has changed so far, each with the time of its last change in ns."""
+        return await self._of.workspace.changed()
 
     def output(self, stream: str, text: str) -> None:
         """Show a piece of output."""

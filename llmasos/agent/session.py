@@ -21,7 +21,7 @@ from llmasos.agent.gate import Gate
 from llmasos.agent.policy import Policy
 from llmasos.agent.stream import EventStream
 from llmasos.agent.toolset import definition
-from llmasos.agent.turn import Turn, TurnEnd, abridged
+from llmasos.agent.turn import INSTRUCTIONS, Turn, TurnEnd, abridged
 from llmasos.api import Attachment, CommitInfo, Diff, SessionInfo, TurnAccepted, TurnRequest
 from llmasos.config import Settings
 from llmasos.errors import LedgerError, LLMasOSError, SessionError
@@ -33,6 +33,7 @@ from llmasos.events import (
     TurnFinished,
     TurnStarted,
     WorkspaceChanged,
+    display,
 )
 from llmasos.ledger import Entry, Ledger
 from llmasos.models import Models
@@ -42,6 +43,8 @@ from llmasos.tools import Registry
 
 _REMEMBERED_TURNS = 12
 _LONGEST_ATTACHMENT = 60_000
+_LISTED_FILES = 30
+_LONGEST_LISTING = 1200
 
 
 @dataclass(frozen=True)
@@ -189,7 +192,13 @@ class Session:
             services.definitions,
         )
         contexts = Contexts(
-            turn, self.stream, model, self._open_sandbox, services.provider.backend, services.registry
+            turn,
+            self.stream,
+            model,
+            self._open_sandbox,
+            services.provider.backend,
+            services.registry,
+            self._workspace,
         )
         gate = Gate(
             session=self.id,
@@ -211,7 +220,8 @@ class Session:
                 if value is not None
             }
         )
-        running = Turn(turn, model, gate, services.registry, self.stream, limits, await self._history())
+        instructions, history = await self._instructions(), await self._history()
+        running = Turn(turn, model, gate, services.registry, self.stream, limits, instructions, history)
         end = await running.run(_prompt(request.text, request.attachments))
         if end.status == "done" and gate.approvals_missing:
             return TurnEnd(
@@ -244,6 +254,17 @@ class Session:
                 usage=end.usage,
             )
         )
+
+    async def _instructions(self) -> str:
+        """Return what the model is told beside the request: what lies in the folder, and its duties.
+
+        Small models are told their duties together with the tools, where they are read only once.
+        """
+        names, more = await self._workspace.names(_LISTED_FILES)
+        listed = ", ".join(display(name) for name in names)[:_LONGEST_LISTING] or "none"
+        here = f"Files in the folder: {listed}" + (f", and {more} more" if more > 0 else "")
+        small = self._services.models.profile(self._info.model or None) == "calls"
+        return here if small else f"{INSTRUCTIONS}\n{here}"
 
     async def _history(self) -> Sequence[ModelMessage]:
         stored = await records.recent_messages(self._services.store, self.id, _REMEMBERED_TURNS)

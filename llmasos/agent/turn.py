@@ -75,6 +75,7 @@ class Turn:
         registry: The tools that are offered.
         stream: Where its events go.
         limits: What it may use.
+        instructions: What the model is told beside the request.
         history: Messages of the session's earlier turns.
     """
 
@@ -84,6 +85,7 @@ class Turn:
     registry: Registry
     stream: EventStream
     limits: TurnLimits
+    instructions: str
     history: Sequence[ModelMessage] = ()
     _usage: RunUsage = field(default_factory=RunUsage)
     _scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
@@ -129,7 +131,7 @@ class Turn:
     async def _ask(self, prompt: str) -> TurnEnd:
         agent: Agent[None, str] = Agent(
             self.model,
-            instructions=INSTRUCTIONS,
+            instructions=self.instructions,
             toolsets=[GateToolset(self.gate, self.registry)],
             retries=2,
         )

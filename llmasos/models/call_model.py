@@ -37,7 +37,7 @@ from llmasos.models.engine import (
     Turn,
 )
 from llmasos.models.grammar import grammar
-from llmasos.models.prompt import fit, forms_of, items_of, prefix_of, tokens
+from llmasos.models.prompt import fit, forms_of, items_of, must_look, prefix_of, tokens
 
 _MAX_TOKENS = 1024
 _ATTEMPTS = 2
@@ -131,11 +131,12 @@ class CallSyntaxModel(Model[None]):
         prefix = prefix_of(tools, forms)
         choice = settings.get("tool_choice")
         allowed = () if choice == "none" else tuple(forms.values())
-        rules = grammar(allowed, answer=parameters.allow_text_output and choice != "required")
         wanted = settings.get("max_tokens") or _MAX_TOKENS
         max_tokens = min(wanted, self.engine.context // 4)
         budget = self.engine.context - max_tokens - sum(tokens(turn.content) for turn in prefix)
         items = items_of(messages, forms)
+        answer = parameters.allow_text_output and choice != "required" and not (allowed and must_look(items))
+        rules = grammar(allowed, answer=answer)
         notes = _notes(messages, parameters)
         extra: tuple[Turn, ...] = ()
         penalty = 1.0

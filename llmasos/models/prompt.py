@@ -29,11 +29,16 @@ _RULES = (
 )
 _SCRIPT_RULES = (
     "Prefer one run_python script for whatever counts, compares, computes or takes several steps; "
-    "print what you need.",
+    "print what you need. Folders hold folders: look through all with rglob.",
+    "write_file is only for text that needs no looking up; what comes from files is written by a script.",
 )
 
 _KANA = re.compile(r"[\u3040-\u30ff]")
 _CJK = re.compile(r"[\u3400-\u9fff]")
+_SPEAKS_OF_FILES = re.compile(
+    r"\b(files?|folders?|director(y|ies)|repo(sitory)?|here)\b|\b[\w-]+\.[A-Za-z]\w{0,4}\b|文件|目录|这里",
+    re.IGNORECASE,
+)
 _MARKER = "\n[... {count} characters left out ...]\n"
 # Results are cut to a share of the context before whole turns are given up.
 _RESULT_SHARES = (4, 8, 16, 32)
@@ -98,6 +103,15 @@ def _examples() -> tuple[Example, ...]:
             tools=("run_python",),
         ),
         _example(
+            "check.py prints the wrong year, fix it",
+            'read_file(path="check.py")',
+            _result("read_file", "import datetime\nprint(datetime.date.today().month)", "check.py"),
+            'edit_file(path="check.py", old="today().month", new="today().year")',
+            _result("edit_file", "Edited check.py at line 2.", "check.py"),
+            f"{ANSWER}check.py printed the month; it prints the year now.",
+            tools=("read_file", "edit_file"),
+        ),
+        _example(
             missing,
             'read_file(path="ideas.md")',
             _result("read_file", "error: there is no file ideas.md", missing),
@@ -109,6 +123,14 @@ def _examples() -> tuple[Example, ...]:
             "What is a checksum?", f"{ANSWER}A short value computed from data, used to notice changes in it."
         ),
     )
+
+
+def must_look(items: Sequence[Item]) -> bool:
+    """Tell whether the reply has to be a call, because the newest request speaks of files and none was read.
+
+    A small model otherwise answers from its imagination.
+    """
+    return bool(items) and items[-1].kind == "request" and _SPEAKS_OF_FILES.search(items[-1].text) is not None
 
 
 def forms_of(tools: Sequence[ToolDefinition]) -> dict[str, CallForm]:
@@ -237,13 +259,15 @@ def _shorten(item: Item, limit: int) -> Item:
 def _turns(items: Sequence[Item], notes: str) -> tuple[Turn, ...]:
     turns: list[Turn] = []
     request = ""
-    for item in items:
+    # Beside the newest request, so that the turns before it stay as the engine has read them.
+    noted = max((at for at, item in enumerate(items) if item.kind == "request"), default=0)
+    for at, item in enumerate(items):
         text = item.text
         if item.kind == "request":
             request = text
         elif item.kind == "result":
             text = _result(item.tool, text, request)
-        if notes and not turns:
+        if notes and at == noted:
             text = f"[notes]\n{notes}\n\n{text}"
         role: Literal["user", "assistant"] = "assistant" if item.kind == "reply" else "user"
         if turns and turns[-1].role == role:

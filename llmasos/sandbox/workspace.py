@@ -6,7 +6,7 @@ import contextlib
 import os
 import shutil
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import anyio
@@ -89,6 +89,30 @@ class Workspace:
     async def changes(self) -> list[Change]:
         """Return what the view changes."""
         return await anyio.to_thread.run_sync(read_changes, self.folder, self._upper)
+
+    async def changed(self) -> frozenset[tuple[str, int]]:
+        """Return the paths that the view changes, each with the time of its last change in ns."""
+
+        def look() -> frozenset[tuple[str, int]]:
+            changes = read_changes(self.folder, self._upper)
+            return frozenset((change.name, self._changed_at(change)) for change in changes)
+
+        return await anyio.to_thread.run_sync(look)
+
+    async def names(self, most: int) -> tuple[list[str], int]:
+        """Return names of files that the view shows, those nearest to the top first, and how many more."""
+
+        def look() -> tuple[list[str], int]:
+            found = {os.fsdecode(path) for path in _files(os.fsencode(self.folder), _WATCHED)}
+            for change in read_changes(self.folder, self._upper):
+                if change.kind == "deleted":
+                    found.discard(change.name)
+                elif not (self._upper / change.name).is_dir():
+                    found.add(change.name)
+            ordered = sorted(found, key=lambda name: (name.count("/"), name))
+            return ordered[:most], len(ordered) - most
+
+        return await anyio.to_thread.run_sync(look)
 
     async def diff(self, *, most_files: int = _MOST_FILES) -> tuple[list[FileChange], int]:
         """Return the changes with their diffs, and how many more there are."""
@@ -297,6 +321,12 @@ class Workspace:
             or (change.kind == "added" and any(f"{path}/".startswith(f"{change.name}/") for path in above))
         ]
 
+    def _changed_at(self, change: Change) -> int:
+        try:
+            return (self._upper / change.name).lstat().st_mtime_ns
+        except (FileNotFoundError, NotADirectoryError):
+            return 0
+
     def _fresh_view(self) -> None:
         """Make an empty upper folder that looks like the person's folder."""
         shutil.rmtree(self._upper, ignore_errors=True)
@@ -339,6 +369,17 @@ class Workspace:
                     if stat.S_ISDIR(info.st_mode) and entry.name != b".git":
                         pending.append(os.path.join(folder, entry.name))
         return False
+
+
+def _files(folder: bytes, most: int) -> Iterator[bytes]:
+    """Yield up to `most` files below a folder, relative to it, leaving hidden folders out."""
+    for here, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith(b"."))
+        for name in sorted(names):
+            if most == 0:
+                return
+            most -= 1
+            yield os.path.relpath(os.path.join(here, name), folder)
 
 
 def _usable(folder: Path, state: Path) -> Path:

@@ -7,11 +7,13 @@ from typing import Annotated
 from pydantic import Field
 
 from llmasos.errors import ToolError
+from llmasos.events import display
 from llmasos.sandbox import Outcome
 from llmasos.tools.tool import Capabilities, ToolContext, tool
 
 _RUNS = Capabilities(reads=True, writes=True, executes=True)
 
+_NAMED = 10
 _VERDICTS = {
     "timeout": "It did not finish in time and was stopped.",
     "memory": "It used more memory than it may and was stopped.",
@@ -63,6 +65,7 @@ async def run_python(ctx: ToolContext, code: str) -> str:
     Args:
         code: The script; it prints what matters, and its variables stay for later scripts.
     """
+    before = await ctx.changed()
     outcome = await ctx.sandbox.run_python(
         code,
         timeout=60.0,
@@ -70,7 +73,7 @@ async def run_python(ctx: ToolContext, code: str) -> str:
         on_call=ctx.call,
         functions=ctx.functions,
     )
-    return _text(outcome)
+    return _text(outcome, {name for name, _ in await ctx.changed() - before})
 
 
 @tool(
@@ -90,15 +93,22 @@ async def run_shell(
         command: A bash command line; it has no network and no keyboard.
         timeout: Seconds after which it is stopped.
     """
-    return _text(await ctx.sandbox.run_command(command, timeout=timeout, on_output=ctx.output))
+    before = await ctx.changed()
+    outcome = await ctx.sandbox.run_command(command, timeout=timeout, on_output=ctx.output)
+    return _text(outcome, {name for name, _ in await ctx.changed() - before})
 
 
-def _text(outcome: Outcome) -> str:
-    """Return what was printed, or fail with it."""
+def _text(outcome: Outcome, changed: set[str]) -> str:
+    """Return what was printed and which files were changed, or fail with it."""
     text = outcome.output.rstrip("\n")
     if outcome.result:
         text = f"{text}\n{outcome.result}" if text else outcome.result
     if outcome.status == "ok":
-        return text or "(finished without printing anything)"
+        names = ", ".join(sorted(map(display, changed))[:_NAMED])
+        more = f" and {len(changed) - _NAMED} more" if len(changed) > _NAMED else ""
+        note = (
+            f"[changed: {names}{more}]" if changed else "" if text else "[printed nothing, changed no file]"
+        )
+        return f"{text}\n{note}".strip()
     verdict = _VERDICTS.get(outcome.status) or f"It failed with exit code {outcome.exit_code}."
     raise ToolError(f"{text}\n{verdict}".strip())

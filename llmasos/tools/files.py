@@ -79,11 +79,9 @@ async def edit_file(ctx: ToolContext, path: str, old: str, new: str) -> str:
 
     Args:
         path: The file, relative to the workspace folder.
-        old: The passage as it stands, with enough around it to occur only once.
+        old: The passage as it stands, with enough around it to occur only once; empty for the file's end.
         new: What takes its place.
     """
-    if not old:
-        raise ToolError("The passage to replace is empty.", hint="Use write_file to create a file.")
     content = await ctx.sandbox.read(path, limit=_LARGEST_EDIT)
     if content.size > len(content.data):
         raise ToolError(f"{path} is too large to edit ({content.size:,} bytes).", hint="Use run_python.")
@@ -91,6 +89,10 @@ async def edit_file(ctx: ToolContext, path: str, old: str, new: str) -> str:
         text = content.data.decode()
     except UnicodeDecodeError:
         raise ToolError(f"{path} is not UTF-8 text.", hint="Use run_python to edit it.") from None
+    if not old:
+        text += "" if not text or text.endswith("\n") else "\n"
+        await ctx.sandbox.write(path, f"{text}{new}".encode() + b"\n" * (not new.endswith("\n")))
+        return f"Added to the end of {path}."
     found = text.count(old)
     if found != 1:
         wrong = "does not occur" if found == 0 else f"occurs {found} times"
@@ -127,7 +129,7 @@ async def list_files(ctx: ToolContext, path: str = ".", pattern: str = "*") -> l
     capabilities=_READS,
     examples=[
         ("where do we use parse_args?", 'search_files(pattern="parse_args")'),
-        ("在所有 md 文件里找“预算”", 'search_files(pattern="预算", glob="*.md")'),
+        ("在所有 md 文件里找“合同”", 'search_files(pattern="合同", glob="*.md")'),
     ],
 )
 async def search_files(

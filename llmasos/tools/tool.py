@@ -65,6 +65,9 @@ class ToolContext(Protocol):
     async def ask(self, instructions: str, text: str, *, max_tokens: int) -> str:
         """Ask the session's model for a text, without tools."""
 
+    async def changed(self) -> frozenset[tuple[str, int]]:
+        """Return the paths that the view has changed so far, each with the time of its last change in ns."""
+
     def output(self, stream: str, text: str) -> None:
         """Show a piece of output while the tool runs."""
 

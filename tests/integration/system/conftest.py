@@ -1,4 +1,4 @@
-"""A user's machine: the real command line, kernel, sandbox and chain, with a scripted endpoint as the model."""
+"""A user's machine: the real command line, kernel, sandbox and chain; a scripted endpoint is the model."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ def test_a_kernel_killed_mid_turn_loses_nothing(machine: Machine) -> None:
             if "started" in line:
                 break
         machine.kill_kernel()
-        out, err = process.communicate(timeout=30)
+        _, err = process.communicate(timeout=30)
     assert process.returncode == 1 and "Traceback" not in err and "kernel" in err
 
     machine.endpoint.replies = ["Nothing more."]
