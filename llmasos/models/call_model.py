@@ -43,9 +43,9 @@ _MAX_TOKENS = 1024
 _ATTEMPTS = 2
 _FIT_ATTEMPTS = 3
 _RETRY_PENALTY = 1.1
-# The same piece of at most 80 characters over and over, or blanks without end.
-_RUNAWAY = re.compile(r"(.{1,80}?)\1{11,}\Z|\s{80,}\Z", re.DOTALL)
-_RUNAWAY_WINDOW = 1000
+# A phrase or a character over and over; deep indentation, rulers and rows of zeros are none of these.
+_RUNAWAY = re.compile(r"(\S.{7,79}?)\1{11,}\Z|(\S.{0,6}?)\2{59,}\Z|(.)\3{199,}\Z", re.DOTALL)
+_RUNAWAY_WINDOW = 1200
 
 
 @dataclass(frozen=True)
