@@ -143,8 +143,9 @@ async def attempt(session: Session, request: str) -> tuple[Result, list[str]]:
     return Result(answer, {change.path: change.diff for change in (await session.diff()).changes}), calls
 
 
-async def run(model: str, show: bool) -> None:
-    """Run every request and print how many were carried out right."""
+async def run(model: str, show: bool) -> list[str]:
+    """Run every request and return how many were carried out right, as rows of a Markdown table."""
+    rows = []
     settings = load_settings()
     with tempfile.TemporaryDirectory() as base:
         place = Path(base)
@@ -163,7 +164,9 @@ async def run(model: str, show: bool) -> None:
                     if show and not ok and name == "tuned":
                         print("MISS", request, *calls, f"= {result.answer}", result.diff, sep="\n  ")
                 seconds = (time.monotonic() - began) / len(cases)
-                print(f"{name}: {right} of {len(cases)} right, {seconds:.1f} s each", flush=True)
+                rows.append(f"| {name} | {right} of {len(cases)} | {seconds:.1f} |")
+                print(rows[-1], flush=True)
+    return rows
 
 
 def main() -> None:

@@ -1,0 +1,70 @@
+"""Every command and script that the documents show is run."""
+
+import re
+import shlex
+import subprocess
+import sys
+
+import pytest
+
+from tests.integration.system.conftest import ROOT, Machine, call
+
+pytestmark = pytest.mark.integration
+
+PAGES = ["README.md", "docs/guide.md"]
+HELLO = call("write_file", path="hello.txt", content="hello\n")
+
+
+def blocks(page: str, kind: str) -> list[str]:
+    return re.findall(rf"```{kind}\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_commands_work(machine: Machine, page: str) -> None:
+    commands = [
+        line for block in blocks(page, "console") for line in block.splitlines() if line.startswith("$ ")
+    ]
+    assert commands
+    for line in commands:
+        machine.endpoint.replies = [HELLO, "Done."] if "hello.txt" in line else ["Done."]
+        program, *arguments = shlex.split(line.removeprefix("$ "))
+        assert program == "llmasos"
+        done = machine.run(*arguments)
+        assert done.returncode == 0, f"{line}: {done.stderr}"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_scripts_work(machine: Machine, page: str) -> None:
+    for script in blocks(page, "python"):
+        machine.endpoint.replies = [HELLO, "Done."]
+        done = subprocess.run(
+            [sys.executable, "-c", script],
+            env=machine.env,
+            cwd=machine.folder,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+        assert "hello.txt" in done.stdout
+        assert not (machine.folder / "hello.txt").exists()
+
+
+def test_the_example_works(machine: Machine) -> None:
+    machine.endpoint.replies = ["There is one.", HELLO, "Made it."]
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "examples" / "longest_file.py"), str(machine.folder)],
+        env=machine.env,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "wrote hello.txt" in done.stdout and "on the chain" in done.stdout
+    assert (machine.folder / "hello.txt").read_text() == "hello\n"
+
+
+def test_the_settings_are_up_to_date() -> None:
+    subprocess.run(
+        [sys.executable, str(ROOT / "scripts" / "settings.py"), "--check"],
+        check=True,
+        env={"PYTHONPATH": str(ROOT)},
+    )
