@@ -35,7 +35,9 @@ WORKSPACE = "/workspace"
 LARGEST_FRAME = 64_000_000
 GRACE = 1.0  # seconds between an interrupt and a kill
 FILE_SECONDS = 30.0
+SWEEP_SECONDS = 2.0
 PR_SET_DUMPABLE = 4
+PR_SET_CHILD_SUBREAPER = 36
 SKIPPED = {".git", ".hg", ".svn", "__pycache__", "node_modules", ".venv"}
 
 Frame = dict[str, Any]
@@ -145,6 +147,24 @@ def kill_group(process: subprocess.Popen[bytes]) -> None:
         os.killpg(process.pid, signal.SIGKILL)
 
 
+def descendants(spared: set[int]) -> list[int]:
+    """Return this process's descendants, leaving out those in `spared` with all below them."""
+    below: dict[int, list[int]] = {}
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            with contextlib.suppress(OSError), open("/proc/%s/stat" % name, "rb") as file:
+                # The program's name, in parentheses, may itself hold blanks and parentheses.
+                parent = int(file.read().rpartition(b")")[2].split()[1])
+                below.setdefault(parent, []).append(int(name))
+    found, queue = [], [os.getpid()]
+    while queue:
+        for number in below.get(queue.pop(), []):
+            if number not in spared:
+                found.append(number)
+                queue.append(number)
+    return found
+
+
 class Supervisor:
     """Serves the host's requests, each on a thread of its own."""
 
@@ -154,6 +174,9 @@ class Supervisor:
         self._children: dict[str, Child] = {}
         self._child_locks = {"python": threading.Lock(), "files": threading.Lock()}
         self._running: dict[int, threading.Event] = {}
+        self._spared: set[int] = set()
+        # A process must be known as ours before anyone sweeps.
+        self._processes = threading.Lock()
 
     def serve(self) -> None:
         """Serve until the host closes the channel."""
@@ -197,14 +220,16 @@ class Supervisor:
         return report
 
     def _command(self, frame: Frame, stop: threading.Event) -> Frame:
-        process = subprocess.Popen(
-            ["/bin/bash", "-c", frame["command"]],
-            cwd=WORKSPACE,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            start_new_session=True,
-        )
+        with self._processes:
+            process = subprocess.Popen(
+                ["/bin/bash", "-c", frame["command"]],
+                cwd=WORKSPACE,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                start_new_session=True,
+            )
+            self._spared.add(process.pid)
         drain = Drain(pipes(process), self._limits["output_bytes"], self._output(frame["id"]))
         deadline = time.monotonic() + frame["timeout"]
         status = "ok"
@@ -219,7 +244,8 @@ class Supervisor:
                 break
         kill_group(process)
         process.wait()
-        # A survivor that left the group may hold the pipes open for ever; what it writes is not ours.
+        self._sweep(process)
+        # A survivor of the sweep may hold the pipes open for ever; what it writes is not ours.
         drain.join(0.5)
         code = process.returncode
         if status == "ok" and code != 0:
@@ -232,18 +258,41 @@ class Supervisor:
             "truncated": drain.truncated,
         }
 
+    def _sweep(self, ended: subprocess.Popen[bytes]) -> None:
+        """Kill what a process that has ended leaves behind, whatever group it has moved to.
+
+        As the supervisor is a subreaper, orphans become its children, also those of commands that still run.
+        """
+        deadline = time.monotonic() + SWEEP_SECONDS
+        with self._processes:
+            self._spared.discard(ended.pid)
+            while time.monotonic() < deadline:
+                left = descendants(self._spared)
+                if not left:
+                    return
+                for number in left:
+                    with contextlib.suppress(ProcessLookupError, PermissionError):
+                        os.kill(number, signal.SIGKILL)
+                    with contextlib.suppress(ChildProcessError):
+                        os.waitpid(number, os.WNOHANG)
+                time.sleep(0.001)
+
     def _child(self, role: str) -> Child:
         child = self._children.get(role)
-        if child is None or child.process.poll() is not None:
-            if child is not None:
-                child.close()
-            child = self._children[role] = Child(role, self._limits)
+        if child is not None and child.process.poll() is not None:
+            self._drop(role)
+            child = None
+        if child is None:
+            with self._processes:
+                child = self._children[role] = Child(role, self._limits)
+                self._spared.add(child.process.pid)
         return child
 
     def _drop(self, role: str) -> None:
         child = self._children.pop(role, None)
         if child is not None:
             child.close()
+            self._sweep(child.process)
 
     def _cell(self, frame: Frame, stop: threading.Event) -> Frame:
         report = self._output(frame["id"])
@@ -653,7 +702,9 @@ def main() -> None:
         limits = json.loads(sys.argv[3])
         sock = connect(sys.argv[2])
         # A cell must not trace or read the memory of the process that answers for it.
-        ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
+        prctl = ctypes.CDLL(None).prctl
+        prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
+        prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
         os.umask(UMASK)
         limit(limits)
         channel = Channel(sock)
