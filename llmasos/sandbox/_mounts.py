@@ -179,7 +179,8 @@ def main(argument: str) -> None:
 def publish(argument: str) -> None:
     """Mount a view below the stage in this namespace, where Docker's daemon can see it.
 
-    The specification has `lower`, `upper`, `work`, `stage` (with folders `lower` and `view`), `shift`, `count`.
+    The specification has `lower`, `upper`, `work`, `stage` (with folders `lower` and `view`), `shift` and
+    `count`.
     """
     spec = json.loads(argument)
     stage = spec["stage"]

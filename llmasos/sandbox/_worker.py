@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import base64
 import builtins
+import contextlib
 import ctypes
 import fnmatch
 import json
@@ -27,29 +28,42 @@ import tempfile
 import threading
 import time
 import traceback
+from collections.abc import Callable, Iterator
+from typing import IO, Any
 
 WORKSPACE = "/workspace"
 LARGEST_FRAME = 64_000_000
 GRACE = 1.0  # seconds between an interrupt and a kill
 FILE_SECONDS = 30.0
+SWEEP_SECONDS = 2.0
 PR_SET_DUMPABLE = 4
+PR_SET_CHILD_SUBREAPER = 36
 SKIPPED = {".git", ".hg", ".svn", "__pycache__", "node_modules", ".venv"}
+
+Frame = dict[str, Any]
+Frames = list[Frame]
+Report = Callable[[str, str], None]  # gets a stream's name and text
 
 
 class Channel:
     """Frames over a socket; sending is safe from any thread."""
 
-    def __init__(self, sock):
+    def __init__(self, sock: socket.socket) -> None:
         self._socket = sock
         self._lock = threading.Lock()
 
-    def send(self, frame):
+    def send(self, frame: Frame) -> None:
+        """Send a frame whole."""
         data = json.dumps(frame, ensure_ascii=True).encode()
         with self._lock:
             self._socket.sendall(struct.pack(">I", len(data)) + data)
 
-    def receive(self):
-        """Return the next frame, or None at the end."""
+    def receive(self) -> Frame | None:
+        """Return the next frame, or None at the end.
+
+        Raises:
+            ValueError: The frame is too large, or is not an object.
+        """
         head = self._exactly(4)
         if head is None:
             return None
@@ -57,9 +71,14 @@ class Channel:
         if length > LARGEST_FRAME:
             raise ValueError("frame too large")
         body = self._exactly(length)
-        return None if body is None else json.loads(body)
+        if body is None:
+            return None
+        frame = json.loads(body)
+        if not isinstance(frame, dict):
+            raise ValueError("a frame is not an object")
+        return frame
 
-    def _exactly(self, count):
+    def _exactly(self, count: int) -> bytes | None:
         parts = []
         while count:
             part = self._socket.recv(min(count, 1 << 20))
@@ -73,7 +92,7 @@ class Channel:
 class Drain:
     """Reads pipes to their end on a thread, reports text as it comes, and keeps what fits."""
 
-    def __init__(self, pipes, cap, report):
+    def __init__(self, pipes: dict[str, IO[bytes]], cap: int, report: Report) -> None:
         self._pipes = pipes
         self._cap = cap
         self._report = report
@@ -82,7 +101,7 @@ class Drain:
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
-    def _run(self):
+    def _run(self) -> None:
         names = {pipe.fileno(): name for name, pipe in self._pipes.items()}
         poll = select.poll()
         for number in names:
@@ -99,7 +118,8 @@ class Drain:
                     continue
                 self.take(names[number], data)
 
-    def take(self, name, data):
+    def take(self, name: str, data: bytes) -> None:
+        """Report what fits of a piece of output."""
         room = self._cap - self._kept
         if len(data) > room:
             if not self.truncated:
@@ -110,28 +130,56 @@ class Drain:
         self._kept += len(data)
         self._report(name, data.decode("utf-8", "replace"))
 
-    def join(self, timeout):
+    def join(self, timeout: float) -> None:
+        """Wait at most `timeout` seconds for the pipes' end."""
         self._thread.join(timeout)
 
 
-def kill_group(process):
-    try:
+def pipes(process: subprocess.Popen[bytes]) -> dict[str, IO[bytes]]:
+    """Return the pipes that a process writes to."""
+    assert process.stdout is not None and process.stderr is not None
+    return {"stdout": process.stdout, "stderr": process.stderr}
+
+
+def kill_group(process: subprocess.Popen[bytes]) -> None:
+    """Kill all that is left of a process's group."""
+    with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
+
+
+def descendants(spared: set[int]) -> list[int]:
+    """Return this process's descendants, leaving out those in `spared` with all below them."""
+    below: dict[int, list[int]] = {}
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            with contextlib.suppress(OSError), open("/proc/%s/stat" % name, "rb") as file:
+                # The program's name, in parentheses, may itself hold blanks and parentheses.
+                parent = int(file.read().rpartition(b")")[2].split()[1])
+                below.setdefault(parent, []).append(int(name))
+    found, queue = [], [os.getpid()]
+    while queue:
+        for number in below.get(queue.pop(), []):
+            if number not in spared:
+                found.append(number)
+                queue.append(number)
+    return found
 
 
 class Supervisor:
     """Serves the host's requests, each on a thread of its own."""
 
-    def __init__(self, channel, limits):
+    def __init__(self, channel: Channel, limits: dict[str, int]) -> None:
         self._channel = channel
         self._limits = limits
-        self._children = {}
+        self._children: dict[str, Child] = {}
         self._child_locks = {"python": threading.Lock(), "files": threading.Lock()}
-        self._running = {}
+        self._running: dict[int, threading.Event] = {}
+        self._spared: set[int] = set()
+        # A process must be known as ours before anyone sweeps.
+        self._processes = threading.Lock()
 
-    def serve(self):
+    def serve(self) -> None:
+        """Serve until the host closes the channel."""
         while True:
             frame = self._channel.receive()
             if frame is None:
@@ -150,7 +198,7 @@ class Supervisor:
                 stop = self._running[frame["id"]] = threading.Event()
                 threading.Thread(target=self._handle, args=(frame, stop), daemon=True).start()
 
-    def _handle(self, frame, stop):
+    def _handle(self, frame: Frame, stop: threading.Event) -> None:
         number = frame["id"]
         try:
             if frame["op"] == "command":
@@ -165,44 +213,39 @@ class Supervisor:
             self._running.pop(number, None)
         self._channel.send({"id": number, "done": done})
 
-    def _output(self, number):
-        def report(stream, text):
+    def _output(self, number: int) -> Report:
+        def report(stream: str, text: str) -> None:
             self._channel.send({"id": number, "stream": stream, "text": text})
 
         return report
 
-    def _command(self, frame, stop):
-        process = subprocess.Popen(
-            ["/bin/bash", "-c", frame["command"]],
-            cwd=WORKSPACE,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            start_new_session=True,
-        )
-        drain = Drain(
-            {"stdout": process.stdout, "stderr": process.stderr},
-            self._limits["output_bytes"],
-            self._output(frame["id"]),
-        )
+    def _command(self, frame: Frame, stop: threading.Event) -> Frame:
+        with self._processes:
+            process = subprocess.Popen(
+                ["/bin/bash", "-c", frame["command"]],
+                cwd=WORKSPACE,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                start_new_session=True,
+            )
+            self._spared.add(process.pid)
+        drain = Drain(pipes(process), self._limits["output_bytes"], self._output(frame["id"]))
         deadline = time.monotonic() + frame["timeout"]
         status = "ok"
         while process.poll() is None:
-            try:
+            with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(0.02 if time.monotonic() < deadline - 0.02 else 0.001)
-            except subprocess.TimeoutExpired:
-                pass
             if process.returncode is None and (stop.is_set() or time.monotonic() > deadline):
                 status = "cancelled" if stop.is_set() else "timeout"
                 os.killpg(process.pid, signal.SIGINT)
-                try:
+                with contextlib.suppress(subprocess.TimeoutExpired):
                     process.wait(GRACE)
-                except subprocess.TimeoutExpired:
-                    pass
                 break
         kill_group(process)
         process.wait()
-        # A survivor that left the group may hold the pipes open for ever; what it writes is not ours.
+        self._sweep(process)
+        # A survivor of the sweep may hold the pipes open for ever; what it writes is not ours.
         drain.join(0.5)
         code = process.returncode
         if status == "ok" and code != 0:
@@ -215,20 +258,43 @@ class Supervisor:
             "truncated": drain.truncated,
         }
 
-    def _child(self, role):
+    def _sweep(self, ended: subprocess.Popen[bytes]) -> None:
+        """Kill what a process that has ended leaves behind, whatever group it has moved to.
+
+        As the supervisor is a subreaper, orphans become its children, also those of commands that still run.
+        """
+        deadline = time.monotonic() + SWEEP_SECONDS
+        with self._processes:
+            self._spared.discard(ended.pid)
+            while time.monotonic() < deadline:
+                left = descendants(self._spared)
+                if not left:
+                    return
+                for number in left:
+                    with contextlib.suppress(ProcessLookupError, PermissionError):
+                        os.kill(number, signal.SIGKILL)
+                    with contextlib.suppress(ChildProcessError):
+                        os.waitpid(number, os.WNOHANG)
+                time.sleep(0.001)
+
+    def _child(self, role: str) -> Child:
         child = self._children.get(role)
-        if child is None or child.process.poll() is not None:
-            if child is not None:
-                child.close()
-            child = self._children[role] = Child(role, self._limits)
+        if child is not None and child.process.poll() is not None:
+            self._drop(role)
+            child = None
+        if child is None:
+            with self._processes:
+                child = self._children[role] = Child(role, self._limits)
+                self._spared.add(child.process.pid)
         return child
 
-    def _drop(self, role):
+    def _drop(self, role: str) -> None:
         child = self._children.pop(role, None)
         if child is not None:
             child.close()
+            self._sweep(child.process)
 
-    def _cell(self, frame, stop):
+    def _cell(self, frame: Frame, stop: threading.Event) -> Frame:
         report = self._output(frame["id"])
         with self._child_locks["python"]:
             child = self._child("python")
@@ -267,7 +333,7 @@ class Supervisor:
                     self._drop("python")
                     return {"status": status, "restarted": True, "truncated": child.truncated}
 
-    def _file_operation(self, frame, stop):
+    def _file_operation(self, frame: Frame, stop: threading.Event) -> Frame:
         with self._child_locks["files"]:
             child = self._child("files")
             child.channel.send(frame)
@@ -284,7 +350,7 @@ class Supervisor:
 class Child:
     """A child of the supervisor, with a channel of its own and its output drained at all times."""
 
-    def __init__(self, role, limits):
+    def __init__(self, role: str, limits: dict[str, int]) -> None:
         ours, theirs = socket.socketpair()
         self.process = subprocess.Popen(
             [sys.executable, "-u", __file__, role, str(theirs.fileno()), json.dumps(limits)],
@@ -298,29 +364,28 @@ class Child:
         theirs.close()
         self._socket = ours
         self.channel = Channel(ours)
-        self._report = lambda name, text: None
-        self._drain = Drain(
-            {"stdout": self.process.stdout, "stderr": self.process.stderr}, 1 << 62, self._forward
-        )
-        self._cell = None
+        self._cell: _Cap | None = None
         self.waiting = False
+        self._drain = Drain(pipes(self.process), 1 << 62, self._forward)
 
-    def listen(self, report, cap):
+    def listen(self, report: Report, cap: int) -> None:
         """Send what is printed from now on to `report`."""
         self._cell = _Cap(report, cap)
 
     @property
-    def truncated(self):
+    def truncated(self) -> bool:
+        """Whether output since `listen` was left out."""
         return self._cell is not None and self._cell.truncated
 
-    def _forward(self, name, text):
+    def _forward(self, name: str, text: str) -> None:
         if self._cell is not None:
             self._cell.take(name, text)
 
-    def readable(self, seconds):
+    def readable(self, seconds: float) -> bool:
+        """Return whether a frame comes within `seconds`."""
         return bool(select.select([self._socket], [], [], seconds)[0])
 
-    def poll(self, seconds):
+    def poll(self, seconds: float) -> Frame | None:
         """Return the next frame, None when there is none yet, or {} when the child is gone."""
         if not self.readable(seconds):
             return None
@@ -334,15 +399,16 @@ class Child:
             self._settle()
         return frame
 
-    def _settle(self):
+    def _settle(self) -> None:
         """Wait until what the child printed before its last frame has been read."""
-        for pipe in (self.process.stdout, self.process.stderr):
+        for pipe in pipes(self.process).values():
             for _ in range(200):
                 if not select.select([pipe], [], [], 0)[0]:
                     break
                 time.sleep(0.002)
 
-    def close(self):
+    def close(self) -> None:
+        """Kill the child with its group."""
         kill_group(self.process)
         self.process.wait()
         self._drain.join(0.2)
@@ -350,12 +416,14 @@ class Child:
 
 
 class _Cap:
-    def __init__(self, report, cap):
+    """Reports one cell's output as far as it fits."""
+
+    def __init__(self, report: Report, cap: int) -> None:
         self._report = report
         self._room = cap
         self.truncated = False
 
-    def take(self, name, text):
+    def take(self, name: str, text: str) -> None:
         if self.truncated:
             return
         if len(text) > self._room:
@@ -372,12 +440,17 @@ class ToolError(Exception):
 class Python:
     """The session's Python: one namespace, one cell at a time."""
 
-    def __init__(self, channel):
+    def __init__(self, channel: Channel) -> None:
         self._channel = channel
         self._calls = 0
-        self._names = {"__name__": "__main__", "__builtins__": builtins, "ToolError": ToolError}
+        self._names: dict[str, Any] = {
+            "__name__": "__main__",
+            "__builtins__": builtins,
+            "ToolError": ToolError,
+        }
 
-    def serve(self):
+    def serve(self) -> None:
+        """Run cells until the supervisor closes the channel."""
         while True:
             try:
                 frame = self._channel.receive()
@@ -388,7 +461,7 @@ class Python:
             except KeyboardInterrupt:
                 continue
 
-    def _run(self, frame):
+    def _run(self, frame: Frame) -> Frame:
         for name, parameters in frame["functions"].items():
             self._names[name] = self._function(name, parameters)
         try:
@@ -404,38 +477,38 @@ class Python:
             answer = {"status": "failed", "exit_code": 1, "result": ""}
             sys.stderr.write(self._trace(error))
         for stream in (sys.stdout, sys.stderr):
-            try:
+            with contextlib.suppress(OSError, ValueError):
                 stream.flush()
-            except (OSError, ValueError):
-                pass
         return answer
 
-    def _execute(self, code):
+    def _execute(self, code: str) -> str:
         import linecache
 
         name = "<cell>"
         linecache.cache[name] = (len(code), None, code.splitlines(True), name)
         tree = ast.parse(code, name)
         last = None
-        if tree.body and isinstance(tree.body[-1], ast.Expr):
-            last = ast.Expression(tree.body.pop().value)
+        end = tree.body[-1] if tree.body else None
+        if isinstance(end, ast.Expr):
+            tree.body.pop()
+            last = ast.Expression(end.value)
         exec(compile(tree, name, "exec"), self._names)
         if last is None:
             return ""
         value = eval(compile(last, name, "eval"), self._names)
         return "" if value is None else repr(value)[:20000]
 
-    def _trace(self, error):
+    def _trace(self, error: BaseException) -> str:
         trace = error.__traceback__
         while trace is not None and trace.tb_frame.f_code.co_filename != "<cell>":
             trace = trace.tb_next
         return "".join(traceback.format_exception(type(error), error, trace, chain=False))
 
-    def _function(self, name, parameters):
-        def call(*values, **named):
+    def _function(self, name: str, parameters: list[str]) -> Callable[..., Any]:
+        def call(*values: Any, **named: Any) -> Any:
             if len(values) > len(parameters):
                 raise TypeError("%s takes at most %d arguments" % (name, len(parameters)))
-            arguments = dict(zip(parameters, values))
+            arguments = {parameters[place]: value for place, value in enumerate(values)}
             arguments.update(named)
             self._calls += 1
             self._channel.send({"call": self._calls, "name": name, "arguments": arguments})
@@ -461,8 +534,14 @@ class Refused(Exception):
 class Files:
     """File operations below the workspace."""
 
-    def serve(self, channel):
-        operations = {"read": self.read, "write": self.write, "list": self.list, "search": self.search}
+    def serve(self, channel: Channel) -> None:
+        """Carry out operations until the supervisor closes the channel."""
+        operations: dict[str, Callable[..., Frame]] = {
+            "read": self.read,
+            "write": self.write,
+            "list": self.list,
+            "search": self.search,
+        }
         while True:
             frame = channel.receive()
             if frame is None:
@@ -475,7 +554,8 @@ class Files:
                 name = error.filename or frame["arguments"].get("path", "")
                 channel.send({"error": "%s: %s" % (relative(os.fsdecode(name)), error.strerror)})
 
-    def read(self, path, offset, limit):
+    def read(self, path: str, offset: int, limit: int) -> Frame:
+        """Return at most `limit` bytes from `offset` on, and the size of the whole."""
         full = resolve(path)
         with os.fdopen(os.open(full, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
             info = os.fstat(file.fileno())
@@ -487,7 +567,8 @@ class Files:
             data = file.read(limit)
         return {"data": base64.b64encode(data).decode(), "size": info.st_size}
 
-    def write(self, path, data):
+    def write(self, path: str, data: str) -> Frame:
+        """Write base64 data as a whole file, with the folders above it."""
         full = resolve(path)
         if os.path.isdir(full):
             raise Refused("%s is a folder" % path)
@@ -508,11 +589,13 @@ class Files:
             raise
         return {}
 
-    def list(self, path, pattern, depth, limit):
+    def list(self, path: str, pattern: str, depth: int | None, limit: int) -> Frame:
+        """Return files whose name, or path if the pattern has a slash, matches a glob."""
         top = resolve(path)
         if not os.path.isdir(top):
             raise Refused("%s is not a folder" % path)
-        entries, omitted = [], 0
+        entries: Frames = []
+        omitted = 0
         for folder, names, files in os.walk(top):
             level = 0 if folder == top else relative(folder, top).count("/") + 1
             names[:] = sorted(name for name in names if name not in SKIPPED)
@@ -541,13 +624,15 @@ class Files:
                 names[:] = []
         return {"entries": entries, "omitted": omitted}
 
-    def search(self, pattern, path, glob, limit):
+    def search(self, pattern: str, path: str, glob: str, limit: int) -> Frame:
+        """Return lines that match a regular expression."""
         try:
             wanted = re.compile(pattern)
         except re.error as error:
-            raise Refused("the pattern is not a regular expression: %s" % error)
+            raise Refused("the pattern is not a regular expression: %s" % error) from error
         top = resolve(path)
-        matches, omitted = [], 0
+        matches: Frames = []
+        omitted = 0
         for full in self._files(top, glob):
             try:
                 if not stat.S_ISREG(os.stat(full).st_mode):
@@ -567,7 +652,7 @@ class Files:
                 continue
         return {"matches": matches, "omitted": omitted}
 
-    def _files(self, top, glob):
+    def _files(self, top: str, glob: str) -> Iterator[str]:
         if not os.path.isdir(top):
             yield top
             return
@@ -578,7 +663,7 @@ class Files:
                     yield os.path.join(folder, name)
 
 
-def resolve(path):
+def resolve(path: str) -> str:
     """Return the real path, refusing what lies outside the workspace."""
     full = os.path.realpath(os.path.join(WORKSPACE, path))
     if full != WORKSPACE and not full.startswith(WORKSPACE + "/"):
@@ -586,11 +671,12 @@ def resolve(path):
     return full
 
 
-def relative(full, top=WORKSPACE):
+def relative(full: str, top: str = WORKSPACE) -> str:
+    """Return a path as seen from `top`, or as it is when it lies elsewhere."""
     return full[len(top) + 1 :] if full.startswith(top + "/") else full
 
 
-def limit(limits):
+def limit(limits: dict[str, int]) -> None:
     """Set the limits of this process and of all that it starts."""
     memory = limits["memory_mb"] << 20
     for name, value in (
@@ -609,13 +695,16 @@ def limit(limits):
 UMASK = 0o022
 
 
-def main():
+def main() -> None:
+    """Play the role that the command line names."""
     role = sys.argv[1]
     if role == "supervisor":
         limits = json.loads(sys.argv[3])
         sock = connect(sys.argv[2])
         # A cell must not trace or read the memory of the process that answers for it.
-        ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
+        prctl = ctypes.CDLL(None).prctl
+        prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
+        prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
         os.umask(UMASK)
         limit(limits)
         channel = Channel(sock)
@@ -634,7 +723,7 @@ def main():
         Files().serve(channel)
 
 
-def connect(where):
+def connect(where: str) -> socket.socket:
     """Return the host's socket: an inherited descriptor by number, or a path to connect to."""
     if where.isdigit():
         sock = socket.socket(fileno=int(where))

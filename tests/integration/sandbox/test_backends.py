@@ -10,7 +10,7 @@ import pytest
 
 from llmasos.config import SandboxLimits, Settings
 from llmasos.errors import SandboxError, ToolError
-from llmasos.sandbox import Sandbox, Workspace, choose_provider
+from llmasos.sandbox import Outcome, Sandbox, Workspace, choose_provider
 
 pytestmark = [pytest.mark.anyio, pytest.mark.integration]
 
@@ -127,6 +127,41 @@ async def test_a_hostile_command_is_stopped(sandbox: Sandbox, command: str) -> N
     outcome = await sandbox.run_command(command, timeout=1)
     assert outcome.status == "timeout"
     assert len(outcome.output) < 30_000
+
+
+@pytest.mark.parametrize("ending", ["", "; sleep 300"], ids=["done", "stopped"])
+async def test_nothing_outlives_its_command(sandbox: Sandbox, ending: str) -> None:
+    daemon = "setsid bash -c 'touch started; exec -a survivor sleep 300'"
+    start = f"({daemon} &) ; until [ -e started ]; do :; done"
+    ended = await sandbox.run_command(start + ending, timeout=3)
+    assert ended.status == ("timeout" if ending else "ok")
+    left = await sandbox.run_command("grep -l ^survivor /proc/[0-9]*/cmdline", timeout=10)
+    assert left.output == ""
+
+
+async def test_what_a_cell_started_outlives_a_command(sandbox: Sandbox) -> None:
+    start = "import subprocess\nchild = subprocess.Popen(['sleep', '300'], start_new_session=True)"
+    await sandbox.run_python(start, timeout=10)
+    await sandbox.run_command("true", timeout=10)
+    assert (await sandbox.run_python("child.poll() is None", timeout=10)).result == "True"
+
+
+async def test_a_command_does_not_end_another(sandbox: Sandbox) -> None:
+    started = anyio.Event()
+    outcomes: list[Outcome] = []
+    async with anyio.create_task_group() as tasks:
+
+        async def run() -> None:
+            waiting = "echo go; until [ -e go ]; do sleep 0.05; done; echo done"
+            outcomes.append(
+                await sandbox.run_command(waiting, timeout=20, on_output=lambda stream, text: started.set())
+            )
+
+        tasks.start_soon(run)
+        await started.wait()
+        await sandbox.run_command("true", timeout=10)
+        await sandbox.run_command("touch go", timeout=10)
+    assert (outcomes[0].status, outcomes[0].output) == ("ok", "go\ndone\n")
 
 
 async def test_the_next_command_works_after_a_deaf_cell(sandbox: Sandbox) -> None:
