@@ -77,6 +77,8 @@ class Kernel:
                 chain = EmbeddedChain(data_dir)
                 self.ledger = await stack.enter_async_context(ChainLedger(self.store, chain))
             self.provider = self._provider or await choose_provider(self.settings)
+            stack.push_async_callback(self.provider.close)
+            await self.provider.sweep(data_dir / "workspaces")
             self.models = self._models or Models(self.settings)
             stack.push_async_callback(self.models.close)
             tasks = await stack.enter_async_context(anyio.create_task_group())

@@ -77,6 +77,16 @@ class DockerProvider:
         await sandbox.start(_START_SECONDS)
         return sandbox
 
+    async def sweep(self, states: Path) -> None:
+        """Remove the containers of kernels that no longer live, and then the mounts of their views."""
+
+        def work() -> None:
+            self._connect()
+            for stage in states.glob("*/docker"):
+                unmount(stage)
+
+        await anyio.to_thread.run_sync(work)
+
     async def close(self) -> None:
         """Remove the containers that this kernel left behind."""
         await anyio.to_thread.run_sync(self._close)
@@ -192,7 +202,7 @@ class _Container:
         if self._volume is not None:
             with contextlib.suppress(Exception):
                 self._volume.remove(force=True)
-        self._unmount()
+        unmount(self._mount)
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _workspace(self) -> Any:
@@ -200,7 +210,7 @@ class _Container:
 
         view = self._view
         if view.mapped:
-            self._unmount()
+            unmount(self._mount)
             for name in ("lower", "view"):
                 (self._mount / name).mkdir(parents=True)
             spec = {"lower": str(view.lower), "upper": str(view.upper), "work": str(view.work)}
@@ -225,13 +235,15 @@ class _Container:
         )
         return Mount("/workspace", self._volume.name, type="volume")
 
-    def _unmount(self) -> None:
-        if self._mount.exists():
-            _mounts("withdraw", json.dumps({"stage": str(self._mount)}))
-            # Never a recursive removal: a mount that stayed must not be emptied.
-            for folder in (self._mount / "view", self._mount / "lower", self._mount):
-                with contextlib.suppress(OSError):
-                    folder.rmdir()
+
+def unmount(stage: Path) -> None:
+    """Take the mounts of a view away, with the folders made for them."""
+    if stage.exists():
+        _mounts("withdraw", json.dumps({"stage": str(stage)}))
+        # Never a recursive removal: a mount that stayed must not be emptied.
+        for folder in (stage / "view", stage / "lower", stage):
+            with contextlib.suppress(OSError):
+                folder.rmdir()
 
 
 def connect(seconds: float) -> DockerClient:

@@ -187,6 +187,9 @@ class FakeProvider:
         self.opened.append(sandbox)
         return sandbox
 
+    async def sweep(self, states: Path) -> None:
+        """Nothing is left behind."""
+
     async def close(self) -> None:
         """Close every sandbox that was opened."""
         for sandbox in self.opened:

@@ -81,6 +81,9 @@ class JailProvider:
             ) from error
         return sandbox
 
+    async def sweep(self, states: Path) -> None:
+        """Nothing is left behind: a jail and its mounts end with its kernel."""
+
     async def close(self) -> None:
         """Nothing is left behind: a jail ends with its kernel."""
 

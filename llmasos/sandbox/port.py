@@ -164,5 +164,12 @@ class SandboxProvider(Protocol):
             SandboxError: It cannot start; there is never a weaker one instead.
         """
 
+    async def sweep(self, states: Path) -> None:
+        """Remove what the sandboxes of a kernel that died left behind.
+
+        Args:
+            states: The folder that holds the state of every workspace.
+        """
+
     async def close(self) -> None:
         """Remove what sandboxes of this kernel left behind."""

@@ -7,6 +7,8 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
@@ -33,7 +35,7 @@ async def serve(settings: Settings) -> None:
         with _listen(settings.socket) as listener:
             stopping = anyio.Event()
             app = make_app(kernel, stopping.set)
-            server = uvicorn.Server(
+            server = _Server(
                 uvicorn.Config(
                     app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=2
                 )
@@ -41,10 +43,27 @@ async def serve(settings: Settings) -> None:
             try:
                 async with anyio.create_task_group() as tasks:
                     tasks.start_soon(_stop_when, stopping, server)
+                    tasks.start_soon(_stop_on_signals, stopping)
+                    print(f"The kernel listens on {settings.socket}.", file=sys.stderr, flush=True)
                     await server.serve(sockets=[listener])
                     tasks.cancel_scope.cancel()
             finally:
                 settings.socket.unlink(missing_ok=True)
+
+
+class _Server(uvicorn.Server):
+    """A server that leaves signals to us, so that the kernel behind it ends in order."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Capture nothing."""
+        yield
+
+
+async def _stop_on_signals(stopping: anyio.Event) -> None:
+    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async for _ in signals:
+            stopping.set()
 
 
 async def _stop_when(stopping: anyio.Event, server: uvicorn.Server) -> None:

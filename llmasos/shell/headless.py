@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import os
+import select
 import signal
+import stat
 import sys
 from pathlib import Path
 
 import anyio
 
-from llmasos.api import Attachment, TurnResult
+from llmasos.api import Attachment, Diff, TurnResult
 from llmasos.client import AsyncClient
 from llmasos.errors import LLMasOSError
+from llmasos.events import Usage
 from llmasos.shell.render import Renderer, make_console, print_error, show_diff
 
 EXIT_CODES = {"done": 0, "failed": 1, "usage": 2, "approval_needed": 3, "limit": 4, "cancelled": 130}
 _LARGEST_INPUT = 4_000_000
+_PATIENCE = 2.0  # seconds
 
 
 def run(
@@ -56,7 +61,7 @@ def run(
         print(result.answer)
     if result.changes and not result.committed:
         errors = make_console(stderr=True)
-        show_diff(errors, _as_diff(result))
+        show_diff(errors, Diff(changes=result.changes))
         errors.print(
             f"Nothing was written yet. Write it with: llmasos commit {result.session}", style="yellow"
         )
@@ -110,15 +115,14 @@ def _piped_input() -> list[Attachment]:
     Raises:
         LLMasOSError: What is piped is not text, or too much.
     """
-    import os
-    import stat
-
     try:
         mode = os.fstat(0).st_mode
     except OSError:
         return []
     if not (stat.S_ISFIFO(mode) or stat.S_ISREG(mode)):
         return []
+    if stat.S_ISFIFO(mode) and not select.select([0], [], [], _PATIENCE)[0]:
+        print("Reading standard input; redirect it from /dev/null if nothing comes.", file=sys.stderr)
     data = sys.stdin.buffer.read(_LARGEST_INPUT + 1)
     if len(data) > _LARGEST_INPUT:
         raise LLMasOSError(
@@ -132,15 +136,7 @@ def _piped_input() -> list[Attachment]:
     return [Attachment(name="standard input", text=data.decode("utf-8", "replace"))] if data.strip() else []
 
 
-def _as_diff(result: TurnResult):  # type: ignore[no-untyped-def]
-    from llmasos.api import Diff
-
-    return Diff(changes=result.changes)
-
-
 def _failure(error: LLMasOSError) -> str:
-    from llmasos.events import Usage
-
     return TurnResult(
         status="failed",
         answer="",
