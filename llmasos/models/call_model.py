@@ -124,7 +124,7 @@ class CallSyntaxModel(Model[None]):
     ) -> AsyncGenerator[Reply]:
         tools = [*parameters.declared_function_tools, *parameters.output_tools]
         if not tools:
-            async for reply in self._plain(messages, settings, parameters):
+            async for reply in self._plain(messages, settings):
                 yield reply
             return
         forms = forms_of(tools)
@@ -137,13 +137,12 @@ class CallSyntaxModel(Model[None]):
         items = items_of(messages, forms)
         answer = parameters.allow_text_output and choice != "required" and not (allowed and must_look(items))
         rules = grammar(allowed, answer=answer)
-        notes = _notes(messages, parameters)
         extra: tuple[Turn, ...] = ()
         penalty = 1.0
         usage = TokenUsage()
         for attempt in range(_ATTEMPTS):
             for fitting in range(_FIT_ATTEMPTS):
-                turns = (*prefix, *fit(items, notes, budget >> fitting), *extra)
+                turns = (*prefix, *fit(items, budget >> fitting), *extra)
                 request = CompletionRequest(
                     turns=turns,
                     prefix=len(prefix),
@@ -180,14 +179,12 @@ class CallSyntaxModel(Model[None]):
             hint="Ask in other words, or choose a larger model.",
         )
 
-    async def _plain(
-        self, messages: list[ModelMessage], settings: ModelSettings, parameters: ModelRequestParameters
-    ) -> AsyncGenerator[Reply]:
+    async def _plain(self, messages: list[ModelMessage], settings: ModelSettings) -> AsyncGenerator[Reply]:
         """Complete a chat without tools, as any chat model would."""
         max_tokens = min(settings.get("max_tokens") or _MAX_TOKENS, self.engine.context // 2)
-        notes = _notes(messages, parameters)
+        notes = _notes(messages)
         system = (Turn(role="system", content=notes),) if notes else ()
-        turns = fit(items_of(messages, {}), "", self.engine.context - max_tokens - tokens(notes))
+        turns = fit(items_of(messages, {}), self.engine.context - max_tokens - tokens(notes))
         request = CompletionRequest(
             turns=(*system, *turns), max_tokens=max_tokens, temperature=settings.get("temperature") or 0.0
         )
@@ -252,22 +249,15 @@ def _python_problem(code: str) -> str:
     return ""
 
 
-def _notes(messages: Sequence[ModelMessage], parameters: ModelRequestParameters) -> str:
-    """Return the agent's instructions.
-
-    They are shown with the conversation, after the prefix: they may change from request to request.
-    """
-    texts = [part.content for part in parameters.instruction_parts or ()]
-    if not texts:
-        texts = [m.instructions for m in messages if isinstance(m, ModelRequest) and m.instructions][-1:]
-    system = [
+def _notes(messages: Sequence[ModelMessage]) -> str:
+    """Return the system prompts of a chat without tools."""
+    return "\n".join(
         part.content
         for message in messages
         if isinstance(message, ModelRequest)
         for part in message.parts
         if isinstance(part, SystemPromptPart)
-    ]
-    return "\n".join([*system, *texts])
+    )
 
 
 def _sum(one: TokenUsage, other: TokenUsage) -> TokenUsage:

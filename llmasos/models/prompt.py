@@ -164,11 +164,15 @@ def prefix_of(tools: Sequence[ToolDefinition], forms: dict[str, CallForm]) -> tu
 
 @dataclass(frozen=True)
 class Item:
-    """One piece of the conversation, before it is fitted into the context."""
+    """One piece of the conversation, before it is fitted into the context.
+
+    `notes` are what the agent tells the model beside a request.
+    """
 
     kind: Literal["request", "reply", "result"]
     text: str
     tool: str = ""
+    notes: str = ""
 
 
 def items_of(messages: Sequence[ModelMessage], forms: dict[str, CallForm]) -> list[Item]:
@@ -180,7 +184,7 @@ def items_of(messages: Sequence[ModelMessage], forms: dict[str, CallForm]) -> li
             continue
         for part in message.parts:
             if isinstance(part, UserPromptPart):
-                items.append(Item("request", _plain(part.content)))
+                items.append(Item("request", _plain(part.content), notes=message.instructions or ""))
             elif part.part_kind == "tool-return":
                 items.append(Item("result", part.model_response_str(), part.tool_name))
             elif part.part_kind == "retry-prompt":
@@ -214,7 +218,7 @@ def tokens(text: str) -> int:
     return digits + (len(text.encode("utf-8", "replace")) - digits) // 3 + _TURN_OVERHEAD
 
 
-def fit(items: Sequence[Item], notes: str, budget: int) -> tuple[Turn, ...]:
+def fit(items: Sequence[Item], budget: int) -> tuple[Turn, ...]:
     """Return the conversation's turns within `budget` tokens.
 
     Long results lose their middle, then the oldest turns go; the newest request always stays.
@@ -227,14 +231,14 @@ def fit(items: Sequence[Item], notes: str, budget: int) -> tuple[Turn, ...]:
         cut = [_shorten(item, budget // share) for item in items]
         start = 0
         while start <= newest:
-            turns = _turns(cut[start:], notes)
+            turns = _turns(cut[start:])
             if sum(tokens(turn.content) for turn in turns) <= budget:
                 return turns
             start = _next_request(items, start, newest)
     current = [_shorten(item, budget // _RESULT_SHARES[-1]) for item in items[newest:]]
     while len(current) > 1:
         current = current[:1] + current[3:] if len(current) > 3 else current[:1]
-        turns = _turns(current, notes)
+        turns = _turns(current)
         if sum(tokens(turn.content) for turn in turns) <= budget:
             return turns
     raise ContextExceeded(
@@ -256,19 +260,20 @@ def _shorten(item: Item, limit: int) -> Item:
     return replace(item, text=item.text[:keep] + _MARKER.format(count=left_out) + item.text[-keep:])
 
 
-def _turns(items: Sequence[Item], notes: str) -> tuple[Turn, ...]:
+def _turns(items: Sequence[Item]) -> tuple[Turn, ...]:
     turns: list[Turn] = []
     request = ""
-    # Beside the newest request, so that the turns before it stay as the engine has read them.
-    noted = max((at for at, item in enumerate(items) if item.kind == "request"), default=0)
-    for at, item in enumerate(items):
+    noted = ""
+    for item in items:
         text = item.text
         if item.kind == "request":
             request = text
         elif item.kind == "result":
             text = _result(item.tool, text, request)
-        if notes and at == noted:
-            text = f"[notes]\n{notes}\n\n{text}"
+        # Where they first held, and not again: what the engine has read so far stays as it is.
+        if item.notes and item.notes != noted:
+            noted = item.notes
+            text = f"[notes]\n{noted}\n\n{text}"
         role: Literal["user", "assistant"] = "assistant" if item.kind == "reply" else "user"
         if turns and turns[-1].role == role:
             turns[-1] = Turn(role=role, content=f"{turns[-1].content}\n\n{text}")

@@ -31,12 +31,12 @@ def test_the_prefix_alternates_and_shows_only_tools_that_are_there() -> None:
 def test_messages_become_requests_calls_and_results() -> None:
     call = ToolCallPart("read_file", {"path": "a"})
     messages: list[ModelMessage] = [
-        ModelRequest(parts=[UserPromptPart("看 a")]),
+        ModelRequest(parts=[UserPromptPart("看 a")], instructions="today is Monday"),
         ModelResponse(parts=[call]),
         ModelRequest(parts=[ToolReturnPart("read_file", "text of a", call.tool_call_id)]),
         ModelResponse(parts=[TextPart("done")]),
     ]
-    turns = fit(items_of(messages, forms_of(tools())), "today is Monday", 4000)
+    turns = fit(items_of(messages, forms_of(tools())), 4000)
     assert [turn.role for turn in turns] == ["user", "assistant", "user", "assistant"]
     assert turns[0].content == "[notes]\ntoday is Monday\n\n看 a"
     assert turns[1].content == 'read_file(path="a")'
@@ -44,9 +44,23 @@ def test_messages_become_requests_calls_and_results() -> None:
     assert turns[3].content == "Answer: done"
 
 
+def test_notes_are_shown_where_they_first_held() -> None:
+    items = [
+        Item("request", "one", notes="it rains"),
+        Item("reply", "Answer: 1"),
+        Item("request", "two", notes="it rains"),
+        Item("reply", "Answer: 2"),
+        Item("request", "three", notes="it snows"),
+    ]
+    turns = [turn.content for turn in fit(items, 4000)]
+    assert turns[0] == "[notes]\nit rains\n\none"
+    assert turns[2] == "two"
+    assert turns[4] == "[notes]\nit snows\n\nthree"
+
+
 def test_a_long_result_loses_its_middle() -> None:
     items = [Item("request", "read"), Item("reply", "r()"), Item("result", "A" * 9000 + "Z" * 9000, "r")]
-    turns = fit(items, "", 1000)
+    turns = fit(items, 1000)
     assert sum(tokens(turn.content) for turn in turns) <= 1000
     assert "AAA" in turns[-1].content and "ZZZ" in turns[-1].content and "left out" in turns[-1].content
 
@@ -57,7 +71,7 @@ def test_the_oldest_turns_go_first_and_the_newest_request_stays() -> None:
         for number in range(30)
         for item in (Item("request", f"request {number} " + "x" * 300), Item("reply", f"Answer: {number}"))
     ] + [Item("request", "the newest")]
-    turns = fit(items, "", 600)
+    turns = fit(items, 600)
     text = "\n".join(turn.content for turn in turns)
     assert turns[0].role == "user"
     assert "the newest" in text and "request 29" in text and "request 0 " not in text
@@ -67,11 +81,11 @@ def test_many_results_of_one_request_are_cut_to_the_newest() -> None:
     items = [Item("request", "do it all")]
     for number in range(60):
         items += [Item("reply", f"step{number}()"), Item("result", f"result {number} " + "y" * 200, "step")]
-    turns = fit(items, "", 800)
+    turns = fit(items, 800)
     assert turns[0].content == "do it all"
     assert "result 59" in turns[-1].content
 
 
 def test_a_request_that_cannot_fit_is_refused() -> None:
     with pytest.raises(ContextExceeded):
-        fit([Item("request", "z" * 90_000)], "", 1000)
+        fit([Item("request", "z" * 90_000)], 1000)
