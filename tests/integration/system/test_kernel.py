@@ -3,6 +3,7 @@
 import os
 import sqlite3
 import stat
+import subprocess
 
 import pytest
 
@@ -102,3 +103,28 @@ def test_the_doctor_names_what_is_missing(machine: Machine) -> None:
     machine.env["PATH"] = "/nowhere"
     done = machine.run("doctor")
     assert done.returncode == 1 and "apt-get install bubblewrap" in done.stdout
+
+
+def test_a_full_disk_stops_actions_and_loses_nothing(machine: Machine) -> None:
+    data = machine.base / "data"
+    data.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m,mode=0700", "tmpfs", data], check=True)
+    try:
+        machine.endpoint.replies = [call("run_shell", command="echo one > one.txt"), "Done."]
+        code, first = machine.ask("make one.txt")
+        assert code == 0
+        with pytest.raises(OSError, match="No space left"), (data / "filler").open("wb", buffering=0) as filler:
+            while True:
+                filler.write(b"x" * 4096)
+        machine.endpoint.replies = [call("run_shell", command="echo two > two.txt"), "Done."]
+        code, second = machine.ask("make two.txt")
+        assert code == 1 and "full" in second["error"] and "space" in second["hint"]
+        (data / "filler").unlink()
+        assert "one.txt" in machine.run("diff", first["session"]).stdout
+        machine.endpoint.replies = [call("run_shell", command="echo two > two.txt"), "Done."]
+        assert machine.ask("make two.txt")[0] == 0
+        verified = machine.run("ledger", "verify")
+        assert verified.returncode == 0, verified.stdout
+        machine.run("stop")
+    finally:
+        subprocess.run(["umount", "-l", data], check=True)
