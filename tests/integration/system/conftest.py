@@ -161,7 +161,7 @@ def machine(tmp_path: Path, folder: Path, request: pytest.FixtureRequest) -> Ite
         "HOME": str(tmp_path),
         "LANG": "C.UTF-8",
         "TERM": "xterm-256color",
-        "PYTHONPATH": str(ROOT),
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
         "PYTHONDONTWRITEBYTECODE": "1",
         "LLMASOS_DATA_DIR": str(tmp_path / "data"),
         "LLMASOS_CONFIG_DIR": str(tmp_path / "config"),
