@@ -4,7 +4,8 @@ from llmasos.agent.approvals import Approval, Approvals
 from llmasos.agent.audit import audit_events
 from llmasos.agent.gate import ActionOutcome, Gate
 from llmasos.agent.policy import Decision, DefaultPolicy, Policy
-from llmasos.agent.session import Services, Session
+from llmasos.agent.services import Services
+from llmasos.agent.session import Session
 from llmasos.agent.sessions import Sessions
 from llmasos.agent.stream import EventStream
 from llmasos.agent.toolset import definition

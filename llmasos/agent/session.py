@@ -5,28 +5,24 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 import anyio
 from anyio.abc import TaskGroup
 from pydantic_ai.messages import ModelMessage, ModelMessagesTypeAdapter
-from pydantic_ai.tools import ToolDefinition
 
 from llmasos.agent import _records as records
 from llmasos.agent.approvals import Approvals
 from llmasos.agent.context import Contexts
 from llmasos.agent.gate import Gate
-from llmasos.agent.policy import Policy
+from llmasos.agent.recovery import settle
+from llmasos.agent.services import Services
 from llmasos.agent.stream import EventStream
-from llmasos.agent.toolset import definition
 from llmasos.agent.turn import INSTRUCTIONS, Turn, TurnEnd, abridged
 from llmasos.api import Attachment, CommitInfo, Diff, SessionInfo, TurnAccepted, TurnRequest
-from llmasos.config import Settings
-from llmasos.errors import LedgerError, LLMasOSError, SessionError
+from llmasos.errors import LLMasOSError, SessionError
 from llmasos.events import (
-    ActionFinished,
     DiffOffered,
     Notice,
     Progress,
@@ -35,34 +31,13 @@ from llmasos.events import (
     WorkspaceChanged,
     display,
 )
-from llmasos.ledger import Entry, Ledger
-from llmasos.models import Models
-from llmasos.sandbox import Sandbox, SandboxProvider, Workspace
-from llmasos.store import Store
-from llmasos.tools import Registry
+from llmasos.ledger import Entry
+from llmasos.sandbox import Sandbox, Workspace
 
 _REMEMBERED_TURNS = 12
 _LONGEST_ATTACHMENT = 60_000
 _LISTED_FILES = 30
 _LONGEST_LISTING = 1200
-
-
-@dataclass(frozen=True)
-class Services:
-    """What every session shares."""
-
-    settings: Settings
-    store: Store
-    models: Models
-    provider: SandboxProvider
-    ledger: Ledger
-    registry: Registry
-    policy: Policy
-
-    @property
-    def definitions(self) -> list[ToolDefinition]:
-        """The tools as models are offered them."""
-        return [definition(tool) for tool in self.registry]
 
 
 class Session:
@@ -352,44 +327,7 @@ class Session:
     async def recover(self) -> None:
         """After a crash, mark what was interrupted: unfinished actions are unknown and are not run again."""
         for turn in await records.unfinished_turns(self._services.store, self.id):
-            events = await self.stream.read(turn=turn)
-            open_actions = {event.action: event.tool for event in events if event.type == "action_started"}
-            for event in events:
-                if event.type == "action_finished":
-                    open_actions.pop(event.action, None)
-            for action, tool in open_actions.items():
-                try:
-                    await self._services.ledger.record(
-                        Entry(
-                            session=self.id,
-                            kind="outcome",
-                            action=action,
-                            tool=tool,
-                            body={"status": "unknown"},
-                        )
-                    )
-                except LedgerError as error:
-                    await self.stream.append(Notice(turn=turn, level="error", text=str(error)))
-                await self.stream.append(
-                    ActionFinished(
-                        turn=turn,
-                        action=action,
-                        tool=tool,
-                        status="unknown",
-                        result="The kernel stopped while this ran; whether it took effect is not known.",
-                    )
-                )
-            text = next((event.text for event in events if event.type == "turn_started"), "")
-            why = "The kernel stopped during this turn."
-            await self._end(
-                turn,
-                TurnEnd(
-                    "failed",
-                    error=why,
-                    hint="Nothing was run again. Look at /diff, then ask again if you still want it.",
-                    messages=abridged(text, why),
-                ),
-            )
+            await self._end(turn, await settle(turn, self.id, self.stream, self._services.ledger))
 
     async def close(self) -> None:
         """Cancel what runs, close the sandbox and end the stream."""

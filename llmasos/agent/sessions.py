@@ -11,7 +11,8 @@ import anyio
 from anyio.abc import TaskGroup
 
 from llmasos.agent import _records as records
-from llmasos.agent.session import Services, Session, new_session_info
+from llmasos.agent.services import Services
+from llmasos.agent.session import Session, new_session_info
 from llmasos.agent.stream import EventStream
 from llmasos.api import SessionInfo
 from llmasos.errors import LLMasOSError

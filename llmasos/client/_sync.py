@@ -24,7 +24,8 @@ from llmasos.api import (
     TurnResult,
     VerifyReport,
 )
-from llmasos.client._async import AsyncClient, AsyncSession
+from llmasos.client._async import AsyncClient
+from llmasos.client._session import AsyncSession
 from llmasos.events import Event
 
 T = TypeVar("T")

@@ -6,7 +6,7 @@ import contextlib
 import os
 import shutil
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import anyio
@@ -16,6 +16,7 @@ from pydantic import BaseModel
 from llmasos.errors import WorkspaceError
 from llmasos.events import FileChange, display
 from llmasos.sandbox._diff import describe
+from llmasos.sandbox._folder import changed_since, disk_error, files, usable
 from llmasos.sandbox._journal import Journal, Manifest, Node, Step, node, put, stamp, sync
 from llmasos.sandbox._overlay import Change, is_opaque, read_changes
 from llmasos.sandbox.port import OWNER_SHIFT, View
@@ -56,7 +57,7 @@ class Workspace:
         Raises:
             WorkspaceError: The folder is not there, is not one, or cannot be used.
         """
-        folder = _usable(folder, state)
+        folder = usable(folder, state)
         state.mkdir(mode=0o700, parents=True, exist_ok=True)
         workspace = cls(folder, state)
         workspace._recover()
@@ -103,7 +104,7 @@ class Workspace:
         """Return names of files that the view shows, those nearest to the top first, and how many more."""
 
         def look() -> tuple[list[str], int]:
-            found = {os.fsdecode(path) for path in _files(os.fsencode(self.folder), _WATCHED)}
+            found = {os.fsdecode(path) for path in files(os.fsencode(self.folder), _WATCHED)}
             for change in read_changes(self.folder, self._upper):
                 if change.kind == "deleted":
                     found.discard(change.name)
@@ -165,7 +166,7 @@ class Workspace:
                 steps.append(self._step(change, place, number))
         except OSError as error:
             shutil.rmtree(place, ignore_errors=True)
-            raise _disk(error) from error
+            raise disk_error(error) from error
         except WorkspaceError:
             shutil.rmtree(place, ignore_errors=True)
             raise
@@ -205,7 +206,7 @@ class Workspace:
             for step in sorted(come, key=lambda step: step.path):
                 self._put(step.path, step.after, self._upper / step.path)
         except OSError as error:
-            raise _disk(error) from error
+            raise disk_error(error) from error
         done = tuple(self._stamped(step) for step in manifest.steps)
         finished = manifest.model_copy(update={"state": "applied", "steps": done})
         self._journal.write(finished)
@@ -251,7 +252,7 @@ class Workspace:
             for step in sorted(come, key=lambda step: step.path):
                 self._put(step.path, step.before, self._journal.blob(manifest.id, step.before.blob))
         except OSError as error:
-            raise _disk(error) from error
+            raise disk_error(error) from error
         self._journal.write(manifest.model_copy(update={"state": "undone"}))
         return Commit(id=manifest.id, paths=tuple(dict.fromkeys(step.path for step in manifest.steps)))
 
@@ -351,60 +352,4 @@ class Workspace:
             )
 
     def _changed_outside(self) -> bool:
-        since = self._seen.stat().st_ctime_ns
-        seen = 0
-        pending = [os.fsencode(self.folder)]
-        while pending:
-            folder = pending.pop()
-            if os.lstat(folder).st_ctime_ns > since:
-                return True
-            with os.scandir(folder) as entries:
-                for entry in entries:
-                    seen += 1
-                    if seen > _WATCHED:
-                        return True
-                    info = entry.stat(follow_symlinks=False)
-                    if info.st_ctime_ns > since:
-                        return True
-                    if stat.S_ISDIR(info.st_mode) and entry.name != b".git":
-                        pending.append(os.path.join(folder, entry.name))
-        return False
-
-
-def _files(folder: bytes, most: int) -> Iterator[bytes]:
-    """Yield up to `most` files below a folder, relative to it, leaving hidden folders out."""
-    for here, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith(b"."))
-        for name in sorted(names):
-            if most == 0:
-                return
-            most -= 1
-            yield os.path.relpath(os.path.join(here, name), folder)
-
-
-def _usable(folder: Path, state: Path) -> Path:
-    try:
-        real = folder.expanduser().resolve(strict=True)
-    except FileNotFoundError:
-        raise WorkspaceError(
-            f"There is no folder {folder}.", hint="Make it, or name another with -C."
-        ) from None
-    except OSError as error:
-        raise WorkspaceError(f"The folder {folder} cannot be opened: {error.strerror}.") from error
-    if not real.is_dir():
-        raise WorkspaceError(f"{folder} is not a folder.", hint="Name the folder that holds it, with -C.")
-    if not os.access(real, os.R_OK | os.X_OK):
-        raise WorkspaceError(f"The folder {folder} cannot be read.", hint="Check its permissions.")
-    if state.resolve().is_relative_to(real):
-        raise WorkspaceError(
-            f"{folder} holds the system's own data ({state}).",
-            hint="Choose a folder further down, or move the data with LLMASOS_DATA_DIR.",
-        )
-    return real
-
-
-def _disk(error: OSError) -> WorkspaceError:
-    return WorkspaceError(
-        f"The folder cannot be written: {error.strerror} ({display(str(error.filename))}).",
-        hint="Free space or fix the permissions. What was begun is finished at the next start.",
-    )
+        return changed_since(self.folder, self._seen.stat().st_ctime_ns, _WATCHED)

@@ -113,7 +113,10 @@ def test_a_full_disk_stops_actions_and_loses_nothing(machine: Machine) -> None:
         machine.endpoint.replies = [call("run_shell", command="echo one > one.txt"), "Done."]
         code, first = machine.ask("make one.txt")
         assert code == 0
-        with pytest.raises(OSError, match="No space left"), (data / "filler").open("wb", buffering=0) as filler:
+        with (
+            pytest.raises(OSError, match="No space left"),
+            (data / "filler").open("wb", buffering=0) as filler,
+        ):
             while True:
                 filler.write(b"x" * 4096)
         machine.endpoint.replies = [call("run_shell", command="echo two > two.txt"), "Done."]

@@ -1,0 +1,34 @@
+"""What every session of a kernel shares."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pydantic_ai.tools import ToolDefinition
+
+from llmasos.agent.policy import Policy
+from llmasos.agent.toolset import definition
+from llmasos.config import Settings
+from llmasos.ledger import Ledger
+from llmasos.models import Models
+from llmasos.sandbox import SandboxProvider
+from llmasos.store import Store
+from llmasos.tools import Registry
+
+
+@dataclass(frozen=True)
+class Services:
+    """What every session shares."""
+
+    settings: Settings
+    store: Store
+    models: Models
+    provider: SandboxProvider
+    ledger: Ledger
+    registry: Registry
+    policy: Policy
+
+    @property
+    def definitions(self) -> list[ToolDefinition]:
+        """The tools as models are offered them."""
+        return [definition(tool) for tool in self.registry]

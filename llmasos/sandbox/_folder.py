@@ -1,0 +1,81 @@
+"""A person's folder as it lies on the disk: whether it can be used, what is in it, and whether it changed."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from llmasos.errors import WorkspaceError
+from llmasos.events import display
+
+
+def files(folder: bytes, most: int) -> Iterator[bytes]:
+    """Yield up to `most` files below a folder, relative to it, leaving hidden folders out."""
+    for here, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith(b"."))
+        for name in sorted(names):
+            if most == 0:
+                return
+            most -= 1
+            yield os.path.relpath(os.path.join(here, name), folder)
+
+
+def usable(folder: Path, state: Path) -> Path:
+    """Return the folder's real path.
+
+    Raises:
+        WorkspaceError: It is not there, is not a folder, cannot be read, or holds the system's own state.
+    """
+    try:
+        real = folder.expanduser().resolve(strict=True)
+    except FileNotFoundError:
+        raise WorkspaceError(
+            f"There is no folder {folder}.", hint="Make it, or name another with -C."
+        ) from None
+    except OSError as error:
+        raise WorkspaceError(f"The folder {folder} cannot be opened: {error.strerror}.") from error
+    if not real.is_dir():
+        raise WorkspaceError(f"{folder} is not a folder.", hint="Name the folder that holds it, with -C.")
+    if not os.access(real, os.R_OK | os.X_OK):
+        raise WorkspaceError(f"The folder {folder} cannot be read.", hint="Check its permissions.")
+    if state.resolve().is_relative_to(real):
+        raise WorkspaceError(
+            f"{folder} holds the system's own data ({state}).",
+            hint="Choose a folder further down, or move the data with LLMASOS_DATA_DIR.",
+        )
+    return real
+
+
+def disk_error(error: OSError) -> WorkspaceError:
+    """Return the error for a folder that cannot be written."""
+    return WorkspaceError(
+        f"The folder cannot be written: {error.strerror} ({display(str(error.filename))}).",
+        hint="Free space or fix the permissions. What was begun is finished at the next start.",
+    )
+
+
+def changed_since(folder: Path, moment: int, most: int) -> bool:
+    """Tell whether anything below a folder, `.git` left out, was changed after a moment.
+
+    Args:
+        folder: The folder.
+        moment: A time in ns, as the file system has it.
+        most: With more entries than this, the answer is yes, because looking would take too long.
+    """
+    seen = 0
+    pending = [os.fsencode(folder)]
+    while pending:
+        here = pending.pop()
+        if os.lstat(here).st_ctime_ns > moment:
+            return True
+        with os.scandir(here) as entries:
+            for entry in entries:
+                seen += 1
+                info = entry.stat(follow_symlinks=False)
+                if seen > most or info.st_ctime_ns > moment:
+                    return True
+                if stat.S_ISDIR(info.st_mode) and entry.name != b".git":
+                    pending.append(os.path.join(here, entry.name))
+    return False
