@@ -36,6 +36,8 @@ LARGEST_FRAME = 64_000_000
 GRACE = 1.0  # seconds between an interrupt and a kill
 FILE_SECONDS = 30.0
 SWEEP_SECONDS = 2.0
+# Where the kernel counts the processes it killed for want of memory: this sandbox's, else the machine's.
+OOM_COUNTERS = ("/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control", "/proc/vmstat")
 PR_SET_DUMPABLE = 4
 PR_SET_CHILD_SUBREAPER = 36
 SKIPPED = {".git", ".hg", ".svn", "__pycache__", "node_modules", ".venv"}
@@ -165,6 +167,17 @@ def descendants(spared: set[int]) -> list[int]:
     return found
 
 
+def oom_kills() -> int:
+    """Return how many processes were killed for want of memory so far, or 0 where nothing counts them."""
+    for path in OOM_COUNTERS:
+        with contextlib.suppress(OSError), open(path) as file:
+            for line in file:
+                name, _, count = line.partition(" ")
+                if name == "oom_kill":
+                    return int(count)
+    return 0
+
+
 class Supervisor:
     """Serves the host's requests, each on a thread of its own."""
 
@@ -220,6 +233,7 @@ class Supervisor:
         return report
 
     def _command(self, frame: Frame, stop: threading.Event) -> Frame:
+        kills = oom_kills()
         with self._processes:
             process = subprocess.Popen(
                 ["/bin/bash", "-c", frame["command"]],
@@ -250,7 +264,8 @@ class Supervisor:
         code = process.returncode
         if status == "ok" and code != 0:
             status = "failed"
-        if status == "failed" and code in (-9, 137):
+        # Anyone can send SIGKILL; only the kernel's count tells that it was for want of memory.
+        if status == "failed" and code in (-9, 137) and oom_kills() > kills:
             status = "memory"
         return {
             "status": status,
@@ -298,6 +313,7 @@ class Supervisor:
         report = self._output(frame["id"])
         with self._child_locks["python"]:
             child = self._child("python")
+            kills = oom_kills()
             child.listen(report, self._limits["output_bytes"])
             child.channel.send({"code": frame["code"], "functions": frame["functions"], "id": frame["id"]})
             deadline = time.monotonic() + frame["timeout"]
@@ -314,8 +330,9 @@ class Supervisor:
                 if answer == {}:
                     code = child.process.wait()
                     self._drop("python")
-                    lost = "memory" if code == -9 and not status else status or "lost"
-                    return {"status": lost, "restarted": True, "truncated": child.truncated}
+                    if not status:
+                        status = "memory" if code == -9 and oom_kills() > kills else "lost"
+                    return {"status": status, "restarted": True, "truncated": child.truncated}
                 if answer is not None and "call" in answer:
                     child.waiting = True
                     call = {key: answer[key] for key in ("call", "name", "arguments")}

@@ -176,6 +176,27 @@ async def test_a_memory_bomb_is_named(sandbox: Sandbox) -> None:
     assert (await sandbox.run_python("1", timeout=10)).result == "1"
 
 
+@pytest.mark.parametrize("command", ["kill -9 $$", "exit 137"])
+async def test_a_kill_is_not_taken_for_want_of_memory(sandbox: Sandbox, command: str) -> None:
+    assert (await sandbox.run_command(command, timeout=10)).status == "failed"
+
+
+async def test_a_killed_cell_is_lost(sandbox: Sandbox) -> None:
+    done = await sandbox.run_python("import os; os.kill(os.getpid(), 9)", timeout=10)
+    assert done.status == "lost"
+    assert (await sandbox.run_python("1", timeout=10)).result == "1"
+
+
+async def test_a_command_killed_for_want_of_memory_is_named(sandbox: Sandbox) -> None:
+    if sandbox.backend != "docker":
+        pytest.skip("the jail limits each process, which then fails by itself")
+    hog = "/usr/bin/python3 -c 'import time; x = b\"x\" * (300 << 20); time.sleep(5)'"
+    outcome = await sandbox.run_command(
+        f"{hog} & one=$!; {hog} & two=$!; wait $one || exit $?; wait $two", timeout=30
+    )
+    assert (outcome.status, outcome.exit_code) == ("memory", 137)
+
+
 async def test_a_cancelled_command_stops(sandbox: Sandbox) -> None:
     started = anyio.Event()
     async with anyio.create_task_group() as tasks:
