@@ -127,3 +127,186 @@ def test_a_turn_shows_its_diff_and_writes_after_yes(machine: Machine, terminal: 
     terminal.enter("/quit")
     assert terminal.wait_for_end() == 0
     assert machine.run("status").returncode == 0
+
+
+def test_the_commands_say_what_there_is(machine: Machine, terminal: Terminal) -> None:
+    machine.endpoint.replies = [call("write_file", path="hello.txt", content="good day\n"), "Made it."]
+    terminal.enter("write a greeting")
+    terminal.wait_for_line("Write these changes to the folder?")
+    terminal.type("y\r")
+    terminal.wait_for("Wrote 1 file")
+    for line, *said in (
+        ("/help", "/commit [PATH…]", "/quit ", "Ctrl-C cancels the running turn."),
+        ("/diff", "Nothing has changed."),
+        ("/sessions", "write a greeting", "Go on with one by /sessions ID."),
+        ("/tools", "run_shell", "write_file"),
+        ("/model", "scripted", "Choose one with /model NAME."),
+        ("/model nothing-of-the-kind", "nothing-of-the-kind"),
+        ("/nonsense", "There is no command /nonsense.", "/help lists them."),
+        ("/commit 'open", "Quote names with spaces."),
+        ("/sessions s-none", "s-none"),
+        ("/undo now", ""),
+        ("/undo", "undo"),
+        ("/ledger", "on the chain"),
+    ):
+        terminal.enter(line)
+        terminal.wait_for(f"> {line}", *said)
+    terminal.wait_for_line(PROMPT)
+    print(terminal.text())
+
+
+def test_changes_left_for_later_are_written_or_dropped(machine: Machine, terminal: Terminal) -> None:
+    machine.endpoint.replies = [
+        call("write_file", path="one.txt", content="one\n"),
+        "Made one.",
+        call("write_file", path="two.txt", content="two\n"),
+        "Made two.",
+    ]
+    terminal.enter("make one")
+    terminal.wait_for_line("Write these changes to the folder?")
+    terminal.type(ENTER)
+    terminal.enter("/diff")
+    terminal.wait_for("+one", count=2)
+    assert not (machine.folder / "one.txt").exists()
+    terminal.enter("/commit")
+    terminal.wait_for("Wrote 1 file")
+    assert (machine.folder / "one.txt").read_text() == "one\n"
+
+    terminal.enter("make two")
+    terminal.wait_for_line("Write these changes to the folder?")
+    terminal.type(CTRL_C)
+    terminal.enter("/discard")
+    terminal.wait_for("Dropped.")
+    terminal.enter("/diff")
+    terminal.wait_for("Nothing has changed.")
+    assert not (machine.folder / "two.txt").exists()
+    print(terminal.text())
+
+
+def test_a_hook_is_written_only_with_approval(machine: Machine, terminal: Terminal) -> None:
+    hook = call("write_file", path=".git/hooks/pre-commit", content="#!/bin/sh\ntrue\n")
+    machine.endpoint.replies = [hook, "Not allowed.", hook, "Made the hook."]
+    terminal.enter("make a hook")
+    terminal.wait_for("write_file asks for your approval", ".git/hooks/pre-commit", "#!/bin/sh")
+    terminal.wait_for_line("Allow it this once?")
+    terminal.type("n\r")
+    terminal.wait_for("⊘ write_file", "Not allowed.")
+    terminal.enter("make a hook again")
+    terminal.wait_for("Allow it this once?", count=2)
+    terminal.type("y\r")
+    terminal.wait_for("✓ write_file", "Made the hook.")
+    terminal.wait_for_line("Write these changes to the folder?")
+    terminal.type("y\r")
+    terminal.wait_for("Wrote ")
+    assert (machine.folder / ".git/hooks/pre-commit").read_text() == "#!/bin/sh\ntrue\n"
+    print(terminal.text())
+
+
+def test_ctrl_c_cancels_a_turn_and_clears_a_line(machine: Machine, terminal: Terminal) -> None:
+    machine.endpoint.replies = [call("run_shell", command="echo begun; sleep 600"), "Again."]
+    terminal.enter("wait")
+    terminal.wait_for("│ begun")
+    terminal.type(CTRL_C)
+    terminal.wait_for("■ run_shell", "ancelled")
+    terminal.wait_for_line(PROMPT)
+    terminal.type("never mind")
+    terminal.wait_for_line("> never mind")
+    terminal.type(CTRL_C)
+    terminal.enter("go on")
+    terminal.wait_for("Again.")
+    assert machine.endpoint.requests[-1]["messages"][-1]["content"] == "go on"
+    terminal.wait_for_line(PROMPT)
+    terminal.type(CTRL_D)
+    assert terminal.wait_for_end() == 0
+    print(terminal.text())
+
+
+def test_ctrl_c_still_cancels_after_an_approval(machine: Machine, terminal: Terminal) -> None:
+    machine.endpoint.replies = [
+        call("write_file", path=".git/hooks/pre-commit", content="true\n"),
+        call("run_shell", command="echo begun; sleep 600"),
+        "Again.",
+    ]
+    terminal.enter("make a hook and wait")
+    terminal.wait_for_line("Allow it this once?")
+    terminal.type("y\r")
+    terminal.wait_for("│ begun")
+    terminal.type(CTRL_C)
+    terminal.wait_for("■ run_shell")
+    terminal.wait_for_line("Write these changes to the folder?")
+    terminal.type("n\r")
+    terminal.enter("go on")
+    terminal.wait_for("Again.")
+    print(terminal.text())
+
+
+def test_several_lines_and_the_history(machine: Machine, terminal: Terminal) -> None:
+    machine.endpoint.replies = ["Heard."]
+    terminal.wait_for_line(PROMPT)
+    terminal.type(f"one{CTRL_J}two{ALT_ENTER}three{ENTER}")
+    terminal.wait_for("Heard.")
+    assert machine.endpoint.requests[-1]["messages"][-1]["content"] == "one\ntwo\nthree"
+    terminal.enter("the last request")
+    terminal.wait_for("Heard.", count=2)
+    terminal.enter("/quit")
+    assert terminal.wait_for_end() == 0
+
+    again = Terminal(machine)
+    try:
+        again.wait_for_line(PROMPT)
+        again.type(UP)
+        again.wait_for_line("> /quit")
+        again.type(UP)
+        again.wait_for_line("> the last request")
+        again.type(ENTER)
+        again.wait_for("Heard.")
+        assert machine.endpoint.requests[-1]["messages"][-1]["content"] == "the last request"
+        print(again.text())
+    finally:
+        again.close()
+
+
+def test_a_killed_kernel_is_told_and_comes_back(machine: Machine, terminal: Terminal) -> None:
+    machine.endpoint.replies = [call("run_shell", command="echo begun; sleep 600"), "Here again."]
+    terminal.enter("wait")
+    terminal.wait_for("│ begun")
+    machine.kill_kernel()
+    terminal.wait_for("kernel")
+    terminal.enter("are you there?")
+    terminal.wait_for("Here again.")
+    terminal.enter("/sessions")
+    terminal.wait_for("  2 turns", "Go on with one by")
+    print(terminal.text())
+
+
+def test_a_narrow_terminal(machine: Machine) -> None:
+    words = " ".join(f"word{n}" for n in range(40))
+    machine.endpoint.replies = [
+        call("write_file", path="long-name-of-a-file.txt", content=f"{words}\nshort\n"),
+        f"Wrote this: {words}.",
+    ]
+    terminal = Terminal(machine, columns=40, rows=30)
+    try:
+        terminal.enter(f"write {words}")
+        terminal.wait_for("Write these changes")
+        joined = "".join(row.ljust(40) for row in terminal.rows())
+        assert f"Wrote this: {words}." in joined and f"+{words}" in joined
+        terminal.type("y\r")
+        terminal.wait_for("Wrote 1 file")
+        terminal.wait_for_line(PROMPT)
+        assert (machine.folder / "long-name-of-a-file.txt").read_text() == f"{words}\nshort\n"
+        print(terminal.text())
+    finally:
+        terminal.close()
+
+
+def test_escapes_of_the_model_and_of_names_are_shown(machine: Machine, terminal: Terminal) -> None:
+    machine.endpoint.replies = [
+        call("write_file", path="a\x1b[31mred.txt", content="\x1b[2J\x1b]0;title\x07\n"),
+        "\x1b[31mRed\x1b[0m text.",
+    ]
+    terminal.enter("be red")
+    terminal.wait_for("\\x1b[31mRed\\x1b[0m text.", "a\\x1b[31mred.txt", "+\\x1b[2J\\x1b]0;title\\x07")
+    terminal.wait_for_line("Write these changes to the folder?")
+    assert b"\x1b[31mRed" not in terminal.raw and b"\x1b]0;title" not in terminal.raw
+    print(terminal.text())
