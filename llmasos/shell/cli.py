@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from llmasos.errors import LLMasOSError
+from llmasos.shell.words import MODEL_STATES, count
 
 if TYPE_CHECKING:
     from llmasos.client import AsyncClient
@@ -135,14 +136,13 @@ def sessions() -> None:
 
     for info in _ask(lambda client: client.sessions()):
         when = info.updated.astimezone().strftime("%Y-%m-%d %H:%M")
-        print(f"{info.id}  {when}  {info.turns:>3} turns  {display(info.folder)}  {display(info.title)}")
+        turns = count(info.turns, "turn")
+        print(f"{info.id}  {when}  {turns:>9}  {display(info.folder)}  {display(info.title)}")
 
 
 @app.command()
 def models() -> None:
     """List the models."""
-    from llmasos.shell.words import MODEL_STATES
-
     for model in _ask(lambda client: client.models()):
         print(f"{model.name:<24} {MODEL_STATES[model.state]:<16} {model.size / 1e6:>7,.0f} MB  {model.title}")
 
@@ -169,7 +169,7 @@ def diff(session: Session) -> None:
 def commit(session: Session, paths: Annotated[list[str] | None, typer.Argument()] = None) -> None:
     """Write a session's changes to its folder."""
     done = _in_session(session, lambda it: it.commit(paths or None))
-    print(f"Wrote {len(done.paths)} files.")
+    print(f"Wrote {count(len(done.paths), 'file')}.")
 
 
 @app.command()
@@ -183,7 +183,7 @@ def discard(session: Session, paths: Annotated[list[str] | None, typer.Argument(
 def undo(session: Session) -> None:
     """Take a session's newest commit back."""
     done = _in_session(session, lambda it: it.undo())
-    print(f"Restored {len(done.paths)} files.")
+    print(f"Restored {count(len(done.paths), 'file')}.")
 
 
 @ledger_app.command("status")

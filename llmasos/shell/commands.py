@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from llmasos.errors import LLMasOSError
-from llmasos.shell.words import MODEL_STATES
+from llmasos.shell.words import MODEL_STATES, count
 
 if TYPE_CHECKING:
     from llmasos.shell.repl import Shell
@@ -60,8 +60,10 @@ async def _diff(shell: Shell, rest: str) -> None:
 
 
 async def _commit(shell: Shell, rest: str) -> None:
+    from llmasos.events import display
+
     commit = await (await shell.session()).commit(_paths(rest))
-    print(f"Wrote {_count(commit.paths)} to {shell.folder}. /undo takes it back.")
+    print(f"Wrote {count(len(commit.paths), 'file')} to {display(str(shell.folder))}. /undo takes it back.")
 
 
 async def _discard(shell: Shell, rest: str) -> None:
@@ -71,28 +73,30 @@ async def _discard(shell: Shell, rest: str) -> None:
 
 async def _undo(shell: Shell, rest: str) -> None:
     commit = await (await shell.session()).undo()
-    print(f"Restored {_count(commit.paths)}.")
+    print(f"Restored {count(len(commit.paths), 'file')}.")
 
 
 async def _sessions(shell: Shell, rest: str) -> None:
-    if rest:
-        await shell.switch(rest)
-        print(f"Going on with {rest} in {shell.folder}.")
-        return
     from llmasos.events import display
 
+    if rest:
+        await shell.switch(rest)
+        print(f"Going on with {rest} in {display(str(shell.folder))}.")
+        return
     for info in await (await shell.client()).sessions():
         running = " (running)" if info.running else ""
         when = info.updated.astimezone().strftime("%Y-%m-%d %H:%M")
-        print(f"  {info.id}  {when}  {info.turns:>3} turns  {display(info.title)}{running}")
+        print(f"  {info.id}  {when}  {count(info.turns, 'turn'):>9}  {display(info.title)}{running}")
     print("Go on with one by /sessions ID.")
 
 
 async def _ledger(shell: Shell, rest: str) -> None:
+    from llmasos.events import display
+
     report = await (await shell.client()).verify()
     print(report.message)
     for problem in report.problems:
-        print(f"  {problem}")
+        print(f"  {display(problem)}")
 
 
 COMMANDS = {
@@ -113,7 +117,3 @@ def _paths(rest: str) -> list[str] | None:
         return shlex.split(rest) or None
     except ValueError as error:
         raise LLMasOSError(f"The paths cannot be read: {error}.", hint="Quote names with spaces.") from error
-
-
-def _count(paths: tuple[str, ...]) -> str:
-    return f"{len(paths)} file" + ("" if len(paths) == 1 else "s")

@@ -6,7 +6,6 @@ import sys
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
 from rich.syntax import Syntax
 from rich.text import Text
 
@@ -25,15 +24,16 @@ from llmasos.events import (
     Usage,
     display,
 )
+from llmasos.shell.words import fit
 
 _SHOWN_LINES = 15
 _MARKS = {
-    "ok": "[green]✓[/]",
-    "denied": "[yellow]⊘[/]",
-    "cancelled": "[yellow]■[/]",
-    "unknown": "[yellow]?[/]",
+    "ok": ("✓", "green"),
+    "denied": ("⊘", "yellow"),
+    "cancelled": ("■", "yellow"),
+    "unknown": ("?", "yellow"),
 }
-_KINDS = {"added": "[green]added  [/]", "changed": "[yellow]changed[/]", "deleted": "[red]deleted[/]"}
+_KINDS = {"added": ("added  ", "green"), "changed": ("changed", "yellow"), "deleted": ("deleted", "red")}
 
 
 def make_console(*, stderr: bool = False) -> Console:
@@ -72,7 +72,8 @@ class Renderer:
                 self.end_line()
             case ActionStarted():
                 self.end_line()
-                self._console.print(f"[cyan]●[/] [bold]{event.tool}[/]{_arguments(event)}")
+                tool = (display(event.tool), "bold")
+                self._console.print(Text.assemble(("●", "cyan"), " ", tool, (_arguments(event), "dim")))
                 self._show_block(event.arguments)
             case ActionOutput():
                 self._show_output(event)
@@ -125,12 +126,13 @@ class Renderer:
         more = self._output_lines.pop(event.action, 0) - _SHOWN_LINES
         if more > 0:
             self._console.print(f"[dim]│ … {more} more lines[/]")
-        mark = _MARKS.get(event.status, "[red]✗[/]")
-        line = f"{mark} [dim]{event.tool}"
+        facts = [display(event.tool)]
         if event.backend:
-            line += f" · {event.seconds:.1f} s · {event.backend}"
-        self._console.print(line + f" · {event.action}[/]")
-        if event.status != "ok":
+            facts += [f"{event.seconds:.1f} s", event.backend]
+        line = " · ".join([*facts, event.action])
+        self._console.print(Text.assemble(_MARKS.get(event.status, ("✗", "red")), " ", (line, "dim")))
+        # That it was cancelled is what the turn's end says.
+        if event.status not in ("ok", "cancelled"):
             last = [line for line in event.result.strip().split("\n") if line.strip()][-4:]
             self._console.print(Text(display("\n".join(last), keep_newlines=True), style="yellow"))
 
@@ -138,7 +140,9 @@ class Renderer:
         if not self._console.is_terminal:
             return
         amount = f" {_amount(event)}" if event.total else ""
-        self._console.file.write(f"\r\x1b[2K{display(event.what)}{amount}")
+        # A wrapped line could not be taken back.
+        line = fit(display(event.what) + amount, self._console.width - 1)
+        self._console.file.write(f"\r\x1b[2K{line}")
         self._console.file.flush()
         self._progress = True
 
@@ -160,8 +164,8 @@ class Renderer:
 def show_diff(console: Console, diff: Diff, *, most_lines: int = 200) -> None:
     """Write a diff: a line a file, then the changes themselves, up to `most_lines` lines."""
     for change in diff.changes:
-        detail = f"  [dim]{escape(display(change.detail))}[/]" if change.detail else ""
-        console.print(f"{_KINDS[change.kind]} {escape(display(change.path))}{detail}")
+        detail = f"  {display(change.detail)}" if change.detail else ""
+        console.print(Text.assemble(_KINDS[change.kind], " ", display(change.path), (detail, "dim")))
     if diff.omitted:
         console.print(f"[dim]… and {diff.omitted} more files[/]")
     lines = [line for change in diff.changes for line in _coloured(change)]
@@ -191,19 +195,18 @@ def print_error(error: Exception) -> None:
 
 def _coloured(change: FileChange) -> list[Text]:
     styles = {"+": "green", "-": "red", "@": "cyan"}
-    return [
-        Text(display(line, keep_newlines=False), style=styles.get(line[:1], ""))
-        for line in change.diff.splitlines()
-    ]
+    # Only a newline ends a line of a diff: a change of line endings alone has to be seen, too.
+    lines = change.diff.removesuffix("\n").split("\n") if change.diff else []
+    return [Text(display(line), style=styles.get(line[:1], "")) for line in lines]
 
 
 def _arguments(event: ActionStarted) -> str:
     shown = [
-        f"{name}={_short(value)}"
+        f"{display(name)}={_short(value)}"
         for name, value in event.arguments.items()
         if not (isinstance(value, str) and "\n" in value.strip("\n"))
     ]
-    return f"[dim]({escape(', '.join(shown))})[/]" if shown else ""
+    return f"({', '.join(shown)})" if shown else ""
 
 
 def _short(value: object, longest: int = 120) -> str:

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
-from collections.abc import Awaitable, Callable
+import sys
+import termios
+from collections.abc import Awaitable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from prompt_toolkit import PromptSession
 from prompt_toolkit.completion import WordCompleter
-from prompt_toolkit.formatted_text import HTML
+from prompt_toolkit.formatted_text import StyleAndTextTuples
 from prompt_toolkit.history import FileHistory
+from prompt_toolkit.input.typeahead import clear_typeahead
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.patch_stdout import patch_stdout
 
 from llmasos import paths
 from llmasos.errors import KernelError, LLMasOSError
+from llmasos.shell.words import fit
 
 if TYPE_CHECKING:
     from llmasos.client import AsyncClient, AsyncSession
@@ -42,12 +47,13 @@ class Shell:
         self._resume = resume
         self._client: AsyncClient | None = None
         self._session: AsyncSession | None = None
+        self._running: AsyncSession | None = None
         self._connecting: asyncio.Task[None] | None = None
         self._prompt: PromptSession[str] = PromptSession(
             history=FileHistory(str(_history_file())),
             multiline=True,
             key_bindings=_keys(),
-            bottom_toolbar=lambda: HTML("<style fg='ansibrightblack'>{}</style>").format(self.status),
+            bottom_toolbar=self._toolbar,
             prompt_continuation=lambda width, number, soft: ". ".rjust(width),
             completer=_completer(),
             complete_while_typing=False,
@@ -68,7 +74,10 @@ class Shell:
                 if line and not await self._carry_out(line):
                     return 0
         finally:
-            self._connecting.cancel()
+            if self._connecting is not None:
+                self._connecting.cancel()
+                # What the kernel says against starting was on the toolbar, or is of no interest any more.
+                await asyncio.gather(self._connecting, return_exceptions=True)
             if self._client is not None:
                 await self._client.__aexit__(None, None, None)
 
@@ -86,7 +95,7 @@ class Shell:
                     raise LLMasOSError(f"There is no command {name}.", hint="/help lists them.")
                 await self._interruptible(COMMANDS[name].run(self, rest.strip()))
             else:
-                await self._turn(line)
+                await self._interruptible(self._turn(line))
         except LLMasOSError as error:
             if isinstance(error, KernelError):
                 await self._forget_kernel()
@@ -125,10 +134,16 @@ class Shell:
         await self._update_status()
 
     async def ask(self, question: str) -> str:
-        """Ask the person a short question; no answer is an empty one."""
+        """Ask the person a short question; no answer is an empty one.
+
+        What was typed before the question was on the screen is no answer to it, and is dropped.
+        """
         asking: PromptSession[str] = PromptSession()
+        clear_typeahead(asking.input)
+        termios.tcflush(sys.stdin, termios.TCIFLUSH)
         try:
-            return (await asking.prompt_async(question)).strip().lower()
+            # Ctrl-C is a key here; taking the signal over as well would leave the turn without its handler.
+            return (await asking.prompt_async(question, handle_sigint=False)).strip().lower()
         except (KeyboardInterrupt, EOFError):
             return ""
 
@@ -141,7 +156,8 @@ class Shell:
         console = make_console()
         renderer = Renderer(console)
         offered: DiffOffered | None = None
-        with _on_interrupt(session.cancel):
+        self._running = session
+        try:
             async with session.turn(line) as events:
                 async for event in events:
                     renderer.show(event)
@@ -151,6 +167,8 @@ class Shell:
                         offered = event
                     elif isinstance(event, TurnFinished) and not event.answer and not event.error:
                         console.print("[dim]The model had nothing to say.[/]")
+        finally:
+            self._running = None
         await self._update_status()
         if offered is not None:
             show_diff(console, Diff(changes=offered.changes, omitted=offered.omitted))
@@ -165,29 +183,45 @@ class Shell:
             await COMMANDS["/commit"].run(self, "")
         elif answer in ("n", "no"):
             await COMMANDS["/discard"].run(self, "")
+        else:
+            print("Kept for later: /commit writes the changes, /discard drops them.")
 
     async def _approve(self, session: AsyncSession, request: ApprovalRequested) -> None:
         from llmasos.events import display
 
+        # Lines of the model's own are set in, so that none can pass for a line of the shell.
         arguments = "\n".join(
-            f"  {name} = {display(str(value), keep_newlines=True)}"
+            f"  {display(name)} = {display(str(value), keep_newlines=True)}".replace("\n", "\n    ")
             for name, value in request.arguments.items()
         )
-        print(f"{request.tool} asks for your approval: {display(request.reason)}\n{arguments}")
+        print(f"{display(request.tool)} asks for your approval: {display(request.reason)}\n{arguments}")
         answer = await self.ask("Allow it this once? [y/N] ")
         await session.answer(request.action, request.digest, approve=answer in ("y", "yes"))
 
     async def _interruptible(self, work: Awaitable[None]) -> None:
+        """Do work that Ctrl-C stops: a running turn through the kernel, so that its end is still shown.
+
+        A second Ctrl-C does not wait for the kernel.
+        """
+        loop = asyncio.get_running_loop()
         task = asyncio.ensure_future(work)
+        cancelling: set[asyncio.Task[None]] = set()
 
-        async def cancel() -> None:
-            task.cancel()
+        def interrupted() -> None:
+            print()  # the terminal has written ^C
+            if self._running is None or cancelling:
+                task.cancel()
+            else:
+                cancelling.add(asyncio.create_task(_cancel(self._running)))
 
-        with _on_interrupt(cancel):
-            try:
-                await task
-            except asyncio.CancelledError:
-                print("Stopped.")
+        loop.add_signal_handler(signal.SIGINT, interrupted)
+        try:
+            await task
+        except asyncio.CancelledError:
+            print("Stopped.")
+        finally:
+            loop.remove_signal_handler(signal.SIGINT)
+            await asyncio.gather(*cancelling)
 
     async def _connect(self) -> None:
         # Loading the client takes longer than drawing the prompt; a thread keeps the keys responsive.
@@ -212,6 +246,8 @@ class Shell:
         self._show("the kernel has gone; the next request starts it again")
 
     async def _update_status(self) -> None:
+        from llmasos.events import display
+
         assert self._client is not None
         info = await self._client.info()
         model = self._session.model if self._session is not None and self._session.model else info.model
@@ -220,7 +256,11 @@ class Shell:
         parts.append(f"ledger {ledger.confirmed}/{ledger.records}" + (" !" if ledger.error else ""))
         if self._session is not None:
             parts.append(self._session.id)
-        self._show(" · ".join(parts))
+        self._show(display(" · ".join(parts)))
+
+    def _toolbar(self) -> StyleAndTextTuples:
+        columns = self._prompt.app.output.get_size().columns
+        return [("fg:ansibrightblack", fit(self.status, columns))]
 
     def _show(self, status: str) -> None:
         self.status = status
@@ -228,23 +268,10 @@ class Shell:
             self._prompt.app.invalidate()
 
 
-class _on_interrupt:
-    """Calls back on Ctrl-C, instead of ending the shell."""
-
-    def __init__(self, callback: Callable[[], Awaitable[None]]) -> None:
-        self._callback = callback
-        self._tasks: set[asyncio.Task[None]] = set()
-
-    def __enter__(self) -> None:
-        asyncio.get_running_loop().add_signal_handler(signal.SIGINT, self._interrupted)
-
-    def __exit__(self, *_: object) -> None:
-        asyncio.get_running_loop().remove_signal_handler(signal.SIGINT)
-
-    def _interrupted(self) -> None:
-        task = asyncio.ensure_future(self._callback())
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+async def _cancel(session: AsyncSession) -> None:
+    # A kernel that has gone is told by the turn's own stream.
+    with contextlib.suppress(LLMasOSError):
+        await session.cancel()
 
 
 def _load_client() -> None:

@@ -1,0 +1,346 @@
+"""The interactive shell, typed at through a real pseudo-terminal."""
+
+from __future__ import annotations
+
+import os
+import select
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import pexpect
+import pyte
+import pytest
+
+from tests.integration.system.conftest import LAUNCH, Machine, call
+
+pytestmark = pytest.mark.integration
+
+CTRL_C, CTRL_D, CTRL_J, ALT_ENTER, UP, ENTER = "\x03", "\x04", "\n", "\x1b\r", "\x1b[A", "\r"
+PROMPT = "> "
+SECONDS = 60
+
+
+class _Screen(pyte.HistoryScreen):
+    """A screen that tells where its cursor is when it is asked, as terminals do."""
+
+    reply: Callable[[str], object]
+
+    def write_process_input(self, data: str) -> None:
+        self.reply(data)
+
+
+class Terminal:
+    """A terminal of the given size in cells, in which the shell runs.
+
+    What has scrolled off stays part of `text()`; bytes are kept as they came in `raw`.
+    """
+
+    def __init__(self, machine: Machine, *arguments: str, columns: int = 100, rows: int = 40) -> None:
+        self._screen = _Screen(columns, rows, history=2000)
+        self._screen.reply = self.type
+        self._stream = pyte.ByteStream(self._screen)
+        self._child: pexpect.spawn[bytes] = pexpect.spawn(
+            sys.executable,
+            ["-c", LAUNCH, *arguments],
+            env={**machine.env, "COLUMNS": str(columns), "LINES": str(rows)},
+            cwd=str(machine.folder),
+            dimensions=(rows, columns),
+            timeout=SECONDS,
+        )
+        self.raw = b""
+
+    def rows(self) -> list[str]:
+        """Return every line, those that have scrolled off first."""
+        width = self._screen.columns
+        gone = ["".join(line[n].data for n in range(width)) for line in self._screen.history.top]
+        return [line.rstrip() for line in [*gone, *self._screen.display]]
+
+    def text(self) -> str:
+        return "\n".join(self.rows())
+
+    def line(self) -> str:
+        """Return the line that the cursor is on."""
+        return str(self._screen.display[self._screen.cursor.y]).rstrip()
+
+    def wait_for(self, *texts: str, count: int = 1) -> str:
+        """Read until each text is there `count` times; return all lines."""
+        end = time.monotonic() + SECONDS
+        while any(self.text().count(text) < count for text in texts):
+            assert time.monotonic() < end, f"No {texts} on the terminal:\n{self.text()}"
+            self._read()
+        assert "Traceback" not in self.text(), self.text()
+        return self.text()
+
+    def wait_for_line(self, start: str) -> None:
+        """Read until the cursor is on a line that is, or for a question begins with, `start`."""
+        end = time.monotonic() + SECONDS
+        while not (self.line() == start.rstrip() or (len(start) > 2 and self.line().startswith(start))):
+            assert time.monotonic() < end, f"No {start!r} at the cursor:\n{self.text()}"
+            self._read()
+        assert "Traceback" not in self.text(), self.text()
+
+    def type(self, keys: str) -> None:
+        self._child.send(keys)
+
+    def enter(self, line: str) -> None:
+        """Wait for an empty prompt, and send a line."""
+        self.wait_for_line(PROMPT)
+        self.type(line + ENTER)
+
+    def wait_for_end(self) -> int:
+        """Read to the end and return the exit code."""
+        end = time.monotonic() + SECONDS
+        while self._read():
+            assert time.monotonic() < end, self.text()
+        self._child.close()
+        return int(self._child.exitstatus if self._child.exitstatus is not None else -1)
+
+    def close(self) -> None:
+        self._child.close(force=True)
+
+    def _read(self) -> bool:
+        try:
+            data = os.read(self._child.child_fd, 65536) if self._ready() else b""
+        except OSError:
+            return False
+        self.raw += data
+        self._stream.feed(data)
+        return True
+
+    def _ready(self) -> bool:
+        return bool(select.select([self._child.child_fd], [], [], 0.2)[0])
+
+
+@pytest.fixture
+def terminal(machine: Machine) -> Iterator[Terminal]:
+    shell = Terminal(machine)
+    yield shell
+    shell.close()
+
+
+def test_a_turn_shows_its_diff_and_writes_after_yes(machine: Machine, terminal: Terminal) -> None:
+    machine.endpoint.replies = [
+        call("write_file", path="hello.txt", content="good day\n"),
+        "First line.\nSecond line.",
+    ]
+    terminal.enter("write a greeting")
+    terminal.wait_for("● write_file", "✓ write_file", "First line.", "Second line.", "+good day")
+    terminal.wait_for_line("Write these changes to the folder?")
+    assert not (machine.folder / "hello.txt").exists()
+    terminal.type("y\r")
+    terminal.wait_for("Wrote 1 file")
+    assert (machine.folder / "hello.txt").read_text() == "good day\n"
+    terminal.enter("/undo")
+    terminal.wait_for("Restored 1 file.")
+    assert not (machine.folder / "hello.txt").exists()
+    terminal.enter("/quit")
+    assert terminal.wait_for_end() == 0
+    assert machine.run("status").returncode == 0
+
+
+def test_the_commands_say_what_there_is(machine: Machine, terminal: Terminal) -> None:
+    machine.endpoint.replies = [call("write_file", path="hello.txt", content="good day\n"), "Made it."]
+    terminal.enter("write a greeting")
+    terminal.wait_for_line("Write these changes to the folder?")
+    terminal.type("y\r")
+    terminal.wait_for("Wrote 1 file")
+    for line, *said in (
+        ("/help", "/commit [PATH…]", "/quit ", "Ctrl-C cancels the running turn."),
+        ("/diff", "Nothing has changed."),
+        ("/sessions", " 1 turn  write a greeting", "Go on with one by /sessions ID."),
+        ("/tools", "run_shell", "write_file"),
+        ("/model", machine.endpoint.url, "Choose one with /model NAME."),
+        ("/model nothing-of-the-kind", "nothing-of-the-kind"),
+        ("/nonsense", "There is no command /nonsense.", "/help lists them."),
+        ("/commit 'open", "Quote names with spaces."),
+        ("/sessions s-none", "s-none"),
+        ("/undo", "Restored 1 file."),
+        ("/ledger", "on the chain"),
+    ):
+        terminal.enter(line)
+        terminal.wait_for(f"> {line}", *said)
+    terminal.wait_for_line(PROMPT)
+
+
+def test_changes_left_for_later_are_written_or_dropped(machine: Machine, terminal: Terminal) -> None:
+    machine.endpoint.replies = [
+        call("write_file", path="one.txt", content="one\n"),
+        "Made one.",
+        call("write_file", path="two.txt", content="two\n"),
+        "Made two.",
+    ]
+    terminal.enter("make one")
+    terminal.wait_for_line("Write these changes to the folder?")
+    terminal.type(ENTER)
+    terminal.wait_for("Kept for later: /commit writes the changes")
+    terminal.enter("/diff")
+    terminal.wait_for("+one", count=2)
+    assert not (machine.folder / "one.txt").exists()
+    terminal.enter("/commit")
+    terminal.wait_for("Wrote 1 file")
+    assert (machine.folder / "one.txt").read_text() == "one\n"
+
+    terminal.enter("make two")
+    terminal.wait_for_line("Write these changes to the folder?")
+    terminal.type(CTRL_C)
+    terminal.enter("/discard")
+    terminal.wait_for("Dropped.")
+    terminal.enter("/diff")
+    terminal.wait_for("Nothing has changed.")
+    assert not (machine.folder / "two.txt").exists()
+
+
+def test_a_hook_is_written_only_with_approval(machine: Machine, terminal: Terminal) -> None:
+    hook = call("write_file", path=".git/hooks/pre-commit", content="#!/bin/sh\ntrue\n")
+    machine.endpoint.replies = [hook, "Not allowed.", hook, "Made the hook."]
+    terminal.enter("make a hook")
+    terminal.wait_for("write_file asks for your approval", ".git/hooks/pre-commit", "#!/bin/sh\n      true")
+    terminal.wait_for_line("Allow it this once?")
+    terminal.type("n\r")
+    terminal.wait_for("⊘ write_file", "Not allowed.")
+    terminal.enter("make a hook again")
+    terminal.wait_for("Allow it this once?", count=2)
+    terminal.type("y\r")
+    terminal.wait_for("✓ write_file", "Made the hook.")
+    terminal.wait_for_line("Write these changes to the folder?")
+    terminal.type("y\r")
+    terminal.wait_for("Wrote ")
+    assert (machine.folder / ".git/hooks/pre-commit").read_text() == "#!/bin/sh\ntrue\n"
+
+
+def test_ctrl_c_cancels_a_turn_and_clears_a_line(machine: Machine, terminal: Terminal) -> None:
+    machine.endpoint.replies = [call("run_shell", command="echo begun; sleep 600"), "Again."]
+    terminal.enter("wait")
+    terminal.wait_for("│ begun")
+    terminal.type(CTRL_C)
+    terminal.wait_for("■ run_shell")
+    terminal.wait_for_line(PROMPT)
+    assert terminal.text().count("Cancelled.") == 1
+    terminal.type("never mind")
+    terminal.wait_for_line("> never mind")
+    terminal.type(CTRL_C)
+    terminal.enter("go on")
+    terminal.wait_for("Again.")
+    assert machine.endpoint.requests[-1]["messages"][-1]["content"] == "go on"
+    terminal.wait_for_line(PROMPT)
+    terminal.type(CTRL_D)
+    assert terminal.wait_for_end() == 0
+
+
+def test_ctrl_c_still_cancels_after_an_approval(machine: Machine, terminal: Terminal) -> None:
+    machine.endpoint.replies = [
+        call("write_file", path=".git/hooks/pre-commit", content="true\n"),
+        call("run_shell", command="echo begun; sleep 600"),
+        "Again.",
+    ]
+    terminal.enter("make a hook and wait")
+    terminal.wait_for_line("Allow it this once?")
+    terminal.type("y\r")
+    terminal.wait_for("│ begun")
+    terminal.type(CTRL_C)
+    terminal.wait_for("■ run_shell")
+    terminal.wait_for_line("Write these changes to the folder?")
+    terminal.type("n\r")
+    terminal.enter("go on")
+    terminal.wait_for("Again.")
+
+
+def test_several_lines_and_the_history(machine: Machine, terminal: Terminal) -> None:
+    machine.endpoint.replies = ["Heard."]
+    terminal.wait_for_line(PROMPT)
+    terminal.type(f"one{CTRL_J}two{ALT_ENTER}three{ENTER}")
+    terminal.wait_for("Heard.")
+    assert machine.endpoint.requests[-1]["messages"][-1]["content"] == "one\ntwo\nthree"
+    terminal.enter("the last request")
+    terminal.wait_for("Heard.", count=2)
+    terminal.enter("/quit")
+    assert terminal.wait_for_end() == 0
+
+    again = Terminal(machine)
+    try:
+        again.wait_for_line(PROMPT)
+        again.type(UP)
+        again.wait_for_line("> /quit")
+        again.type(UP)
+        again.wait_for_line("> the last request")
+        again.type(ENTER)
+        again.wait_for("Heard.")
+        assert machine.endpoint.requests[-1]["messages"][-1]["content"] == "the last request"
+    finally:
+        again.close()
+
+
+def test_a_killed_kernel_is_told_and_comes_back(machine: Machine, terminal: Terminal) -> None:
+    machine.endpoint.replies = [call("run_shell", command="echo begun; sleep 600"), "Here again."]
+    terminal.enter("wait")
+    terminal.wait_for("│ begun")
+    machine.kill_kernel()
+    terminal.wait_for("The kernel has gone away.", "the session resumes where it was")
+    terminal.enter("are you there?")
+    terminal.wait_for("Here again.")
+    terminal.enter("/sessions")
+    terminal.wait_for("  2 turns", "Go on with one by")
+
+
+def test_a_narrow_terminal(machine: Machine) -> None:
+    words = " ".join(f"word{n}" for n in range(40))
+    machine.endpoint.replies = [
+        call("write_file", path="long-name-of-a-file.txt", content=f"{words}\nshort\n"),
+        f"Wrote this: {words}.",
+    ]
+    terminal = Terminal(machine, columns=40, rows=30)
+    try:
+        terminal.enter(f"write {words}")
+        terminal.wait_for("Write these changes")
+        joined = "".join(row.ljust(40) for row in terminal.rows())
+        assert f"Wrote this: {words}." in joined and f"+{words}" in joined
+        terminal.type("y\r")
+        terminal.wait_for("Wrote 1 file")
+        terminal.wait_for_line(PROMPT)
+        toolbar = terminal.wait_for("folder · ").rstrip().rsplit("\n", 1)[-1]
+        assert toolbar.startswith("folder · ") and len(toolbar) == 40 and toolbar.endswith("…")
+        assert (machine.folder / "long-name-of-a-file.txt").read_text() == f"{words}\nshort\n"
+    finally:
+        terminal.close()
+
+
+def test_escapes_of_the_model_and_of_names_are_shown(machine: Machine, terminal: Terminal) -> None:
+    machine.endpoint.replies = [
+        call("write_file", path="a\x1b[31mred.txt", content="\x1b[2J\x1b]0;title\x07\n"),
+        "\x1b[31mRed\x1b[0m text.",
+    ]
+    terminal.enter("be red")
+    terminal.wait_for("\\x1b[31mRed\\x1b[0m text.", "a\\x1b[31mred.txt", "+\\x1b[2J\\x1b]0;title\\x07")
+    terminal.wait_for_line("Write these changes to the folder?")
+    assert b"\x1b[31mRed" not in terminal.raw and b"\x1b]0;title" not in terminal.raw
+
+
+def test_an_answer_typed_before_the_question_does_not_count(machine: Machine, terminal: Terminal) -> None:
+    machine.endpoint.replies = [
+        call("run_shell", command="echo begun; while [ ! -e go ]; do sleep 0.1; done"),
+        call("write_file", path=".git/hooks/pre-commit", content="true\n"),
+        "Ended.",
+    ]
+    terminal.enter("wait, then make a hook")
+    terminal.wait_for("│ begun")
+    terminal.type("y\r")
+    terminal.wait_for("│ begun", "y\n")
+    (machine.folder / "go").touch()
+    terminal.wait_for_line("Allow it this once? [y/N]")
+    assert terminal.line() == "Allow it this once? [y/N]"
+    terminal.type(ENTER)
+    terminal.wait_for("⊘ write_file", "Ended.")
+
+
+def test_a_kernel_that_cannot_start_is_told(machine: Machine) -> None:
+    terminal = Terminal(replace(machine, env={**machine.env, "LLMASOS_SANDBOX": "nonsense"}))
+    try:
+        terminal.enter("hello")
+        terminal.wait_for("nonsense")
+        terminal.enter("/quit")
+        assert terminal.wait_for_end() == 0
+        assert "Traceback" not in terminal.text() and "never retrieved" not in terminal.text()
+    finally:
+        terminal.close()
