@@ -187,9 +187,9 @@ async def test_a_killed_cell_is_lost(sandbox: Sandbox) -> None:
     assert (await sandbox.run_python("1", timeout=10)).result == "1"
 
 
+# The jail limits each process, which then fails by itself and is not killed.
+@pytest.mark.parametrize("sandbox", ["docker"], indirect=True)
 async def test_a_command_killed_for_want_of_memory_is_named(sandbox: Sandbox) -> None:
-    if sandbox.backend != "docker":
-        pytest.skip("the jail limits each process, which then fails by itself")
     hog = "/usr/bin/python3 -c 'import time; x = b\"x\" * (300 << 20); time.sleep(5)'"
     outcome = await sandbox.run_command(
         f"{hog} & one=$!; {hog} & two=$!; wait $one || exit $?; wait $two", timeout=30
