@@ -53,6 +53,7 @@ class Renderer:
         self._console = console
         self._text = text
         self._streaming = False
+        self._streamed = ""
         self._progress = False
         self._output_lines: dict[str, int] = {}
         self._at_line_start = True
@@ -67,9 +68,11 @@ class Renderer:
             case TextDelta():
                 if self._text:
                     self._streaming = True
+                    self._streamed += event.text
                     self._console.out(display(event.text, keep_newlines=True), end="", highlight=False)
             case AssistantText():
                 self.end_line()
+                self._show_missed(event.text)
             case ActionStarted():
                 self.end_line()
                 tool = (display(event.tool), "bold")
@@ -94,6 +97,12 @@ class Renderer:
             self._console.print()
         self._streaming = False
         self._at_line_start = True
+
+    def _show_missed(self, text: str) -> None:
+        # Streamed pieces are not kept for who joins late; the whole text is.
+        if self._text and text.strip() not in self._streamed:
+            self._console.print(Text(display(text.strip(), keep_newlines=True)))
+        self._streamed = ""
 
     def _show_block(self, arguments: dict[str, Any]) -> None:
         for name, value in arguments.items():

@@ -242,8 +242,8 @@ class Shell:
     async def _forget_kernel(self) -> None:
         if self._client is not None:
             await self._client.__aexit__(None, None, None)
+            self._show("the kernel has gone; the next request starts it again")
         self._client = self._session = self._connecting = None
-        self._show("the kernel has gone; the next request starts it again")
 
     async def _update_status(self) -> None:
         from llmasos.events import display

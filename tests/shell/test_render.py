@@ -53,6 +53,12 @@ def test_streamed_text_keeps_its_lines() -> None:
     assert shown(*pieces, AssistantText(text="")) == ["One", "two", "", "three [bold]:smile:[/]"]
 
 
+def test_text_whose_beginning_was_missed_is_shown_whole() -> None:
+    assert shown(TextDelta(text="."), AssistantText(text="Heard.")) == [".", "Heard."]
+    assert shown(AssistantText(text="Heard.\n")) == ["Heard."]
+    assert shown(TextDelta(text="Heard.\n"), AssistantText(text="Heard.")) == ["Heard.", ""]
+
+
 def test_a_line_wider_than_the_screen_is_left_to_the_terminal() -> None:
     assert shown(TextDelta(text="x" * 100), AssistantText(text="")) == ["x" * 100]
     assert shown(ActionOutput(action="a-1", text="y" * 100 + "\n")) == ["│ " + "y" * 100]
