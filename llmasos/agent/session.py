@@ -29,15 +29,14 @@ from llmasos.events import (
     TurnFinished,
     TurnStarted,
     WorkspaceChanged,
-    display,
 )
 from llmasos.ledger import Entry
 from llmasos.sandbox import Sandbox, Workspace
 
 _REMEMBERED_TURNS = 12
 _LONGEST_ATTACHMENT = 60_000
-_LISTED_FILES = 30
-_LONGEST_LISTING = 1200
+_LONGEST_OUTLINE = 1500
+_DEEP = 'Look through all folders: Path(".").rglob("*")'
 
 
 class Session:
@@ -235,11 +234,9 @@ class Session:
 
         Small models are told their duties together with the tools, where they are read only once.
         """
-        names, more = await self._workspace.names(_LISTED_FILES)
-        listed = ", ".join(display(name) for name in names)[:_LONGEST_LISTING] or "none"
-        here = f"Files in the folder: {listed}" + (f", and {more} more" if more > 0 else "")
+        here = (await self._workspace.outline())[:_LONGEST_OUTLINE]
         small = self._services.models.profile(self._info.model or None) == "calls"
-        return here if small else f"{INSTRUCTIONS}\n{here}"
+        return f"{here}\n{_DEEP}" if small else f"{INSTRUCTIONS}\n{here}"
 
     async def _history(self) -> Sequence[ModelMessage]:
         stored = await records.recent_messages(self._services.store, self.id, _REMEMBERED_TURNS)

@@ -131,7 +131,7 @@ class Examination:
             message = f"{len(problems)} problem{'s' * (len(problems) > 1)} found. {problems[0]}"
         else:
             message = (
-                f"All {count} records in {len(self._sessions)} sessions are as recorded, and on the chain."
+                f"All {count} records in {_sessions(len(self._sessions))} are as recorded, and on the chain."
             )
         return Verdict(
             not problems, count, self.confirmed, self.pending, len(self._sessions), problems, message
@@ -256,3 +256,7 @@ def _name(record: RecordRow) -> str:
 
 def _is_hash(text: str) -> bool:
     return len(text) == 64 and all(char in "0123456789abcdef" for char in text)
+
+
+def _sessions(count: int) -> str:
+    return "1 session" if count == 1 else f"{count} sessions"

@@ -37,7 +37,7 @@ from llmasos.models.engine import (
     Turn,
 )
 from llmasos.models.grammar import grammar
-from llmasos.models.prompt import fit, forms_of, items_of, must_look, prefix_of, tokens
+from llmasos.models.prompt import first_calls, fit, forms_of, items_of, prefix_of, tokens
 
 _MAX_TOKENS = 1024
 _ATTEMPTS = 2
@@ -130,12 +130,15 @@ class CallSyntaxModel(Model[None]):
         forms = forms_of(tools)
         prefix = prefix_of(tools, forms)
         choice = settings.get("tool_choice")
-        allowed = () if choice == "none" else tuple(forms.values())
+        items = items_of(messages, forms)
+        first = first_calls(items, tools)
+        allowed = tuple(
+            form for form in forms.values() if choice != "none" and (first is None or form.name in first)
+        )
         wanted = settings.get("max_tokens") or _MAX_TOKENS
         max_tokens = min(wanted, self.engine.context // 4)
         budget = self.engine.context - max_tokens - sum(tokens(turn.content) for turn in prefix)
-        items = items_of(messages, forms)
-        answer = parameters.allow_text_output and choice != "required" and not (allowed and must_look(items))
+        answer = parameters.allow_text_output and choice != "required" and not (allowed and first)
         rules = grammar(allowed, answer=answer)
         extra: tuple[Turn, ...] = ()
         penalty = 1.0

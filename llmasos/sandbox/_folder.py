@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
-from pathlib import Path
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path, PurePosixPath
 
 from llmasos.errors import WorkspaceError
 from llmasos.events import display
+
+_LISTED = 24
+_LISTED_FOLDERS = 12
 
 
 def files(folder: bytes, most: int) -> Iterator[bytes]:
@@ -20,6 +24,25 @@ def files(folder: bytes, most: int) -> Iterator[bytes]:
                 return
             most -= 1
             yield os.path.relpath(os.path.join(here, name), folder)
+
+
+def outline(names: Sequence[str]) -> str:
+    """Return in a few lines which files there are: by name when they are few, else by folder and ending.
+
+    Args:
+        names: Paths of files relative to the folder, those nearest to the top first.
+    """
+    if len(names) <= _LISTED:
+        return f"Files: {', '.join(map(display, names)) or 'none'}"
+    top = [name for name in names if "/" not in name]
+    below: dict[str, Counter[str]] = {}
+    for name in names[len(top) :]:
+        below.setdefault(name.split("/")[0], Counter())[PurePosixPath(name).suffix or "other"] += 1
+    lines = [f"Files: {', '.join(map(display, top[:_LISTED]))}" + (" …" if len(top) > _LISTED else "")]
+    for folder, endings in list(below.items())[:_LISTED_FOLDERS]:
+        most = ", ".join(f"{count} {display(ending)}" for ending, count in endings.most_common(3))
+        lines.append(f"{display(folder)}/: {most}")
+    return "\n".join(lines)
 
 
 def usable(folder: Path, state: Path) -> Path:

@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from llmasos.errors import WorkspaceError
 from llmasos.events import FileChange, display
 from llmasos.sandbox._diff import describe
-from llmasos.sandbox._folder import changed_since, disk_error, files, usable
+from llmasos.sandbox._folder import changed_since, disk_error, files, outline, usable
 from llmasos.sandbox._journal import Journal, Manifest, Node, Step, node, put, stamp, sync
 from llmasos.sandbox._overlay import Change, is_opaque, read_changes
 from llmasos.sandbox.port import OWNER_SHIFT, View
@@ -100,18 +100,17 @@ class Workspace:
 
         return await anyio.to_thread.run_sync(look)
 
-    async def names(self, most: int) -> tuple[list[str], int]:
-        """Return names of files that the view shows, those nearest to the top first, and how many more."""
+    async def outline(self) -> str:
+        """Return in a few lines which files the view shows."""
 
-        def look() -> tuple[list[str], int]:
+        def look() -> str:
             found = {os.fsdecode(path) for path in files(os.fsencode(self.folder), _WATCHED)}
             for change in read_changes(self.folder, self._upper):
                 if change.kind == "deleted":
                     found.discard(change.name)
                 elif not (self._upper / change.name).is_dir():
                     found.add(change.name)
-            ordered = sorted(found, key=lambda name: (name.count("/"), name))
-            return ordered[:most], len(ordered) - most
+            return outline(sorted(found, key=lambda name: (name.count("/"), name)))
 
         return await anyio.to_thread.run_sync(look)
 

@@ -213,7 +213,7 @@ def _arguments(event: ActionStarted) -> str:
     shown = [
         f"{display(name)}={_short(value)}"
         for name, value in event.arguments.items()
-        if not (isinstance(value, str) and "\n" in value.strip("\n"))
+        if value is not None and not (isinstance(value, str) and "\n" in value.strip("\n"))
     ]
     return f"({', '.join(shown)})" if shown else ""
 
