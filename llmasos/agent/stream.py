@@ -85,12 +85,16 @@ class EventStream:
         return [EVENT.validate_json(body) for body in await self._store.run(rows)]
 
     @asynccontextmanager
-    async def follow(self, after: int = 0) -> AsyncIterator[AsyncIterator[Event]]:
-        """Follow the stream: first what is stored after a number, then what comes, without a gap."""
+    async def follow(self, after: int | None = 0) -> AsyncIterator[AsyncIterator[Event]]:
+        """Follow the stream: first what is stored after a number, then what comes, without a gap.
+
+        Args:
+            after: The number; None follows only what comes.
+        """
         send, receive = anyio.create_memory_object_stream[Event](math.inf)
         async with self._lock:
             self._followers.add(send)
-            stored = await self.read(after)
+            stored = await self.read(after) if after is not None else []
 
         async def events() -> AsyncIterator[Event]:
             for event in stored:

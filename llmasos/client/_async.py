@@ -178,15 +178,17 @@ class AsyncClient:
         return response.content
 
     @asynccontextmanager
-    async def follow(self, session: str, after: int = 0) -> AsyncIterator[AsyncIterator[Event]]:
-        """Follow a session's events: those stored after a number, then those to come."""
+    async def follow(self, session: str, after: int | None = None) -> AsyncIterator[AsyncIterator[Event]]:
+        """Follow a session's events: those stored after a number, if one is given, then those to come."""
+        query = {} if after is None else {"after": str(after)}
         try:
-            async with self._http.stream(
-                "GET", f"/v1/sessions/{session}/events", params={"after": str(after)}
-            ) as response:
+            async with self._http.stream("GET", f"/v1/sessions/{session}/events", params=query) as response:
                 if response.is_error:
                     raise refusal(await response.aread(), response.status_code)
-                yield _events(response)
+                lines = response.aiter_lines()
+                # The first line says that nothing is missed from here on.
+                await anext(lines, None)
+                yield _events(lines)
         except httpx2.TransportError as error:
             raise gone() from error
 
@@ -199,10 +201,10 @@ class AsyncClient:
             raise gone() from error
         if response.is_error:
             raise refusal(response.content, response.status_code)
-        return [event async for event in _events(response)]
+        return [event async for event in _events(response.aiter_lines())]
 
 
-async def _events(response: httpx2.Response) -> AsyncIterator[Event]:
-    async for line in response.aiter_lines():
+async def _events(lines: AsyncIterator[str]) -> AsyncIterator[Event]:
+    async for line in lines:
         if line.startswith("data: "):
             yield EVENT.validate_json(line.removeprefix("data: "))

@@ -60,8 +60,8 @@ class AsyncSession:
     @asynccontextmanager
     async def turn(self, text: str, **options: Any) -> AsyncIterator[AsyncIterator[Event]]:
         """Start a turn and follow its events to its end."""
-        accepted = await self.start(text, **options)
-        async with self._client.follow(self.id, accepted.after) as events:
+        async with self._client.follow(self.id) as events:
+            accepted = await self.start(text, **options)
             yield _until_end(events, accepted.turn)
 
     async def run(

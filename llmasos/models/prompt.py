@@ -36,7 +36,7 @@ _SCRIPT_RULES = (
 _KANA = re.compile(r"[\u3040-\u30ff]")
 _CJK = re.compile(r"[\u3400-\u9fff]")
 _ASKS_FOR_FACTS = re.compile(
-    r"\b(how (many|much|large|long|big|old)|(larg|small|bigg|long|short|old|new|high|low|few|great|earli|lat)est"
+    r"\b(how (many|much|large|long|big|old)|(larg|small|bigg|long|short|old|new|high|low|few|earli|lat)est"
     r"|most|least|total|average|mean|median|sum|count|number of|each|every|all|top|table|list|names?)\b"
     r"|多少|几|最|总|平均|统计|每|所有|全部|哪个|哪些|列出|列表|表格",
     re.IGNORECASE,

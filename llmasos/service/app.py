@@ -114,7 +114,8 @@ class _Api:
 
     async def events(self, request: Request) -> Response:
         session = await self._session(request)
-        after = int(request.query_params.get("after", "0"))
+        given = request.query_params.get("after")
+        after = int(given) if given and given.isdecimal() else None
         follow = request.query_params.get("follow", "true") == "true"
         return StreamingResponse(_server_sent(session, after, follow), media_type="text/event-stream")
 
@@ -171,10 +172,10 @@ class _Api:
         return await self._kernel.sessions.get(request.path_params["id"])
 
 
-async def _server_sent(session: Session, after: int, follow: bool) -> AsyncIterator[str]:
+async def _server_sent(session: Session, after: int | None, follow: bool) -> AsyncIterator[str]:
     """Yield a session's events in the format of the HTML standard's server-sent events."""
     if not follow:
-        for event in await session.stream.read(after):
+        for event in await session.stream.read(after or 0):
             yield f"id: {event.seq}\ndata: {event.model_dump_json()}\n\n"
         return
     async with session.stream.follow(after) as events:

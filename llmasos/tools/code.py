@@ -27,12 +27,12 @@ _VERDICTS = {
     block="code",
     examples=[
         (
-            "How many words are in the text files, and which one has the most?",
+            "How many lines are in the logs altogether, and which log is the shortest?",
             "run_python\n```python\nfrom pathlib import Path\n\n"
-            'words = {p: len(p.read_text(errors="replace").split()) for p in Path(".").rglob("*.txt")}\n'
-            'print("total:", sum(words.values()), "words in", len(words), "files")\n'
-            "most = max(words, key=words.get)\n"
-            'print("most:", most, words[most])\n```',
+            'lines = {p: len(p.read_text(errors="replace").splitlines()) for p in Path(".").rglob("*.log")}\n'
+            'print("total:", sum(lines.values()), "lines in", len(lines), "files")\n'
+            "shortest = min(lines, key=lines.get)\n"
+            'print("shortest:", shortest, lines[shortest], "lines")\n```',
         ),
         (
             "write oldest.md with a table of the three oldest files",
