@@ -253,7 +253,10 @@ class Shell:
         model = self._session.model if self._session is not None and self._session.model else info.model
         parts = [self.folder.name or str(self.folder), model, info.sandbox]
         ledger = info.ledger
-        parts.append(f"ledger {ledger.confirmed}/{ledger.records}" + (" !" if ledger.error else ""))
+        if ledger.head_block is None:
+            parts.append("ledger: the chain is starting")
+        else:
+            parts.append(f"ledger {ledger.confirmed}/{ledger.records}" + (" !" if ledger.error else ""))
         if self._session is not None:
             parts.append(self._session.id)
         self._show(display(" · ".join(parts)))
