@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import logging
 import secrets
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -19,7 +21,7 @@ from llmasos.agent.gate import Gate
 from llmasos.agent.recovery import settle
 from llmasos.agent.services import Services
 from llmasos.agent.stream import EventStream
-from llmasos.agent.turn import INSTRUCTIONS, Turn, TurnEnd, abridged
+from llmasos.agent.turn import INSTRUCTIONS, Turn, TurnEnd, abridged, explain
 from llmasos.api import Attachment, CommitInfo, Diff, SessionInfo, TurnAccepted, TurnRequest
 from llmasos.errors import LLMasOSError, SessionError
 from llmasos.events import (
@@ -33,6 +35,7 @@ from llmasos.events import (
 from llmasos.ledger import Entry
 from llmasos.sandbox import Sandbox, Workspace
 
+_log = logging.getLogger(__name__)
 _REMEMBERED_TURNS = 12
 _LONGEST_ATTACHMENT = 60_000
 _LONGEST_OUTLINE = 1500
@@ -143,14 +146,18 @@ class Session:
         try:
             with scope:
                 end = await self._run(turn, request)
-        except LLMasOSError as error:
-            end = TurnEnd(
-                "failed", error=error.message, hint=error.hint, messages=abridged(request.text, error.message)
-            )
+        except Exception as error:
+            # Whatever goes wrong ends this turn, and nobody else's.
+            why = explain(error)
+            end = replace(why, messages=abridged(request.text, why.error))
         finally:
             with anyio.CancelScope(shield=True):
                 try:
                     await self._end(turn, end)
+                except Exception as error:
+                    # The next start will find the turn unfinished; those who wait are told now.
+                    _log.exception("the end of a turn could not be stored", exc_info=error)
+                    self.stream.announce(finished(turn, explain(error)))
                 finally:
                     self._running = None
                     self._idle.set()
@@ -218,16 +225,7 @@ class Session:
             await self.stream.append(DiffOffered(turn=turn, changes=diff.changes, omitted=diff.omitted))
         messages = ModelMessagesTypeAdapter.dump_json(list(end.messages)).decode()
         await records.finish_turn(self._services.store, self.id, turn, end.status, messages, end.usage)
-        await self.stream.append(
-            TurnFinished(
-                turn=turn,
-                status=end.status,
-                answer=end.answer,
-                error=end.error,
-                hint=end.hint,
-                usage=end.usage,
-            )
-        )
+        await self.stream.append(finished(turn, end))
 
     async def _instructions(self) -> str:
         """Return what the model is told beside the request: what lies in the folder, and its duties.
@@ -345,6 +343,13 @@ def _prompt(text: str, attachments: Sequence[Attachment]) -> str:
             body = f"{body[:_LONGEST_ATTACHMENT]}\n[... {left_out:,} characters left out ...]"
         parts.append(f"[attachment {attachment.name}]\n{body}\n[end of {attachment.name}]")
     return "\n\n".join(parts)
+
+
+def finished(turn: str, end: TurnEnd) -> TurnFinished:
+    """Return the event that ends a turn."""
+    return TurnFinished(
+        turn=turn, status=end.status, answer=end.answer, error=end.error, hint=end.hint, usage=end.usage
+    )
 
 
 def new_session_info(folder: Path, model: str) -> SessionInfo:

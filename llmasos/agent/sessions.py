@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import shutil
 from pathlib import Path
@@ -92,8 +91,9 @@ class Sessions:
             try:
                 session = await self.get(state.name)
                 await session.recover()
-            except LLMasOSError as error:
-                _log.error("the session %s could not be recovered: %s", state.name, error)
+            except Exception as error:
+                # One session that cannot be mended must not keep the others from being used.
+                _log.exception("the session %s could not be recovered", state.name, exc_info=error)
 
     async def close(self) -> None:
         """Close every open session."""
@@ -107,8 +107,10 @@ class Sessions:
         models = self._services.models
         name = model or models.status()[0].name
         if any(known.name == name and known.state == "cached" for known in models.status()):
-            with contextlib.suppress(LLMasOSError):
+            try:
                 await models.resolve(name, tools=self._services.definitions)
+            except Exception as error:
+                _log.warning("the model %s could not be loaded ahead of time: %s", name, error)
 
     async def _add(self, info: SessionInfo, workspace: Workspace) -> Session:
         stream = await EventStream.open(self._services.store, info.id)

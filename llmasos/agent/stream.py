@@ -73,6 +73,10 @@ class EventStream:
         assert isinstance(event, PASSING)
         self._hand_out(event.model_copy(update={"session": self._session}))
 
+    def announce(self, event: Event) -> None:
+        """Hand an event to the followers that cannot be stored, because the database fails."""
+        self._hand_out(event.model_copy(update={"session": self._session}))
+
     async def read(self, after: int = 0, turn: str = "") -> list[Event]:
         """Return the stored events after a number, of one turn or of all."""
 

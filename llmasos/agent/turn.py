@@ -111,7 +111,7 @@ class Turn:
         except anyio.get_cancelled_exc_class():
             raise
         except Exception as error:
-            end = _explain(error)
+            end = explain(error)
         if self._scope.cancelled_caught:
             end = TurnEnd(
                 "limit",
@@ -164,7 +164,7 @@ def abridged(prompt: str, why: str) -> list[ModelMessage]:
     ]
 
 
-def _explain(error: Exception) -> TurnEnd:
+def explain(error: Exception) -> TurnEnd:
     """Return the end of a turn that failed, in words for a person."""
     match error:
         case RepeatedCall():

@@ -91,14 +91,19 @@ def changed_since(folder: Path, moment: int, most: int) -> bool:
     pending = [os.fsencode(folder)]
     while pending:
         here = pending.pop()
-        if os.lstat(here).st_ctime_ns > moment:
+        try:
+            if os.lstat(here).st_ctime_ns > moment:
+                return True
+            with os.scandir(here) as entries:
+                for entry in entries:
+                    seen += 1
+                    info = entry.stat(follow_symlinks=False)
+                    if seen > most or info.st_ctime_ns > moment:
+                        return True
+                    if stat.S_ISDIR(info.st_mode) and entry.name != b".git":
+                        pending.append(os.path.join(here, entry.name))
+        except PermissionError:
+            continue  # What we cannot read, the sandbox cannot either.
+        except FileNotFoundError:
             return True
-        with os.scandir(here) as entries:
-            for entry in entries:
-                seen += 1
-                info = entry.stat(follow_symlinks=False)
-                if seen > most or info.st_ctime_ns > moment:
-                    return True
-                if stat.S_ISDIR(info.st_mode) and entry.name != b".git":
-                    pending.append(os.path.join(here, entry.name))
     return False

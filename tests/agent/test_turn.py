@@ -3,9 +3,11 @@
 import anyio
 import pytest
 
-from llmasos.errors import LedgerError, SessionError
+from llmasos.agent import _records
+from llmasos.errors import ConfigError, LedgerError, SessionError
 from llmasos.events import ActionFinished, ActionStarted, ApprovalRequested, TextDelta, TurnFinished
 from llmasos.models import FakeEngine
+from llmasos.sandbox import Workspace
 from llmasos.tools import Capabilities, ToolContext, tool
 from tests.agent.conftest import MakeStage
 
@@ -208,6 +210,36 @@ async def test_one_turn_at_a_time(stage: MakeStage) -> None:
             with pytest.raises(SessionError, match="while a turn runs"):
                 await session.commit()
             await session.cancel()
+
+
+async def test_an_unexpected_error_ends_its_turn_and_nothing_else(
+    stage: MakeStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(_: Workspace) -> str:
+        raise OSError(5, "Input/output error")
+
+    async with stage("Answer: fine") as it:
+        session = await it.session()
+        with monkeypatch.context() as patch:
+            patch.setattr(Workspace, "outline", broken)
+            end = await it.turn(session, "hello")
+            assert end.status == "failed" and "Input/output error" in end.error and end.hint
+        assert (await it.turn(session, "hello")).answer == "fine"
+
+
+async def test_those_who_wait_are_told_when_the_end_cannot_be_stored(
+    stage: MakeStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def full(*_: object) -> None:
+        raise ConfigError("The database is full.", hint="Free space.")
+
+    async with stage("Answer: fine", "Answer: again") as it:
+        session = await it.session()
+        with monkeypatch.context() as patch:
+            patch.setattr(_records, "finish_turn", full)
+            end = await it.turn(session, "hello")
+            assert (end.status, end.error, end.seq) == ("failed", "The database is full.", 0)
+        assert (await it.turn(session, "hello")).answer == "again"
 
 
 async def test_an_empty_request_is_refused(stage: MakeStage) -> None:
