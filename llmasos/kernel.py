@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, TextIO
 
 import anyio
 import anyio.to_thread
@@ -25,6 +25,9 @@ from llmasos.models import Models
 from llmasos.sandbox import SandboxProvider, choose_provider
 from llmasos.store import Store
 from llmasos.tools import Registry, builtin_tools
+
+_ENDING_SECONDS = 3.0
+_POLL_SECONDS = 0.05
 
 
 class Kernel:
@@ -66,7 +69,7 @@ class Kernel:
         """
         async with AsyncExitStack() as stack:
             data_dir = paths.private_dir(self.settings.data_dir)
-            stack.callback(_lock(data_dir).close)
+            stack.callback((await _Lock.take(data_dir / "kernel.lock")).close)
             self.store = Store(self.settings.database)
             stack.callback(self.store.close)
             await anyio.to_thread.run_sync(_migrate, self.store)
@@ -82,6 +85,8 @@ class Kernel:
             self.models = self._models or Models(self.settings)
             stack.push_async_callback(self.models.close)
             tasks = await stack.enter_async_context(anyio.create_task_group())
+            # What still runs in the background at the end, such as a model that warms up, is not waited for.
+            stack.callback(tasks.cancel_scope.cancel)
             services = Services(
                 settings=self.settings,
                 store=self.store,
@@ -189,31 +194,48 @@ class Kernel:
         ]
 
 
-def _lock(data_dir: Path) -> _Lock:
-    return _Lock(data_dir / "kernel.lock")
-
-
 class _Lock:
     """Holds the data folder for one kernel; the operating system lets go of it when the process ends."""
 
-    def __init__(self, path: Path) -> None:
-        self._file = path.open("a+")
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+
+    @classmethod
+    async def take(cls, path: Path) -> Self:
+        """Take the lock, waiting a little for a kernel that is just ending.
+
+        Raises:
+            KernelError: Another kernel holds it.
+        """
+        file = path.open("a+")
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self._file.seek(0)
-            holder = self._file.read().strip() or "unknown"
-            self._file.close()
+            with anyio.fail_after(_ENDING_SECONDS):
+                while not _locked(file):
+                    await anyio.sleep(_POLL_SECONDS)
+        except TimeoutError:
+            file.seek(0)
+            holder = file.read().strip() or "unknown"
+            file.close()
             raise KernelError(
                 f"Another kernel (process {holder}) uses the data folder {path.parent}.",
                 hint="Use it, stop it with `llmasos stop`, or choose another folder with LLMASOS_DATA_DIR.",
             ) from None
-        self._file.truncate(0)
-        self._file.write(str(os.getpid()))
-        self._file.flush()
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        return cls(file)
 
     def close(self) -> None:
+        """Let go of the lock."""
         self._file.close()
+
+
+def _locked(file: TextIO) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _migrate(store: Store) -> None:
