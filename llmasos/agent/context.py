@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, cast
 
 from pydantic_ai.direct import model_request
@@ -14,7 +14,7 @@ from pydantic_ai.settings import ModelSettings
 from llmasos.agent.gate import Gate
 from llmasos.agent.stream import EventStream
 from llmasos.errors import ModelError, ToolError
-from llmasos.events import ActionOutput, Progress
+from llmasos.events import ActionOutput, Progress, Usage
 from llmasos.sandbox import Sandbox, Workspace
 from llmasos.tools import Registry
 
@@ -31,6 +31,8 @@ class Contexts:
         backend: The sandbox's backend, for records.
         registry: The tools callable from inside Python.
         workspace: The folder and its view.
+        gate: What carries out calls made from inside Python.
+        spent: What tools have asked of the model so far.
     """
 
     turn: str
@@ -41,6 +43,7 @@ class Contexts:
     registry: Registry
     workspace: Workspace
     gate: Gate | None = None
+    spent: Usage = field(default_factory=Usage)
 
     async def __call__(self, action: str) -> ActionContext:
         """Return the context of one action."""
@@ -86,6 +89,12 @@ class ActionContext:
             self._of.model,
             [ModelRequest(parts=[SystemPromptPart(instructions), UserPromptPart(text)])],
             model_settings=ModelSettings(max_tokens=max_tokens, temperature=0.0),
+        )
+        self._of.spent += Usage(
+            requests=1,
+            input_tokens=response.usage.input_tokens,
+            cached_tokens=response.usage.cache_read_tokens,
+            output_tokens=response.usage.output_tokens,
         )
         answer = response.text or ""
         if not answer.strip():

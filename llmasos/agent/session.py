@@ -204,6 +204,7 @@ class Session:
         instructions, history = await self._instructions(), await self._history()
         running = Turn(turn, model, gate, services.registry, self.stream, limits, instructions, history)
         end = await running.run(_prompt(request.text, request.attachments))
+        end = replace(end, usage=end.usage + contexts.spent)
         if end.status == "done" and gate.approvals_missing:
             return TurnEnd(
                 "approval_needed",

@@ -50,6 +50,20 @@ async def test_an_action_is_recorded_before_and_after(stage: MakeStage) -> None:
         assert "".join(event.text for event in it.of(TextDelta)) == "天气很好。"
 
 
+async def test_what_a_tool_asks_of_the_model_is_counted(stage: MakeStage) -> None:
+    replies = (
+        'translate(target_language="English", path="notes.txt")',
+        "The weather is fine.",
+        "Answer: done",
+    )
+    async with stage(*replies) as it:
+        session = await it.session()
+        end = await it.turn(session, "translate notes.txt")
+        assert it.of(ActionFinished)[0].result == "The weather is fine.\n"
+        assert end.usage.requests == 3 == len(it.engine.requests)
+        assert end.usage.output_tokens == sum(map(len, replies))
+
+
 async def test_the_next_turn_knows_the_last(stage: MakeStage) -> None:
     async with stage("Answer: four", "Answer: five") as it:
         session = await it.session()
