@@ -57,7 +57,6 @@ class Sessions:
         await self._services.ledger.record(
             Entry(session=info.id, kind="session", body={"folder_sha256": records.sha256_text(info.folder)})
         )
-        self._tasks.start_soon(self._warm, model)
         return await self._add(info, workspace)
 
     async def get(self, session: str) -> Session:
@@ -102,8 +101,15 @@ class Sessions:
                 group.start_soon(session.close)
         self._open.clear()
 
+    def warm(self, model: str) -> None:
+        """Load a model in the background, while the person types; a turn that needs it says what went wrong.
+
+        Args:
+            model: Its name, or empty for the default; one that is not on the disk is not fetched.
+        """
+        self._tasks.start_soon(self._warm, model)
+
     async def _warm(self, model: str) -> None:
-        """Load the model while the person types; what goes wrong is said when a turn needs it."""
         models = self._services.models
         name = model or models.status()[0].name
         if any(known.name == name and known.state == "cached" for known in models.status()):

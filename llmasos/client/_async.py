@@ -17,6 +17,7 @@ from llmasos.api import (
     Check,
     KernelInfo,
     LedgerInfo,
+    ModelChoice,
     ModelInfo,
     RecordInfo,
     SessionInfo,
@@ -121,6 +122,10 @@ class AsyncClient:
     async def models(self) -> list[ModelInfo]:
         """Return the models that can be chosen."""
         return await self.request("GET", "/v1/models", list[ModelInfo])
+
+    async def warm(self, model: str = "") -> None:
+        """Have a model loaded in the background, the default one if none is named."""
+        await self.post("/v1/models/warm", ModelChoice(model=model))
 
     async def tools(self) -> list[ToolInfo]:
         """Return the tools as the model sees them."""

@@ -75,6 +75,10 @@ class Client:
         """Return the models that can be chosen."""
         return self._call(self._client.models())
 
+    def warm(self, model: str = "") -> None:
+        """Have a model loaded in the background, the default one if none is named."""
+        self._call(self._client.warm(model))
+
     def tools(self) -> list[ToolInfo]:
         """Return the tools as the model sees them."""
         return self._call(self._client.tools())

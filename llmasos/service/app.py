@@ -53,6 +53,7 @@ def make_app(kernel: Kernel, stop: Callable[[], None]) -> Starlette:
         Route("/v1/kernel/doctor", api.doctor),
         Route("/v1/kernel/stop", api.stop, methods=["POST"]),
         Route("/v1/models", api.models),
+        Route("/v1/models/warm", api.warm, methods=["POST"]),
         Route("/v1/tools", api.tools),
         Route("/v1/sessions", api.list_sessions),
         Route("/v1/sessions", api.create_session, methods=["POST"]),
@@ -96,6 +97,10 @@ class _Api:
 
     async def models(self, _request: Request) -> Response:
         return _reply(self._kernel.models_info())
+
+    async def warm(self, request: Request) -> Response:
+        self._kernel.sessions.warm((await _body(request, ModelChoice)).model)
+        return Response(status_code=204)
 
     async def tools(self, _request: Request) -> Response:
         return _reply(self._kernel.tools_info())

@@ -237,6 +237,7 @@ class Shell:
             self._show(f"no kernel: {error.message}")
             raise
         self._client = client
+        await client.warm(self.model)
         await self._update_status()
 
     async def _forget_kernel(self) -> None:
