@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequen
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Protocol, Self, TypeVar
 
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
@@ -107,12 +107,18 @@ class Client:
         return self._portal.wrap_async_context_manager(manager)
 
 
+class _Call(Protocol):
+    """Runs a coroutine on the client's thread and returns what it returns."""
+
+    def __call__(self, work: Coroutine[Any, Any, T]) -> T: ...
+
+
 class Session:
     """A session, through the synchronous client."""
 
     def __init__(
         self,
-        call: Callable[[Coroutine[Any, Any, Any]], Any],
+        call: _Call,
         wrap: Callable[[AbstractAsyncContextManager[Any]], AbstractContextManager[Any]],
         session: AsyncSession,
     ) -> None:
@@ -124,11 +130,11 @@ class Session:
 
     def info(self) -> SessionInfo:
         """Return the session as it stands."""
-        return self._call(self._session.info())  # type: ignore[no-any-return]
+        return self._call(self._session.info())
 
     def run(self, text: str, **options: Any) -> TurnResult:
         """Run a turn to its end and return what came of it; takes what `AsyncSession.run` takes."""
-        return self._call(self._session.run(text, **options))  # type: ignore[no-any-return]
+        return self._call(self._session.run(text, **options))
 
     @contextmanager
     def turn(self, text: str, **options: Any) -> Iterator[Iterator[Event]]:
@@ -157,11 +163,11 @@ class Session:
 
     def diff(self) -> Diff:
         """Return what the session's view would change in the folder."""
-        return self._call(self._session.diff())  # type: ignore[no-any-return]
+        return self._call(self._session.diff())
 
     def commit(self, paths: Sequence[str] | None = None) -> CommitInfo:
         """Write changes to the folder, all or those named."""
-        return self._call(self._session.commit(paths))  # type: ignore[no-any-return]
+        return self._call(self._session.commit(paths))
 
     def discard(self, paths: Sequence[str] | None = None) -> None:
         """Drop changes, all or those named."""
@@ -169,7 +175,7 @@ class Session:
 
     def undo(self) -> CommitInfo:
         """Take the newest commit back."""
-        return self._call(self._session.undo())  # type: ignore[no-any-return]
+        return self._call(self._session.undo())
 
 
 async def _made(make: Callable[[], AsyncClient]) -> AsyncClient:
