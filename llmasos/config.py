@@ -17,6 +17,26 @@ from llmasos import paths
 from llmasos.errors import ConfigError
 
 
+# Secrets by the names that programs give them.
+HIDDEN = (
+    *(".env", ".env.*", ".envrc", ".netrc", ".pgpass", ".npmrc", ".pypirc", ".git-credentials", ".htpasswd"),
+    *(
+        "id_rsa",
+        "id_dsa",
+        "id_ecdsa",
+        "id_ed25519",
+        "*.pem",
+        "*.key",
+        "*.p12",
+        "*.pfx",
+        "*.jks",
+        "*.keystore",
+    ),
+    *("*.kdbx", "credentials.json", "service-account*.json", ".aws/credentials", ".docker/config.json"),
+    *(".kube/config", ".ssh", ".gnupg", "*.tfstate", "secrets.y*ml"),
+)
+
+
 class TurnLimits(BaseModel, frozen=True):
     """What one turn may use before it is ended."""
 
@@ -29,9 +49,16 @@ class SandboxLimits(BaseModel, frozen=True):
     """What one sandbox may use."""
 
     memory_mb: int = Field(2048, ge=64, description="Memory in MiB.")
+    cpus: float = Field(0.0, ge=0, description="Cores; 0 means all.")
+    cpu_seconds: int = Field(600, ge=1, description="CPU time of one process of a cell or command.")
     processes: int = Field(256, ge=8, description="Processes and threads.")
+    open_files: int = Field(1024, ge=64, description="Files that one process may hold open.")
+    files: int = Field(200_000, ge=100, description="Files that a sandbox may add.")
+    disk_mb: int = Field(4096, ge=16, description="Disk space in MiB that a sandbox may add.")
+    scratch_mb: int = Field(512, ge=16, description="Size of /tmp in MiB; it counts as memory.")
     seconds: float = Field(60.0, gt=0, description="Time of one cell or command.")
     output_bytes: int = Field(200_000, ge=1000, description="Output kept of one cell or command.")
+    flood_mb: int = Field(4096, ge=1, description="Output in MiB after which a cell or command is stopped.")
 
 
 class Settings(BaseSettings):
@@ -53,8 +80,23 @@ class Settings(BaseSettings):
     model_context: int = Field(8192, ge=2048, description="Tokens the embedded engine keeps in view.")
     allow_download: bool = Field(True, description="Whether models may be fetched.")
 
-    sandbox: Literal["auto", "docker", "bubblewrap"] = Field("auto", description="Which sandbox to use.")
+    sandbox: Literal["auto", "docker", "bubblewrap", "landlock"] = Field(
+        "auto", description="Which sandbox to use; `landlock` is weak and never chosen by itself."
+    )
     sandbox_image: str = Field("llmasos-sandbox:latest", description="The Docker image of the sandbox.")
+    sandbox_pull: bool = Field(False, description="Whether `python:3.12-slim` may be pulled for it.")
+    sandbox_pool: int = Field(1, ge=0, le=16, description="Sandboxes kept warm for the next session.")
+    sandbox_hosts: tuple[str, ...] = Field(
+        (), description="Hosts that code may reach, such as `pypi.org` or `*.debian.org`."
+    )
+    in_place: bool = Field(False, description="Work on the folder itself, without a view to discard.")
+    hidden: tuple[str, ...] = Field(
+        HIDDEN, description="Names of files that sandboxes do not see, as globs on a name or a path's end."
+    )
+    granted: tuple[str, ...] = Field(
+        (".env.example", ".env.sample", ".env.template"),
+        description="Hidden files that sandboxes do see, as globs.",
+    )
     limits: TurnLimits = TurnLimits()
     sandbox_limits: SandboxLimits = SandboxLimits()
 

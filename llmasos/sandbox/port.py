@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -11,7 +11,28 @@ from pydantic import BaseModel
 
 OnOutput = Callable[[str, str], None]
 OnCall = Callable[[str, dict[str, Any]], Awaitable[object]]
-Status = Literal["ok", "failed", "timeout", "memory", "lost"]
+# What a command or cell can break: each limit has a verdict of its own.
+Limit = Literal["timeout", "memory", "cpu", "processes", "files", "disk", "output"]
+Status = Literal["ok", "failed", "cancelled", "lost"] | Limit
+ViewKind = Literal["overlay", "snapshot", "in-place"]
+
+
+class Artifact(BaseModel, frozen=True):
+    """A plot or a file that a cell hands out, under a name that the host has made.
+
+    Args:
+        name: Generated, such as `figure-1.png`; never a path from inside.
+        media_type: By the data's first bytes, not by what the cell said.
+        data: At most `LARGEST_ARTIFACT` bytes.
+    """
+
+    name: str
+    media_type: str
+    data: bytes
+
+
+LARGEST_ARTIFACT = 8_000_000
+MOST_ARTIFACTS = 16
 
 
 class Outcome(BaseModel, frozen=True):
@@ -20,6 +41,7 @@ class Outcome(BaseModel, frozen=True):
     Args:
         status: The verdict.
         exit_code: Of a command; None when it was stopped.
+        artifacts: Figures that the cell left open, and files that it handed out.
         output: Standard output and standard error as they came, capped with a marker.
         result: The last expression of a cell, as Python shows it.
         seconds: How long it took.
@@ -34,6 +56,35 @@ class Outcome(BaseModel, frozen=True):
     seconds: float = 0.0
     backend: str
     truncated: bool = False
+    artifacts: tuple[Artifact, ...] = ()
+
+
+class Job(BaseModel, frozen=True):
+    """A command in the background.
+
+    Args:
+        id: Its name, such as `j-1`.
+        command: What was started.
+        running: Whether it still runs.
+        exit_code: Once it has ended by itself.
+        seconds: How long it has run.
+        written: Bytes it has printed so far; the newest of them can be read.
+    """
+
+    id: str
+    command: str
+    running: bool
+    exit_code: int | None = None
+    seconds: float = 0.0
+    written: int = 0
+
+
+class JobOutput(BaseModel, frozen=True):
+    """A piece of what a job has printed: from byte `offset` on, which may be later than was asked for."""
+
+    text: str
+    offset: int
+    job: Job
 
 
 class FileContent(BaseModel, frozen=True):
@@ -76,19 +127,24 @@ class Matches(BaseModel, frozen=True):
 
 @dataclass(frozen=True)
 class View:
-    """A copy-on-write view of a folder, as an overlay to be mounted.
+    """How a sandbox sees a person's folder.
 
     Args:
-        lower: The person's folder; never written.
-        upper: What the view changes.
+        kind: `overlay` mounts `upper` over `lower`; `snapshot` is a copy that lies at `upper`; `in-place` is
+            the folder itself.
+        lower: The person's folder; never written, unless the view is in place.
+        upper: What the view changes, the copy, or the folder itself.
         work: Scratch space of the overlay, on the same file system as `upper`.
+        hidden: A lower layer of whiteouts above `lower` that hides secrets; None when nothing is hidden.
         mapped: Whether owners are shifted by `OWNER_SHIFT`, so that the sandbox runs without privileges
             on the files of root.
     """
 
+    kind: ViewKind
     lower: Path
     upper: Path
     work: Path
+    hidden: Path | None
     mapped: bool
 
 
@@ -106,9 +162,24 @@ class Sandbox(Protocol):
         """Whether it has died or was closed; the next action needs a fresh one."""
 
     async def run_command(
-        self, command: str, *, timeout: float, on_output: OnOutput | None = None
+        self,
+        command: str | Sequence[str],
+        *,
+        timeout: float,
+        on_output: OnOutput | None = None,
+        env: Mapping[str, str] | None = None,
+        keep_detached: bool = False,
     ) -> Outcome:
-        """Run a bash command in the workspace, without a keyboard, and stop it after `timeout` seconds."""
+        """Run a command in the workspace, without a keyboard, and stop it after `timeout` seconds.
+
+        Args:
+            command: A line of bash, or a program with its arguments.
+            timeout: Seconds.
+            on_output: Gets the stream's name and the text as it comes.
+            env: Variables beside the sandbox's own.
+            keep_detached: Spare processes that moved to a session of their own; else nothing outlives
+                the command.
+        """
 
     async def run_python(
         self,
@@ -118,6 +189,7 @@ class Sandbox(Protocol):
         on_output: OnOutput | None = None,
         on_call: OnCall | None = None,
         functions: Mapping[str, tuple[str, ...]] | None = None,
+        fresh: bool = False,
     ) -> Outcome:
         """Run a cell in the sandbox's Python session.
 
@@ -127,6 +199,42 @@ class Sandbox(Protocol):
             on_output: Gets the stream's name and the text as it comes.
             on_call: Carries out a call of one of `functions`.
             functions: Names that the cell can call, with their parameters' names.
+            fresh: Run it in a fork of a clean interpreter; the session's variables are neither seen nor
+                changed.
+        """
+
+    async def save_state(self, name: str) -> None:
+        """Keep the Python session's variables as they are now, under a name.
+
+        Raises:
+            SandboxError: The state cannot be kept.
+        """
+
+    async def restore_state(self, name: str) -> None:
+        """Go back to variables that were kept; files are not touched.
+
+        Raises:
+            SandboxError: Nothing was kept under this name, or it was lost since.
+        """
+
+    async def start_job(self, command: str, *, env: Mapping[str, str] | None = None) -> Job:
+        """Start a line of bash in the background; it ends with the sandbox at the latest."""
+
+    async def jobs(self) -> Sequence[Job]:
+        """Return the jobs started so far, oldest first."""
+
+    async def job_output(self, job: str, *, offset: int = 0, wait: float = 0.0) -> JobOutput:
+        """Return what a job has printed from `offset` on, waiting up to `wait` seconds for more.
+
+        Raises:
+            ToolError: There is no such job.
+        """
+
+    async def stop_job(self, job: str) -> Job:
+        """Stop a job with all its processes: interrupt, then kill.
+
+        Raises:
+            ToolError: There is no such job.
         """
 
     async def read(self, path: str, *, offset: int = 0, limit: int = 1_000_000) -> FileContent:
@@ -152,17 +260,29 @@ class Sandbox(Protocol):
 
 
 class SandboxProvider(Protocol):
-    """Opens sandboxes of one backend; `reason` tells why this one was chosen."""
+    """Opens sandboxes of one backend; `reason` tells why this one was chosen.
+
+    `view_kind` is how it shows folders: an overlay, or a snapshot where overlays do not work.
+    """
 
     backend: str
     reason: str
+    view_kind: ViewKind
 
-    async def open(self, view: View, *, session: str) -> Sandbox:
-        """Open a sandbox on a view.
+    async def open(self, view: View, *, session: str, hosts: Sequence[str] = ()) -> Sandbox:
+        """Open a sandbox on a view, from the pool of warm ones where it has one.
+
+        Args:
+            view: What it sees as its workspace.
+            session: Whom it belongs to; a sandbox serves one session only.
+            hosts: Names that may be reached, such as `pypi.org` or `*.debian.org`; none by default.
 
         Raises:
             SandboxError: It cannot start; there is never a weaker one instead.
         """
+
+    async def warm(self) -> None:
+        """Fill the pool, and keep it filled in the background until `close`."""
 
     async def sweep(self, states: Path) -> None:
         """Remove what the sandboxes of a kernel that died left behind.
