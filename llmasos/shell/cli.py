@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from llmasos.errors import LLMasOSError
+from llmasos.shell.sandbox import sandbox_app
 from llmasos.shell.words import MODEL_STATES, count
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ ledger_app = typer.Typer(
     help="Look at the ledger and verify it.", rich_markup_mode=None, no_args_is_help=True
 )
 app.add_typer(ledger_app, name="ledger")
+app.add_typer(sandbox_app, name="sandbox")
 
 Folder = Annotated[Path, typer.Option("-C", "--folder", help="The folder to work on.")]
 Model = Annotated[str, typer.Option("--model", "-m", help="A model of `llmasos models`, or a GGUF file.")]

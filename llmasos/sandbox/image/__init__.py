@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from llmasos.config import Settings
-from llmasos.sandbox.image._images import is_current, load_image, pull_image
+from llmasos.sandbox.image._images import image_state, load_image, pull_image
 from llmasos.sandbox.image._store import Tree, TreeStore
 from llmasos.sandbox.image._tree import Progress
 
@@ -36,7 +36,9 @@ def build_tree(settings: Settings, progress: Progress, *, again: bool = False) -
     return TreeStore(settings).build(progress, again=again)
 
 
-def build_image(client: DockerClient, settings: Settings, progress: Progress, *, again: bool = False) -> None:
+def build_image(
+    client: DockerClient, settings: Settings, progress: Progress, *, replace: bool = False
+) -> None:
     """Have Docker hold the image that `sandbox_image` names, building it where it is missing or out of date.
 
     An image without our label is a person's own, and is never replaced. Where `sandbox_pull` is true, the
@@ -46,14 +48,15 @@ def build_image(client: DockerClient, settings: Settings, progress: Progress, *,
         client: Talks to Docker.
         settings: The image's name, and where the cache lies.
         progress: Told what is under way, with amounts where they are known.
-        again: Build it even if it is there.
+        replace: Make it anew even if it is there and up to date.
 
     Raises:
         SandboxError: It cannot be built.
     """
-    if is_current(client, settings.sandbox_image) and not again:
+    state = image_state(client, settings.sandbox_image)
+    if state == "own" or (state == "current" and not replace):
         return
     if settings.sandbox_pull:
         pull_image(client, settings.sandbox_image, progress)
     else:
-        load_image(client, build_tree(settings, progress, again=again), settings.sandbox_image, progress)
+        load_image(client, build_tree(settings, progress), settings.sandbox_image, progress)

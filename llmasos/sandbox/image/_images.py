@@ -6,7 +6,7 @@ import io
 import tarfile
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from llmasos.errors import SandboxError
 from llmasos.sandbox.image._pack import RECIPE_LABEL, TREE_LABEL, image_archive
@@ -16,6 +16,8 @@ from llmasos.sandbox.image._tree import Progress
 
 if TYPE_CHECKING:
     from docker import DockerClient
+
+State = Literal["missing", "own", "current", "outdated"]
 
 
 @dataclass(frozen=True)
@@ -41,15 +43,17 @@ class Image:
     containers: int
 
 
-def is_current(client: DockerClient, name: str) -> bool:
-    """Tell whether an image is present: a person's own, or one that this version's recipe has made."""
+def image_state(client: DockerClient, name: str) -> State:
+    """Return what an image is to this version's recipe; one that has no label of ours is a person's own."""
     from docker.errors import ImageNotFound
 
     try:
-        labels = client.images.get(name).labels
+        recipe = client.images.get(name).labels.get(RECIPE_LABEL)
     except ImageNotFound:
-        return False
-    return str(labels.get(RECIPE_LABEL, recipe_key())) == recipe_key()
+        return "missing"
+    if recipe is None:
+        return "own"
+    return "current" if recipe == recipe_key() else "outdated"
 
 
 def load_image(client: DockerClient, tree: Tree, name: str, progress: Progress) -> None:
@@ -58,8 +62,11 @@ def load_image(client: DockerClient, tree: Tree, name: str, progress: Progress) 
     Raises:
         SandboxError: The tree was changed since it was built, or Docker refuses the image.
     """
+    repository, tag = _split(name)
     progress(f"Handing the image to Docker ({tree.layer.size / 1e6:.0f} MB)")
-    client.images.load(image_archive(tree.path, tree.layer, tree.recipe, full_name(name)))
+    # Named afterwards, because Docker notes when an image got its name, and not when it was loaded.
+    for image in client.images.load(image_archive(tree.path, tree.layer, tree.recipe)):
+        image.tag(repository, tag)
 
 
 def pull_image(client: DockerClient, name: str, progress: Progress) -> None:
@@ -78,7 +85,7 @@ def pull_image(client: DockerClient, name: str, progress: Progress) -> None:
         client.images.build(
             fileobj=context,
             custom_context=True,
-            tag=full_name(name),
+            tag=":".join(_split(name)),
             labels={RECIPE_LABEL: recipe_key()},
             rm=True,
             pull=False,
@@ -104,18 +111,16 @@ def remove_image(client: DockerClient, image: Image) -> None:
     client.images.remove(image.id, force=True)
 
 
-def full_name(name: str) -> str:
-    """Return an image's name with its tag.
-
-    Raises:
-        SandboxError: It names an image by digest, which no image that is built here can have.
-    """
+def _split(name: str) -> tuple[str, str]:
     if "@" in name:
         raise SandboxError(
             f"The sandbox image {name} is not there, and an image cannot be built to have a given digest.",
             hint=f"Pull it (docker pull {name}), or name another with LLMASOS_SANDBOX_IMAGE.",
         )
-    return name if ":" in name.rpartition("/")[2] else f"{name}:latest"
+    # A colon before a slash is the port of a registry.
+    head, slash, last = name.rpartition("/")
+    repository, _, tag = last.partition(":")
+    return f"{head}{slash}{repository}", tag or "latest"
 
 
 def _image(image: Any, containers: int) -> Image:

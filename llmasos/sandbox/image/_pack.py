@@ -56,21 +56,20 @@ def image_config(layer: Layer, recipe: str) -> bytes:
     return json.dumps(config, sort_keys=True).encode()
 
 
-def image_archive(tree: Path, layer: Layer, recipe: str, tag: str) -> Iterator[bytes]:
+def image_archive(tree: Path, layer: Layer, recipe: str) -> Iterator[bytes]:
     """Yield the archive that `docker load` takes, without a copy on the disk.
 
     Args:
         tree: The tree.
         layer: What `measure` said about it.
         recipe: Goes onto the image's label.
-        tag: The image's name.
 
     Raises:
         SandboxError: The tree is not the one that was measured.
     """
     config = image_config(layer, recipe)
     name = hashlib.sha256(config).hexdigest()
-    manifest = [{"Config": f"{name}.json", "RepoTags": [tag], "Layers": [f"{layer.digest}/layer.tar"]}]
+    manifest = [{"Config": f"{name}.json", "RepoTags": None, "Layers": [f"{layer.digest}/layer.tar"]}]
     yield _header(f"{layer.digest}/layer.tar", layer.size)
     digest, size = hashlib.sha256(), 0
     for piece in _layer(tree):

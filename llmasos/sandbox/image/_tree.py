@@ -87,7 +87,7 @@ def _download_packages(folder: Path, progress: Progress) -> list[Path]:
     options = [f"Dir::State::status={folder / 'status'}", f"Dir::Cache={folder}", "Debug::NoLocking=1"]
     options += ["APT::Sandbox::User=", "APT::Status-Fd=1"]
 
-    what = "Downloading the sandbox's packages"
+    what, told = "Downloading the sandbox's packages", ""
 
     def on_line(line: str) -> None:
         # apt reports `dlstatus:3:1.9:Retrieving file 3 of 140`, several times for each file.
@@ -101,7 +101,6 @@ def _download_packages(folder: Path, progress: Progress) -> list[Path]:
         settings = (part for option in options for part in ("-o", option))
         _run(["apt-get", "-qq", *settings, *arguments], on_line=on_line)
 
-    told = ""
     install = ("install", "--download-only", "--no-install-recommends", "--yes", *PACKAGES)
     progress(what)
     try:
