@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import textwrap
 from pathlib import Path
 
 # Raised when the way a tree is made changes, so that trees made the old way are not taken for this one.
@@ -44,7 +45,7 @@ def recipe_key() -> str:
 
 def dockerfile() -> str:
     """Return the Dockerfile of an equivalent image, for people who want their own, and for pulling."""
-    tools = " ".join(TOOLS)
+    tools = " \\\n        ".join(textwrap.wrap(" ".join(TOOLS), 90, break_on_hyphens=False))
     return f"""\
 # The sandbox image, for those who would rather build it from a registry's image, or add to it:
 #
@@ -56,7 +57,8 @@ ARG BASE={BASE}
 FROM ${{BASE}}
 COPY {LOCK_IN_CHECKOUT} /tmp/sandbox.lock
 RUN apt-get update \\
-    && apt-get install --yes --no-install-recommends {tools} \\
+    && apt-get install --yes --no-install-recommends \\
+        {tools} \\
     && rm -rf /var/lib/apt/lists/* \\
     && pip install --no-cache-dir --only-binary :all: --no-deps --require-hashes -r /tmp/sandbox.lock \\
     && rm /tmp/sandbox.lock \\

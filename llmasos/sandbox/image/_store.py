@@ -10,7 +10,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,9 +61,11 @@ class TreeStore:
 
     Args:
         settings: The configuration in force.
+        make: Makes a tree in a new folder.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, make: Callable[[Path, Progress], None] = make_tree) -> None:
+        self._make = make
         self._folder = settings.cache_dir / "sandbox"
         self._link = self._folder / f"recipe-{recipe_key()}"
 
@@ -148,7 +150,7 @@ class TreeStore:
             return removed
 
     def _build(self, place: Path, progress: Progress) -> Tree:
-        make_tree(place / "tree", progress)
+        self._make(place / "tree", progress)
         progress("Taking the tree's digest")
         layer = measure(place / "tree")
         known = {"digest": layer.digest, "size": layer.size, "recipe": recipe_key(), "built": time.time()}
