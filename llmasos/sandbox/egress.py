@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import re
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -21,7 +20,17 @@ import anyio.abc
 import h11
 
 from llmasos.sandbox._client_hello import HelloError, server_name
-from llmasos.sandbox._hosts import AllowedHosts, Host, HostError, is_own, is_public, parse_host
+from llmasos.sandbox._hosts import AllowedHosts, Host, is_own, is_public
+from llmasos.sandbox._proxied import (
+    RefusedError,
+    after_head,
+    asked_host,
+    printable,
+    read_head,
+    rewritten,
+    split_target,
+    whole,
+)
 
 PORT = 3128
 Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
@@ -31,10 +40,6 @@ OnRefused = Callable[[str, int, str], None]
 _PIECE = 65_536
 _TLS_PORT = 443
 _HANDSHAKE = b"\x16"
-# These concern one connection, and the one to the server is not the client's.
-_HOP_BY_HOP = {b"connection", b"expect", b"host", b"keep-alive", b"te", b"trailer", b"upgrade"}
-_FRAMING = {b"content-length", b"transfer-encoding"}
-_TARGET = re.compile(rb"http://(?P<authority>[^/?#]+)(?P<path>(?:[/?][^#]*)?)", re.IGNORECASE)
 _ESTABLISHED = b"HTTP/1.1 200 Connection established\r\n\r\n"
 _UNRECOGNIZED_NAME = b"\x15\x03\x01\x00\x02\x02\x70"  # a fatal alert of TLS
 _BROKEN = (anyio.BrokenResourceError, anyio.ClosedResourceError, anyio.EndOfStream, OSError)
@@ -130,9 +135,9 @@ class Egress:
             yield
         finally:
             serving.cancel()
-            with suppress(asyncio.CancelledError):
-                await serving
-            await listener.aclose()
+            with anyio.CancelScope(shield=True):
+                await asyncio.wait([serving])
+                await listener.aclose()
             path.unlink(missing_ok=True)
 
     async def _serve(self, client: anyio.abc.SocketStream) -> None:
@@ -152,51 +157,34 @@ class Egress:
         connection = h11.Connection(h11.SERVER, max_incomplete_event_size=self._limits.head_bytes)
         try:
             if self._open > self._limits.connections:
-                raise _RefusedError(503, "it has too many connections open")
-            request = await self._head(client, connection)
+                raise RefusedError(503, "it has too many connections open")
+            request = await read_head(client, connection, self._limits.head_seconds)
             if request.method == b"CONNECT":
                 await self._tunnel(client, connection, request)
             else:
                 await self._forward(client, connection, request)
-        except _RefusedError as refused:
+        except RefusedError as refused:
             self._report(refused)
             with anyio.move_on_after(self._limits.head_seconds):
                 await client.send(refused.response())
 
-    def _report(self, refused: _RefusedError) -> None:
+    def _report(self, refused: RefusedError) -> None:
         # The others tell of a network or a client in trouble, not of an attempt.
         if self._on_refused is not None and refused.status in (400, 403):
             self._on_refused(refused.name, refused.port, refused.reason)
 
-    async def _head(self, client: anyio.abc.SocketStream, connection: h11.Connection) -> h11.Request:
-        try:
-            with anyio.fail_after(self._limits.head_seconds):
-                event = await _next_event(client, connection)
-        except TimeoutError:
-            raise _RefusedError(408, "its request did not arrive in time") from None
-        except h11.RemoteProtocolError as error:
-            raise _RefusedError(error.error_status_hint, f"its request is malformed ({error})") from None
-        if not isinstance(event, h11.Request):
-            raise anyio.EndOfStream
-        if event.http_version not in (b"1.0", b"1.1"):
-            raise _RefusedError(400, "it does not speak HTTP/1.1")
-        return event
-
     async def _tunnel(
         self, client: anyio.abc.SocketStream, connection: h11.Connection, request: h11.Request
     ) -> None:
-        host = self._asked(request, request.target, None)
+        host = asked_host(request, request.target, None, self._allowed)
         if host.port == 80:
-            raise _RefusedError(403, "plain HTTP is not tunnelled", host)
-        if _FRAMING & {name for name, _ in request.headers}:
-            raise _RefusedError(400, "a tunnel's request has no body", host)
-        await _next_event(client, connection)
-        early, _ = connection.trailing_data
+            raise RefusedError(403, "plain HTTP is not tunnelled", host)
+        early = await after_head(client, connection, request, host)
         async with await self._connect(host) as server:
             await client.send(_ESTABLISHED)
             try:
                 await self._relay(self._opening(client, host, early), client, server, half_close=True)
-            except _RefusedError as refused:
+            except RefusedError as refused:
                 self._report(refused)
                 with anyio.move_on_after(self._limits.head_seconds):
                     await client.send(_UNRECOGNIZED_NAME)
@@ -213,11 +201,11 @@ class Egress:
                     while (name := server_name(data)) is None:
                         data += await client.receive(_PIECE)
                 if name != wanted:
-                    raise _RefusedError(403, f"its TLS asks for {_printable(name) or 'no name'}", host)
+                    raise RefusedError(403, f"its TLS asks for {printable(name) or 'no name'}", host)
         except HelloError as error:
-            raise _RefusedError(403, str(error), host) from None
+            raise RefusedError(403, str(error), host) from None
         except TimeoutError:
-            raise _RefusedError(408, "its TLS did not begin in time", host) from None
+            raise RefusedError(408, "its TLS did not begin in time", host) from None
         except anyio.EndOfStream:
             return
         yield data
@@ -227,54 +215,12 @@ class Egress:
     async def _forward(
         self, client: anyio.abc.SocketStream, connection: h11.Connection, request: h11.Request
     ) -> None:
-        target = _TARGET.fullmatch(request.target)
-        if target is None:
-            raise _RefusedError(400, "it asks for something else than a host or an http:// address")
-        host = self._asked(request, target["authority"], 80)
-        path = target["path"]
-        if not path.startswith(b"/"):
-            path = b"/" + path
-        names = {name for name, _ in request.headers}
-        if names >= _FRAMING:
-            raise _RefusedError(400, "its request has two lengths", host)
-        listed = b",".join(value for name, value in request.headers if name == b"connection").lower()
-        dropped = _HOP_BY_HOP | ({name.strip() for name in listed.split(b",")} - _FRAMING)
-        authority = f"[{host.name}]" if ":" in host.name else host.name
-        headers = [(b"Host", (authority if host.port == 80 else f"{authority}:{host.port}").encode())]
-        headers += [
-            (name, value)
-            for name, value in request.headers
-            if name not in dropped and not name.startswith(b"proxy-")
-        ]
-        headers.append((b"Connection", b"close"))
+        authority, path = split_target(request)
+        host = asked_host(request, authority, 80, self._allowed)
         onward = h11.Connection(h11.CLIENT)
-        head = onward.send(h11.Request(method=request.method, target=path, headers=headers))
+        head = onward.send(rewritten(request, host, path)) or b""
         async with await self._connect(host) as server:
-            await self._relay(
-                _body(client, connection, onward, head or b""), client, server, half_close=False
-            )
-
-    def _asked(self, request: h11.Request, authority: bytes, default_port: int | None) -> Host:
-        """Return the host that a request asks for, if it is an allowed one.
-
-        Raises:
-            _RefusedError: It is not, or the request names two hosts.
-        """
-        text = authority.decode("ascii")
-        try:
-            host = parse_host(text, default_port)
-        except HostError as error:
-            raise _RefusedError(403, str(error), name=text) from None
-        named = [value.decode("latin-1") for name, value in request.headers if name == b"host"]
-        try:
-            others = [parse_host(other, host.port) for other in named]
-        except HostError:
-            others = []
-        if len(others) != len(named) or any(other != host for other in others):
-            raise _RefusedError(400, "its Host header names another host", host)
-        if not self._allowed.allow(host):
-            raise _RefusedError(403, "it is not among the allowed hosts", host)
-        return host
+            await self._relay(whole(client, connection, onward, head), client, server, half_close=False)
 
     async def _connect(self, host: Host) -> anyio.abc.ByteStream:
         """Connect to a host at an address that was checked."""
@@ -286,14 +232,14 @@ class Egress:
             except (OSError, TimeoutError):
                 addresses = []
         if not addresses:
-            raise _RefusedError(502, "its name cannot be resolved", host)
+            raise RefusedError(502, "its name cannot be resolved", host)
         for address in addresses:
             if not is_public(address) or is_own(address):
-                raise _RefusedError(403, f"its address {address} is not on the open internet", host)
+                raise RefusedError(403, f"its address {address} is not on the open internet", host)
         for address in addresses:
             with suppress(OSError, TimeoutError), anyio.fail_after(self._limits.dial_seconds):
                 return await self._dial(address, host.port)
-        raise _RefusedError(502, "it does not answer", host)
+        raise RefusedError(502, "it does not answer", host)
 
     async def _relay(
         self,
@@ -304,7 +250,7 @@ class Egress:
         half_close: bool,
     ) -> None:
         """Pass on what is asked and what is answered, until the server ends it or nothing moves any more."""
-        refusals: list[_RefusedError] = []
+        refusals: list[RefusedError] = []
         async with anyio.create_task_group() as group:
 
             def moved() -> None:
@@ -318,7 +264,7 @@ class Egress:
                         moved()
                     if half_close:
                         await server.send_eof()
-                except _RefusedError as refused:
+                except RefusedError as refused:
                     refusals.append(refused)
                     group.cancel_scope.cancel()
                 except (*_BROKEN, h11.ProtocolError):
@@ -341,58 +287,3 @@ class Egress:
             group.start_soon(down)
         if refusals:
             raise refusals[0]
-
-
-class _RefusedError(Exception):
-    def __init__(self, status: int, reason: str, host: Host | None = None, *, name: str = "") -> None:
-        super().__init__(reason)
-        self.status = status
-        self.reason = _printable(reason)
-        self.name = host.name if host is not None else _printable(name)
-        self.port = host.port if host is not None else 0
-
-    def response(self) -> bytes:
-        """Return the answer that the client gets."""
-        what = f"{self.name}:{self.port}" if self.port else self.name or "this"
-        text = f"The sandbox cannot reach {what}: {self.reason}.\n"
-        if self.status == 403:
-            text += "The hosts that it may reach are set by sandbox_hosts (LLMASOS_SANDBOX_HOSTS).\n"
-        head = (
-            f"HTTP/1.1 {self.status} Refused by LLMasOS\r\nContent-Type: text/plain\r\nConnection: close\r\n"
-        )
-        return f"{head}Content-Length: {len(text)}\r\n\r\n{text}".encode("ascii")
-
-
-async def _next_event(client: anyio.abc.SocketStream, connection: h11.Connection) -> h11.Event | type:
-    while True:
-        event = connection.next_event()
-        if event is not h11.NEED_DATA:
-            return event
-        if connection.they_are_waiting_for_100_continue:
-            waited_for = h11.InformationalResponse(status_code=100, headers=[])
-            await client.send(connection.send(waited_for) or b"")
-        try:
-            connection.receive_data(await client.receive(_PIECE))
-        except anyio.EndOfStream:
-            connection.receive_data(b"")
-
-
-async def _body(
-    client: anyio.abc.SocketStream, connection: h11.Connection, onward: h11.Connection, head: bytes
-) -> AsyncIterator[bytes]:
-    """Yield a request anew: its head, and its body up to where it ends, whatever else the client sends."""
-    yield head
-    while True:
-        event = await _next_event(client, connection)
-        if isinstance(event, h11.Data):
-            yield onward.send(event) or b""
-        elif isinstance(event, h11.EndOfMessage):
-            yield onward.send(h11.EndOfMessage()) or b""
-            return
-        else:
-            raise anyio.EndOfStream
-
-
-def _printable(text: str) -> str:
-    # It comes from inside, and goes to a terminal.
-    return "".join(letter if " " <= letter <= "~" else "?" for letter in text[:253])

@@ -587,7 +587,7 @@ async def test_it_may_be_closed_by_another_task(network: Network, tmp_path: Path
     path = tmp_path / ("long" * 40) / "p"
     path.parent.mkdir()
     context = egress.listen(path)
-    await asyncio.create_task(context.__aenter__())  # type: ignore[arg-type]
+    await asyncio.create_task(context.__aenter__())
     assert path.is_socket()
     await context.__aexit__(None, None, None)
     assert not path.exists()
