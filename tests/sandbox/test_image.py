@@ -195,6 +195,18 @@ def test_where_there_is_no_debian_the_dockerfile_is_the_next_step(
     assert "Dockerfile" in raised.value.hint
 
 
+def test_what_a_tool_complained_about_first_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    apt = tmp_path / "apt-get"
+    apt.write_text(
+        "#!/bin/sh\necho 'W: this'\necho 'E: Could not resolve the mirror.'\necho 'E: Bad'\nexit 100\n"
+    )
+    apt.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    with pytest.raises(SandboxError, match=r"apt-get: E: Could not resolve the mirror\.\n") as raised:
+        make_tree(tmp_path / "tree", quiet)
+    assert "network" in raised.value.hint
+
+
 class FakeDocker:
     """Docker as far as images go; `containers` says which images have some."""
 
