@@ -6,6 +6,7 @@ from llmasos.sandbox.fake import FakeProvider, FakeSandbox
 from llmasos.sandbox.jail import JailProvider, jail_problems
 from llmasos.sandbox.port import (
     FileContent,
+    FileError,
     FileInfo,
     Listing,
     Match,
@@ -25,6 +26,7 @@ __all__ = [
     "FakeProvider",
     "FakeSandbox",
     "FileContent",
+    "FileError",
     "FileInfo",
     "JailProvider",
     "Listing",

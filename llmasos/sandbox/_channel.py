@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import errno
 import json
 import socket
 import struct
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import anyio
@@ -21,6 +22,8 @@ import anyio.lowlevel
 from llmasos.errors import SandboxError, ToolError
 from llmasos.sandbox.port import (
     FileContent,
+    FileError,
+    FileInfo,
     Listing,
     Matches,
     OnCall,
@@ -112,6 +115,21 @@ class WorkerSandbox:
     async def write(self, path: str, data: bytes) -> None:
         await self._file("write", path=path, data=base64.b64encode(data).decode())
 
+    async def stat(self, path: str) -> FileInfo:
+        return FileInfo.model_validate(await self._file("stat", path=path))
+
+    async def scan(self, path: str) -> Sequence[FileInfo]:
+        return Listing.model_validate(await self._file("scan", path=path)).entries
+
+    async def make_folder(self, path: str) -> None:
+        await self._file("make_folder", path=path)
+
+    async def remove(self, path: str) -> None:
+        await self._file("remove", path=path)
+
+    async def realpath(self, path: str) -> str:
+        return str((await self._file("realpath", path=path))["path"])
+
     async def list(
         self, path: str = ".", *, pattern: str = "*", depth: int | None = None, limit: int = 1000
     ) -> Listing:
@@ -165,7 +183,8 @@ class WorkerSandbox:
     async def _file(self, op: str, **arguments: object) -> dict[str, Any]:
         done = await self._ask({"op": op, "arguments": arguments}, _Request(None, None))
         if "error" in done:
-            raise ToolError(str(done["error"])[:2000])
+            number = done.get("errno")
+            raise FileError(str(done["error"])[:2000], errno=number if isinstance(number, int) else errno.EIO)
         inner = done.get("done")
         if not isinstance(inner, dict):
             raise await self._distrust("an answer without a body")

@@ -12,12 +12,14 @@ import base64
 import builtins
 import contextlib
 import ctypes
+import errno
 import fnmatch
 import json
 import os
 import re
 import resource
 import select
+import shutil
 import signal
 import socket
 import stat
@@ -545,7 +547,11 @@ class Python:
 
 
 class Refused(Exception):
-    """A file operation that cannot be done, with the reason for a person."""
+    """A file operation that cannot be done, with the reason for a person and for errno(3)."""
+
+    def __init__(self, message: str, number: int = errno.EINVAL) -> None:
+        super().__init__(message)
+        self.errno = number
 
 
 class Files:
@@ -558,6 +564,11 @@ class Files:
             "write": self.write,
             "list": self.list,
             "search": self.search,
+            "stat": self.stat,
+            "scan": self.scan,
+            "make_folder": self.make_folder,
+            "remove": self.remove,
+            "realpath": self.realpath,
         }
         while True:
             frame = channel.receive()
@@ -566,10 +577,11 @@ class Files:
             try:
                 channel.send({"done": operations[frame["op"]](**frame["arguments"])})
             except Refused as error:
-                channel.send({"error": str(error)})
+                channel.send({"error": str(error), "errno": error.errno})
             except OSError as error:
                 name = error.filename or frame["arguments"].get("path", "")
-                channel.send({"error": "%s: %s" % (relative(os.fsdecode(name)), error.strerror)})
+                reason = "%s: %s" % (relative(os.fsdecode(name)), error.strerror)
+                channel.send({"error": reason, "errno": error.errno})
 
     def read(self, path: str, offset: int, limit: int) -> Frame:
         """Return at most `limit` bytes from `offset` on, and the size of the whole."""
@@ -577,7 +589,7 @@ class Files:
         with os.fdopen(os.open(full, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
             info = os.fstat(file.fileno())
             if stat.S_ISDIR(info.st_mode):
-                raise Refused("%s is a folder; use list_files" % path)
+                raise Refused("%s is a folder; use list_files" % path, errno.EISDIR)
             if not stat.S_ISREG(info.st_mode):
                 raise Refused("%s is not a regular file" % path)
             file.seek(offset)
@@ -588,13 +600,23 @@ class Files:
         """Write base64 data as a whole file, with the folders above it."""
         full = resolve(path)
         if os.path.isdir(full):
-            raise Refused("%s is a folder" % path)
+            raise Refused("%s is a folder" % path, errno.EISDIR)
         folder = os.path.dirname(full)
-        os.makedirs(folder, exist_ok=True)
         try:
-            mode = stat.S_IMODE(os.stat(full).st_mode)
+            os.makedirs(folder, exist_ok=True)
+        except FileExistsError:
+            raise Refused("%s is not a folder" % relative(folder), errno.ENOTDIR) from None
+        try:
+            info = os.stat(full)
         except FileNotFoundError:
             mode = 0o666 & ~UMASK
+        else:
+            mode = stat.S_IMODE(info.st_mode)
+            if not stat.S_ISREG(info.st_mode):
+                raise Refused("%s is not a regular file" % path)
+            # Replacing a file takes no right to write it; its owner has said that it stays.
+            if not os.access(full, os.W_OK):
+                raise Refused("%s is write-protected" % path, errno.EACCES)
         number, temporary = tempfile.mkstemp(prefix=".llmasos-", dir=folder)
         try:
             with os.fdopen(number, "wb") as file:
@@ -605,6 +627,43 @@ class Files:
             os.unlink(temporary)
             raise
         return {}
+
+    def stat(self, path: str) -> Frame:
+        """Return what a path is, with links followed."""
+        return describe(resolve(path), os.stat(resolve(path)))
+
+    def scan(self, path: str) -> Frame:
+        """Return everything in a folder, with links followed where they lead somewhere."""
+        entries: Frames = []
+        with os.scandir(resolve(path)) as found:
+            for entry in sorted(found, key=lambda entry: entry.name):
+                try:
+                    info = entry.stat()
+                except OSError:
+                    info = entry.stat(follow_symlinks=False)
+                entries.append(describe(entry.path, info))
+        return {"entries": entries}
+
+    def make_folder(self, path: str) -> Frame:
+        """Make a folder with the folders above it."""
+        os.makedirs(resolve(path), exist_ok=True)
+        return {}
+
+    def remove(self, path: str) -> Frame:
+        """Remove a file, a link itself, or a folder with everything in it."""
+        folder, name = os.path.split(os.path.normpath(os.path.join(WORKSPACE, path)))
+        full = os.path.join(resolve(folder), name)
+        if os.path.isdir(full) and not os.path.islink(full):
+            if full == WORKSPACE:
+                raise Refused("the workspace itself cannot be removed")
+            shutil.rmtree(full)
+        else:
+            os.unlink(full)
+        return {}
+
+    def realpath(self, path: str) -> Frame:
+        """Return the absolute path with links resolved, wherever it leads."""
+        return {"path": os.path.realpath(os.path.join(WORKSPACE, path))}
 
     def list(self, path: str, pattern: str, depth: int | None, limit: int) -> Frame:
         """Return files whose name, or path if the pattern has a slash, matches a glob."""
@@ -621,20 +680,11 @@ class Files:
                 shown = relative(full)
                 if not fnmatch.fnmatch(shown if "/" in pattern else name, pattern):
                     continue
-                info = os.lstat(full)
-                kind = (
-                    "link"
-                    if stat.S_ISLNK(info.st_mode)
-                    else "folder"
-                    if stat.S_ISDIR(info.st_mode)
-                    else "file"
-                    if stat.S_ISREG(info.st_mode)
-                    else "other"
-                )
-                if kind == "folder" and pattern != "*":
+                entry = describe(full, os.lstat(full))
+                if entry["kind"] == "folder" and pattern != "*":
                     continue
                 if len(entries) < limit:
-                    entries.append({"path": shown, "kind": kind, "size": info.st_size})
+                    entries.append(entry)
                 else:
                     omitted += 1
             if depth is not None and level + 1 >= depth:
@@ -680,11 +730,18 @@ class Files:
                     yield os.path.join(folder, name)
 
 
+def describe(full: str, info: os.stat_result) -> Frame:
+    """Return a path as listings show it."""
+    kinds = ((stat.S_ISLNK, "link"), (stat.S_ISDIR, "folder"), (stat.S_ISREG, "file"))
+    kind = next((kind for test, kind in kinds if test(info.st_mode)), "other")
+    return {"path": relative(full), "kind": kind, "size": info.st_size}
+
+
 def resolve(path: str) -> str:
     """Return the real path, refusing what lies outside the workspace."""
     full = os.path.realpath(os.path.join(WORKSPACE, path))
     if full != WORKSPACE and not full.startswith(WORKSPACE + "/"):
-        raise Refused("%s lies outside the folder" % path)
+        raise Refused("%s lies outside the folder" % path, errno.EACCES)
     return full
 
 

@@ -7,10 +7,11 @@ import contextlib
 import fnmatch
 import io
 import re
+import shutil
 import subprocess
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ import anyio.to_thread
 from llmasos.errors import ToolError
 from llmasos.sandbox.port import (
     FileContent,
+    FileError,
     FileInfo,
     Listing,
     Match,
@@ -112,6 +114,35 @@ class FakeSandbox:
             raise ToolError(f"{path} is a folder")
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(data)
+
+    async def stat(self, path: str) -> FileInfo:
+        """Describe a path."""
+        file = self._resolve(path)
+        try:
+            size = file.stat().st_size
+        except OSError as error:
+            raise FileError(f"{path}: {error.strerror}", errno=error.errno or 0) from None
+        return FileInfo(path=path, kind="folder" if file.is_dir() else "file", size=size)
+
+    async def scan(self, path: str) -> Sequence[FileInfo]:
+        """Describe everything in a folder."""
+        return [await self.stat(f"{path}/{file.name}") for file in sorted(self._resolve(path).iterdir())]
+
+    async def make_folder(self, path: str) -> None:
+        """Make a folder."""
+        self._resolve(path).mkdir(parents=True, exist_ok=True)
+
+    async def remove(self, path: str) -> None:
+        """Remove a file or a folder."""
+        file = self._resolve(path)
+        if file.is_dir():
+            shutil.rmtree(file)
+        else:
+            file.unlink()
+
+    async def realpath(self, path: str) -> str:
+        """Resolve links."""
+        return str((self.folder / path).resolve())
 
     async def list(
         self, path: str = ".", *, pattern: str = "*", depth: int | None = None, limit: int = 1000
