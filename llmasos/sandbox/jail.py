@@ -49,6 +49,7 @@ class JailProvider:
     """
 
     backend = BACKEND
+    view_kind = 'overlay'
 
     def __init__(self, limits: SandboxLimits, reason: str = "") -> None:
         self.reason = reason
