@@ -580,8 +580,10 @@ class Files:
             except Refused as error:
                 channel.send({"error": str(error), "errno": error.errno})
             except OSError as error:
-                name = error.filename or frame["arguments"].get("path", "")
-                reason = "%s: %s" % (relative(os.fsdecode(name)), error.strerror)
+                # What was opened by its descriptor has a number for a name.
+                named = isinstance(error.filename, (str, bytes))
+                name = os.fsdecode(error.filename if named else frame["arguments"].get("path", ""))
+                reason = "%s: %s" % (relative(name), error.strerror)
                 channel.send({"error": reason, "errno": error.errno})
 
     def read(self, path: str, offset: int, limit: int) -> Frame:
