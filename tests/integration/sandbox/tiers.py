@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,16 +20,25 @@ class Tier:
 
     provider: SandboxProvider
     place: Path
+    workspaces: list[Workspace] = field(default_factory=list)
     sandboxes: list[Sandbox] = field(default_factory=list)
 
-    async def open(self) -> Sandbox:
+    async def open(self, hosts: Sequence[str] = ()) -> Sandbox:
         """Open a sandbox on a fresh folder with one file."""
-        number = len(self.sandboxes)
-        folder = self.place / f"folder-{number}"
+        folder = self.place / f"folder-{len(self.workspaces)}"
         folder.mkdir()
         (folder / "a.txt").write_text("one\n")
-        workspace = Workspace.open(folder, self.place / f"state-{number}")
-        sandbox = await self.provider.open(workspace.view(self.provider.view_kind), session=f"test-{number}")
+        self.workspaces.append(Workspace.open(folder, self.place / f"state-{len(self.workspaces)}"))
+        return await self._open(self.workspaces[-1], hosts)
+
+    async def reopen(self, lost: Sandbox) -> Sandbox:
+        """Open a fresh sandbox on the view of one that was lost."""
+        await lost.close()
+        return await self._open(self.workspaces[self.sandboxes.index(lost)], ())
+
+    async def _open(self, workspace: Workspace, hosts: Sequence[str]) -> Sandbox:
+        view = workspace.view(self.provider.view_kind)
+        sandbox = await self.provider.open(view, session=f"test-{len(self.sandboxes)}", hosts=hosts)
         self.sandboxes.append(sandbox)
         return sandbox
 
