@@ -50,7 +50,7 @@ class DockerProvider:
         self._settings = settings
         self._client: DockerClient | None = None
 
-    async def open(self, view: View, *, session: str) -> WorkerSandbox:
+    async def open(self, view: View, *, session: str, hosts=()) -> WorkerSandbox:
         """Open a container on a view."""
         container = _Container(await anyio.to_thread.run_sync(self._connect), self._settings, view, session)
         listener = await anyio.to_thread.run_sync(container.listen)

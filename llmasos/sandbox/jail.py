@@ -55,7 +55,7 @@ class JailProvider:
         self.reason = reason
         self._limits = limits
 
-    async def open(self, view: View, *, session: str) -> WorkerSandbox:
+    async def open(self, view: View, *, session: str, hosts=()) -> WorkerSandbox:
         """Open a jail on a view."""
         ours, theirs = socket.socketpair()
         try:
