@@ -27,7 +27,8 @@ from swerex.runtime.remote import RemoteRuntime
 # The environment's packages as the image's own Python of the same version sees them.
 PACKAGES = "/peers"
 MOUNTED = {sysconfig.get_path("purelib"): {"bind": PACKAGES, "mode": "ro"}}
-ENVIRONMENT = {"PYTHONPATH": PACKAGES}
+# The packages are there already; pip only has to say so.
+ENVIRONMENT = {"PYTHONPATH": PACKAGES, "PIP_BREAK_SYSTEM_PACKAGES": "1", "PIP_NO_INDEX": "1"}
 
 
 def median(work: Callable[[], object], times: int) -> float:
@@ -76,7 +77,7 @@ def swe_rex(client: docker.DockerClient, image: str) -> float:
 
 
 def llm_sandbox(client: docker.DockerClient, image: str) -> float:
-    """Return the time of a cell in llm-sandbox's interactive session, polling ten times as often as it would."""
+    """Return the time of a cell in llm-sandbox's interactive session, polling ten times as often."""
     with tempfile.TemporaryDirectory() as place:
         programs = Path(place) / "bin"
         programs.mkdir()
@@ -90,11 +91,13 @@ def llm_sandbox(client: docker.DockerClient, image: str) -> float:
             runtime_configs={
                 "volumes": {**MOUNTED, place: {"bind": "/sandbox/.sandbox-venv", "mode": "ro"}},
                 "environment": dict(ENVIRONMENT),
+                "command": ["/bin/sh"],
+                "user": "0:0",
             },
         )
         session.settings.poll_interval = 0.01
-        session.open()
         try:
+            session.open()
             return median(lambda: session.run("print(1 + 1)"), 9)
         finally:
             session.close()
