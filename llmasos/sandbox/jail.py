@@ -50,6 +50,7 @@ class JailProvider:
 
     backend = BACKEND
     view_kind = 'overlay'
+    async def warm(self): pass
 
     def __init__(self, limits: SandboxLimits, reason: str = "") -> None:
         self.reason = reason
