@@ -1,4 +1,4 @@
-"""`python -m benchmarks [SECTION]` measures and writes docs/benchmarks.md, other sections staying as they are."""
+"""`python -m benchmarks [SECTION]` measures, and writes docs/benchmarks.md; the rest of it stays as it is."""
 
 from __future__ import annotations
 

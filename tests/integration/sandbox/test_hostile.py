@@ -118,6 +118,7 @@ TABLE = (
     Program(12, "loop.py", "timeout"),
     Program(13, "deaf.sh", "timeout"),
     Program(13, "deaf.py", "timeout"),
+    Program(13, "deaf_to_signals.py", "timeout"),
     Program(14, "hang_in_c.py", "timeout"),
     Program(14, "stopped.sh", "timeout"),
     Program(15, "survivor.sh", "ok", check=nothing_survives),
