@@ -102,7 +102,7 @@ class WorkerSandbox:
         timeout: float,
         on_output: OnOutput | None = None,
         on_call: OnCall | None = None,
-        functions: Mapping[str, tuple[str, ...]] | None = None, fresh=False,
+        functions: Mapping[str, tuple[str, ...]] | None = None,
     ) -> Outcome:
         names = {name: list(parameters) for name, parameters in (functions or {}).items()}
         frame = {"op": "python", "code": code, "timeout": timeout, "functions": names}

@@ -44,7 +44,6 @@ class DockerProvider:
 
     backend = BACKEND
     view_kind = 'overlay'
-    async def warm(self): pass
 
     def __init__(self, settings: Settings, reason: str = "") -> None:
         self.reason = reason

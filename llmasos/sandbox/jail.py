@@ -50,7 +50,6 @@ class JailProvider:
 
     backend = BACKEND
     view_kind = 'overlay'
-    async def warm(self): pass
 
     def __init__(self, limits: SandboxLimits, reason: str = "") -> None:
         self.reason = reason
