@@ -91,9 +91,9 @@ class WorkerSandbox:
         self._reading = asyncio.create_task(self._read())
 
     async def run_command(
-        self, command: str, *, timeout: float, on_output: OnOutput | None = None, env=None, keep_detached=False
+        self, command: str, *, timeout: float, on_output: OnOutput | None = None
     ) -> Outcome:
-        return await self._run({"op": "command", "command": command, "timeout": timeout, "env": env, "keep": keep_detached}, on_output)
+        return await self._run({"op": "command", "command": command, "timeout": timeout}, on_output)
 
     async def run_python(
         self,

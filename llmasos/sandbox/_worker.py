@@ -238,8 +238,8 @@ class Supervisor:
         kills = oom_kills()
         with self._processes:
             process = subprocess.Popen(
-                ["/bin/bash", "-c", frame["command"]] if isinstance(frame["command"], str) else ["/bin/sh", "-c", 'exec "$@"', "sh", *frame["command"]],
-                cwd=WORKSPACE, env={**os.environ, **(frame.get("env") or {})},
+                ["/bin/bash", "-c", frame["command"]],
+                cwd=WORKSPACE,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
@@ -258,10 +258,9 @@ class Supervisor:
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     process.wait(GRACE)
                 break
-        if not frame.get("keep") or status != "ok":
-            kill_group(process)
-            process.wait()
-            self._sweep(process)
+        kill_group(process)
+        process.wait()
+        self._sweep(process)
         # A survivor of the sweep may hold the pipes open for ever; what it writes is not ours.
         drain.join(0.5)
         code = process.returncode

@@ -43,7 +43,6 @@ class DockerProvider:
     """
 
     backend = BACKEND
-    view_kind = 'overlay'
 
     def __init__(self, settings: Settings, reason: str = "") -> None:
         self.reason = reason

@@ -49,7 +49,6 @@ class JailProvider:
     """
 
     backend = BACKEND
-    view_kind = 'overlay'
 
     def __init__(self, limits: SandboxLimits, reason: str = "") -> None:
         self.reason = reason

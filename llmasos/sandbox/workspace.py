@@ -70,7 +70,7 @@ class Workspace:
         """Tell whether a crash interrupted a commit or an undo."""
         return (state / "commits").is_dir() and Journal(state / "commits").interrupted() is not None
 
-    def view(self, kind: str = 'overlay') -> View:
+    def view(self) -> View:
         """Return the view for mounting; from now on it shows the folder as it is now."""
         if not any(self._upper.iterdir()):
             self._fresh_view()
@@ -81,7 +81,7 @@ class Workspace:
         shutil.rmtree(self._work, ignore_errors=True)
         self._work.mkdir(mode=0o700)
         self._seen.touch()
-        return View('overlay', self.folder, self._upper, self._work, None, mapped=self._mapped)
+        return View(self.folder, self._upper, self._work, mapped=self._mapped)
 
     async def changed_outside(self) -> bool:
         """Tell whether the folder was changed by others since the view was mounted."""
