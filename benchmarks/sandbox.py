@@ -101,7 +101,7 @@ class Bench:
     async def open(self, folder: Path, state: Path) -> Sandbox:
         """Open a sandbox on a view of a folder."""
         workspace = await anyio.to_thread.run_sync(Workspace.open, folder, state)
-        view = workspace.view(self._provider.view_kind)
+        view = await workspace.view(self._provider.view_kind)
         return await self._provider.open(view, session=f"bench-{self._opened}")
 
     def state(self) -> Path:

@@ -37,7 +37,7 @@ class Tier:
         return await self._open(self.workspaces[self.sandboxes.index(lost)], ())
 
     async def _open(self, workspace: Workspace, hosts: Sequence[str]) -> Sandbox:
-        view = workspace.view(self.provider.view_kind)
+        view = await workspace.view(self.provider.view_kind)
         sandbox = await self.provider.open(view, session=f"test-{len(self.sandboxes)}", hosts=hosts)
         self.sandboxes.append(sandbox)
         return sandbox
