@@ -5,21 +5,27 @@ from llmasos.sandbox.docker import DockerProvider
 from llmasos.sandbox.fake import FakeProvider, FakeSandbox
 from llmasos.sandbox.jail import JailProvider, jail_problems
 from llmasos.sandbox.port import (
+    Artifact,
     FileContent,
     FileInfo,
+    Job,
+    JobOutput,
     Listing,
     Match,
     Matches,
     OnCall,
     OnOutput,
+    OnRefused,
     Outcome,
     Sandbox,
     SandboxProvider,
     View,
+    ViewKind,
 )
 from llmasos.sandbox.workspace import Commit, Workspace
 
 __all__ = [
+    "Artifact",
     "Commit",
     "DockerProvider",
     "FakeProvider",
@@ -27,15 +33,19 @@ __all__ = [
     "FileContent",
     "FileInfo",
     "JailProvider",
+    "Job",
+    "JobOutput",
     "Listing",
     "Match",
     "Matches",
     "OnCall",
     "OnOutput",
+    "OnRefused",
     "Outcome",
     "Sandbox",
     "SandboxProvider",
     "View",
+    "ViewKind",
     "Workspace",
     "choose_provider",
     "docker_problem",
