@@ -190,6 +190,7 @@ def show_diff(console: Console, diff: Diff, *, most_lines: int = 200) -> None:
         console.print(Text.assemble(_KINDS[change.kind], " ", name, (detail, "dim")))
     if diff.omitted:
         console.print(f"[dim]… and {diff.omitted:,} more changes[/]")
+    if diff.summary:
         console.print(Text(display(diff.summary, keep_newlines=True)))
     lines = [line for change in diff.changes for line in _coloured(change)]
     for line in lines[:most_lines]:
