@@ -100,7 +100,8 @@ async def test_a_conflict_is_refused_and_can_be_merged(stage: MakeStage) -> None
 async def test_some_hunks_are_committed_and_the_rest_waits(stage: MakeStage) -> None:
     script = (
         "run_python\n```python\nfrom pathlib import Path\n\np = Path('src/longer.py')\n"
-        "t = p.read_text().replace('x0 = 0', 'x0 = 100').replace('x19 = 19', 'x19 = 190')\np.write_text(t)\n```"
+        "t = p.read_text().replace('x0 = 0', 'x0 = 100').replace('x19 = 19', 'x19 = 190')\n"
+        "p.write_text(t)\n```"
     )
     async with stage(script, "Answer: done") as it:
         session = await it.session()
