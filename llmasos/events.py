@@ -72,7 +72,8 @@ class FileChange(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     path: FileName
-    kind: Literal["added", "changed", "deleted"]
+    source: FileName = ""
+    kind: Literal["added", "changed", "deleted", "renamed"]
     detail: str = ""
     diff: str = ""
 

@@ -247,7 +247,9 @@ class Session:
                 await self._sandbox.close()
                 self._sandbox = None
             if self._sandbox is None:
-                self._sandbox = await self._services.provider.open(self._workspace.view(), session=self.id)
+                self._sandbox = await self._services.provider.open(
+                    await self._workspace.view(), session=self.id
+                )
             return self._sandbox
 
     async def _close_sandbox(self) -> None:

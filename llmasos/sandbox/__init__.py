@@ -1,5 +1,8 @@
 """Sandboxes and workspaces: code runs on a copy-on-write view of a person's folder."""
 
+from llmasos.sandbox._changes import Change
+from llmasos.sandbox._diff import FolderSummary, Summary
+from llmasos.sandbox._hunks import Hunk, Selection
 from llmasos.sandbox.choose import choose_provider, docker_problem
 from llmasos.sandbox.docker import DockerProvider
 from llmasos.sandbox.fake import FakeProvider, FakeSandbox
@@ -16,16 +19,20 @@ from llmasos.sandbox.port import (
     Sandbox,
     SandboxProvider,
     View,
+    ViewKind,
 )
 from llmasos.sandbox.workspace import Commit, Workspace
 
 __all__ = [
+    "Change",
     "Commit",
     "DockerProvider",
     "FakeProvider",
     "FakeSandbox",
     "FileContent",
     "FileInfo",
+    "FolderSummary",
+    "Hunk",
     "JailProvider",
     "Listing",
     "Match",
@@ -35,7 +42,10 @@ __all__ = [
     "Outcome",
     "Sandbox",
     "SandboxProvider",
+    "Selection",
+    "Summary",
     "View",
+    "ViewKind",
     "Workspace",
     "choose_provider",
     "docker_problem",

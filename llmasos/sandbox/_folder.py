@@ -71,23 +71,13 @@ def usable(folder: Path, state: Path) -> Path:
     return real
 
 
-def disk_error(error: OSError) -> WorkspaceError:
-    """Return the error for a folder that cannot be written."""
-    return WorkspaceError(
-        f"The folder cannot be written: {error.strerror} ({display(str(error.filename))}).",
-        hint="Free space or fix the permissions. What was begun is finished at the next start.",
-    )
-
-
-def changed_since(folder: Path, moment: int, most: int) -> bool:
+def changed_since(folder: Path, moment: int) -> bool:
     """Tell whether anything below a folder, `.git` left out, was changed after a moment.
 
     Args:
         folder: The folder.
         moment: A time in ns, as the file system has it.
-        most: With more entries than this, the answer is yes, because looking would take too long.
     """
-    seen = 0
     pending = [os.fsencode(folder)]
     while pending:
         here = pending.pop()
@@ -96,9 +86,8 @@ def changed_since(folder: Path, moment: int, most: int) -> bool:
                 return True
             with os.scandir(here) as entries:
                 for entry in entries:
-                    seen += 1
                     info = entry.stat(follow_symlinks=False)
-                    if seen > most or info.st_ctime_ns > moment:
+                    if info.st_ctime_ns > moment:
                         return True
                     if stat.S_ISDIR(info.st_mode) and entry.name != b".git":
                         pending.append(os.path.join(here, entry.name))
