@@ -67,6 +67,16 @@ class Bases:
         with open_file(self._place, name) as file:
             return file.read(), stat.S_IMODE(os.fstat(file.fileno()).st_mode)
 
+    def is_folders(self, path: str) -> bool:
+        """Tell whether the folder still has the content that was kept, whatever its times say."""
+        kept = self.read(path)
+        try:
+            with open_file(self._lower, path) as file:
+                mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+                return kept is not None and kept == (file.read(_LARGEST + 1), mode)
+        except OSError:
+            return False
+
     def forget(self, paths: Iterable[str]) -> None:
         """Remove what was kept of these paths."""
         names = self._names()

@@ -13,14 +13,14 @@ from llmasos.events import display
 from llmasos.sandbox._files import copy_content, digest, lstat, open_file, set_user_xattrs, sync
 from llmasos.sandbox._journal import Manifest, Node
 
-# Which file lies at a path, and when it was last changed in any way; None when nothing does.
-Stamp = tuple[int, int] | None
+# Which file lies at a path, and when its content was changed; None when nothing does.
+Stamp = tuple[int, int, int] | None
 
 
 def stamp(root: str, path: str) -> Stamp:
-    """Return what changes whenever a path does."""
+    """Return what changes whenever a path's content does."""
     info = lstat(os.path.join(root, path))
-    return None if info is None else (info.st_ino, info.st_ctime_ns)
+    return None if info is None else (info.st_ino, info.st_size, info.st_mtime_ns)
 
 
 class Transaction:

@@ -390,7 +390,7 @@ class Workspace:
 
     def _in_conflict(self, layer: Layer, change: Change) -> bool:
         if layer.moved_on(change.path):
-            return True
+            return not self._bases.is_folders(change.path)
         # What the folder had once and the view changed, somebody deleted.
         return change.kind == "added" and not change.blocked and self._bases.has(change.path)
 
