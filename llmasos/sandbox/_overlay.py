@@ -12,6 +12,7 @@ from llmasos.sandbox._changes import Change, Comparison
 from llmasos.sandbox._files import (
     join,
     lstat,
+    mark,
     remove,
     set_owner,
     set_user_xattrs,
@@ -59,7 +60,7 @@ class OverlayLayer:
         set_owner(upper, info, shift)
         os.chmod(upper, stat.S_IMODE(info.st_mode) | 0o700)
         set_user_xattrs(upper, user_xattrs(lower))
-        _touch(os.path.join(place, "born"))
+        mark(os.path.join(place, "born"))
 
     def refresh(self) -> None:
         """Have the moment of what the view saw be now, except for what it changes."""
@@ -67,7 +68,7 @@ class OverlayLayer:
         kept = {change.path: moments.get(change.path, born) for change in self.changes()}
         # In this order: a crash in between leaves a moment that is too early, which only refuses more.
         self._keep(kept)
-        _touch(os.path.join(self._place, "born"))
+        mark(os.path.join(self._place, "born"))
 
     def changes(self) -> list[Change]:
         """Return what the upper folder changes of the lower one."""
@@ -251,11 +252,6 @@ def _has(folder: str, name: str) -> bool:
         return os.getxattr(folder, name, follow_symlinks=False) == b"y"
     except OSError:
         return False
-
-
-def _touch(path: str) -> None:
-    with open(path, "wb") as file:
-        os.utime(file.fileno())
 
 
 def _exchange(one: str, two: str) -> None:

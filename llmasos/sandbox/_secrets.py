@@ -8,7 +8,9 @@ import re
 import stat
 from collections.abc import Iterable, Sequence
 
-from llmasos.sandbox._files import lstat, remove, set_owner
+from llmasos.sandbox._files import join, lstat, remove, set_owner
+
+_SPECIAL = re.compile(r"[*?\[]")
 
 
 class _Globs:
@@ -19,14 +21,27 @@ class _Globs:
 
     def __init__(self, globs: Sequence[str]) -> None:
         parts = [glob.strip("/").lower().split("/") for glob in globs if glob.strip("/")]
-        names = "|".join(fnmatch.translate(part[0]) for part in parts if len(part) == 1)
-        self._names = re.compile(names) if names else None
-        self._ends = [[re.compile(fnmatch.translate(name)) for name in part] for part in parts if part[1:]]
+        names = [part[0] for part in parts if len(part) == 1]
+        # Most globs are plain names and endings, which a look-up decides much faster than an expression.
+        self._plain = frozenset(name for name in names if not _SPECIAL.search(name))
+        self._endings = tuple(name[1:] for name in names if name[0] == "*" and not _SPECIAL.search(name[1:]))
+        rest = [name for name in names if _SPECIAL.search(name) and name[1:] not in self._endings]
+        self._rest = re.compile("|".join(map(fnmatch.translate, rest))) if rest else None
+        ends = [part for part in parts if len(part) > 1]
+        self._ends = [[re.compile(fnmatch.translate(name)) for name in end] for end in ends]
+        self._last = re.compile("|".join(fnmatch.translate(end[-1]) for end in ends)) if ends else None
 
-    def match(self, path: str) -> bool:
-        names = path.lower().split("/")
-        if self._names is not None and self._names.match(names[-1]):
+    def match(self, folder: str, name: str) -> bool:
+        """Tell whether one of the globs matches a name in a folder."""
+        low = name.lower()
+        if low in self._plain or low.endswith(self._endings):
             return True
+        if self._rest is not None and self._rest.match(low):
+            return True
+        return self._last is not None and bool(self._last.match(low)) and self._ends_so(folder, low)
+
+    def _ends_so(self, folder: str, low: str) -> bool:
+        names = [*folder.lower().split("/"), low]
         return any(
             len(end) <= len(names)
             and all(glob.match(name) for glob, name in zip(end, names[-len(end) :], strict=True))
@@ -47,16 +62,20 @@ class Secrets:
         self._hidden = _Globs(hidden)
         self._granted = _Globs(granted)
 
-    def match(self, path: str) -> bool:
-        """Tell whether a path itself is one to hide, whatever lies above it."""
-        return self._hidden.match(path) and not self._granted.match(path)
+    def match(self, folder: str, name: str) -> bool:
+        """Tell whether a name in a folder is one to hide by itself, whatever lies above it."""
+        return self._hidden.match(folder, name) and not self._granted.match(folder, name)
 
     def hides(self, path: str) -> bool:
         """Tell whether a path, or a folder above it, is one to hide."""
         if not self.rules[0]:
             return False
-        names = path.split("/")
-        return any(self.match("/".join(names[:count])) for count in range(1, len(names) + 1))
+        above = ""
+        for name in path.split("/"):
+            if self.match(above, name):
+                return True
+            above = join(above, name)
+        return False
 
 
 def hiding_layer(lower: str, place: str, hidden: Iterable[str], shift: int) -> bool:

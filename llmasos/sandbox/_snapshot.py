@@ -13,6 +13,7 @@ from llmasos.sandbox._files import (
     join,
     lstat,
     open_file,
+    remove,
     set_owner,
     set_user_xattrs,
     user_xattrs,
@@ -45,6 +46,7 @@ class SnapshotLayer:
     def __init__(self, lower: str, place: str, secrets: Secrets, shift: int) -> None:
         self.upper = os.path.join(place, "upper")
         self._lower = lower
+        self._made = os.path.join(place, "made")
         self._record_file = os.path.join(place, "copied.json")
         self._secrets = secrets
         self._shift = shift
@@ -179,7 +181,7 @@ class SnapshotLayer:
         for entry in found:
             here = join(path, entry.name)
             info = lstat(entry.path)
-            if info is None or self._secrets.match(here):
+            if info is None or self._secrets.match(path, entry.name):
                 continue
             if stat.S_ISDIR(info.st_mode):
                 yield here, info
@@ -198,8 +200,12 @@ class SnapshotLayer:
                 return False
         if stat.S_ISDIR(info.st_mode):
             if not self._is_folder(path):
+                # Never there with other permissions than its own, which would pass for a change.
+                remove(self._made)
+                os.mkdir(self._made, 0o700)
+                self._like(info, path, self._made)
                 with writable(os.path.dirname(target)):
-                    os.mkdir(target, 0o700)
+                    os.rename(self._made, target)
             return True
         with writable(os.path.dirname(target)):
             return self._copy(path, target, info, links)
@@ -222,8 +228,8 @@ class SnapshotLayer:
         self._like(info, path)
         return True
 
-    def _like(self, info: os.stat_result, path: str) -> None:
-        target = os.path.join(self.upper, path) if path else self.upper
+    def _like(self, info: os.stat_result, path: str, target: str = "") -> None:
+        target = target or (os.path.join(self.upper, path) if path else self.upper)
         set_owner(target, info, self._shift)
         if not stat.S_ISLNK(info.st_mode):
             os.chmod(target, stat.S_IMODE(info.st_mode) | (0 if path else 0o700))

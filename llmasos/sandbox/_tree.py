@@ -94,7 +94,7 @@ class Tree:
         now = time.time_ns()
         with os.scandir(full) as entries:
             for entry in entries:
-                if self.secrets.match(join(path, entry.name)):
+                if self.secrets.match(path, entry.name):
                     hidden.append(entry.name)
                 elif entry.is_dir(follow_symlinks=False):
                     folders.append(entry.name)

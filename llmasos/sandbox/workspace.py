@@ -20,7 +20,7 @@ from llmasos.sandbox._changes import Change, Layer
 from llmasos.sandbox._choice import Choice, choose
 from llmasos.sandbox._commit import draft
 from llmasos.sandbox._diff import Summary, describe, sides, summarise, texts
-from llmasos.sandbox._files import lstat, open_file, remove
+from llmasos.sandbox._files import lstat, mark, open_file, remove
 from llmasos.sandbox._folder import changed_since, files, outline, usable
 from llmasos.sandbox._hunks import Hunk, Selection, mix, read_hunks
 from llmasos.sandbox._journal import Journal, Manifest
@@ -143,8 +143,7 @@ class Workspace:
         """Return in a few lines which files the view shows."""
 
         def look() -> str:
-            shown = (os.fsdecode(path) for path in files(os.fsencode(self.folder), _OUTLINED))
-            found = {path for path in shown if not self._secrets.hides(path)}
+            found = set(files(self._lower, self._secrets, _OUTLINED))
             layer = self._views.layer()
             for change in self._changes():
                 if change.kind == "deleted":
@@ -289,7 +288,7 @@ class Workspace:
             hides = hiding_layer(self._lower, str(self._state / "hidden"), self._tree.hidden(), self._shift)
         remove(str(self._state / "work"))
         (self._state / "work").mkdir(mode=0o700)
-        (self._state / "seen").touch()
+        mark(str(self._state / "seen"))
         return View(
             kind,
             self.folder,

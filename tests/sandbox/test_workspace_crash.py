@@ -6,8 +6,9 @@ import os
 import random
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -26,7 +27,8 @@ FILES: dict[str, bytes | str] = {
     "whole/p": "p",
     "whole/q": "q",
 }
-KILLS = 200
+KILLS = 240
+Act = Callable[[Workspace], Coroutine[Any, Any, None]]
 _CALLS = (
     *("chmod", "chown", "link", "mkdir", "mknod", "open", "removexattr", "rename", "replace", "rmdir"),
     *("setxattr", "symlink", "truncate", "unlink", "utime", "copy_file_range", "ftruncate"),
@@ -76,10 +78,10 @@ async def _discard_all(space: Workspace) -> None:
 
 
 ACTS = {act.__name__: act for act in (_commit, _some, _undo, _redo, _discard, _discard_all)}
-PREPARED = {_undo: (_commit,), _redo: (_commit, _undo)}
+PREPARED: dict[Act, tuple[Act, ...]] = {_undo: (_commit,), _redo: (_commit, _undo)}
 
 
-def child(space: Workspace, act: Callable[[Workspace], object], fatal: int) -> int:
+def child(space: Workspace, act: Act, fatal: int) -> int:
     """Do something in a process that kills itself before its nth change, and return how it ended."""
     number = os.fork()
     if number == 0:
@@ -96,7 +98,7 @@ def child(space: Workspace, act: Callable[[Workspace], object], fatal: int) -> i
 
             for name in _CALLS:
                 setattr(os, name, deadly(getattr(os, name)))
-            os.fsync = lambda number: None
+            os.fsync = lambda fd: None
             anyio.run(act, space)
             os._exit(0)
         finally:
@@ -113,7 +115,7 @@ def shown(desk: Desk) -> dict[str, str]:
     return anyio.run(look)
 
 
-def prepared(base: Path, kind: ViewKind, act: Callable[[Workspace], object]) -> Desk:
+def prepared(base: Path, kind: ViewKind, act: Act) -> Desk:
     """Return a workspace with everything done that comes before an act."""
     fill(base / "folder", FILES)
     desk = Desk(base / "folder", base / "state", kind)
@@ -131,7 +133,7 @@ def prepared(base: Path, kind: ViewKind, act: Callable[[Workspace], object]) -> 
 @pytest.mark.parametrize("act", ACTS.values(), ids=ACTS)
 @pytest.mark.parametrize("kind", ["overlay", "snapshot"])
 def test_killed_anywhere_nothing_is_lost_or_half_done(
-    tmp_path: Path, kind: ViewKind, act: Callable[[Workspace], object], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, kind: ViewKind, act: Act, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "fsync", lambda number: None)
     desk = prepared(tmp_path / "model", kind, act)
@@ -139,8 +141,8 @@ def test_killed_anywhere_nothing_is_lost_or_half_done(
     anyio.run(act, desk.space)
     after, view_after = desk.tree(), shown(desk)
     chance = random.Random(f"{kind} {act.__name__}")
-    longest = 150
-    for turn in range(KILLS // (2 * len(ACTS)) + 1):
+    longest = 280
+    for turn in range(KILLS // (2 * len(ACTS))):
         desk = prepared(tmp_path / f"{turn}", kind, act)
         fatal = chance.randrange(longest)
         status = child(desk.space, act, fatal)
