@@ -1,5 +1,8 @@
 """Sandboxes and workspaces: code runs on a copy-on-write view of a person's folder."""
 
+from llmasos.sandbox._changes import Change
+from llmasos.sandbox._diff import FolderSummary, Summary
+from llmasos.sandbox._hunks import Hunk, Selection
 from llmasos.sandbox.choose import choose_provider, docker_problem
 from llmasos.sandbox.docker import DockerProvider
 from llmasos.sandbox.fake import FakeProvider, FakeSandbox
@@ -26,12 +29,15 @@ from llmasos.sandbox.workspace import Commit, Workspace
 
 __all__ = [
     "Artifact",
+    "Change",
     "Commit",
     "DockerProvider",
     "FakeProvider",
     "FakeSandbox",
     "FileContent",
     "FileInfo",
+    "FolderSummary",
+    "Hunk",
     "JailProvider",
     "Job",
     "JobOutput",
@@ -44,6 +50,8 @@ __all__ = [
     "Outcome",
     "Sandbox",
     "SandboxProvider",
+    "Selection",
+    "Summary",
     "View",
     "ViewKind",
     "Workspace",
