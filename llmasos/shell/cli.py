@@ -11,6 +11,7 @@ import typer
 from llmasos.errors import LLMasOSError
 from llmasos.shell import changes
 from llmasos.shell.ask import ask
+from llmasos.shell.sandbox import sandbox_app
 from llmasos.shell.words import MODEL_STATES, count
 
 app = typer.Typer(
@@ -27,6 +28,7 @@ ledger_app = typer.Typer(
 app.add_typer(ledger_app, name="ledger")
 for command in changes.COMMANDS:
     app.command()(command)
+app.add_typer(sandbox_app, name="sandbox")
 
 Folder = Annotated[Path, typer.Option("-C", "--folder", help="The folder to work on.")]
 Model = Annotated[str, typer.Option("--model", "-m", help="A model of `llmasos models`, or a GGUF file.")]
