@@ -30,7 +30,7 @@ from llmasos.sandbox.port import (
 
 _LARGEST_FRAME = 64_000_000
 _LARGEST_KEPT = 8_000_000
-_STATUSES = ("ok", "failed", "timeout", "memory", "lost")
+_STATUSES = ("ok", "failed", "timeout", "memory", "lost", "disk", "files")
 
 
 class _Request:
@@ -86,6 +86,14 @@ class WorkerSandbox:
             ) from error
         assert "ready" in frame
         self._reading = asyncio.create_task(self._read())
+
+    async def attach(self) -> None:
+        """Tell a worker that its workspace is mounted now."""
+        await self._ask({"op": "attach"}, _Request(None, None))
+
+    async def stop_with(self, status: str) -> None:
+        """Stop what runs, and answer it with a status."""
+        await self._send({"op": "stop_with", "status": status})
 
     async def run_command(
         self, command: str, *, timeout: float, on_output: OnOutput | None = None
