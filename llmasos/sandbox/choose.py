@@ -75,4 +75,4 @@ def _jail(settings: Settings, reason: str) -> jail.JailProvider:
             f"There is no sandbox: {reason} And {', '.join(problems)}.",
             hint="Install bubblewrap (apt-get install bubblewrap), or start Docker.",
         )
-    return jail.JailProvider(settings.sandbox_limits, reason)
+    return jail.JailProvider(settings, reason)

@@ -20,7 +20,7 @@ import anyio.to_thread
 from llmasos.config import Settings
 from llmasos.errors import SandboxError
 from llmasos.sandbox._channel import WorkerSandbox
-from llmasos.sandbox.jail import ENVIRONMENT, WORKER
+from llmasos.sandbox.jail import ENVIRONMENT
 from llmasos.sandbox.port import OWNER_RANGE, OWNER_SHIFT, View
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 BACKEND = "docker"
 LABEL = "llmasos.kernel"
-_MOUNTS = Path(__file__).with_name("_mounts.py")
+_MOUNTS = Path(__file__).with_name("broker")
 _START_SECONDS = 30.0
 _CALL_SECONDS = 30
 _INSIDE = "/run/llmasos"

@@ -81,7 +81,14 @@ class Workspace:
         shutil.rmtree(self._work, ignore_errors=True)
         self._work.mkdir(mode=0o700)
         self._seen.touch()
-        return View(self.folder, self._upper, self._work, mapped=self._mapped)
+        return View(
+            kind="overlay",
+            lower=self.folder,
+            upper=self._upper,
+            work=self._work,
+            hidden=None,
+            mapped=self._mapped,
+        )
 
     async def changed_outside(self) -> bool:
         """Tell whether the folder was changed by others since the view was mounted."""
