@@ -8,7 +8,6 @@ import itertools
 import os
 import shutil
 import socket
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +29,7 @@ from llmasos.sandbox.provider import (
     ViewProvider,
     ViewSandbox,
     owner_of,
+    private_folder,
     user_files,
     worker_options,
 )
@@ -50,8 +50,8 @@ _INSIDE = "/run/llmasos"
 class DockerProvider(ViewProvider):
     """Opens containers.
 
-    Only root can mount a view into a container that runs, so only root has a pool; for anybody else the daemon
-    mounts it at the container's start.
+    Only root can mount a view into a container that runs, so only root has a pool; for anybody else the
+    daemon mounts it at the container's start.
 
     Args:
         settings: The image and what each container may use.
@@ -98,6 +98,7 @@ class DockerProvider(ViewProvider):
         await anyio.to_thread.run_sync(
             _sweep, client, str(self._settings.data_dir), self._settings.runtime_dir
         )
+        await super().sweep(states)
 
     async def close(self) -> None:
         """Remove the containers of this kernel, and the mounts of their views."""
@@ -184,10 +185,7 @@ class _Container:
         from docker.types import Mount
 
         self._egress = egress
-        self._settings.runtime_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._folder = Path(
-            tempfile.mkdtemp(prefix=f"sandbox-{own_name()}-", dir=self._settings.runtime_dir)
-        )
+        self._folder = private_folder(self._settings.runtime_dir)
         for name, text in {**user_files(self._owner), **worker_files()}.items():
             (self._folder / name).parent.mkdir(exist_ok=True)
             (self._folder / name).write_text(text)
@@ -367,9 +365,6 @@ def _sweep(client: DockerClient, data: str, runtime: Path) -> None:
             # Never a recursive removal: a mount that stayed must not be emptied.
             with contextlib.suppress(OSError):
                 stage.rmdir()
-    for folder in runtime.glob("sandbox-*"):
-        if not alive(folder.name.rpartition("-")[0]):
-            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _remove_all(client: DockerClient, labels: dict[str, str]) -> None:

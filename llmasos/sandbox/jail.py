@@ -7,7 +7,6 @@ import os
 import shutil
 import socket
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,11 +18,17 @@ from llmasos.sandbox.broker.client import Broker
 from llmasos.sandbox.broker.server import CHANNEL
 from llmasos.sandbox.pool import Owner
 from llmasos.sandbox.port import View, ViewKind
-from llmasos.sandbox.provider import OpenEgress, ViewProvider, ViewSandbox, user_files, worker_options
+from llmasos.sandbox.provider import (
+    OpenEgress,
+    ViewProvider,
+    ViewSandbox,
+    private_folder,
+    user_files,
+    worker_options,
+)
 from llmasos.sandbox.worker import worker_command, worker_files
 
 BACKEND = "bubblewrap"
-EGRESS = "/run/llmasos/egress"
 ENVIRONMENT = {
     "PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
     "HOME": "/tmp/home",  # noqa: S108 - a path inside the sandbox
@@ -36,7 +41,8 @@ ENVIRONMENT = {
     "GIT_CONFIG_KEY_0": "safe.directory",
     "GIT_CONFIG_VALUE_0": "*",
 }
-_ROOT = "/run/llmasos/worker"
+_ROOT = "/run/llmasos"
+_EGRESS = f"{_ROOT}/egress"
 _START_SECONDS = 20.0
 # Beside these, nothing of a prepared tree's /etc is left out.
 _OWN_ETC = ("passwd", "group")
@@ -82,7 +88,7 @@ class JailProvider(ViewProvider):
         broker = await self._running()
         egress = self._egress(hosts)
         name = f"jail-{next(self._numbers)}"
-        folder = self._settings.runtime_dir
+        folder: Path | None = None
         ours, theirs = socket.socketpair()
         errors, their_errors = os.pipe()
 
@@ -90,6 +96,7 @@ class JailProvider(ViewProvider):
             await broker.end(name)
             if egress is not None:
                 await egress.close()
+            if folder is not None:
                 shutil.rmtree(folder, ignore_errors=True)
 
         async def mount(view: View) -> None:
@@ -99,8 +106,7 @@ class JailProvider(ViewProvider):
         try:
             sockets = {}
             if egress is not None:
-                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-                folder = Path(tempfile.mkdtemp(prefix="sandbox-", dir=folder))
+                folder = private_folder(self._settings.runtime_dir)
                 await egress.listen(folder / "egress")
                 sockets["egress"] = str(folder / "egress")
             try:
@@ -158,7 +164,7 @@ class JailProvider(ViewProvider):
         options = worker_options(
             self._settings.sandbox_limits,
             user_limits=not broker.grouped,
-            **({"egress": EGRESS} if reachable else {}),
+            **({"egress": _EGRESS} if reachable else {}),
         )
         program = [
             *(_bubblewrap(), "--unshare-all", "--die-with-parent", "--new-session"),
@@ -169,8 +175,8 @@ class JailProvider(ViewProvider):
             *("--proc", "/proc", "--ro-bind", "/proc/sys", "/proc/sys"),
             *("--dev", "/dev", "--bind", f"{place}/scratch/shm", "/dev/shm"),  # noqa: S108 - inside the sandbox
             *("--bind", f"{place}/scratch/tmp", "/tmp"),  # noqa: S108 - a path inside the sandbox
-            *("--ro-bind", f"{broker.stage}/files", _ROOT),
-            *(("--bind", f"{place}/egress", EGRESS) if reachable else ()),
+            *("--ro-bind", f"{broker.stage}/files/worker", f"{_ROOT}/worker"),
+            *(("--bind", f"{place}/egress", _EGRESS) if reachable else ()),
             *("--bind", f"{place}/workspace", "/workspace", "--chdir", "/workspace"),
             # Both are file systems without a limit of their own.
             *("--remount-ro", "/dev", "--remount-ro", "/"),

@@ -5,22 +5,27 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import shutil
 import socket
+import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
 import anyio
+import anyio.to_thread
 
 from llmasos.config import SandboxLimits, Settings
 from llmasos.errors import SandboxError
 from llmasos.sandbox._channel import WorkerSandbox
+from llmasos.sandbox.broker.cgroup import alive, own_name
 from llmasos.sandbox.pool import Owner, WarmPool
 from llmasos.sandbox.port import OWNER_SHIFT, OnCall, OnOutput, Outcome, View, ViewKind
 from llmasos.sandbox.watch import DiskWatch
 
 Mount = Callable[[View], Awaitable[None]]
+_FOLDER = "sandbox"
 
 
 class Egress(Protocol):
@@ -160,7 +165,14 @@ class ViewProvider(ABC):
         await self._pool.warm()
 
     async def sweep(self, states: Path) -> None:
-        """Nothing is left behind: what a kernel started ends with it."""
+        """Remove the folders that kernels which no longer live have left."""
+
+        def work() -> None:
+            for folder in self._settings.runtime_dir.glob(f"{_FOLDER}-*"):
+                if not alive(folder.name.rpartition("-")[0]):
+                    shutil.rmtree(folder, ignore_errors=True)
+
+        await anyio.to_thread.run_sync(work)
 
     @abstractmethod
     async def close(self) -> None:
@@ -203,10 +215,17 @@ def owner_of(view: View) -> Owner:
     return Owner(info.st_uid + OWNER_SHIFT, info.st_gid + OWNER_SHIFT)
 
 
+def private_folder(place: Path) -> Path:
+    """Make a folder for one sandbox, by whose name `sweep` knows the kernel."""
+    place.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return Path(tempfile.mkdtemp(prefix=f"{_FOLDER}-{own_name()}-", dir=place))
+
+
 def user_files(owner: Owner) -> dict[str, str]:
     """Return the files that give the sandbox's user a name."""
     return {
-        "passwd": f"root:x:0:0::/:/usr/sbin/nologin\nsandbox:x:{owner.uid}:{owner.gid}::/tmp/home:/bin/bash\n",
+        "passwd": "root:x:0:0::/:/usr/sbin/nologin\n"
+        f"sandbox:x:{owner.uid}:{owner.gid}::/tmp/home:/bin/bash\n",
         "group": f"root:x:0:\nsandbox:x:{owner.gid}:\n",
     }
 

@@ -24,7 +24,7 @@ class Usage(NamedTuple):
     space: int
     files: int
 
-    def __sub__(self, other: Usage) -> Usage:  # type: ignore[override]
+    def __sub__(self, other: Usage) -> Usage:
         return Usage(self.space - other.space, self.files - other.files)
 
 

@@ -67,12 +67,16 @@ class Groups:
             joins.append(os.open(os.path.join(folder, "cgroup.procs"), os.O_WRONLY | os.O_CLOEXEC))
         return joins
 
-    def counter(self, name: str) -> tuple[str, str]:
-        """Return the file that counts the kills for want of memory, and where a jail looks for it."""
-        folder = os.path.join(self._folders["memory"], name)
-        if self._unified:
-            return os.path.join(folder, "memory.events"), "/sys/fs/cgroup/memory.events"
-        return os.path.join(folder, "memory.oom_control"), "/sys/fs/cgroup/memory/memory.oom_control"
+    def counters(self, name: str) -> list[tuple[str, str]]:
+        """Return the files that count what was killed or refused, each with the path a jail reads it at."""
+        found = []
+        for controller, file in (
+            ("memory", "memory.events" if self._unified else "memory.oom_control"),
+            ("pids", "pids.events"),
+        ):
+            inside = "/sys/fs/cgroup" if self._unified else f"/sys/fs/cgroup/{controller}"
+            found.append((os.path.join(self._folders[controller], name, file), f"{inside}/{file}"))
+        return found
 
     def remove(self, name: str) -> None:
         """Remove a group whose processes have ended."""

@@ -38,7 +38,9 @@ class Broker:
         self.grouped = False
 
     @classmethod
-    async def start(cls, files: Mapping[str, str], *, tree: Path | None = None, stage: Path | None = None) -> Broker:
+    async def start(
+        cls, files: Mapping[str, str], *, tree: Path | None = None, stage: Path | None = None
+    ) -> Broker:
         """Start a broker.
 
         Args:
@@ -55,7 +57,7 @@ class Broker:
         reading, writing = os.pipe()
         # On this thread: the broker ends with the thread that started it, and worker threads come and go.
         with theirs, os.fdopen(reading, "rb"):
-            process = _run(["serve", str(reading)], theirs, reading)
+            process = _run(["serve", str(reading)], theirs.fileno(), reading)
         spec = {
             "files": dict(files),
             "tree": str(tree or ""),
@@ -74,7 +76,8 @@ class Broker:
             await anyio.to_thread.run_sync(tell)
             with anyio.fail_after(_START_SECONDS):
                 answer = json.loads(
-                    await asyncio.get_running_loop().sock_recv(ours, LARGEST_PACKET) or b'{"error": "it ended"}'
+                    await asyncio.get_running_loop().sock_recv(ours, LARGEST_PACKET)
+                    or b'{"error": "it ended"}'
                 )
         except BaseException:
             with anyio.CancelScope(shield=True):
@@ -99,7 +102,9 @@ class Broker:
 
     async def attach(self, name: str, view: View) -> None:
         """Mount a view where the jail or container under this name sees it."""
-        fields = {key: str(value) if isinstance(value, Path) else value for key, value in asdict(view).items()}
+        fields = {
+            key: str(value) if isinstance(value, Path) else value for key, value in asdict(view).items()
+        }
         await self._ask("attach", name=name, view=fields)
 
     async def end(self, name: str) -> None:
@@ -126,7 +131,7 @@ class Broker:
                     break
                 except BlockingIOError:
                     await anyio.sleep(0.001)
-            done = await answer
+            done: dict[str, Any] = await answer
         except OSError as error:
             self._lose()
             raise SandboxError(
@@ -167,15 +172,15 @@ async def overlays_work(place: Path) -> bool:
     """Tell whether overlays can be mounted whose changes lie on the file system of a folder."""
 
     def probe() -> bool:
-        return _run(["probe", str(place)], None).wait() == 0
+        return _run(["probe", str(place)], subprocess.DEVNULL).wait() == 0
 
     return await anyio.to_thread.run_sync(probe)
 
 
-def _run(arguments: list[str], stdin: socket.socket | None, *fds: int) -> subprocess.Popen[bytes]:
+def _run(arguments: list[str], stdin: int, *fds: int) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [sys.executable, "-I", "-S", "-c", _CALL, str(Path(__file__).parent.parent), *arguments],
-        stdin=stdin if stdin is not None else subprocess.DEVNULL,
+        stdin=stdin,
         stdout=subprocess.DEVNULL,
         pass_fds=fds,
         start_new_session=True,

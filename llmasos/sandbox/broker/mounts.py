@@ -152,7 +152,9 @@ def overlay(lowers: list[str], upper: str, work: str, target: str) -> None:
     try:
         paths = [f"/proc/self/fd/{number}" for number in held]
         options = f"lowerdir={':'.join(paths[:-2])},upperdir={paths[-2]},workdir={paths[-1]}"
-        options += ",metacopy=off,index=off" + (",redirect_dir=nofollow" if os.getuid() == 0 else ",userxattr")
+        options += ",metacopy=off,index=off" + (
+            ",redirect_dir=nofollow" if os.getuid() == 0 else ",userxattr"
+        )
         mount("overlay", target, "overlay", MS_NOSUID | MS_NODEV, options)
     finally:
         for number in held:

@@ -48,7 +48,7 @@ class Broker:
 
     Args:
         channel: To the kernel.
-        spec: `files` (names and contents, seen by all jails), `tree` (a root for jails, or an empty string),
+        spec: `files` (names and contents, seen by all jails), `tree` (a root for jails, or nothing),
             `stage` (a folder for the host's own namespace; empty for a namespace of the broker's own), `shift`
             and `count` of owners.
     """
@@ -167,7 +167,8 @@ class Broker:
         if self._groups is not None:
             joins = self._groups.make(name, cgroup.Limits(**packet["limits"]))
             jail.grouped = True
-            program = [program[0], "--ro-bind", *self._groups.counter(name), *program[1:]]
+            counters = [("--ro-bind-try", *paths) for paths in self._groups.counters(name)]
+            program = [program[0], *(part for option in counters for part in option), *program[1:]]
         try:
             jail.pid = _spawn(program, packet["uid"], packet["gid"], received, joins)
             jail.process = os.pidfd_open(jail.pid)
@@ -266,9 +267,7 @@ def overlays_work(place: str) -> bool:
             os.mkdir(os.path.join(folder, name))
         _write(os.path.join(folder, "lower", "x"), "")
         mounts.enter_namespace()
-        lower, upper, work, view = (
-            os.path.join(folder, name) for name in ("lower", "upper", "work", "view")
-        )
+        lower, upper, work, view = (os.path.join(folder, name) for name in ("lower", "upper", "work", "view"))
         mounts.overlay([lower], upper, work, view)
         os.unlink(os.path.join(view, "x"))
         mounts.unmount(view)
