@@ -4,6 +4,7 @@ from llmasos.sandbox.choose import choose_provider, docker_problem
 from llmasos.sandbox.docker import DockerProvider
 from llmasos.sandbox.fake import FakeProvider, FakeSandbox
 from llmasos.sandbox.jail import JailProvider, jail_problems
+from llmasos.sandbox.landlock import LandlockProvider, landlock_problem
 from llmasos.sandbox.port import (
     FileContent,
     FileInfo,
@@ -27,6 +28,7 @@ __all__ = [
     "FileContent",
     "FileInfo",
     "JailProvider",
+    "LandlockProvider",
     "Listing",
     "Match",
     "Matches",
@@ -40,4 +42,5 @@ __all__ = [
     "choose_provider",
     "docker_problem",
     "jail_problems",
+    "landlock_problem",
 ]

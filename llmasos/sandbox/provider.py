@@ -25,7 +25,7 @@ from llmasos.sandbox.port import OWNER_SHIFT, OnCall, OnOutput, Outcome, View, V
 from llmasos.sandbox.watch import DiskWatch
 
 Mount = Callable[[View], Awaitable[None]]
-_FOLDER = "sandbox"
+_FOLDER = "llmasos-sandbox"
 
 
 class Egress(Protocol):
@@ -166,13 +166,7 @@ class ViewProvider(ABC):
 
     async def sweep(self, states: Path) -> None:
         """Remove the folders that kernels which no longer live have left."""
-
-        def work() -> None:
-            for folder in self._settings.runtime_dir.glob(f"{_FOLDER}-*"):
-                if not alive(folder.name.rpartition("-")[0]):
-                    shutil.rmtree(folder, ignore_errors=True)
-
-        await anyio.to_thread.run_sync(work)
+        await anyio.to_thread.run_sync(sweep_folders, self._settings.runtime_dir)
 
     @abstractmethod
     async def close(self) -> None:
@@ -219,6 +213,13 @@ def private_folder(place: Path) -> Path:
     """Make a folder for one sandbox, by whose name `sweep` knows the kernel."""
     place.mkdir(mode=0o700, parents=True, exist_ok=True)
     return Path(tempfile.mkdtemp(prefix=f"{_FOLDER}-{own_name()}-", dir=place))
+
+
+def sweep_folders(place: Path) -> None:
+    """Remove the private folders of kernels that no longer live."""
+    for folder in place.glob(f"{_FOLDER}-*"):
+        if not alive(folder.name.rpartition("-")[0]):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def user_files(owner: Owner) -> dict[str, str]:
