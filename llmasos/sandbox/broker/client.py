@@ -22,6 +22,7 @@ from llmasos.sandbox.broker.server import LARGEST_PACKET
 from llmasos.sandbox.port import OWNER_RANGE, OWNER_SHIFT, View
 
 _START_SECONDS = 20.0
+_DEAD = {"error": "its helper process has died"}
 _CALL = "import sys; sys.path.append(sys.argv.pop(1)); from broker.server import main; main()"
 
 
@@ -119,29 +120,30 @@ class Broker:
         self._lose()
         await anyio.to_thread.run_sync(self._process.wait)
 
-    async def _ask(self, op: str, fds: Sequence[int] = (), **fields: object) -> dict[str, Any]:
+    async def _ask(self, op: str, fds: Sequence[int] = (), **fields: object) -> None:
         self._next += 1
         number = self._next
         answer = self._waiting[number] = asyncio.get_running_loop().create_future()
         try:
-            data = json.dumps({"id": number, "op": op, **fields}).encode()
-            while True:
-                try:
-                    socket.send_fds(self._channel, [data], list(fds))
-                    break
-                except BlockingIOError:
-                    await anyio.sleep(0.001)
-            done: dict[str, Any] = await answer
-        except OSError as error:
-            self._lose()
-            raise SandboxError(
-                "The sandbox's helper process has died.", hint="The next action starts it again."
-            ) from error
+            await self._send(json.dumps({"id": number, "op": op, **fields}).encode(), fds)
+            done: dict[str, Any] = await answer if self.alive else _DEAD
         finally:
             del self._waiting[number]
         if "error" in done:
-            raise SandboxError(f"The sandbox cannot be set up: {done['error']}.")
-        return done
+            raise SandboxError(
+                f"The sandbox cannot be set up: {done['error']}.",
+                hint="`llmasos doctor` shows what is missing.",
+            )
+
+    async def _send(self, data: bytes, fds: Sequence[int]) -> None:
+        while self.alive:
+            try:
+                socket.send_fds(self._channel, [data], list(fds))
+                return
+            except BlockingIOError:
+                await anyio.sleep(0.001)
+            except OSError:
+                self._lose()
 
     def _receive(self) -> None:
         try:
@@ -165,7 +167,7 @@ class Broker:
             self._channel.close()
             for answer in self._waiting.values():
                 if not answer.done():
-                    answer.set_exception(ConnectionResetError())
+                    answer.set_result(_DEAD)
 
 
 async def overlays_work(place: Path) -> bool:
