@@ -41,9 +41,10 @@ if TYPE_CHECKING:
 BACKEND = "docker"
 # Whose a container is: a kernel by its process's number and start, and the data folder it works on, because
 # other machines' kernels may share the daemon.
-KERNEL, DATA = "llmasos.kernel", "llmasos.data"
+KERNEL, DATA = "llmasos.process", "llmasos.data"
 _START_SECONDS = 30.0
 _CALL_SECONDS = 30
+_LOOK_SECONDS = 1.0
 _INSIDE = "/run/llmasos"
 
 
@@ -123,8 +124,7 @@ class DockerProvider(ViewProvider):
         try:
             listener = await container.prepare(self._egress(hosts))
             await anyio.to_thread.run_sync(container.start)
-            with anyio.fail_after(_START_SECONDS):
-                sock, _ = await asyncio.get_running_loop().sock_accept(listener)
+            sock = await _accepted(listener, container)
             sandbox = ViewSandbox(
                 BACKEND, sock, container.end, container.mount, self._settings.sandbox_limits
             )
@@ -256,6 +256,16 @@ class _Container:
         except (DockerException, OSError) as error:
             raise SandboxError(f"Docker refused the container: {error}.") from error
 
+    def runs(self) -> bool:
+        """Tell whether the container is there and runs."""
+        from docker.errors import NotFound
+
+        try:
+            self._container.reload()
+        except NotFound:
+            return False
+        return bool(self._container.status == "running")
+
     async def mount(self, view: View) -> None:
         """Mount a view where the container sees it."""
         assert self.broker is not None
@@ -332,6 +342,21 @@ def has_image(client: DockerClient, name: str) -> bool:
     except ImageNotFound:
         return False
     return True
+
+
+async def _accepted(listener: socket.socket, container: _Container) -> socket.socket:
+    """Return the connection of a container's worker.
+
+    Raises:
+        SandboxError: The container ended first.
+        TimeoutError: It takes too long.
+    """
+    with anyio.fail_after(_START_SECONDS):
+        while True:
+            with anyio.move_on_after(_LOOK_SECONDS):
+                return (await asyncio.get_running_loop().sock_accept(listener))[0]
+            if not await anyio.to_thread.run_sync(container.runs):
+                raise SandboxError("the container ended at once.")
 
 
 def _listen(folder: Path) -> socket.socket:

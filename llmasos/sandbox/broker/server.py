@@ -49,8 +49,8 @@ class Broker:
     Args:
         channel: To the kernel.
         spec: `files` (names and contents, seen by all jails), `tree` (a root for jails, or nothing),
-            `stage` (a folder for the host's own namespace; empty for a namespace of the broker's own), `shift`
-            and `count` of owners.
+            `stage` (a folder in this machine's namespace; empty for a namespace of the broker's own),
+            `shift` and `count` of owners.
     """
 
     def __init__(self, channel: socket.socket, spec: Packet) -> None:
