@@ -213,9 +213,9 @@ class Supervisor:
                 for stop in list(self._running.values()):
                     stop.set()
             elif op == "interrupt":
-                stop = self._running.get(frame["id"])
-                if stop is not None:
-                    stop.set()
+                running = self._running.get(frame["id"])
+                if running is not None:
+                    running.set()
             else:
                 stop = self._running[frame["id"]] = threading.Event()
                 threading.Thread(target=self._handle, args=(frame, stop), daemon=True).start()
@@ -749,7 +749,6 @@ def main() -> None:
             os.chdir(WORKSPACE)
         else:
             supervisor._child("python")
-        os.makedirs(os.environ.get("HOME", "/tmp"), exist_ok=True)
         channel.send({"ready": os.getpid()})
         supervisor.serve()
         os._exit(0)
