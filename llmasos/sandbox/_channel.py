@@ -55,7 +55,9 @@ class WorkerSandbox:
         on_close: Ends the sandbox's processes; called once.
     """
 
-    def __init__(self, backend: str, sock: socket.socket, on_close: Callable[[], Awaitable[None]], limits: Any = None) -> None:
+    def __init__(
+        self, backend: str, sock: socket.socket, on_close: Callable[[], Awaitable[None]], limits: Any = None
+    ) -> None:
         self.backend = backend
         self._socket = sock
         self._writer: asyncio.StreamWriter | None = None

@@ -21,7 +21,7 @@ from llmasos.errors import SandboxError
 from llmasos.sandbox._channel import WorkerSandbox
 from llmasos.sandbox.broker.cgroup import alive, own_name
 from llmasos.sandbox.pool import Owner, WarmPool
-from llmasos.sandbox.port import OWNER_SHIFT, OnCall, OnOutput, Outcome, View, ViewKind
+from llmasos.sandbox.port import OWNER_SHIFT, Job, Limit, OnCall, OnOutput, Outcome, View, ViewKind
 from llmasos.sandbox.watch import DiskWatch
 
 Mount = Callable[[View], Awaitable[None]]
@@ -60,12 +60,13 @@ class ViewSandbox(WorkerSandbox):
         mount: Mount,
         limits: SandboxLimits,
     ) -> None:
-        super().__init__(backend, sock, on_close)
+        super().__init__(backend, sock, on_close, limits)
         self._mount = mount
         self._limits = limits
         self._watch: DiskWatch | None = None
         self._watching: asyncio.Task[None] | None = None
         self._working = 0
+        self._lasting = False
 
     async def show(self, view: View) -> None:
         """Mount a view, and tell the worker."""
@@ -75,13 +76,23 @@ class ViewSandbox(WorkerSandbox):
 
     def watch(self, view: View) -> None:
         """Watch the disk of a view that is mounted."""
-        self._watch = DiskWatch(view, self._limits, self.stop_with)
+        self._watch = DiskWatch(view, self._limits, self._stop_all)
 
     async def run_command(
-        self, command: str, *, timeout: float, on_output: OnOutput | None = None
+        self,
+        command: str | Sequence[str],
+        *,
+        timeout: float,
+        on_output: OnOutput | None = None,
+        env: Mapping[str, str] | None = None,
+        keep_detached: bool = False,
     ) -> Outcome:
+        # What was spared goes on writing when the command has ended.
+        self._lasting = self._lasting or keep_detached
         async with self._watched():
-            return await super().run_command(command, timeout=timeout, on_output=on_output)
+            return await super().run_command(
+                command, timeout=timeout, on_output=on_output, env=env, keep_detached=keep_detached
+            )
 
     async def run_python(
         self,
@@ -91,11 +102,22 @@ class ViewSandbox(WorkerSandbox):
         on_output: OnOutput | None = None,
         on_call: OnCall | None = None,
         functions: Mapping[str, tuple[str, ...]] | None = None,
+        fresh: bool = False,
     ) -> Outcome:
         async with self._watched():
             return await super().run_python(
-                code, timeout=timeout, on_output=on_output, on_call=on_call, functions=functions
+                code,
+                timeout=timeout,
+                on_output=on_output,
+                on_call=on_call,
+                functions=functions,
+                fresh=fresh,
             )
+
+    async def start_job(self, command: str, *, env: Mapping[str, str] | None = None) -> Job:
+        self._lasting = True
+        async with self._watched():
+            return await super().start_job(command, env=env)
 
     async def close(self) -> None:
         await self._unwatch()
@@ -110,8 +132,15 @@ class ViewSandbox(WorkerSandbox):
             yield
         finally:
             self._working -= 1
-            if not self._working:
+            if not self._working and not self._lasting:
                 await self._unwatch()
+
+    async def _stop_all(self, limit: Limit) -> None:
+        self.stop_with(limit)
+        if self._lasting:
+            for job in await self.jobs():
+                if job.running:
+                    await self.stop_job(job.id)
 
     async def _unwatch(self) -> None:
         if self._watching is not None:

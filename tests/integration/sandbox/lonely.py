@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import cast
 
 import anyio
 
@@ -33,4 +34,4 @@ async def main(backend: str, base: str, kind: ViewKind, stay: bool) -> None:
 
 
 if __name__ == "__main__":
-    anyio.run(main, sys.argv[1], sys.argv[2], sys.argv[3], sys.argv[4] == "stay")
+    anyio.run(main, sys.argv[1], sys.argv[2], cast(ViewKind, sys.argv[3]), sys.argv[4] == "stay")
