@@ -137,10 +137,12 @@ class ViewSandbox(WorkerSandbox):
 
     async def _stop_all(self, limit: Limit) -> None:
         self.stop_with(limit)
-        if self._lasting:
-            for job in await self.jobs():
-                if job.running:
-                    await self.stop_job(job.id)
+        jobs = [job.id for job in await self.jobs() if job.running] if self._lasting else []
+        for job in jobs:
+            await self.stop_job(job)
+        if not jobs and not self._working:
+            # Only something that a command has left behind can be writing.
+            await super().close()
 
     async def _unwatch(self) -> None:
         if self._watching is not None:
