@@ -7,6 +7,7 @@ from llmasos.sandbox.choose import choose_provider, docker_problem
 from llmasos.sandbox.docker import DockerProvider
 from llmasos.sandbox.fake import FakeProvider, FakeSandbox
 from llmasos.sandbox.jail import JailProvider, jail_problems
+from llmasos.sandbox.landlock import LandlockProvider, landlock_problem
 from llmasos.sandbox.port import (
     Artifact,
     FileContent,
@@ -41,6 +42,7 @@ __all__ = [
     "JailProvider",
     "Job",
     "JobOutput",
+    "LandlockProvider",
     "Listing",
     "Match",
     "Matches",
@@ -58,4 +60,5 @@ __all__ = [
     "choose_provider",
     "docker_problem",
     "jail_problems",
+    "landlock_problem",
 ]

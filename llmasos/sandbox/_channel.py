@@ -21,6 +21,7 @@ import anyio.lowlevel
 from llmasos.errors import SandboxError, ToolError
 from llmasos.sandbox.port import (
     FileContent,
+    Job,
     Listing,
     Matches,
     OnCall,
@@ -30,7 +31,7 @@ from llmasos.sandbox.port import (
 
 _LARGEST_FRAME = 64_000_000
 _LARGEST_KEPT = 8_000_000
-_STATUSES = ("ok", "failed", "timeout", "memory", "lost")
+_STATUSES = ("ok", "failed", "timeout", "memory", "lost", "disk", "files")
 
 
 class _Request:
@@ -54,7 +55,9 @@ class WorkerSandbox:
         on_close: Ends the sandbox's processes; called once.
     """
 
-    def __init__(self, backend: str, sock: socket.socket, on_close: Callable[[], Awaitable[None]]) -> None:
+    def __init__(
+        self, backend: str, sock: socket.socket, on_close: Callable[[], Awaitable[None]], limits: Any = None
+    ) -> None:
         self.backend = backend
         self._socket = sock
         self._writer: asyncio.StreamWriter | None = None
@@ -87,8 +90,22 @@ class WorkerSandbox:
         assert "ready" in frame
         self._reading = asyncio.create_task(self._read())
 
+    async def attach(self) -> None:
+        """Tell a worker that its workspace is mounted now."""
+        await self._ask({"op": "attach"}, _Request(None, None))
+
+    def stop_with(self, status: str) -> None:
+        """Stop what runs, and answer it with a status."""
+        asyncio.ensure_future(self._send({"op": "stop_with", "status": status}))  # noqa: RUF006
+
     async def run_command(
-        self, command: str, *, timeout: float, on_output: OnOutput | None = None
+        self,
+        command: Any,
+        *,
+        timeout: float,
+        on_output: OnOutput | None = None,
+        env: Mapping[str, str] | None = None,
+        keep_detached: bool = False,
     ) -> Outcome:
         return await self._run({"op": "command", "command": command, "timeout": timeout}, on_output)
 
@@ -100,6 +117,7 @@ class WorkerSandbox:
         on_output: OnOutput | None = None,
         on_call: OnCall | None = None,
         functions: Mapping[str, tuple[str, ...]] | None = None,
+        fresh: bool = False,
     ) -> Outcome:
         names = {name: list(parameters) for name, parameters in (functions or {}).items()}
         frame = {"op": "python", "code": code, "timeout": timeout, "functions": names}
@@ -138,6 +156,24 @@ class WorkerSandbox:
             self._socket.close()
             await self._on_close()
             self._fail("The sandbox was closed.")
+
+    async def start_job(self, command: str, *, env: Mapping[str, str] | None = None) -> Job:
+        raise NotImplementedError
+
+    async def jobs(self) -> Any:
+        raise NotImplementedError
+
+    async def stop_job(self, job: str) -> Job:
+        raise NotImplementedError
+
+    async def job_output(self, job: str, *, offset: int = 0, wait: float = 0.0) -> Any:
+        raise NotImplementedError
+
+    async def save_state(self, name: str) -> None:
+        raise NotImplementedError
+
+    async def restore_state(self, name: str) -> None:
+        raise NotImplementedError
 
     async def _run(
         self, frame: dict[str, Any], on_output: OnOutput | None, on_call: OnCall | None = None

@@ -31,7 +31,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from typing import IO, Any
 
-WORKSPACE = "/workspace"
+WORKSPACE = os.environ.get("LLMASOS_WORKSPACE", "/workspace")
 LARGEST_FRAME = 64_000_000
 GRACE = 1.0  # seconds between an interrupt and a kill
 FILE_SECONDS = 30.0
@@ -184,6 +184,7 @@ class Supervisor:
     def __init__(self, channel: Channel, limits: dict[str, int]) -> None:
         self._channel = channel
         self._limits = limits
+        self._verdict = ""
         self._children: dict[str, Child] = {}
         self._child_locks = {"python": threading.Lock(), "files": threading.Lock()}
         self._running: dict[int, threading.Event] = {}
@@ -203,10 +204,18 @@ class Supervisor:
                 if child is not None:
                     child.waiting = False
                     child.channel.send(frame)
-            elif op == "interrupt":
-                stop = self._running.get(frame["id"])
-                if stop is not None:
+            elif op == "attach":
+                os.chdir(WORKSPACE)
+                self._child("python").channel.send({"attach": WORKSPACE})
+                self._channel.send({"id": frame["id"], "done": {}})
+            elif op == "stop_with":
+                self._verdict = frame["status"]
+                for stop in list(self._running.values()):
                     stop.set()
+            elif op == "interrupt":
+                running = self._running.get(frame["id"])
+                if running is not None:
+                    running.set()
             else:
                 stop = self._running[frame["id"]] = threading.Event()
                 threading.Thread(target=self._handle, args=(frame, stop), daemon=True).start()
@@ -224,6 +233,10 @@ class Supervisor:
             done = {"error": "the sandbox's worker failed: %s" % error}
         finally:
             self._running.pop(number, None)
+        if self._verdict and done.get("status") == "cancelled":
+            done["status"] = self._verdict
+        if not self._running:
+            self._verdict = ""
         self._channel.send({"id": number, "done": done})
 
     def _output(self, number: int) -> Report:
@@ -473,6 +486,8 @@ class Python:
                 frame = self._channel.receive()
                 if frame is None:
                     return
+                if "attach" in frame:
+                    os.chdir(frame["attach"])
                 if "code" in frame:
                     self._channel.send(self._run(frame))
             except KeyboardInterrupt:
@@ -698,7 +713,7 @@ def limit(limits: dict[str, int]) -> None:
     memory = limits["memory_mb"] << 20
     for name, value in (
         (resource.RLIMIT_AS, memory),
-        (resource.RLIMIT_NPROC, limits["processes"]),
+        (resource.RLIMIT_NPROC, limits["processes"] if limits["user_limits"] else 1 << 20),
         (resource.RLIMIT_FSIZE, 4 << 30),
         (resource.RLIMIT_NOFILE, 1024),
         (resource.RLIMIT_CORE, 0),
@@ -716,7 +731,11 @@ def main() -> None:
     """Play the role that the command line names."""
     role = sys.argv[1]
     if role == "supervisor":
-        limits = json.loads(sys.argv[3])
+        options = json.loads(sys.argv[3])
+        limits = options["limits"]
+        limits["user_limits"] = options["user_limits"]
+        os.environ["LLMASOS_WORKSPACE"] = options["workspace"]
+        globals()["WORKSPACE"] = options["workspace"]
         sock = connect(sys.argv[2])
         # A cell must not trace or read the memory of the process that answers for it.
         prctl = ctypes.CDLL(None).prctl
@@ -725,8 +744,13 @@ def main() -> None:
         os.umask(UMASK)
         limit(limits)
         channel = Channel(sock)
+        supervisor = Supervisor(channel, limits)
+        if options["attached"]:
+            os.chdir(WORKSPACE)
+        else:
+            supervisor._child("python")
         channel.send({"ready": os.getpid()})
-        Supervisor(channel, limits).serve()
+        supervisor.serve()
         os._exit(0)
     sock = socket.socket(fileno=int(sys.argv[2]))
     sock.set_inheritable(False)
