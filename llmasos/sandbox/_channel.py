@@ -87,6 +87,16 @@ class WorkerSandbox:
         assert "ready" in frame
         self._reading = asyncio.create_task(self._read())
 
+    async def attach(self) -> None:
+        """Have a worker that was started without its workspace look at what is mounted there now.
+
+        Raises:
+            SandboxError: It cannot.
+        """
+        done = await self._ask({"op": "attach"}, _Request(None, None))
+        if "error" in done:
+            raise SandboxError(f"The workspace cannot be opened: {done['error']}.")
+
     async def run_command(
         self, command: str, *, timeout: float, on_output: OnOutput | None = None
     ) -> Outcome:

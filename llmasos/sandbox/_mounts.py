@@ -152,6 +152,7 @@ def main(argument: str) -> None:
     for name in ("lower", "view"):
         os.mkdir(f"{stage}/{name}")
     for name, text in spec["files"].items():
+        os.makedirs(os.path.dirname(f"{stage}/{name}"), exist_ok=True)
         with open(f"{stage}/{name}", "w") as file:
             file.write(text)
     lower = held["lower"]

@@ -20,8 +20,9 @@ import anyio.to_thread
 from llmasos.config import Settings
 from llmasos.errors import SandboxError
 from llmasos.sandbox._channel import WorkerSandbox
-from llmasos.sandbox.jail import ENVIRONMENT, WORKER
+from llmasos.sandbox.jail import ENVIRONMENT
 from llmasos.sandbox.port import OWNER_RANGE, OWNER_SHIFT, View
+from llmasos.sandbox.worker import worker_command, worker_files
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -146,23 +147,25 @@ class _Container:
         files = {
             "passwd": f"root:x:0:0::/:/usr/sbin/nologin\nsandbox:x:{uid}:{gid}::/tmp/home:/bin/bash\n",
             "group": f"root:x:0:\nsandbox:x:{gid}:\n",
-            "worker.py": WORKER.read_text(),
+            **worker_files(),
         }
+        (self._folder / "worker").mkdir()
         for name, text in files.items():
             (self._folder / name).write_text(text)
             (self._folder / name).chmod(0o644)
         # Docker limits the processes of the container; a limit per user would count other programs too.
-        inside = {"memory_mb": limits.memory_mb, "processes": 1 << 20, "output_bytes": limits.output_bytes}
+        options = {
+            "workspace": "/workspace",
+            "limits": limits.model_dump(),
+            "attached": True,
+            "seccomp": True,
+            "user_limits": False,
+            "landlock": None,
+        }
         try:
             self._container = self._client.containers.run(
                 self._settings.sandbox_image,
-                [
-                    "/usr/bin/python3",
-                    f"{_INSIDE}/worker.py",
-                    "supervisor",
-                    f"{_INSIDE}/socket",
-                    json.dumps(inside),
-                ],
+                worker_command("/usr/bin/python3", _INSIDE, f"{_INSIDE}/socket", options),
                 detach=True,
                 auto_remove=True,
                 init=True,

@@ -19,9 +19,9 @@ from llmasos.config import SandboxLimits
 from llmasos.errors import SandboxError
 from llmasos.sandbox._channel import WorkerSandbox
 from llmasos.sandbox.port import OWNER_RANGE, OWNER_SHIFT, View
+from llmasos.sandbox.worker import worker_command, worker_files
 
 BACKEND = "bubblewrap"
-WORKER = Path(__file__).with_name("_worker.py")
 _MOUNTS = Path(__file__).with_name("_mounts.py")
 _STAGES = ("/mnt", "/media", "/srv")
 _START_SECONDS = 20.0
@@ -103,7 +103,7 @@ class JailProvider:
             "files": {
                 "passwd": f"root:x:0:0::/:/usr/sbin/nologin\nsandbox:x:{uid}:{gid}::/tmp/home:/bin/bash\n",
                 "group": f"root:x:0:\nsandbox:x:{gid}:\n",
-                "worker.py": WORKER.read_text(),
+                **worker_files(),
             },
             "shift": OWNER_SHIFT if shifted else 0,
             "count": OWNER_RANGE,
@@ -124,10 +124,13 @@ class JailProvider:
 
     def _program(self, stage: str, channel: int) -> list[str]:
         python = python_inside()
-        limits = {
-            "memory_mb": self._limits.memory_mb,
-            "processes": self._limits.processes,
-            "output_bytes": self._limits.output_bytes,
+        options = {
+            "workspace": "/workspace",
+            "limits": self._limits.model_dump(),
+            "attached": True,
+            "seccomp": True,
+            "user_limits": True,
+            "landlock": None,
         }
         program = [
             _bubblewrap(),
@@ -156,13 +159,13 @@ class JailProvider:
             *("--proc", "/proc", "--ro-bind", "/proc/sys", "/proc/sys"),
             *("--dev", "/dev"),
             *("--size", str(_TMP_BYTES), "--tmpfs", "/tmp", "--dir", "/tmp/home", "--dir", "/run"),  # noqa: S108
-            *("--ro-bind", f"{stage}/worker.py", "/run/llmasos-worker.py"),
+            *("--ro-bind", f"{stage}/worker", "/run/llmasos/worker"),
             *("--bind", f"{stage}/view", "/workspace", "--chdir", "/workspace"),
             "--clearenv",
         ]
         for name, value in ENVIRONMENT.items():
             program += ["--setenv", name, value]
-        return [*program, python, "/run/llmasos-worker.py", "supervisor", str(channel), json.dumps(limits)]
+        return [*program, *worker_command(python, "/run/llmasos", str(channel), options)]
 
 
 def jail_problems() -> list[str]:

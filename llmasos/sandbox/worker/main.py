@@ -40,6 +40,7 @@ SWEEP_SECONDS = 2.0
 OOM_COUNTERS = ("/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control", "/proc/vmstat")
 PR_SET_DUMPABLE = 4
 PR_SET_CHILD_SUBREAPER = 36
+CHILD = "import sys; sys.path[0] = sys.argv[1]; from worker.main import child; child(sys.argv[2], int(sys.argv[3]))"
 SKIPPED = {".git", ".hg", ".svn", "__pycache__", "node_modules", ".venv"}
 
 Frame = dict[str, Any]
@@ -203,6 +204,11 @@ class Supervisor:
                 if child is not None:
                     child.waiting = False
                     child.channel.send(frame)
+            elif op == "attach":
+                os.chdir(WORKSPACE)
+                for role in list(self._children):
+                    self._drop(role)
+                self._channel.send({"id": frame["id"], "done": {}})
             elif op == "interrupt":
                 stop = self._running.get(frame["id"])
                 if stop is not None:
@@ -370,7 +376,7 @@ class Child:
     def __init__(self, role: str, limits: dict[str, int]) -> None:
         ours, theirs = socket.socketpair()
         self.process = subprocess.Popen(
-            [sys.executable, "-u", __file__, role, str(theirs.fileno()), json.dumps(limits)],
+            [sys.executable, "-I", "-u", "-c", CHILD, sys.path[0], role, str(theirs.fileno())],
             cwd=WORKSPACE,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -712,23 +718,28 @@ def limit(limits: dict[str, int]) -> None:
 UMASK = 0o022
 
 
-def main() -> None:
-    """Play the role that the command line names."""
-    role = sys.argv[1]
-    if role == "supervisor":
-        limits = json.loads(sys.argv[3])
-        sock = connect(sys.argv[2])
-        # A cell must not trace or read the memory of the process that answers for it.
-        prctl = ctypes.CDLL(None).prctl
-        prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
-        prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-        os.umask(UMASK)
-        limit(limits)
-        channel = Channel(sock)
-        channel.send({"ready": os.getpid()})
-        Supervisor(channel, limits).serve()
-        os._exit(0)
-    sock = socket.socket(fileno=int(sys.argv[2]))
+def main(where: str, text: str) -> None:
+    """Serve the host as the options say."""
+    options = json.loads(text)
+    limits = options["limits"]
+    if not options.get("user_limits"):
+        limits["processes"] = 1 << 20
+    sock = connect(where)
+    # A cell must not trace or read the memory of the process that answers for it.
+    prctl = ctypes.CDLL(None).prctl
+    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
+    prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    os.umask(UMASK)
+    limit(limits)
+    channel = Channel(sock)
+    channel.send({"ready": os.getpid()})
+    Supervisor(channel, limits).serve()
+    os._exit(0)
+
+
+def child(role: str, number: int) -> None:
+    """Play a child's role."""
+    sock = socket.socket(fileno=number)
     sock.set_inheritable(False)
     channel = Channel(sock)
     if role == "python":
@@ -749,7 +760,3 @@ def connect(where: str) -> socket.socket:
     sock = socket.socket(socket.AF_UNIX)
     sock.connect(where)
     return sock
-
-
-if __name__ == "__main__":
-    main()
