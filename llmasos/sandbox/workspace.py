@@ -260,10 +260,11 @@ class Workspace:
         try:
             fcntl.flock(number, fcntl.LOCK_EX)
             self._views.tidy()
+            # First what was begun last: a commit drops changes from the view once the folder is done.
+            self._views.finish()
             manifest = self._journal.interrupted()
             if manifest is not None:
                 self._carry_out(manifest)
-            self._views.finish()
             yield
         finally:
             os.close(number)
