@@ -13,7 +13,7 @@ import pytest
 from llmasos.sandbox import Workspace
 from llmasos.sandbox.port import ViewKind
 
-OPAQUE = "trusted.overlay.opaque"
+OPAQUE = "trusted.overlay.opaque" if os.geteuid() == 0 else "user.overlay.opaque"
 
 
 class Agent:
