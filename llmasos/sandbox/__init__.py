@@ -1,6 +1,7 @@
 """Sandboxes and workspaces: code runs on a copy-on-write view of a person's folder."""
 
 from llmasos.sandbox._changes import Change
+from llmasos.sandbox._commits import Commit
 from llmasos.sandbox._diff import FolderSummary, Summary
 from llmasos.sandbox._hunks import Hunk, Selection
 from llmasos.sandbox.choose import choose_provider, docker_problem
@@ -26,7 +27,7 @@ from llmasos.sandbox.port import (
     View,
     ViewKind,
 )
-from llmasos.sandbox.workspace import Commit, Workspace
+from llmasos.sandbox.workspace import Workspace
 
 __all__ = [
     "Artifact",

@@ -114,6 +114,30 @@ class Comparison:
         """
         yield from self._deleted(path, below)[0]
 
+    def with_other_names(self, changes: list[Change]) -> list[Change]:
+        """Return the changes in order, with the files that only became one file with one of them."""
+        groups: dict[tuple[int, int], set[str]] = {}
+        counts: dict[tuple[int, int], int] = {}
+        for change in changes:
+            info = lstat(os.path.join(self._upper, change.path))
+            if info is not None and stat.S_ISREG(info.st_mode) and info.st_nlink > 1:
+                file = (info.st_dev, info.st_ino)
+                groups.setdefault(file, set()).add(change.path)
+                counts[file] = info.st_nlink
+        open_groups = {file for file, paths in groups.items() if len(paths) < counts[file]}
+        known = {change.path for change in changes}
+        found = [Change(path, "changed") for path in self._names(open_groups) if path not in known]
+        return sorted(changes + found, key=lambda change: change.path)
+
+    def _names(self, wanted: set[tuple[int, int]]) -> Iterator[str]:
+        if not wanted:
+            return
+        for here, _, names in os.walk(self._upper):
+            for name in names:
+                info = lstat(os.path.join(here, name))
+                if info is not None and (info.st_dev, info.st_ino) in wanted:
+                    yield os.path.relpath(os.path.join(here, name), self._upper)
+
     def _deleted(self, path: str, below: os.stat_result) -> tuple[list[Change], bool]:
         if self._secrets.hides(path):
             return [], True

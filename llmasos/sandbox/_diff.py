@@ -75,12 +75,15 @@ def describe(change: Change, lower: str, upper: str) -> FileChange:
     details = _details(before, after)
     if change.blocked:
         details.append(change.blocked)
+    diff = _unified(change, before, after)
+    if change.kind == "changed" and not details and not diff:
+        details.append("becomes one file with another name")
     return FileChange(
         path=change.path,
         source=change.source,
         kind=change.kind,
         detail="; ".join(details),
-        diff=_unified(change, before, after),
+        diff=diff,
     )
 
 

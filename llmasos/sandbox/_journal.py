@@ -244,3 +244,8 @@ class Journal:
     def _stand_still(self) -> None:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self._folder / "moving")
+
+
+def is_interrupted(folder: Path) -> bool:
+    """Tell whether a crash interrupted a commit of the journal in a folder."""
+    return Journal(folder).interrupted() is not None

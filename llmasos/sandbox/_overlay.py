@@ -72,7 +72,7 @@ class OverlayLayer:
 
     def changes(self) -> list[Change]:
         """Return what the upper folder changes of the lower one."""
-        return sorted(self._scan("", merged=True, opaque=False), key=lambda change: change.path)
+        return self._compare.with_other_names(list(self._scan("", merged=True, opaque=False)))
 
     def _scan(self, path: str, *, merged: bool, opaque: bool) -> Iterator[Change]:
         """Yield the changes in a folder of the upper side.

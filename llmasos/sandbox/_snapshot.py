@@ -87,8 +87,7 @@ class SnapshotLayer:
         for path in records:
             above, _, name = path.rpartition("/")
             names.setdefault(above, set()).add(name)
-        found = self._scan("", records, names, merged=True)
-        return sorted(found, key=lambda change: change.path)
+        return self._compare.with_other_names(list(self._scan("", records, names, merged=True)))
 
     def _scan(
         self, path: str, records: dict[str, _Record], names: dict[str, set[str]], *, merged: bool

@@ -205,8 +205,11 @@ class Transaction:
             if path not in self._moves and self._is_folder(path):
                 os.chmod(self._full(path), mode)
         for folder in sorted(self._touched):
-            with contextlib.suppress(FileNotFoundError, NotADirectoryError, PermissionError):
-                sync(folder)
+            info = lstat(folder)
+            if info is not None and stat.S_ISDIR(info.st_mode):
+                # A folder that its owner may not read is not worth failing for.
+                with contextlib.suppress(PermissionError):
+                    sync(folder)
 
     def _clean(self) -> None:
         """Remove the temporary files that a crash left."""
@@ -246,8 +249,8 @@ class Transaction:
 
 def disk_error(error: OSError) -> WorkspaceError:
     """Return the error for a folder that cannot be written."""
-    space = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    steps = {errno.ENOSPC: "Free space", errno.EDQUOT: "Free space", errno.EIO: "Check the disk"}
     return WorkspaceError(
         f"The folder cannot be written: {error.strerror} ({display(os.fsdecode(error.filename or ''))}).",
-        hint=f"{'Free space' if space else 'Fix the permissions'}, then try again. Nothing was lost.",
+        hint=f"{steps.get(error.errno or 0, 'Fix the permissions')}, then try again. Nothing was lost.",
     )

@@ -76,6 +76,18 @@ class Views:
         remove(f"{self.place}.old")
         self._layer = None
 
+    def reset(self, paths: Sequence[str]) -> None:
+        """Have the view show nothing but the folder.
+
+        Args:
+            paths: All that it changes.
+        """
+        kind = self.kind()
+        if kind == "overlay":
+            self.make(kind)
+        elif paths:
+            self.drop(paths, {})
+
     def drop(self, paths: Sequence[str], texts: Mapping[str, str]) -> None:
         """Drop changes, and rewrite files that keep a part of theirs; what a crash interrupts is finished.
 

@@ -6,27 +6,25 @@ import contextlib
 import fcntl
 import os
 from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime
 from pathlib import Path
-from typing import Literal, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
 
 import anyio.to_thread
-from pydantic import BaseModel
 
 from llmasos.errors import ConflictError, WorkspaceError
-from llmasos.events import FileChange, FileName, display
-from llmasos.sandbox._bases import Bases, merge
+from llmasos.events import FileChange, display
+from llmasos.sandbox._bases import Bases
 from llmasos.sandbox._changes import Change, Layer
 from llmasos.sandbox._choice import Choice, choose
-from llmasos.sandbox._commit import draft
+from llmasos.sandbox._commits import Commit, Commits
+from llmasos.sandbox._conflicts import in_conflict, merge_change
 from llmasos.sandbox._diff import Summary, describe, sides, summarise, texts
-from llmasos.sandbox._files import lstat, mark, open_file, remove
+from llmasos.sandbox._files import lstat, mark, remove
 from llmasos.sandbox._folder import changed_since, files, outline, usable
 from llmasos.sandbox._hunks import Hunk, Selection, mix, read_hunks
-from llmasos.sandbox._journal import Journal, Manifest
+from llmasos.sandbox._journal import is_interrupted
 from llmasos.sandbox._renames import with_renames
 from llmasos.sandbox._secrets import Secrets, hiding_layer
-from llmasos.sandbox._transaction import Stamp, Transaction, disk_error
 from llmasos.sandbox._tree import Tree
 from llmasos.sandbox._views import Views, needs_finishing
 from llmasos.sandbox.port import OWNER_SHIFT, View, ViewKind
@@ -35,24 +33,6 @@ _MOST_FILES = 200
 _OUTLINED = 20_000
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
-
-
-class Commit(BaseModel, frozen=True):
-    """Changes that were written to the folder, or taken back from it.
-
-    Args:
-        id: Its name.
-        paths: What it changes.
-        state: Whether it is in force.
-        at: When it was made.
-        left: What could not be committed and is still the view's: special files, and what lies over secrets.
-    """
-
-    id: str
-    paths: tuple[FileName, ...]
-    state: Literal["applied", "undone"]
-    at: datetime
-    left: tuple[FileName, ...] = ()
 
 
 class Workspace:
@@ -73,9 +53,9 @@ class Workspace:
         self._in_place = in_place
         self._mapped = os.geteuid() == 0
         self._shift = OWNER_SHIFT if self._mapped else 0
-        self._journal = Journal(state / "commits")
         self._views = Views(self._lower, str(state), secrets, self._shift)
         self._bases = Bases(self._lower, self._views.place)
+        self._commits = Commits(self._lower, state / "commits", self._views, self._bases, self._shift)
         self._tree = Tree(self._lower, str(state / "folders.json"), secrets)
 
     @classmethod
@@ -110,7 +90,7 @@ class Workspace:
     @staticmethod
     def needs_recovery(state: Path) -> bool:
         """Tell whether a crash interrupted a commit, an undo, a redo or a discard."""
-        return Journal(state / "commits").interrupted() is not None or needs_finishing(str(state))
+        return is_interrupted(state / "commits") or needs_finishing(str(state))
 
     async def view(self, kind: ViewKind = "overlay") -> View:
         """Return the view for mounting; from now on it shows the folder as it is now.
@@ -214,7 +194,7 @@ class Workspace:
         """
 
         def work() -> str:
-            return self._merge(self._one(path))[0]
+            return merge_change(self._one(path), self._lower, self._upper(), self._bases).text
 
         return await self._work(work)
 
@@ -232,7 +212,7 @@ class Workspace:
         Raises:
             WorkspaceError: There is none, or its files have changed since.
         """
-        return await self._work(self._turn, commit, False)
+        return await self._work(self._commits.turn, commit, forward=False)
 
     async def redo(self, commit: str | None = None) -> Commit:
         """Make a commit again that was taken back, by default the one taken back last.
@@ -240,11 +220,11 @@ class Workspace:
         Raises:
             WorkspaceError: There is none, or its files have changed since.
         """
-        return await self._work(self._turn, commit, True)
+        return await self._work(self._commits.turn, commit, forward=True)
 
     def history(self) -> list[Commit]:
         """Return every commit, oldest first, whether in force or taken back."""
-        return [_commit(manifest) for manifest in self._journal.manifests()]
+        return self._commits.history()
 
     async def _work(self, what: Callable[_P, _R], *args: _P.args, **kwargs: _P.kwargs) -> _R:
         def held() -> _R:
@@ -260,10 +240,9 @@ class Workspace:
         try:
             fcntl.flock(number, fcntl.LOCK_EX)
             self._views.tidy()
-            manifest = self._journal.interrupted()
-            if manifest is not None:
-                self._carry_out(manifest)
+            # First what was begun last: a commit drops changes from the view once the folder is done.
             self._views.finish()
+            self._commits.recover()
             yield
         finally:
             os.close(number)
@@ -363,54 +342,19 @@ class Workspace:
         modes: dict[str, int] = {}
         conflicts = []
         for change in choice.changes:
-            if not self._in_conflict(layer, change):
+            if not in_conflict(change, layer, self._bases):
                 continue
-            try:
-                if not merging or change.path in choice.hunks:
-                    raise WorkspaceError("not merged")
-                text, modes[change.path], clean = self._merge(change)
-            except WorkspaceError:
-                clean = False
-            if clean:
-                contents[change.path] = text
+            merged = None
+            if merging and change.path not in choice.hunks:
+                with contextlib.suppress(WorkspaceError):
+                    merged = merge_change(change, self._lower, layer.upper, self._bases)
+            if merged is not None and merged.clean:
+                contents[change.path], modes[change.path] = merged.text, merged.mode
             else:
                 conflicts.append(change.path)
         if conflicts:
             raise ConflictError(tuple(conflicts))
-        try:
-            manifest, expected = draft(
-                self._journal, choice, contents, modes, self._lower, layer.upper, self._shift
-            )
-        except OSError as error:
-            raise disk_error(error) from error
-        self._journal.write(manifest)
-        self._carry_out(manifest, expected)
-        return _commit(manifest.to("applied"), choice.left)
-
-    def _in_conflict(self, layer: Layer, change: Change) -> bool:
-        if layer.moved_on(change.path):
-            return not self._bases.is_folders(change.path)
-        # What the folder had once and the view changed, somebody deleted.
-        return change.kind == "added" and not change.blocked and self._bases.has(change.path)
-
-    def _merge(self, change: Change) -> tuple[str, int, bool]:
-        base = self._bases.read(change.path)
-        before, after = sides(change, self._lower, self._upper())
-        merged = None
-        if (
-            base is not None
-            and before is not None
-            and after is not None
-            and before.kind == after.kind == "file"
-        ):
-            with open_file(self._lower, change.path) as one, open_file(self._upper(), change.path) as two:
-                merged = merge(base[0], one.read(), two.read())
-        if merged is None or base is None or before is None or after is None:
-            raise WorkspaceError(
-                f"{display(change.path)} cannot be merged: it is no text, or its base was not kept.",
-                hint="Drop the agent's version with /discard, or put yours aside.",
-            )
-        return merged[0], after.mode if after.mode != base[1] else before.mode, merged[1]
+        return self._commits.make(choice, contents, modes, layer.upper)
 
     def _resolve(self, path: str, text: str) -> None:
         layer = self._own_layer()
@@ -422,7 +366,9 @@ class Workspace:
     def _discard(self, selection: Sequence[str | Selection] | None) -> None:
         layer = self._own_layer()
         if selection is None:
-            self._renew([change.path for change in layer.changes()])
+            paths = [change.path for change in layer.changes()]
+            self._views.reset(paths)
+            self._bases.forget(paths)
             return
         choice = self._choose(selection, commit=False)
         rewritten = {}
@@ -434,87 +380,4 @@ class Workspace:
         self._views.drop(paths, rewritten)
         self._bases.forget(paths)
         if not layer.changes():
-            self._renew([])
-
-    def _renew(self, paths: Sequence[str]) -> None:
-        """Have the view show nothing but the folder."""
-        if self._views.kind() == "overlay":
-            self._views.make("overlay")
-        elif paths:
-            self._views.drop(paths, {})
-            self._bases.forget(paths)
-
-    def _turn(self, commit: str | None, forward: bool) -> Commit:
-        manifest = self._find(commit, forward)
-        self._transaction(manifest, forward=forward).check()
-        manifest = manifest.to("redoing" if forward else "undoing")
-        self._journal.write(manifest)
-        self._carry_out(manifest)
-        return _commit(manifest.to("applied" if forward else "undone"))
-
-    def _find(self, commit: str | None, forward: bool) -> Manifest:
-        state = "undone" if forward else "applied"
-        word = "redo" if forward else "undo"
-        found = [one for one in self._journal.manifests() if commit is None or one.id == commit]
-        if commit is not None and not found:
-            raise WorkspaceError(f"There is no commit {display(commit)}.", hint="/history lists them.")
-        able = [one for one in found if one.state == state]
-        if not able:
-            what = f"The commit {commit} is {found[0].state} already." if commit is not None else ""
-            raise WorkspaceError(what or f"There is nothing to {word} in this session.")
-        return max(able, key=lambda one: one.moved) if forward else able[-1]
-
-    def _transaction(self, manifest: Manifest, *, forward: bool) -> Transaction:
-        return Transaction(self._lower, self._journal.place(manifest.id), manifest, forward=forward)
-
-    def _carry_out(self, manifest: Manifest, expected: dict[str, Stamp] | None = None) -> None:
-        """Bring a commit that is on its way to its end, or where that cannot be, back."""
-        forward = manifest.state != "undoing"
-        try:
-            self._transaction(manifest, forward=forward).run(expected)
-        except (OSError, ConflictError) as error:
-            try:
-                self._transaction(manifest, forward=not forward).run()
-            except OSError as worse:
-                raise disk_error(worse) from worse
-            if manifest.state == "applying":
-                self._journal.forget(manifest.id)
-            else:
-                self._journal.write(manifest.to("undone" if forward else "applied"))
-            raise (disk_error(error) if isinstance(error, OSError) else error) from error
-        if manifest.state == "applying":
-            self._settle(manifest)
-        else:
-            self._take_over(manifest.paths)
-        self._journal.write(manifest.to("applied" if forward else "undone"))
-
-    def _settle(self, manifest: Manifest) -> None:
-        """Take what was committed out of the view."""
-        layer = self._views.layer()
-        if layer is None:
-            return
-        self._views.drop([step.path for step in manifest.steps if not step.rest], {})
-        layer.accept([step.path for step in manifest.steps if step.rest])
-        self._bases.forget(manifest.paths)
-        if not layer.changes():
-            self._renew([])
-
-    def _take_over(self, paths: Sequence[str]) -> None:
-        """Have the view show what was done in the folder, except for what it changes itself."""
-        layer = self._views.layer()
-        if layer is None:
-            return
-        own = {change.path for change in layer.changes()}
-        if not own:
-            self._renew([])
-        self._views.drop([path for path in paths if path not in own], {})
-
-
-def _commit(manifest: Manifest, left: tuple[str, ...] = ()) -> Commit:
-    return Commit(
-        id=manifest.id,
-        paths=manifest.paths,
-        state="undone" if manifest.state == "undone" else "applied",
-        at=manifest.at,
-        left=left,
-    )
+            self._views.reset([])

@@ -13,7 +13,7 @@ import pytest
 from llmasos.sandbox import Workspace
 from llmasos.sandbox.port import ViewKind
 
-OPAQUE = "trusted.overlay.opaque"
+OPAQUE = "trusted.overlay.opaque" if os.geteuid() == 0 else "user.overlay.opaque"
 
 
 class Agent:
@@ -27,7 +27,7 @@ class Agent:
     def write(self, path: str, data: bytes | str) -> None:
         """Write a file anew, keeping its permissions."""
         content = data.encode() if isinstance(data, str) else data
-        target = self._up(path)
+        target = self.touch(path)
         if target.is_dir() and not target.is_symlink():
             self.remove(path)
         elif target.is_symlink() or self._marked(path):
@@ -71,8 +71,16 @@ class Agent:
         os.link(first, place)
 
     def touch(self, path: str) -> Path:
-        """Have the path in the upper folder, as a change of its facts would, and return it there."""
-        return self._up(path)
+        """Have the path in the upper folder, as a change of its facts would, and return it there.
+
+        What was one file under several names comes apart, as it does in overlays.
+        """
+        target = self._up(path)
+        if target.is_file() and not target.is_symlink() and target.stat().st_nlink > 1:
+            apart = target.with_name("apart")
+            shutil.copy2(target, apart)
+            apart.replace(target)
+        return target
 
     def fifo(self, path: str) -> None:
         """Make a pipe."""

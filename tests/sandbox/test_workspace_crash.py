@@ -152,7 +152,7 @@ def test_killed_anywhere_nothing_is_lost_or_half_done(
         desk.open()
         found = (desk.tree(), shown(desk))
         assert found in ((before, view_before), (after, view_after)), (turn, fatal)
-        assert not list((tmp_path / f"{turn}").glob("state/*/*.new"))
+        assert not list((tmp_path / f"{turn}").glob("state/view.*"))
         if act in (_commit, _some) and found[0] == after:
             anyio.run(_undo, desk.space)
             assert desk.tree() == before
