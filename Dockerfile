@@ -14,7 +14,9 @@ RUN apt-get update \
         sqlite3 tar tree tzdata unzip util-linux xz-utils zip zstd \
     && rm -rf /var/lib/apt/lists/* \
     && pip install --no-cache-dir --only-binary :all: --no-deps --require-hashes -r /tmp/sandbox.lock \
-    && rm /tmp/sandbox.lock \
+    && python3 -c "import matplotlib; print(matplotlib.matplotlib_fname())" > /tmp/place \
+    && echo "font.family: DejaVu Sans, Droid Sans Fallback" >> "$(cat /tmp/place)" \
+    && rm /tmp/sandbox.lock /tmp/place \
     && ln -sf "$(command -v python3)" /usr/bin/python3 \
     && mkdir -p /workspace /run/llmasos
 WORKDIR /workspace

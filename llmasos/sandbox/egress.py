@@ -38,6 +38,7 @@ Dial = Callable[[str, int], Awaitable[anyio.abc.ByteStream]]
 OnRefused = Callable[[str, int, str], None]
 
 _PIECE = 65_536
+_RETRY_SECONDS = 0.1
 _TLS_PORT = 443
 _HANDSHAKE = b"\x16"
 _ESTABLISHED = b"HTTP/1.1 200 Connection established\r\n\r\n"
@@ -130,7 +131,7 @@ class Egress:
         finally:
             os.close(folder)
         # A task of its own, so that the context may be left by another task than the one that entered it.
-        serving = asyncio.create_task(listener.serve(self._serve))
+        serving = asyncio.create_task(self._accept(listener))
         try:
             yield
         finally:
@@ -139,6 +140,17 @@ class Egress:
                 await asyncio.wait([serving])
                 await listener.aclose()
             path.unlink(missing_ok=True)
+
+    async def _accept(self, listener: anyio.abc.SocketListener) -> None:
+        async with anyio.create_task_group() as group:
+            while True:
+                try:
+                    client = await listener.accept()
+                except OSError:
+                    # No descriptors are left; others end, and the next one is served.
+                    await anyio.sleep(_RETRY_SECONDS)
+                else:
+                    group.start_soon(self._serve, client)
 
     async def _serve(self, client: anyio.abc.SocketStream) -> None:
         self._open += 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import ssl
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, suppress
@@ -591,6 +592,28 @@ async def test_it_may_be_closed_by_another_task(network: Network, tmp_path: Path
     assert path.is_socket()
     await context.__aexit__(None, None, None)
     assert not path.exists()
+
+
+async def test_it_outlives_a_want_of_descriptors(
+    network: Network, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listener = await anyio.create_unix_listener(tmp_path / "p")
+    accept = listener.accept
+    failures = [OSError(errno.EMFILE, "Too many open files")]
+
+    async def failing_once() -> anyio.abc.SocketStream:
+        if failures:
+            raise failures.pop()
+        return await accept()
+
+    async def prepared(*_: object, **__: object) -> anyio.abc.SocketListener:
+        return listener
+
+    monkeypatch.setattr(listener, "accept", failing_once)
+    monkeypatch.setattr(anyio, "create_unix_listener", prepared)
+    proxy = Proxy(network, tmp_path / "p")
+    async with proxy.egress.listen(proxy.path):
+        assert await proxy.ask(get("http://pypi.org/")) == ANSWER
 
 
 def test_programs_inside_are_told_of_the_forwarder() -> None:

@@ -9,6 +9,8 @@ import json
 import os
 import re
 import shutil
+import subprocess
+import sys
 import tarfile
 import threading
 from pathlib import Path
@@ -195,6 +197,18 @@ def test_where_there_is_no_debian_the_dockerfile_is_the_next_step(
     assert "Dockerfile" in raised.value.hint
 
 
+def test_what_a_tool_complained_about_first_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    apt = tmp_path / "apt-get"
+    apt.write_text(
+        "#!/bin/sh\necho 'W: this'\necho 'E: Could not resolve the mirror.'\necho 'E: Bad'\nexit 100\n"
+    )
+    apt.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    with pytest.raises(SandboxError, match=r"apt-get: E: Could not resolve the mirror\.\n") as raised:
+        make_tree(tmp_path / "tree", quiet)
+    assert "network" in raised.value.hint
+
+
 class FakeDocker:
     """Docker as far as images go; `containers` says which images have some."""
 
@@ -306,6 +320,33 @@ def test_list_shows_images_and_trees(settings: Settings, capsys: pytest.CaptureF
     first, second = capsys.readouterr().out.splitlines()
     assert "name" in first and "out of date, in use" in first
     assert tree.layer.digest in second and "up to date, not in use" in second
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [(["list"], 0, "up to date, not in use"), (["clean", "--all"], 0, "Freed"), (["build", "--no"], 2, "")],
+)
+def test_the_commands_need_no_kernel(settings: Settings, arguments: list[str], code: int, said: str) -> None:
+    TreeStore(settings, small_tree).build(quiet)
+    done = subprocess.run(
+        [sys.executable, "-c", "from llmasos.shell.cli import main; main()", "sandbox", *arguments],
+        env={**os.environ, "LLMASOS_CACHE_DIR": str(settings.cache_dir), "LLMASOS_SANDBOX": "bubblewrap"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == code, done.stderr
+    assert said in done.stdout
+
+
+def test_a_cache_that_cannot_be_used_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "cache").touch()
+    monkeypatch.setenv("LLMASOS_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setenv("LLMASOS_SANDBOX", "bubblewrap")
+    assert commands.main(["build"]) == 1
+    assert "LLMASOS_CACHE_DIR" in capsys.readouterr().err
 
 
 def test_the_dockerfile_has_the_builders_packages_and_lock() -> None:

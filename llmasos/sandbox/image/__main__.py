@@ -83,6 +83,8 @@ def main(arguments: list[str] | None = None) -> int:
     commands.add_parser("list")
     commands.add_parser("clean").add_argument("--all", action="store_true")
     asked = parser.parse_args(arguments)
+    from docker.errors import DockerException
+
     client = None
     try:
         settings = load_settings()
@@ -96,6 +98,10 @@ def main(arguments: list[str] | None = None) -> int:
     except LLMasOSError as error:
         _progress("")
         print(f"{error.message}\n{error.hint}".strip(), file=sys.stderr)
+        return 1
+    except DockerException as error:
+        _progress("")
+        print(f"Docker failed: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130

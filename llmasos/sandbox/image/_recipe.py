@@ -35,11 +35,13 @@ UNNEEDED = (
 )
 # Tests that wheels bring along.
 UNNEEDED_IN_WHEELS = ("pandas/tests", "matplotlib/tests", "numpy/**/tests")
+# Plots show Chinese, Japanese and Korean too.
+PLOT_FONTS = "font.family: DejaVu Sans, Droid Sans Fallback"
 
 
 def recipe_key() -> str:
     """Return what names this recipe: trees and images of another one are out of date."""
-    parts = [FORMAT, PACKAGES, UNNEEDED, UNNEEDED_IN_WHEELS, LOCK.read_text()]
+    parts = [FORMAT, PACKAGES, UNNEEDED, UNNEEDED_IN_WHEELS, PLOT_FONTS, LOCK.read_text()]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
 
@@ -61,7 +63,9 @@ RUN apt-get update \\
         {tools} \\
     && rm -rf /var/lib/apt/lists/* \\
     && pip install --no-cache-dir --only-binary :all: --no-deps --require-hashes -r /tmp/sandbox.lock \\
-    && rm /tmp/sandbox.lock \\
+    && python3 -c "import matplotlib; print(matplotlib.matplotlib_fname())" > /tmp/place \\
+    && echo "{PLOT_FONTS}" >> "$(cat /tmp/place)" \\
+    && rm /tmp/sandbox.lock /tmp/place \\
     && ln -sf "$(command -v python3)" /usr/bin/python3 \\
     && mkdir -p /workspace /run/llmasos
 WORKDIR /workspace

@@ -18,6 +18,7 @@ from llmasos.errors import SandboxError
 from llmasos.sandbox.image._recipe import (
     LOCK,
     PACKAGES,
+    PLOT_FONTS,
     PYTHONS,
     UNNEEDED,
     UNNEEDED_IN_WHEELS,
@@ -66,6 +67,8 @@ def make_tree(tree: Path, progress: Progress) -> None:
         python = _Python(tree)
         wheels = _download_wheels(python, Path(place) / "wheels", progress)
         _unpack_wheels(wheels, python.packages, progress)
+        with (python.packages / "matplotlib/mpl-data/matplotlibrc").open("a") as file:
+            file.write(f"{PLOT_FONTS}\n")
         progress("Compiling Python's modules")
         python.compile()
         manifest = {
@@ -85,7 +88,7 @@ def _download_packages(folder: Path, progress: Progress) -> list[Path]:
     (folder / "archives" / "partial").mkdir(parents=True)
     (folder / "lists" / "partial").mkdir(parents=True)
     options = [f"Dir::State::status={folder / 'status'}", f"Dir::Cache={folder}", "Debug::NoLocking=1"]
-    options += ["APT::Sandbox::User=", "APT::Status-Fd=1"]
+    options += ["APT::Sandbox::User=", "APT::Status-Fd=1", "APT::Update::Error-Mode=any"]
 
     what, told = "Downloading the sandbox's packages", ""
 
@@ -238,7 +241,9 @@ def _run(
     stdin: int | IO[bytes] | None = subprocess.DEVNULL,
 ) -> None:
     """Run a tool, giving each line of its output to `on_line` as it comes."""
-    said = ""
+    tool = next((part for part in command if part in ("pip", "compileall")), Path(command[0]).name)
+    said: list[str] = []
+    late = threading.Event()
     with subprocess.Popen(
         command,
         stdin=stdin,
@@ -248,7 +253,12 @@ def _run(
         errors="replace",
         env=env,
     ) as process:
-        timer = threading.Timer(_SECONDS, process.kill)
+
+        def stop() -> None:
+            late.set()
+            process.kill()
+
+        timer = threading.Timer(_SECONDS, stop)
         timer.start()
         try:
             assert process.stdout is not None
@@ -256,15 +266,19 @@ def _run(
                 if on_line is not None:
                     on_line(line)
                 if line and not line.startswith(("dlstatus:", "WARNING")):
-                    said = line
+                    said.append(line)
         except BaseException:
             process.kill()
             raise
         finally:
             timer.cancel()
     if process.returncode:
-        tool = next((part for part in command if part in ("pip", "compileall")), Path(command[0]).name)
+        # The first complaint tells the cause; those after it follow from it.
+        complaints = [line for line in said if line.startswith(("E:", "ERROR:"))] or said[-1:]
+        problem = complaints[0].rstrip(".") if complaints else f"exit code {process.returncode}"
+        if late.is_set():
+            problem = f"it took longer than {_SECONDS} s"
         raise SandboxError(
-            f"The sandbox image cannot be built: {tool}: {said or f'exit code {process.returncode}'}.",
+            f"The sandbox image cannot be built: {tool}: {problem}.",
             hint="Check the network and try again, or set LLMASOS_SANDBOX_IMAGE to an image of your own.",
         )

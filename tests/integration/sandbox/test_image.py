@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -87,7 +88,9 @@ import bs4, matplotlib, numpy, openpyxl, pandas, PIL, requests, duckdb
 assert pandas.__cached__ and __import__("os").path.exists(pandas.__cached__)
 matplotlib.use("Agg")
 import matplotlib.pyplot as plot
+__import__("warnings").simplefilter("error")
 plot.plot([1, 2, 3])
+plot.title("今天 plot")
 plot.savefig("/tmp/plot.png")
 frame = pandas.DataFrame({"a": [1, 2]})
 frame.to_excel("/tmp/table.xlsx")
@@ -126,6 +129,28 @@ def test_the_tools_are_there(client: docker.DockerClient, command: str) -> None:
 def test_nothing_in_it_gives_rights_or_can_be_written(client: docker.DockerClient) -> None:
     find = "find / -xdev ! -type l \\( -perm /6000 -o -writable \\) ! -path '/tmp*' ! -path '/var/tmp'"
     assert run(client, "bash", "-c", f"{find} 2>/dev/null; true") == ""
+
+
+def test_a_tree_that_a_jail_has_mounted_is_in_use(tree: Tree) -> None:
+    jail = [
+        "bwrap",
+        "--unshare-all",
+        "--die-with-parent",
+        "--ro-bind",
+        str(tree.path),
+        "/",
+        "--proc",
+        "/proc",
+    ]
+    assert not tree.in_use
+    with subprocess.Popen(
+        [*jail, "/bin/bash", "-c", "echo started; read"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"started\n"
+        assert tree.in_use
+        process.communicate()
+    assert not tree.in_use
 
 
 def test_the_manifest_names_every_package_and_wheel(client: docker.DockerClient) -> None:
