@@ -55,12 +55,13 @@ def _read(path: str) -> bytes:
         if os.path.islink(full):
             raise ValueError("%s is a link" % path) from error
         raise
-    with os.fdopen(number, "rb") as file:
-        info = os.fstat(number)
+    info = os.fstat(number)
+    if not stat.S_ISREG(info.st_mode) or info.st_size > LARGEST:
+        os.close(number)
         if not stat.S_ISREG(info.st_mode):
             raise ValueError("%s is not a regular file" % path)
-        if info.st_size > LARGEST:
-            raise ValueError("%s has %d bytes; at most %d can be kept" % (path, info.st_size, LARGEST))
+        raise ValueError("%s has %d bytes; at most %d can be kept" % (path, info.st_size, LARGEST))
+    with os.fdopen(number, "rb") as file:
         return file.read(LARGEST + 1)
 
 

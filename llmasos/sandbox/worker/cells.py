@@ -157,7 +157,7 @@ class Branch(Request):
 
     def exited(self, code: int, usage: Any) -> None:
         """Give up."""
-        self._refuse("the process has ended")
+        self._refuse("it was lost")
 
     def _refuse(self, why: str) -> None:
         if not self.finished:

@@ -48,7 +48,7 @@ class Child:
         self._on_exit = on_exit
         self.user: User | None = None
         self.pid = 0
-        self.alive = True
+        self._ended = False
         ours, theirs = socket.socketpair()
         pipes = [os.pipe(), os.pipe()]
         self._theirs: list[int] = [theirs.detach(), pipes[0][1], pipes[1][1]]
@@ -92,6 +92,11 @@ class Child:
                 return True
         return False
 
+    @property
+    def alive(self) -> bool:
+        """Whether it can still be asked."""
+        return not self._peer.closed
+
     def _started(self, pid: int) -> None:
         self.pid = pid
         self._processes.spared.add(pid)
@@ -114,12 +119,14 @@ class Child:
 
     def kill(self) -> None:
         """Kill it with its group."""
-        if self.pid and self.alive:
+        if self._ended:
+            return
+        if self.pid:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.pid, signal.SIGKILL)
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, signal.SIGKILL)
-        elif self.alive:
+        else:
             self._close()
 
     def _frame(self, frame: Frame) -> None:
@@ -139,7 +146,7 @@ class Child:
             self.user.exited(code, usage)
 
     def _close(self) -> None:
-        self.alive = False
+        self._ended = True
         self._peer.close()
         for pipe in self._pipes:
             pipe.close()

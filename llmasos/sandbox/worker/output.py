@@ -100,11 +100,9 @@ class Capture:
             self.complaint = (self.complaint + data)[-_REMEMBERED:]
         if self._head:
             piece = data[: self._head]
-            if len(piece) < len(data):
-                piece = piece[: _boundary(data, len(piece))]
-                self._head = 0
-            else:
-                self._head -= len(piece)
+            self._head -= len(piece)
+            if not self._head:
+                piece = piece[: _boundary(piece)]
             if piece:
                 self._passed += len(piece)
                 self._report(stream, piece)
@@ -125,22 +123,31 @@ class Capture:
         """Pass on the last part, after a marker that says how much is missing before it."""
         surplus = max(0, self._held - self._room)
         missing = self.written - self._passed - self._held + surplus
+        cut = 3 if missing else 0
         for stream, data in self._tail:
             data = data[surplus:]
             surplus = 0
             if missing and not self.truncated:
+                # What is left of a character whose beginning is missing.
+                rest = next(
+                    (n for n in range(min(cut, len(data))) if data[n] & 0xC0 != 0x80), min(cut, len(data))
+                )
+                missing += rest
+                cut -= rest
+                data = data[rest:]
+                if not data:
+                    continue
                 self.truncated = True
-                start = next((n for n in range(min(4, len(data))) if data[n] & 0xC0 != 0x80), 0)
-                data = data[start:]
-                marker = "\n[%s bytes of output left out]\n" % format(missing + start, ",")
-                self._report(stream, marker.encode())
+                self._report(stream, b"\n[%s bytes of output left out]\n" % format(missing, ",").encode())
             self._report(stream, data)
         self._tail.clear()
 
 
-def _boundary(data: bytes, end: int) -> int:
-    """Return the last place up to `end` that does not cut a character of UTF-8 in two."""
-    for place in range(end, max(0, end - 4), -1):
-        if data[place] & 0xC0 != 0x80:
-            return place
-    return end
+def _boundary(data: bytes) -> int:
+    """Return the end of the last character of UTF-8 that is whole."""
+    for place in range(len(data) - 1, max(-1, len(data) - 5), -1):
+        lead = data[place]
+        if lead & 0xC0 != 0x80:
+            size = 1 if lead < 0x80 else 2 if lead < 0xE0 else 3 if lead < 0xF0 else 4
+            return place if place + size > len(data) else len(data)
+    return len(data)

@@ -7,6 +7,7 @@ import builtins
 import contextlib
 import linecache
 import os
+import select
 import signal
 import sys
 import threading
@@ -132,6 +133,8 @@ class Session:
         Raises:
             SystemExit: There will be none any more.
         """
+        if not self.channel.pending:
+            select.select([self.channel], [], [])
         with self._undisturbed():
             frame = self.channel.receive()
         if frame is None:
@@ -266,10 +269,11 @@ def _say(text: str) -> None:
 
 
 def _trace(error: BaseException) -> str:
-    trace = error.__traceback__
-    while trace is not None and trace.tb_frame.f_code.co_filename != "<cell>":
-        trace = trace.tb_next
+    """Return an error as Python shows it, without the worker's own part of the way to it."""
     try:
-        return "".join(traceback.format_exception(type(error), error, trace, chain=False))
+        shown = traceback.TracebackException(type(error), error, error.__traceback__)
+        ours = os.path.dirname(__file__)
+        shown.stack[:] = [step for step in shown.stack if os.path.dirname(step.filename) != ours]
+        return "".join(shown.format(chain=False))
     except BaseException:
         return "%s\n" % type(error).__name__
