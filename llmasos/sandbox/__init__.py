@@ -12,6 +12,7 @@ from llmasos.sandbox.landlock import LandlockProvider, landlock_problem
 from llmasos.sandbox.port import (
     Artifact,
     FileContent,
+    FileError,
     FileInfo,
     Job,
     JobOutput,
@@ -37,6 +38,7 @@ __all__ = [
     "FakeProvider",
     "FakeSandbox",
     "FileContent",
+    "FileError",
     "FileInfo",
     "FolderSummary",
     "Hunk",

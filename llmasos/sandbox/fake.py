@@ -8,6 +8,7 @@ import fnmatch
 import io
 import os
 import re
+import shutil
 import subprocess
 import time
 import traceback
@@ -23,6 +24,7 @@ from llmasos.errors import SandboxError, ToolError
 from llmasos.sandbox.port import (
     Artifact,
     FileContent,
+    FileError,
     FileInfo,
     Job,
     JobOutput,
@@ -170,6 +172,35 @@ class FakeSandbox:
             raise ToolError(f"{path} is a folder")
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(data)
+
+    async def stat(self, path: str) -> FileInfo:
+        """Describe a path."""
+        file = self._resolve(path)
+        try:
+            size = file.stat().st_size
+        except OSError as error:
+            raise FileError(f"{path}: {error.strerror}", errno=error.errno or 0) from None
+        return FileInfo(path=path, kind="folder" if file.is_dir() else "file", size=size)
+
+    async def scan(self, path: str) -> Sequence[FileInfo]:
+        """Describe everything in a folder."""
+        return [await self.stat(f"{path}/{file.name}") for file in sorted(self._resolve(path).iterdir())]
+
+    async def make_folder(self, path: str) -> None:
+        """Make a folder."""
+        self._resolve(path).mkdir(parents=True, exist_ok=True)
+
+    async def remove(self, path: str) -> None:
+        """Remove a file or a folder."""
+        file = self._resolve(path)
+        if file.is_dir():
+            shutil.rmtree(file)
+        else:
+            file.unlink()
+
+    async def realpath(self, path: str) -> str:
+        """Resolve links."""
+        return str((self.folder / path).resolve())
 
     async def list(
         self, path: str = ".", *, pattern: str = "*", depth: int | None = None, limit: int = 1000
