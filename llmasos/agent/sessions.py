@@ -15,9 +15,9 @@ from llmasos.agent.services import Services
 from llmasos.agent.session import Session, new_session_info
 from llmasos.agent.stream import EventStream
 from llmasos.api import SessionInfo, SessionRequest
-from llmasos.errors import LLMasOSError, SessionError
+from llmasos.errors import LLMasOSError
 from llmasos.ledger import Entry
-from llmasos.sandbox import Workspace, hosts_problem
+from llmasos.sandbox import AllowedHosts, Workspace
 
 _log = logging.getLogger(__name__)
 
@@ -57,12 +57,12 @@ class Sessions:
         Raises:
             WorkspaceError: The folder is not there, or cannot be used.
             ModelError: There is no such model.
+            ConfigError: A host is not a name, or opens too much.
             LedgerError: The session cannot be recorded.
         """
         if model:
             self._services.models.profile(model)
-        if problem := hosts_problem(hosts):
-            raise SessionError(problem, hint="Name hosts such as pypi.org or *.debian.org.")
+        AllowedHosts(hosts)
         info = new_session_info(
             SessionRequest(
                 folder=str(folder.expanduser().absolute()),

@@ -17,7 +17,7 @@ from llmasos.api import AccessRequest, Choice, CommitInfo, Diff, JobInfo, JobOut
 from llmasos.errors import SandboxError, SessionError
 from llmasos.events import ArtifactKept, Notice, WorkspaceChanged
 from llmasos.ledger import Entry
-from llmasos.sandbox import Artifact, Commit, Job, Sandbox, Selection, Workspace, hosts_problem
+from llmasos.sandbox import AllowedHosts, Artifact, Commit, Job, Sandbox, Selection, Workspace
 
 
 class Workbench:
@@ -71,7 +71,7 @@ class Workbench:
                 )
             if self._sandbox is None:
                 provider = self._services.provider
-                view = await anyio.to_thread.run_sync(self.workspace.view, provider.view_kind)
+                view = await self.workspace.view(provider.view_kind)
                 hosts = (*self._services.settings.sandbox_hosts, *self._hosts)
                 self._sandbox = await provider.open(
                     view, session=self._session, hosts=hosts, on_refused=self._tell_refused
@@ -103,16 +103,14 @@ class Workbench:
             ConfigError: A host is not a name.
         """
         self._refuse_while_busy("Access cannot be changed")
-        if request.hosts is not None and (problem := hosts_problem(request.hosts)):
-            raise SessionError(problem, hint="Name hosts such as pypi.org or *.debian.org.")
+        if request.hosts is not None:
+            AllowedHosts(request.hosts)
         await self._record("policy", **request.model_dump(mode="json", exclude_none=True))
         await self.close()
         if request.hosts is not None:
             self._hosts = request.hosts
         if request.granted is not None:
-            await anyio.to_thread.run_sync(
-                self.workspace.grant, (*self._services.settings.granted, *request.granted)
-            )
+            await self.workspace.grant((*self._services.settings.granted, *request.granted))
 
     async def diff(self) -> Diff:
         """Return what the view would change in the folder."""
@@ -126,8 +124,8 @@ class Workbench:
         Raises:
             WorkspaceError: It has no two versions that can be merged.
         """
-        merged = await self.workspace.merged(path)
-        return MergedFile(path=path, text=merged.text, conflicts=merged.conflicts)
+        text, clashes = await self.workspace.merged(path)
+        return MergedFile(path=path, text=text, conflicts=clashes)
 
     async def commit(self, choices: Sequence[Choice] | None = None, *, merge: bool = False) -> CommitInfo:
         """Write the view's changes, all or those chosen, to the folder.

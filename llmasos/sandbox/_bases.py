@@ -109,12 +109,12 @@ class Bases:
         return names
 
 
-def merge(base: bytes, folder: bytes, view: bytes) -> tuple[str, bool] | None:
+def merge(base: bytes, folder: bytes, view: bytes) -> tuple[str, int] | None:
     """Merge two versions of a text that started from a third.
 
     Returns:
-        The text, with markers where both changed the same, and whether there are none; None when one of the
-        versions is no text.
+        The text, with markers where both changed the same, and in how many passages they did; None when one
+        of the versions is no text.
     """
     try:
         texts = [data.decode() for data in (base, folder, view)]
@@ -123,8 +123,8 @@ def merge(base: bytes, folder: bytes, view: bytes) -> tuple[str, bool] | None:
     if any("\0" in text for text in texts):
         return None
     merger = Merge3(split(texts[0]), split(texts[1]), split(texts[2]))
-    clean = all(group[0] != "conflict" for group in merger.merge_groups())
+    clashes = sum(group[0] == "conflict" for group in merger.merge_groups())
     lines = list(merger.merge_lines(name_a="the folder", name_b="the agent"))
-    if not clean:
+    if clashes:
         lines = [line if line.endswith("\n") else f"{line}\n" for line in lines]
-    return "".join(lines), clean
+    return "".join(lines), clashes

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import codecs
+import errno
 import math
 import re
 import socket
@@ -21,6 +22,8 @@ from llmasos.sandbox._artifacts import name_artifacts
 from llmasos.sandbox._connection import Connection, Request, within_cell
 from llmasos.sandbox.port import (
     FileContent,
+    FileError,
+    FileInfo,
     Job,
     JobOutput,
     Limit,
@@ -212,6 +215,21 @@ class WorkerSandbox:
             )
         await self._file("write", data, path=path)
 
+    async def stat(self, path: str) -> FileInfo:
+        return self._checked(FileInfo, (await self._file("stat", path=path))[0])
+
+    async def scan(self, path: str) -> Sequence[FileInfo]:
+        return self._checked(Listing, (await self._file("scan", path=path))[0]).entries
+
+    async def make_folder(self, path: str) -> None:
+        await self._file("make_folder", path=path)
+
+    async def remove(self, path: str) -> None:
+        await self._file("remove", path=path)
+
+    async def realpath(self, path: str) -> str:
+        return _text((await self._file("realpath", path=path))[0].get("path", ""))
+
     async def list(
         self, path: str = ".", *, pattern: str = "*", depth: int | None = None, limit: int = 1000
     ) -> Listing:
@@ -270,7 +288,11 @@ class WorkerSandbox:
     async def _file(self, op: str, body: bytes = b"", **arguments: object) -> tuple[dict[str, Any], bytes]:
         async with self._files:
             done, data = await self._short({"op": op, "arguments": arguments}, _FILE_SECONDS, body)
-        self._raise_tool_error(done)
+        if "error" in done:
+            number = done.get("errno")
+            raise FileError(
+                _text(done["error"])[:2000], errno=number if isinstance(number, int) else errno.EIO
+            )
         inner = done.get("done")
         if not isinstance(inner, dict):
             raise self._distrust("an answer without a body")

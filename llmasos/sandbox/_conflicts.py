@@ -19,12 +19,12 @@ class Merged:
     Args:
         text: With markers where they disagree.
         mode: The permissions of whichever version changed them.
-        clean: Whether there are no markers.
+        clashes: In how many passages they disagree.
     """
 
     text: str
     mode: int
-    clean: bool
+    clashes: int
 
 
 def in_conflict(change: Change, layer: Layer, bases: Bases) -> bool:
@@ -53,4 +53,4 @@ def merge_change(change: Change, lower: str, upper: str, bases: Bases) -> Merged
             hint="Drop the agent's version with /discard, or put yours aside.",
         )
     mode = after.mode if after.mode != base[1] else before.mode
-    return Merged(merged[0], mode, clean=merged[1])
+    return Merged(merged[0], mode, clashes=merged[1])

@@ -96,7 +96,7 @@ class Egress:
         limits: What the sandbox may ask for.
 
     Raises:
-        SandboxError: One of the hosts cannot be read, or opens too much.
+        ConfigError: One of the hosts cannot be read, or opens too much.
     """
 
     def __init__(

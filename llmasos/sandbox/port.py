@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from llmasos.errors import ToolError
 
 OnOutput = Callable[[str, str], None]
-OnRefused = Callable[[str, int, str], Awaitable[None]]
+OnRefused = Callable[[str, int, str], None]
 OnCall = Callable[[str, dict[str, Any]], Awaitable[object]]
 # What a command or cell can break: each limit has a verdict of its own.
 Limit = Literal["timeout", "memory", "cpu", "processes", "files", "disk", "output"]

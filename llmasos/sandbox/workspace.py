@@ -186,7 +186,18 @@ class Workspace:
         """
         await self._work(self._discard, selection)
 
-    async def merged(self, path: str) -> str:
+    def granting(self, granted: Sequence[str]) -> Workspace:
+        """Return the same workspace with other hidden files shown; no sandbox may be open on the view.
+
+        Args:
+            granted: Globs of them.
+        """
+        hidden, _ = self._secrets.rules
+        return Workspace.open(
+            self.folder, self._state, hidden=hidden, granted=granted, in_place=self._in_place
+        )
+
+    async def merged(self, path: str) -> Merged:
         """Return a text that both changed, merged, with markers where they disagree.
 
         Raises:
@@ -348,7 +359,7 @@ class Workspace:
             if merging and change.path not in choice.hunks:
                 with contextlib.suppress(WorkspaceError):
                     merged = merge_change(change, self._lower, layer.upper, self._bases)
-            if merged is not None and merged.clean:
+            if merged is not None and not merged.clashes:
                 contents[change.path], modes[change.path] = merged.text, merged.mode
             else:
                 conflicts.append(change.path)

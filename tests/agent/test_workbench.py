@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from llmasos.api import AccessRequest, Choice
-from llmasos.errors import ConflictError, SandboxError, SessionError
+from llmasos.errors import ConfigError, ConflictError, SandboxError, SessionError
 from llmasos.events import (
     ActionStarted,
     ArtifactKept,
@@ -130,7 +130,7 @@ async def test_hidden_files_are_granted_on_request_and_recorded(stage: MakeStage
 async def test_hosts_are_checked_recorded_and_handed_to_the_sandbox(stage: MakeStage) -> None:
     async with stage(NEW, "Answer: done") as it:
         session = await it.session()
-        with pytest.raises(SessionError, match="host"):
+        with pytest.raises(ConfigError, match="cannot be allowed"):
             await session.allow(AccessRequest(hosts=("http://pypi.org/simple",)))
         await session.allow(AccessRequest(hosts=("pypi.org", "*.debian.org")))
         await it.turn(session, "go")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import fnmatch
 import json
 import os
 import re
+import shutil
 import stat
 import tempfile
 from collections.abc import Callable, Iterator
@@ -16,12 +18,17 @@ from .channel import Channel, Frame
 UMASK = 0o022
 _SKIPPED = {".git", ".hg", ".svn", "__pycache__", "node_modules", ".venv"}
 _LARGEST_ANSWER = 900_000  # bytes of JSON, so that it fits into a frame
+_MOST_SCANNED = 1_000_000
 _LINE = 10_000  # characters of a line that are searched
 _SHOWN = 1_000  # characters of a line that are shown
 
 
 class Refused(Exception):
-    """A file operation that cannot be done, with the reason for a person."""
+    """A file operation that cannot be done, with the reason for a person and for errno(3)."""
+
+    def __init__(self, message: str, number: int = errno.EINVAL) -> None:
+        super().__init__(message)
+        self.errno = number
 
 
 class Found:
@@ -57,6 +64,11 @@ class Files:
             "write": self.write,
             "list": self.list,
             "search": self.search,
+            "stat": self.stat,
+            "scan": self.scan,
+            "make_folder": self.make_folder,
+            "remove": self.remove,
+            "realpath": self.realpath,
         }
 
     def serve(self, channel: Channel) -> None:
@@ -78,10 +90,13 @@ class Files:
         try:
             done, data = self._operations[frame["op"]](**arguments)
         except Refused as error:
-            return {"id": number, "error": str(error)}, b""
+            return {"id": number, "error": str(error), "errno": error.errno}, b""
         except OSError as error:
-            name = os.fsdecode(error.filename or arguments.get("path", ""))
-            return {"id": number, "error": "%s: %s" % (self._relative(name), error.strerror)}, b""
+            # What was opened by its descriptor has a number for a name.
+            named = isinstance(error.filename, (str, bytes))
+            name = os.fsdecode(error.filename if named else arguments.get("path", ""))
+            reason = "%s: %s" % (self._relative(name), error.strerror)
+            return {"id": number, "error": reason, "errno": error.errno}, b""
         except (ValueError, MemoryError) as error:
             return {"id": number, "error": str(error) or "there is not enough memory"}, b""
         return {"id": number, "done": done}, data
@@ -92,7 +107,7 @@ class Files:
         with os.fdopen(os.open(full, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
             info = os.fstat(file.fileno())
             if stat.S_ISDIR(info.st_mode):
-                raise Refused("%s is a folder; use list_files" % path)
+                raise Refused("%s is a folder; use list_files" % path, errno.EISDIR)
             if not stat.S_ISREG(info.st_mode):
                 raise Refused("%s is not a regular file" % path)
             file.seek(offset)
@@ -102,13 +117,23 @@ class Files:
         """Write a whole file, with the folders above it."""
         full = self._resolve(path)
         if os.path.isdir(full):
-            raise Refused("%s is a folder" % path)
+            raise Refused("%s is a folder" % path, errno.EISDIR)
         folder = os.path.dirname(full)
-        os.makedirs(folder, exist_ok=True)
         try:
-            mode = stat.S_IMODE(os.stat(full).st_mode)
+            os.makedirs(folder, exist_ok=True)
+        except FileExistsError:
+            raise Refused("%s is not a folder" % self._relative(folder), errno.ENOTDIR) from None
+        try:
+            info = os.stat(full)
         except FileNotFoundError:
             mode = 0o666 & ~UMASK
+        else:
+            mode = stat.S_IMODE(info.st_mode)
+            if not stat.S_ISREG(info.st_mode):
+                raise Refused("%s is not a regular file" % path)
+            # Replacing a file takes no right to write it; its owner has said that it stays.
+            if not os.access(full, os.W_OK):
+                raise Refused("%s is write-protected" % path, errno.EACCES)
         number, temporary = tempfile.mkstemp(prefix=".llmasos-", dir=folder)
         try:
             with os.fdopen(number, "wb") as file:
@@ -119,6 +144,46 @@ class Files:
             os.unlink(temporary)
             raise
         return {}, b""
+
+    def stat(self, path: str) -> tuple[Frame, bytes]:
+        """Return what a path is, with links followed."""
+        full = self._resolve(path)
+        return self._describe(full, os.stat(full)), b""
+
+    def scan(self, path: str) -> tuple[Frame, bytes]:
+        """Return what lies in a folder, with links followed where they lead somewhere."""
+        found = Found(_MOST_SCANNED)
+        with os.scandir(self._resolve(path)) as entries:
+            for entry in sorted(entries, key=lambda entry: entry.name):
+                try:
+                    info = entry.stat()
+                except OSError:
+                    info = entry.stat(follow_symlinks=False)
+                found.add(self._describe(entry.path, info))
+        if found.omitted:
+            raise Refused("%s holds too many files to be listed at once" % path, errno.EOVERFLOW)
+        return {"entries": found.entries}, b""
+
+    def make_folder(self, path: str) -> tuple[Frame, bytes]:
+        """Make a folder with the folders above it."""
+        os.makedirs(self._resolve(path), exist_ok=True)
+        return {}, b""
+
+    def remove(self, path: str) -> tuple[Frame, bytes]:
+        """Remove a file, a link itself, or a folder with everything in it."""
+        folder, name = os.path.split(os.path.normpath(os.path.join(self._top, path)))
+        full = os.path.join(self._resolve(folder), name)
+        if os.path.isdir(full) and not os.path.islink(full):
+            if full == self._top:
+                raise Refused("the workspace itself cannot be removed")
+            shutil.rmtree(full)
+        else:
+            os.unlink(full)
+        return {}, b""
+
+    def realpath(self, path: str) -> tuple[Frame, bytes]:
+        """Return the absolute path with links resolved, wherever it leads."""
+        return {"path": os.path.realpath(os.path.join(self._top, path))}, b""
 
     def list(self, path: str, pattern: str, depth: int | None, limit: int) -> tuple[Frame, bytes]:
         """Return files whose name, or path if the pattern has a slash, matches a glob."""
@@ -133,10 +198,9 @@ class Files:
                 full = os.path.join(folder, name)
                 shown = self._relative(full)
                 if fnmatch.fnmatch(shown if "/" in pattern else name, pattern):
-                    info = os.lstat(full)
-                    kind = _kind(info.st_mode)
-                    if kind != "folder" or pattern == "*":
-                        found.add({"path": shown, "kind": kind, "size": info.st_size})
+                    entry = self._describe(full, os.lstat(full))
+                    if entry["kind"] != "folder" or pattern == "*":
+                        found.add(entry)
             if depth is not None and level + 1 >= depth:
                 names[:] = []
         return {"entries": found.entries, "omitted": found.omitted}, b""
@@ -178,8 +242,12 @@ class Files:
         """Return the real path, refusing what lies outside the workspace."""
         full = os.path.realpath(os.path.join(self._top, path))
         if full != self._top and not full.startswith(self._top + "/"):
-            raise Refused("%s lies outside the folder" % path)
+            raise Refused("%s lies outside the folder" % path, errno.EACCES)
         return full
+
+    def _describe(self, full: str, info: os.stat_result) -> Frame:
+        """Return a path as listings show it."""
+        return {"path": self._relative(full), "kind": _kind(info.st_mode), "size": info.st_size}
 
     def _relative(self, full: str) -> str:
         """Return a path as seen from the workspace, or as it is when it lies elsewhere."""
