@@ -18,13 +18,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from docker.errors import ImageNotFound
+from docker.errors import APIError, ImageNotFound
 
 from llmasos.config import Settings
 from llmasos.errors import SandboxError
 from llmasos.sandbox.image import __main__ as commands
 from llmasos.sandbox.image import build_image, sandbox_tree
-from llmasos.sandbox.image._pack import RECIPE_LABEL, image_archive, image_config, measure
+from llmasos.sandbox.image._images import NAME_LABEL
+from llmasos.sandbox.image._pack import RECIPE_LABEL, TREE_LABEL, image_archive, image_config, measure
 from llmasos.sandbox.image._recipe import (
     BASE,
     LOCK,
@@ -226,9 +227,8 @@ class FakeDocker:
     def get(self, name: str) -> Any:
         if name not in self.present:
             raise ImageNotFound(name)
-        return SimpleNamespace(
-            id=name, tags=[name], attrs={"Size": 10}, labels=self.present[name], tag=self._tag
-        )
+        attrs = {"Size": 10, "RootFS": {"Layers": ["sha256:one"]}}
+        return SimpleNamespace(id=name, tags=[name], attrs=attrs, labels=self.present[name], tag=self._tag)
 
     def list(self, filters: dict[str, str]) -> Any:
         return [self.get(name) for name, labels in self.present.items() if filters["label"] in labels]
@@ -241,6 +241,8 @@ class FakeDocker:
         self.built = arguments
 
     def remove(self, name: str, force: bool) -> None:
+        if name == "parent":
+            raise APIError("others depend on it", SimpleNamespace(status_code=409))
         self.removed.append(name)
 
     def close(self) -> None:
@@ -260,8 +262,15 @@ def test_an_image_is_loaded_from_the_tree_under_its_name(settings: Settings) -> 
 
 @pytest.mark.parametrize(
     ("labels", "loaded"),
-    [({}, False), ({RECIPE_LABEL: recipe_key()}, False), ({RECIPE_LABEL: "older"}, True)],
-    ids=["own", "current", "outdated"],
+    [
+        ({}, False),
+        ({RECIPE_LABEL: recipe_key(), TREE_LABEL: "one"}, False),
+        ({RECIPE_LABEL: "older", TREE_LABEL: "one"}, True),
+        ({RECIPE_LABEL: "older", TREE_LABEL: "base"}, False),
+        ({RECIPE_LABEL: "older", NAME_LABEL: "registry:5000/some/name"}, True),
+        ({RECIPE_LABEL: "older", NAME_LABEL: "base"}, False),
+    ],
+    ids=["own", "current", "outdated", "own on ours", "outdated on pulled", "own on pulled"],
 )
 def test_only_an_image_of_ours_that_is_out_of_date_is_replaced(
     settings: Settings, labels: dict[str, str], loaded: bool
@@ -292,7 +301,7 @@ def test_where_pulling_is_allowed_the_dockerfile_is_built(settings: Settings, tm
     build_image(docker, settings.model_copy(update={"sandbox_pull": True}), quiet)
     assert not docker.loaded
     assert docker.built["tag"] == "registry:5000/some/name:latest"
-    assert docker.built["labels"] == {RECIPE_LABEL: recipe_key()}
+    assert docker.built["labels"] == {RECIPE_LABEL: recipe_key(), NAME_LABEL: docker.built["tag"]}
     with tarfile.open(fileobj=docker.built["fileobj"]) as context:
         context.extractall(tmp_path, filter="data")
     assert (tmp_path / "Dockerfile").read_text() == dockerfile()
@@ -302,20 +311,23 @@ def test_where_pulling_is_allowed_the_dockerfile_is_built(settings: Settings, tm
 def test_clean_removes_images_that_are_out_of_date_and_not_in_use(
     settings: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    labels = {name: {RECIPE_LABEL: "older"} for name in ("idle", "busy")}
-    docker: Any = FakeDocker(
-        {**labels, "current": {RECIPE_LABEL: recipe_key()}, "own": {}}, containers="busy"
-    )
+    older = {RECIPE_LABEL: "older", TREE_LABEL: "one"}
+    labels = {name: older for name in ("idle", "busy", "parent")}
+    labels |= {"current": {RECIPE_LABEL: recipe_key(), TREE_LABEL: "one"}, "own": {}}
+    labels |= {"own on ours": {RECIPE_LABEL: "older", TREE_LABEL: "base"}}
+    docker: Any = FakeDocker(labels, containers="busy")
     commands.clean(settings, docker, everything=False)
     assert docker.removed == ["idle"]
     commands.clean(settings, docker, everything=True)
     assert docker.removed == ["idle", "idle", "current"]
-    assert "Freed 0 MB." in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "parent  parent  0 MB  kept" in shown
+    assert "Freed 0 MB." in shown
 
 
 def test_list_shows_images_and_trees(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
     tree = TreeStore(settings, small_tree).build(quiet)
-    docker: Any = FakeDocker({"name": {RECIPE_LABEL: "older"}}, containers="name")
+    docker: Any = FakeDocker({"name": {RECIPE_LABEL: "older", TREE_LABEL: "one"}}, containers="name")
     commands.show(settings, docker)
     first, second = capsys.readouterr().out.splitlines()
     assert "name" in first and "out of date, in use" in first

@@ -40,7 +40,7 @@ class Jail:
         self.process = -1
         self.grouped = False
         self.ending: set[int] = set()
-        self.request = 0
+        self.requests: list[int] = []
 
 
 class Broker:
@@ -185,7 +185,7 @@ class Broker:
         if jail is None:
             self._send({"id": packet["id"]})
             return
-        jail.request = packet["id"]
+        jail.requests.append(packet["id"])
         self._kill(jail)
         for descriptor in jail.ending:
             self._poll.register(descriptor, select.POLLIN)
@@ -225,7 +225,8 @@ class Broker:
         # Nothing but the stage itself is left here, and a mount that stayed must not be emptied.
         with contextlib.suppress(OSError):
             _clear(jail.folder, os.stat(self._stage).st_dev)
-        self._send({"id": jail.request})
+        for request in jail.requests:
+            self._send({"id": request})
 
     def _send(self, packet: Packet) -> None:
         with contextlib.suppress(OSError):

@@ -63,12 +63,16 @@ def clean(settings: Settings, client: DockerClient | None, *, everything: bool) 
         everything: Remove what is up to date, too.
     """
     freed = 0
-    for image in images(client) if client is not None else []:
-        needed = image.tags and image.recipe == recipe_key() and not everything
-        if client is not None and not needed and not image.containers:
-            remove_image(client, image)
-            _show_image(image, "removed")
-            freed += image.size
+    if client is not None:
+        for image in images(client):
+            current = image.tags and image.recipe == recipe_key()
+            if image.containers or (current and not everything):
+                continue
+            if remove_image(client, image):
+                _show_image(image, "removed")
+                freed += image.size
+            else:
+                _show_image(image, "kept, because others are built on it")
     for tree in TreeStore(settings).clean(_progress, all_trees=everything):
         _show_tree(tree, "removed")
         freed += tree.layer.size

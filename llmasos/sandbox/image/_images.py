@@ -17,6 +17,8 @@ from llmasos.sandbox.image._tree import Progress
 if TYPE_CHECKING:
     from docker import DockerClient
 
+# An image that was built on a pulled one carries the name that it was built for.
+NAME_LABEL = "llmasos.name"
 State = Literal["missing", "own", "current", "outdated"]
 
 
@@ -44,16 +46,16 @@ class Image:
 
 
 def image_state(client: DockerClient, name: str) -> State:
-    """Return what an image is to this version's recipe; one that has no label of ours is a person's own."""
+    """Return what an image is to this version's recipe; one that we have not made is a person's own."""
     from docker.errors import ImageNotFound
 
     try:
-        recipe = client.images.get(name).labels.get(RECIPE_LABEL)
+        image = client.images.get(name)
     except ImageNotFound:
         return "missing"
-    if recipe is None:
+    if not _is_ours(image):
         return "own"
-    return "current" if recipe == recipe_key() else "outdated"
+    return "current" if image.labels[RECIPE_LABEL] == recipe_key() else "outdated"
 
 
 def load_image(client: DockerClient, tree: Tree, name: str, progress: Progress) -> None:
@@ -73,6 +75,7 @@ def pull_image(client: DockerClient, name: str, progress: Progress) -> None:
     """Build the Dockerfile on the image that it names by digest, which Docker pulls."""
     from docker.errors import BuildError
 
+    full_name = ":".join(_split(name))
     context = io.BytesIO()
     with tarfile.open(fileobj=context, mode="w") as tar:
         for path, data in (("Dockerfile", dockerfile().encode()), (LOCK_IN_CHECKOUT, LOCK.read_bytes())):
@@ -85,8 +88,8 @@ def pull_image(client: DockerClient, name: str, progress: Progress) -> None:
         client.images.build(
             fileobj=context,
             custom_context=True,
-            tag=":".join(_split(name)),
-            labels={RECIPE_LABEL: recipe_key()},
+            tag=full_name,
+            labels={RECIPE_LABEL: recipe_key(), NAME_LABEL: full_name},
             rm=True,
             pull=False,
         )
@@ -100,15 +103,32 @@ def pull_image(client: DockerClient, name: str, progress: Progress) -> None:
 def images(client: DockerClient) -> list[Image]:
     """Return the sandbox's images, newest first."""
     found = []
-    for image in client.images.list(filters={"label": RECIPE_LABEL}):
+    for image in filter(_is_ours, client.images.list(filters={"label": RECIPE_LABEL})):
         containers = client.containers.list(all=True, filters={"ancestor": image.id}, ignore_removed=True)
         found.append(_image(image, len(containers)))
     return sorted(found, key=lambda image: image.built, reverse=True)
 
 
-def remove_image(client: DockerClient, image: Image) -> None:
-    """Remove an image with all its names."""
-    client.images.remove(image.id, force=True)
+def remove_image(client: DockerClient, image: Image) -> bool:
+    """Remove an image with all its names, and tell whether Docker did so: others may be built on it."""
+    from docker.errors import APIError
+
+    try:
+        client.images.remove(image.id, force=True)
+    except APIError as error:
+        if error.status_code != 409:
+            raise
+        return False
+    return True
+
+
+def _is_ours(image: Any) -> bool:
+    # Labels alone do not tell: an image that a person builds on ours has them, too.
+    tree = image.labels.get(TREE_LABEL)
+    if tree is not None:
+        return bool(image.attrs["RootFS"]["Layers"] == [f"sha256:{tree}"])
+    name = image.labels.get(NAME_LABEL)
+    return name is not None and (name in image.tags or not image.tags)
 
 
 def _split(name: str) -> tuple[str, str]:

@@ -13,6 +13,7 @@ import pytest
 
 from llmasos.config import Settings
 from llmasos.sandbox.image import Tree, build_image, build_tree, sandbox_tree
+from llmasos.sandbox.image._images import image_state
 from llmasos.sandbox.image._pack import RECIPE_LABEL, TREE_LABEL, image_config
 from llmasos.sandbox.image._recipe import PACKAGES, recipe_key
 
@@ -80,6 +81,19 @@ def test_the_image_is_the_trees(client: docker.DockerClient, settings: Settings,
     assert image.id == f"sha256:{hashlib.sha256(image_config(tree.layer, tree.recipe)).hexdigest()}"
     assert image.labels == {RECIPE_LABEL: recipe_key(), TREE_LABEL: tree.layer.digest}
     assert sandbox_tree(settings) == tree.path
+
+
+def test_an_image_that_a_person_builds_on_it_is_their_own(client: docker.DockerClient) -> None:
+    assert image_state(client, NAME) == "current"
+    container = client.containers.run(NAME, ["touch", "/added"], detach=True)
+    container.wait()
+    derived = container.commit("llmasos-sandbox-test", "derived")
+    container.remove()
+    try:
+        assert derived.labels[RECIPE_LABEL] == recipe_key()
+        assert image_state(client, derived.id) == "own"
+    finally:
+        client.images.remove(derived.id, force=True)
 
 
 def test_the_libraries_work_compiled(client: docker.DockerClient) -> None:
