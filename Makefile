@@ -31,3 +31,5 @@ bench: ## measure, and write docs/benchmarks.md
 lock: ## resolve the dependencies anew
 	uv pip compile pyproject.toml --extra embedded --extra dev --universal --python-version 3.11 \
 		--generate-hashes --no-emit-index-url --quiet -o requirements.lock
+	cd llmasos/sandbox/image && uv pip compile sandbox.in --universal --python-version 3.11 \
+		--generate-hashes --no-emit-index-url --only-binary :all: --quiet -o sandbox.lock

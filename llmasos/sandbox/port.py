@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from llmasos.errors import ToolError
 
 OnOutput = Callable[[str, str], None]
+OnRefused = Callable[[str, int, str], None]
 OnCall = Callable[[str, dict[str, Any]], Awaitable[object]]
 # What a command or cell can break: each limit has a verdict of its own.
 Limit = Literal["timeout", "memory", "cpu", "processes", "files", "disk", "output"]
@@ -295,13 +296,16 @@ class SandboxProvider(Protocol):
     reason: str
     view_kind: ViewKind
 
-    async def open(self, view: View, *, session: str, hosts: Sequence[str] = ()) -> Sandbox:
+    async def open(
+        self, view: View, *, session: str, hosts: Sequence[str] = (), on_refused: OnRefused | None = None
+    ) -> Sandbox:
         """Open a sandbox on a view, from the pool of warm ones where it has one.
 
         Args:
             view: What it sees as its workspace.
             session: Whom it belongs to; a sandbox serves one session only.
             hosts: Names that may be reached, such as `pypi.org` or `*.debian.org`; none by default.
+            on_refused: Told the host, the port and the reason when code wanted to reach another one.
 
         Raises:
             SandboxError: It cannot start; there is never a weaker one instead.

@@ -38,7 +38,7 @@ async def sandbox(
         sandbox_limits=SandboxLimits(memory_mb=512, processes=64, output_bytes=20_000),
     )
     provider = await choose_provider(settings)
-    sandbox = await provider.open(workspace.view(), session="test")
+    sandbox = await provider.open(await workspace.view(), session="test")
     yield sandbox
     await sandbox.close()
     await provider.close()
