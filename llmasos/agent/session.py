@@ -69,7 +69,7 @@ class Session:
         self._idle.set()
         self._closed = False
         self.stream = stream
-        self.workbench = Workbench(info, services, stream, workspace, state, lambda: self.running)
+        self.workbench = Workbench(info, services, stream, workspace, state, tasks, lambda: self.running)
         self.approvals = Approvals("ask")
 
     @property

@@ -9,6 +9,7 @@ from typing import Literal
 
 import anyio
 import anyio.to_thread
+from anyio.abc import TaskGroup
 
 from llmasos.agent import _records as records
 from llmasos.agent.services import Services
@@ -29,6 +30,7 @@ class Workbench:
         stream: The session's stream, where what the person decides is told.
         workspace: The folder and its view.
         state: The session's own folder, where artifacts are kept.
+        tasks: Where work goes on in the background.
         busy: Tells whether a turn runs.
     """
 
@@ -39,6 +41,7 @@ class Workbench:
         stream: EventStream,
         workspace: Workspace,
         state: Path,
+        tasks: TaskGroup,
         busy: Callable[[], bool],
     ) -> None:
         self.workspace = workspace
@@ -47,6 +50,7 @@ class Workbench:
         self._services = services
         self._stream = stream
         self._artifacts = state / "artifacts"
+        self._tasks = tasks
         self._busy = busy
         self._sandbox: Sandbox | None = None
         self._lock = anyio.Lock()
@@ -110,7 +114,8 @@ class Workbench:
         if request.hosts is not None:
             self._hosts = request.hosts
         if request.granted is not None:
-            await self.workspace.grant((*self._services.settings.granted, *request.granted))
+            granted = (*self._services.settings.granted, *request.granted)
+            self.workspace = await anyio.to_thread.run_sync(self.workspace.granting, granted)
 
     async def diff(self) -> Diff:
         """Return what the view would change in the folder."""
@@ -124,8 +129,8 @@ class Workbench:
         Raises:
             WorkspaceError: It has no two versions that can be merged.
         """
-        text, clashes = await self.workspace.merged(path)
-        return MergedFile(path=path, text=text, conflicts=clashes)
+        merged = await self.workspace.merged(path)
+        return MergedFile(path=path, text=merged.text, conflicts=merged.clashes)
 
     async def commit(self, choices: Sequence[Choice] | None = None, *, merge: bool = False) -> CommitInfo:
         """Write the view's changes, all or those chosen, to the folder.
@@ -253,13 +258,14 @@ class Workbench:
         if self._busy():
             raise SessionError(f"{what} while a turn runs.", hint="Wait for it, or cancel it.")
 
-    async def _tell_refused(self, host: str, port: int, reason: str) -> None:
-        await self._stream.append(
+    def _tell_refused(self, host: str, port: int, reason: str) -> None:
+        self._tasks.start_soon(
+            self._stream.append,
             Notice(
                 level="warning",
                 text=f"Code wanted to reach {host}:{port}, which was refused: {reason}. "
                 f"Allow it with /hosts {host} if you mean to.",
-            )
+            ),
         )
 
     async def _record(self, kind: records.WorkspaceKind, diff: Diff | None = None, **body: object) -> None:

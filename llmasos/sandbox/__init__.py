@@ -3,8 +3,8 @@
 from llmasos.sandbox._changes import Change
 from llmasos.sandbox._commits import Commit
 from llmasos.sandbox._diff import FolderSummary, Summary
-from llmasos.sandbox._hunks import Hunk, Selection
 from llmasos.sandbox._hosts import AllowedHosts
+from llmasos.sandbox._hunks import Hunk, Selection
 from llmasos.sandbox.choose import choose_provider, docker_problem
 from llmasos.sandbox.docker import DockerProvider
 from llmasos.sandbox.fake import FakeProvider, FakeSandbox

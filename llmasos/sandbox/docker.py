@@ -8,7 +8,9 @@ import itertools
 import os
 import shutil
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,17 +22,20 @@ from llmasos.errors import SandboxError
 from llmasos.sandbox.broker.cgroup import alive, own_name
 from llmasos.sandbox.broker.client import Broker
 from llmasos.sandbox.broker.mounts import unmount_all
+from llmasos.sandbox.egress import Egress
 from llmasos.sandbox.jail import ENVIRONMENT
 from llmasos.sandbox.pool import Owner
-from llmasos.sandbox.port import View, ViewKind
+from llmasos.sandbox.port import OnRefused, View, ViewKind
 from llmasos.sandbox.provider import (
-    Egress,
+    NOWHERE,
     OpenEgress,
+    Reach,
     ViewProvider,
     ViewSandbox,
     owner_of,
     private_folder,
     user_files,
+    way_out,
     worker_options,
 )
 from llmasos.sandbox.worker import worker_command, worker_files
@@ -38,6 +43,7 @@ from llmasos.sandbox.worker import worker_command, worker_files
 if TYPE_CHECKING:
     from docker import DockerClient
 
+Listen = Callable[[Path], AbstractAsyncContextManager[None]]
 BACKEND = "docker"
 # Whose a container is: a kernel by its process's number and start, and the data folder it works on, because
 # other machines' kernels may share the daemon.
@@ -69,7 +75,7 @@ class DockerProvider(ViewProvider):
         reason: str = "",
         *,
         view_kind: ViewKind = "overlay",
-        open_egress: OpenEgress | None = None,
+        open_egress: OpenEgress = Egress,
     ) -> None:
         super().__init__(settings, reason, view_kind=view_kind, open_egress=open_egress)
         self._labels = {KERNEL: own_name(), DATA: str(settings.data_dir)}
@@ -78,13 +84,15 @@ class DockerProvider(ViewProvider):
         self._starting = anyio.Lock()
         self._numbers = itertools.count(1)
 
-    async def open(self, view: View, *, session: str, hosts: Sequence[str] = ()) -> ViewSandbox:
+    async def open(
+        self, view: View, *, session: str, hosts: Sequence[str] = (), on_refused: OnRefused | None = None
+    ) -> ViewSandbox:
         """Open a container on a view."""
         if os.getuid() == 0:
-            return await super().open(view, session=session, hosts=hosts)
+            return await super().open(view, session=session, hosts=hosts, on_refused=on_refused)
         container = _Container(await self._connected(), self._settings, self._labels, owner_of(view))
         container.view = view
-        sandbox = await self._run(container, hosts)
+        sandbox = await self._run(container, Reach(tuple(hosts), on_refused))
         sandbox.watch(view)
         return sandbox
 
@@ -112,17 +120,17 @@ class DockerProvider(ViewProvider):
             await self._broker.close()
             self._broker = None
 
-    async def _start(self, owner: Owner, hosts: Sequence[str] = ()) -> ViewSandbox:
+    async def _start(self, owner: Owner, reach: Reach = NOWHERE) -> ViewSandbox:
         container = _Container(await self._connected(), self._settings, self._labels, owner)
         container.broker = await self._running()
         container.name = f"container-{next(self._numbers)}"
-        return await self._run(container, hosts)
+        return await self._run(container, reach)
 
-    async def _run(self, container: _Container, hosts: Sequence[str]) -> ViewSandbox:
+    async def _run(self, container: _Container, reach: Reach) -> ViewSandbox:
         listener: socket.socket | None = None
         sandbox: ViewSandbox | None = None
         try:
-            listener = await container.prepare(self._egress(hosts))
+            listener = await container.prepare(partial(self._listen, reach) if reach.hosts else None)
             await anyio.to_thread.run_sync(container.start)
             sock = await _accepted(listener, container)
             sandbox = ViewSandbox(
@@ -175,23 +183,28 @@ class _Container:
         self.broker: Broker | None = None
         self.view: View | None = None
         self._folder: Path | None = None
-        self._egress: Egress | None = None
+        self._way = contextlib.AsyncExitStack()
+        self._reachable = False
         self._workspace: Any = None
         self._container: Any = None
         self._volume: Any = None
 
-    async def prepare(self, egress: Egress | None) -> socket.socket:
-        """Return a socket that only the container can reach: it is bound into it and nowhere else."""
+    async def prepare(self, listen: Listen | None) -> socket.socket:
+        """Return a socket that only the container can reach: it is bound into it and nowhere else.
+
+        Args:
+            listen: Serves the way out in a folder, when there is one.
+        """
         from docker.types import Mount
 
-        self._egress = egress
         self._folder = private_folder(self._settings.runtime_dir)
         for name, text in {**user_files(self._owner), **worker_files()}.items():
             (self._folder / name).parent.mkdir(exist_ok=True)
             (self._folder / name).write_text(text)
             (self._folder / name).chmod(0o644)
-        if egress is not None:
-            await egress.listen(self._folder / "egress")
+        if listen is not None:
+            await self._way.enter_async_context(listen(self._folder))
+            self._reachable = True
         if self.broker is not None:
             place = await self.broker.make(self.name)
             self._workspace = Mount("/workspace", str(place), type="bind", propagation="rslave")
@@ -209,7 +222,7 @@ class _Container:
         options = worker_options(
             limits,
             attached=self.view is not None,
-            **({"egress": f"{_INSIDE}/egress"} if self._egress is not None else {}),
+            egress=way_out(f"{_INSIDE}/egress") if self._reachable else None,
         )
         try:
             self._container = self._client.containers.run(
@@ -276,8 +289,7 @@ class _Container:
         await anyio.to_thread.run_sync(self._remove)
         if self.broker is not None:
             await self.broker.end(self.name)
-        if self._egress is not None:
-            await self._egress.close()
+        await self._way.aclose()
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import shutil
 import socket
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 import anyio
@@ -16,14 +16,18 @@ from llmasos.config import Settings
 from llmasos.errors import SandboxError
 from llmasos.sandbox.broker.client import Broker
 from llmasos.sandbox.broker.server import CHANNEL
+from llmasos.sandbox.egress import Egress
 from llmasos.sandbox.pool import Owner
 from llmasos.sandbox.port import View, ViewKind
 from llmasos.sandbox.provider import (
+    NOWHERE,
     OpenEgress,
+    Reach,
     ViewProvider,
     ViewSandbox,
     private_folder,
     user_files,
+    way_out,
     worker_options,
 )
 from llmasos.sandbox.worker import worker_command, worker_files
@@ -68,7 +72,7 @@ class JailProvider(ViewProvider):
         reason: str = "",
         *,
         view_kind: ViewKind = "overlay",
-        open_egress: OpenEgress | None = None,
+        open_egress: OpenEgress = Egress,
         tree: Path | None = None,
     ) -> None:
         super().__init__(settings, reason, view_kind=view_kind, open_egress=open_egress)
@@ -84,9 +88,9 @@ class JailProvider(ViewProvider):
             await self._broker.close()
             self._broker = None
 
-    async def _start(self, owner: Owner, hosts: Sequence[str] = ()) -> ViewSandbox:
+    async def _start(self, owner: Owner, reach: Reach = NOWHERE) -> ViewSandbox:
         broker = await self._running()
-        egress = self._egress(hosts)
+        way = contextlib.AsyncExitStack()
         name = f"jail-{next(self._numbers)}"
         folder: Path | None = None
         ours, theirs = socket.socketpair()
@@ -94,8 +98,7 @@ class JailProvider(ViewProvider):
 
         async def end() -> None:
             await broker.end(name)
-            if egress is not None:
-                await egress.close()
+            await way.aclose()
             if folder is not None:
                 shutil.rmtree(folder, ignore_errors=True)
 
@@ -105,9 +108,9 @@ class JailProvider(ViewProvider):
         sandbox = ViewSandbox(BACKEND, ours, end, mount, self._settings.sandbox_limits)
         try:
             sockets = {}
-            if egress is not None:
+            if reach.hosts:
                 folder = private_folder(self._settings.runtime_dir)
-                await egress.listen(folder / "egress")
+                await way.enter_async_context(self._listen(reach, folder))
                 sockets["egress"] = str(folder / "egress")
             try:
                 await broker.start_jail(
@@ -118,7 +121,7 @@ class JailProvider(ViewProvider):
                     files=user_files(owner),
                     sockets=sockets,
                     **self._sizes(),
-                    program=self._program(broker, name, bool(hosts)),
+                    program=self._program(broker, name, bool(reach.hosts)),
                 )
             finally:
                 theirs.close()
@@ -164,7 +167,7 @@ class JailProvider(ViewProvider):
         options = worker_options(
             self._settings.sandbox_limits,
             user_limits=not broker.grouped,
-            **({"egress": _EGRESS} if reachable else {}),
+            egress=way_out(_EGRESS) if reachable else None,
         )
         program = [
             *(_bubblewrap(), "--unshare-all", "--die-with-parent", "--new-session"),

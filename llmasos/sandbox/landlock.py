@@ -25,7 +25,7 @@ from llmasos.config import SandboxLimits, Settings
 from llmasos.errors import SandboxError
 from llmasos.sandbox.jail import ENVIRONMENT, python_inside
 from llmasos.sandbox.pool import Owner
-from llmasos.sandbox.port import View, ViewKind
+from llmasos.sandbox.port import OnRefused, View, ViewKind
 from llmasos.sandbox.provider import ViewSandbox, owner_of, private_folder, sweep_folders, worker_options
 from llmasos.sandbox.worker import worker_command, worker_files
 
@@ -82,7 +82,9 @@ class LandlockProvider:
         self.view_kind: ViewKind = "snapshot"
         self._settings = settings
 
-    async def open(self, view: View, *, session: str, hosts: Sequence[str] = ()) -> ViewSandbox:
+    async def open(
+        self, view: View, *, session: str, hosts: Sequence[str] = (), on_refused: OnRefused | None = None
+    ) -> ViewSandbox:
         """Open a sandbox on a snapshot."""
         if view.kind != "snapshot":
             raise SandboxError(

@@ -10,6 +10,8 @@ import socket
 import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -20,25 +22,36 @@ from llmasos.config import SandboxLimits, Settings
 from llmasos.errors import SandboxError
 from llmasos.sandbox._channel import WorkerSandbox
 from llmasos.sandbox.broker.cgroup import alive, own_name
+from llmasos.sandbox.egress import PORT, Egress, proxy_environment
 from llmasos.sandbox.pool import Owner, WarmPool
-from llmasos.sandbox.port import OWNER_SHIFT, Job, Limit, OnCall, OnOutput, Outcome, View, ViewKind
+from llmasos.sandbox.port import OWNER_SHIFT, Job, Limit, OnCall, OnOutput, OnRefused, Outcome, View, ViewKind
 from llmasos.sandbox.watch import DiskWatch
 
 Mount = Callable[[View], Awaitable[None]]
 _FOLDER = "llmasos-sandbox"
 
 
-class Egress(Protocol):
-    """Lets a sandbox reach the hosts that were named, through a Unix socket."""
+class OpenEgress(Protocol):
+    """Makes the way out of one sandbox."""
 
-    async def listen(self, path: Path) -> None:
-        """Serve at a path until `close`."""
-
-    async def close(self) -> None:
-        """Stop serving."""
+    def __call__(self, hosts: Sequence[str], *, on_refused: OnRefused | None) -> Egress:
+        """Return a proxy that reaches these hosts and no others."""
 
 
-OpenEgress = Callable[[Sequence[str]], Egress]
+@dataclass(frozen=True)
+class Reach:
+    """What a sandbox may reach.
+
+    Args:
+        hosts: Their names.
+        on_refused: Told of what was refused.
+    """
+
+    hosts: tuple[str, ...] = ()
+    on_refused: OnRefused | None = None
+
+
+NOWHERE = Reach()
 
 
 class ViewSandbox(WorkerSandbox):
@@ -159,7 +172,7 @@ class ViewProvider(ABC):
         settings: What each sandbox may use, and how many are kept warm.
         reason: Why this backend was chosen.
         view_kind: How it shows folders.
-        open_egress: Opens the way out when hosts may be reached; without it they cannot be.
+        open_egress: Opens the way out when hosts may be reached.
     """
 
     backend: str
@@ -170,7 +183,7 @@ class ViewProvider(ABC):
         reason: str = "",
         *,
         view_kind: ViewKind = "overlay",
-        open_egress: OpenEgress | None = None,
+        open_egress: OpenEgress = Egress,
     ) -> None:
         self.reason = reason
         self.view_kind: ViewKind = view_kind
@@ -178,7 +191,9 @@ class ViewProvider(ABC):
         self._open_egress = open_egress
         self._pool = WarmPool(settings.sandbox_pool, self._start, _own())
 
-    async def open(self, view: View, *, session: str, hosts: Sequence[str] = ()) -> ViewSandbox:
+    async def open(
+        self, view: View, *, session: str, hosts: Sequence[str] = (), on_refused: OnRefused | None = None
+    ) -> ViewSandbox:
         """Open a sandbox on a view: a warm one, or one that starts now."""
         owner = owner_of(view)
         # Which hosts can be reached is settled when a sandbox starts.
@@ -189,7 +204,7 @@ class ViewProvider(ABC):
             except SandboxError:
                 # It has died in the pool; the one that starts now says what is wrong, if anything is.
                 sandbox = None
-        return await self._shown(await self._start(owner, hosts), view)
+        return await self._shown(await self._start(owner, Reach(tuple(hosts), on_refused)), view)
 
     async def warm(self) -> None:
         """Fill the pool, and keep it filled until `close`."""
@@ -204,18 +219,12 @@ class ViewProvider(ABC):
         """End everything that this provider has started."""
 
     @abstractmethod
-    async def _start(self, owner: Owner, hosts: Sequence[str] = ()) -> ViewSandbox:
+    async def _start(self, owner: Owner, reach: Reach = NOWHERE) -> ViewSandbox:
         """Start a sandbox that has no workspace yet; nothing of it is left when this fails."""
 
-    def _egress(self, hosts: Sequence[str]) -> Egress | None:
-        if not hosts:
-            return None
-        if self._open_egress is None:
-            raise SandboxError(
-                f"The {self.backend} sandbox cannot reach {', '.join(hosts)}: it has no way out.",
-                hint="Leave LLMASOS_SANDBOX_HOSTS empty.",
-            )
-        return self._open_egress(hosts)
+    def _listen(self, reach: Reach, folder: Path) -> AbstractAsyncContextManager[None]:
+        """Serve the way out at `folder`/egress."""
+        return self._open_egress(reach.hosts, on_refused=reach.on_refused).listen(folder / "egress")
 
     async def _shown(self, sandbox: ViewSandbox, view: View) -> ViewSandbox:
         try:
@@ -271,8 +280,14 @@ def worker_options(limits: SandboxLimits, **options: object) -> dict[str, object
         "seccomp": True,
         "user_limits": False,
         "landlock": None,
+        "egress": None,
         **options,
     }
+
+
+def way_out(socket_path: str) -> dict[str, object]:
+    """Return what a worker is told of the way out, whose socket it finds at a path."""
+    return {"socket": socket_path, "port": PORT, "environment": proxy_environment(PORT)}
 
 
 def _own() -> Owner:

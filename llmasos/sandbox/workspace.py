@@ -17,7 +17,7 @@ from llmasos.sandbox._bases import Bases
 from llmasos.sandbox._changes import Change, Layer
 from llmasos.sandbox._choice import Choice, choose
 from llmasos.sandbox._commits import Commit, Commits
-from llmasos.sandbox._conflicts import in_conflict, merge_change
+from llmasos.sandbox._conflicts import Merged, in_conflict, merge_change
 from llmasos.sandbox._diff import Summary, describe, sides, summarise, texts
 from llmasos.sandbox._files import lstat, mark, remove
 from llmasos.sandbox._folder import changed_since, files, outline, usable
@@ -204,8 +204,8 @@ class Workspace:
             WorkspaceError: It cannot be merged.
         """
 
-        def work() -> str:
-            return merge_change(self._one(path), self._lower, self._upper(), self._bases).text
+        def work() -> Merged:
+            return merge_change(self._one(path), self._lower, self._upper(), self._bases)
 
         return await self._work(work)
 

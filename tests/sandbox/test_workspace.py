@@ -252,7 +252,8 @@ async def test_texts_that_both_changed_are_merged(make_desk: MakeDesk) -> None:
     assert (desk.folder / "a.txt").read_text() == EDITED.replace("line 10\n", "person\n")
     assert await desk.kinds() == {"b.txt": "changed"}
     marked = await desk.space.merged("b.txt")
-    assert marked == "<<<<<<< the folder\nperson\n=======\nagent\n>>>>>>> the agent\n"
+    assert marked.clashes == 1
+    assert marked.text == "<<<<<<< the folder\nperson\n=======\nagent\n>>>>>>> the agent\n"
     await desk.space.resolve("b.txt", "both\n")
     await desk.space.commit()
     assert (desk.folder / "b.txt").read_text() == "both\n"

@@ -24,6 +24,8 @@ def main(where: str, text: str) -> None:
     options: dict[str, Any] = json.loads(text)
     # Before anything is denied: the weak tier may not open sockets.
     sock = _connect(where)
+    if options["egress"] is not None:
+        os.environ.update(options["egress"]["environment"])
     if options["attached"]:
         os.chdir(options["workspace"])
     # A cell must not trace or read the memory of the process that answers for it.

@@ -7,6 +7,7 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
+from . import egress
 from .cells import Branch, Cell
 from .channel import LARGEST_FROM_HOST, Channel, Decoder, Frame
 from .children import Child
@@ -44,6 +45,7 @@ class Supervisor:
         self.counters = Counters()
         self.requests: dict[int, Request] = {}
         self.branching = 0
+        self._egress: dict[str, Any] | None = options["egress"]
         self._serve_session = serve_session
         self._session: Child | None = None
         self._files: Child | None = None
@@ -79,8 +81,20 @@ class Supervisor:
         # Warm before anybody asks.
         self._session = self._new_session()
         self._files = self._new_files()
-        self.host.send({"ready": os.getpid()})
+        if self._egress is None:
+            self.ready()
+        else:
+            self._open_way(self._egress)
         self.loop.run()
+
+    def ready(self) -> None:
+        """Tell the host that work can begin."""
+        self.host.send({"ready": os.getpid()})
+
+    def _open_way(self, options: dict[str, Any]) -> None:
+        child = Child(self.loop, self.processes, lambda child: None)
+        child.user = WayOut(self)
+        child.fork(lambda channel: egress.serve(channel, options["socket"], options["port"]))
 
     def _end(self) -> None:
         self.loop.stopped = True
@@ -232,6 +246,23 @@ class Supervisor:
         else:
             job.stopping.append(Request(self, frame))
             job.stop()
+
+
+class WayOut:
+    """The forwarder to the host's proxy; work can begin when it listens."""
+
+    def __init__(self, supervisor: Supervisor) -> None:
+        self._supervisor = supervisor
+
+    def frame(self, frame: Frame) -> None:
+        """Learn that it listens."""
+        self._supervisor.ready()
+
+    def output(self, stream: str, data: bytes) -> None:
+        """Leave what is printed."""
+
+    def exited(self, code: int, usage: Any) -> None:
+        """Leave programs without a way out."""
 
 
 class FileOperation(Request):

@@ -26,7 +26,7 @@ LIMITS = SandboxLimits(
 async def sandbox(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[WorkerSandbox]:
     settings = Settings(runtime_dir=tmp_path / "run", sandbox_limits=LIMITS)
     provider: DockerProvider | JailProvider
-    provider = DockerProvider(settings) if request.param == "docker" else JailProvider(LIMITS)
+    provider = DockerProvider(settings) if request.param == "docker" else JailProvider(settings)
     for name in ("folder", "state/upper", "state/work"):
         (tmp_path / name).mkdir(parents=True)
     (tmp_path / "folder/a.txt").write_text("one\n")

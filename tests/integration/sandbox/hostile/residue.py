@@ -5,7 +5,7 @@ import sys
 from types import ModuleType
 
 os.environ["RESIDUE"] = "left"
-builtins.max = builtins.min  # type: ignore[assignment]
+setattr(builtins, "max", min)  # noqa: B010
 sys.modules["json"] = ModuleType("json")
 for folder in ("/tmp", os.environ["HOME"], os.environ["TMPDIR"], "/dev/shm", "/run", "."):
     with contextlib.suppress(OSError):
