@@ -24,9 +24,9 @@ LIMITS = SandboxLimits(
 
 @pytest.fixture(params=["docker", "bubblewrap"])
 async def sandbox(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[WorkerSandbox]:
-    settings = Settings(runtime_dir=tmp_path / "run", sandbox_limits=LIMITS)
+    settings = Settings(runtime_dir=tmp_path / "run", sandbox_limits=LIMITS, sandbox_pool=0)
     provider: DockerProvider | JailProvider
-    provider = DockerProvider(settings) if request.param == "docker" else JailProvider(LIMITS)
+    provider = DockerProvider(settings) if request.param == "docker" else JailProvider(settings)
     for name in ("folder", "state/upper", "state/work"):
         (tmp_path / name).mkdir(parents=True)
     (tmp_path / "folder/a.txt").write_text("one\n")
@@ -153,6 +153,15 @@ async def test_an_interrupted_cell_keeps_the_variables(sandbox: WorkerSandbox) -
 
 
 @pytest.mark.parametrize("target", ["$PPID", "-1", "1"])
+async def test_a_fork_of_the_session_ends_with_its_cell(sandbox: WorkerSandbox) -> None:
+    code = (
+        "import os\npid = os.fork()\nif pid: os.waitpid(pid, 0)\nprint('child' if pid == 0 else 'parent')\n5"
+    )
+    done = await sandbox.run_python(code, timeout=10)
+    assert (done.status, done.output, done.result) == ("ok", "child\nparent\n", "5")
+    assert (await sandbox.run_python("6", timeout=10)).result == "6"
+
+
 async def test_nobody_inside_can_stop_the_worker(sandbox: WorkerSandbox, target: str) -> None:
     for name in ("STOP", "KILL"):
         assert (await sandbox.run_command(f"kill -{name} {target}", timeout=10)).status == "failed"
