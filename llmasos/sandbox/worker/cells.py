@@ -105,7 +105,8 @@ class Cell(Running):
             if processes.end_below(self._child.pid):
                 break
             self._supervisor.loop.reap()
-        return processes.tasks(self._child.pid) < self._supervisor.limits["processes"] // 2
+        most: int = self._supervisor.limits["processes"] // 2
+        return processes.tasks(self._child.pid) < most
 
     def _conclude(self, frame: Frame) -> None:
         status, code = frame["status"], frame.get("exit_code")
