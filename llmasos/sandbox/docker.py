@@ -230,7 +230,8 @@ class _Container:
                 worker_command("python3", _INSIDE, f"{_INSIDE}/socket", options),
                 detach=True,
                 auto_remove=True,
-                init=True,
+                # The worker comes first: another first process would have nothing that protects it inside.
+                init=False,
                 user=f"{self._owner.uid}:{self._owner.gid}",
                 working_dir="/workspace",
                 hostname="sandbox",

@@ -115,7 +115,7 @@ class Child:
         """Interrupt it, as Ctrl-C would, even if it was stopped."""
         for number in (signal.SIGINT, signal.SIGCONT):
             with contextlib.suppress(ProcessLookupError):
-                os.kill(self.pid, number)
+                os.killpg(self.pid, number)
 
     def kill(self) -> None:
         """Kill it with its group."""

@@ -108,7 +108,9 @@ class Command(Running):
         self._usage: Any = None
         command = frame["command"]
         try:
-            self._program = Program(supervisor, command, frame["env"], self.output, self._exited)
+            self._program = supervisor.with_room(
+                lambda: Program(supervisor, command, frame["env"], self.output, self._exited)
+            )
         except FileNotFoundError:
             self._refuse("%s: command not found" % command[0], "failed", _NOT_FOUND)
         except PermissionError:
