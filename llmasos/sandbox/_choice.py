@@ -130,5 +130,5 @@ def _coupled(changes: Sequence[Change], wanted: set[str], lower: str, upper: str
 
 
 def _is_folder(root: str, path: str) -> bool:
-    info = lstat(os.path.join(root, path))
+    info = lstat(root, path)
     return info is not None and stat.S_ISDIR(info.st_mode)

@@ -106,7 +106,7 @@ class _Draft:
     def _kept(
         self, known: dict[_FileId, tuple[str, Node]], root: str, path: str, name: str, node: Node
     ) -> Node:
-        info = lstat(os.path.join(root, path))
+        info = lstat(root, path)
         if info is not None and info.st_nlink > 1:
             first = known.get((info.st_dev, info.st_ino))
             if first is not None:

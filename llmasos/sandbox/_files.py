@@ -18,10 +18,18 @@ _TICK = 0.0005
 _UNSUPPORTED = (errno.ENOTSUP, errno.EINVAL, errno.ENOSYS, errno.EXDEV, errno.ENOTTY, errno.EPERM)
 
 
-def lstat(path: str) -> os.stat_result | None:
-    """Return the facts of a path without following a link, or None when nothing is there."""
+def lstat(root: str, path: str = "") -> os.stat_result | None:
+    """Return the facts of a path below a folder, or None when nothing is there.
+
+    Nothing is below a link: neither the path itself is followed, nor one on the way.
+    """
     try:
-        return os.lstat(path)
+        here = root
+        for name in path.split("/")[:-1]:
+            here = f"{here}/{name}"
+            if not stat.S_ISDIR(os.lstat(here).st_mode):
+                return None
+        return os.lstat(os.path.join(root, path) if path else root)
     except (FileNotFoundError, NotADirectoryError):
         return None
 

@@ -71,7 +71,7 @@ class Node(BaseModel, frozen=True):
             mode: Whether a folder's permissions count.
         """
         full = os.path.join(root, path)
-        info = lstat(full)
+        info = lstat(root, path)
         if self.kind == "none" or info is None:
             return self.kind == "none" and info is None
         if self.kind == "folder":
@@ -136,7 +136,7 @@ class Manifest(BaseModel, frozen=True):
 def read_node(root: str, path: str) -> Node:
     """Return what a path is now, without its content; a pipe, socket or device is nothing."""
     full = os.path.join(root, path)
-    info = lstat(full)
+    info = lstat(root, path)
     if info is None:
         return Node()
     facts = Node(

@@ -19,7 +19,7 @@ Stamp = tuple[int, int, int] | None
 
 def stamp(root: str, path: str) -> Stamp:
     """Return what changes whenever a path's content does."""
-    info = lstat(os.path.join(root, path))
+    info = lstat(root, path)
     return None if info is None else (info.st_ino, info.st_size, info.st_mtime_ns)
 
 
@@ -75,7 +75,7 @@ class Transaction:
         """Tell whether the folders above a path are there, none of them a link, or are made by the steps."""
         above = os.path.dirname(path)
         while above:
-            info = lstat(os.path.join(self._folder, above))
+            info = lstat(self._folder, above)
             if info is None or not stat.S_ISDIR(info.st_mode):
                 move = self._moves.get(above)
                 # What goes needs no place, and what was in a folder that is gone too has none.
@@ -240,7 +240,7 @@ class Transaction:
         return True
 
     def _is_folder(self, path: str) -> bool:
-        info = lstat(self._full(path))
+        info = lstat(self._folder, path)
         return info is not None and stat.S_ISDIR(info.st_mode)
 
     def _full(self, path: str) -> str:
