@@ -211,11 +211,6 @@ def set_owner(path: str, info: os.stat_result, shift: int) -> None:
         os.chown(path, info.st_uid + shift, info.st_gid + shift, follow_symlinks=False)
 
 
-def is_below(path: str, folder: str) -> bool:
-    """Tell whether a relative path lies below a folder, and is not the folder itself."""
-    return path.startswith(f"{folder}/") if folder else bool(path)
-
-
 def join(folder: str, name: str) -> str:
     """Return a relative path, where the top folder is the empty string."""
     return f"{folder}/{name}" if folder else name

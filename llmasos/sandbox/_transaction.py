@@ -120,7 +120,7 @@ class Transaction:
 
     def _take_away(self, path: str, start: Node) -> None:
         full = self._full(path)
-        if lstat(full) is None or not self._real(path):
+        if lstat(self._folder, path) is None or not self._real(path):
             return
         if self._is_folder(path):
             # What somebody else put there is not ours to delete.
@@ -136,7 +136,7 @@ class Transaction:
             return
         if goal.kind == "folder":
             if not self._is_folder(path):
-                if lstat(full) is not None:
+                if lstat(self._folder, path) is not None:
                     if not start.is_at(self._folder, path):
                         return
                     os.unlink(full)
@@ -147,7 +147,7 @@ class Transaction:
             self._touched |= {os.path.dirname(full), full}
             return
         # Between a folder and a file there is a moment with neither.
-        between = start.kind == "folder" and lstat(full) is None
+        between = start.kind == "folder" and lstat(self._folder, path) is None
         if not (sure or between or start.is_at(self._folder, path)):
             return
         temporary = self._temporary(path, number)
