@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
 import fcntl
 import hashlib
 import os
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from io import BufferedReader
 
 _FICLONE = 0x40049409
 _PIECE = 1 << 20
 _TICK = 0.0005
+_FEW = 8
 _UNSUPPORTED = (errno.ENOTSUP, errno.EINVAL, errno.ENOSYS, errno.EXDEV, errno.ENOTTY, errno.EPERM)
 
 
@@ -143,6 +145,25 @@ def sync(path: str) -> None:
     number = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
     try:
         os.fsync(number)
+    finally:
+        os.close(number)
+
+
+def sync_all(paths: Sequence[str], folder: str) -> None:
+    """Have files of one file system on the disk before this returns.
+
+    Args:
+        paths: The files.
+        folder: A folder of that file system, all of which is written when the files are many.
+    """
+    if len(paths) <= _FEW:
+        for path in paths:
+            sync(path)
+        return
+    number = os.open(folder, os.O_RDONLY)
+    try:
+        if ctypes.CDLL(None, use_errno=True).syncfs(number):
+            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), folder)
     finally:
         os.close(number)
 
