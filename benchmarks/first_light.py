@@ -140,7 +140,9 @@ async def attempt(session: Session, request: str) -> tuple[Result, list[str]]:
             elif isinstance(event, TurnFinished):
                 answer = event.answer or event.error
                 break
-    return Result(answer, {change.path: change.diff for change in (await session.diff()).changes}), calls
+    return Result(
+        answer, {change.path: change.diff for change in (await session.workbench.diff()).changes}
+    ), calls
 
 
 async def run(model: str, show: bool) -> list[str]:

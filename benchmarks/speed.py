@@ -76,12 +76,10 @@ async def gate(settings: Settings, folder: Path) -> tuple[float, float]:
     """Return the median of an action through the gate, recorded on the real chain, and without the gate."""
     async with Kernel(settings) as kernel:
         session = await kernel.sessions.create(folder)
-        sandbox = await session._open_sandbox()
+        sandbox = await session.workbench.sandbox()
         stream = await EventStream.open(kernel.store, session.id)
         model = await kernel.models.resolve()
-        contexts = Contexts(
-            "t", stream, model, session._open_sandbox, sandbox.backend, kernel.registry, session._workspace
-        )
+        contexts = Contexts("t", stream, model, session.workbench, sandbox.backend, kernel.registry, 60.0)
         through = Gate(
             session=session.id,
             turn="t",

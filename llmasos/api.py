@@ -23,10 +23,21 @@ class ErrorBody(_Wire):
 
 
 class SessionRequest(_Wire):
-    """A new session on a folder."""
+    """A new session on a folder.
+
+    Args:
+        folder: The folder.
+        model: The model, or empty for the default.
+        in_place: Work on the folder itself, with nothing to discard or undo.
+        hosts: Hosts that code may reach, beside those of the settings.
+        granted: Hidden files that code may see, as globs, beside those of the settings.
+    """
 
     folder: str
     model: str = ""
+    in_place: bool = False
+    hosts: tuple[str, ...] = ()
+    granted: tuple[str, ...] = ()
 
 
 class SessionInfo(_Wire):
@@ -41,6 +52,16 @@ class SessionInfo(_Wire):
     turns: int = 0
     running: bool = False
     usage: Usage = Usage()
+    in_place: bool = False
+    hosts: tuple[str, ...] = ()
+    granted: tuple[str, ...] = ()
+
+
+class AccessRequest(_Wire):
+    """What a session's code may reach and see from now on; None leaves it as it is."""
+
+    hosts: tuple[str, ...] | None = None
+    granted: tuple[str, ...] | None = None
 
 
 class Attachment(_Wire):
@@ -54,7 +75,7 @@ class TurnRequest(_Wire):
     """A person's text, with limits of its own where they differ from the settings.
 
     `approve` says what happens when the policy asks: `ask` waits for a person, `deny` refuses because
-    nobody is there, `all` was approved beforehand.
+    nobody is there, `all` was approved beforehand. A dry run shows its diff and then drops its changes.
     """
 
     text: str
@@ -62,6 +83,7 @@ class TurnRequest(_Wire):
     attachments: tuple[Attachment, ...] = ()
     max_steps: int | None = Field(None, ge=1)
     timeout: float | None = Field(None, gt=0)
+    dry_run: bool = False
 
 
 class TurnAccepted(_Wire):
@@ -78,10 +100,27 @@ class ApprovalRequest(_Wire):
     digest: str
 
 
-class PathsRequest(_Wire):
-    """The paths to commit or discard; none means all."""
+class Choice(_Wire):
+    """A changed path, whole or only some hunks of its diff, numbered from 1."""
 
-    paths: tuple[FileName, ...] | None = None
+    path: FileName
+    hunks: tuple[int, ...] | None = None
+
+
+class ChangesRequest(_Wire):
+    """The changes to commit or discard; none means all.
+
+    `merge` merges text files that were changed in the folder in the meantime, instead of refusing them.
+    """
+
+    choices: tuple[Choice, ...] | None = None
+    merge: bool = False
+
+
+class CommitChoice(_Wire):
+    """A commit to undo or redo; empty means the newest."""
+
+    commit: str = ""
 
 
 class ModelChoice(_Wire):
@@ -95,6 +134,7 @@ class Diff(_Wire):
 
     changes: tuple[FileChange, ...] = ()
     omitted: int = 0
+    summary: str = ""
 
     def unified(self) -> str:
         """Return the whole diff as one text."""
@@ -104,10 +144,56 @@ class Diff(_Wire):
 
 
 class CommitInfo(_Wire):
-    """A commit or an undo that was applied to the folder."""
+    """A commit as it was written to the folder, undone or done again.
+
+    `left` are changes that cannot be written, such as pipes, and stay in the view.
+    """
 
     id: str
     paths: tuple[FileName, ...]
+    at: datetime | None = None
+    undone: bool = False
+    left: tuple[FileName, ...] = ()
+
+
+class MergedFile(_Wire):
+    """A file that was changed on both sides, merged; what clashes stands between conflict markers."""
+
+    path: FileName
+    text: str
+    conflicts: int
+
+
+class JobInfo(_Wire):
+    """A command in the background of a session's sandbox."""
+
+    id: str
+    command: str
+    running: bool
+    exit_code: int | None = None
+    seconds: float = 0.0
+    written: int = 0
+
+
+class JobOutput(_Wire):
+    """What a job has printed from a byte on, which may be later than the one asked for."""
+
+    text: str
+    offset: int
+    job: JobInfo
+
+
+class JobPlace(_Wire):
+    """From which byte on a job's output is wanted, and how many seconds to wait for more."""
+
+    offset: int = Field(0, ge=0)
+    wait: float = Field(0.0, ge=0, le=60)
+
+
+class StateRequest(_Wire):
+    """A name under which the Python session's variables are kept or found again."""
+
+    name: str = Field(min_length=1, max_length=100)
 
 
 class ModelInfo(_Wire):
@@ -212,6 +298,7 @@ class TurnResult(_Wire):
     diff: str
     changes: tuple[FileChange, ...] = ()
     committed: bool = False
+    artifacts: tuple[str, ...] = ()
     session: str
     usage: Usage
     error: str = ""

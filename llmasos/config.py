@@ -16,7 +16,6 @@ from pydantic_settings import (
 from llmasos import paths
 from llmasos.errors import ConfigError
 
-
 # Secrets by the names that programs give them.
 HIDDEN = (
     *(".env", ".env.*", ".envrc", ".netrc", ".pgpass", ".npmrc", ".pypirc", ".git-credentials", ".htpasswd"),

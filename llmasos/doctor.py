@@ -18,7 +18,7 @@ from llmasos.api import Check
 from llmasos.config import Settings, load_settings
 from llmasos.errors import LLMasOSError
 from llmasos.models import Models
-from llmasos.sandbox import docker_problem, jail_problems
+from llmasos.sandbox import docker_problem, jail_problems, landlock_problem
 from llmasos.store import Store
 
 _FREE_BYTES = 2_000_000_000
@@ -89,9 +89,18 @@ async def _database(settings: Settings) -> Check:
 
 
 async def _sandbox(settings: Settings) -> Check:
+    wanted = settings.sandbox
+    if wanted == "landlock":
+        problem = landlock_problem()
+        return Check(
+            part="sandbox",
+            ok=not problem,
+            message=problem
+            or "landlock-weak, as the settings ask; it hides neither processes nor the kernel",
+            fix="Set LLMASOS_SANDBOX=auto." if problem else "",
+        )
     docker = await docker_problem()
     jail = "; ".join(jail_problems())
-    wanted = settings.sandbox
     if wanted != "bubblewrap" and not docker:
         return Check(part="sandbox", ok=True, message="docker")
     if wanted != "docker" and not jail:

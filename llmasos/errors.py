@@ -52,6 +52,28 @@ class WorkspaceError(LLMasOSError):
     code = "workspace"
 
 
+class ConflictError(WorkspaceError):
+    """Files that were changed in the folder since the view saw them.
+
+    Args:
+        paths: The files, relative to the folder.
+        message: What is wrong, where it is not plainly that.
+        hint: The next step.
+    """
+
+    code = "conflict"
+
+    def __init__(self, paths: tuple[str, ...], message: str = "", *, hint: str = "") -> None:
+        names = ", ".join(ascii(path)[1:-1] if not path.isprintable() else path for path in paths[:10])
+        more = f" and {len(paths) - 10} more" if len(paths) > 10 else ""
+        were = "was" if len(paths) == 1 else "were"
+        super().__init__(
+            message or f"{names}{more} {were} changed in the folder since the agent saw it.",
+            hint=hint or "Merge the texts, drop the agent's version with /discard, or put yours aside.",
+        )
+        self.paths = paths
+
+
 class LedgerError(LLMasOSError):
     """A record that cannot be written, submitted or verified."""
 

@@ -66,13 +66,15 @@ class Usage(BaseModel):
 class FileChange(BaseModel):
     """One path that a view has changed, with its unified diff where it is text.
 
-    Bytes of the name that are not UTF-8 are lone surrogates, as `os.fsdecode` makes them.
+    `source` is where a renamed path was before. Bytes of a name that are not UTF-8 are lone surrogates, as
+    `os.fsdecode` makes them.
     """
 
     model_config = ConfigDict(frozen=True)
 
     path: FileName
-    kind: Literal["added", "changed", "deleted"]
+    kind: Literal["added", "changed", "deleted", "renamed"]
+    source: FileName = ""
     detail: str = ""
     diff: str = ""
 
@@ -96,6 +98,8 @@ class TurnStarted(EventBase):
     attachments: tuple[str, ...] = ()
     model: str = ""
     sandbox: str = ""
+    dry_run: bool = False
+    in_place: bool = False
 
 
 class Progress(EventBase):
@@ -173,6 +177,17 @@ class ActionFinished(EventBase):
     seconds: float = 0.0
 
 
+class ArtifactKept(EventBase):
+    """A plot or a file that an action handed out, and where it lies on the kernel's machine."""
+
+    type: Literal["artifact_kept"] = "artifact_kept"
+    action: str
+    name: str
+    media_type: str
+    size: int
+    path: str
+
+
 class Notice(EventBase):
     """Something the person should know."""
 
@@ -182,18 +197,24 @@ class Notice(EventBase):
 
 
 class DiffOffered(EventBase):
-    """The view differs from the folder; nothing is written until it is committed."""
+    """The view differs from the folder; nothing is written until it is committed.
+
+    `summary` says in a line or more what thousands of changes add up to. After a dry run the changes are
+    dropped, and there is nothing to commit.
+    """
 
     type: Literal["diff_offered"] = "diff_offered"
     changes: tuple[FileChange, ...]
     omitted: int = 0
+    summary: str = ""
+    dry_run: bool = False
 
 
 class WorkspaceChanged(EventBase):
     """The person's folder, or the view on it, was changed by a decision of the person."""
 
     type: Literal["workspace_changed"] = "workspace_changed"
-    what: Literal["commit", "discard", "undo"]
+    what: Literal["commit", "discard", "undo", "redo"]
     commit: str = ""
     paths: tuple[FileName, ...] = ()
 
@@ -219,6 +240,7 @@ Event = Annotated[
     | ApprovalResolved
     | ActionOutput
     | ActionFinished
+    | ArtifactKept
     | Notice
     | DiffOffered
     | WorkspaceChanged

@@ -97,6 +97,7 @@ class Kernel:
                 policy=DefaultPolicy(),
             )
             self.sessions = Sessions(services, tasks)
+            tasks.start_soon(self.provider.warm)
             stack.push_async_callback(self.sessions.close)
             await self.sessions.recover()
             self._exit = stack.pop_all()

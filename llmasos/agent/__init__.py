@@ -3,12 +3,13 @@
 from llmasos.agent.approvals import Approval, Approvals
 from llmasos.agent.audit import audit_events
 from llmasos.agent.gate import ActionOutcome, Gate
-from llmasos.agent.policy import Decision, DefaultPolicy, Policy
+from llmasos.agent.policy import Decision, DefaultPolicy, InPlacePolicy, Policy
 from llmasos.agent.services import Services
 from llmasos.agent.session import Session
 from llmasos.agent.sessions import Sessions
 from llmasos.agent.stream import EventStream
 from llmasos.agent.toolset import definition
+from llmasos.agent.workbench import Workbench
 
 __all__ = [
     "ActionOutcome",
@@ -18,10 +19,12 @@ __all__ = [
     "DefaultPolicy",
     "EventStream",
     "Gate",
+    "InPlacePolicy",
     "Policy",
     "Services",
     "Session",
     "Sessions",
+    "Workbench",
     "audit_events",
     "definition",
 ]

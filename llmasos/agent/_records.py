@@ -16,7 +16,7 @@ from llmasos.errors import SessionError
 from llmasos.events import Usage
 from llmasos.store import Store
 
-WorkspaceKind = Literal["commit", "discard", "undo"]
+WorkspaceKind = Literal["commit", "discard", "undo", "redo", "policy"]
 _LONGEST_TITLE = 80
 
 
@@ -32,6 +32,9 @@ async def insert_session(store: Store, info: SessionInfo) -> None:
                 model=info.model,
                 created=info.created,
                 updated=info.updated,
+                in_place=info.in_place,
+                hosts=list(info.hosts),
+                granted=list(info.granted),
             )
         )
 
@@ -76,12 +79,12 @@ async def interrupted_sessions(store: Store) -> list[str]:
     return await store.run(load)
 
 
-async def update_session(store: Store, session: str, *, model: str) -> None:
-    """Change a session's model."""
+async def update_session(store: Store, info: SessionInfo) -> None:
+    """Store what can be changed of a session: its model, and what its code may reach and see."""
 
     def update(transaction: Transaction) -> None:
-        row = transaction.get_one(SessionRow, session)
-        row.model = model
+        row = transaction.get_one(SessionRow, info.id)
+        row.model, row.hosts, row.granted = info.model, list(info.hosts), list(info.granted)
         row.updated = datetime.now(UTC)
 
     await store.run(update)
@@ -155,4 +158,7 @@ def _info(transaction: Transaction, row: SessionRow) -> SessionInfo:
         updated=row.updated.replace(tzinfo=UTC),
         turns=len(usages),
         usage=total,
+        in_place=row.in_place,
+        hosts=tuple(row.hosts),
+        granted=tuple(row.granted),
     )

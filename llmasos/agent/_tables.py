@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import DateTime, ForeignKey, Index, Text
+from sqlalchemy import JSON, DateTime, ForeignKey, Index, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from llmasos.store import Base
@@ -21,6 +21,9 @@ class SessionRow(Base):
     model: Mapped[str] = mapped_column(default="")
     created: Mapped[datetime] = mapped_column(DateTime(timezone=True))
     updated: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    in_place: Mapped[bool] = mapped_column(default=False)
+    hosts: Mapped[list[str]] = mapped_column(JSON, default=list)
+    granted: Mapped[list[str]] = mapped_column(JSON, default=list)
 
 
 class TurnRow(Base):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, cast
 
@@ -13,9 +13,10 @@ from pydantic_ai.settings import ModelSettings
 
 from llmasos.agent.gate import Gate
 from llmasos.agent.stream import EventStream
+from llmasos.agent.workbench import Workbench
 from llmasos.errors import ModelError, ToolError
 from llmasos.events import ActionOutput, Progress, Usage
-from llmasos.sandbox import Sandbox, Workspace
+from llmasos.sandbox import Artifact, Sandbox
 from llmasos.tools import Registry
 
 
@@ -27,10 +28,10 @@ class Contexts:
         turn: The turn.
         stream: Where output and progress go.
         model: What `ask` asks.
-        open_sandbox: Returns the session's sandbox, opening it when there is none.
+        workbench: The session's sandbox and the view it works on.
         backend: The sandbox's backend, for records.
         registry: The tools callable from inside Python.
-        workspace: The folder and its view.
+        seconds: How long one piece of code may run.
         gate: What carries out calls made from inside Python.
         spent: What tools have asked of the model so far.
     """
@@ -38,16 +39,16 @@ class Contexts:
     turn: str
     stream: EventStream
     model: Model
-    open_sandbox: Callable[[], Awaitable[Sandbox]]
+    workbench: Workbench
     backend: str
     registry: Registry
-    workspace: Workspace
+    seconds: float
     gate: Gate | None = None
     spent: Usage = field(default_factory=Usage)
 
     async def __call__(self, action: str) -> ActionContext:
         """Return the context of one action."""
-        return ActionContext(await self.open_sandbox(), action, self)
+        return ActionContext(await self.workbench.sandbox(), action, self)
 
 
 @dataclass
@@ -57,6 +58,11 @@ class ActionContext:
     sandbox: Sandbox
     action: str
     _of: Contexts
+
+    @property
+    def seconds(self) -> float:
+        """How long one piece of code may run, by the settings."""
+        return self._of.seconds
 
     @property
     def functions(self) -> Mapping[str, tuple[str, ...]]:
@@ -105,7 +111,11 @@ class ActionContext:
 
     async def changed(self) -> frozenset[tuple[str, int]]:
         """Return the paths that the view has changed so far, each with the time of its last change in ns."""
-        return await self._of.workspace.changed()
+        return await self._of.workbench.workspace.changed()
+
+    async def keep(self, artifacts: Sequence[Artifact]) -> Sequence[str]:
+        """Keep what code handed out, tell the person, and return where it lies."""
+        return await self._of.workbench.keep(self._of.turn, self.action, artifacts)
 
     def output(self, stream: str, text: str) -> None:
         """Show a piece of output."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import secrets
 from collections.abc import Sequence
@@ -18,11 +17,21 @@ from llmasos.agent import _records as records
 from llmasos.agent.approvals import Approvals
 from llmasos.agent.context import Contexts
 from llmasos.agent.gate import Gate
+from llmasos.agent.policy import InPlacePolicy
 from llmasos.agent.recovery import settle
 from llmasos.agent.services import Services
 from llmasos.agent.stream import EventStream
 from llmasos.agent.turn import INSTRUCTIONS, Turn, TurnEnd, abridged, explain
-from llmasos.api import Attachment, CommitInfo, Diff, SessionInfo, TurnAccepted, TurnRequest
+from llmasos.agent.workbench import Workbench
+from llmasos.api import (
+    AccessRequest,
+    Attachment,
+    Diff,
+    SessionInfo,
+    SessionRequest,
+    TurnAccepted,
+    TurnRequest,
+)
 from llmasos.errors import LLMasOSError, SessionError
 from llmasos.events import (
     DiffOffered,
@@ -30,10 +39,8 @@ from llmasos.events import (
     Progress,
     TurnFinished,
     TurnStarted,
-    WorkspaceChanged,
 )
-from llmasos.ledger import Entry
-from llmasos.sandbox import Sandbox, Workspace
+from llmasos.sandbox import Workspace
 
 _log = logging.getLogger(__name__)
 _REMEMBERED_TURNS = 12
@@ -51,19 +58,18 @@ class Session:
         services: Services,
         stream: EventStream,
         workspace: Workspace,
+        state: Path,
         tasks: TaskGroup,
     ) -> None:
         self._info = info
         self._services = services
         self._tasks = tasks
-        self._workspace = workspace
-        self._sandbox: Sandbox | None = None
-        self._sandbox_lock = anyio.Lock()
         self._running: anyio.CancelScope | None = None
         self._idle = anyio.Event()
         self._idle.set()
         self._closed = False
         self.stream = stream
+        self.workbench = Workbench(info, services, stream, workspace, state, tasks, lambda: self.running)
         self.approvals = Approvals("ask")
 
     @property
@@ -79,7 +85,7 @@ class Session:
     @property
     def folder(self) -> Path:
         """The person's folder."""
-        return self._workspace.folder
+        return self.workbench.folder
 
     async def info(self) -> SessionInfo:
         """Return the session as lists show it."""
@@ -93,8 +99,16 @@ class Session:
             ModelError: There is no such model.
         """
         self._services.models.profile(name)
-        await records.update_session(self._services.store, self.id, model=name)
-        self._info = self._info.model_copy(update={"model": name})
+        await self._update(model=name)
+
+    async def allow(self, request: AccessRequest) -> None:
+        """Change which hosts the session's code may reach, and which hidden files it may see."""
+        await self.workbench.allow(request)
+        await self._update(**request.model_dump(exclude_none=True))
+
+    async def _update(self, **fields: object) -> None:
+        self._info = self._info.model_copy(update=fields)
+        await records.update_session(self._services.store, self._info)
 
     async def start(self, request: TurnRequest) -> TurnAccepted:
         """Store a turn and start it in the background.
@@ -108,6 +122,8 @@ class Session:
             )
         if not request.text.strip():
             raise SessionError("The request is empty.", hint="Say what you want done.")
+        if request.dry_run:
+            await self._refuse_dry_run()
         scope = self._running = anyio.CancelScope()
         self._idle = anyio.Event()
         self.approvals.mode = request.approve
@@ -122,6 +138,8 @@ class Session:
                     attachments=tuple(attachment.name for attachment in request.attachments),
                     model=self._info.model or self._services.models.status()[0].name,
                     sandbox=self._services.provider.backend,
+                    dry_run=request.dry_run,
+                    in_place=self._info.in_place,
                 )
             )
         except BaseException:
@@ -136,6 +154,17 @@ class Session:
         if self._running is not None:
             self._running.cancel()
         await self._idle.wait()
+
+    async def _refuse_dry_run(self) -> None:
+        if self._info.in_place:
+            raise SessionError(
+                "A session that works in place cannot be run dry.", hint="Begin one without --in-place."
+            )
+        if (await self.workbench.diff()).changes:
+            raise SessionError(
+                "A dry run drops its changes at the end, and there are changes of earlier turns.",
+                hint="Write them with /commit, or drop them with /discard.",
+            )
 
     async def wait(self) -> None:
         """Return when no turn is running."""
@@ -153,7 +182,7 @@ class Session:
         finally:
             with anyio.CancelScope(shield=True):
                 try:
-                    await self._end(turn, end)
+                    await self._end(turn, end, dry_run=request.dry_run)
                 except Exception as error:
                     # The next start will find the turn unfinished; those who wait are told now.
                     _log.exception("the end of a turn could not be stored", exc_info=error)
@@ -164,7 +193,7 @@ class Session:
 
     async def _run(self, turn: str, request: TurnRequest) -> TurnEnd:
         services = self._services
-        await self._refresh_view(turn)
+        await self.workbench.refresh(turn)
         model = await services.models.resolve(
             self._info.model or None,
             lambda what, done, total, unit: self.stream.publish(
@@ -176,17 +205,17 @@ class Session:
             turn,
             self.stream,
             model,
-            self._open_sandbox,
+            self.workbench,
             services.provider.backend,
             services.registry,
-            self._workspace,
+            services.settings.sandbox_limits.seconds,
         )
         gate = Gate(
             session=self.id,
             turn=turn,
             model=model.model_name,
             registry=services.registry,
-            policy=services.policy,
+            policy=InPlacePolicy(services.policy) if self._info.in_place else services.policy,
             ledger=services.ledger,
             stream=self.stream,
             approvals=self.approvals,
@@ -216,14 +245,16 @@ class Session:
             )
         return end
 
-    async def _end(self, turn: str, end: TurnEnd) -> None:
+    async def _end(self, turn: str, end: TurnEnd, *, dry_run: bool = False) -> None:
         try:
-            diff = await self.diff()
+            diff = await self.workbench.diff()
         except LLMasOSError as error:
             await self.stream.append(Notice(turn=turn, level="error", text=str(error)))
             diff = Diff()
         if diff.changes:
-            await self.stream.append(DiffOffered(turn=turn, changes=diff.changes, omitted=diff.omitted))
+            await self.stream.append(DiffOffered(turn=turn, dry_run=dry_run, **dict(diff)))
+            if dry_run:
+                await self.workbench.drop()
         messages = ModelMessagesTypeAdapter.dump_json(list(end.messages)).decode()
         await records.finish_turn(self._services.store, self.id, turn, end.status, messages, end.usage)
         await self.stream.append(finished(turn, end))
@@ -233,92 +264,13 @@ class Session:
 
         Small models are told their duties together with the tools, where they are read only once.
         """
-        here = (await self._workspace.outline())[:_LONGEST_OUTLINE]
+        here = (await self.workbench.workspace.outline())[:_LONGEST_OUTLINE]
         small = self._services.models.profile(self._info.model or None) == "calls"
         return f"{here}\n{_DEEP}" if small else f"{INSTRUCTIONS}\n{here}"
 
     async def _history(self) -> Sequence[ModelMessage]:
         stored = await records.recent_messages(self._services.store, self.id, _REMEMBERED_TURNS)
         return [message for turn in stored for message in ModelMessagesTypeAdapter.validate_json(turn)]
-
-    async def _open_sandbox(self) -> Sandbox:
-        async with self._sandbox_lock:
-            if self._sandbox is not None and self._sandbox.lost:
-                await self._sandbox.close()
-                self._sandbox = None
-            if self._sandbox is None:
-                self._sandbox = await self._services.provider.open(self._workspace.view(), session=self.id)
-            return self._sandbox
-
-    async def _close_sandbox(self) -> None:
-        async with self._sandbox_lock:
-            if self._sandbox is not None:
-                sandbox, self._sandbox = self._sandbox, None
-                await sandbox.close()
-
-    async def _refresh_view(self, turn: str) -> None:
-        """Give the turn a fresh view when the folder has changed since the sandbox was opened."""
-        if self._sandbox is not None and await self._workspace.changed_outside():
-            await self._close_sandbox()
-            await self.stream.append(
-                Notice(turn=turn, text="The folder has changed since the last turn; Python starts afresh.")
-            )
-
-    async def diff(self) -> Diff:
-        """Return what the view would change in the folder."""
-        changes, omitted = await self._workspace.diff()
-        return Diff(changes=tuple(changes), omitted=omitted)
-
-    async def commit(self, paths: Sequence[str] | None = None) -> CommitInfo:
-        """Write the view's changes, all or those named, to the folder.
-
-        Raises:
-            WorkspaceError: A file changed underneath in the meantime, or cannot be written.
-        """
-        self._refuse_while_running("committed")
-        diff = await self.diff()
-        await self._record("commit", paths=list(paths) if paths is not None else None, diff=diff)
-        await self._close_sandbox()
-        commit = await self._workspace.commit(paths)
-        await self.stream.append(WorkspaceChanged(what="commit", commit=commit.id, paths=tuple(commit.paths)))
-        return CommitInfo(id=commit.id, paths=tuple(commit.paths))
-
-    async def discard(self, paths: Sequence[str] | None = None) -> None:
-        """Drop the view's changes, all or those named."""
-        self._refuse_while_running("discarded")
-        dropped = tuple(
-            change.path for change in (await self.diff()).changes if paths is None or change.path in paths
-        )
-        await self._record("discard", paths=list(dropped))
-        await self._close_sandbox()
-        await self._workspace.discard(paths)
-        await self.stream.append(WorkspaceChanged(what="discard", paths=dropped))
-
-    async def undo(self) -> CommitInfo:
-        """Take the newest commit back.
-
-        Raises:
-            WorkspaceError: There is none, or its files have changed since.
-        """
-        self._refuse_while_running("undone")
-        await self._record("undo")
-        await self._close_sandbox()
-        commit = await self._workspace.undo()
-        await self.stream.append(WorkspaceChanged(what="undo", commit=commit.id, paths=tuple(commit.paths)))
-        return CommitInfo(id=commit.id, paths=tuple(commit.paths))
-
-    def _refuse_while_running(self, what: str) -> None:
-        if self._running is not None:
-            raise SessionError(
-                f"Changes cannot be {what} while a turn runs.", hint="Wait for it, or cancel it."
-            )
-
-    async def _record(self, kind: records.WorkspaceKind, diff: Diff | None = None, **body: object) -> None:
-        if diff is not None:
-            body["diff_sha256"] = records.sha256_text(diff.unified())
-        await self._services.ledger.record(
-            Entry(session=self.id, kind=kind, body=json.loads(json.dumps(body)))
-        )
 
     async def recover(self) -> None:
         """After a crash, mark what was interrupted: unfinished actions are unknown and are not run again."""
@@ -331,7 +283,7 @@ class Session:
             return
         self._closed = True
         await self.cancel()
-        await self._close_sandbox()
+        await self.workbench.close()
         self.stream.close()
 
 
@@ -353,9 +305,7 @@ def finished(turn: str, end: TurnEnd) -> TurnFinished:
     )
 
 
-def new_session_info(folder: Path, model: str) -> SessionInfo:
+def new_session_info(request: SessionRequest) -> SessionInfo:
     """Return the description of a session that begins now."""
     now = datetime.now(UTC)
-    return SessionInfo(
-        id=f"s-{secrets.token_hex(5)}", folder=str(folder), model=model, created=now, updated=now
-    )
+    return SessionInfo(id=f"s-{secrets.token_hex(5)}", created=now, updated=now, **dict(request))

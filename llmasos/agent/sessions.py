@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import anyio
@@ -13,10 +14,10 @@ from llmasos.agent import _records as records
 from llmasos.agent.services import Services
 from llmasos.agent.session import Session, new_session_info
 from llmasos.agent.stream import EventStream
-from llmasos.api import SessionInfo
+from llmasos.api import SessionInfo, SessionRequest
 from llmasos.errors import LLMasOSError
 from llmasos.ledger import Entry
-from llmasos.sandbox import Workspace
+from llmasos.sandbox import AllowedHosts, Workspace
 
 _log = logging.getLogger(__name__)
 
@@ -35,27 +36,61 @@ class Sessions:
         """How many sessions run a turn."""
         return sum(session.running for session in self._open.values())
 
-    async def create(self, folder: Path, *, model: str = "") -> Session:
-        """Begin a session on a folder.
+    async def create(
+        self,
+        folder: Path,
+        *,
+        model: str = "",
+        in_place: bool = False,
+        hosts: Sequence[str] = (),
+        granted: Sequence[str] = (),
+    ) -> Session:
+        """Begin a session on a folder; what its code may reach and see is recorded with it.
+
+        Args:
+            folder: The folder.
+            model: The model, or empty for the default.
+            in_place: Work on the folder itself, without a view.
+            hosts: Hosts that code may reach, beside those of the settings.
+            granted: Hidden files that code may see, as globs, beside those of the settings.
 
         Raises:
             WorkspaceError: The folder is not there, or cannot be used.
             ModelError: There is no such model.
+            ConfigError: A host is not a name, or opens too much.
             LedgerError: The session cannot be recorded.
         """
         if model:
             self._services.models.profile(model)
-        info = new_session_info(folder.expanduser().absolute(), model)
+        AllowedHosts(hosts)
+        info = new_session_info(
+            SessionRequest(
+                folder=str(folder.expanduser().absolute()),
+                model=model,
+                in_place=in_place or self._services.settings.in_place,
+                hosts=tuple(hosts),
+                granted=tuple(granted),
+            )
+        )
         state = self._state(info.id)
         try:
-            workspace = await anyio.to_thread.run_sync(Workspace.open, folder, state)
+            workspace = await self._workspace(info)
         except LLMasOSError:
             shutil.rmtree(state, ignore_errors=True)
             raise
         info = info.model_copy(update={"folder": str(workspace.folder)})
         await records.insert_session(self._services.store, info)
         await self._services.ledger.record(
-            Entry(session=info.id, kind="session", body={"folder_sha256": records.sha256_text(info.folder)})
+            Entry(
+                session=info.id,
+                kind="session",
+                body={
+                    "folder_sha256": records.sha256_text(info.folder),
+                    "in_place": info.in_place,
+                    "hosts": list(info.hosts),
+                    "granted": list(info.granted),
+                },
+            )
         )
         return await self._add(info, workspace)
 
@@ -70,10 +105,7 @@ class Sessions:
             if session in self._open:
                 return self._open[session]
             info = await records.load_session(self._services.store, session)
-            workspace = await anyio.to_thread.run_sync(
-                Workspace.open, Path(info.folder), self._state(session)
-            )
-            return await self._add(info, workspace)
+            return await self._add(info, await self._workspace(info))
 
     async def list(self, folder: Path | None = None, limit: int = 100) -> list[SessionInfo]:
         """Return the newest sessions, of one folder or of all."""
@@ -120,9 +152,23 @@ class Sessions:
 
     async def _add(self, info: SessionInfo, workspace: Workspace) -> Session:
         stream = await EventStream.open(self._services.store, info.id)
-        session = Session(info, self._services, stream, workspace, self._tasks)
+        session = Session(info, self._services, stream, workspace, self._state(info.id), self._tasks)
         self._open[info.id] = session
         return session
+
+    async def _workspace(self, info: SessionInfo) -> Workspace:
+        settings = self._services.settings
+
+        def open_() -> Workspace:
+            return Workspace.open(
+                Path(info.folder),
+                self._state(info.id),
+                hidden=settings.hidden,
+                granted=(*settings.granted, *info.granted),
+                in_place=info.in_place,
+            )
+
+        return await anyio.to_thread.run_sync(open_)
 
     @property
     def _states(self) -> Path:

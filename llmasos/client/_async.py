@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import TracebackType
@@ -89,13 +89,34 @@ class AsyncClient:
             return False
         return True
 
-    async def session(self, folder: str | Path = ".", *, model: str = "") -> AsyncSession:
+    async def session(
+        self,
+        folder: str | Path = ".",
+        *,
+        model: str = "",
+        in_place: bool = False,
+        hosts: Sequence[str] = (),
+        granted: Sequence[str] = (),
+    ) -> AsyncSession:
         """Begin a session on a folder.
+
+        Args:
+            folder: The folder.
+            model: The model, or empty for the default.
+            in_place: Work on the folder itself, with nothing to discard or undo.
+            hosts: Hosts that code may reach, such as `pypi.org` or `*.debian.org`.
+            granted: Hidden files that code may see, as globs such as `.env`.
 
         Raises:
             RequestRefused: The folder is not there, or there is no such model.
         """
-        request = SessionRequest(folder=str(Path(folder).expanduser().absolute()), model=model)
+        request = SessionRequest(
+            folder=str(Path(folder).expanduser().absolute()),
+            model=model,
+            in_place=in_place,
+            hosts=tuple(hosts),
+            granted=tuple(granted),
+        )
         return AsyncSession(self, await self.request("POST", "/v1/sessions", SessionInfo, request))
 
     async def resume(self, session: str) -> AsyncSession:

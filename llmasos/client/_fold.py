@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from llmasos.api import ActionResult, Diff, TurnResult
 from llmasos.client._errors import gone
-from llmasos.events import ActionFinished, ActionStarted, DiffOffered, Event, TurnFinished
+from llmasos.events import ActionFinished, ActionStarted, ArtifactKept, DiffOffered, Event, TurnFinished
 
 
 class TurnFold:
@@ -18,6 +18,7 @@ class TurnFold:
         self._session = session
         self._started: dict[str, ActionStarted] = {}
         self._actions: list[ActionResult] = []
+        self._artifacts: list[str] = []
         self._diff = Diff()
         self._end: TurnFinished | None = None
 
@@ -39,8 +40,10 @@ class TurnFold:
                         seconds=event.seconds,
                     )
                 )
+            case ArtifactKept():
+                self._artifacts.append(event.path)
             case DiffOffered():
-                self._diff = Diff(changes=event.changes, omitted=event.omitted)
+                self._diff = Diff(changes=event.changes, omitted=event.omitted, summary=event.summary)
             case TurnFinished():
                 self._end = event
 
@@ -58,6 +61,7 @@ class TurnFold:
             actions=tuple(self._actions),
             diff=self._diff.unified(),
             changes=self._diff.changes,
+            artifacts=tuple(self._artifacts),
             session=self._session,
             usage=self._end.usage,
             error=self._end.error,

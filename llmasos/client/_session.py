@@ -11,13 +11,20 @@ from typing import TYPE_CHECKING, Any, Literal
 import anyio
 
 from llmasos.api import (
+    AccessRequest,
     ApprovalRequest,
     Attachment,
+    ChangesRequest,
+    Choice,
+    CommitChoice,
     CommitInfo,
     Diff,
+    JobInfo,
+    JobOutput,
+    MergedFile,
     ModelChoice,
-    PathsRequest,
     SessionInfo,
+    StateRequest,
     TurnAccepted,
     TurnRequest,
     TurnResult,
@@ -31,6 +38,7 @@ if TYPE_CHECKING:
     from llmasos.client._async import AsyncClient
 
 Approve = Literal["ask", "deny", "all"]
+Changes = Sequence[str | Choice] | None
 
 
 class AsyncSession:
@@ -42,6 +50,7 @@ class AsyncSession:
         self.id = info.id
         self.folder = Path(info.folder)
         self.model = info.model
+        self.in_place = info.in_place
 
     async def info(self) -> SessionInfo:
         """Return the session as it stands."""
@@ -74,6 +83,7 @@ class AsyncSession:
         attachments: Sequence[Attachment] = (),
         max_steps: int | None = None,
         timeout: float | None = None,
+        dry_run: bool = False,
     ) -> TurnResult:
         """Run a turn to its end and return what came of it.
 
@@ -85,11 +95,17 @@ class AsyncSession:
             attachments: Texts given to the model beside the request.
             max_steps: Requests to the model at most.
             timeout: Seconds at most.
+            dry_run: Drop the changes at the end; the result still has their diff.
         """
         fold = TurnFold(self.id)
         try:
             async with self.turn(
-                text, approve=approve, attachments=tuple(attachments), max_steps=max_steps, timeout=timeout
+                text,
+                approve=approve,
+                attachments=tuple(attachments),
+                max_steps=max_steps,
+                timeout=timeout,
+                dry_run=dry_run,
             ) as events:
                 async for event in events:
                     fold.add(event)
@@ -99,7 +115,7 @@ class AsyncSession:
                 await self.cancel()
             raise
         result = fold.result()
-        if commit and result.status == "done" and result.changes:
+        if commit and not dry_run and result.status == "done" and result.changes:
             await self.commit()
             result = result.model_copy(update={"committed": True})
         return result
@@ -124,23 +140,79 @@ class AsyncSession:
         """Return what the session's view would change in the folder."""
         return await self._client.request("GET", f"{self._path}/diff", Diff)
 
-    async def commit(self, paths: Sequence[str] | None = None) -> CommitInfo:
-        """Write changes to the folder, all or those named."""
-        body = PathsRequest(paths=tuple(paths) if paths is not None else None)
+    async def commit(self, changes: Changes = None, *, merge: bool = False) -> CommitInfo:
+        """Write changes to the folder, all or those chosen.
+
+        Args:
+            changes: Paths, or choices that name hunks of their diffs.
+            merge: Merge text files that were changed in the folder in the meantime.
+        """
+        body = ChangesRequest(choices=_choices(changes), merge=merge)
         return await self._client.request("POST", f"{self._path}/commit", CommitInfo, body)
 
-    async def discard(self, paths: Sequence[str] | None = None) -> None:
-        """Drop changes, all or those named."""
-        body = PathsRequest(paths=tuple(paths) if paths is not None else None)
-        await self._client.post(f"{self._path}/discard", body)
+    async def discard(self, changes: Changes = None) -> None:
+        """Drop changes, all or those chosen."""
+        await self._client.post(f"{self._path}/discard", ChangesRequest(choices=_choices(changes)))
 
-    async def undo(self) -> CommitInfo:
-        """Take the newest commit back."""
-        return await self._client.request("POST", f"{self._path}/undo", CommitInfo)
+    async def undo(self, commit: str = "") -> CommitInfo:
+        """Take a commit back, the newest if none is named."""
+        body = CommitChoice(commit=commit)
+        return await self._client.request("POST", f"{self._path}/undo", CommitInfo, body)
+
+    async def redo(self, commit: str = "") -> CommitInfo:
+        """Write an undone commit again, the one undone last if none is named."""
+        body = CommitChoice(commit=commit)
+        return await self._client.request("POST", f"{self._path}/redo", CommitInfo, body)
+
+    async def history(self) -> list[CommitInfo]:
+        """Return the session's commits, oldest first."""
+        return await self._client.request("GET", f"{self._path}/history", list[CommitInfo])
+
+    async def merged(self, path: str) -> MergedFile:
+        """Return a file that was changed on both sides, merged, with what clashes between markers."""
+        query = {"path": Choice(path=path).model_dump(mode="json")["path"]}
+        return await self._client.request("GET", f"{self._path}/merged", MergedFile, query=query)
+
+    async def allow(
+        self, *, hosts: Sequence[str] | None = None, granted: Sequence[str] | None = None
+    ) -> SessionInfo:
+        """Change which hosts code may reach, and which hidden files it may see; None leaves it as it is."""
+        body = AccessRequest(
+            hosts=tuple(hosts) if hosts is not None else None,
+            granted=tuple(granted) if granted is not None else None,
+        )
+        return await self._client.request("POST", f"{self._path}/access", SessionInfo, body)
+
+    async def jobs(self) -> list[JobInfo]:
+        """Return what runs, or ran, in the background of the session's sandbox."""
+        return await self._client.request("GET", f"{self._path}/jobs", list[JobInfo])
+
+    async def job_output(self, job: str, *, offset: int = 0, wait: float = 0.0) -> JobOutput:
+        """Return what a job has printed from a byte on, waiting up to `wait` seconds for more."""
+        query = {"offset": str(offset), "wait": str(wait)}
+        return await self._client.request("GET", f"{self._path}/jobs/{job}", JobOutput, query=query)
+
+    async def stop_job(self, job: str) -> JobInfo:
+        """Stop a job."""
+        return await self._client.request("POST", f"{self._path}/jobs/{job}/stop", JobInfo)
+
+    async def save_state(self, name: str) -> None:
+        """Keep the variables of the session's Python under a name."""
+        await self._client.post(f"{self._path}/state/save", StateRequest(name=name))
+
+    async def restore_state(self, name: str) -> None:
+        """Go back to variables that were kept; files stay as they are."""
+        await self._client.post(f"{self._path}/state/restore", StateRequest(name=name))
 
     async def events(self, after: int = 0) -> list[Event]:
         """Return the stored events of the session."""
         return await self._client.stored_events(self.id, after)
+
+
+def _choices(changes: Changes) -> tuple[Choice, ...] | None:
+    if changes is None:
+        return None
+    return tuple(change if isinstance(change, Choice) else Choice(path=change) for change in changes)
 
 
 async def _until_end(events: AsyncIterator[Event], turn: str) -> AsyncIterator[Event]:

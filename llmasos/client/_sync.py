@@ -15,8 +15,11 @@ from llmasos.api import (
     Check,
     CommitInfo,
     Diff,
+    JobInfo,
+    JobOutput,
     KernelInfo,
     LedgerInfo,
+    MergedFile,
     ModelInfo,
     RecordInfo,
     SessionInfo,
@@ -25,7 +28,7 @@ from llmasos.api import (
     VerifyReport,
 )
 from llmasos.client._async import AsyncClient
-from llmasos.client._session import AsyncSession
+from llmasos.client._session import AsyncSession, Changes
 from llmasos.events import Event
 
 T = TypeVar("T")
@@ -51,9 +54,9 @@ class Client:
     ) -> None:
         self._exit.__exit__(kind, error, trace)
 
-    def session(self, folder: str | Path = ".", *, model: str = "") -> Session:
-        """Begin a session on a folder."""
-        return Session(self._call, self._wrap, self._call(self._client.session(folder, model=model)))
+    def session(self, folder: str | Path = ".", **options: Any) -> Session:
+        """Begin a session on a folder; takes what `AsyncClient.session` takes."""
+        return Session(self._call, self._wrap, self._call(self._client.session(folder, **options)))
 
     def resume(self, session: str) -> Session:
         """Return a session that exists."""
@@ -165,17 +168,55 @@ class Session:
         """Return what the session's view would change in the folder."""
         return self._call(self._session.diff())
 
-    def commit(self, paths: Sequence[str] | None = None) -> CommitInfo:
-        """Write changes to the folder, all or those named."""
-        return self._call(self._session.commit(paths))
+    def commit(self, changes: Changes = None, *, merge: bool = False) -> CommitInfo:
+        """Write changes to the folder, all or those chosen."""
+        return self._call(self._session.commit(changes, merge=merge))
 
-    def discard(self, paths: Sequence[str] | None = None) -> None:
-        """Drop changes, all or those named."""
-        self._call(self._session.discard(paths))
+    def discard(self, changes: Changes = None) -> None:
+        """Drop changes, all or those chosen."""
+        self._call(self._session.discard(changes))
 
-    def undo(self) -> CommitInfo:
-        """Take the newest commit back."""
-        return self._call(self._session.undo())
+    def undo(self, commit: str = "") -> CommitInfo:
+        """Take a commit back, the newest if none is named."""
+        return self._call(self._session.undo(commit))
+
+    def redo(self, commit: str = "") -> CommitInfo:
+        """Write an undone commit again, the one undone last if none is named."""
+        return self._call(self._session.redo(commit))
+
+    def history(self) -> list[CommitInfo]:
+        """Return the session's commits, oldest first."""
+        return self._call(self._session.history())
+
+    def merged(self, path: str) -> MergedFile:
+        """Return a file that was changed on both sides, merged, with what clashes between markers."""
+        return self._call(self._session.merged(path))
+
+    def allow(
+        self, *, hosts: Sequence[str] | None = None, granted: Sequence[str] | None = None
+    ) -> SessionInfo:
+        """Change which hosts code may reach, and which hidden files it may see."""
+        return self._call(self._session.allow(hosts=hosts, granted=granted))
+
+    def jobs(self) -> list[JobInfo]:
+        """Return what runs, or ran, in the background of the session's sandbox."""
+        return self._call(self._session.jobs())
+
+    def job_output(self, job: str, *, offset: int = 0, wait: float = 0.0) -> JobOutput:
+        """Return what a job has printed from a byte on."""
+        return self._call(self._session.job_output(job, offset=offset, wait=wait))
+
+    def stop_job(self, job: str) -> JobInfo:
+        """Stop a job."""
+        return self._call(self._session.stop_job(job))
+
+    def save_state(self, name: str) -> None:
+        """Keep the variables of the session's Python under a name."""
+        self._call(self._session.save_state(name))
+
+    def restore_state(self, name: str) -> None:
+        """Go back to variables that were kept."""
+        self._call(self._session.restore_state(name))
 
 
 async def _made(make: Callable[[], AsyncClient]) -> AsyncClient:

@@ -7,7 +7,9 @@ from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
-Kind = Literal["intent", "approval", "outcome", "cancel", "commit", "discard", "undo", "session"]
+Kind = Literal[
+    "intent", "approval", "outcome", "cancel", "commit", "discard", "undo", "session", "redo", "policy"
+]
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
 """The kinds in the order of their numbers on the chain, from 0; new ones go to the end."""

@@ -1,43 +1,69 @@
 """Sandboxes and workspaces: code runs on a copy-on-write view of a person's folder."""
 
+from llmasos.sandbox._changes import Change
+from llmasos.sandbox._commits import Commit
+from llmasos.sandbox._diff import FolderSummary, Summary
+from llmasos.sandbox._hosts import AllowedHosts
+from llmasos.sandbox._hunks import Hunk, Selection
 from llmasos.sandbox.choose import choose_provider, docker_problem
 from llmasos.sandbox.docker import DockerProvider
 from llmasos.sandbox.fake import FakeProvider, FakeSandbox
 from llmasos.sandbox.jail import JailProvider, jail_problems
+from llmasos.sandbox.landlock import LandlockProvider, landlock_problem
 from llmasos.sandbox.port import (
+    Artifact,
     FileContent,
+    FileError,
     FileInfo,
+    Job,
+    JobOutput,
     Listing,
     Match,
     Matches,
     OnCall,
     OnOutput,
+    OnRefused,
     Outcome,
     Sandbox,
     SandboxProvider,
     View,
+    ViewKind,
 )
-from llmasos.sandbox.workspace import Commit, Workspace
+from llmasos.sandbox.workspace import Workspace
 
 __all__ = [
+    "AllowedHosts",
+    "Artifact",
+    "Change",
     "Commit",
     "DockerProvider",
     "FakeProvider",
     "FakeSandbox",
     "FileContent",
+    "FileError",
     "FileInfo",
+    "FolderSummary",
+    "Hunk",
     "JailProvider",
+    "Job",
+    "JobOutput",
+    "LandlockProvider",
     "Listing",
     "Match",
     "Matches",
     "OnCall",
     "OnOutput",
+    "OnRefused",
     "Outcome",
     "Sandbox",
     "SandboxProvider",
+    "Selection",
+    "Summary",
     "View",
+    "ViewKind",
     "Workspace",
     "choose_provider",
     "docker_problem",
     "jail_problems",
+    "landlock_problem",
 ]

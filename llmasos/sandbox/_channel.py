@@ -1,48 +1,51 @@
-"""The host's end of a worker's channel: requests with streamed output, and nothing believed.
-
-A worker runs next to hostile code, so each frame's size and fields are checked; what does not fit
-ends the sandbox.
-"""
+"""A sandbox whose worker is reached over a socket: the port, on top of a connection."""
 
 from __future__ import annotations
 
 import asyncio
-import base64
-import json
+import codecs
+import errno
+import math
+import re
 import socket
-import struct
 import time
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, TypeVar, get_args
 
 import anyio
 import anyio.lowlevel
+from pydantic import BaseModel, ValidationError
 
+from llmasos.config import SandboxLimits
 from llmasos.errors import SandboxError, ToolError
+from llmasos.sandbox._artifacts import name_artifacts
+from llmasos.sandbox._connection import Connection, Request, within_cell
 from llmasos.sandbox.port import (
     FileContent,
+    FileError,
+    FileInfo,
+    Job,
+    JobOutput,
+    Limit,
     Listing,
     Matches,
     OnCall,
     OnOutput,
     Outcome,
+    Status,
 )
 
-_LARGEST_FRAME = 64_000_000
-_LARGEST_KEPT = 8_000_000
-_STATUSES = ("ok", "failed", "timeout", "memory", "lost")
+_STATUSES = frozenset(("ok", "failed", "cancelled", "lost", *get_args(Limit)))
+_HINT = "The next action gets a fresh sandbox."
+# The worker interrupts, kills and sweeps in this time, or it is not in command any more.
+_PATIENCE = 1.4
+_FILE_SECONDS = 35.0
+_SHORT_SECONDS = 15.0
+_PIECE = 4_000_000
+_LARGEST_WRITE = 60_000_000
+_LONGEST_TEXT = 20_000
 
-
-class _Request:
-    """A request under way."""
-
-    def __init__(self, on_output: OnOutput | None, on_call: OnCall | None) -> None:
-        self.on_output = on_output
-        self.on_call = on_call
-        self.output: list[str] = []
-        self.kept = 0
-        self.answer: dict[str, Any] | None = None
-        self.answered = anyio.Event()
+_Model = TypeVar("_Model", bound=BaseModel)
 
 
 class WorkerSandbox:
@@ -52,20 +55,32 @@ class WorkerSandbox:
         backend: The backend's name, for outcomes.
         sock: The connected socket.
         on_close: Ends the sandbox's processes; called once.
+        limits: What the worker was told to keep to.
     """
 
-    def __init__(self, backend: str, sock: socket.socket, on_close: Callable[[], Awaitable[None]]) -> None:
+    def __init__(
+        self,
+        backend: str,
+        sock: socket.socket,
+        on_close: Callable[[], Awaitable[None]],
+        limits: SandboxLimits | None = None,
+    ) -> None:
         self.backend = backend
         self._socket = sock
-        self._writer: asyncio.StreamWriter | None = None
         self._on_close = on_close
-        self._requests: dict[int, _Request] = {}
-        self._next = 0
-        self._lost = ""
-        self._closed = False
-        self._calls: set[asyncio.Task[None]] = set()
-        self._reading: asyncio.Task[None] | None = None
-        self._sending = anyio.Lock()
+        self._room = (limits or SandboxLimits()).output_bytes
+        self._connection = Connection(self._broken)
+        self._closing: asyncio.Task[None] | None = None
+        self._started = False
+        self._artifacts = 0
+        # The worker has one of each; who comes second waits here, and its clock does not run.
+        self._python = anyio.Lock()
+        self._files = anyio.Lock()
+
+    @property
+    def lost(self) -> bool:
+        """Whether the sandbox is gone and must be replaced."""
+        return bool(self._connection.broken)
 
     async def start(self, timeout: float) -> None:
         """Wait until the worker says that it is ready.
@@ -75,22 +90,47 @@ class WorkerSandbox:
         """
         self._socket.setblocking(False)
         try:
-            self._reader, self._writer = await asyncio.open_connection(sock=self._socket)
-            with anyio.fail_after(timeout):
-                frame = await self._receive()
-        except (TimeoutError, OSError, ValueError, asyncio.IncompleteReadError) as error:
+            await self._connection.open(self._socket, timeout)
+        except SandboxError as error:
             await self.close()
             raise SandboxError(
-                f"The {self.backend} sandbox did not start: {error or 'it ended at once'}.",
+                f"The {self.backend} sandbox did not start: {error.message}",
                 hint="`llmasos doctor` shows what is missing.",
             ) from error
-        assert "ready" in frame
-        self._reading = asyncio.create_task(self._read())
+
+    async def attach(self) -> None:
+        """Have a worker that was started without its workspace look at what is mounted there now.
+
+        Raises:
+            SandboxError: It cannot.
+        """
+        done, _ = await self._short({"op": "attach"})
+        if "error" in done:
+            raise SandboxError(f"The workspace cannot be opened: {_text(done['error'])}.")
+
+    def stop_with(self, status: Status) -> None:
+        """Stop whatever runs, jobs apart, and have it answered with this status."""
+        for number, request in self._connection.running():
+            request.forced = request.forced or status
+            self._connection.interrupt(number)
 
     async def run_command(
-        self, command: str, *, timeout: float, on_output: OnOutput | None = None
+        self,
+        command: str | Sequence[str],
+        *,
+        timeout: float,
+        on_output: OnOutput | None = None,
+        env: Mapping[str, str] | None = None,
+        keep_detached: bool = False,
     ) -> Outcome:
-        return await self._run({"op": "command", "command": command, "timeout": timeout}, on_output)
+        frame = {
+            "op": "command",
+            "command": command if isinstance(command, str) else list(command),
+            "timeout": timeout,
+            "env": dict(env or {}),
+            "keep_detached": keep_detached,
+        }
+        return await self._run(frame, Request(on_output, None, self._room), timeout)
 
     async def run_python(
         self,
@@ -100,182 +140,243 @@ class WorkerSandbox:
         on_output: OnOutput | None = None,
         on_call: OnCall | None = None,
         functions: Mapping[str, tuple[str, ...]] | None = None,
+        fresh: bool = False,
     ) -> Outcome:
         names = {name: list(parameters) for name, parameters in (functions or {}).items()}
-        frame = {"op": "python", "code": code, "timeout": timeout, "functions": names}
-        return await self._run(frame, on_output, on_call)
+        frame = {"op": "python", "code": code, "timeout": timeout, "functions": names, "fresh": fresh}
+        request = Request(on_output, on_call, self._room)
+        if fresh:
+            return await self._run(frame, request, timeout)
+        self._refuse_within_cell()
+        async with self._python:
+            return await self._run(frame, request, timeout)
+
+    async def save_state(self, name: str) -> None:
+        await self._branch("save", name)
+
+    async def restore_state(self, name: str) -> None:
+        await self._branch("restore", name)
+
+    async def _branch(self, op: str, name: str) -> None:
+        self._refuse_within_cell()
+        async with self._python:
+            done, _ = await self._short({"op": op, "name": name})
+        if "error" in done:
+            verb = "kept" if op == "save" else "restored"
+            raise SandboxError(f"The Python session cannot be {verb}: {_text(done['error'])}.")
+
+    def _refuse_within_cell(self) -> None:
+        if within_cell.get() is self._connection:
+            raise ToolError("Python is busy with the cell that makes this call.")
+
+    async def start_job(self, command: str, *, env: Mapping[str, str] | None = None) -> Job:
+        return await self._job({"op": "job_start", "command": command, "env": dict(env or {})})
+
+    async def jobs(self) -> Sequence[Job]:
+        done, _ = await self._short({"op": "jobs"})
+        found = done.get("jobs")
+        return [self._checked(Job, job) for job in found] if isinstance(found, list) else []
+
+    async def job_output(self, job: str, *, offset: int = 0, wait: float = 0.0) -> JobOutput:
+        frame = {"op": "job_output", "job": job, "offset": offset, "wait": wait}
+        done, data = await self._short(frame, _SHORT_SECONDS + wait)
+        self._raise_tool_error(done)
+        found = self._checked(JobOutput, {"text": "", "offset": done.get("offset"), "job": done.get("job")})
+        more = found.job.running or found.offset + len(data) < found.job.written
+        return found.model_copy(update={"text": _decoded(data, more)})
+
+    async def stop_job(self, job: str) -> Job:
+        return await self._job({"op": "job_stop", "job": job})
+
+    async def _job(self, frame: dict[str, Any]) -> Job:
+        done, _ = await self._short(frame)
+        self._raise_tool_error(done)
+        return self._checked(Job, done.get("job"))
 
     async def read(self, path: str, *, offset: int = 0, limit: int = 1_000_000) -> FileContent:
-        done = await self._file("read", path=path, offset=offset, limit=limit)
-        return FileContent(data=base64.b64decode(done["data"]), size=int(done["size"]), offset=offset)
+        pieces: list[bytes] = []
+        have = size = 0
+        while True:
+            wanted = min(_PIECE, limit - have)
+            done, data = await self._file("read", path=path, offset=offset + have, limit=wanted)
+            size = done.get("size", 0)
+            if not isinstance(size, int) or len(data) > wanted:
+                raise self._distrust("a file that is none")
+            pieces.append(data)
+            have += len(data)
+            if have >= limit or len(data) < wanted:
+                return FileContent(data=b"".join(pieces), size=size, offset=offset)
 
     async def write(self, path: str, data: bytes) -> None:
-        await self._file("write", path=path, data=base64.b64encode(data).decode())
+        if len(data) > _LARGEST_WRITE:
+            raise ToolError(
+                f"{path}: {len(data)} bytes are too many to write at once.",
+                hint=f"At most {_LARGEST_WRITE} bytes can be written.",
+            )
+        await self._file("write", data, path=path)
+
+    async def stat(self, path: str) -> FileInfo:
+        return self._checked(FileInfo, (await self._file("stat", path=path))[0])
+
+    async def scan(self, path: str) -> Sequence[FileInfo]:
+        return self._checked(Listing, (await self._file("scan", path=path))[0]).entries
+
+    async def make_folder(self, path: str) -> None:
+        await self._file("make_folder", path=path)
+
+    async def remove(self, path: str) -> None:
+        await self._file("remove", path=path)
+
+    async def realpath(self, path: str) -> str:
+        return _text((await self._file("realpath", path=path))[0].get("path", ""))
 
     async def list(
         self, path: str = ".", *, pattern: str = "*", depth: int | None = None, limit: int = 1000
     ) -> Listing:
-        return Listing.model_validate(
-            await self._file("list", path=path, pattern=pattern, depth=depth, limit=limit)
-        )
+        done, _ = await self._file("list", path=path, pattern=pattern, depth=depth, limit=limit)
+        return self._checked(Listing, done)
 
     async def search(self, pattern: str, *, path: str = ".", glob: str = "*", limit: int = 200) -> Matches:
-        return Matches.model_validate(
-            await self._file("search", pattern=pattern, path=path, glob=glob, limit=limit)
-        )
+        done, _ = await self._file("search", pattern=pattern, path=path, glob=glob, limit=limit)
+        return self._checked(Matches, done)
 
     async def close(self) -> None:
-        if self._closed:
-            return
-        self._closed = True
+        """End everything that runs in the sandbox; closing twice is harmless."""
+        self._connection.fail("The sandbox was closed.")
         with anyio.CancelScope(shield=True):
-            for task in (*self._calls, *([self._reading] if self._reading else [])):
-                task.cancel()
-            if self._writer is not None:
-                # The transport owns the socket, and lets go of it in the loop's next round.
-                self._writer.transport.abort()
-                await anyio.lowlevel.checkpoint()
-            self._socket.close()
-            await self._on_close()
-            self._fail("The sandbox was closed.")
+            await self._end()
 
-    async def _run(
-        self, frame: dict[str, Any], on_output: OnOutput | None, on_call: OnCall | None = None
-    ) -> Outcome:
+    def _broken(self, why: str) -> None:
+        # At once, so that nothing hostile goes on; who closes waits for it.
+        self._closing = asyncio.ensure_future(self._shut())
+
+    async def _end(self) -> None:
+        assert self._closing is not None
+        await self._closing
+
+    async def _shut(self) -> None:
+        # The transport owns the socket, and lets go of it in the loop's next round.
+        await anyio.lowlevel.checkpoint()
+        self._socket.close()
+        await self._on_close()
+
+    async def _run(self, frame: dict[str, Any], request: Request, timeout: float) -> Outcome:
         began = time.monotonic()
-        request = _Request(on_output, on_call)
-        done = await self._ask(frame, request)
-        if "error" in done:
-            raise SandboxError(str(done["error"]))
-        status = done.get("status")
-        exit_code = done.get("exit_code")
-        output = "".join(request.output)
-        if done.get("restarted"):
+        done, _ = await self._ask(frame, request, timeout + _PATIENCE)
+        if done is None and not request.forced and not request.overdue:
+            raise SandboxError(self._connection.broken, hint=_HINT)
+        answer = done or {"status": "timeout"}
+        if "error" in answer:
+            raise SandboxError(f"The sandbox failed: {_text(answer['error'])}.")
+        status = request.forced or answer.get("status")
+        code, output = answer.get("exit_code"), "".join(request.output)
+        if answer.get("restarted") is True:
             output += "\n[Python was restarted; its variables are gone]"
+        artifacts = name_artifacts(request.artifacts, self._artifacts + 1)
+        self._artifacts += len(artifacts)
         return Outcome(
-            status=status if status in _STATUSES else "lost",
-            exit_code=exit_code if isinstance(exit_code, int) else None,
+            status=status if isinstance(status, str) and status in _STATUSES else "lost",
+            exit_code=code if isinstance(code, int) and abs(code) < 1 << 31 else None,
             output=output,
-            result=str(done.get("result") or ""),
-            seconds=round(time.monotonic() - began, 3),
+            result=_text(answer.get("result") or ""),
+            seconds=round(time.monotonic() - began, 4),
             backend=self.backend,
-            truncated=bool(done.get("truncated")),
+            truncated=answer.get("truncated") is True,
+            artifacts=artifacts,
         )
 
-    async def _file(self, op: str, **arguments: object) -> dict[str, Any]:
-        done = await self._ask({"op": op, "arguments": arguments}, _Request(None, None))
+    async def _file(self, op: str, body: bytes = b"", **arguments: object) -> tuple[dict[str, Any], bytes]:
+        async with self._files:
+            done, data = await self._short({"op": op, "arguments": arguments}, _FILE_SECONDS, body)
         if "error" in done:
-            raise ToolError(str(done["error"])[:2000])
+            number = done.get("errno")
+            raise FileError(
+                _text(done["error"])[:2000], errno=number if isinstance(number, int) else errno.EIO
+            )
         inner = done.get("done")
         if not isinstance(inner, dict):
-            raise await self._distrust("an answer without a body")
-        return inner
+            raise self._distrust("an answer without a body")
+        return inner, data
 
-    async def _ask(self, frame: dict[str, Any], request: _Request) -> dict[str, Any]:
-        if self._lost:
-            raise SandboxError(self._lost)
-        self._next += 1
-        number = self._next
-        self._requests[number] = request
+    async def _short(
+        self, frame: dict[str, Any], seconds: float = _SHORT_SECONDS, body: bytes = b""
+    ) -> tuple[dict[str, Any], bytes]:
+        """Ask what is answered soon.
+
+        Raises:
+            SandboxError: The sandbox has died, or does not answer, and is ended.
+        """
+        done, data = await self._ask(frame, Request(), seconds, body)
+        if done is None:
+            raise SandboxError(self._connection.broken, hint=_HINT)
+        return done, data
+
+    async def _ask(
+        self, frame: dict[str, Any], request: Request, seconds: float, body: bytes = b""
+    ) -> tuple[dict[str, Any] | None, bytes]:
+        """Return the answer, or None when the sandbox has ended, be it for want of one.
+
+        Args:
+            frame: The request.
+            request: What takes it in.
+            seconds: How long to wait, the time inside calls not counted.
+            body: Bytes that go with it.
+        """
+        number = self._connection.ask(frame, request, body)
+        began = time.monotonic()
         try:
-            await self._send({**frame, "id": number})
-            await request.answered.wait()
+            while not request.answered.is_set():
+                left = seconds + request.called() - (time.monotonic() - began)
+                if left <= 0:
+                    request.overdue = True
+                    self._connection.fail("The sandbox does not answer any more.")
+                    break
+                with anyio.move_on_after(left if math.isfinite(left) else None):
+                    await request.answered.wait()
         except anyio.get_cancelled_exc_class():
             with anyio.CancelScope(shield=True):
                 await self._stop(number, request)
             raise
         finally:
-            del self._requests[number]
-        if request.answer is None:
-            raise SandboxError(self._lost, hint="The next action gets a fresh sandbox.")
-        return request.answer
+            self._connection.forget(number)
+        return request.answer, request.data
 
-    async def _stop(self, number: int, request: _Request) -> None:
+    async def _stop(self, number: int, request: Request) -> None:
         """Stop a request that nobody waits for any more: interrupt, then end the sandbox."""
-        try:
-            with anyio.fail_after(1.6):
-                await self._send({"op": "interrupt", "id": number})
-                await request.answered.wait()
-        except (TimeoutError, SandboxError):
-            await self.close()
-
-    async def _send(self, frame: dict[str, Any]) -> None:
-        data = json.dumps(frame, ensure_ascii=True).encode()
-        try:
-            if self._writer is None:
-                raise RuntimeError("not started")
-            async with self._sending:
-                self._writer.write(struct.pack(">I", len(data)) + data)
-                await self._writer.drain()
-        except (OSError, RuntimeError) as error:
-            raise SandboxError("The sandbox has died.", hint="The next action gets a fresh one.") from error
-
-    async def _receive(self) -> dict[str, Any]:
-        (length,) = struct.unpack(">I", await self._reader.readexactly(4))
-        if length > _LARGEST_FRAME:
-            raise ValueError("a frame is too large")
-        frame = json.loads(await self._reader.readexactly(length))
-        if not isinstance(frame, dict):
-            raise ValueError("a frame is not an object")
-        return frame
-
-    async def _read(self) -> None:
-        try:
-            while True:
-                self._take(await self._receive())
-        except asyncio.IncompleteReadError:
-            self._fail("The sandbox has died.")
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            self._fail(f"The sandbox's worker cannot be trusted any more: {error}.")
-
-    def _take(self, frame: dict[str, Any]) -> None:
-        request = self._requests.get(frame["id"])
-        if request is None:
+        with anyio.move_on_after(_PATIENCE):
+            try:
+                self._connection.interrupt(number)
+            except SandboxError:
+                return
+            await request.answered.wait()
             return
-        if "done" in frame:
-            request.answer = dict(frame["done"])
-            request.answered.set()
-        elif "text" in frame:
-            text = str(frame["text"])
-            request.kept += len(text)
-            if request.kept <= _LARGEST_KEPT:
-                request.output.append(text)
-                if request.on_output is not None:
-                    request.on_output(str(frame["stream"]), text)
-        elif "call" in frame:
-            task = asyncio.create_task(self._carry_out(request, frame))
-            self._calls.add(task)
-            task.add_done_callback(self._calls.discard)
-        else:
-            raise ValueError("a frame of no known kind")
+        self._connection.fail("The sandbox did not stop what it was running.")
+        await self._end()
 
-    async def _carry_out(self, request: _Request, frame: dict[str, Any]) -> None:
-        reply: dict[str, Any] = {"op": "reply", "id": frame["id"], "call": frame["call"]}
+    def _raise_tool_error(self, done: dict[str, Any]) -> None:
+        if "error" in done:
+            raise ToolError(_text(done["error"])[:2000])
+
+    def _checked(self, model: type[_Model], value: object) -> _Model:
         try:
-            if request.on_call is None:
-                raise ToolError("No tool can be called here.")
-            value = await request.on_call(str(frame["name"]), dict(frame["arguments"]))
-            reply["value"] = json.loads(json.dumps(value, default=str))
-        except Exception as error:
-            # Whatever went wrong is raised inside the cell, where the model's code can see it.
-            reply["error"] = str(error) or type(error).__name__
-        try:
-            await self._send(reply)
-        except SandboxError:
-            return
+            # Not strictly: JSON has lists where the models have tuples.
+            return model.model_validate(value)
+        except ValidationError:
+            raise self._distrust(f"a {model.__name__} that is none") from None
 
-    def _fail(self, why: str) -> None:
-        self._lost = self._lost or why
-        for request in self._requests.values():
-            request.answered.set()
+    def _distrust(self, what: str) -> SandboxError:
+        self._connection.fail(f"The sandbox's worker cannot be trusted any more: it sent {what}.")
+        return SandboxError(self._connection.broken, hint=_HINT)
 
-    async def _distrust(self, what: str) -> SandboxError:
-        await self.close()
-        return SandboxError(
-            f"The sandbox's worker sent {what}.", hint="The next action gets a fresh sandbox."
-        )
 
-    @property
-    def lost(self) -> bool:
-        """Whether the sandbox is gone and must be replaced."""
-        return bool(self._lost) or self._closed
+def _text(value: object) -> str:
+    return str(value)[:_LONGEST_TEXT]
+
+
+def _decoded(data: bytes, more: bool) -> str:
+    """Return text that takes as many bytes as are used up of `data`, where `more` may follow.
+
+    What is no UTF-8 becomes question marks; a character that is cut comes whole with the next piece.
+    """
+    decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
+    return re.sub("[\udc80-\udcff]", "?", decoder.decode(data, final=not more))

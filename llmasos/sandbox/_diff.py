@@ -2,110 +2,182 @@
 
 from __future__ import annotations
 
-import difflib
-import hashlib
-import os
 import stat
-from pathlib import Path
+from collections.abc import Sequence
 
-from llmasos.events import FileChange, display
-from llmasos.sandbox._overlay import Change
+from pydantic import BaseModel
 
-_LARGEST_TEXT = 400_000
+from llmasos.events import FileChange, FileName, display
+from llmasos.sandbox._changes import HIDDEN, Change
+from llmasos.sandbox._hunks import read_hunks
+from llmasos.sandbox._side import LARGEST_TEXT, Side
+
 _LONGEST_DIFF = 60_000
+_MOST_COUNTED = 16 << 20
 
 
-def describe(change: Change, lower: Path, upper: Path) -> FileChange:
+class FolderSummary(BaseModel, frozen=True):
+    """How many changes of each kind lie in one folder at the top; `folder` is empty for the files there."""
+
+    folder: FileName
+    added: int = 0
+    changed: int = 0
+    deleted: int = 0
+    renamed: int = 0
+
+
+class Summary(BaseModel, frozen=True):
+    """Changes in numbers.
+
+    Args:
+        folders: By folder at the top, in order of names.
+        added_lines: Over all texts that were counted.
+        removed_lines: The same.
+        added_bytes: Size of new files, and growth of changed ones.
+        removed_bytes: Size of deleted files, and shrinking of changed ones.
+        uncounted: Files whose lines were not counted: binary, large, or too many.
+        blocked: Paths that can not be committed.
+    """
+
+    folders: tuple[FolderSummary, ...] = ()
+    added_lines: int = 0
+    removed_lines: int = 0
+    added_bytes: int = 0
+    removed_bytes: int = 0
+    uncounted: int = 0
+    blocked: tuple[FileName, ...] = ()
+
+
+def sides(change: Change, lower: str, upper: str) -> tuple[Side | None, Side | None]:
+    """Return a change's path before and after; None where nothing is, or nothing is shown."""
+    before = after = None
+    if change.kind != "added" and change.blocked != HIDDEN:
+        before = _side(lower, change.source or change.path)
+    if change.kind != "deleted":
+        after = _side(upper, change.path)
+    return before, after
+
+
+def texts(before: Side | None, after: Side | None) -> tuple[str, str] | None:
+    """Return the texts of both sides, or None when one of them is no text."""
+    found = []
+    for side in (before, after):
+        text = "" if side is None or side.kind == "folder" else side.text()
+        if text is None:
+            return None
+        found.append(text)
+    return found[0], found[1]
+
+
+def describe(change: Change, lower: str, upper: str) -> FileChange:
     """Return one change with its diff."""
-    before = _Side(lower, change.path) if change.kind != "added" else None
-    after = _Side(upper, change.path) if change.kind != "deleted" else None
+    before, after = sides(change, lower, upper)
+    details = _details(before, after)
+    if change.blocked:
+        details.append(change.blocked)
+    diff = _unified(change, before, after)
+    if change.kind == "changed" and not details and not diff:
+        details.append("becomes one file with another name")
     return FileChange(
-        path=change.name,
+        path=change.path,
+        source=change.source,
         kind=change.kind,
-        detail="; ".join(_details(before, after)),
-        diff=_unified(change.name, before, after),
+        detail="; ".join(details),
+        diff=diff,
     )
 
 
-class _Side:
-    """A path on one side of the diff."""
+def summarise(changes: Sequence[Change], lower: str, upper: str) -> Summary:
+    """Return the changes in numbers; lines are counted in the first of them up to a bound."""
+    folders: dict[str, dict[str, int]] = {}
+    lines = [0, 0]
+    sizes = [0, 0]
+    uncounted = read = 0
+    for change in changes:
+        top = change.path.split("/")[0] if "/" in change.path else ""
+        counts = folders.setdefault(top, {})
+        counts[change.kind] = counts.get(change.kind, 0) + 1
+        before, after = sides(change, lower, upper)
+        old, new = (side.size if side is not None and side.kind == "file" else 0 for side in (before, after))
+        sizes[0] += max(new - old, 0)
+        sizes[1] += max(old - new, 0)
+        read += old + new
+        both = texts(before, after) if read <= _MOST_COUNTED else None
+        if both is None:
+            uncounted += 1
+        else:
+            for hunk in read_hunks(*both):
+                shown = hunk.text.split("\n")[1:]
+                lines[0] += sum(line.startswith("+") for line in shown)
+                lines[1] += sum(line.startswith("-") for line in shown)
+    return Summary(
+        folders=tuple(FolderSummary(folder=folder, **folders[folder]) for folder in sorted(folders)),
+        added_lines=lines[0],
+        removed_lines=lines[1],
+        added_bytes=sizes[0],
+        removed_bytes=sizes[1],
+        uncounted=uncounted,
+        blocked=tuple(change.path for change in changes if change.blocked),
+    )
 
-    def __init__(self, root: Path, path: bytes) -> None:
-        self.path = os.path.join(os.fsencode(root), path)
-        self.info = os.lstat(self.path)
-        self.mode = stat.S_IMODE(self.info.st_mode)
-        self.size = self.info.st_size
 
-    @property
-    def kind(self) -> str:
-        mode = self.info.st_mode
-        names = ((stat.S_ISREG, "file"), (stat.S_ISDIR, "folder"), (stat.S_ISLNK, "symbolic link"))
-        return next((name for test, name in names if test(mode)), "special file")
-
-    def text(self) -> str | None:
-        """Return the text, or None when this is no text or too much of it."""
-        if self.kind == "symbolic link":
-            return os.fsdecode(os.readlink(self.path)) + "\n"
-        if self.kind != "file" or self.size > _LARGEST_TEXT:
-            return None
-        data = Path(os.fsdecode(self.path)).read_bytes()
-        if b"\0" in data:
-            return None
-        try:
-            return data.decode()
-        except UnicodeDecodeError:
-            return None
-
-    def digest(self) -> str:
-        with open(self.path, "rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+def _side(root: str, path: str) -> Side | None:
+    try:
+        return Side(root, path)
+    except FileNotFoundError:
+        return None
 
 
-def _details(before: _Side | None, after: _Side | None) -> list[str]:
+def _details(before: Side | None, after: Side | None) -> list[str]:
     details = []
     if before is not None and after is not None:
         if before.kind != after.kind:
             details.append(f"{before.kind} becomes {after.kind}")
-        elif before.mode != after.mode:
+        elif before.mode != after.mode and before.kind != "symbolic link":
             details.append(f"mode {before.mode:04o} becomes {after.mode:04o}")
+        if before.kind == after.kind and before.xattrs() != after.xattrs():
+            names = before.xattrs().items() ^ after.xattrs().items()
+            details.append(f"attributes {', '.join(sorted({display(name) for name, _ in names}))}")
+    if after is not None and after.mode & (stat.S_ISUID | stat.S_ISGID) and after.kind == "file":
+        details.append("asks to run as its owner, which is not committed")
     side = after or before
-    assert side is not None
+    if side is None:
+        return details
     if side.kind != "file":
-        if side.kind == "special file" and after is not None:
-            details.append("a pipe, socket or device, which is never written to the folder")
-        elif before is None or after is None:
+        if side.kind != "special file" and (before is None or after is None):
             details.append(side.kind)
         return details
-    sides = [one for one in (before, after) if one is not None and one.kind == "file"]
-    if any(one.text() is None for one in sides):
-        sizes = " becomes ".join(f"{one.size:,} bytes ({one.digest()})" for one in sides)
-        what = "large" if any(one.size > _LARGEST_TEXT for one in sides) else "binary"
-        details.append(f"{what}, {sizes}")
-    return details
+    return details + _contents([one for one in (before, after) if one is not None and one.kind == "file"])
 
 
-def _unified(name: str, before: _Side | None, after: _Side | None) -> str:
-    texts = []
-    for side in (before, after):
-        text = "" if side is None or side.kind == "folder" else side.text()
-        if text is None:
-            return ""
-        texts.append(text.splitlines(keepends=True))
-    if texts[0] == texts[1]:
-        return ""
-    shown = display(name)
-    lines = difflib.unified_diff(
-        texts[0],
-        texts[1],
-        fromfile=f"a/{shown}" if before is not None else "/dev/null",
-        tofile=f"b/{shown}" if after is not None else "/dev/null",
+def _contents(files: Sequence[Side]) -> list[str]:
+    if all(side.text() is not None for side in files):
+        return []
+    hashes = [side.digest()[:16] for side in files]
+    if len(set(hashes)) == 1 < len(files):
+        return []
+    sizes = " becomes ".join(
+        f"{side.size:,} bytes ({short})" for side, short in zip(files, hashes, strict=True)
     )
-    parts = []
+    seen = dict.fromkeys(side.picture() for side in files)
+    pictures = " becomes ".join(name for name in seen if name)
+    large = "large" if any(side.size > LARGEST_TEXT for side in files) else "binary"
+    return [f"{pictures or large}, {sizes}"]
+
+
+def _unified(change: Change, before: Side | None, after: Side | None) -> str:
+    both = texts(before, after)
+    if both is None or both[0] == both[1]:
+        return ""
+    old = "/dev/null" if before is None else f"a/{display(change.source or change.path)}"
+    new = "/dev/null" if after is None else f"b/{display(change.path)}"
+    parts = [f"--- {old}\n", f"+++ {new}\n"]
     length = 0
-    for line in lines:
-        parts.append(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n")
-        length += len(line)
+    for hunk in read_hunks(*both):
+        length += len(hunk.text)
         if length > _LONGEST_DIFF:
-            parts.append("[the rest of this diff is left out]\n")
+            parts.append(hunk.text[: _LONGEST_DIFF - length] if len(parts) == 2 else "")
+            parts.append("\n[the rest of this diff is left out]\n")
             break
+        parts.append(hunk.text)
     return "".join(parts)

@@ -4,26 +4,38 @@ from __future__ import annotations
 
 import os
 import stat
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from llmasos.errors import WorkspaceError
 from llmasos.events import display
+from llmasos.sandbox._files import join
+from llmasos.sandbox._secrets import Secrets
 
 _LISTED = 24
 _LISTED_FOLDERS = 12
 
 
-def files(folder: bytes, most: int) -> Iterator[bytes]:
-    """Yield up to `most` files below a folder, relative to it, leaving hidden folders out."""
-    for here, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith(b"."))
-        for name in sorted(names):
-            if most == 0:
-                return
-            most -= 1
-            yield os.path.relpath(os.path.join(here, name), folder)
+def files(folder: str, secrets: Secrets, most: int) -> Iterator[str]:
+    """Yield up to `most` files below a folder, relative to it, leaving out secrets and folders with a dot."""
+    pending = [""]
+    while pending:
+        here = pending.pop()
+        try:
+            with os.scandir(os.path.join(folder, here)) as entries:
+                found = sorted((entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries)
+        except OSError:
+            continue
+        for name, is_folder in found:
+            if is_folder:
+                if not name.startswith(".") and not secrets.match(here, name):
+                    pending.append(join(here, name))
+            elif not secrets.match(here, name):
+                if most == 0:
+                    return
+                most -= 1
+                yield join(here, name)
 
 
 def outline(names: Sequence[str]) -> str:
@@ -35,9 +47,9 @@ def outline(names: Sequence[str]) -> str:
     if len(names) <= _LISTED:
         return f"Files: {', '.join(map(display, names)) or 'none'}"
     top = [name for name in names if "/" not in name]
-    below: dict[str, Counter[str]] = {}
+    below: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for name in names[len(top) :]:
-        below.setdefault(name.split("/")[0], Counter())[PurePosixPath(name).suffix or "other"] += 1
+        below[name.partition("/")[0]][os.path.splitext(name)[1] or "other"] += 1
     lines = [f"Files: {', '.join(map(display, top[:_LISTED]))}" + (" …" if len(top) > _LISTED else "")]
     for folder, endings in list(below.items())[:_LISTED_FOLDERS]:
         most = ", ".join(f"{count} {display(ending)}" for ending, count in endings.most_common(3))
@@ -71,23 +83,13 @@ def usable(folder: Path, state: Path) -> Path:
     return real
 
 
-def disk_error(error: OSError) -> WorkspaceError:
-    """Return the error for a folder that cannot be written."""
-    return WorkspaceError(
-        f"The folder cannot be written: {error.strerror} ({display(str(error.filename))}).",
-        hint="Free space or fix the permissions. What was begun is finished at the next start.",
-    )
-
-
-def changed_since(folder: Path, moment: int, most: int) -> bool:
+def changed_since(folder: Path, moment: int) -> bool:
     """Tell whether anything below a folder, `.git` left out, was changed after a moment.
 
     Args:
         folder: The folder.
         moment: A time in ns, as the file system has it.
-        most: With more entries than this, the answer is yes, because looking would take too long.
     """
-    seen = 0
     pending = [os.fsencode(folder)]
     while pending:
         here = pending.pop()
@@ -96,9 +98,8 @@ def changed_since(folder: Path, moment: int, most: int) -> bool:
                 return True
             with os.scandir(here) as entries:
                 for entry in entries:
-                    seen += 1
                     info = entry.stat(follow_symlinks=False)
-                    if seen > most or info.st_ctime_ns > moment:
+                    if info.st_ctime_ns > moment:
                         return True
                     if stat.S_ISDIR(info.st_mode) and entry.name != b".git":
                         pending.append(os.path.join(here, entry.name))

@@ -8,7 +8,7 @@ import socket
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from llmasos.errors import SandboxError
+from llmasos.errors import ConfigError
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -90,7 +90,7 @@ class AllowedHosts:
             Without a port, 80 and 443 are meant.
 
     Raises:
-        SandboxError: One of them cannot be read, or opens too much.
+        ConfigError: One of them cannot be read, or opens too much.
     """
 
     def __init__(self, hosts: Iterable[str]) -> None:
@@ -115,7 +115,7 @@ def _rules(text: str) -> list[tuple[str, int]]:
         if wild and (host.address is not None or "." not in host.name):
             raise HostError("it opens too much")
     except (HostError, UnicodeError) as error:
-        raise SandboxError(
+        raise ConfigError(
             f"The host {text!r} cannot be allowed: {error}.",
             hint="Write sandbox_hosts as names such as pypi.org, *.debian.org or example.org:8080.",
         ) from None

@@ -1,154 +1,157 @@
 """The journal of commits: written before anything is touched, so that a crash loses nothing.
 
-Each commit has a folder with `manifest.json` and the old contents under `before/`. A manifest in the state
-`applying` or `undoing` was interrupted; its steps are carried out again at the next start, which is safe
-because each step looks at what is there first.
+Each commit has a folder with `manifest.json` and the contents before and after. A manifest in the state
+`applying`, `undoing` or `redoing` was interrupted; its steps are carried out again at the next start, which
+is safe because each step looks at what is there first.
 """
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import json
 import os
-import shutil
+import secrets
 import stat
-from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel
 
-from llmasos.errors import WorkspaceError
+from llmasos.sandbox._files import (
+    copy_content,
+    digest,
+    lstat,
+    open_file,
+    remove,
+    sync_all,
+    user_xattrs,
+    write_whole,
+)
 
-State = Literal["applying", "applied", "undoing", "undone"]
+State = Literal["applying", "applied", "undoing", "undone", "redoing"]
+
+_MOVING = ("applying", "undoing", "redoing")
 
 
 class Node(BaseModel, frozen=True):
-    """What a path is at one moment; `stamp` tells whether it is still that."""
+    """What a path is at one moment.
 
-    kind: Literal["none", "file", "folder", "link"]
+    Args:
+        kind: `none` when nothing is there.
+        mode: Its permissions.
+        owner: User and group.
+        target: Of a symbolic link.
+        size: Bytes of a file.
+        mtime_ns: When its content was changed.
+        digest: SHA-256 of a file's content.
+        xattrs: Extended attributes of users, in hexadecimal.
+        blob: The file of the journal that holds the content.
+        link: The path of the same commit that is the same file under another name.
+    """
+
+    kind: Literal["none", "file", "folder", "link"] = "none"
     mode: int = 0
     owner: tuple[int, int] = (0, 0)
     target: str = ""
+    size: int = 0
+    mtime_ns: int = 0
+    digest: str = ""
+    xattrs: dict[str, str] = {}
     blob: str = ""
-    stamp: str = ""
+    link: str = ""
+
+    def is_at(self, root: str, path: str, *, mode: bool = True) -> bool:
+        """Tell whether a path below a folder is this, as far as a person would notice.
+
+        Args:
+            root: The folder.
+            path: The path.
+            mode: Whether a folder's permissions count.
+        """
+        full = os.path.join(root, path)
+        info = lstat(root, path)
+        if self.kind == "none" or info is None:
+            return self.kind == "none" and info is None
+        if self.kind == "folder":
+            return stat.S_ISDIR(info.st_mode) and (not mode or stat.S_IMODE(info.st_mode) == self.mode)
+        if self.kind == "link":
+            return stat.S_ISLNK(info.st_mode) and os.readlink(full) == self.target
+        return (
+            stat.S_ISREG(info.st_mode)
+            and info.st_size == self.size
+            and stat.S_IMODE(info.st_mode) == self.mode
+            and digest(root, path) == self.digest
+        )
 
 
 class Step(BaseModel, frozen=True):
-    """One path of a commit, before and after; paths are in `os.fsdecode`'s form."""
+    """One path of a commit, before and after, in `os.fsdecode`'s form.
+
+    Args:
+        path: The path.
+        before: What was there.
+        after: What is there then.
+        rest: Whether the view keeps its version, of which the commit has only a part.
+    """
 
     path: str
     before: Node
     after: Node
+    rest: bool = False
 
 
 class Manifest(BaseModel, frozen=True):
-    """A commit."""
+    """A commit.
+
+    Args:
+        id: Its name.
+        state: Where it is on its way.
+        at: When it was made.
+        moved: When its state was last changed.
+        token: Marks the temporary files of this commit, which a crash may leave.
+        modes: Permissions of folders that have to be writable for a moment.
+        steps: In order of paths, each of them once.
+    """
 
     id: str
     state: State
+    at: datetime
+    moved: datetime
+    token: str
+    modes: dict[str, int]
     steps: tuple[Step, ...]
 
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The paths that it concerns."""
+        return tuple(step.path for step in self.steps)
 
-def stamp(path: Path) -> str:
-    """Return a short fact sheet of a path that changes whenever its content or kind does."""
-    try:
-        info = path.lstat()
-    except (FileNotFoundError, NotADirectoryError):
-        return "none"
-    if stat.S_ISDIR(info.st_mode):
-        return "folder"
-    return f"{stat.S_IFMT(info.st_mode):o}:{info.st_size}:{info.st_mtime_ns}:{info.st_ino}"
+    def to(self, state: State) -> Manifest:
+        """Return it in another state, from now on."""
+        return self.model_copy(update={"state": state, "moved": datetime.now(UTC)})
 
 
-def node(path: Path, keep: Callable[[Path], str] | None = None) -> Node:
-    """Return what a path is now.
-
-    Args:
-        path: The path.
-        keep: Copies a file's content away and returns the copy's name; without it the content is not kept.
-
-    Raises:
-        WorkspaceError: It is a pipe, a socket or a device.
-    """
-    try:
-        info = path.lstat()
-    except (FileNotFoundError, NotADirectoryError):
-        return Node(kind="none", stamp="none")
-    facts = {
-        "mode": stat.S_IMODE(info.st_mode),
-        "owner": (info.st_uid, info.st_gid),
-        "stamp": stamp(path),
-    }
-    if stat.S_ISDIR(info.st_mode):
-        return Node(kind="folder", **facts)
-    if stat.S_ISLNK(info.st_mode):
-        return Node(kind="link", target=os.fsdecode(path.readlink()), **facts)
-    if stat.S_ISREG(info.st_mode):
-        return Node(kind="file", blob=keep(path) if keep is not None else "", **facts)
-    raise WorkspaceError(
-        f"{path.name!r} is a pipe, a socket or a device, which is never written to the folder.",
-        hint="Discard it, then commit the rest.",
+def read_node(root: str, path: str) -> Node:
+    """Return what a path is now, without its content; a pipe, socket or device is nothing."""
+    full = os.path.join(root, path)
+    info = lstat(root, path)
+    if info is None:
+        return Node()
+    facts = Node(
+        mode=stat.S_IMODE(info.st_mode),
+        owner=(info.st_uid, info.st_gid),
+        mtime_ns=info.st_mtime_ns,
+        xattrs=user_xattrs(full),
     )
-
-
-def put(target: Path, wanted: Node, content: Path | None) -> None:
-    """Make a path what `wanted` says, with no moment at which it is half written.
-
-    Args:
-        target: The path; folders above it exist.
-        wanted: What it becomes.
-        content: The file that holds the wanted content, for a file.
-    """
-    here = _kind(target)
-    if wanted.kind == "none":
-        if here == "folder":
-            target.rmdir()
-        elif here != "none":
-            target.unlink()
-        return
-    if here == "folder" and wanted.kind != "folder":
-        target.rmdir()
-    if wanted.kind == "folder":
-        if here not in ("none", "folder"):
-            target.unlink()
-        target.mkdir(exist_ok=True)
-        target.chmod(wanted.mode)
-        return
-    temporary = target.with_name(f".llmasos-{os.getpid()}-{abs(hash(target.name)):x}")
-    temporary.unlink(missing_ok=True)
-    try:
-        if wanted.kind == "link":
-            temporary.symlink_to(wanted.target)
-        else:
-            assert content is not None
-            shutil.copyfile(content, temporary)
-            temporary.chmod(wanted.mode)
-            sync(temporary)
-        if os.geteuid() == 0:
-            os.chown(temporary, *wanted.owner, follow_symlinks=False)
-            if wanted.kind == "file":
-                temporary.chmod(wanted.mode)
-        temporary.replace(target)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-
-
-def _kind(path: Path) -> str:
-    try:
-        mode = path.lstat().st_mode
-    except (FileNotFoundError, NotADirectoryError):
-        return "none"
-    return "folder" if stat.S_ISDIR(mode) else "other"
-
-
-def sync(path: Path) -> None:
-    """Have a file or folder on the disk before this returns."""
-    number = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(number)
-    finally:
-        os.close(number)
+    if stat.S_ISDIR(info.st_mode):
+        return facts.model_copy(update={"kind": "folder"})
+    if stat.S_ISLNK(info.st_mode):
+        return facts.model_copy(update={"kind": "link", "target": os.readlink(full)})
+    if stat.S_ISREG(info.st_mode):
+        return facts.model_copy(update={"kind": "file", "size": info.st_size})
+    return Node()
 
 
 class Journal:
@@ -160,38 +163,92 @@ class Journal:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
-    def begin(self) -> Path:
-        """Return the folder for a new commit, which exists only once its manifest is written."""
-        number = len(self.manifests()) + 1
-        place = self._folder / f"c-{number:06d}"
-        shutil.rmtree(place, ignore_errors=True)
-        (place / "before").mkdir(parents=True)
-        return place
+    def begin(self) -> Manifest:
+        """Return a new commit without steps; it counts only once it is written."""
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        known = {manifest.id for manifest in self.manifests()}
+        number = max((int(name[2:]) for name in known), default=0) + 1
+        for place in self._folder.glob("c-*"):
+            if place.name not in known:
+                remove(str(place))
+        now = datetime.now(UTC)
+        made = Manifest(
+            id=f"c-{number:06d}",
+            state="applying",
+            at=now,
+            moved=now,
+            token=secrets.token_hex(6),
+            modes={},
+            steps=(),
+        )
+        os.mkdir(self.place(made.id), 0o700)
+        return made
+
+    def place(self, commit: str) -> str:
+        """Return the folder of a commit's contents."""
+        return str(self._folder / commit)
+
+    def keep_file(self, commit: str, name: str, root: str, path: str, node: Node) -> Node:
+        """Copy a file's content into the journal, and return its node with the copy."""
+        blob = os.path.join(self.place(commit), name)
+        with open_file(root, path) as reader:
+            copy_content(reader, blob)
+        size = os.stat(blob).st_size
+        kept = digest(self.place(commit), name)
+        return node.model_copy(update={"blob": name, "digest": kept, "size": size})
+
+    def keep_data(self, commit: str, name: str, data: bytes, node: Node) -> Node:
+        """Write a content into the journal, and return its node."""
+        blob = os.path.join(self.place(commit), name)
+        with open(blob, "xb") as file:
+            file.write(data)
+        kept = hashlib.sha256(data).hexdigest()
+        return node.model_copy(update={"blob": name, "digest": kept, "size": len(data)})
+
+    def sync(self, commit: str) -> None:
+        """Have the contents of a commit on the disk before this returns."""
+        place = self.place(commit)
+        sync_all([place, *(os.path.join(place, name) for name in os.listdir(place))], place)
 
     def write(self, manifest: Manifest) -> None:
         """Write a manifest whole, on the disk before this returns."""
-        place = self._folder / manifest.id
-        temporary = place / "manifest.new"
-        temporary.write_text(json.dumps(manifest.model_dump(mode="json")))
-        sync(temporary)
-        temporary.replace(place / "manifest.json")
-        sync(place)
-        sync(self._folder)
+        moving = str(self._folder / "moving")
+        if manifest.state in _MOVING:
+            write_whole(moving, manifest.id.encode())
+        data = json.dumps(manifest.model_dump(mode="json")).encode()
+        write_whole(os.path.join(self.place(manifest.id), "manifest.json"), data)
+        if manifest.state not in _MOVING:
+            self._stand_still()
+
+    def forget(self, commit: str) -> None:
+        """Remove a commit that was not carried out."""
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(os.path.join(self.place(commit), "manifest.json"))
+        self._stand_still()
+        remove(self.place(commit))
 
     def manifests(self) -> list[Manifest]:
         """Return every commit, oldest first."""
         # Not model_validate_json, whose parser refuses the surrogates that stand for undecodable bytes.
-        return [Manifest.model_validate(json.loads(file.read_bytes())) for file in self._files()]
+        files = sorted(self._folder.glob("c-*/manifest.json"))
+        return [Manifest.model_validate(json.loads(file.read_bytes())) for file in files]
 
     def interrupted(self) -> Manifest | None:
         """Return the commit that a crash interrupted, if there is one."""
-        return next((one for one in self.manifests() if one.state in ("applying", "undoing")), None)
+        try:
+            name = (self._folder / "moving").read_text()
+            data = (self._folder / name / "manifest.json").read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        manifest = Manifest.model_validate(json.loads(data))
+        return manifest if manifest.state in _MOVING else None
 
-    def blob(self, manifest: str, name: str) -> Path:
-        """Return the file that holds an old content."""
-        return self._folder / manifest / "before" / name
+    def _stand_still(self) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self._folder / "moving")
 
-    def _files(self) -> list[Path]:
-        return sorted(self._folder.glob("c-*/manifest.json"))
+
+def is_interrupted(folder: Path) -> bool:
+    """Tell whether a crash interrupted a commit of the journal in a folder."""
+    return Journal(folder).interrupted() is not None

@@ -8,9 +8,12 @@ import anyio.to_thread
 
 from llmasos.config import Settings
 from llmasos.errors import SandboxError
+from llmasos.paths import private_dir
 from llmasos.sandbox import docker, jail
+from llmasos.sandbox.broker.client import overlays_work
 from llmasos.sandbox.image import build_image
-from llmasos.sandbox.port import SandboxProvider
+from llmasos.sandbox.landlock import LandlockProvider, landlock_problem
+from llmasos.sandbox.port import SandboxProvider, ViewKind
 
 _ANSWER_SECONDS = 2.0
 
@@ -27,16 +30,25 @@ async def choose_provider(
     Raises:
         SandboxError: The backend that was named, or every backend, is missing.
     """
+    if settings.sandbox == "landlock":
+        problem = landlock_problem()
+        if problem:
+            raise SandboxError(f"There is no sandbox: {problem}.", hint="Set LLMASOS_SANDBOX=auto.")
+        return LandlockProvider(settings, "The settings ask for Landlock.")
     if settings.sandbox == "bubblewrap":
-        return _jail(settings, "The settings ask for bubblewrap.")
+        return await _jail(settings, "The settings ask for bubblewrap.")
     try:
         await anyio.to_thread.run_sync(_prepare, settings, progress or (lambda text: None))
     except SandboxError as error:
         if settings.sandbox == "docker":
             raise
-        return _jail(settings, f"Docker is not used: {error.message}")
+        return await _jail(settings, f"Docker is not used: {error.message}")
     asked = settings.sandbox == "docker"
-    return docker.DockerProvider(settings, "The settings ask for Docker." if asked else "Docker answers.")
+    return docker.DockerProvider(
+        settings,
+        "The settings ask for Docker." if asked else "Docker answers.",
+        view_kind=await view_kind(settings),
+    )
 
 
 async def docker_problem() -> str:
@@ -50,6 +62,11 @@ async def docker_problem() -> str:
         return ""
 
     return await anyio.to_thread.run_sync(look)
+
+
+async def view_kind(settings: Settings) -> ViewKind:
+    """Return how folders can be shown here: as an overlay, or as a copy where that cannot be mounted."""
+    return "overlay" if await overlays_work(private_dir(settings.data_dir)) else "snapshot"
 
 
 def _prepare(settings: Settings, progress: Callable[[str], None]) -> None:
@@ -68,11 +85,11 @@ def _prepare(settings: Settings, progress: Callable[[str], None]) -> None:
         client.close()
 
 
-def _jail(settings: Settings, reason: str) -> jail.JailProvider:
+async def _jail(settings: Settings, reason: str) -> jail.JailProvider:
     problems = jail.jail_problems()
     if problems:
         raise SandboxError(
             f"There is no sandbox: {reason} And {', '.join(problems)}.",
             hint="Install bubblewrap (apt-get install bubblewrap), or start Docker.",
         )
-    return jail.JailProvider(settings.sandbox_limits, reason)
+    return jail.JailProvider(settings, reason, view_kind=await view_kind(settings))

@@ -31,11 +31,11 @@ from llmasos.sandbox._proxied import (
     split_target,
     whole,
 )
+from llmasos.sandbox.port import OnRefused
 
 PORT = 3128
 Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
 Dial = Callable[[str, int], Awaitable[anyio.abc.ByteStream]]
-OnRefused = Callable[[str, int, str], None]
 
 _PIECE = 65_536
 _RETRY_SECONDS = 0.1
@@ -96,7 +96,7 @@ class Egress:
         limits: What the sandbox may ask for.
 
     Raises:
-        SandboxError: One of the hosts cannot be read, or opens too much.
+        ConfigError: One of the hosts cannot be read, or opens too much.
     """
 
     def __init__(

@@ -6,11 +6,13 @@ import ast
 import contextlib
 import fnmatch
 import io
+import os
 import re
+import shutil
 import subprocess
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +20,23 @@ import anyio
 import anyio.from_thread
 import anyio.to_thread
 
-from llmasos.errors import ToolError
+from llmasos.errors import SandboxError, ToolError
 from llmasos.sandbox.port import (
+    Artifact,
     FileContent,
+    FileError,
     FileInfo,
+    Job,
+    JobOutput,
     Listing,
     Match,
     Matches,
     OnCall,
     OnOutput,
+    OnRefused,
     Outcome,
     View,
+    ViewKind,
 )
 
 
@@ -43,19 +51,28 @@ class FakeSandbox:
         self.folder = folder
         self.closed = False
         self.lost = False
-        self._namespace: dict[str, Any] = {"__name__": "__main__", "ToolError": ToolError}
+        self._namespace = _namespace()
+        self._states: dict[str, dict[str, Any]] = {}
+        self._jobs: dict[str, tuple[Job, str]] = {}
 
     async def run_command(
-        self, command: str, *, timeout: float, on_output: OnOutput | None = None
+        self,
+        command: str | Sequence[str],
+        *,
+        timeout: float,
+        on_output: OnOutput | None = None,
+        env: Mapping[str, str] | None = None,
+        keep_detached: bool = False,
     ) -> Outcome:
-        """Run a line of bash in the folder."""
+        """Run a line of bash, or a program, in the folder."""
         started = time.monotonic()
         with anyio.move_on_after(timeout) as scope:
             done = await anyio.run_process(
-                ["/bin/bash", "-c", command],
+                ["/bin/bash", "-c", command] if isinstance(command, str) else command,
                 stdin=subprocess.DEVNULL,
                 stderr=subprocess.STDOUT,
                 cwd=self.folder,
+                env={**os.environ, **(env or {})},
                 check=False,
             )
         seconds = time.monotonic() - started
@@ -80,12 +97,16 @@ class FakeSandbox:
         on_output: OnOutput | None = None,
         on_call: OnCall | None = None,
         functions: Mapping[str, tuple[str, ...]] | None = None,
+        fresh: bool = False,
     ) -> Outcome:
-        """Run a cell in this process."""
+        """Run a cell in this process; `keep(data, name)` inside hands out bytes."""
         started = time.monotonic()
+        names = _namespace() if fresh else self._namespace
+        kept: list[Artifact] = []
+        names["keep"] = lambda data, name="file": kept.append(_artifact(len(kept) + 1, data))
         for name, parameters in (functions or {}).items():
-            self._namespace[name] = _function(name, parameters, on_call)
-        ok, output, result = await anyio.to_thread.run_sync(self._cell, code)
+            names[name] = _function(name, parameters, on_call)
+        ok, output, result = await anyio.to_thread.run_sync(_cell, code, names)
         if on_output and output:
             on_output("stdout", output)
         return Outcome(
@@ -95,7 +116,46 @@ class FakeSandbox:
             result=result,
             seconds=time.monotonic() - started,
             backend=self.backend,
+            artifacts=tuple(kept),
         )
+
+    async def save_state(self, name: str) -> None:
+        """Keep a shallow copy of the variables."""
+        self._states[name] = dict(self._namespace)
+
+    async def restore_state(self, name: str) -> None:
+        """Go back to variables that were kept."""
+        if name not in self._states:
+            raise SandboxError(f"No state is kept under the name {name!r}.")
+        self._namespace = dict(self._states[name])
+
+    async def start_job(self, command: str, *, env: Mapping[str, str] | None = None) -> Job:
+        """Run a line of bash to its end at once, and keep what it printed."""
+        outcome = await self.run_command(command, timeout=60, env=env)
+        job = Job(
+            id=f"j-{len(self._jobs) + 1}",
+            command=command,
+            running=False,
+            exit_code=outcome.exit_code,
+            written=len(outcome.output.encode()),
+        )
+        self._jobs[job.id] = (job, outcome.output)
+        return job
+
+    async def jobs(self) -> Sequence[Job]:
+        """Return the jobs started so far."""
+        return [job for job, _ in self._jobs.values()]
+
+    async def job_output(self, job: str, *, offset: int = 0, wait: float = 0.0) -> JobOutput:
+        """Return what a job has printed."""
+        if job not in self._jobs:
+            raise ToolError(f"There is no job {job!r}.", hint="background_jobs lists them.")
+        known, output = self._jobs[job]
+        return JobOutput(text=output.encode()[offset:].decode(errors="replace"), offset=offset, job=known)
+
+    async def stop_job(self, job: str) -> Job:
+        """Return a job, which has long ended."""
+        return (await self.job_output(job)).job
 
     async def read(self, path: str, *, offset: int = 0, limit: int = 1_000_000) -> FileContent:
         """Read a piece of a file."""
@@ -112,6 +172,35 @@ class FakeSandbox:
             raise ToolError(f"{path} is a folder")
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(data)
+
+    async def stat(self, path: str) -> FileInfo:
+        """Describe a path."""
+        file = self._resolve(path)
+        try:
+            size = file.stat().st_size
+        except OSError as error:
+            raise FileError(f"{path}: {error.strerror}", errno=error.errno or 0) from None
+        return FileInfo(path=path, kind="folder" if file.is_dir() else "file", size=size)
+
+    async def scan(self, path: str) -> Sequence[FileInfo]:
+        """Describe everything in a folder."""
+        return [await self.stat(f"{path}/{file.name}") for file in sorted(self._resolve(path).iterdir())]
+
+    async def make_folder(self, path: str) -> None:
+        """Make a folder."""
+        self._resolve(path).mkdir(parents=True, exist_ok=True)
+
+    async def remove(self, path: str) -> None:
+        """Remove a file or a folder."""
+        file = self._resolve(path)
+        if file.is_dir():
+            shutil.rmtree(file)
+        else:
+            file.unlink()
+
+    async def realpath(self, path: str) -> str:
+        """Resolve links."""
+        return str((self.folder / path).resolve())
 
     async def list(
         self, path: str = ".", *, pattern: str = "*", depth: int | None = None, limit: int = 1000
@@ -155,22 +244,6 @@ class FakeSandbox:
             raise ToolError(f"{path} lies outside the folder")
         return full
 
-    def _cell(self, code: str) -> tuple[bool, str, str]:
-        output = io.StringIO()
-        result = ""
-        with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
-            try:
-                tree = ast.parse(code, "<cell>")
-                last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
-                exec(compile(tree, "<cell>", "exec"), self._namespace)  # noqa: S102
-                if isinstance(last, ast.Expr):
-                    value = eval(compile(ast.Expression(last.value), "<cell>", "eval"), self._namespace)  # noqa: S307
-                    result = "" if value is None else repr(value)
-            except Exception:
-                output.write(traceback.format_exc(limit=-1))
-                return False, output.getvalue(), ""
-        return True, output.getvalue(), result
-
 
 class FakeProvider:
     """Opens fake sandboxes, directly on the view's folder or on `folder`."""
@@ -178,14 +251,22 @@ class FakeProvider:
     def __init__(self, folder: Path | None = None, *, backend: str = "fake") -> None:
         self.backend = backend
         self.reason = "A fake was asked for."
+        self.view_kind: ViewKind = "overlay"
         self.folder = folder
         self.opened: list[FakeSandbox] = []
+        self.hosts: tuple[str, ...] = ()
 
-    async def open(self, view: View, *, session: str) -> FakeSandbox:
+    async def open(
+        self, view: View, *, session: str, hosts: Sequence[str] = (), on_refused: OnRefused | None = None
+    ) -> FakeSandbox:
         """Open a fake sandbox."""
+        self.hosts = tuple(hosts)
         sandbox = FakeSandbox(self.folder or view.lower, backend=self.backend)
         self.opened.append(sandbox)
         return sandbox
+
+    async def warm(self) -> None:
+        """Nothing has to be warm."""
 
     async def sweep(self, states: Path) -> None:
         """Nothing is left behind."""
@@ -208,3 +289,28 @@ def _function(name: str, parameters: tuple[str, ...], on_call: OnCall | None) ->
         return anyio.from_thread.run(call)
 
     return function
+
+
+def _namespace() -> dict[str, Any]:
+    return {"__name__": "__main__", "ToolError": ToolError}
+
+
+def _artifact(number: int, data: bytes) -> Artifact:
+    return Artifact(name=f"file-{number}.bin", media_type="application/octet-stream", data=data)
+
+
+def _cell(code: str, names: dict[str, Any]) -> tuple[bool, str, str]:
+    output = io.StringIO()
+    result = ""
+    with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
+        try:
+            tree = ast.parse(code, "<cell>")
+            last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
+            exec(compile(tree, "<cell>", "exec"), names)  # noqa: S102
+            if isinstance(last, ast.Expr):
+                value = eval(compile(ast.Expression(last.value), "<cell>", "eval"), names)  # noqa: S307
+                result = "" if value is None else repr(value)
+        except Exception:
+            output.write(traceback.format_exc(limit=-1))
+            return False, output.getvalue(), ""
+    return True, output.getvalue(), result

@@ -3,29 +3,36 @@
 from __future__ import annotations
 
 import contextlib
-import json
+import itertools
 import os
 import shutil
-import signal
 import socket
-import subprocess
 import sys
 from pathlib import Path
 
 import anyio
-import anyio.to_thread
 
-from llmasos.config import SandboxLimits
+from llmasos.config import Settings
 from llmasos.errors import SandboxError
-from llmasos.sandbox._channel import WorkerSandbox
-from llmasos.sandbox.port import OWNER_RANGE, OWNER_SHIFT, View
+from llmasos.sandbox.broker.client import Broker
+from llmasos.sandbox.broker.server import CHANNEL
+from llmasos.sandbox.egress import Egress
+from llmasos.sandbox.pool import Owner
+from llmasos.sandbox.port import View, ViewKind
+from llmasos.sandbox.provider import (
+    NOWHERE,
+    OpenEgress,
+    Reach,
+    ViewProvider,
+    ViewSandbox,
+    private_folder,
+    user_files,
+    way_out,
+    worker_options,
+)
+from llmasos.sandbox.worker import worker_command, worker_files
 
 BACKEND = "bubblewrap"
-WORKER = Path(__file__).with_name("_worker.py")
-_MOUNTS = Path(__file__).with_name("_mounts.py")
-_STAGES = ("/mnt", "/media", "/srv")
-_START_SECONDS = 20.0
-_TMP_BYTES = 512 << 20
 ENVIRONMENT = {
     "PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
     "HOME": "/tmp/home",  # noqa: S108 - a path inside the sandbox
@@ -38,131 +45,165 @@ ENVIRONMENT = {
     "GIT_CONFIG_KEY_0": "safe.directory",
     "GIT_CONFIG_VALUE_0": "*",
 }
+_ROOT = "/run/llmasos"
+_EGRESS = f"{_ROOT}/egress"
+_START_SECONDS = 20.0
+# Beside these, nothing of a prepared tree's /etc is left out.
+_OWN_ETC = ("passwd", "group")
+_HOST_ETC = ("alternatives", "ld.so.cache", "localtime", "mime.types")
 
 
-class JailProvider:
+class JailProvider(ViewProvider):
     """Opens bubblewrap jails.
 
     Args:
-        limits: What each jail may use.
+        settings: What each jail may use.
         reason: Why the jail was chosen.
+        view_kind: How it shows folders.
+        open_egress: Opens the way out when hosts may be reached.
+        tree: The root file system of jails; this machine's when there is none.
     """
 
     backend = BACKEND
 
-    def __init__(self, limits: SandboxLimits, reason: str = "") -> None:
-        self.reason = reason
-        self._limits = limits
-
-    async def open(self, view: View, *, session: str) -> WorkerSandbox:
-        """Open a jail on a view."""
-        ours, theirs = socket.socketpair()
-        try:
-            # On this thread: a jail dies with the thread that started it, and worker threads come and go.
-            process = self._launch(view, theirs)
-        except OSError as error:
-            ours.close()
-            raise SandboxError(
-                f"The jail cannot start: {error}.", hint="`llmasos doctor` shows why."
-            ) from error
-        finally:
-            theirs.close()
-
-        async def end() -> None:
-            await anyio.to_thread.run_sync(_end, process)
-
-        sandbox = WorkerSandbox(BACKEND, ours, end)
-        try:
-            await sandbox.start(_START_SECONDS)
-        except SandboxError as error:
-            said = (process.stderr.read() if process.stderr else b"").decode(errors="replace").strip()
-            raise SandboxError(
-                f"The bubblewrap sandbox did not start: {said or error.message}", hint=error.hint
-            ) from error
-        return sandbox
-
-    async def sweep(self, states: Path) -> None:
-        """Nothing is left behind: a jail and its mounts end with its kernel."""
+    def __init__(
+        self,
+        settings: Settings,
+        reason: str = "",
+        *,
+        view_kind: ViewKind = "overlay",
+        open_egress: OpenEgress = Egress,
+        tree: Path | None = None,
+    ) -> None:
+        super().__init__(settings, reason, view_kind=view_kind, open_egress=open_egress)
+        self._tree = tree
+        self._broker: Broker | None = None
+        self._starting = anyio.Lock()
+        self._numbers = itertools.count(1)
 
     async def close(self) -> None:
-        """Nothing is left behind: a jail ends with its kernel."""
+        """End the broker, and with it every jail."""
+        await self._pool.close()
+        if self._broker is not None:
+            await self._broker.close()
+            self._broker = None
 
-    def _launch(self, view: View, channel: socket.socket) -> subprocess.Popen[bytes]:
-        owner = view.lower.stat()
-        shifted = view.mapped
-        stage = next((folder for folder in _STAGES if Path(folder).is_dir()), None)
-        if stage is None:
-            raise OSError(f"none of the folders {', '.join(_STAGES)} is there to mount on")
-        uid = owner.st_uid + OWNER_SHIFT if shifted else os.getuid()
-        gid = owner.st_gid + OWNER_SHIFT if shifted else os.getgid()
-        spec = {
-            "lower": str(view.lower),
-            "upper": str(view.upper),
-            "work": str(view.work),
-            "stage": stage,
-            "files": {
-                "passwd": f"root:x:0:0::/:/usr/sbin/nologin\nsandbox:x:{uid}:{gid}::/tmp/home:/bin/bash\n",
-                "group": f"root:x:0:\nsandbox:x:{gid}:\n",
-                "worker.py": WORKER.read_text(),
+    async def _start(self, owner: Owner, reach: Reach = NOWHERE) -> ViewSandbox:
+        broker = await self._running()
+        way = contextlib.AsyncExitStack()
+        name = f"jail-{next(self._numbers)}"
+        folder: Path | None = None
+        ours, theirs = socket.socketpair()
+        errors, their_errors = os.pipe()
+
+        async def end() -> None:
+            await broker.end(name)
+            await way.aclose()
+            if folder is not None:
+                shutil.rmtree(folder, ignore_errors=True)
+
+        async def mount(view: View) -> None:
+            await broker.attach(name, view)
+
+        sandbox = ViewSandbox(BACKEND, ours, end, mount, self._settings.sandbox_limits)
+        try:
+            sockets = {}
+            if reach.hosts:
+                folder = private_folder(self._settings.runtime_dir)
+                await way.enter_async_context(self._listen(reach, folder))
+                sockets["egress"] = str(folder / "egress")
+            try:
+                await broker.start_jail(
+                    name,
+                    (theirs.fileno(), their_errors),
+                    uid=owner.uid,
+                    gid=owner.gid,
+                    files=user_files(owner),
+                    sockets=sockets,
+                    **self._sizes(),
+                    program=self._program(broker, name, bool(reach.hosts)),
+                )
+            finally:
+                theirs.close()
+                os.close(their_errors)
+            await sandbox.start(_START_SECONDS)
+        except BaseException as error:
+            with anyio.CancelScope(shield=True):
+                await sandbox.close()
+            if isinstance(error, SandboxError):
+                # Every writer has ended, so that this comes to an end.
+                with os.fdopen(os.dup(errors), "rb") as pipe:
+                    said = pipe.read(4000).decode(errors="replace").strip()
+                raise SandboxError(
+                    f"The bubblewrap sandbox did not start: {said or error.message}", hint=error.hint
+                ) from error
+            raise
+        finally:
+            os.close(errors)
+        return sandbox
+
+    async def _running(self) -> Broker:
+        async with self._starting:
+            if self._broker is None or not self._broker.alive:
+                if self._broker is not None:
+                    await self._broker.close()
+                self._broker = await Broker.start(worker_files(), tree=self._tree)
+            return self._broker
+
+    def _sizes(self) -> dict[str, object]:
+        limits = self._settings.sandbox_limits
+        return {
+            "limits": {
+                "memory": limits.memory_mb << 20,
+                "processes": limits.processes,
+                "cpus": limits.cpus,
             },
-            "shift": OWNER_SHIFT if shifted else 0,
-            "count": OWNER_RANGE,
-            "uid": uid,
-            "gid": gid,
-            "program": self._program(stage, channel.fileno()),
+            "scratch": {"bytes": limits.scratch_mb << 20, "files": limits.files},
         }
-        return subprocess.Popen(
-            [sys.executable, "-I", "-S", str(_MOUNTS), json.dumps(spec)],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            pass_fds=[channel.fileno()],
-            start_new_session=True,
-            env={"PATH": "/usr/bin:/bin"},
-            cwd="/",
-        )
 
-    def _program(self, stage: str, channel: int) -> list[str]:
-        python = python_inside()
-        limits = {
-            "memory_mb": self._limits.memory_mb,
-            "processes": self._limits.processes,
-            "output_bytes": self._limits.output_bytes,
-        }
+    def _program(self, broker: Broker, name: str, reachable: bool) -> list[str]:
+        place = broker.stage / name
+        python = "/usr/bin/python3" if self._tree is not None else python_inside()
+        options = worker_options(
+            self._settings.sandbox_limits,
+            user_limits=not broker.grouped,
+            egress=way_out(_EGRESS) if reachable else None,
+        )
         program = [
-            _bubblewrap(),
-            "--unshare-all",
-            "--die-with-parent",
-            "--new-session",
-            "--hostname",
-            "sandbox",
-        ]
-        for path in ("/usr", "/opt"):
-            if Path(path).is_dir():
-                program += ["--ro-bind", path, path]
-        for path in ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"):
-            if Path(path).is_symlink():
-                program += ["--symlink", str(Path(path).readlink()), path]
-            elif Path(path).is_dir():
-                program += ["--ro-bind", path, path]
-        for path in ("/etc/alternatives", "/etc/ld.so.cache", "/etc/localtime", "/etc/mime.types"):
-            program += ["--ro-bind-try", path, path]
-        prefix = Path(python).parent.parent
-        if not prefix.is_relative_to("/usr"):
-            program += ["--ro-bind", str(prefix), str(prefix)]
-        program += [
-            *("--ro-bind", f"{stage}/passwd", "/etc/passwd"),
-            *("--ro-bind", f"{stage}/group", "/etc/group"),
+            *(_bubblewrap(), "--unshare-all", "--die-with-parent", "--new-session"),
+            # The worker comes first: another first process would have nothing that protects it inside.
+            "--as-pid-1",
+            *("--hostname", "sandbox"),
+            *(self._system() if self._tree is None else _prepared(self._tree, broker.stage / "tree")),
+            *("--ro-bind", f"{place}/passwd", "/etc/passwd"),
+            *("--ro-bind", f"{place}/group", "/etc/group"),
             *("--proc", "/proc", "--ro-bind", "/proc/sys", "/proc/sys"),
-            *("--dev", "/dev"),
-            *("--size", str(_TMP_BYTES), "--tmpfs", "/tmp", "--dir", "/tmp/home", "--dir", "/run"),  # noqa: S108
-            *("--ro-bind", f"{stage}/worker.py", "/run/llmasos-worker.py"),
-            *("--bind", f"{stage}/view", "/workspace", "--chdir", "/workspace"),
+            *("--dev", "/dev", "--bind", f"{place}/scratch/shm", "/dev/shm"),  # noqa: S108 - inside the sandbox
+            *("--bind", f"{place}/scratch/tmp", "/tmp"),  # noqa: S108 - a path inside the sandbox
+            *("--ro-bind", f"{broker.stage}/files/worker", f"{_ROOT}/worker"),
+            *(("--bind", f"{place}/egress", _EGRESS) if reachable else ()),
+            *("--bind", f"{place}/workspace", "/workspace", "--chdir", "/workspace"),
+            # Both are file systems without a limit of their own.
+            *("--remount-ro", "/dev", "--remount-ro", "/"),
             "--clearenv",
         ]
-        for name, value in ENVIRONMENT.items():
-            program += ["--setenv", name, value]
-        return [*program, python, "/run/llmasos-worker.py", "supervisor", str(channel), json.dumps(limits)]
+        for key, value in ENVIRONMENT.items():
+            program += ["--setenv", key, value]
+        return [*program, *worker_command(python, _ROOT, str(CHANNEL), options)]
+
+    def _system(self) -> list[str]:
+        """Return the mounts that show this machine's programs."""
+        arguments = []
+        for path in ("/usr", "/opt"):
+            if Path(path).is_dir():
+                arguments += ["--ro-bind", path, path]
+        arguments += _merged(Path("/"), Path("/"))
+        for name in _HOST_ETC:
+            arguments += ["--ro-bind-try", f"/etc/{name}", f"/etc/{name}"]
+        prefix = Path(python_inside()).parent.parent
+        if not prefix.is_relative_to("/usr"):
+            arguments += ["--ro-bind", str(prefix), str(prefix)]
+        return arguments
 
 
 def jail_problems() -> list[str]:
@@ -187,17 +228,28 @@ def python_inside() -> str:
     ) or str(Path(sys.executable).resolve())
 
 
+def _prepared(tree: Path, shown: Path) -> list[str]:
+    """Return the mounts that show the programs of a prepared tree, which jails see at `shown`."""
+    arguments = ["--ro-bind", f"{shown}/usr", "/usr", *_merged(tree, shown)]
+    for entry in sorted((tree / "etc").iterdir()):
+        if entry.name not in _OWN_ETC and not entry.is_symlink():
+            arguments += ["--ro-bind", f"{shown}/etc/{entry.name}", f"/etc/{entry.name}"]
+    return arguments
+
+
+def _merged(tree: Path, shown: Path) -> list[str]:
+    """Return what gives a jail the folders beside /usr, which mostly are links into it."""
+    arguments: list[str] = []
+    for name in ("bin", "sbin", "lib", "lib32", "lib64", "libx32"):
+        if (tree / name).is_symlink():
+            arguments += ["--symlink", str((tree / name).readlink()), f"/{name}"]
+        elif (tree / name).is_dir():
+            arguments += ["--ro-bind", str(shown / name), f"/{name}"]
+    return arguments
+
+
 def _bubblewrap() -> str:
     found = shutil.which("bwrap")
     if found is None:
         raise SandboxError("bubblewrap is not installed.", hint="Install it: apt-get install bubblewrap")
     return found
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """Kill the jail; with its first process everything in it ends."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    if process.stderr is not None:
-        process.stderr.close()

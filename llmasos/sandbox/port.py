@@ -9,7 +9,10 @@ from typing import Any, Literal, Protocol
 
 from pydantic import BaseModel
 
+from llmasos.errors import ToolError
+
 OnOutput = Callable[[str, str], None]
+OnRefused = Callable[[str, int, str], None]
 OnCall = Callable[[str, dict[str, Any]], Awaitable[object]]
 # What a command or cell can break: each limit has a verdict of its own.
 Limit = Literal["timeout", "memory", "cpu", "processes", "files", "disk", "output"]
@@ -108,6 +111,14 @@ class Listing(BaseModel, frozen=True):
 
     entries: tuple[FileInfo, ...]
     omitted: int = 0
+
+
+class FileError(ToolError):
+    """A file operation that cannot be done, with the number that errno(3) gives the reason."""
+
+    def __init__(self, message: str, *, errno: int, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.errno = errno
 
 
 class Match(BaseModel, frozen=True):
@@ -241,11 +252,27 @@ class Sandbox(Protocol):
         """Return a piece of a file.
 
         Raises:
-            ToolError: It is not there, is not a file, or lies outside the workspace.
+            FileError: It is not there, is not a file, or lies outside the workspace; every file operation
+                raises it.
         """
 
     async def write(self, path: str, data: bytes) -> None:
         """Write a file whole, with the folders above it."""
+
+    async def stat(self, path: str) -> FileInfo:
+        """Return what a path is, with links followed; a link that leads nowhere is not there."""
+
+    async def scan(self, path: str) -> Sequence[FileInfo]:
+        """Return everything that lies directly in a folder, with links followed where they lead somewhere."""
+
+    async def make_folder(self, path: str) -> None:
+        """Make a folder with the folders above it; it may be there already."""
+
+    async def remove(self, path: str) -> None:
+        """Remove a file, a link itself, or a folder with everything in it, but never the workspace."""
+
+    async def realpath(self, path: str) -> str:
+        """Return the absolute path with links resolved, which may lie outside; what is missing stays."""
 
     async def list(
         self, path: str = ".", *, pattern: str = "*", depth: int | None = None, limit: int = 1000
@@ -269,13 +296,16 @@ class SandboxProvider(Protocol):
     reason: str
     view_kind: ViewKind
 
-    async def open(self, view: View, *, session: str, hosts: Sequence[str] = ()) -> Sandbox:
+    async def open(
+        self, view: View, *, session: str, hosts: Sequence[str] = (), on_refused: OnRefused | None = None
+    ) -> Sandbox:
         """Open a sandbox on a view, from the pool of warm ones where it has one.
 
         Args:
             view: What it sees as its workspace.
             session: Whom it belongs to; a sandbox serves one session only.
             hosts: Names that may be reached, such as `pypi.org` or `*.debian.org`; none by default.
+            on_refused: Told the host, the port and the reason when code wanted to reach another one.
 
         Raises:
             SandboxError: It cannot start; there is never a weaker one instead.

@@ -1,35 +1,38 @@
-"""A folder and the copy-on-write view of it: diff, commit, discard, undo."""
+"""A folder and a session's view of it: diff, commit, discard, undo and redo."""
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
-import shutil
-import stat
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import ParamSpec, TypeVar
 
-import anyio
 import anyio.to_thread
-from pydantic import BaseModel
 
-from llmasos.errors import WorkspaceError
+from llmasos.errors import ConflictError, WorkspaceError
 from llmasos.events import FileChange, display
-from llmasos.sandbox._diff import describe
-from llmasos.sandbox._folder import changed_since, disk_error, files, outline, usable
-from llmasos.sandbox._journal import Journal, Manifest, Node, Step, node, put, stamp, sync
-from llmasos.sandbox._overlay import Change, is_opaque, read_changes
-from llmasos.sandbox.port import OWNER_SHIFT, View
+from llmasos.sandbox._bases import Bases
+from llmasos.sandbox._changes import Change, Layer
+from llmasos.sandbox._choice import Choice, choose
+from llmasos.sandbox._commits import Commit, Commits
+from llmasos.sandbox._conflicts import Merged, in_conflict, merge_change
+from llmasos.sandbox._diff import Summary, describe, sides, summarise, texts
+from llmasos.sandbox._files import lstat, mark, remove
+from llmasos.sandbox._folder import changed_since, files, outline, usable
+from llmasos.sandbox._hunks import Hunk, Selection, mix, read_hunks
+from llmasos.sandbox._journal import is_interrupted
+from llmasos.sandbox._renames import with_renames
+from llmasos.sandbox._secrets import Secrets, hiding_layer
+from llmasos.sandbox._tree import Tree
+from llmasos.sandbox._views import Views, needs_finishing
+from llmasos.sandbox.port import OWNER_SHIFT, View, ViewKind
 
 _MOST_FILES = 200
-_WATCHED = 20_000
-
-
-class Commit(BaseModel, frozen=True):
-    """Changes that were written to the folder, or taken back from it."""
-
-    id: str
-    paths: tuple[str, ...]
+_OUTLINED = 20_000
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
 
 
 class Workspace:
@@ -38,317 +41,354 @@ class Workspace:
     Args:
         folder: The person's folder.
         state: Where the view and the journal lie; never inside the folder.
+        secrets: What the view does not show.
+        in_place: Whether the session works on the folder itself.
     """
 
-    def __init__(self, folder: Path, state: Path) -> None:
+    def __init__(self, folder: Path, state: Path, secrets: Secrets, *, in_place: bool = False) -> None:
         self.folder = folder
+        self._lower = str(folder)
         self._state = state
-        self._upper = state / "upper"
-        self._work = state / "work"
-        self._born = state / "born"
-        self._seen = state / "seen"
-        self._journal = Journal(state / "commits")
+        self._secrets = secrets
+        self._in_place = in_place
         self._mapped = os.geteuid() == 0
+        self._shift = OWNER_SHIFT if self._mapped else 0
+        self._views = Views(self._lower, str(state), secrets, self._shift)
+        self._bases = Bases(self._lower, self._views.place)
+        self._commits = Commits(self._lower, state / "commits", self._views, self._bases, self._shift)
+        self._tree = Tree(self._lower, str(state / "folders.json"), secrets)
 
     @classmethod
-    def open(cls, folder: Path, state: Path) -> Workspace:
+    def open(
+        cls,
+        folder: Path,
+        state: Path,
+        *,
+        hidden: Sequence[str] = (),
+        granted: Sequence[str] = (),
+        in_place: bool = False,
+    ) -> Workspace:
         """Open a folder, finishing what a crash interrupted.
+
+        Args:
+            folder: The person's folder.
+            state: Where the session's state lies.
+            hidden: Globs of files that the view does not show, on a name or, with a slash, on a path's end.
+            granted: Globs of those that it does show.
+            in_place: Work on the folder itself; then nothing is hidden, and nothing is left to commit.
 
         Raises:
             WorkspaceError: The folder is not there, is not one, or cannot be used.
         """
         folder = usable(folder, state)
         state.mkdir(mode=0o700, parents=True, exist_ok=True)
-        workspace = cls(folder, state)
-        workspace._recover()
-        if not workspace._upper.exists():
-            workspace._fresh_view()
+        workspace = cls(folder, state, Secrets(hidden, granted), in_place=in_place)
+        with workspace._held():
+            pass
         return workspace
 
     @staticmethod
     def needs_recovery(state: Path) -> bool:
-        """Tell whether a crash interrupted a commit or an undo."""
-        return (state / "commits").is_dir() and Journal(state / "commits").interrupted() is not None
+        """Tell whether a crash interrupted a commit, an undo, a redo or a discard."""
+        return is_interrupted(state / "commits") or needs_finishing(str(state))
 
-    def view(self) -> View:
-        """Return the view for mounting; from now on it shows the folder as it is now."""
-        if not any(self._upper.iterdir()):
-            self._fresh_view()
-        # The overlay leaves a folder that its own owner may not look into, but may remove.
-        for left in ("work/work", "work/index", "work"):
-            with contextlib.suppress(OSError):
-                (self._state / left).rmdir()
-        shutil.rmtree(self._work, ignore_errors=True)
-        self._work.mkdir(mode=0o700)
-        self._seen.touch()
-        return View(self.folder, self._upper, self._work, mapped=self._mapped)
+    async def view(self, kind: ViewKind = "overlay") -> View:
+        """Return the view for mounting; from now on it shows the folder as it is now.
+
+        Raises:
+            WorkspaceError: The session's view of another kind still has changes.
+        """
+        return await self._work(self._view, "in-place" if self._in_place else kind)
 
     async def changed_outside(self) -> bool:
-        """Tell whether the folder was changed by others since the view was mounted."""
-        return await anyio.to_thread.run_sync(self._changed_outside)
+        """Tell whether the view has to be mounted again, because others changed the folder.
+
+        An overlay shows new contents of the folder's files by itself, but not always that names came or went.
+        """
+        return await self._work(self._changed_outside)
 
     async def changes(self) -> list[Change]:
         """Return what the view changes."""
-        return await anyio.to_thread.run_sync(read_changes, self.folder, self._upper)
+        return await self._work(lambda: self._changes(renames=True))
 
     async def changed(self) -> frozenset[tuple[str, int]]:
         """Return the paths that the view changes, each with the time of its last change in ns."""
 
         def look() -> frozenset[tuple[str, int]]:
-            changes = read_changes(self.folder, self._upper)
-            return frozenset((change.name, self._changed_at(change)) for change in changes)
+            return frozenset((change.path, self._changed_at(change)) for change in self._changes())
 
-        return await anyio.to_thread.run_sync(look)
+        return await self._work(look)
 
     async def outline(self) -> str:
         """Return in a few lines which files the view shows."""
 
         def look() -> str:
-            found = {os.fsdecode(path) for path in files(os.fsencode(self.folder), _WATCHED)}
-            for change in read_changes(self.folder, self._upper):
+            found = set(files(self._lower, self._secrets, _OUTLINED))
+            layer = self._views.layer()
+            for change in self._changes():
                 if change.kind == "deleted":
-                    found.discard(change.name)
-                elif not (self._upper / change.name).is_dir():
-                    found.add(change.name)
+                    found.discard(change.path)
+                elif layer is not None and not os.path.isdir(os.path.join(layer.upper, change.path)):
+                    found.add(change.path)
             return outline(sorted(found, key=lambda name: (name.count("/"), name)))
 
-        return await anyio.to_thread.run_sync(look)
+        return await self._work(look)
 
     async def diff(self, *, most_files: int = _MOST_FILES) -> tuple[list[FileChange], int]:
         """Return the changes with their diffs, and how many more there are."""
 
         def work() -> tuple[list[FileChange], int]:
-            changes = read_changes(self.folder, self._upper)
-            shown = [describe(change, self.folder, self._upper) for change in changes[:most_files]]
+            changes = self._changes(renames=True)
+            shown = [describe(change, self._lower, self._upper()) for change in changes[:most_files]]
             return shown, len(changes) - len(shown)
 
-        return await anyio.to_thread.run_sync(work)
+        return await self._work(work)
 
-    async def commit(self, paths: Sequence[str] | None = None) -> Commit:
-        """Write changes to the folder; no sandbox may be open on the view.
+    async def summary(self) -> Summary:
+        """Return the changes in numbers."""
+
+        def work() -> Summary:
+            changes = self._changes(renames=True)
+            return summarise(changes, self._lower, self._upper()) if changes else Summary()
+
+        return await self._work(work)
+
+    async def hunks(self, path: str) -> list[Hunk]:
+        """Return the pieces of a text's change, numbered as the diff shows them.
 
         Raises:
-            WorkspaceError: Nothing changed, a path is no change, or the folder changed underneath.
+            WorkspaceError: The path is no change, or is no text.
         """
-        return await anyio.to_thread.run_sync(self._commit, paths)
+        return await self._work(lambda: read_hunks(*self._texts(path)))
 
-    async def discard(self, paths: Sequence[str] | None = None) -> None:
-        """Drop changes from the view; no sandbox may be open on it."""
-        await anyio.to_thread.run_sync(self._discard, paths)
+    async def commit(
+        self, selection: Sequence[str | Selection] | None = None, *, merge: bool = False
+    ) -> Commit:
+        """Write changes to the folder; no sandbox may be open on the view.
 
-    async def undo(self) -> Commit:
-        """Take the newest commit back.
+        What can not be written is left when all is committed, and refused when it is named.
+
+        Args:
+            selection: What to commit; everything by default.
+            merge: Merge texts that were also changed in the folder.
+
+        Raises:
+            ConflictError: Files changed underneath, and were not or could not be merged.
+            WorkspaceError: Nothing changed, a path is no change, or the folder cannot be written.
+        """
+        return await self._work(self._commit, selection, merge)
+
+    async def discard(self, selection: Sequence[str | Selection] | None = None) -> None:
+        """Drop changes from the view; no sandbox may be open on it.
+
+        Raises:
+            WorkspaceError: A path is no change.
+        """
+        await self._work(self._discard, selection)
+
+    def granting(self, granted: Sequence[str]) -> Workspace:
+        """Return the same workspace with other hidden files shown; no sandbox may be open on the view.
+
+        Args:
+            granted: Globs of them.
+        """
+        hidden, _ = self._secrets.rules
+        return Workspace.open(
+            self.folder, self._state, hidden=hidden, granted=granted, in_place=self._in_place
+        )
+
+    async def merged(self, path: str) -> Merged:
+        """Return a text that both changed, merged, with markers where they disagree.
+
+        Raises:
+            WorkspaceError: It cannot be merged.
+        """
+
+        def work() -> Merged:
+            return merge_change(self._one(path), self._lower, self._upper(), self._bases)
+
+        return await self._work(work)
+
+    async def resolve(self, path: str, text: str) -> None:
+        """Make a text the view's version of a path, as one that has taken in what the folder has now.
+
+        Raises:
+            WorkspaceError: The path is no change.
+        """
+        await self._work(self._resolve, path, text)
+
+    async def undo(self, commit: str | None = None) -> Commit:
+        """Take a commit back, by default the newest in force.
 
         Raises:
             WorkspaceError: There is none, or its files have changed since.
         """
-        return await anyio.to_thread.run_sync(self._undo)
+        return await self._work(self._commits.turn, commit, forward=False)
+
+    async def redo(self, commit: str | None = None) -> Commit:
+        """Make a commit again that was taken back, by default the one taken back last.
+
+        Raises:
+            WorkspaceError: There is none, or its files have changed since.
+        """
+        return await self._work(self._commits.turn, commit, forward=True)
 
     def history(self) -> list[Commit]:
-        """Return the commits that are in force, oldest first."""
-        return [
-            Commit(id=manifest.id, paths=tuple(step.path for step in manifest.steps))
-            for manifest in self._journal.manifests()
-            if manifest.state == "applied"
-        ]
+        """Return every commit, oldest first, whether in force or taken back."""
+        return self._commits.history()
 
-    def _commit(self, paths: Sequence[str] | None) -> Commit:
-        chosen = self._chosen(paths)
-        if not chosen:
-            raise WorkspaceError("There is nothing to commit.", hint="/diff shows what would change.")
-        for change in chosen:
-            self._refuse_changed_underneath(change)
-        place = self._journal.begin()
-        steps = []
+    async def _work(self, what: Callable[_P, _R], *args: _P.args, **kwargs: _P.kwargs) -> _R:
+        def held() -> _R:
+            with self._held():
+                return what(*args, **kwargs)
+
+        return await anyio.to_thread.run_sync(held)
+
+    @contextlib.contextmanager
+    def _held(self) -> Iterator[None]:
+        """Keep other sessions from changing the folder meanwhile, and finish what was interrupted."""
+        number = os.open(self._lower, os.O_RDONLY | os.O_DIRECTORY)
         try:
-            for number, change in enumerate(chosen):
-                steps.append(self._step(change, place, number))
-        except OSError as error:
-            shutil.rmtree(place, ignore_errors=True)
-            raise disk_error(error) from error
-        except WorkspaceError:
-            shutil.rmtree(place, ignore_errors=True)
-            raise
-        manifest = Manifest(id=place.name, state="applying", steps=tuple(steps))
-        self._journal.write(manifest)
-        manifest = self._apply(manifest)
-        self._settle([step.path for step in manifest.steps])
-        return Commit(id=manifest.id, paths=tuple(dict.fromkeys(step.path for step in manifest.steps)))
+            fcntl.flock(number, fcntl.LOCK_EX)
+            self._views.tidy()
+            # First what was begun last: a commit drops changes from the view once the folder is done.
+            self._views.finish()
+            self._commits.recover()
+            yield
+        finally:
+            os.close(number)
 
-    def _step(self, change: Change, place: Path, number: int) -> Step:
-        def keep(path: Path) -> str:
-            copy = place / "before" / str(number)
-            shutil.copyfile(path, copy)
-            sync(copy)
-            return copy.name
-
-        before = (
-            Node(kind="none", stamp="none")
-            if change.kind == "added"
-            else node(self.folder / change.name, keep)
-        )
-        after = (
-            Node(kind="none", stamp="none") if change.kind == "deleted" else node(self._upper / change.name)
-        )
-        if self._mapped and after.kind != "none":
-            owner = (max(after.owner[0] - OWNER_SHIFT, 0), max(after.owner[1] - OWNER_SHIFT, 0))
-            after = after.model_copy(update={"owner": owner})
-        return Step(path=change.name, before=before, after=after)
-
-    def _apply(self, manifest: Manifest) -> Manifest:
-        """Carry out a commit's steps: deletions from the deepest path up, then the rest from the top down."""
-        gone = [step for step in manifest.steps if step.after.kind == "none"]
-        come = [step for step in manifest.steps if step.after.kind != "none"]
-        try:
-            for step in sorted(gone, key=lambda step: step.path, reverse=True):
-                self._put(step.path, step.after, None)
-            for step in sorted(come, key=lambda step: step.path):
-                self._put(step.path, step.after, self._upper / step.path)
-        except OSError as error:
-            raise disk_error(error) from error
-        done = tuple(self._stamped(step) for step in manifest.steps)
-        finished = manifest.model_copy(update={"state": "applied", "steps": done})
-        self._journal.write(finished)
-        return finished
-
-    def _stamped(self, step: Step) -> Step:
-        seen = step.after.model_copy(update={"stamp": stamp(self.folder / step.path)})
-        return step.model_copy(update={"after": seen})
-
-    def _put(self, path: str, wanted: Node, content: Path | None) -> None:
-        target = self.folder / path
-        if wanted.kind == "none" and stamp(target) == "none":
-            return
-        if wanted.kind == "file" and content is not None and not content.is_file():
-            return  # A step that an earlier try has finished.
-        if wanted.kind == "none" and stamp(target) == "folder" and any(target.iterdir()):
-            return  # Somebody put something there; it is not ours to delete.
-        put(target, wanted, content)
-        sync(target.parent)
-
-    def _undo(self) -> Commit:
-        manifest = next((one for one in reversed(self._journal.manifests()) if one.state == "applied"), None)
-        if manifest is None:
-            raise WorkspaceError("There is nothing to undo in this session.")
-        for step in manifest.steps:
-            if stamp(self.folder / step.path) != step.after.stamp:
-                raise WorkspaceError(
-                    f"{display(step.path)} has changed since the commit; undoing would lose that change.",
-                    hint="Put it back as it was committed, or edit it by hand.",
-                )
-        manifest = manifest.model_copy(update={"state": "undoing"})
-        self._journal.write(manifest)
-        return self._unapply(manifest)
-
-    def _unapply(self, manifest: Manifest) -> Commit:
-        gone = [step for step in manifest.steps if step.before.kind == "none"]
-        come = [step for step in manifest.steps if step.before.kind != "none"]
-        kept = {step.path for step in come}
-        try:
-            for step in sorted(gone, key=lambda step: step.path, reverse=True):
-                if step.path not in kept:
-                    self._put(step.path, step.before, None)
-            for step in sorted(come, key=lambda step: step.path):
-                self._put(step.path, step.before, self._journal.blob(manifest.id, step.before.blob))
-        except OSError as error:
-            raise disk_error(error) from error
-        self._journal.write(manifest.model_copy(update={"state": "undone"}))
-        return Commit(id=manifest.id, paths=tuple(dict.fromkeys(step.path for step in manifest.steps)))
-
-    def _recover(self) -> None:
-        manifest = self._journal.interrupted()
-        if manifest is None:
-            return
-        if manifest.state == "applying":
-            self._apply(manifest)
-            self._settle([step.path for step in manifest.steps])
-        else:
-            self._unapply(manifest)
-
-    def _discard(self, paths: Sequence[str] | None) -> None:
-        if paths is None:
-            self._fresh_view()
-            return
-        for change in reversed(self._chosen(paths)):
-            if change.kind == "deleted" and self._hidden(change.name):
-                raise WorkspaceError(
-                    f"{display(change.name)} went with its whole folder.", hint="Discard all changes instead."
-                )
-            self._remove(self._upper / change.name)
-        if not read_changes(self.folder, self._upper):
-            self._fresh_view()
-
-    def _settle(self, paths: Sequence[str]) -> None:
-        """Take committed paths out of the view; without any change left, the view is fresh."""
-        if not read_changes(self.folder, self._upper):
-            self._fresh_view()
-            return
-        for path in sorted(paths, reverse=True):
-            # Below a folder that hides the person's, taking a file out would make it seem deleted.
-            if not self._hidden(path):
-                self._remove(self._upper / path)
-
-    def _hidden(self, path: str) -> bool:
-        above = os.fsencode(path)
-        while above := os.path.dirname(above):
-            if is_opaque(os.path.join(os.fsencode(self._upper), above)):
-                return True
-        return False
-
-    def _remove(self, path: Path) -> None:
-        if path.is_dir() and not path.is_symlink():
-            if not any(path.iterdir()):
-                path.rmdir()
-        else:
-            path.unlink(missing_ok=True)
-
-    def _chosen(self, paths: Sequence[str] | None) -> list[Change]:
-        changes = read_changes(self.folder, self._upper)
-        if paths is None:
-            return changes
-        wanted = {os.path.normpath(path) for path in paths}
-        missing = wanted - {change.name for change in changes}
-        if missing:
+    def _view(self, kind: ViewKind) -> View:
+        present = self._views.kind()
+        changed = bool(self._changes())
+        if present is not None and present != kind and changed:
             raise WorkspaceError(
-                f"{display(sorted(missing)[0])} is not among the changes.", hint="/diff lists them."
+                f"The session still has changes in a view of the kind {present}.",
+                hint="Commit or discard them first; /diff shows them.",
             )
-        # A new file needs the new folders above it.
-        above = {os.path.dirname(path) for path in wanted}
-        return [
-            change
-            for change in changes
-            if change.name in wanted
-            or (change.kind == "added" and any(f"{path}/".startswith(f"{change.name}/") for path in above))
-        ]
-
-    def _changed_at(self, change: Change) -> int:
-        try:
-            return (self._upper / change.name).lstat().st_mtime_ns
-        except (FileNotFoundError, NotADirectoryError):
-            return 0
-
-    def _fresh_view(self) -> None:
-        """Make an empty upper folder that looks like the person's folder."""
-        shutil.rmtree(self._upper, ignore_errors=True)
-        self._upper.mkdir(mode=0o700, exist_ok=True)
-        info = self.folder.stat()
-        if self._mapped:
-            os.chown(self._upper, info.st_uid + OWNER_SHIFT, info.st_gid + OWNER_SHIFT)
-        self._upper.chmod(stat.S_IMODE(info.st_mode) | 0o700)
-        self._born.unlink(missing_ok=True)
-        self._born.touch()
-
-    def _refuse_changed_underneath(self, change: Change) -> None:
-        """Refuse to overwrite what somebody changed after the view was made."""
-        try:
-            info = (self.folder / change.name).lstat()
-        except (FileNotFoundError, NotADirectoryError):
-            return
-        if not stat.S_ISDIR(info.st_mode) and info.st_ctime_ns > self._born.stat().st_ctime_ns:
-            raise WorkspaceError(
-                f"{display(change.name)} was changed in the folder since the agent saw it.",
-                hint=f"Drop the agent's version with /discard {display(change.name)}, or put yours aside.",
-            )
+        layer = self._views.layer()
+        if layer is None or present != kind or (kind == "overlay" and not changed):
+            self._views.make(kind)
+        else:
+            layer.refresh()
+        if kind == "in-place":
+            return View(kind, self.folder, self.folder, self._state / "work", None, mapped=False)
+        hides = False
+        if kind == "overlay":
+            hides = hiding_layer(self._lower, str(self._state / "hidden"), self._tree.hidden(), self._shift)
+        remove(str(self._state / "work"))
+        (self._state / "work").mkdir(mode=0o700)
+        mark(str(self._state / "seen"))
+        return View(
+            kind,
+            self.folder,
+            Path(self._upper()),
+            self._state / "work",
+            self._state / "hidden" if hides else None,
+            mapped=self._mapped,
+        )
 
     def _changed_outside(self) -> bool:
-        return changed_since(self.folder, self._seen.stat().st_ctime_ns, _WATCHED)
+        kind = self._views.kind()
+        if kind is None or kind == "in-place":
+            return False
+        moment = (self._state / "seen").stat().st_ctime_ns
+        if kind == "snapshot":
+            return changed_since(self.folder, moment)
+        return self._tree.changed_since(moment)
+
+    def _upper(self) -> str:
+        layer = self._views.layer()
+        return self._lower if layer is None else layer.upper
+
+    def _changes(self, *, renames: bool = False) -> list[Change]:
+        layer = self._views.layer()
+        if layer is None:
+            return []
+        changes = layer.changes()
+        self._bases.keep(changes, layer)
+        return with_renames(changes, self._lower, layer.upper) if renames else changes
+
+    def _changed_at(self, change: Change) -> int:
+        info = lstat(self._upper(), change.path)
+        return 0 if info is None else info.st_mtime_ns
+
+    def _own_layer(self) -> Layer:
+        layer = self._views.layer()
+        if layer is None and self._views.kind() == "in-place":
+            raise WorkspaceError(
+                "This session works on the folder itself: what it writes is there already.",
+                hint="Start a session without --in-place to see changes before they are made.",
+            )
+        if layer is None:
+            raise WorkspaceError("There is nothing to commit.", hint="/diff shows what would change.")
+        return layer
+
+    def _one(self, path: str) -> Change:
+        wanted = os.path.normpath(path)
+        for change in self._changes(renames=True):
+            if change.path == wanted:
+                return change
+        raise WorkspaceError(f"{display(path)} is not among the changes.", hint="/diff lists them.")
+
+    def _texts(self, path: str) -> tuple[str, str]:
+        both = texts(*sides(self._one(path), self._lower, self._upper()))
+        if both is None:
+            raise WorkspaceError(f"{display(path)} is no text.", hint="Choose it as a whole.")
+        return both
+
+    def _choose(self, selection: Sequence[str | Selection] | None, *, commit: bool) -> Choice:
+        return choose(self._changes(), selection, self._lower, self._upper(), commit=commit)
+
+    def _commit(self, selection: Sequence[str | Selection] | None, merging: bool) -> Commit:
+        layer = self._own_layer()
+        choice = self._choose(selection, commit=True)
+        if not choice.changes:
+            blocked = "What the view changes can not be committed: /diff says why."
+            raise WorkspaceError(
+                "There is nothing to commit.",
+                hint=blocked if choice.left else "/diff shows what would change.",
+            )
+        contents = {path: mix(*self._texts(path), set(numbers)) for path, numbers in choice.hunks.items()}
+        modes: dict[str, int] = {}
+        conflicts = []
+        for change in choice.changes:
+            if not in_conflict(change, layer, self._bases):
+                continue
+            merged = None
+            if merging and change.path not in choice.hunks:
+                with contextlib.suppress(WorkspaceError):
+                    merged = merge_change(change, self._lower, layer.upper, self._bases)
+            if merged is not None and not merged.clashes:
+                contents[change.path], modes[change.path] = merged.text, merged.mode
+            else:
+                conflicts.append(change.path)
+        if conflicts:
+            raise ConflictError(tuple(conflicts))
+        return self._commits.make(choice, contents, modes, layer.upper)
+
+    def _resolve(self, path: str, text: str) -> None:
+        layer = self._own_layer()
+        change = self._one(path)
+        self._views.rewrite(change.path, text)
+        self._bases.forget([change.path])
+        layer.accept([change.path])
+
+    def _discard(self, selection: Sequence[str | Selection] | None) -> None:
+        layer = self._own_layer()
+        if selection is None:
+            paths = [change.path for change in layer.changes()]
+            self._views.reset(paths)
+            self._bases.forget(paths)
+            return
+        choice = self._choose(selection, commit=False)
+        rewritten = {}
+        for path, numbers in choice.hunks.items():
+            both = self._texts(path)
+            kept = {hunk.number for hunk in read_hunks(*both)} - set(numbers)
+            rewritten[path] = mix(*both, kept)
+        paths = [change.path for change in choice.changes if change.path not in rewritten]
+        self._views.drop(paths, rewritten)
+        self._bases.forget(paths)
+        if not layer.changes():
+            self._views.reset([])

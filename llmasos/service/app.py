@@ -13,13 +13,18 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from llmasos.agent import Session
+from llmasos.agent import Session, Workbench
 from llmasos.api import (
+    AccessRequest,
     ApprovalRequest,
+    ChangesRequest,
+    Choice,
+    CommitChoice,
     ErrorBody,
+    JobPlace,
     ModelChoice,
-    PathsRequest,
     SessionRequest,
+    StateRequest,
     TurnRequest,
 )
 from llmasos.errors import LLMasOSError
@@ -31,6 +36,7 @@ M = TypeVar("M", bound=BaseModel)
 _STATUS = {
     "session": 409,
     "workspace": 409,
+    "conflict": 409,
     "config": 400,
     "model": 422,
     "tool": 422,
@@ -67,6 +73,15 @@ def make_app(kernel: Kernel, stop: Callable[[], None]) -> Starlette:
         Route("/v1/sessions/{id}/commit", api.commit, methods=["POST"]),
         Route("/v1/sessions/{id}/discard", api.discard, methods=["POST"]),
         Route("/v1/sessions/{id}/undo", api.undo, methods=["POST"]),
+        Route("/v1/sessions/{id}/redo", api.redo, methods=["POST"]),
+        Route("/v1/sessions/{id}/history", api.history),
+        Route("/v1/sessions/{id}/merged", api.merged),
+        Route("/v1/sessions/{id}/access", api.allow, methods=["POST"]),
+        Route("/v1/sessions/{id}/jobs", api.jobs),
+        Route("/v1/sessions/{id}/jobs/{job}", api.job_output),
+        Route("/v1/sessions/{id}/jobs/{job}/stop", api.stop_job, methods=["POST"]),
+        Route("/v1/sessions/{id}/state/save", api.save_state, methods=["POST"]),
+        Route("/v1/sessions/{id}/state/restore", api.restore_state, methods=["POST"]),
         Route("/v1/ledger", api.ledger_info),
         Route("/v1/ledger/records", api.records),
         Route("/v1/ledger/verify", api.verify, methods=["POST"]),
@@ -111,7 +126,8 @@ class _Api:
 
     async def create_session(self, request: Request) -> Response:
         wanted = await _body(request, SessionRequest)
-        session = await self._kernel.sessions.create(Path(wanted.folder), model=wanted.model)
+        options = wanted.model_dump(exclude={"folder"})
+        session = await self._kernel.sessions.create(Path(wanted.folder), **options)
         return _reply(await session.info(), status=201)
 
     async def session_info(self, request: Request) -> Response:
@@ -148,20 +164,59 @@ class _Api:
         )
         return Response(status_code=204)
 
+    async def allow(self, request: Request) -> Response:
+        session = await self._session(request)
+        await session.allow(await _body(request, AccessRequest))
+        return _reply(await session.info())
+
     async def diff(self, request: Request) -> Response:
-        return _reply(await (await self._session(request)).diff())
+        return _reply(await (await self._workbench(request)).diff())
 
     async def commit(self, request: Request) -> Response:
-        session = await self._session(request)
-        return _reply(await session.commit((await _body(request, PathsRequest)).paths))
+        workbench = await self._workbench(request)
+        wanted = await _body(request, ChangesRequest)
+        return _reply(await workbench.commit(wanted.choices, merge=wanted.merge))
 
     async def discard(self, request: Request) -> Response:
-        session = await self._session(request)
-        await session.discard((await _body(request, PathsRequest)).paths)
+        workbench = await self._workbench(request)
+        await workbench.discard((await _body(request, ChangesRequest)).choices)
         return Response(status_code=204)
 
     async def undo(self, request: Request) -> Response:
-        return _reply(await (await self._session(request)).undo())
+        workbench = await self._workbench(request)
+        return _reply(await workbench.undo((await _body(request, CommitChoice)).commit))
+
+    async def redo(self, request: Request) -> Response:
+        workbench = await self._workbench(request)
+        return _reply(await workbench.redo((await _body(request, CommitChoice)).commit))
+
+    async def history(self, request: Request) -> Response:
+        return _reply(await (await self._workbench(request)).history())
+
+    async def merged(self, request: Request) -> Response:
+        choice = Choice(path=request.query_params.get("path", ""))
+        return _reply(await (await self._workbench(request)).merged(choice.path))
+
+    async def jobs(self, request: Request) -> Response:
+        return _reply(await (await self._workbench(request)).jobs())
+
+    async def job_output(self, request: Request) -> Response:
+        workbench = await self._workbench(request)
+        where = JobPlace.model_validate(dict(request.query_params))
+        return _reply(await workbench.job_output(request.path_params["job"], where.offset, where.wait))
+
+    async def stop_job(self, request: Request) -> Response:
+        return _reply(await (await self._workbench(request)).stop_job(request.path_params["job"]))
+
+    async def save_state(self, request: Request) -> Response:
+        workbench = await self._workbench(request)
+        await workbench.save_state((await _body(request, StateRequest)).name)
+        return Response(status_code=204)
+
+    async def restore_state(self, request: Request) -> Response:
+        workbench = await self._workbench(request)
+        await workbench.restore_state((await _body(request, StateRequest)).name)
+        return Response(status_code=204)
 
     async def ledger_info(self, _request: Request) -> Response:
         return _reply(await self._kernel.ledger_info())
@@ -175,6 +230,9 @@ class _Api:
 
     async def _session(self, request: Request) -> Session:
         return await self._kernel.sessions.get(request.path_params["id"])
+
+    async def _workbench(self, request: Request) -> Workbench:
+        return (await self._session(request)).workbench
 
 
 async def _server_sent(session: Session, after: int | None, follow: bool) -> AsyncIterator[str]:

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import Annotated
 
 import typer
 
 from llmasos.errors import LLMasOSError
+from llmasos.shell import changes
+from llmasos.shell.ask import ask
 from llmasos.shell.sandbox import sandbox_app
 from llmasos.shell.words import MODEL_STATES, count
-
-if TYPE_CHECKING:
-    from llmasos.client import AsyncClient
-
-T = TypeVar("T")
 
 app = typer.Typer(
     name="llmasos",
@@ -30,10 +26,20 @@ ledger_app = typer.Typer(
     help="Look at the ledger and verify it.", rich_markup_mode=None, no_args_is_help=True
 )
 app.add_typer(ledger_app, name="ledger")
+for command in changes.COMMANDS:
+    app.command()(command)
 app.add_typer(sandbox_app, name="sandbox")
 
 Folder = Annotated[Path, typer.Option("-C", "--folder", help="The folder to work on.")]
 Model = Annotated[str, typer.Option("--model", "-m", help="A model of `llmasos models`, or a GGUF file.")]
+InPlace = Annotated[
+    bool, typer.Option("--in-place", help="Change the folder itself, with nothing to discard or undo.")
+]
+Hosts = Annotated[list[str] | None, typer.Option("--host", help="A host that code may reach; repeatable.")]
+Grants = Annotated[
+    list[str] | None,
+    typer.Option("--grant", help="A hidden file that code may see, such as .env; repeatable."),
+]
 
 
 @app.callback(invoke_without_command=True)
@@ -42,6 +48,9 @@ def shell(
     folder: Folder = Path(),
     model: Model = "",
     resume: Annotated[str, typer.Option("--resume", help="Go on with this session.")] = "",
+    in_place: InPlace = False,
+    host: Hosts = None,
+    grant: Grants = None,
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
 ) -> None:
     """Open the shell when no command is given."""
@@ -56,9 +65,12 @@ def shell(
         raise LLMasOSError("The shell needs a terminal.", hint='Use `llmasos run "..."` in scripts.')
     import asyncio
 
-    from llmasos.shell.repl import Shell
+    from llmasos.shell.repl import SessionOptions, Shell
 
-    raise typer.Exit(asyncio.run(Shell(_folder(folder), model=model, resume=resume).run()))
+    options = SessionOptions(
+        model=model, in_place=in_place, hosts=tuple(host or ()), granted=tuple(grant or ())
+    )
+    raise typer.Exit(asyncio.run(Shell(_folder(folder), options, resume=resume).run()))
 
 
 @app.command()
@@ -70,6 +82,12 @@ def run(
     model: Model = "",
     max_steps: Annotated[int | None, typer.Option(min=1, help="Requests to the model at most.")] = None,
     timeout: Annotated[float | None, typer.Option(min=0.1, help="Seconds at most.")] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show the diff, and drop the changes at the end.")
+    ] = False,
+    in_place: InPlace = False,
+    host: Hosts = None,
+    grant: Grants = None,
 ) -> None:
     """Carry out one request without a terminal.
 
@@ -77,6 +95,8 @@ def run(
     """
     from llmasos.shell import headless
 
+    if dry_run and (yes or in_place):
+        raise typer.BadParameter("it goes neither with --yes nor with --in-place.", param_hint="--dry-run")
     code = headless.run(
         request,
         folder=folder,
@@ -85,6 +105,8 @@ def run(
         model=model,
         max_steps=max_steps,
         timeout=timeout,
+        dry_run=dry_run,
+        session={"in_place": in_place, "hosts": host or (), "granted": grant or ()},
     )
     raise typer.Exit(code)
 
@@ -99,7 +121,7 @@ def serve() -> None:
 def stop() -> None:
     """Stop the kernel."""
     try:
-        _ask(lambda client: client.stop(), start=False)
+        ask(lambda client: client.stop(), start=False)
     except LLMasOSError as error:
         if error.code != "kernel":
             raise
@@ -111,7 +133,7 @@ def stop() -> None:
 @app.command()
 def status() -> None:
     """Show the kernel, its model, sandbox and ledger."""
-    info = _ask(lambda client: client.info(), start=False)
+    info = ask(lambda client: client.info(), start=False)
     ledger = info.ledger
     loaded = "loaded" if info.model_resident else "not loaded yet"
     reason = f" ({info.sandbox_reason})" if info.sandbox_reason else ""
@@ -136,7 +158,7 @@ def sessions() -> None:
     """List the sessions, newest first."""
     from llmasos.events import display
 
-    for info in _ask(lambda client: client.sessions()):
+    for info in ask(lambda client: client.sessions()):
         when = info.updated.astimezone().strftime("%Y-%m-%d %H:%M")
         turns = count(info.turns, "turn")
         print(f"{info.id}  {when}  {turns:>9}  {display(info.folder)}  {display(info.title)}")
@@ -145,53 +167,21 @@ def sessions() -> None:
 @app.command()
 def models() -> None:
     """List the models."""
-    for model in _ask(lambda client: client.models()):
+    for model in ask(lambda client: client.models()):
         print(f"{model.name:<24} {MODEL_STATES[model.state]:<16} {model.size / 1e6:>7,.0f} MB  {model.title}")
 
 
 @app.command()
 def tools() -> None:
     """List the tools."""
-    for tool in _ask(lambda client: client.tools()):
+    for tool in ask(lambda client: client.tools()):
         print(f"{tool.name:<14} {tool.description} [{', '.join(tool.capabilities)}]")
-
-
-Session = Annotated[str, typer.Argument(help="The session, as `llmasos sessions` lists it.")]
-
-
-@app.command()
-def diff(session: Session) -> None:
-    """Show what a session would change in its folder."""
-    from llmasos.shell.render import make_console, show_diff
-
-    show_diff(make_console(), _in_session(session, lambda it: it.diff()), most_lines=1_000_000)
-
-
-@app.command()
-def commit(session: Session, paths: Annotated[list[str] | None, typer.Argument()] = None) -> None:
-    """Write a session's changes to its folder."""
-    done = _in_session(session, lambda it: it.commit(paths or None))
-    print(f"Wrote {count(len(done.paths), 'file')}.")
-
-
-@app.command()
-def discard(session: Session, paths: Annotated[list[str] | None, typer.Argument()] = None) -> None:
-    """Drop a session's changes."""
-    _in_session(session, lambda it: it.discard(paths or None))
-    print("Dropped.")
-
-
-@app.command()
-def undo(session: Session) -> None:
-    """Take a session's newest commit back."""
-    done = _in_session(session, lambda it: it.undo())
-    print(f"Restored {count(len(done.paths), 'file')}.")
 
 
 @ledger_app.command("status")
 def ledger_status() -> None:
     """Show where the ledger stands."""
-    info = _ask(lambda client: client.ledger())
+    info = ask(lambda client: client.ledger())
     block = "not reached" if info.head_block is None else f"block {info.head_block}"
     print(f"chain     {info.backend}, id {info.chain_id}, {block}")
     print(f"contract  {info.contract or 'not deployed yet'}")
@@ -203,7 +193,7 @@ def ledger_status() -> None:
 @ledger_app.command("verify")
 def ledger_verify() -> None:
     """Recompute every record and compare it with the chain; the exit code is 1 when something is wrong."""
-    report = _ask(lambda client: client.verify())
+    report = ask(lambda client: client.verify())
     print(report.message)
     for problem in report.problems:
         print(f"  {problem}")
@@ -216,7 +206,7 @@ def ledger_log(
     limit: Annotated[int, typer.Option(min=1, help="How many records.")] = 50,
 ) -> None:
     """List the newest records."""
-    for record in _ask(lambda client: client.records(session, limit)):
+    for record in ask(lambda client: client.records(session, limit)):
         when = record.at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
         print(
             f"{when}  {record.session}#{record.seq:<4} {record.kind:<8} {record.tool or '-':<12} "
@@ -251,23 +241,3 @@ def _folder(folder: Path) -> Path:
     if not folder.is_dir():
         raise LLMasOSError(f"There is no folder {folder}.", hint="Make it, or name another with -C.")
     return folder.absolute()
-
-
-def _ask(work: Callable[[AsyncClient], Coroutine[Any, Any, T]], *, start: bool = True) -> T:
-    """Ask the kernel one thing."""
-    import anyio
-
-    async def ask() -> T:
-        from llmasos.client import AsyncClient
-
-        async with AsyncClient(start=start) as client:
-            return await work(client)
-
-    return anyio.run(ask)
-
-
-def _in_session(session: str, work: Callable[[Any], Awaitable[T]]) -> T:
-    async def ask(client: AsyncClient) -> T:
-        return await work(await client.resume(session))
-
-    return _ask(ask)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from llmasos.errors import LLMasOSError
@@ -25,8 +25,8 @@ class Command:
 
 async def _help(shell: Shell, rest: str) -> None:
     for command in COMMANDS.values():
-        print(f"  {command.usage:<20} {command.summary}")
-    print("  /quit                leave; the kernel goes on (also Ctrl-D)")
+        print(f"  {command.usage:<34} {command.summary}")
+    print(f"  {'/quit':<34} leave; the kernel goes on (also Ctrl-D)")
     print("Enter sends, Alt+Enter or Ctrl+J makes a new line, Ctrl-C cancels the running turn.")
 
 
@@ -35,7 +35,7 @@ async def _model(shell: Shell, rest: str) -> None:
     if rest:
         session = await shell.session()
         await session.use_model(rest)
-        shell.model = rest
+        shell.options = replace(shell.options, model=rest)
         print(f"The next requests go to {rest}.")
         return
     for model in await client.models():
@@ -61,19 +61,120 @@ async def _diff(shell: Shell, rest: str) -> None:
 
 async def _commit(shell: Shell, rest: str) -> None:
     from llmasos.events import display
+    from llmasos.shell.choices import parse_choices
+    from llmasos.shell.render import print_error
+    from llmasos.shell.words import written
 
-    commit = await (await shell.session()).commit(_paths(rest))
-    print(f"Wrote {count(len(commit.paths), 'file')} to {display(str(shell.folder))}. /undo takes it back.")
+    words = _words(rest)
+    merge = "--merge" in words
+    chosen = parse_choices([word for word in words if word != "--merge"])
+    session = await shell.session()
+    try:
+        done = await session.commit(chosen, merge=merge)
+    except LLMasOSError as error:
+        if error.code != "conflict" or merge:
+            raise
+        print_error(error)
+        if await shell.ask("Merge both versions of these files? [y/N] ") not in ("y", "yes"):
+            return
+        done = await session.commit(chosen, merge=True)
+    print(f"{written(done)} /undo takes it back. (in {display(str(shell.folder))})")
 
 
 async def _discard(shell: Shell, rest: str) -> None:
-    await (await shell.session()).discard(_paths(rest))
+    from llmasos.shell.choices import parse_choices
+
+    await (await shell.session()).discard(parse_choices(_words(rest)))
     print("Dropped.")
 
 
+async def _merged(shell: Shell, rest: str) -> None:
+    from llmasos.events import display
+
+    names = _words(rest)
+    if len(names) != 1:
+        raise LLMasOSError("Name one file.", hint="As in /merged notes.txt.")
+    merged = await (await shell.session()).merged(names[0])
+    print(display(merged.text, keep_newlines=True), end="")
+    print(
+        f"{count(merged.conflicts, 'passage')} clash."
+        if merged.conflicts
+        else "Nothing clashes: /commit --merge."
+    )
+
+
 async def _undo(shell: Shell, rest: str) -> None:
-    commit = await (await shell.session()).undo()
-    print(f"Restored {count(len(commit.paths), 'file')}.")
+    commit = await (await shell.session()).undo(rest)
+    print(f"Took {commit.id} back: {count(len(commit.paths), 'file')}. /redo writes it again.")
+
+
+async def _redo(shell: Shell, rest: str) -> None:
+    commit = await (await shell.session()).redo(rest)
+    print(f"Wrote {commit.id} again: {count(len(commit.paths), 'file')}.")
+
+
+async def _history(shell: Shell, rest: str) -> None:
+    from llmasos.shell.words import commit_line
+
+    commits = await (await shell.session()).history()
+    for commit in commits:
+        print(f"  {commit_line(commit)}")
+    if not commits:
+        print("Nothing was committed in this session yet.")
+
+
+async def _dry_run(shell: Shell, rest: str) -> None:
+    if not rest:
+        raise LLMasOSError("Say what is to be tried.", hint="As in /dry-run rename all files to lower case.")
+    await shell.turn(rest, dry_run=True)
+
+
+async def _jobs(shell: Shell, rest: str) -> None:
+    from llmasos.shell.changes import follow_job
+    from llmasos.shell.words import job_line
+
+    session = await shell.session()
+    match _words(rest):
+        case []:
+            jobs = await session.jobs()
+            for job in jobs:
+                print(f"  {job_line(job)}")
+            print(
+                "/jobs ID follows one, /jobs stop ID stops it." if jobs else "Nothing runs in the background."
+            )
+        case ["stop", job]:
+            print(job_line(await session.stop_job(job)))
+        case [job]:
+            await follow_job(session, job)
+        case _:
+            raise LLMasOSError("/jobs takes no more than that.", hint="/jobs, /jobs ID or /jobs stop ID.")
+
+
+async def _hosts(shell: Shell, rest: str) -> None:
+    session = await shell.session()
+    words = _words(rest)
+    info = await (session.allow(hosts=[] if words == ["none"] else words) if words else session.info())
+    print(f"Code may reach: {', '.join(info.hosts)}." if info.hosts else "Code may reach no host.")
+
+
+async def _grant(shell: Shell, rest: str) -> None:
+    session = await shell.session()
+    words = _words(rest)
+    info = await (session.allow(granted=[] if words == ["none"] else words) if words else session.info())
+    print(f"Code may see: {', '.join(info.granted)}." if info.granted else "Code sees no hidden file.")
+
+
+async def _state(shell: Shell, rest: str) -> None:
+    session = await shell.session()
+    match _words(rest):
+        case ["save", name]:
+            await session.save_state(name)
+            print(f"Python's variables are kept as {name}; /state restore {name} goes back to them.")
+        case ["restore", name]:
+            await session.restore_state(name)
+            print(f"Python's variables are those of {name} again; files stay as they are.")
+        case _:
+            raise LLMasOSError("Say what to do.", hint="/state save NAME or /state restore NAME.")
 
 
 async def _sessions(shell: Shell, rest: str) -> None:
@@ -104,16 +205,24 @@ COMMANDS = {
     "/model": Command("/model [NAME]", "list the models, or choose one", _model),
     "/tools": Command("/tools", "list the tools", _tools),
     "/diff": Command("/diff", "show what would change in the folder", _diff),
-    "/commit": Command("/commit [PATH…]", "write the changes to the folder", _commit),
-    "/discard": Command("/discard [PATH…]", "drop the changes", _discard),
-    "/undo": Command("/undo", "take the newest commit back", _undo),
+    "/commit": Command("/commit [--merge] [PATH[:HUNKS]…]", "write the changes to the folder", _commit),
+    "/discard": Command("/discard [PATH[:HUNKS]…]", "drop the changes", _discard),
+    "/merged": Command("/merged PATH", "show a file changed on both sides, merged", _merged),
+    "/undo": Command("/undo [COMMIT]", "take a commit back", _undo),
+    "/redo": Command("/redo [COMMIT]", "write an undone commit again", _redo),
+    "/history": Command("/history", "list the commits", _history),
+    "/dry-run": Command("/dry-run REQUEST", "show what a request would change, and drop it", _dry_run),
+    "/jobs": Command("/jobs [ID | stop ID]", "list, follow or stop what runs in the background", _jobs),
+    "/hosts": Command("/hosts [NAME… | none]", "show or choose which hosts code may reach", _hosts),
+    "/grant": Command("/grant [GLOB… | none]", "show or choose which hidden files code may see", _grant),
+    "/state": Command("/state save|restore NAME", "keep Python's variables, or go back to them", _state),
     "/sessions": Command("/sessions [ID]", "list the sessions, or go on with one", _sessions),
     "/ledger": Command("/ledger", "verify that every action is on the chain", _ledger),
 }
 
 
-def _paths(rest: str) -> list[str] | None:
+def _words(rest: str) -> list[str]:
     try:
-        return shlex.split(rest) or None
+        return shlex.split(rest)
     except ValueError as error:
-        raise LLMasOSError(f"The paths cannot be read: {error}.", hint="Quote names with spaces.") from error
+        raise LLMasOSError(f"The words cannot be read: {error}.", hint="Quote names with spaces.") from error

@@ -7,7 +7,9 @@ import select
 import signal
 import stat
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import anyio
 
@@ -31,6 +33,8 @@ def run(
     model: str,
     max_steps: int | None,
     timeout: float | None,
+    dry_run: bool,
+    session: Mapping[str, Any],
 ) -> int:
     """Run a request and return the exit code.
 
@@ -42,10 +46,13 @@ def run(
         model: The model, or empty for the default.
         max_steps: Requests to the model at most.
         timeout: Seconds at most.
+        dry_run: Show the diff, and drop the changes at the end.
+        session: What else the session is begun with: `in_place`, `hosts` and `granted`.
     """
+    options: dict[str, Any] = {"commit": yes, "max_steps": max_steps, "timeout": timeout, "dry_run": dry_run}
     try:
-        attachments = _piped_input()
-        result = anyio.run(_run, text, folder, yes, model, max_steps, timeout, attachments)
+        options |= {"attachments": _piped_input(), "approve": "all" if yes else "deny"}
+        result = anyio.run(_run, text, folder, {"model": model, **session}, options)
     except LLMasOSError as error:
         print_error(error)
         if as_json:
@@ -62,20 +69,20 @@ def run(
     if result.changes and not result.committed:
         errors = make_console(stderr=True)
         show_diff(errors, Diff(changes=result.changes))
-        errors.print(
-            f"Nothing was written yet. Write it with: llmasos commit {result.session}", style="yellow"
+        next_step = (
+            "This was a dry run: nothing was written, and the changes were dropped."
+            if dry_run
+            else f"Nothing was written yet. Write it with: llmasos commit {result.session}"
         )
+        errors.print(next_step, style="yellow")
     return EXIT_CODES[result.status]
 
 
 async def _run(
     text: str,
     folder: Path,
-    yes: bool,
-    model: str,
-    max_steps: int | None,
-    timeout: float | None,
-    attachments: list[Attachment],
+    beginning: Mapping[str, Any],
+    options: Mapping[str, Any],
 ) -> TurnResult | None:
     renderer = Renderer(make_console(stderr=True), text=False)
     result: TurnResult | None = None
@@ -83,16 +90,8 @@ async def _run(
     async def turn(scope: anyio.CancelScope) -> None:
         nonlocal result
         async with AsyncClient() as client:
-            session = await client.session(folder, model=model)
-            result = await session.run(
-                text,
-                on_event=renderer.show,
-                commit=yes,
-                approve="all" if yes else "deny",
-                attachments=attachments,
-                max_steps=max_steps,
-                timeout=timeout,
-            )
+            session = await client.session(folder, **beginning)
+            result = await session.run(text, on_event=renderer.show, **options)
         scope.cancel()
 
     try:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from itertools import count
 from typing import Any
 
 from rich.console import Console
@@ -14,6 +16,7 @@ from llmasos.events import (
     ActionFinished,
     ActionOutput,
     ActionStarted,
+    ArtifactKept,
     AssistantText,
     Event,
     FileChange,
@@ -33,7 +36,12 @@ _MARKS = {
     "cancelled": ("■", "yellow"),
     "unknown": ("?", "yellow"),
 }
-_KINDS = {"added": ("added  ", "green"), "changed": ("changed", "yellow"), "deleted": ("deleted", "red")}
+_KINDS = {
+    "added": ("added  ", "green"),
+    "changed": ("changed", "yellow"),
+    "deleted": ("deleted", "red"),
+    "renamed": ("renamed", "cyan"),
+}
 
 
 def make_console(*, stderr: bool = False) -> Console:
@@ -83,6 +91,10 @@ class Renderer:
             case ActionFinished():
                 self.end_line()
                 self._show_finished(event)
+            case ArtifactKept():
+                self.end_line()
+                facts = (f" · {event.size:,} bytes · {display(event.path)}", "dim")
+                self._console.print(Text.assemble(("▣", "cyan"), " ", display(event.name), facts))
             case Notice():
                 self.end_line()
                 style = {"info": "dim", "warning": "yellow", "error": "red"}[event.level]
@@ -174,9 +186,12 @@ def show_diff(console: Console, diff: Diff, *, most_lines: int = 200) -> None:
     """Write a diff: a line a file, then the changes themselves, up to `most_lines` lines."""
     for change in diff.changes:
         detail = f"  {display(change.detail)}" if change.detail else ""
-        console.print(Text.assemble(_KINDS[change.kind], " ", display(change.path), (detail, "dim")))
+        name = f"{display(change.source)} → {display(change.path)}" if change.source else display(change.path)
+        console.print(Text.assemble(_KINDS[change.kind], " ", name, (detail, "dim")))
     if diff.omitted:
-        console.print(f"[dim]… and {diff.omitted} more files[/]")
+        console.print(f"[dim]… and {diff.omitted:,} more changes[/]")
+    if diff.summary:
+        console.print(Text(display(diff.summary, keep_newlines=True)))
     lines = [line for change in diff.changes for line in _coloured(change)]
     for line in lines[:most_lines]:
         console.print(line)
@@ -204,9 +219,15 @@ def print_error(error: Exception) -> None:
 
 def _coloured(change: FileChange) -> list[Text]:
     styles = {"+": "green", "-": "red", "@": "cyan"}
+    hunks = count(1)
     # Only a newline ends a line of a diff: a change of line endings alone has to be seen, too.
     lines = change.diff.removesuffix("\n").split("\n") if change.diff else []
-    return [Text(display(line), style=styles.get(line[:1], "")) for line in lines]
+    return [Text.assemble((display(line), styles.get(line[:1], "")), _number(line, hunks)) for line in lines]
+
+
+def _number(line: str, hunks: Iterator[int]) -> tuple[str, str]:
+    """Return the number by which a hunk can be committed, for the line that begins it."""
+    return (f"  #{next(hunks)}" if line.startswith("@@ ") else "", "dim")
 
 
 def _arguments(event: ActionStarted) -> str:

@@ -8,6 +8,7 @@ import signal
 import sys
 import termios
 from collections.abc import Awaitable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,16 @@ if TYPE_CHECKING:
     from llmasos.events import ApprovalRequested
 
 
+@dataclass(frozen=True)
+class SessionOptions:
+    """What a new session is begun with; `AsyncClient.session` says what each means."""
+
+    model: str = ""
+    in_place: bool = False
+    hosts: tuple[str, ...] = ()
+    granted: tuple[str, ...] = ()
+
+
 class Shell:
     """The shell on one folder.
 
@@ -36,13 +47,13 @@ class Shell:
 
     Args:
         folder: The folder to work on.
-        model: The model, or empty for the default.
+        options: What a new session is begun with.
         resume: The session to go on with, or empty for a new one.
     """
 
-    def __init__(self, folder: Path, *, model: str = "", resume: str = "") -> None:
+    def __init__(self, folder: Path, options: SessionOptions, *, resume: str = "") -> None:
         self.folder = folder
-        self.model = model
+        self.options = options
         self.status = "connecting to the kernel …"
         self._resume = resume
         self._client: AsyncClient | None = None
@@ -95,7 +106,7 @@ class Shell:
                     raise LLMasOSError(f"There is no command {name}.", hint="/help lists them.")
                 await self._interruptible(COMMANDS[name].run(self, rest.strip()))
             else:
-                await self._interruptible(self._turn(line))
+                await self._interruptible(self.turn(line))
         except LLMasOSError as error:
             if isinstance(error, KernelError):
                 await self._forget_kernel()
@@ -121,7 +132,7 @@ class Shell:
             if self._resume:
                 self._session = await client.resume(self._resume)
             else:
-                self._session = await client.session(self.folder, model=self.model)
+                self._session = await client.session(self.folder, **vars(self.options))
             self._resume = self._session.id
             await self._update_status()
         return self._session
@@ -147,7 +158,8 @@ class Shell:
         except (KeyboardInterrupt, EOFError):
             return ""
 
-    async def _turn(self, line: str) -> None:
+    async def turn(self, line: str, *, dry_run: bool = False) -> None:
+        """Run a turn, show it as it happens, and offer to write what it changed."""
         from llmasos.api import Diff
         from llmasos.events import ApprovalRequested, DiffOffered, TurnFinished
         from llmasos.shell.render import Renderer, make_console, show_diff
@@ -158,7 +170,7 @@ class Shell:
         offered: DiffOffered | None = None
         self._running = session
         try:
-            async with session.turn(line) as events:
+            async with session.turn(line, dry_run=dry_run) as events:
                 async for event in events:
                     renderer.show(event)
                     if isinstance(event, ApprovalRequested):
@@ -171,8 +183,12 @@ class Shell:
             self._running = None
         await self._update_status()
         if offered is not None:
-            show_diff(console, Diff(changes=offered.changes, omitted=offered.omitted))
-            await self.offer_commit()
+            diff = Diff(changes=offered.changes, omitted=offered.omitted, summary=offered.summary)
+            show_diff(console, diff)
+            if dry_run:
+                print("This was a dry run: nothing was written, and the changes were dropped.")
+            else:
+                await self.offer_commit()
 
     async def offer_commit(self) -> None:
         """Ask what becomes of the changes that were shown."""
@@ -237,7 +253,7 @@ class Shell:
             self._show(f"no kernel: {error.message}")
             raise
         self._client = client
-        await client.warm(self.model)
+        await client.warm(self.options.model)
         await self._update_status()
 
     async def _forget_kernel(self) -> None:
@@ -253,6 +269,8 @@ class Shell:
         info = await self._client.info()
         model = self._session.model if self._session is not None and self._session.model else info.model
         parts = [self.folder.name or str(self.folder), model, info.sandbox]
+        if self._session is not None and self._session.in_place:
+            parts.append("in place")
         ledger = info.ledger
         if ledger.head_block is None:
             parts.append("ledger: the chain is starting")

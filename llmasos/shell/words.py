@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from llmasos.api import CommitInfo, JobInfo
+
 MODEL_STATES = {
     "remote": "an endpoint",
     "resident": "loaded",
@@ -24,3 +29,32 @@ def fit(text: str, columns: int) -> str:
 def count(number: int, noun: str) -> str:
     """Return a number with its noun, such as `1 file` and `2 files`."""
     return f"{number} {noun}" + ("" if number == 1 else "s")
+
+
+def written(commit: CommitInfo) -> str:
+    """Return what a commit wrote, and what it had to leave."""
+    from llmasos.events import display
+
+    line = f"Wrote {count(len(commit.paths), 'file')} as {commit.id}."
+    if commit.left:
+        names = ", ".join(map(display, commit.left[:5])) + (" …" if len(commit.left) > 5 else "")
+        line += f" Not written, because they are no files, folders or links: {names}."
+    return line
+
+
+def commit_line(commit: CommitInfo) -> str:
+    """Return a commit in a line: id, time, how many files, the first names, whether it was undone."""
+    from llmasos.events import display
+
+    when = commit.at.astimezone().strftime("%Y-%m-%d %H:%M") if commit.at else ""
+    names = ", ".join(map(display, commit.paths[:3])) + (" …" if len(commit.paths) > 3 else "")
+    undone = "  (undone)" if commit.undone else ""
+    return f"{commit.id}  {when}  {count(len(commit.paths), 'file'):>9}  {names}{undone}"
+
+
+def job_line(job: JobInfo) -> str:
+    """Return a job in a line: id, state, time, bytes printed, the command."""
+    from llmasos.events import display
+
+    state = "running" if job.running else "stopped" if job.exit_code is None else f"exit {job.exit_code}"
+    return f"{job.id:<5} {state:<9} {job.seconds:>7.1f} s {job.written:>12,} bytes  {display(job.command)}"

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field
 
 from llmasos.errors import ToolError
 from llmasos.events import display
-from llmasos.sandbox import Outcome
+from llmasos.sandbox import Job, Outcome
 from llmasos.tools.tool import Capabilities, ToolContext, tool
 
 _RUNS = Capabilities(reads=True, writes=True, executes=True)
 
 _NAMED = 10
+_LONGEST_TAIL = 4000
 _VERDICTS = {
     "timeout": "It did not finish in time and was stopped.",
     "memory": "It used more memory than it may and was stopped.",
+    "cpu": "It used more CPU time than it may and was stopped.",
+    "processes": "It started more processes than it may.",
+    "files": "It made or opened more files than it may.",
+    "disk": "It wrote more than it may to the disk.",
+    "output": "It printed more than it may and was stopped.",
     "cancelled": "It was cancelled.",
     "lost": "The sandbox died and was replaced; Python variables are gone.",
 }
@@ -68,12 +76,13 @@ async def run_python(ctx: ToolContext, code: str) -> str:
     before = await ctx.changed()
     outcome = await ctx.sandbox.run_python(
         code,
-        timeout=60.0,
+        timeout=ctx.seconds,
         on_output=ctx.output,
         on_call=ctx.call,
         functions=ctx.functions,
     )
-    return _text(outcome, {name for name, _ in await ctx.changed() - before})
+    kept = await ctx.keep(outcome.artifacts) if outcome.artifacts else ()
+    return _text(outcome, {name for name, _ in await ctx.changed() - before}, kept)
 
 
 @tool(
@@ -85,24 +94,54 @@ async def run_python(ctx: ToolContext, code: str) -> str:
     ],
 )
 async def run_shell(
-    ctx: ToolContext, command: str, timeout: Annotated[float, Field(gt=0, le=600)] = 60.0
+    ctx: ToolContext,
+    command: str,
+    timeout: Annotated[float, Field(gt=0, le=600)] = 60.0,
+    background: bool = False,
 ) -> str:
     """Runs a program or shell command: git, packages, processes, tests.
 
     Args:
         command: A bash command line; it has no network and no keyboard.
         timeout: Seconds after which it is stopped.
+        background: Return at once and let it run on, as for a server; look after it with background_jobs.
     """
+    if background:
+        job = await ctx.sandbox.start_job(command)
+        return f"Started as {job.id}; background_jobs shows what it prints, and stops it."
     before = await ctx.changed()
     outcome = await ctx.sandbox.run_command(command, timeout=timeout, on_output=ctx.output)
     return _text(outcome, {name for name, _ in await ctx.changed() - before})
 
 
-def _text(outcome: Outcome, changed: set[str]) -> str:
-    """Return what was printed and which files were changed, or fail with it."""
+@tool(capabilities=_RUNS)
+async def background_jobs(ctx: ToolContext, job: str = "", stop: bool = False) -> str:
+    """Lists what runs in the background, shows what one of them has printed, or stops it.
+
+    Args:
+        job: Its name, such as j-1; without one, all are listed.
+        stop: Stop it.
+    """
+    if not job:
+        return "\n".join(map(_job_line, await ctx.sandbox.jobs())) or "Nothing runs in the background."
+    if stop:
+        await ctx.sandbox.stop_job(job)
+    output = await ctx.sandbox.job_output(job)
+    return f"{_job_line(output.job)}\n{output.text[-_LONGEST_TAIL:]}".rstrip()
+
+
+def _job_line(job: Job) -> str:
+    state = "running" if job.running else "stopped" if job.exit_code is None else f"exit code {job.exit_code}"
+    return f"{job.id}: {state} after {job.seconds:.0f} s: {job.command}"
+
+
+def _text(outcome: Outcome, changed: set[str], kept: Sequence[str] = ()) -> str:
+    """Return what was printed, which files were changed and which were handed out, or fail with it."""
     text = outcome.output.rstrip("\n")
     if outcome.result:
         text = f"{text}\n{outcome.result}" if text else outcome.result
+    if kept:
+        text = f"{text}\n[shown to the person: {', '.join(Path(path).name for path in kept)}]".strip()
     if outcome.status == "ok":
         names = ", ".join(sorted(map(display, changed))[:_NAMED])
         more = f" and {len(changed) - _NAMED} more" if len(changed) > _NAMED else ""

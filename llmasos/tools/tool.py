@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from pydantic import ValidationError
 
 from llmasos.errors import ToolError
-from llmasos.sandbox import Sandbox
+from llmasos.sandbox import Artifact, Sandbox
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,10 @@ class ToolContext(Protocol):
     sandbox: Sandbox
 
     @property
+    def seconds(self) -> float:
+        """How long one piece of code may run, by the settings."""
+
+    @property
     def functions(self) -> Mapping[str, tuple[str, ...]]:
         """Tools callable from Python inside the sandbox, with their parameters' names."""
 
@@ -67,6 +71,9 @@ class ToolContext(Protocol):
 
     async def changed(self) -> frozenset[tuple[str, int]]:
         """Return the paths that the view has changed so far, each with the time of its last change in ns."""
+
+    async def keep(self, artifacts: Sequence[Artifact]) -> Sequence[str]:
+        """Keep plots and files that code handed out, and return where they lie."""
 
     def output(self, stream: str, text: str) -> None:
         """Show a piece of output while the tool runs."""

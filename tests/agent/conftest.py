@@ -34,6 +34,7 @@ class Stage:
     engine: FakeEngine
     ledger: MemoryLedger
     store: Store
+    provider: FakeProvider
     events: list[Event] = field(default_factory=list)
 
     async def session(self) -> Session:
@@ -78,18 +79,19 @@ def stage(tmp_path: Path, folder: Path) -> MakeStage:
         store = Store(configuration.database)
         upgrade(store)
         ledger = MemoryLedger()
+        provider = FakeProvider()
         async with anyio.create_task_group() as tasks:
             services = Services(
                 settings=configuration,
                 store=store,
                 models=Models(configuration, loader=loader),
-                provider=FakeProvider(),
+                provider=provider,
                 ledger=ledger,
                 registry=Registry([*builtin_tools(), *tools]),
                 policy=DefaultPolicy(),
             )
             sessions = Sessions(services, tasks)
-            yield Stage(sessions, folder, scripted, ledger, store)
+            yield Stage(sessions, folder, scripted, ledger, store, provider)
             await sessions.close()
         store.close()
 

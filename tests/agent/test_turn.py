@@ -222,7 +222,7 @@ async def test_one_turn_at_a_time(stage: MakeStage) -> None:
             with pytest.raises(SessionError, match="A turn is running"):
                 await it.turn(session, "more")
             with pytest.raises(SessionError, match="while a turn runs"):
-                await session.commit()
+                await session.workbench.commit()
             await session.cancel()
 
 

@@ -13,7 +13,7 @@ import anyio
 import anyio.abc
 import pytest
 
-from llmasos.errors import SandboxError
+from llmasos.errors import ConfigError
 from llmasos.sandbox._client_hello import HelloError, server_name
 from llmasos.sandbox._hosts import is_own, is_public
 from llmasos.sandbox.egress import Egress, EgressLimits, proxy_environment
@@ -567,7 +567,7 @@ async def test_what_is_told_can_be_shown(proxy: Proxy) -> None:
     ["*", "*.", "*.com", "*foo.com", "a.*.com", "http://pypi.org", "a b", "", "*.1.2.3.4", "x:y", "0x7f.1"],
 )
 def test_a_rule_that_cannot_be_meant_is_refused(host: str) -> None:
-    with pytest.raises(SandboxError, match="cannot be allowed"):
+    with pytest.raises(ConfigError, match="cannot be allowed"):
         Egress([host])
 
 

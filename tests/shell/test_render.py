@@ -10,6 +10,7 @@ from llmasos.events import (
     ActionFinished,
     ActionOutput,
     ActionStarted,
+    ArtifactKept,
     AssistantText,
     Event,
     FileChange,
@@ -133,12 +134,41 @@ def test_a_long_diff_is_cut() -> None:
     show_diff(screen, Diff(changes=(change,), omitted=2), most_lines=3)
     assert file.getvalue().splitlines() == [
         "changed f",
-        "… and 2 more files",
+        "… and 2 more changes",
         "+0",
         "+1",
         "+2",
         "… 6 more lines; /diff shows them all",
     ]
+
+
+def test_a_diff_numbers_its_hunks_and_names_where_a_file_was() -> None:
+    screen, file = console()
+    change = FileChange(
+        path="new\n",
+        kind="renamed",
+        source="old",
+        detail="similar",
+        diff="@@ -1 +1 @@\n-a\n+b\n@@ -9 +9 @@\n+@@\n",
+    )
+    show_diff(screen, Diff(changes=(change,), omitted=1234, summary="src: 1,234 changed"))
+    assert file.getvalue().splitlines() == [
+        "renamed old → new\\n  similar",
+        "… and 1,234 more changes",
+        "src: 1,234 changed",
+        "@@ -1 +1 @@  #1",
+        "-a",
+        "+b",
+        "@@ -9 +9 @@  #2",
+        "+@@",
+    ]
+
+
+def test_what_was_handed_out_is_shown_with_its_place() -> None:
+    kept = ArtifactKept(
+        action="a", name="figure-1.png", media_type="image/png", size=12_034, path="/x/figure-1.png"
+    )
+    assert shown(kept) == ["▣ figure-1.png · 12,034 bytes · /x/figure-1.png"]
 
 
 @pytest.mark.parametrize("no_colour", [False, True])

@@ -7,6 +7,7 @@ import ssl
 import subprocess
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,21 +16,17 @@ import anyio.abc
 import anyio.streams.tls
 import pytest
 
-from llmasos.sandbox import worker_egress
-from llmasos.sandbox.egress import PORT, Egress, proxy_environment
+from llmasos.config import Settings
+from llmasos.sandbox import DockerProvider, JailProvider, Workspace
+from llmasos.sandbox.egress import Egress
 
 pytestmark = [pytest.mark.anyio, pytest.mark.integration]
 
 PUBLIC = "93.184.216.34"
 PROGRAM = """
-import json, socket, ssl, sys, threading, urllib.error, urllib.request
+import json, socket, ssl, sys, urllib.error, urllib.request
 
-sys.path.insert(0, sys.argv[1])
-import worker_egress
-
-listener = worker_egress.listen(int(sys.argv[3]))
-threading.Thread(target=worker_egress.forward, args=(sys.argv[2], listener), daemon=True).start()
-context = ssl.create_default_context(cafile=sys.argv[4])
+context = ssl.create_default_context(cafile=sys.argv[1])
 
 def read(address):
     try:
@@ -40,7 +37,7 @@ def read(address):
     except OSError as error:
         return [0, str(error)]
 
-found = {address: read(address) for address in sys.argv[5:]}
+found = {address: read(address) for address in sys.argv[2:]}
 try:
     socket.create_connection(("93.184.216.34", 80), 5)
 except OSError as error:
@@ -103,8 +100,9 @@ async def ports(certificate: Path) -> AsyncIterator[dict[int, int]]:
         group.cancel_scope.cancel()
 
 
+@pytest.mark.parametrize("tier", ["docker", "bubblewrap"])
 async def test_a_program_without_a_network_reaches_the_named_host_only(
-    tmp_path: Path, certificate: Path, ports: dict[int, int]
+    tier: str, tmp_path: Path, certificate: Path, ports: dict[int, int]
 ) -> None:
     refused: list[tuple[str, int]] = []
 
@@ -115,28 +113,32 @@ async def test_a_program_without_a_network_reaches_the_named_host_only(
         assert address == PUBLIC
         return await anyio.connect_tcp("127.0.0.1", ports[port])
 
-    egress = Egress(
-        ["pypi.org"],
-        resolver=resolve,
-        dial=dial,
-        on_refused=lambda host, port, reason: refused.append((host, port)),
-    )
-    addresses = [
-        "http://pypi.org/simple/",
-        "https://pypi.org/simple/",
-        "http://evil.example/",
-        "https://evil.example/",
-    ]
-    inside = [
-        *("bwrap", "--unshare-all", "--die-with-parent", "--ro-bind", "/", "/"),
-        *("--dev", "/dev", "--proc", "/proc", "--clearenv"),
-        *(part for name, value in proxy_environment().items() for part in ("--setenv", name, value)),
-        *("/usr/bin/python3", "-c", PROGRAM, str(Path(worker_egress.__file__).parent)),
-        *(str(tmp_path / "egress"), str(PORT), str(certificate), *addresses),
-    ]
-    async with egress.listen(tmp_path / "egress"):
-        done = await anyio.run_process(inside)
-    found: dict[str, Any] = json.loads(done.stdout)
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "program.py").write_text(PROGRAM)
+    (folder / "authority").write_text(certificate.read_text())
+    workspace = Workspace.open(folder, tmp_path / "state")
+    settings = Settings(runtime_dir=tmp_path / "run", sandbox_pool=0)
+    open_egress = partial(Egress, resolver=resolve, dial=dial)
+    make = DockerProvider if tier == "docker" else JailProvider
+    provider = make(settings, open_egress=open_egress)
+    addresses = "http://pypi.org/simple/ https://pypi.org/simple/ http://evil.example/ https://evil.example/"
+    try:
+        sandbox = await provider.open(
+            await workspace.view(),
+            session="s",
+            hosts=["pypi.org"],
+            on_refused=lambda host, port, reason: refused.append((host, port)),
+        )
+        done = await sandbox.run_command(f"python3 program.py authority {addresses}", timeout=30)
+        again = await sandbox.run_command("curl -sS http://pypi.org/again || true", timeout=30)
+        await sandbox.close()
+        closed = await provider.open(await workspace.view(), session="s")
+        dark = await closed.run_command("python3 program.py authority http://pypi.org/", timeout=30)
+        await closed.close()
+    finally:
+        await provider.close()
+    found: dict[str, Any] = json.loads(done.output)
     assert found["http://pypi.org/simple/"] == [200, "GET /simple/ HTTP/1.1"]
     assert found["https://pypi.org/simple/"] == [200, "GET /simple/ HTTP/1.1"]
     status, text = found["http://evil.example/"]
@@ -146,5 +148,6 @@ async def test_a_program_without_a_network_reaches_the_named_host_only(
     assert found["https://evil.example/"][0] == 0
     assert "unreachable" in found["without the proxy"][1]
     assert refused == [("evil.example", 80), ("evil.example", 443)]
-    assert egress.sent > 0
-    assert egress.received > 0
+    # The way out outlives the command that used it first.
+    assert again.output.startswith("GET /again") or "curl: command not found" in again.output
+    assert json.loads(dark.output)["http://pypi.org/"][0] == 0

@@ -9,6 +9,8 @@ import asyncio
 import contextlib
 import socket
 
+from .channel import Channel
+
 PIECE = 65536
 
 
@@ -26,9 +28,11 @@ def forward(socket_path: str, listener: socket.socket) -> None:
     asyncio.run(_forward(socket_path, listener))
 
 
-def serve(socket_path: str, port: int) -> None:
-    """Listen on a port, and pass every connection on to the Unix socket of the host's proxy, for ever."""
-    forward(socket_path, listen(port))
+def serve(channel: Channel, socket_path: str, port: int) -> None:
+    """Listen on a port, say so, and pass every connection on to the Unix socket of the host's proxy."""
+    listener = listen(port)
+    channel.send({"listening": port})
+    forward(socket_path, listener)
 
 
 async def _forward(socket_path: str, listener: socket.socket) -> None:

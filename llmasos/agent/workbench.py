@@ -1,0 +1,305 @@
+"""A session's workbench: its view of the folder, the sandbox on it, and what the person decides of both."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Literal
+
+import anyio
+import anyio.to_thread
+from anyio.abc import TaskGroup
+
+from llmasos.agent import _records as records
+from llmasos.agent.services import Services
+from llmasos.agent.stream import EventStream
+from llmasos.api import AccessRequest, Choice, CommitInfo, Diff, JobInfo, JobOutput, MergedFile, SessionInfo
+from llmasos.errors import SandboxError, SessionError
+from llmasos.events import ArtifactKept, Notice, WorkspaceChanged
+from llmasos.ledger import Entry
+from llmasos.sandbox import AllowedHosts, Artifact, Commit, Job, Sandbox, Selection, Workspace
+
+
+class Workbench:
+    """The folder of one session as its code sees it.
+
+    Args:
+        info: The session.
+        services: What every session shares.
+        stream: The session's stream, where what the person decides is told.
+        workspace: The folder and its view.
+        state: The session's own folder, where artifacts are kept.
+        tasks: Where work goes on in the background.
+        busy: Tells whether a turn runs.
+    """
+
+    def __init__(
+        self,
+        info: SessionInfo,
+        services: Services,
+        stream: EventStream,
+        workspace: Workspace,
+        state: Path,
+        tasks: TaskGroup,
+        busy: Callable[[], bool],
+    ) -> None:
+        self.workspace = workspace
+        self._session = info.id
+        self._hosts = info.hosts
+        self._services = services
+        self._stream = stream
+        self._artifacts = state / "artifacts"
+        self._tasks = tasks
+        self._busy = busy
+        self._sandbox: Sandbox | None = None
+        self._lock = anyio.Lock()
+
+    @property
+    def folder(self) -> Path:
+        """The person's folder."""
+        return self.workspace.folder
+
+    async def sandbox(self) -> Sandbox:
+        """Return the session's sandbox, opening one when there is none, and saying so when one was lost."""
+        async with self._lock:
+            if self._sandbox is not None and self._sandbox.lost:
+                await self._sandbox.close()
+                self._sandbox = None
+                await self._stream.append(
+                    Notice(
+                        level="warning",
+                        text="The sandbox has died. A fresh one takes its place: Python's variables and what "
+                        "ran in the background are gone, changed files are kept.",
+                    )
+                )
+            if self._sandbox is None:
+                provider = self._services.provider
+                view = await self.workspace.view(provider.view_kind)
+                hosts = (*self._services.settings.sandbox_hosts, *self._hosts)
+                self._sandbox = await provider.open(
+                    view, session=self._session, hosts=hosts, on_refused=self._tell_refused
+                )
+            return self._sandbox
+
+    async def close(self) -> None:
+        """End the sandbox, with all that runs in it."""
+        async with self._lock:
+            if self._sandbox is not None:
+                sandbox, self._sandbox = self._sandbox, None
+                await sandbox.close()
+
+    async def refresh(self, turn: str) -> None:
+        """Give a turn a fresh view when the folder has changed since the sandbox was opened."""
+        if self._sandbox is None or self._sandbox.lost or not await self.workspace.changed_outside():
+            return
+        if any(job.running for job in await self._sandbox.jobs()):
+            text = "The folder has changed since the last turn, which is seen when no job runs any more."
+        else:
+            await self.close()
+            text = "The folder has changed since the last turn; Python starts afresh."
+        await self._stream.append(Notice(turn=turn, text=text))
+
+    async def allow(self, request: AccessRequest) -> None:
+        """Change which hosts code may reach, and which hidden files it may see; recorded beforehand.
+
+        Raises:
+            ConfigError: A host is not a name.
+        """
+        self._refuse_while_busy("Access cannot be changed")
+        if request.hosts is not None:
+            AllowedHosts(request.hosts)
+        await self._record("policy", **request.model_dump(mode="json", exclude_none=True))
+        await self.close()
+        if request.hosts is not None:
+            self._hosts = request.hosts
+        if request.granted is not None:
+            granted = (*self._services.settings.granted, *request.granted)
+            self.workspace = await anyio.to_thread.run_sync(self.workspace.granting, granted)
+
+    async def diff(self) -> Diff:
+        """Return what the view would change in the folder."""
+        changes, omitted = await self.workspace.diff()
+        summary = str(await self.workspace.summary()) if omitted else ""
+        return Diff(changes=tuple(changes), omitted=omitted, summary=summary)
+
+    async def merged(self, path: str) -> MergedFile:
+        """Return a file that was changed on both sides, merged, with what clashes between markers.
+
+        Raises:
+            WorkspaceError: It has no two versions that can be merged.
+        """
+        merged = await self.workspace.merged(path)
+        return MergedFile(path=path, text=merged.text, conflicts=merged.clashes)
+
+    async def commit(self, choices: Sequence[Choice] | None = None, *, merge: bool = False) -> CommitInfo:
+        """Write the view's changes, all or those chosen, to the folder.
+
+        Raises:
+            ConflictError: A file changed underneath in the meantime, and was not merged.
+            WorkspaceError: A file cannot be written.
+        """
+        self._refuse_while_busy("Changes cannot be committed")
+        diff = await self.diff()
+        await self._record("commit", choices=_plain(choices), merge=merge, diff=diff)
+        await self.close()
+        return await self._changed("commit", await self.workspace.commit(_selections(choices), merge=merge))
+
+    async def discard(self, choices: Sequence[Choice] | None = None) -> None:
+        """Drop the view's changes, all or those chosen."""
+        self._refuse_while_busy("Changes cannot be discarded")
+        await self._drop(choices)
+
+    async def drop(self) -> None:
+        """Drop every change at the end of a dry run."""
+        await self._drop(None)
+
+    async def undo(self, commit: str = "") -> CommitInfo:
+        """Take a commit back, the newest if none is named.
+
+        Raises:
+            WorkspaceError: There is none, or its files have changed since.
+        """
+        self._refuse_while_busy("A commit cannot be undone")
+        await self._record("undo", commit=commit)
+        await self.close()
+        return await self._changed("undo", await self.workspace.undo(commit or None))
+
+    async def redo(self, commit: str = "") -> CommitInfo:
+        """Write an undone commit again, the one undone last if none is named.
+
+        Raises:
+            WorkspaceError: There is none, or its files have changed since.
+        """
+        self._refuse_while_busy("A commit cannot be redone")
+        await self._record("redo", commit=commit)
+        await self.close()
+        return await self._changed("redo", await self.workspace.redo(commit or None))
+
+    async def history(self) -> list[CommitInfo]:
+        """Return the session's commits, oldest first, those that were undone included."""
+        return [_info(commit) for commit in await anyio.to_thread.run_sync(self.workspace.history)]
+
+    async def jobs(self) -> list[JobInfo]:
+        """Return what was started in the background of the sandbox that is open now."""
+        if self._sandbox is None or self._sandbox.lost:
+            return []
+        return [_job(job) for job in await self._sandbox.jobs()]
+
+    async def job_output(self, job: str, offset: int, wait: float) -> JobOutput:
+        """Return what a job has printed from a byte on, waiting up to `wait` seconds for more.
+
+        Raises:
+            ToolError: There is no such job.
+        """
+        output = await (await self.sandbox()).job_output(job, offset=offset, wait=wait)
+        return JobOutput(text=output.text, offset=output.offset, job=_job(output.job))
+
+    async def stop_job(self, job: str) -> JobInfo:
+        """Stop a job.
+
+        Raises:
+            ToolError: There is no such job.
+        """
+        return _job(await (await self.sandbox()).stop_job(job))
+
+    async def save_state(self, name: str) -> None:
+        """Keep the variables of the Python session under a name."""
+        self._refuse_while_busy("Variables cannot be kept")
+        await (await self.sandbox()).save_state(name)
+
+    async def restore_state(self, name: str) -> None:
+        """Go back to variables that were kept; files stay as they are.
+
+        Raises:
+            SandboxError: Nothing was kept under this name, or it went with its sandbox.
+        """
+        self._refuse_while_busy("Variables cannot be restored")
+        if self._sandbox is None or self._sandbox.lost:
+            raise SandboxError(
+                f"No state is kept under the name {name!r}.", hint="Keep one with /state save NAME."
+            )
+        await self._sandbox.restore_state(name)
+
+    async def keep(self, turn: str, action: str, artifacts: Iterable[Artifact]) -> list[str]:
+        """Write what an action handed out beside the session's state; return where it lies."""
+        kept = []
+        for artifact in artifacts:
+            path = self._artifacts / f"{action}-{artifact.name}"
+            await anyio.to_thread.run_sync(_write, path, artifact.data)
+            await self._stream.append(
+                ArtifactKept(
+                    turn=turn,
+                    action=action,
+                    name=artifact.name,
+                    media_type=artifact.media_type,
+                    size=len(artifact.data),
+                    path=str(path),
+                )
+            )
+            kept.append(str(path))
+        return kept
+
+    async def _drop(self, choices: Sequence[Choice] | None) -> None:
+        wanted = {choice.path for choice in choices} if choices is not None else None
+        changed = [name for name, _ in sorted(await self.workspace.changed())]
+        dropped = tuple(name for name in changed if wanted is None or name in wanted)
+        await self._record("discard", choices=_plain(choices), paths=list(dropped))
+        await self.close()
+        await self.workspace.discard(_selections(choices))
+        await self._stream.append(WorkspaceChanged(what="discard", paths=dropped))
+
+    async def _changed(self, what: Literal["commit", "undo", "redo"], commit: Commit) -> CommitInfo:
+        info = _info(commit)
+        await self._stream.append(WorkspaceChanged(what=what, commit=info.id, paths=info.paths))
+        return info
+
+    def _refuse_while_busy(self, what: str) -> None:
+        if self._busy():
+            raise SessionError(f"{what} while a turn runs.", hint="Wait for it, or cancel it.")
+
+    def _tell_refused(self, host: str, port: int, reason: str) -> None:
+        self._tasks.start_soon(
+            self._stream.append,
+            Notice(
+                level="warning",
+                text=f"Code wanted to reach {host}:{port}, which was refused: {reason}. "
+                f"Allow it with /hosts {host} if you mean to.",
+            ),
+        )
+
+    async def _record(self, kind: records.WorkspaceKind, diff: Diff | None = None, **body: object) -> None:
+        if diff is not None:
+            body["diff_sha256"] = records.sha256_text(diff.unified())
+        await self._services.ledger.record(
+            Entry(session=self._session, kind=kind, body=json.loads(json.dumps(body)))
+        )
+
+
+def _selections(choices: Sequence[Choice] | None) -> list[Selection] | None:
+    if choices is None:
+        return None
+    return [Selection(path=choice.path, hunks=choice.hunks) for choice in choices]
+
+
+def _plain(choices: Sequence[Choice] | None) -> list[object] | None:
+    return [choice.model_dump(mode="json") for choice in choices] if choices is not None else None
+
+
+def _info(commit: Commit) -> CommitInfo:
+    return CommitInfo(
+        id=commit.id,
+        paths=commit.paths,
+        at=commit.at,
+        undone=commit.state == "undone",
+        left=commit.left,
+    )
+
+
+def _job(job: Job) -> JobInfo:
+    return JobInfo.model_validate(job.model_dump())
+
+
+def _write(path: Path, data: bytes) -> None:
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    path.write_bytes(data)

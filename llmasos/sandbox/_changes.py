@@ -1,0 +1,184 @@
+"""What a view has changed of a folder, whatever kind of view it is."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, Protocol
+
+from llmasos.sandbox._files import join, lstat, open_file, same_content, user_xattrs
+from llmasos.sandbox._secrets import Secrets
+from llmasos.sandbox.port import ViewKind
+
+Kind = Literal["added", "changed", "deleted", "renamed"]
+SPECIAL = "a pipe, socket or device, which is never written to the folder"
+HIDDEN = "a hidden file lies here, which is never shown, and never written unless it is granted"
+FILLED = "the folder here holds files that the view does not show, and stays"
+
+
+@dataclass(frozen=True)
+class Change:
+    """One path that differs.
+
+    Args:
+        path: Relative, in `os.fsdecode`'s form.
+        kind: What became of it.
+        source: Where a renamed file came from.
+        blocked: Why it can not be committed; empty when it can.
+    """
+
+    path: str
+    kind: Kind
+    source: str = ""
+    blocked: str = ""
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The paths of the folder that it concerns."""
+        return (self.source, self.path) if self.source else (self.path,)
+
+
+class Layer(Protocol):
+    """A view's changes of a folder, kept apart from it; no sandbox may be open while one is altered."""
+
+    kind: ViewKind
+    upper: str
+
+    def refresh(self) -> None:
+        """Have the view show the folder as it is now, except for what the view changes."""
+
+    def changes(self) -> list[Change]:
+        """Return what the view changes, in order of paths; a path is named once, and nothing as renamed."""
+
+    def moved_on(self, path: str) -> bool:
+        """Tell whether the folder's version of a path is another than the one that the view saw."""
+
+    def accept(self, paths: Sequence[str]) -> None:
+        """Take the folder's present version of these paths for the one that the view saw."""
+
+    def drop(self, paths: Sequence[str]) -> None:
+        """Have the view show the folder's version of these paths; doing it twice is harmless."""
+
+
+class Comparison:
+    """Compares single paths of a view with those of the folder.
+
+    Args:
+        lower: The person's folder.
+        upper: Where the view's version lies.
+        secrets: What of the folder the view does not show.
+    """
+
+    def __init__(self, lower: str, upper: str, secrets: Secrets) -> None:
+        self._lower = lower
+        self._upper = upper
+        self._secrets = secrets
+
+    def below(self, path: str) -> os.stat_result | None:
+        """Return the facts of the folder's version."""
+        return lstat(self._lower, path)
+
+    def leaf(self, path: str, above: os.stat_result, below: os.stat_result | None) -> Iterator[Change]:
+        """Yield what a path that is no folder in the view changes."""
+        blocked = "" if stat.S_ISREG(above.st_mode) or stat.S_ISLNK(above.st_mode) else SPECIAL
+        if below is None:
+            yield Change(path, "added", blocked=blocked)
+        elif self._secrets.hides(path):
+            yield Change(path, "added", blocked=HIDDEN)
+        elif stat.S_ISDIR(below.st_mode):
+            inner, stays = self._emptied(path)
+            blocked = blocked or (FILLED if stays else "")
+            # A folder that cannot be replaced keeps what is in it.
+            yield from (replace(change, blocked=blocked) for change in inner)
+            yield Change(path, "changed", blocked=blocked)
+        elif not self._same(path, above, below):
+            if not blocked and not stat.S_ISREG(below.st_mode) and not stat.S_ISLNK(below.st_mode):
+                blocked = SPECIAL
+            yield Change(path, "changed", blocked=blocked)
+
+    def folder(self, path: str, above: os.stat_result, below: os.stat_result | None) -> Iterator[Change]:
+        """Yield what a folder of the view changes by itself, without what is in it."""
+        if below is None:
+            yield Change(path, "added")
+        elif self._secrets.hides(path):
+            yield Change(path, "added", blocked=HIDDEN)
+        elif not stat.S_ISDIR(below.st_mode) or not self._same_facts(path, above, below):
+            yield Change(path, "changed")
+
+    def deleted(self, path: str, below: os.stat_result) -> Iterator[Change]:
+        """Yield a path that the view no longer has, with what is below it.
+
+        What the view does not show is not deleted with the folder that holds it.
+        """
+        yield from self._deleted(path, below)[0]
+
+    def with_other_names(self, changes: list[Change]) -> list[Change]:
+        """Return the changes in order, with the files that only became one file with one of them."""
+        groups: dict[tuple[int, int], set[str]] = {}
+        counts: dict[tuple[int, int], int] = {}
+        for change in changes:
+            info = lstat(self._upper, change.path)
+            if info is not None and stat.S_ISREG(info.st_mode) and info.st_nlink > 1:
+                file = (info.st_dev, info.st_ino)
+                groups.setdefault(file, set()).add(change.path)
+                counts[file] = info.st_nlink
+        open_groups = {file for file, paths in groups.items() if len(paths) < counts[file]}
+        known = {change.path for change in changes}
+        found = [Change(path, "changed") for path in self._names(open_groups) if path not in known]
+        return sorted(changes + found, key=lambda change: change.path)
+
+    def _names(self, wanted: set[tuple[int, int]]) -> Iterator[str]:
+        if not wanted:
+            return
+        for here, _, names in os.walk(self._upper):
+            for name in names:
+                info = lstat(os.path.join(here, name))
+                if info is not None and (info.st_dev, info.st_ino) in wanted:
+                    yield os.path.relpath(os.path.join(here, name), self._upper)
+
+    def _deleted(self, path: str, below: os.stat_result) -> tuple[list[Change], bool]:
+        if self._secrets.hides(path):
+            return [], True
+        if not stat.S_ISDIR(below.st_mode):
+            special = not stat.S_ISREG(below.st_mode) and not stat.S_ISLNK(below.st_mode)
+            return ([], True) if special else ([Change(path, "deleted")], False)
+        inner, stays = self._emptied(path)
+        return (inner, True) if stays else ([Change(path, "deleted"), *inner], False)
+
+    def _emptied(self, path: str) -> tuple[list[Change], bool]:
+        changes: list[Change] = []
+        stays = False
+        try:
+            names = sorted(os.listdir(os.path.join(self._lower, path)))
+        except PermissionError:
+            return [], True
+        for name in names:
+            info = self.below(join(path, name))
+            if info is not None:
+                inner, kept = self._deleted(join(path, name), info)
+                changes += inner
+                stays = stays or kept
+        return changes, stays
+
+    def _same_facts(self, path: str, above: os.stat_result, below: os.stat_result) -> bool:
+        return above.st_mode == below.st_mode and user_xattrs(os.path.join(self._upper, path)) == user_xattrs(
+            os.path.join(self._lower, path)
+        )
+
+    def _same(self, path: str, above: os.stat_result, below: os.stat_result) -> bool:
+        if stat.S_IFMT(above.st_mode) != stat.S_IFMT(below.st_mode):
+            return False
+        if stat.S_ISLNK(above.st_mode):
+            one, two = (os.readlink(os.path.join(root, path)) for root in (self._lower, self._upper))
+            return one == two
+        if not stat.S_ISREG(above.st_mode):
+            return False
+        if above.st_size != below.st_size or not self._same_facts(path, above, below):
+            return False
+        try:
+            with open_file(self._lower, path) as one_file, open_file(self._upper, path) as two_file:
+                return same_content(one_file, two_file)
+        except OSError:
+            return False

@@ -1,0 +1,135 @@
+"""The place of a session's view: made and dropped whole, so that a crash leaves the old or the new one."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from collections.abc import Mapping, Sequence
+
+from llmasos.sandbox._changes import Layer
+from llmasos.sandbox._files import lstat, remove, set_user_xattrs, user_xattrs, write_whole
+from llmasos.sandbox._overlay import OverlayLayer
+from llmasos.sandbox._secrets import Secrets
+from llmasos.sandbox._snapshot import SnapshotLayer
+from llmasos.sandbox.port import ViewKind
+
+
+class Views:
+    """The view of one session, of one kind at a time.
+
+    Args:
+        folder: The person's folder.
+        state: The state of the session.
+        secrets: What is not shown.
+        shift: What is added to owners.
+    """
+
+    def __init__(self, folder: str, state: str, secrets: Secrets, shift: int) -> None:
+        self.place = os.path.join(state, "view")
+        self._folder = folder
+        self._secrets = secrets
+        self._shift = shift
+        self._layer: Layer | None = None
+
+    def tidy(self) -> None:
+        """Finish the making of a view that a crash interrupted."""
+        new = f"{self.place}.new"
+        if lstat(self.place) is None and lstat(os.path.join(new, "kind")) is not None:
+            os.rename(new, self.place)
+        remove(new)
+        remove(f"{self.place}.old")
+
+    def kind(self) -> ViewKind | None:
+        """Return the kind of the present view; None when none was made yet."""
+        try:
+            with open(os.path.join(self.place, "kind")) as file:
+                kind: ViewKind = json.load(file)
+        except FileNotFoundError:
+            return None
+        return kind
+
+    def layer(self) -> Layer | None:
+        """Return where the view's changes are kept; None when it has none of its own."""
+        if self._layer is None:
+            arguments = (self._folder, self.place, self._secrets, self._shift)
+            kind = self.kind()
+            if kind == "overlay":
+                self._layer = OverlayLayer(*arguments)
+            elif kind == "snapshot":
+                self._layer = SnapshotLayer(*arguments)
+        return self._layer
+
+    def make(self, kind: ViewKind) -> None:
+        """Make a view that shows the folder as it is, in place of the present one."""
+        new = f"{self.place}.new"
+        remove(new)
+        os.mkdir(new, 0o700)
+        if kind == "overlay":
+            OverlayLayer.make(self._folder, new, self._shift)
+        elif kind == "snapshot":
+            SnapshotLayer.make(self._folder, new, self._secrets, self._shift)
+        write_whole(os.path.join(new, "kind"), json.dumps(kind).encode())
+        if lstat(self.place) is not None:
+            os.rename(self.place, f"{self.place}.old")
+        os.rename(new, self.place)
+        remove(f"{self.place}.old")
+        self._layer = None
+
+    def reset(self, paths: Sequence[str]) -> None:
+        """Have the view show nothing but the folder.
+
+        Args:
+            paths: All that it changes.
+        """
+        kind = self.kind()
+        if kind == "overlay":
+            self.make(kind)
+        elif paths:
+            self.drop(paths, {})
+
+    def drop(self, paths: Sequence[str], texts: Mapping[str, str]) -> None:
+        """Drop changes, and rewrite files that keep a part of theirs; what a crash interrupts is finished.
+
+        Args:
+            paths: What the view shows as the folder has it.
+            texts: The new contents of files of the view.
+        """
+        intent = {"paths": list(paths), "texts": dict(texts)}
+        write_whole(os.path.join(self.place, "dropping.json"), json.dumps(intent).encode())
+        self.finish()
+
+    def finish(self) -> None:
+        """Finish the dropping of changes that was begun."""
+        begun = os.path.join(self.place, "dropping.json")
+        layer = self.layer()
+        if layer is None or lstat(begun) is None:
+            return
+        with open(begun, "rb") as file:
+            intent = json.loads(file.read())
+        layer.drop(intent["paths"])
+        for path, text in intent["texts"].items():
+            self.rewrite(path, text)
+        os.unlink(begun)
+
+    def rewrite(self, path: str, text: str) -> None:
+        """Give a file of the view a new content."""
+        layer = self.layer()
+        info = lstat(layer.upper, path) if layer is not None else None
+        if layer is None or info is None:
+            return
+        target = os.path.join(layer.upper, path)
+        written = os.path.join(self.place, "rewritten")
+        remove(written)
+        with open(written, "wb") as file:
+            file.write(text.encode())
+        if os.geteuid() == 0:
+            os.chown(written, info.st_uid, info.st_gid)
+        set_user_xattrs(written, user_xattrs(target))
+        os.chmod(written, stat.S_IMODE(info.st_mode))
+        os.replace(written, target)
+
+
+def needs_finishing(state: str) -> bool:
+    """Tell whether a crash interrupted the dropping of changes."""
+    return lstat(os.path.join(state, "view", "dropping.json")) is not None

@@ -1,0 +1,117 @@
+"""The disk watch: stops what fills the disk, at the cost of one system call ten times a second."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import anyio
+import anyio.to_thread
+
+from llmasos.config import SandboxLimits
+from llmasos.sandbox.port import Limit, View
+
+_POLL_SECONDS = 0.1
+# What is left to others on the disk, whatever the limit says.
+_RESERVE = 256 << 20
+
+
+class Usage(NamedTuple):
+    """Space in bytes, and inodes."""
+
+    space: int
+    files: int
+
+    def __sub__(self, other: Usage) -> Usage:
+        return Usage(self.space - other.space, self.files - other.files)
+
+
+class DiskWatch:
+    """Watches what a view adds to the disk.
+
+    The free space of the file system tells when it may have become too much; only then the view is measured.
+
+    Args:
+        view: A folder that is used in place is not measured: only the disk's free space counts.
+        limits: `disk_mb` and `files`.
+        stop: Called with the limit that was broken.
+    """
+
+    def __init__(self, view: View, limits: SandboxLimits, stop: Callable[[Limit], Awaitable[None]]) -> None:
+        self._place = view.upper
+        self._measured = view.kind != "in-place"
+        self._limit = Usage(limits.disk_mb << 20, limits.files)
+        self._stop = stop
+        # A snapshot holds the person's files as well, which nobody has added.
+        self._base: Usage | None = None if view.kind == "snapshot" else Usage(0, 0)
+        self._used: Usage | None = None if self._measured else Usage(0, 0)
+        self._free = Usage(0, 0)
+
+    async def run(self) -> None:
+        """Watch until a limit is broken or the task is cancelled."""
+        began = _free(self._place)
+        if self._used is None or not self._measured or _over(self._used, self._limit):
+            self._used = None if self._measured else Usage(0, 0)
+            self._free = began
+        most = self._limit
+        while True:
+            await anyio.sleep(_POLL_SECONDS)
+            now = _free(self._place)
+            if self._used is None:
+                before = await self._measure(began - now)
+                # What is there already does not forbid to tidy up; it may only not grow.
+                most = Usage(max(most.space, before.space), max(most.files, before.files))
+            assert self._used is not None
+            broken = _over(self._free - now, most - self._used)
+            if broken and self._measured:
+                await self._measure(Usage(0, 0))
+                broken = _over(self._used, most)
+            if now.space < min(_RESERVE, began.space):
+                broken = "disk"
+            if broken:
+                await self._stop(broken)
+                return
+
+    async def _measure(self, fallen: Usage) -> Usage:
+        """Measure what the view has added, and return it less what the disk has lost since the start."""
+        free = _free(self._place)
+        whole = await anyio.to_thread.run_sync(measure, self._place, abandon_on_cancel=True)
+        added = Usage(min(max(fallen.space, 0), whole.space), min(max(fallen.files, 0), whole.files))
+        if self._base is None:
+            self._base = whole - added
+        self._used, self._free = whole - self._base, free
+        return self._used - added
+
+
+def measure(folder: Path) -> Usage:
+    """Return what the files below a folder take up; files that vanish meanwhile are left out."""
+    space = files = 0
+    open_folders = [os.fsencode(folder)]
+    while open_folders:
+        try:
+            with os.scandir(open_folders.pop()) as entries:
+                for entry in entries:
+                    try:
+                        info = entry.stat(follow_symlinks=False)
+                    except OSError:
+                        continue
+                    space += info.st_blocks * 512
+                    files += 1
+                    if entry.is_dir(follow_symlinks=False):
+                        open_folders.append(entry.path)
+        except OSError:
+            continue
+    return Usage(space, files)
+
+
+def _free(place: Path) -> Usage:
+    found = os.statvfs(place)
+    return Usage(found.f_bavail * found.f_frsize, found.f_favail)
+
+
+def _over(used: Usage, most: Usage) -> Limit | None:
+    if used.space > most.space:
+        return "disk"
+    return "files" if used.files > most.files else None

@@ -1,0 +1,75 @@
+"""The limits that the kernel keeps for each process, and what is left of them."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import resource
+import time
+from typing import Any
+
+PR_SET_PDEATHSIG = 1
+PR_SET_DUMPABLE = 4
+PR_SET_CHILD_SUBREAPER = 36
+_HARD_SECONDS = 2  # from the signal that can be caught to the one that cannot
+
+
+def control(option: int, value: int) -> None:
+    """Call prctl(2)."""
+    ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
+
+
+def set_limits(limits: dict[str, Any], user_limits: bool) -> None:
+    """Limit this process and all that it starts.
+
+    Args:
+        limits: The sandbox's.
+        user_limits: Whether the user's processes are this sandbox's alone, so that they can be counted.
+    """
+    wanted = {
+        resource.RLIMIT_AS: limits["memory_mb"] << 20,
+        resource.RLIMIT_FSIZE: limits["disk_mb"] << 20,
+        resource.RLIMIT_NOFILE: limits["open_files"],
+        resource.RLIMIT_CORE: 0,
+    }
+    if user_limits:
+        wanted[resource.RLIMIT_NPROC] = limits["processes"]
+    for name, value in wanted.items():
+        hard = resource.getrlimit(name)[1]
+        if hard != resource.RLIM_INFINITY:
+            value = min(value, hard)
+        resource.setrlimit(name, (value, value))
+
+
+def limit_cpu(seconds: int, pid: int) -> None:
+    """Limit the CPU time of a command that has just started; SIGXCPU comes first, then SIGKILL."""
+    resource.prlimit(pid, resource.RLIMIT_CPU, (seconds, seconds + _HARD_SECONDS))
+
+
+def grant_cpu(seconds: int) -> None:
+    """Let this process run for so many more seconds of CPU time before it gets SIGXCPU."""
+    hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
+    resource.setrlimit(resource.RLIMIT_CPU, (int(time.process_time()) + seconds + 1, hard))
+
+
+def offer_to_oom(pid: int | str = "self") -> None:
+    """Have the kernel choose a process before the worker when memory runs out."""
+    try:
+        with open("/proc/%s/oom_score_adj" % pid, "w") as file:
+            file.write("500")
+    except OSError:
+        return
+
+
+def full(*places: str) -> str:
+    """Return the limit, `disk` or `files`, that a file system below one of these folders has reached."""
+    for place in places:
+        try:
+            found = os.statvfs(place)
+        except OSError:
+            continue
+        if found.f_blocks and found.f_bavail == 0:
+            return "disk"
+        if found.f_files and found.f_favail == 0:
+            return "files"
+    return ""

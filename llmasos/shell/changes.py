@@ -1,0 +1,111 @@
+"""The commands on what a session has changed, and on what runs in its sandbox."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from llmasos.shell.ask import in_session
+from llmasos.shell.words import commit_line, count, job_line, written
+
+if TYPE_CHECKING:
+    from llmasos.client import AsyncSession
+
+Session = Annotated[str, typer.Argument(help="The session, as `llmasos sessions` lists it.")]
+Changes = Annotated[
+    list[str] | None, typer.Argument(help="Paths, or PATH:1,3-4 for some hunks of its diff; all by default.")
+]
+CommitId = Annotated[str, typer.Argument(help="A commit of `llmasos history`; by default the newest.")]
+
+
+def diff(session: Session) -> None:
+    """Show what a session would change in its folder."""
+    from llmasos.shell.render import make_console, show_diff
+
+    show_diff(make_console(), in_session(session, lambda it: it.diff()), most_lines=1_000_000)
+
+
+def commit(
+    session: Session,
+    changes: Changes = None,
+    merge: Annotated[
+        bool, typer.Option("--merge", help="Merge what was changed in the folder meanwhile.")
+    ] = False,
+) -> None:
+    """Write a session's changes to its folder."""
+    from llmasos.shell.choices import parse_choices
+
+    chosen = parse_choices(changes or [])
+    print(written(in_session(session, lambda it: it.commit(chosen, merge=merge))))
+
+
+def discard(session: Session, changes: Changes = None) -> None:
+    """Drop a session's changes."""
+    from llmasos.shell.choices import parse_choices
+
+    chosen = parse_choices(changes or [])
+    in_session(session, lambda it: it.discard(chosen))
+    print("Dropped.")
+
+
+def merged(
+    session: Session, path: Annotated[str, typer.Argument(help="A file changed on both sides.")]
+) -> None:
+    """Print a file that was changed on both sides, merged; the exit code is 1 when something clashes."""
+    done = in_session(session, lambda it: it.merged(path))
+    sys.stdout.write(done.text)
+    raise typer.Exit(1 if done.conflicts else 0)
+
+
+def undo(session: Session, commit: CommitId = "") -> None:
+    """Take a commit of a session back."""
+    done = in_session(session, lambda it: it.undo(commit))
+    print(f"Took {done.id} back: {count(len(done.paths), 'file')}.")
+
+
+def redo(session: Session, commit: CommitId = "") -> None:
+    """Write a commit that was undone again."""
+    done = in_session(session, lambda it: it.redo(commit))
+    print(f"Wrote {done.id} again: {count(len(done.paths), 'file')}.")
+
+
+def history(session: Session) -> None:
+    """List a session's commits, oldest first."""
+    for one in in_session(session, lambda it: it.history()):
+        print(commit_line(one))
+
+
+def jobs(
+    session: Session,
+    job: Annotated[str, typer.Argument(help="Follow what this one prints, to its end.")] = "",
+    stop: Annotated[bool, typer.Option("--stop", help="Stop it instead.")] = False,
+) -> None:
+    """List what runs in the background of a session, follow one, or stop it."""
+    if not job:
+        for one in in_session(session, lambda it: it.jobs()):
+            print(job_line(one))
+    elif stop:
+        print(job_line(in_session(session, lambda it: it.stop_job(job))))
+    else:
+        in_session(session, lambda it: follow_job(it, job))
+
+
+async def follow_job(session: AsyncSession, job: str) -> None:
+    """Print what a job has printed and goes on to print, until it ends."""
+    from llmasos.events import display
+
+    offset = 0
+    while True:
+        piece = await session.job_output(job, offset=offset, wait=20.0)
+        if piece.offset > offset:
+            print(f"[… {piece.offset - offset:,} bytes are no longer kept]")
+        print(display(piece.text, keep_newlines=True), end="", flush=True)
+        offset = piece.offset + len(piece.text.encode())
+        if not piece.job.running and offset >= piece.job.written:
+            print(job_line(piece.job))
+            return
+
+
+COMMANDS = (diff, commit, discard, merged, undo, redo, history, jobs)

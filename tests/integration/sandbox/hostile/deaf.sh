@@ -1,0 +1,2 @@
+trap '' INT TERM HUP QUIT
+while :; do :; done

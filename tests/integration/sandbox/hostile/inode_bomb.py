@@ -1,0 +1,5 @@
+from itertools import count
+
+for number in count():
+    with open(f"file-{number}", "w"):
+        pass

@@ -1,0 +1,123 @@
+"""Providers in a process of their own: killed in the middle, and started by somebody who is not root."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import anyio
+import pytest
+
+from llmasos.sandbox import DockerProvider, choose_provider
+from llmasos.sandbox.port import ViewKind
+
+from .places import Place
+
+pytestmark = [pytest.mark.anyio, pytest.mark.integration]
+ROOT = Path(__file__).parents[3]
+USER = 1000
+# Gives somebody else the interpreter's folders, when these lie below a home that only root can enter.
+AS_USER = """
+mount --make-rprivate /
+for prefix in "$@"; do
+    home=$(echo "$prefix" | cut -d/ -f1-2)
+    if ! setpriv --reuid {user} --clear-groups test -x "$home"; then
+        mkdir -p {base}/homes$home
+        for entry in $(ls -A "$home"); do
+            if [ -d "$home/$entry" ]; then
+                mkdir -p {base}/homes$home/$entry && mount --rbind "$home/$entry" {base}/homes$home/$entry
+            fi
+        done
+        mount --rbind {base}/homes$home "$home"
+    fi
+done
+exec setpriv --reuid {user} --regid {user} --clear-groups env HOME={base} LLMASOS_CONFIG_DIR={base} {command}
+"""
+
+
+def command(backend: str, place: Place, kind: ViewKind, stay: bool) -> list[str]:
+    how = "stay" if stay else "go"
+    return [sys.executable, "-m", "tests.integration.sandbox.lonely", backend, str(place.base), kind, how]
+
+
+@pytest.fixture
+def open_place() -> Iterator[Place]:
+    """A place that everybody may enter, which those of pytest are not."""
+    base = Path(tempfile.mkdtemp(prefix="llmasos-test-"))
+    base.chmod(0o755)
+    yield Place.make(base)
+    shutil.rmtree(base)
+
+
+@pytest.mark.parametrize("backend", ["docker", "bubblewrap", "landlock"])
+async def test_nothing_outlives_a_kernel_that_was_killed(open_place: Place, backend: str) -> None:
+    kind: ViewKind = "snapshot" if backend == "landlock" else "overlay"
+    process = await anyio.open_process(command(backend, open_place, kind, True), stderr=None, cwd=ROOT)
+    assert process.stdout is not None
+    assert (await process.stdout.receive()).startswith(b"ok")
+    helpers = _below(process.pid)
+    assert helpers
+    process.kill()
+    await process.wait()
+    with anyio.fail_after(20):
+        while any(Path(f"/proc/{number}").exists() for number in helpers):
+            await anyio.sleep(0.05)
+    settings = open_place.settings().model_copy(update={"sandbox": backend})
+    provider = await choose_provider(settings)
+    await provider.sweep(open_place.base / "data" / "workspaces")
+    await provider.close()
+    assert open_place.leftovers() == []
+    assert not list(Path("/sys/fs/cgroup").glob(f"**/llmasos-{process.pid}-*"))
+    assert not list(Path(tempfile.gettempdir()).glob(f"llmasos-sandbox-{process.pid}-*"))
+
+
+@pytest.mark.parametrize(
+    ("backend", "kind"),
+    [
+        ("bubblewrap", "overlay"),
+        ("bubblewrap", "snapshot"),
+        ("bubblewrap", "in-place"),
+        ("landlock", "snapshot"),
+    ],
+)
+async def test_somebody_else_than_root_has_the_same(open_place: Place, backend: str, kind: ViewKind) -> None:
+    if os.getuid() == 0:
+        for path in (open_place.base, *open_place.base.rglob("*")):
+            os.chown(path, USER, USER)
+        prefixes = {str(Path(path).resolve()) for path in (sys.prefix, sys.base_prefix, *sys.path) if path}
+        line = " ".join(command(backend, open_place, kind, False))
+        script = AS_USER.format(user=USER, base=open_place.base, command=line)
+        run = ["unshare", "--mount", "bash", "-ec", script, "as-user", *prefixes]
+    else:
+        run = command(backend, open_place, kind, False)
+    done = await anyio.run_process(run, check=False, cwd=ROOT, stderr=subprocess.STDOUT)
+    user = str(USER if os.getuid() == 0 else os.getuid())
+    assert done.stdout.decode().splitlines() == [f"ok one {user}"] * 2
+    changed = open_place.folder if kind == "in-place" else open_place.upper
+    assert (changed / "new").stat().st_uid == int(user)
+    assert open_place.leftovers() == []
+
+
+async def test_containers_of_others_are_left_alone(open_place: Place) -> None:
+    one = DockerProvider(open_place.settings())
+    other = DockerProvider(open_place.settings().model_copy(update={"data_dir": open_place.base / "other"}))
+    sandbox = await one.open(open_place.view(), session="s")
+    await other.sweep(open_place.base)
+    await one.sweep(open_place.base)
+    await other.close()
+    assert (await sandbox.run_command("cat a.txt", timeout=10)).output == "one\n"
+    await sandbox.close()
+    await one.close()
+
+
+def _below(top: int) -> set[int]:
+    """Return the processes below one."""
+    found: set[int] = set()
+    for number in Path(f"/proc/{top}/task/{top}/children").read_text().split():
+        found |= {int(number)} | _below(int(number))
+    return found
