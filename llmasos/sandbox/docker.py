@@ -346,17 +346,6 @@ def connect(seconds: float) -> DockerClient:
     return client
 
 
-def has_image(client: DockerClient, name: str) -> bool:
-    """Tell whether an image is present."""
-    from docker.errors import ImageNotFound
-
-    try:
-        client.images.get(name)
-    except ImageNotFound:
-        return False
-    return True
-
-
 async def _accepted(listener: socket.socket, container: _Container) -> socket.socket:
     """Return the connection of a container's worker.
 
