@@ -38,11 +38,7 @@ async def sandbox(
         sandbox_limits=SandboxLimits(memory_mb=512, processes=64, output_bytes=20_000),
     )
     provider = await choose_provider(settings)
-<<<<<<< HEAD
-    sandbox = await provider.open(await workspace.view(), session="test")
-=======
     sandbox = await provider.open(await workspace.view(provider.view_kind), session="test")
->>>>>>> worker
     yield sandbox
     await sandbox.close()
     await provider.close()
