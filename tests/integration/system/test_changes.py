@@ -32,7 +32,7 @@ def test_in_place_changes_the_folder_itself(machine: Machine) -> None:
     assert written.stat().st_uid == machine.folder.stat().st_uid
     assert machine.run("ledger", "verify").returncode == 0
     refused = machine.run("commit", result["session"])
-    assert refused.returncode == 1 and "in place" in refused.stderr
+    assert refused.returncode == 1 and "--in-place" in refused.stderr
 
 
 def test_secrets_are_seen_only_when_granted(machine: Machine) -> None:
