@@ -261,7 +261,7 @@ class Workspace:
         else:
             layer.refresh()
         if kind == "in-place":
-            return View(kind, self.folder, self.folder, self._state / "work", None, mapped=False)
+            return View(kind, self.folder, self.folder, self._state / "work", None, mapped=self._mapped)
         hides = False
         if kind == "overlay":
             hides = hiding_layer(self._lower, str(self._state / "hidden"), self._tree.hidden(), self._shift)
