@@ -74,11 +74,12 @@ class SnapshotLayer:
                     links.setdefault((info.st_dev, info.st_ino), path)
             elif path not in own and self._take(path, info, links):
                 taken[path] = info
-        for path in sorted(records.keys() - seen, reverse=True):
-            if path not in own:
-                self._remove(path)
-                records.pop(path)
-        self._note(taken)
+        gone = [path for path in sorted(records.keys() - seen, reverse=True) if path not in own]
+        for path in gone:
+            self._remove(path)
+            records.pop(path)
+        if taken or gone:
+            self._note(taken)
 
     def changes(self) -> list[Change]:
         """Return what was changed in the copy."""
@@ -230,7 +231,10 @@ class SnapshotLayer:
         set_owner(target, info, self._shift)
         if not stat.S_ISLNK(info.st_mode):
             os.chmod(target, stat.S_IMODE(info.st_mode) | (0 if path else 0o700))
-            set_user_xattrs(target, user_xattrs(os.path.join(self._lower, path)))
+            attributes = user_xattrs(os.path.join(self._lower, path))
+            # Files are always new here, and have none yet.
+            if attributes or stat.S_ISDIR(info.st_mode):
+                set_user_xattrs(target, attributes)
         os.utime(target, ns=(info.st_atime_ns, info.st_mtime_ns), follow_symlinks=False)
 
     def _is_folder(self, path: str) -> bool:

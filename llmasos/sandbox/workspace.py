@@ -272,7 +272,7 @@ class Workspace:
         else:
             layer.refresh()
         if kind == "in-place":
-            return View(kind, self.folder, self.folder, self._state / "work", None, self._mapped)
+            return View(kind, self.folder, self.folder, self._state / "work", None, mapped=self._mapped)
         hides = False
         if kind == "overlay":
             hides = hiding_layer(self._lower, str(self._state / "hidden"), self._tree.hidden(), self._shift)
