@@ -19,7 +19,7 @@ from llmasos.sandbox.port import OWNER_SHIFT
 pytestmark = [pytest.mark.anyio, pytest.mark.integration]
 
 LIMITS = SandboxLimits(
-    memory_mb=512, processes=64, output_bytes=20_000, cpu_seconds=2, open_files=256, flood_mb=64, disk_mb=64
+    memory_mb=512, processes=64, output_bytes=20_000, cpu_seconds=1, open_files=256, flood_mb=64, disk_mb=64
 )
 
 
@@ -103,7 +103,7 @@ async def test_endless_output_is_stopped(sandbox: WorkerSandbox) -> None:
     ],
 )
 async def test_each_limit_of_a_cell_has_its_verdict(sandbox: WorkerSandbox, code: str, verdict: str) -> None:
-    done = await sandbox.run_python(code, timeout=4)
+    done = await sandbox.run_python(code, timeout=1 if verdict == "timeout" else 20)
     assert done.status == verdict, done.output
     assert not sandbox.lost
     assert (await sandbox.run_python("1 + 1", timeout=10)).result == "2"
