@@ -82,7 +82,7 @@ class Settings(BaseSettings):
     sandbox: Literal["auto", "docker", "bubblewrap", "landlock"] = Field(
         "auto", description="Which sandbox to use; `landlock` is weak and never chosen by itself."
     )
-    sandbox_image: str = Field("llmasos-sandbox:latest", description="The Docker image of the sandbox.")
+    sandbox_image: str = Field("llmasos/sandbox:latest", description="The Docker image of the sandbox.")
     sandbox_pull: bool = Field(False, description="Whether `python:3.12-slim` may be pulled for it.")
     sandbox_pool: int = Field(1, ge=0, le=16, description="Sandboxes kept warm for the next session.")
     sandbox_hosts: tuple[str, ...] = Field(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from pathlib import Path
@@ -41,6 +42,7 @@ class Kernel:
         provider: Replaces the choice of the sandbox, in tests.
         ledger: Replaces the ledger, in tests.
         registry: Replaces the built-in tools, in tests.
+        progress: Told what is under way when the start takes long.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class Kernel:
         provider: SandboxProvider | None = None,
         ledger: Ledger | None = None,
         registry: Registry | None = None,
+        progress: Callable[[str], None] = lambda text: None,
     ) -> None:
         self.settings = settings or load_settings()
         self.started = datetime.now(UTC)
@@ -58,6 +61,7 @@ class Kernel:
         self._models = models
         self._provider = provider
         self._ledger = ledger
+        self._progress = progress
         self._exit = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -79,7 +83,7 @@ class Kernel:
             else:
                 chain = EmbeddedChain(data_dir)
                 self.ledger = await stack.enter_async_context(ChainLedger(self.store, chain))
-            self.provider = self._provider or await choose_provider(self.settings)
+            self.provider = self._provider or await choose_provider(self.settings, self._progress)
             stack.push_async_callback(self.provider.close)
             await self.provider.sweep(data_dir / "workspaces")
             self.models = self._models or Models(self.settings)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import TracebackType
@@ -41,11 +41,19 @@ class AsyncClient:
     Args:
         socket: The kernel's Unix socket; the user's own by default.
         start: Start the kernel when none answers.
+        progress: Told what the kernel does while it starts, which takes long the first time.
     """
 
-    def __init__(self, socket: Path | None = None, *, start: bool = True) -> None:
+    def __init__(
+        self,
+        socket: Path | None = None,
+        *,
+        start: bool = True,
+        progress: Callable[[str], None] = lambda text: None,
+    ) -> None:
         self.socket = socket or paths.kernel_socket()
         self._start = start
+        self._progress = progress
         self._http = httpx2.AsyncClient(
             transport=httpx2.AsyncHTTPTransport(uds=str(self.socket)),
             base_url="http://kernel",
@@ -78,7 +86,7 @@ class AsyncClient:
             raise KernelError(
                 "No kernel is running.", hint="Start it with `llmasos serve`, or open the shell."
             )
-        await start_kernel(self._answers)
+        await start_kernel(self._answers, self._progress)
 
     async def _answers(self) -> bool:
         if not self.socket.exists():

@@ -87,7 +87,7 @@ class Bases:
             remove(os.path.join(self._place, name))
 
     def _copy(self, path: str, name: str) -> bool:
-        info = lstat(os.path.join(self._lower, path))
+        info = lstat(self._lower, path)
         if info is None or not stat.S_ISREG(info.st_mode) or info.st_size > _LARGEST:
             return False
         try:

@@ -78,7 +78,7 @@ class Comparison:
 
     def below(self, path: str) -> os.stat_result | None:
         """Return the facts of the folder's version."""
-        return lstat(os.path.join(self._lower, path))
+        return lstat(self._lower, path)
 
     def leaf(self, path: str, above: os.stat_result, below: os.stat_result | None) -> Iterator[Change]:
         """Yield what a path that is no folder in the view changes."""
@@ -119,7 +119,7 @@ class Comparison:
         groups: dict[tuple[int, int], set[str]] = {}
         counts: dict[tuple[int, int], int] = {}
         for change in changes:
-            info = lstat(os.path.join(self._upper, change.path))
+            info = lstat(self._upper, change.path)
             if info is not None and stat.S_ISREG(info.st_mode) and info.st_nlink > 1:
                 file = (info.st_dev, info.st_ino)
                 groups.setdefault(file, set()).add(change.path)

@@ -359,7 +359,8 @@ class WorkerSandbox:
 
     def _checked(self, model: type[_Model], value: object) -> _Model:
         try:
-            return model.model_validate(value, strict=True)
+            # Not strictly: JSON has lists where the models have tuples.
+            return model.model_validate(value)
         except ValidationError:
             raise self._distrust(f"a {model.__name__} that is none") from None
 

@@ -11,7 +11,7 @@ from llmasos.errors import WorkspaceError
 from llmasos.events import display
 from llmasos.sandbox._changes import Change
 from llmasos.sandbox._diff import sides, texts
-from llmasos.sandbox._files import is_below, lstat
+from llmasos.sandbox._files import lstat
 from llmasos.sandbox._hunks import Selection, read_hunks
 from llmasos.sandbox._renames import with_renames
 
@@ -59,8 +59,9 @@ def choose(
     if selection is not None:
         picked = [Selection(path=one) if isinstance(one, str) else one for one in selection]
         wanted = set()
+        families = _families(changes)
         for one in picked:
-            found, numbers = _resolve(changes, one, lower, upper)
+            found, numbers = _resolve(changes, families, one, lower, upper)
             wanted |= found
             if numbers is not None:
                 hunks[next(iter(found))] = numbers
@@ -73,12 +74,12 @@ def choose(
                         hint="Discard it, then commit the rest.",
                     )
         wanted |= {path for path in _renamed(changes, wanted, lower, upper) if path not in hunks}
-        wanted |= _coupled(changes, wanted, lower, upper)
+        wanted |= _coupled(changes, families, wanted, lower, upper)
         if commit:
             wanted |= {
                 change.path
                 for change in changes
-                if change.kind == "added" and any(is_below(path, change.path) for path in wanted)
+                if change.kind == "added" and not wanted.isdisjoint(families[change.path])
             }
     chosen = [change for change in changes if change.path in wanted]
     if not commit:
@@ -87,13 +88,22 @@ def choose(
     return Choice(able, hunks, tuple(change.path for change in chosen if change.blocked))
 
 
+def _families(changes: Sequence[Change]) -> dict[str, set[str]]:
+    """Return for each path, and each folder above one, what of the changes is it or lies below it."""
+    families: dict[str, set[str]] = {".": {change.path for change in changes}}
+    for change in changes:
+        above = change.path
+        while above:
+            families.setdefault(above, set()).add(change.path)
+            above = os.path.dirname(above)
+    return families
+
+
 def _resolve(
-    changes: Sequence[Change], one: Selection, lower: str, upper: str
+    changes: Sequence[Change], families: dict[str, set[str]], one: Selection, lower: str, upper: str
 ) -> tuple[set[str], frozenset[int] | None]:
     path = os.path.normpath(one.path)
-    found = {
-        change.path for change in changes if path == "." or change.path == path or is_below(change.path, path)
-    }
+    found = families.get(path, set())
     if not found:
         raise WorkspaceError(f"{display(one.path)} is not among the changes.", hint="/diff lists them.")
     if one.hunks is None:
@@ -118,17 +128,18 @@ def _renamed(changes: Sequence[Change], wanted: set[str], lower: str, upper: str
     return {path for pair in pairs if wanted.intersection(pair) for path in pair}
 
 
-def _coupled(changes: Sequence[Change], wanted: set[str], lower: str, upper: str) -> set[str]:
+def _coupled(
+    changes: Sequence[Change], families: dict[str, set[str]], wanted: set[str], lower: str, upper: str
+) -> set[str]:
     """Return all below the paths that are a folder on one side only, if any of it is chosen."""
     found: set[str] = set()
     for change in changes:
-        if change.kind == "changed" and _is_folder(lower, change.path) != _is_folder(upper, change.path):
-            family = {change.path} | {one.path for one in changes if is_below(one.path, change.path)}
-            if family & wanted:
-                found |= family
+        chosen = change.kind == "changed" and not wanted.isdisjoint(families[change.path])
+        if chosen and _is_folder(lower, change.path) != _is_folder(upper, change.path):
+            found |= families[change.path]
     return found
 
 
 def _is_folder(root: str, path: str) -> bool:
-    info = lstat(os.path.join(root, path))
+    info = lstat(root, path)
     return info is not None and stat.S_ISDIR(info.st_mode)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from llmasos.errors import WorkspaceError
 from llmasos.sandbox._changes import Change
 from llmasos.sandbox._choice import Choice
-from llmasos.sandbox._files import lstat, sync
+from llmasos.sandbox._files import lstat
 from llmasos.sandbox._journal import Journal, Manifest, Node, Step, read_node
 from llmasos.sandbox._transaction import Stamp, stamp
 
@@ -51,7 +51,7 @@ def draft(
             after = draft.after(change, number, before, contents.get(change.path), modes.get(change.path))
             rest = change.path in choice.hunks
             steps.append(Step(path=change.path, before=before, after=after, rest=rest))
-        sync(journal.place(manifest.id))
+        journal.sync(manifest.id)
     except BaseException:
         journal.forget(manifest.id)
         raise
@@ -106,7 +106,7 @@ class _Draft:
     def _kept(
         self, known: dict[_FileId, tuple[str, Node]], root: str, path: str, name: str, node: Node
     ) -> Node:
-        info = lstat(os.path.join(root, path))
+        info = lstat(root, path)
         if info is not None and info.st_nlink > 1:
             first = known.get((info.st_dev, info.st_ino))
             if first is not None:

@@ -3,25 +3,35 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
 import fcntl
 import hashlib
 import os
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from io import BufferedReader
 
 _FICLONE = 0x40049409
 _PIECE = 1 << 20
 _TICK = 0.0005
+_FEW = 8
 _UNSUPPORTED = (errno.ENOTSUP, errno.EINVAL, errno.ENOSYS, errno.EXDEV, errno.ENOTTY, errno.EPERM)
 
 
-def lstat(path: str) -> os.stat_result | None:
-    """Return the facts of a path without following a link, or None when nothing is there."""
+def lstat(root: str, path: str = "") -> os.stat_result | None:
+    """Return the facts of a path below a folder, or None when nothing is there.
+
+    Nothing is below a link: neither the path itself is followed, nor one on the way.
+    """
     try:
-        return os.lstat(path)
+        here = root
+        for name in path.split("/")[:-1]:
+            here = f"{here}/{name}"
+            if not stat.S_ISDIR(os.lstat(here).st_mode):
+                return None
+        return os.lstat(os.path.join(root, path) if path else root)
     except (FileNotFoundError, NotADirectoryError):
         return None
 
@@ -139,6 +149,25 @@ def sync(path: str) -> None:
         os.close(number)
 
 
+def sync_all(paths: Sequence[str], folder: str) -> None:
+    """Have files of one file system on the disk before this returns.
+
+    Args:
+        paths: The files.
+        folder: A folder of that file system, all of which is written when the files are many.
+    """
+    if len(paths) <= _FEW:
+        for path in paths:
+            sync(path)
+        return
+    number = os.open(folder, os.O_RDONLY)
+    try:
+        if ctypes.CDLL(None, use_errno=True).syncfs(number):
+            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), folder)
+    finally:
+        os.close(number)
+
+
 def write_whole(path: str, data: bytes) -> None:
     """Write a file of our own whole, on the disk before this returns."""
     with open(f"{path}.new", "wb") as file:
@@ -201,11 +230,6 @@ def set_owner(path: str, info: os.stat_result, shift: int) -> None:
     """Give a path the owner of another one, shifted; only root can, and needs to."""
     if os.geteuid() == 0:
         os.chown(path, info.st_uid + shift, info.st_gid + shift, follow_symlinks=False)
-
-
-def is_below(path: str, folder: str) -> bool:
-    """Tell whether a relative path lies below a folder, and is not the folder itself."""
-    return path.startswith(f"{folder}/") if folder else bool(path)
 
 
 def join(folder: str, name: str) -> str:

@@ -25,7 +25,7 @@ from llmasos.sandbox._files import (
     lstat,
     open_file,
     remove,
-    sync,
+    sync_all,
     user_xattrs,
     write_whole,
 )
@@ -71,7 +71,7 @@ class Node(BaseModel, frozen=True):
             mode: Whether a folder's permissions count.
         """
         full = os.path.join(root, path)
-        info = lstat(full)
+        info = lstat(root, path)
         if self.kind == "none" or info is None:
             return self.kind == "none" and info is None
         if self.kind == "folder":
@@ -136,7 +136,7 @@ class Manifest(BaseModel, frozen=True):
 def read_node(root: str, path: str) -> Node:
     """Return what a path is now, without its content; a pipe, socket or device is nothing."""
     full = os.path.join(root, path)
-    info = lstat(full)
+    info = lstat(root, path)
     if info is None:
         return Node()
     facts = Node(
@@ -194,7 +194,6 @@ class Journal:
         blob = os.path.join(self.place(commit), name)
         with open_file(root, path) as reader:
             copy_content(reader, blob)
-        sync(blob)
         size = os.stat(blob).st_size
         kept = digest(self.place(commit), name)
         return node.model_copy(update={"blob": name, "digest": kept, "size": size})
@@ -204,9 +203,13 @@ class Journal:
         blob = os.path.join(self.place(commit), name)
         with open(blob, "xb") as file:
             file.write(data)
-        sync(blob)
         kept = hashlib.sha256(data).hexdigest()
         return node.model_copy(update={"blob": name, "digest": kept, "size": len(data)})
+
+    def sync(self, commit: str) -> None:
+        """Have the contents of a commit on the disk before this returns."""
+        place = self.place(commit)
+        sync_all([place, *(os.path.join(place, name) for name in os.listdir(place))], place)
 
     def write(self, manifest: Manifest) -> None:
         """Write a manifest whole, on the disk before this returns."""

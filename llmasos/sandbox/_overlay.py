@@ -128,14 +128,14 @@ class OverlayLayer:
     def drop(self, paths: Sequence[str]) -> None:
         """Have the view show the folder's version of these paths."""
         for path in sorted(paths, reverse=True):
-            gone = self._compare.below(path) is None and lstat(os.path.join(self.upper, path)) is None
+            gone = self._compare.below(path) is None and lstat(self.upper, path) is None
             if not gone and self._open_up(path):
                 self._drop(path)
         self.accept(paths)
 
     def _drop(self, path: str) -> None:
         target = os.path.join(self.upper, path)
-        info = lstat(target)
+        info = lstat(self.upper, path)
         below = self._compare.below(path)
         if info is None:
             return
@@ -165,15 +165,17 @@ class OverlayLayer:
             target = os.path.join(self.upper, above)
             info = lstat(target)
             below = self._compare.below(above)
-            if info is None or below is None or not stat.S_ISDIR(below.st_mode):
-                return info is not None and stat.S_ISDIR(info.st_mode)
+            if info is None:
+                return False
+            if below is None or not stat.S_ISDIR(below.st_mode):
+                continue
             if _is_whiteout(info):
                 self._reopen(above, below)
             elif not stat.S_ISDIR(info.st_mode):
                 return False
             elif _is_opaque(target):
                 self._show(above)
-        return True
+        return lstat(self.upper, path) is not None
 
     def _show(self, path: str) -> None:
         """Turn an opaque folder into one with a whiteout for each file that it hid."""

@@ -25,8 +25,9 @@ def with_renames(changes: Sequence[Change], lower: str, upper: str) -> list[Chan
     if not deleted or not added:
         return list(changes)
     sources = _equal(deleted, added)
+    equal = set(sources.values())
     sources |= _alike(
-        {path: side for path, side in deleted.items() if path not in sources.values()},
+        {path: side for path, side in deleted.items() if path not in equal},
         {path: side for path, side in added.items() if path not in sources},
     )
     moved = set(sources.values())

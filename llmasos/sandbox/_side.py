@@ -26,7 +26,7 @@ class Side:
     def __init__(self, root: str, path: str) -> None:
         self._root = root
         self._path = path
-        info = lstat(os.path.join(root, path))
+        info = lstat(root, path)
         if info is None:
             raise FileNotFoundError(path)
         self.mode = stat.S_IMODE(info.st_mode)

@@ -148,9 +148,7 @@ class SnapshotLayer:
             if self._compare.below(path) is None:
                 records.pop(path, None)
         paths = [
-            path
-            for path in paths
-            if path in records or lstat(os.path.join(self.upper, path)) or self._compare.below(path)
+            path for path in paths if path in records or lstat(self.upper, path) or self._compare.below(path)
         ]
         for path in sorted(paths, reverse=True):
             below = self._compare.below(path)
@@ -166,7 +164,7 @@ class SnapshotLayer:
         wanted = set(paths)
         for path in paths:
             above = os.path.dirname(path)
-            while above and lstat(os.path.join(self.upper, above)) is None:
+            while above and lstat(self.upper, above) is None:
                 wanted.add(above)
                 above = os.path.dirname(above)
         return sorted(wanted)
@@ -213,7 +211,7 @@ class SnapshotLayer:
         first = links.get((info.st_dev, info.st_ino))
         if stat.S_ISLNK(info.st_mode):
             os.symlink(os.readlink(os.path.join(self._lower, path)), target)
-        elif first is not None and lstat(os.path.join(self.upper, first)) is not None:
+        elif first is not None and lstat(self.upper, first) is not None:
             os.link(os.path.join(self.upper, first), target)
             return True
         else:
@@ -236,13 +234,13 @@ class SnapshotLayer:
         os.utime(target, ns=(info.st_atime_ns, info.st_mtime_ns), follow_symlinks=False)
 
     def _is_folder(self, path: str) -> bool:
-        info = lstat(os.path.join(self.upper, path) if path else self.upper)
+        info = lstat(self.upper, path)
         return info is not None and stat.S_ISDIR(info.st_mode)
 
     def _remove(self, path: str) -> None:
         """Remove a path of the copy, unless it is a folder that holds something."""
         target = os.path.join(self.upper, path)
-        info = lstat(target)
+        info = lstat(self.upper, path)
         if info is None:
             return
         with writable(os.path.dirname(target)):
@@ -261,7 +259,7 @@ class SnapshotLayer:
             if stat.S_ISDIR(info.st_mode):
                 self._like(info, path)
         for path, info in taken.items():
-            copy = lstat(os.path.join(self.upper, path))
+            copy = lstat(self.upper, path)
             if copy is not None:
                 records[path] = (_facts(info), _copy_facts(copy))
         self._save()

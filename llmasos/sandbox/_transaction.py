@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from llmasos.errors import ConflictError, WorkspaceError
 from llmasos.events import display
-from llmasos.sandbox._files import copy_content, digest, lstat, open_file, set_user_xattrs, sync
+from llmasos.sandbox._files import copy_content, digest, lstat, open_file, set_user_xattrs, sync, sync_all
 from llmasos.sandbox._journal import Manifest, Node
 
 # Which file lies at a path, and when its content was changed; None when nothing does.
@@ -19,7 +19,7 @@ Stamp = tuple[int, int, int] | None
 
 def stamp(root: str, path: str) -> Stamp:
     """Return what changes whenever a path's content does."""
-    info = lstat(os.path.join(root, path))
+    info = lstat(root, path)
     return None if info is None else (info.st_ino, info.st_size, info.st_mtime_ns)
 
 
@@ -42,6 +42,8 @@ class Transaction:
             step.path: (number, *((step.before, step.after) if forward else (step.after, step.before)))
             for number, step in enumerate(manifest.steps)
         }
+        self._filled: dict[str, str] = {}
+        self._unreadable: set[str] = set()
         self._touched: set[str] = set()
 
     def check(self) -> None:
@@ -75,7 +77,7 @@ class Transaction:
         """Tell whether the folders above a path are there, none of them a link, or are made by the steps."""
         above = os.path.dirname(path)
         while above:
-            info = lstat(os.path.join(self._folder, above))
+            info = lstat(self._folder, above)
             if info is None or not stat.S_ISDIR(info.st_mode):
                 move = self._moves.get(above)
                 # What goes needs no place, and what was in a folder that is gone too has none.
@@ -112,6 +114,7 @@ class Transaction:
                 if expected is not None:
                     self._expect(path, start, expected)
                 self._make(path, number, start, goal, sure=expected is not None)
+        self._place_files()
         self._finish()
 
     def _expect(self, path: str, start: Node, expected: Mapping[str, Stamp]) -> None:
@@ -120,7 +123,7 @@ class Transaction:
 
     def _take_away(self, path: str, start: Node) -> None:
         full = self._full(path)
-        if lstat(full) is None or not self._real(path):
+        if lstat(self._folder, path) is None or not self._real(path):
             return
         if self._is_folder(path):
             # What somebody else put there is not ours to delete.
@@ -128,7 +131,7 @@ class Transaction:
                 os.rmdir(full)
         elif start.is_at(self._folder, path):
             os.unlink(full)
-        self._touched.add(os.path.dirname(full))
+        self._touched.add(os.path.dirname(path))
 
     def _make(self, path: str, number: int, start: Node, goal: Node, *, sure: bool) -> None:
         full = self._full(path)
@@ -136,7 +139,7 @@ class Transaction:
             return
         if goal.kind == "folder":
             if not self._is_folder(path):
-                if lstat(full) is not None:
+                if lstat(self._folder, path) is not None:
                     if not start.is_at(self._folder, path):
                         return
                     os.unlink(full)
@@ -144,25 +147,37 @@ class Transaction:
                 self._own(full, goal)
             else:
                 self._open_up(path)
-            self._touched |= {os.path.dirname(full), full}
+            self._touched |= {os.path.dirname(path), path}
             return
         # Between a folder and a file there is a moment with neither.
-        between = start.kind == "folder" and lstat(full) is None
+        between = start.kind == "folder" and lstat(self._folder, path) is None
         if not (sure or between or start.is_at(self._folder, path)):
             return
         temporary = self._temporary(path, number)
-        self._fill(path, temporary, number, goal)
-        os.replace(temporary, full)
-        # Two names of one file are not renamed over each other.
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary)
-        self._touched.add(os.path.dirname(full))
+        self._fill(path, temporary, goal)
+        self._filled[path] = temporary
 
-    def _fill(self, path: str, temporary: str, number: int, goal: Node) -> None:
+    def _place_files(self) -> None:
+        """Rename the temporary files to what they are for, once all of them are on the disk."""
+        files = [path for path in self._filled.values() if not os.path.islink(path)]
+        sync_all(files, self._folder)
+        for path, temporary in self._filled.items():
+            if path in self._unreadable:
+                os.chmod(temporary, self._moves[path][2].mode)
+            os.replace(temporary, self._full(path))
+            # Two names of one file are not renamed over each other.
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(temporary)
+            self._touched.add(os.path.dirname(path))
+
+    def _fill(self, path: str, temporary: str, goal: Node) -> None:
         if goal.kind == "link":
             os.symlink(goal.target, temporary)
             self._own(temporary, goal)
             os.utime(temporary, ns=(goal.mtime_ns, goal.mtime_ns), follow_symlinks=False)
+            return
+        if goal.link in self._filled:
+            os.link(self._filled[goal.link], temporary)
             return
         if goal.link and self._moves[goal.link][2].is_at(self._folder, goal.link):
             os.link(self._full(goal.link), temporary)
@@ -178,17 +193,11 @@ class Transaction:
         self._own(temporary, goal)
         os.chmod(temporary, 0o600)
         set_user_xattrs(temporary, goal.xattrs)
-        os.chmod(temporary, goal.mode)
         os.utime(temporary, ns=(goal.mtime_ns, goal.mtime_ns))
-        self._sync_file(temporary, goal.mode)
-
-    def _sync_file(self, path: str, mode: int) -> None:
-        if not mode & stat.S_IRUSR and os.geteuid() != 0:
-            os.chmod(path, mode | stat.S_IRUSR)
-            sync(path)
-            os.chmod(path, mode)
-        else:
-            sync(path)
+        # Its content is opened once more to have it on the disk.
+        os.chmod(temporary, goal.mode | stat.S_IRUSR)
+        if not goal.mode & stat.S_IRUSR:
+            self._unreadable.add(path)
 
     def _finish(self) -> None:
         # A folder that should go but holds something of somebody else's stays as it was.
@@ -205,11 +214,10 @@ class Transaction:
             if path not in self._moves and self._is_folder(path):
                 os.chmod(self._full(path), mode)
         for folder in sorted(self._touched):
-            info = lstat(folder)
-            if info is not None and stat.S_ISDIR(info.st_mode):
-                # A folder that its owner may not read is not worth failing for.
+            # A folder that its owner may not read is not worth failing for.
+            if self._is_folder(folder):
                 with contextlib.suppress(PermissionError):
-                    sync(folder)
+                    sync(os.path.join(self._folder, folder))
 
     def _clean(self) -> None:
         """Remove the temporary files that a crash left."""
@@ -240,7 +248,7 @@ class Transaction:
         return True
 
     def _is_folder(self, path: str) -> bool:
-        info = lstat(self._full(path))
+        info = lstat(self._folder, path)
         return info is not None and stat.S_ISDIR(info.st_mode)
 
     def _full(self, path: str) -> str:

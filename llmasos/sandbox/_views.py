@@ -115,7 +115,7 @@ class Views:
     def rewrite(self, path: str, text: str) -> None:
         """Give a file of the view a new content."""
         layer = self.layer()
-        info = lstat(os.path.join(layer.upper, path)) if layer is not None else None
+        info = lstat(layer.upper, path) if layer is not None else None
         if layer is None or info is None:
             return
         target = os.path.join(layer.upper, path)

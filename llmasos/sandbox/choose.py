@@ -11,7 +11,7 @@ from llmasos.errors import SandboxError
 from llmasos.paths import private_dir
 from llmasos.sandbox import docker, jail
 from llmasos.sandbox.broker.client import overlays_work
-from llmasos.sandbox.image import build_image
+from llmasos.sandbox.image import build_image, sandbox_tree
 from llmasos.sandbox.landlock import LandlockProvider, landlock_problem
 from llmasos.sandbox.port import SandboxProvider, ViewKind
 
@@ -75,8 +75,7 @@ def _prepare(settings: Settings, progress: Callable[[str], None]) -> None:
     docker.connect(_ANSWER_SECONDS).close()
     client = docker.connect(600)
     try:
-        if not docker.has_image(client, settings.sandbox_image):
-            build_image(client, settings, progress)
+        build_image(client, settings, progress)
     except (DockerException, OSError) as error:
         raise SandboxError(
             f"The sandbox image cannot be built: {error}.", hint="Set LLMASOS_SANDBOX=bubblewrap."
@@ -92,4 +91,6 @@ async def _jail(settings: Settings, reason: str) -> jail.JailProvider:
             f"There is no sandbox: {reason} And {', '.join(problems)}.",
             hint="Install bubblewrap (apt-get install bubblewrap), or start Docker.",
         )
-    return jail.JailProvider(settings, reason, view_kind=await view_kind(settings))
+    return jail.JailProvider(
+        settings, reason, view_kind=await view_kind(settings), tree=sandbox_tree(settings)
+    )

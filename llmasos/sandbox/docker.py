@@ -230,7 +230,8 @@ class _Container:
                 worker_command("python3", _INSIDE, f"{_INSIDE}/socket", options),
                 detach=True,
                 auto_remove=True,
-                init=True,
+                # The worker comes first: another first process would have nothing that protects it inside.
+                init=False,
                 user=f"{self._owner.uid}:{self._owner.gid}",
                 working_dir="/workspace",
                 hostname="sandbox",
@@ -343,17 +344,6 @@ def connect(seconds: float) -> DockerClient:
             "Docker does not answer.", hint="Start it, or set LLMASOS_SANDBOX=bubblewrap."
         ) from error
     return client
-
-
-def has_image(client: DockerClient, name: str) -> bool:
-    """Tell whether an image is present."""
-    from docker.errors import ImageNotFound
-
-    try:
-        client.images.get(name)
-    except ImageNotFound:
-        return False
-    return True
 
 
 async def _accepted(listener: socket.socket, container: _Container) -> socket.socket:

@@ -246,12 +246,12 @@ class FakeSandbox:
 
 
 class FakeProvider:
-    """Opens fake sandboxes, directly on the view's folder or on `folder`."""
+    """Opens fake sandboxes, on the view's copy of the folder or on another folder."""
 
     def __init__(self, folder: Path | None = None, *, backend: str = "fake") -> None:
         self.backend = backend
         self.reason = "A fake was asked for."
-        self.view_kind: ViewKind = "overlay"
+        self.view_kind: ViewKind = "snapshot"
         self.folder = folder
         self.opened: list[FakeSandbox] = []
         self.hosts: tuple[str, ...] = ()
@@ -261,7 +261,7 @@ class FakeProvider:
     ) -> FakeSandbox:
         """Open a fake sandbox."""
         self.hosts = tuple(hosts)
-        sandbox = FakeSandbox(self.folder or view.lower, backend=self.backend)
+        sandbox = FakeSandbox(self.folder or view.upper, backend=self.backend)
         self.opened.append(sandbox)
         return sandbox
 

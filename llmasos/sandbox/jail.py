@@ -171,6 +171,8 @@ class JailProvider(ViewProvider):
         )
         program = [
             *(_bubblewrap(), "--unshare-all", "--die-with-parent", "--new-session"),
+            # The worker comes first: another first process would have nothing that protects it inside.
+            "--as-pid-1",
             *("--hostname", "sandbox"),
             *(self._system() if self._tree is None else _prepared(self._tree, broker.stage / "tree")),
             *("--ro-bind", f"{place}/passwd", "/etc/passwd"),

@@ -310,7 +310,7 @@ class Workspace:
         return with_renames(changes, self._lower, layer.upper) if renames else changes
 
     def _changed_at(self, change: Change) -> int:
-        info = lstat(os.path.join(self._upper(), change.path))
+        info = lstat(self._upper(), change.path)
         return 0 if info is None else info.st_mtime_ns
 
     def _own_layer(self) -> Layer:

@@ -31,7 +31,7 @@ async def serve(settings: Settings) -> None:
     Raises:
         KernelError: Another kernel uses the data folder, or the socket's path is too long.
     """
-    async with Kernel(settings) as kernel:
+    async with Kernel(settings, progress=_say) as kernel:
         with _listen(settings.socket) as listener:
             stopping = anyio.Event()
             app = make_app(kernel, stopping.set)
@@ -44,7 +44,7 @@ async def serve(settings: Settings) -> None:
                 async with anyio.create_task_group() as tasks:
                     tasks.start_soon(_stop_when, stopping, server)
                     tasks.start_soon(_stop_on_signals, stopping)
-                    print(f"The kernel listens on {settings.socket}.", file=sys.stderr, flush=True)
+                    _say(f"The kernel listens on {settings.socket}.")
                     await server.serve(sockets=[listener])
                     tasks.cancel_scope.cancel()
             finally:
@@ -58,6 +58,10 @@ class _Server(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         """Capture nothing."""
         yield
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
 
 
 async def _stop_on_signals(stopping: anyio.Event) -> None:

@@ -103,6 +103,10 @@ class Renderer:
                 self.end_line()
                 self._show_end(event)
 
+    def say(self, what: str) -> None:
+        """Write in passing what is under way before there are events."""
+        self._show_progress(Progress(what=what))
+
     def end_line(self) -> None:
         """Finish a line that text or output has left open."""
         if self._streaming or not self._at_line_start:

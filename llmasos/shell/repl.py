@@ -243,8 +243,9 @@ class Shell:
         # Loading the client takes longer than drawing the prompt; a thread keeps the keys responsive.
         await asyncio.to_thread(_load_client)
         from llmasos.client import AsyncClient
+        from llmasos.events import display
 
-        client = AsyncClient()
+        client = AsyncClient(progress=lambda text: self._show(f"starting the kernel … {display(text)}"))
         if not client.socket.exists():
             self._show("starting the kernel …")
         try:

@@ -114,7 +114,13 @@ async def run_shell(
     return _text(outcome, {name for name, _ in await ctx.changed() - before})
 
 
-@tool(capabilities=_RUNS)
+@tool(
+    capabilities=_RUNS,
+    examples=[
+        ("is the watcher still running?", "background_jobs()"),
+        ("stop the server that you started", 'background_jobs(job="j-1", stop=True)'),
+    ],
+)
 async def background_jobs(ctx: ToolContext, job: str = "", stop: bool = False) -> str:
     """Lists what runs in the background, shows what one of them has printed, or stops it.
 

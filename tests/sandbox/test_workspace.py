@@ -320,6 +320,32 @@ async def test_a_link_is_committed_as_a_link(make_desk: MakeDesk) -> None:
     assert (desk.folder / "a.txt").readlink() == Path("/etc/passwd")
 
 
+@pytest.mark.parametrize("discard", [False, True])
+async def test_no_link_of_the_view_is_followed(make_desk: MakeDesk, tmp_path: Path, discard: bool) -> None:
+    desk = make_desk({"dir/x": "x", "self/y": "y"})
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside/x").write_text("kept")
+    agent = await desk.agent()
+    for name, target in (("dir", str(tmp_path / "outside")), ("self", "self")):
+        agent.remove(name)
+        agent.link(name, target)
+    assert await desk.kinds() == {
+        "dir": "changed",
+        "dir/x": "deleted",
+        "self": "changed",
+        "self/y": "deleted",
+    }
+    if discard:
+        await desk.space.discard(["dir/x", "self/y"])
+    else:
+        await desk.space.commit(["dir/x", "self/y"])
+        await desk.space.undo()
+        await desk.space.redo()
+    assert await desk.kinds() == {}
+    assert (tmp_path / "outside/x").read_text() == "kept"
+    assert (desk.folder / "dir").is_symlink() is not discard
+
+
 async def test_a_view_with_changes_is_not_shown_as_another_kind(make_desk: MakeDesk) -> None:
     desk = make_desk({"a.txt": "one\n"})
     (await desk.agent()).write("a.txt", "agent")

@@ -31,6 +31,8 @@ PACKAGES = (
 UNNEEDED = (
     *(f"./usr/share/{name}" for name in ("bug", "doc", "doc-base", "info", "lintian", "locale", "man")),
     *("./usr/share/zoneinfo/right", "./usr/lib/python3*/test", "./usr/lib/python3*/pydoc_data"),
+    # Debian's word that pip must not install here; a sandbox is nobody's system.
+    "./usr/lib/python3*/EXTERNALLY-MANAGED",
     *("./usr/lib/*/perl/*/CORE", "./var/lib/dpkg", "./usr/share/perl/*/pod", "./usr/share/perl/*/*.pod"),
 )
 # Tests that wheels bring along.

@@ -17,6 +17,7 @@ _MOST_ARTIFACTS = 16
 _MOST_CALLS = 64  # under way at once
 _STATUSES = {"ok", "failed", "memory", "cpu", "processes", "files", "disk"}
 _BRANCH_SECONDS = 10.0
+_ROOM_SECONDS = 0.3
 
 
 class Cell(Running):
@@ -87,11 +88,24 @@ class Cell(Running):
         self._answer = frame
         # It printed before it answered, so that all of it lies in the pipes.
         self._child.drain()
-        if self._fresh:
+        if self._fresh or ("processes" in (self.status, frame["status"]) and not self._makes_room()):
+            self.restarted = self.restarted or not self._fresh
             self._child.kill()
         else:
             self._child.user = None
             self._conclude(frame)
+
+    def _makes_room(self) -> bool:
+        """End what the cell has started, and tell whether the session can go on.
+
+        It cannot with many threads, nor with many children that it has not waited for.
+        """
+        processes = self._supervisor.processes
+        until = time.monotonic() + _ROOM_SECONDS
+        while not (processes.end_with(self._child.pid) and processes.sweep()) and time.monotonic() < until:
+            self._supervisor.loop.reap()
+        most: int = self._supervisor.limits["processes"] // 2
+        return processes.tasks(self._child.pid) < most
 
     def _conclude(self, frame: Frame) -> None:
         status, code = frame["status"], frame.get("exit_code")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+from collections.abc import Callable
 from typing import NamedTuple
 
 _FEW = 8
@@ -23,19 +24,18 @@ class Processes:
 
     def sweep(self) -> bool:
         """Kill whatever nobody spares, and tell whether there was nothing."""
-        left = self._left()
-        if len(left) > _FEW:
-            # What multiplies is frozen first: a killed process only makes room for another.
-            frozen: set[int] = set()
-            for _ in range(_ROUNDS):
-                fresh = [number for number in left if number not in frozen]
-                if not fresh:
-                    break
-                _signal(fresh, signal.SIGSTOP)
-                frozen.update(fresh)
-                left = self._left()
-        _signal(left, signal.SIGKILL)
-        return not left
+        return _end(self._left)
+
+    def end_with(self, leader: int) -> bool:
+        """Kill what is left in a leader's session and below it, and tell whether there was nothing."""
+
+        def find() -> list[int]:
+            children = _children()
+            orphans = [number for number, stat in children.get(os.getpid(), []) if stat.session == leader]
+            found = [number for top in orphans for number in (top, *_below(top, children, set(), set()))]
+            return [number for number in found if number != leader]
+
+        return _end(find)
 
     def detach(self, session: int) -> None:
         """Spare what is left and has moved from a session to one of its own."""
@@ -44,9 +44,16 @@ class Processes:
             if found is not None and found.session != session:
                 self._detached.add(found.session)
 
-    def tasks(self) -> int:
-        """Return how many processes and threads there are inside."""
-        return sum(stat.threads for stats in _children().values() for _, stat in stats)
+    def tasks(self, top: int) -> int:
+        """Return how many processes and threads a process and all below it are, ended ones included."""
+        children = _children()
+        found, queue = 0, [top]
+        own = _stat(top)
+        while queue:
+            for number, stat in children.get(queue.pop(), []):
+                queue.append(number)
+                found += stat.threads or 1
+        return found + (own.threads if own is not None else 0)
 
     def _left(self) -> list[int]:
         own = os.getpid()
@@ -98,6 +105,22 @@ def _below(
             if stat.state not in b"ZX":
                 found.append(number)
     return found
+
+
+def _end(find: Callable[[], list[int]]) -> bool:
+    left = find()
+    if len(left) > _FEW:
+        # What multiplies is frozen first: a killed process only makes room for another.
+        frozen: set[int] = set()
+        for _ in range(_ROUNDS):
+            fresh = [number for number in left if number not in frozen]
+            if not fresh:
+                break
+            _signal(fresh, signal.SIGSTOP)
+            frozen.update(fresh)
+            left = find()
+    _signal(left, signal.SIGKILL)
+    return not left
 
 
 def _signal(numbers: list[int], number: int) -> None:

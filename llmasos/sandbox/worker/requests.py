@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -87,7 +88,7 @@ class Running(Request):
         supervisor = self._supervisor
         if supervisor.user_limits:
             most = supervisor.limits["processes"] * _NEARLY
-            return "processes" if supervisor.processes.tasks() >= most else status
+            return "processes" if supervisor.processes.tasks(os.getpid()) >= most else status
         return self.evidence.counted() or status
 
     def interrupt(self) -> None:

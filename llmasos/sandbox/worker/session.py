@@ -11,6 +11,7 @@ import select
 import signal
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -51,6 +52,8 @@ class Calls:
         Raises:
             ToolError: It could not be carried out.
         """
+        if os.getpid() != self._session.pid:
+            raise ToolError("a fork of the session cannot call tools")
         with self._changed:
             self._count += 1
             number = self._count
@@ -102,6 +105,7 @@ class Session:
     def __init__(self, channel: Channel, cpu_seconds: int, workspace: str) -> None:
         self.channel = channel
         self.cell = 0
+        self.pid = os.getpid()
         self._cpu_seconds = cpu_seconds
         self._workspace = workspace
         self._calls = Calls(self)
@@ -186,15 +190,21 @@ class Session:
             answer.update(exit_code=1, status=limit or "failed")
             _say(_trace(error))
         try:
-            artifacts.hand_out_figures(self._hand_out)
+            if os.getpid() == self.pid:
+                artifacts.hand_out_figures(self._hand_out)
         except Exception as refused:
             _say("a figure cannot be shown: %s\n" % refused)
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(Exception):
                 stream.flush()
+        if os.getpid() != self.pid:
+            # The cell has forked; it is its first process that answers.
+            os._exit(answer["exit_code"] & 0xFF)
         return answer
 
     def _hand_out(self, name: str, data: bytes) -> None:
+        if os.getpid() != self.pid:
+            raise ValueError("a fork of the session cannot hand anything out")
         self.channel.send({"id": self.cell, "artifact": name}, data)
 
     def _execute(self, code: str) -> str:
@@ -242,11 +252,15 @@ class Session:
                 self.channel.send({"branch": frame["branch"], "error": error})
             return
         # The copy's parent ends at once, so that the supervisor adopts it.
+        parent = os.getpid()
         if os.fork():
             os._exit(0)
+        while os.getppid() == parent:
+            time.sleep(0.0002)
         os.setsid()
+        self.pid = os.getpid()
         _adopt(self.channel, numbers)
-        self.channel.send({"branch": frame["branch"], "pid": os.getpid()})
+        self.channel.send({"branch": frame["branch"], "pid": self.pid})
 
 
 def _adopt(channel: Channel, numbers: list[int]) -> None:

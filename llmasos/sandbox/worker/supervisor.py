@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from . import egress
 from .cells import Branch, Cell
@@ -15,13 +16,15 @@ from .commands import Command
 from .evidence import Counters
 from .files import Files
 from .jobs import MOST_KEPT, MOST_RUNNING, Job, JobOutput
-from .limits import full
+from .limits import OomScore, full
 from .loop import Loop, Peer
 from .processes import Processes
 from .requests import Request
 
 FILE_SECONDS = 30.0
 _MOST_STATES = 8
+_ROOM_SECONDS = 0.5
+_Started = TypeVar("_Started")
 
 
 class Supervisor:
@@ -30,12 +33,18 @@ class Supervisor:
     Args:
         sock: The socket to the host.
         options: The workspace, the limits, and whether the workspace is there already.
+        oom_score: This process's.
         serve_session: What a fork does to become a Python session.
     """
 
     def __init__(
-        self, sock: socket.socket, options: dict[str, Any], serve_session: Callable[[Channel], None]
+        self,
+        sock: socket.socket,
+        options: dict[str, Any],
+        oom_score: OomScore,
+        serve_session: Callable[[Channel], None],
     ) -> None:
+        self.oom_score = oom_score
         self.workspace: str = options["workspace"]
         self.limits: dict[str, Any] = options["limits"]
         self.user_limits: bool = options["user_limits"]
@@ -145,7 +154,24 @@ class Supervisor:
         if not frame["fresh"]:
             cell.restarted, self._restarted = self._restarted, False
 
+    def with_room(self, start: Callable[[], _Started]) -> _Started:
+        """Start a process, if need be after what nobody spares has been ended.
+
+        Raises:
+            OSError: There are too many processes even so.
+        """
+        try:
+            return start()
+        except BlockingIOError:
+            until = time.monotonic() + _ROOM_SECONDS
+            while not self.processes.sweep() and time.monotonic() < until:
+                self.loop.reap()
+            return start()
+
     def _new_session(self) -> Child:
+        return self.with_room(self._fork_session)
+
+    def _fork_session(self) -> Child:
         child = Child(self.loop, self.processes, self._session_ended)
         child.fork(self._serve_session)
         return child
@@ -287,7 +313,7 @@ class FileOperation(Request):
             return
         self._end()
         if "error" in frame:
-            self.finish({"error": str(frame["error"])[:2000]})
+            self.finish({"error": str(frame["error"])[:2000], "errno": frame.get("errno")})
         else:
             self.finish({"done": frame.get("done")}, frame["data"])
 

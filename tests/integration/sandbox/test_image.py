@@ -131,7 +131,7 @@ print(duckdb.sql("select sum(a) from '/tmp/table.parquet'").fetchall())
         "awk 'BEGIN {}'",
         "which which",
         "perl -e ''",
-        "pip --version",
+        "pip install requests",
         "python -m venv /tmp/venv",
         "test -s /etc/ssl/certs/ca-certificates.crt",
     ],

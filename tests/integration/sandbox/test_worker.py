@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -24,7 +25,7 @@ LIMITS = SandboxLimits(
 
 @pytest.fixture(params=["docker", "bubblewrap"])
 async def sandbox(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[WorkerSandbox]:
-    settings = Settings(runtime_dir=tmp_path / "run", sandbox_limits=LIMITS)
+    settings = Settings(runtime_dir=tmp_path / "run", sandbox_limits=LIMITS, sandbox_pool=0)
     provider: DockerProvider | JailProvider
     provider = DockerProvider(settings) if request.param == "docker" else JailProvider(settings)
     for name in ("folder", "state/upper", "state/work"):
@@ -70,6 +71,7 @@ async def test_endless_output_is_stopped(sandbox: WorkerSandbox) -> None:
 @pytest.mark.parametrize(
     ("code", "verdict"),
     [
+        ("import os\nwhile True:\n    try: os.fork()\n    except OSError: pass", "processes"),
         ("while True: pass", "cpu"),
         ("import time\nwhile True: time.sleep(1)", "timeout"),
         ("x = [bytes(10**6) for _ in range(10**5)]", "memory"),
@@ -86,6 +88,7 @@ async def test_endless_output_is_stopped(sandbox: WorkerSandbox) -> None:
         ("raise SystemExit(3)", "failed"),
     ],
     ids=[
+        "bomb",
         "cpu",
         "time",
         "memory",
@@ -150,6 +153,15 @@ async def test_an_interrupted_cell_keeps_the_variables(sandbox: WorkerSandbox) -
     await sandbox.run_python("x = 7", timeout=10)
     assert (await sandbox.run_python("import time; time.sleep(60)", timeout=0.2)).status == "timeout"
     assert (await sandbox.run_python("x", timeout=10)).result == "7"
+
+
+async def test_a_fork_of_the_session_ends_with_its_cell(sandbox: WorkerSandbox) -> None:
+    code = (
+        "import os\npid = os.fork()\nif pid: os.waitpid(pid, 0)\nprint('child' if pid == 0 else 'parent')\n5"
+    )
+    done = await sandbox.run_python(code, timeout=10)
+    assert (done.status, done.output, done.result) == ("ok", "child\nparent\n", "5")
+    assert (await sandbox.run_python("6", timeout=10)).result == "6"
 
 
 @pytest.mark.parametrize("target", ["$PPID", "-1", "1"])
@@ -411,7 +423,17 @@ async def test_forged_frames_harm_nobody_else(sandbox: WorkerSandbox) -> None:
         assert (await sandbox.run_python("2", timeout=10)).result == "2"
 
 
-async def test_a_worker_that_died_is_told_apart(sandbox: WorkerSandbox) -> None:
-    await sandbox.close()
-    with pytest.raises(SandboxError, match="closed"):
+async def test_a_sandbox_that_died_or_was_closed_says_so(sandbox: WorkerSandbox) -> None:
+    started = anyio.Event()
+
+    async def run() -> None:
+        with pytest.raises(SandboxError, match="died"):
+            await sandbox.run_command("echo; sleep 60", timeout=60, on_output=lambda s, t: started.set())
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(run)
+        await started.wait()
+        sandbox._socket.shutdown(socket.SHUT_RD)
+    assert sandbox.lost
+    with pytest.raises(SandboxError, match="died"):
         await sandbox.run_command("true", timeout=10)

@@ -28,7 +28,7 @@ class Tier:
         folder = self.place / f"folder-{len(self.workspaces)}"
         folder.mkdir()
         (folder / "a.txt").write_text("one\n")
-        self.workspaces.append(Workspace.open(folder, self.place / f"state-{len(self.workspaces)}"))
+        self.workspaces.append(Workspace.open(folder, self.place / "data" / f"state-{len(self.workspaces)}"))
         return await self._open(self.workspaces[-1], hosts)
 
     async def reopen(self, lost: Sandbox) -> Sandbox:
@@ -49,6 +49,7 @@ async def open_tier(name: Name, place: Path, limits: SandboxLimits) -> AsyncIter
     settings = Settings(
         sandbox=name,
         sandbox_pool=0,
+        data_dir=place / "data",
         cache_dir=place / "cache",
         runtime_dir=place / "run",
         sandbox_limits=limits,
