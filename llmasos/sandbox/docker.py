@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import itertools
 import os
@@ -343,6 +344,21 @@ def connect(seconds: float) -> DockerClient:
             "Docker does not answer.", hint="Start it, or set LLMASOS_SANDBOX=bubblewrap."
         ) from error
     return client
+
+
+async def _accepted(listener: socket.socket, container: _Container) -> socket.socket:
+    """Return the connection of a container's worker.
+
+    Raises:
+        SandboxError: The container ended first.
+        TimeoutError: It takes too long.
+    """
+    with anyio.fail_after(_START_SECONDS):
+        while True:
+            with anyio.move_on_after(_LOOK_SECONDS):
+                return (await asyncio.get_running_loop().sock_accept(listener))[0]
+            if not await anyio.to_thread.run_sync(container.runs):
+                raise SandboxError("the container ended at once.")
 
 
 def _listen(folder: Path) -> socket.socket:

@@ -17,7 +17,7 @@ _MOST_ARTIFACTS = 16
 _MOST_CALLS = 64  # under way at once
 _STATUSES = {"ok", "failed", "memory", "cpu", "processes", "files", "disk"}
 _BRANCH_SECONDS = 10.0
-_ROUNDS = 20
+_ROOM_SECONDS = 0.3
 
 
 class Cell(Running):
@@ -101,9 +101,8 @@ class Cell(Running):
         It cannot with many threads, nor with many children that it has not waited for.
         """
         processes = self._supervisor.processes
-        for _ in range(_ROUNDS):
-            if processes.end_below(self._child.pid):
-                break
+        until = time.monotonic() + _ROOM_SECONDS
+        while not (processes.end_with(self._child.pid) and processes.sweep()) and time.monotonic() < until:
             self._supervisor.loop.reap()
         most: int = self._supervisor.limits["processes"] // 2
         return processes.tasks(self._child.pid) < most

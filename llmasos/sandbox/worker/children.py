@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from .channel import Channel, Decoder, Frame
-from .limits import PR_SET_DUMPABLE, control, offer_to_oom
+from .limits import EXPENDABLE, PR_SET_DUMPABLE, OomScore, control
 from .loop import Loop, Peer
 from .output import Pipe
 from .processes import Processes
@@ -171,7 +171,7 @@ def _become(numbers: list[int], serve: Serve) -> None:
         os.dup2(numbers[0], 3, inheritable=False)
         os.closerange(4, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
         control(PR_SET_DUMPABLE, 1)
-        offer_to_oom()
+        OomScore().set(EXPENDABLE)
         serve(Channel(socket.socket(fileno=3)))
     except BaseException:
         traceback.print_exc()

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .channel import Frame
-from .limits import limit_cpu, offer_to_oom
+from .limits import EXPENDABLE, limit_cpu
 from .output import Pipe
 from .requests import Running
 
@@ -45,23 +45,27 @@ class Program:
     ) -> None:
         self._supervisor = supervisor
         self._on_exit = on_exit
-        process = subprocess.Popen(
-            ["/bin/bash", "-c", command] if isinstance(command, str) else list(command),
-            cwd=supervisor.workspace,
-            env={**os.environ, **(env or {})},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            bufsize=0,
-            start_new_session=True,
-        )
+        # Inherited, because what the program starts may already be running when it returns.
+        supervisor.oom_score.set(EXPENDABLE)
+        try:
+            process = subprocess.Popen(
+                ["/bin/bash", "-c", command] if isinstance(command, str) else list(command),
+                cwd=supervisor.workspace,
+                env={**os.environ, **(env or {})},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                bufsize=0,
+                start_new_session=True,
+            )
+        finally:
+            supervisor.oom_score.set(0)
         self.pid = process.pid
         self._process = process
         supervisor.processes.spared.add(self.pid)
         supervisor.loop.when_exited(self.pid, self._exited)
         with contextlib.suppress(OSError):
             limit_cpu(supervisor.limits["cpu_seconds"], self.pid)
-        offer_to_oom(self.pid)
         assert process.stdout is not None and process.stderr is not None
         loop = supervisor.loop
         self._pipes = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import resource
@@ -52,13 +53,22 @@ def grant_cpu(seconds: int) -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (int(time.process_time()) + seconds + 1, hard))
 
 
-def offer_to_oom(pid: int | str = "self") -> None:
-    """Have the kernel choose a process before the worker when memory runs out."""
-    try:
-        with open("/proc/%s/oom_score_adj" % pid, "w") as file:
-            file.write("500")
-    except OSError:
-        return
+class OomScore:
+    """This process's place among those that the kernel ends when memory runs out.
+
+    It is opened before the process hides its files from others of its user, and so from itself.
+    """
+
+    def __init__(self) -> None:
+        self._file = os.open("/proc/self/oom_score_adj", os.O_WRONLY | os.O_CLOEXEC)
+
+    def set(self, score: int) -> None:
+        """Set the score of this process, and of what it starts from now on."""
+        with contextlib.suppress(OSError):
+            os.pwrite(self._file, b"%d" % score, 0)
+
+
+EXPENDABLE = 500  # a score by which a process ends before the worker does
 
 
 def full(*places: str) -> str:

@@ -14,9 +14,12 @@ from typing import Any, TextIO
 from . import landlock, seccomp
 from .channel import Channel
 from .files import UMASK
-from .limits import PR_SET_CHILD_SUBREAPER, PR_SET_DUMPABLE, control, set_limits
+from .limits import PR_SET_CHILD_SUBREAPER, PR_SET_DUMPABLE, OomScore, control, set_limits
+from .processes import Processes
 from .session import Session
 from .supervisor import Supervisor
+
+_LAST_ROUNDS = 3
 
 
 def main(where: str, text: str) -> None:
@@ -28,6 +31,7 @@ def main(where: str, text: str) -> None:
         os.environ.update(options["egress"]["environment"])
     if options["attached"]:
         os.chdir(options["workspace"])
+    oom_score = OomScore()
     # A cell must not trace or read the memory of the process that answers for it.
     control(PR_SET_DUMPABLE, 0)
     control(PR_SET_CHILD_SUBREAPER, 1)
@@ -43,10 +47,14 @@ def main(where: str, text: str) -> None:
         _become_ordinary(options["workspace"])
         Session(channel, options["limits"]["cpu_seconds"], options["workspace"]).serve()
 
-    supervisor = Supervisor(sock, options, serve_session)
+    supervisor = Supervisor(sock, options, oom_score, serve_session)
     # What is frozen stays shared with every fork.
     gc.freeze()
     supervisor.serve()
+    # The weak tier has no namespace that would end with this process.
+    everything = Processes()
+    for _ in range(_LAST_ROUNDS):
+        everything.sweep()
     os._exit(0)
 
 

@@ -26,9 +26,16 @@ class Processes:
         """Kill whatever nobody spares, and tell whether there was nothing."""
         return _end(self._left)
 
-    def end_below(self, top: int) -> bool:
-        """Kill whatever is below a process, and tell whether there was nothing."""
-        return _end(lambda: _below(top, _children(), set(), set()))
+    def end_with(self, leader: int) -> bool:
+        """Kill what is left in a leader's session and below it, and tell whether there was nothing."""
+
+        def find() -> list[int]:
+            children = _children()
+            orphans = [number for number, stat in children.get(os.getpid(), []) if stat.session == leader]
+            found = [number for top in orphans for number in (top, *_below(top, children, set(), set()))]
+            return [number for number in found if number != leader]
+
+        return _end(find)
 
     def detach(self, session: int) -> None:
         """Spare what is left and has moved from a session to one of its own."""

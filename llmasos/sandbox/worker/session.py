@@ -11,6 +11,7 @@ import select
 import signal
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -251,8 +252,11 @@ class Session:
                 self.channel.send({"branch": frame["branch"], "error": error})
             return
         # The copy's parent ends at once, so that the supervisor adopts it.
+        parent = os.getpid()
         if os.fork():
             os._exit(0)
+        while os.getppid() == parent:
+            time.sleep(0.0002)
         os.setsid()
         self.pid = os.getpid()
         _adopt(self.channel, numbers)

@@ -16,7 +16,7 @@ from .commands import Command
 from .evidence import Counters
 from .files import Files
 from .jobs import MOST_KEPT, MOST_RUNNING, Job, JobOutput
-from .limits import full
+from .limits import OomScore, full
 from .loop import Loop, Peer
 from .processes import Processes
 from .requests import Request
@@ -33,12 +33,18 @@ class Supervisor:
     Args:
         sock: The socket to the host.
         options: The workspace, the limits, and whether the workspace is there already.
+        oom_score: This process's.
         serve_session: What a fork does to become a Python session.
     """
 
     def __init__(
-        self, sock: socket.socket, options: dict[str, Any], serve_session: Callable[[Channel], None]
+        self,
+        sock: socket.socket,
+        options: dict[str, Any],
+        oom_score: OomScore,
+        serve_session: Callable[[Channel], None],
     ) -> None:
+        self.oom_score = oom_score
         self.workspace: str = options["workspace"]
         self.limits: dict[str, Any] = options["limits"]
         self.user_limits: bool = options["user_limits"]
