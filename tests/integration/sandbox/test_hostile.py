@@ -37,6 +37,8 @@ LIMITS: dict[str, Any] = {
 # More room in /tmp than there is memory, and nothing else that stops a program before that.
 LARGE_SCRATCH: dict[str, Any] = {"memory_mb": 128, "scratch_mb": 512, "disk_mb": 1024}
 SECONDS = 2.0
+# A limit that is not the clock must be found before this one.
+PATIENCE = 15.0
 # What one program may cost this process, whatever it does.
 MOST_MEMORY = 64 << 20
 Check = Callable[[Tier, Sandbox, Outcome], Awaitable[None]]
@@ -109,9 +111,9 @@ TABLE = (
     Program(5, "fill_shm.sh", "disk memory", weak="failed"),
     Program(5, "fill_workspace.sh", "disk"),
     # The weak tier has no tmpfs: what it writes to /tmp lies on the disk, where nobody counts the files.
-    Program(6, "fill_tmp.sh", "memory lost", weak=None, limits=LARGE_SCRATCH),
+    Program(6, "fill_tmp.sh", "memory disk", weak=None, limits=LARGE_SCRATCH),
     Program(7, "inode_bomb.py", "files"),
-    Program(7, "inode_bomb_in_tmp.sh", "files", weak="files timeout"),
+    Program(7, "inode_bomb_in_tmp.sh", "files", weak=None),
     Program(8, "fd_bomb.py", "files"),
     Program(9, "long_lines.sh", "output", check=capped),
     Program(10, "flood.sh", "output", check=capped),
@@ -236,28 +238,28 @@ def host(place: Path) -> Iterator[Host]:
 async def test_a_hostile_program_is_contained(host: Host, place: Path, name: Name, program: Program) -> None:
     limits = SandboxLimits(**{**LIMITS, **program.limits})
     host.measure()
-    with anyio.fail_after(40):
-        await contain(host, place, name, program, limits)
+    async with open_tier(name, place, limits) as tier:
+        with anyio.fail_after(40):
+            await contain(host, tier, name, program)
     host.check()
 
 
-async def contain(host: Host, place: Path, name: Name, program: Program, limits: SandboxLimits) -> None:
+async def contain(host: Host, tier: Tier, name: Name, program: Program) -> None:
     """Run a program in a sandbox of its own, and see that the next cell and the next command work."""
-    async with open_tier(name, place, limits) as tier:
-        sandbox = await tier.open(hosts=program.hosts)
-        await sandbox.write("host.json", json.dumps(host.facts()).encode())
-        outcome = await attempt(sandbox, program)
-        verdicts = (name == "landlock" and program.weak) or program.verdicts
-        if not program.cancelled:
-            assert outcome.status in verdicts.split(), outcome.output[-2000:]
-        if program.check is not None:
-            await program.check(tier, sandbox, outcome)
-        if sandbox.lost:
-            sandbox = await tier.reopen(sandbox)
-        cell = await sandbox.run_python("1 + 1", timeout=10)
-        assert (cell.status, cell.result) == ("ok", "2"), cell.output
-        command = await sandbox.run_command("cat a.txt", timeout=10)
-        assert (command.status, command.output) == ("ok", "one\n")
+    sandbox = await tier.open(hosts=program.hosts)
+    await sandbox.write("host.json", json.dumps(host.facts()).encode())
+    outcome = await attempt(sandbox, program)
+    verdicts = (name == "landlock" and program.weak) or program.verdicts
+    if not program.cancelled:
+        assert outcome.status in verdicts.split(), outcome.output[-2000:]
+    if program.check is not None:
+        await program.check(tier, sandbox, outcome)
+    if sandbox.lost:
+        sandbox = await tier.reopen(sandbox)
+    cell = await sandbox.run_python("1 + 1", timeout=10)
+    assert (cell.status, cell.result) == ("ok", "2"), cell.output
+    command = await sandbox.run_command("cat a.txt", timeout=10)
+    assert (command.status, command.output) == ("ok", "one\n")
 
 
 async def attempt(sandbox: Sandbox, program: Program) -> Outcome:
@@ -270,11 +272,12 @@ async def attempt(sandbox: Sandbox, program: Program) -> Outcome:
             if program.cancelled:
                 scope.cancel()
 
+        seconds = SECONDS if "timeout" in program.verdicts else PATIENCE
         try:
             if program.file.endswith(".py"):
-                outcome = await sandbox.run_python(text, timeout=SECONDS, on_output=on_output)
+                outcome = await sandbox.run_python(text, timeout=seconds, on_output=on_output)
             else:
-                outcome = await sandbox.run_command(text, timeout=SECONDS, on_output=on_output)
+                outcome = await sandbox.run_command(text, timeout=seconds, on_output=on_output)
         except SandboxError:
             assert sandbox.lost
     assert scope.cancel_called == program.cancelled
