@@ -1,12 +1,8 @@
 """Sandboxes and workspaces: code runs on a copy-on-write view of a person's folder."""
 
-from llmasos.sandbox._changes import Change
-from llmasos.sandbox._commits import Commit
-from llmasos.sandbox._diff import FolderSummary, Summary
-from llmasos.sandbox._hosts import AllowedHosts
-from llmasos.sandbox._hunks import Hunk, Selection
 from llmasos.sandbox.choose import choose_provider, docker_problem
 from llmasos.sandbox.docker import DockerProvider
+from llmasos.sandbox.egress import AllowedHosts
 from llmasos.sandbox.fake import FakeProvider, FakeSandbox
 from llmasos.sandbox.jail import JailProvider, jail_problems
 from llmasos.sandbox.landlock import LandlockProvider, landlock_problem
@@ -29,7 +25,16 @@ from llmasos.sandbox.port import (
     View,
     ViewKind,
 )
-from llmasos.sandbox.workspace import Workspace
+from llmasos.sandbox.workspace import (
+    Change,
+    Commit,
+    FolderSummary,
+    Hunk,
+    Merged,
+    Selection,
+    Summary,
+    Workspace,
+)
 
 __all__ = [
     "AllowedHosts",
@@ -51,6 +56,7 @@ __all__ = [
     "Listing",
     "Match",
     "Matches",
+    "Merged",
     "OnCall",
     "OnOutput",
     "OnRefused",

@@ -10,8 +10,8 @@ import pytest
 
 from llmasos.config import HIDDEN
 from llmasos.sandbox import Workspace
-from llmasos.sandbox._secrets import Secrets
-from llmasos.sandbox._tree import Tree
+from llmasos.sandbox.workspace.secrets import Secrets
+from llmasos.sandbox.workspace.tree import Tree
 from tests.sandbox.conftest import fill
 
 pytestmark = pytest.mark.anyio
@@ -74,7 +74,7 @@ def test_only_folders_that_changed_are_read_again(tmp_path: Path, monkeypatch: p
     folder, cache = tmp_path / "folder", str(tmp_path / "cache")
     fill(folder, {"a/.env": "S", "b/x": "x", "b/c/y": "y"})
     secrets = Secrets((".env",))
-    monkeypatch.setattr("llmasos.sandbox._tree._SETTLED", 0)
+    monkeypatch.setattr("llmasos.sandbox.workspace.tree._SETTLED", 0)
     assert Tree(str(folder), cache, secrets).hidden() == ["a/.env"]
     (folder / "b/.env").write_text("S")
     read = []

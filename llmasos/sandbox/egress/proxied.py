@@ -9,7 +9,7 @@ import anyio
 import anyio.abc
 import h11
 
-from llmasos.sandbox._hosts import AllowedHosts, Host, HostError, parse_host
+from llmasos.sandbox.egress.hosts import AllowedHosts, Host, HostError, parse_host
 
 _PIECE = 65_536
 # These concern one connection, and the one to the server is not the client's.

@@ -10,9 +10,9 @@ from itertools import count
 
 from merge3 import Merge3
 
-from llmasos.sandbox._changes import Change, Layer
-from llmasos.sandbox._files import copy_content, lstat, open_file, remove, write_whole
-from llmasos.sandbox._hunks import split
+from llmasos.sandbox.workspace.changes import Change, Layer
+from llmasos.sandbox.workspace.files import copy_content, lstat, open_file, remove, write_whole
+from llmasos.sandbox.workspace.hunks import split
 
 _LARGEST = 8_000_000
 _HEAD = 8_192

@@ -19,7 +19,7 @@ from typing import Literal
 
 from pydantic import BaseModel
 
-from llmasos.sandbox._files import (
+from llmasos.sandbox.workspace.files import (
     copy_content,
     digest,
     lstat,

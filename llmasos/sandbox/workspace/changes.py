@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
-from llmasos.sandbox._files import join, lstat, open_file, same_content, user_xattrs
-from llmasos.sandbox._secrets import Secrets
 from llmasos.sandbox.port import ViewKind
+from llmasos.sandbox.workspace.files import join, lstat, open_file, same_content, user_xattrs
+from llmasos.sandbox.workspace.secrets import Secrets
 
 Kind = Literal["added", "changed", "deleted", "renamed"]
 SPECIAL = "a pipe, socket or device, which is never written to the folder"

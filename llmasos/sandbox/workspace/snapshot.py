@@ -7,8 +7,9 @@ import os
 import stat
 from collections.abc import Iterator, Mapping, Sequence
 
-from llmasos.sandbox._changes import Change, Comparison
-from llmasos.sandbox._files import (
+from llmasos.sandbox.port import ViewKind
+from llmasos.sandbox.workspace.changes import Change, Comparison
+from llmasos.sandbox.workspace.files import (
     copy_content,
     join,
     lstat,
@@ -20,8 +21,7 @@ from llmasos.sandbox._files import (
     writable,
     write_whole,
 )
-from llmasos.sandbox._secrets import Secrets
-from llmasos.sandbox.port import ViewKind
+from llmasos.sandbox.workspace.secrets import Secrets
 
 # A path's facts: of the folder's version when it was copied, and of the copy as it was made.
 _Facts = list[int]

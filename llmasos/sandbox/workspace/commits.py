@@ -11,12 +11,12 @@ from pydantic import BaseModel
 
 from llmasos.errors import ConflictError, WorkspaceError
 from llmasos.events import FileName, display
-from llmasos.sandbox._bases import Bases
-from llmasos.sandbox._choice import Choice
-from llmasos.sandbox._commit import draft
-from llmasos.sandbox._journal import Journal, Manifest
-from llmasos.sandbox._transaction import Stamp, Transaction, disk_error
-from llmasos.sandbox._views import Views
+from llmasos.sandbox.workspace.bases import Bases
+from llmasos.sandbox.workspace.choice import Choice
+from llmasos.sandbox.workspace.draft import draft
+from llmasos.sandbox.workspace.journal import Journal, Manifest
+from llmasos.sandbox.workspace.transaction import Stamp, Transaction, disk_error
+from llmasos.sandbox.workspace.views import Views
 
 
 class Commit(BaseModel, frozen=True):

@@ -13,21 +13,21 @@ import anyio.to_thread
 
 from llmasos.errors import ConflictError, WorkspaceError
 from llmasos.events import FileChange, display
-from llmasos.sandbox._bases import Bases
-from llmasos.sandbox._changes import Change, Layer
-from llmasos.sandbox._choice import Choice, choose
-from llmasos.sandbox._commits import Commit, Commits
-from llmasos.sandbox._conflicts import Merged, in_conflict, merge_change
-from llmasos.sandbox._diff import Summary, describe, sides, summarise, texts
-from llmasos.sandbox._files import lstat, mark, remove
-from llmasos.sandbox._folder import changed_since, files, outline, usable
-from llmasos.sandbox._hunks import Hunk, Selection, mix, read_hunks
-from llmasos.sandbox._journal import is_interrupted
-from llmasos.sandbox._renames import with_renames
-from llmasos.sandbox._secrets import Secrets, hiding_layer
-from llmasos.sandbox._tree import Tree
-from llmasos.sandbox._views import Views, needs_finishing
 from llmasos.sandbox.port import OWNER_SHIFT, View, ViewKind
+from llmasos.sandbox.workspace.bases import Bases
+from llmasos.sandbox.workspace.changes import Change, Layer
+from llmasos.sandbox.workspace.choice import Choice, choose
+from llmasos.sandbox.workspace.commits import Commit, Commits
+from llmasos.sandbox.workspace.conflicts import Merged, in_conflict, merge_change
+from llmasos.sandbox.workspace.diff import Summary, describe, sides, summarise, texts
+from llmasos.sandbox.workspace.files import lstat, mark, remove
+from llmasos.sandbox.workspace.folder import changed_since, files, outline, usable
+from llmasos.sandbox.workspace.hunks import Hunk, Selection, mix, read_hunks
+from llmasos.sandbox.workspace.journal import is_interrupted
+from llmasos.sandbox.workspace.renames import with_renames
+from llmasos.sandbox.workspace.secrets import Secrets, hiding_layer
+from llmasos.sandbox.workspace.tree import Tree
+from llmasos.sandbox.workspace.views import Views, needs_finishing
 
 _MOST_FILES = 200
 _OUTLINED = 20_000

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 from llmasos.errors import WorkspaceError
 from llmasos.events import display
-from llmasos.sandbox._bases import Bases, merge
-from llmasos.sandbox._changes import Change, Layer
-from llmasos.sandbox._diff import sides
-from llmasos.sandbox._files import open_file
+from llmasos.sandbox.workspace.bases import Bases, merge
+from llmasos.sandbox.workspace.changes import Change, Layer
+from llmasos.sandbox.workspace.diff import sides
+from llmasos.sandbox.workspace.files import open_file
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from pydantic import BaseModel
 
 from llmasos.events import FileChange, FileName, display
-from llmasos.sandbox._changes import HIDDEN, Change
-from llmasos.sandbox._hunks import read_hunks
-from llmasos.sandbox._side import LARGEST_TEXT, Side
+from llmasos.sandbox.workspace.changes import HIDDEN, Change
+from llmasos.sandbox.workspace.hunks import read_hunks
+from llmasos.sandbox.workspace.side import LARGEST_TEXT, Side
 
 _LONGEST_DIFF = 60_000
 _MOST_COUNTED = 16 << 20

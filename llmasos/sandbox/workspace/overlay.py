@@ -8,8 +8,9 @@ import os
 import stat
 from collections.abc import Iterator, Sequence
 
-from llmasos.sandbox._changes import Change, Comparison
-from llmasos.sandbox._files import (
+from llmasos.sandbox.port import ViewKind
+from llmasos.sandbox.workspace.changes import Change, Comparison
+from llmasos.sandbox.workspace.files import (
     join,
     lstat,
     mark,
@@ -20,8 +21,7 @@ from llmasos.sandbox._files import (
     writable,
     write_whole,
 )
-from llmasos.sandbox._secrets import Secrets
-from llmasos.sandbox.port import ViewKind
+from llmasos.sandbox.workspace.secrets import Secrets
 
 _OPAQUE = ("trusted.overlay.opaque", "user.overlay.opaque")
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2

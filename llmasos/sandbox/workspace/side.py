@@ -6,7 +6,7 @@ import os
 import stat
 import struct
 
-from llmasos.sandbox._files import digest, lstat, open_file, user_xattrs
+from llmasos.sandbox.workspace.files import digest, lstat, open_file, user_xattrs
 
 LARGEST_TEXT = 400_000
 _HEAD = 64 << 10

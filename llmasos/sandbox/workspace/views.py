@@ -7,12 +7,12 @@ import os
 import stat
 from collections.abc import Mapping, Sequence
 
-from llmasos.sandbox._changes import Layer
-from llmasos.sandbox._files import lstat, remove, set_user_xattrs, user_xattrs, write_whole
-from llmasos.sandbox._overlay import OverlayLayer
-from llmasos.sandbox._secrets import Secrets
-from llmasos.sandbox._snapshot import SnapshotLayer
 from llmasos.sandbox.port import ViewKind
+from llmasos.sandbox.workspace.changes import Layer
+from llmasos.sandbox.workspace.files import lstat, remove, set_user_xattrs, user_xattrs, write_whole
+from llmasos.sandbox.workspace.overlay import OverlayLayer
+from llmasos.sandbox.workspace.secrets import Secrets
+from llmasos.sandbox.workspace.snapshot import SnapshotLayer
 
 
 class Views:

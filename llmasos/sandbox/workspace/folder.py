@@ -10,8 +10,8 @@ from pathlib import Path
 
 from llmasos.errors import WorkspaceError
 from llmasos.events import display
-from llmasos.sandbox._files import join
-from llmasos.sandbox._secrets import Secrets
+from llmasos.sandbox.workspace.files import join
+from llmasos.sandbox.workspace.secrets import Secrets
 
 _LISTED = 24
 _LISTED_FOLDERS = 12

@@ -8,7 +8,7 @@ import re
 import stat
 from collections.abc import Iterable, Sequence
 
-from llmasos.sandbox._files import join, lstat, remove, set_owner
+from llmasos.sandbox.workspace.files import join, lstat, remove, set_owner
 
 _SPECIAL = re.compile(r"[*?\[]")
 

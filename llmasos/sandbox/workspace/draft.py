@@ -8,11 +8,11 @@ import stat
 from collections.abc import Mapping
 
 from llmasos.errors import WorkspaceError
-from llmasos.sandbox._changes import Change
-from llmasos.sandbox._choice import Choice
-from llmasos.sandbox._files import lstat
-from llmasos.sandbox._journal import Journal, Manifest, Node, Step, read_node
-from llmasos.sandbox._transaction import Stamp, stamp
+from llmasos.sandbox.workspace.changes import Change
+from llmasos.sandbox.workspace.choice import Choice
+from llmasos.sandbox.workspace.files import lstat
+from llmasos.sandbox.workspace.journal import Journal, Manifest, Node, Step, read_node
+from llmasos.sandbox.workspace.transaction import Stamp, stamp
 
 _FileId = tuple[int, int]
 

@@ -10,8 +10,16 @@ from collections.abc import Mapping
 
 from llmasos.errors import ConflictError, WorkspaceError
 from llmasos.events import display
-from llmasos.sandbox._files import copy_content, digest, lstat, open_file, set_user_xattrs, sync, sync_all
-from llmasos.sandbox._journal import Manifest, Node
+from llmasos.sandbox.workspace.files import (
+    copy_content,
+    digest,
+    lstat,
+    open_file,
+    set_user_xattrs,
+    sync,
+    sync_all,
+)
+from llmasos.sandbox.workspace.journal import Manifest, Node
 
 # Which file lies at a path, and when its content was changed; None when nothing does.
 Stamp = tuple[int, int, int] | None

@@ -7,8 +7,8 @@ import os
 import time
 from dataclasses import dataclass, field
 
-from llmasos.sandbox._files import join, write_whole
-from llmasos.sandbox._secrets import Secrets
+from llmasos.sandbox.workspace.files import join, write_whole
+from llmasos.sandbox.workspace.secrets import Secrets
 
 # A folder that changed this shortly before it was read may change again without a new time.
 _SETTLED = 2_000_000_000

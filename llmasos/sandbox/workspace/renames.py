@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
-from llmasos.sandbox._changes import Change
-from llmasos.sandbox._side import Side
+from llmasos.sandbox.workspace.changes import Change
+from llmasos.sandbox.workspace.side import Side
 
 _SIMILAR = 0.6
 _MOST_PAIRS = 2_500

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 
 from llmasos.errors import WorkspaceError
 from llmasos.events import display
-from llmasos.sandbox._changes import Change
-from llmasos.sandbox._diff import sides, texts
-from llmasos.sandbox._files import lstat
-from llmasos.sandbox._hunks import Selection, read_hunks
-from llmasos.sandbox._renames import with_renames
+from llmasos.sandbox.workspace.changes import Change
+from llmasos.sandbox.workspace.diff import sides, texts
+from llmasos.sandbox.workspace.files import lstat
+from llmasos.sandbox.workspace.hunks import Selection, read_hunks
+from llmasos.sandbox.workspace.renames import with_renames
 
 
 @dataclass(frozen=True)

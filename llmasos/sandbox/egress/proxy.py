@@ -1,6 +1,6 @@
-"""Controlled egress: a proxy on the host that lets a sandbox reach the hosts that were named, and no others.
+"""The proxy of one sandbox, on the host.
 
-The proxy resolves names itself, and connects to the address that it has checked. In a tunnel it checks
+It resolves names itself, and connects to the address that it has checked. In a tunnel it checks
 that TLS asks for the host that the tunnel was asked for; what is said inside TLS it cannot see.
 """
 
@@ -19,9 +19,9 @@ import anyio
 import anyio.abc
 import h11
 
-from llmasos.sandbox._client_hello import HelloError, server_name
-from llmasos.sandbox._hosts import AllowedHosts, Host, is_own, is_public
-from llmasos.sandbox._proxied import (
+from llmasos.sandbox.egress.client_hello import HelloError, server_name
+from llmasos.sandbox.egress.hosts import AllowedHosts, Host, is_own, is_public
+from llmasos.sandbox.egress.proxied import (
     RefusedError,
     after_head,
     asked_host,
