@@ -103,7 +103,7 @@ class Supervisor:
     def _open_way(self, options: dict[str, Any]) -> None:
         child = Child(self.loop, self.processes, lambda child: None)
         child.user = WayOut(self)
-        child.fork(lambda channel: egress.serve(channel, options["socket"], options["port"]))
+        child.fork(lambda channel: egress.serve(channel, options["socket"], options["port"]), self.oom_score)
 
     def _end(self) -> None:
         self.loop.stopped = True
@@ -173,7 +173,7 @@ class Supervisor:
 
     def _fork_session(self) -> Child:
         child = Child(self.loop, self.processes, self._session_ended)
-        child.fork(self._serve_session)
+        child.fork(self._serve_session, self.oom_score)
         return child
 
     def _session_ended(self, child: Child) -> None:
@@ -233,7 +233,7 @@ class Supervisor:
     def _new_files(self) -> Child:
         child = Child(self.loop, self.processes, self._files_ended)
         workspace = self.workspace
-        child.fork(lambda channel: Files(workspace).serve(channel))
+        child.fork(lambda channel: Files(workspace).serve(channel), self.oom_score)
         return child
 
     def _files_ended(self, child: Child) -> None:
@@ -298,6 +298,7 @@ class FileOperation(Request):
         super().__init__(supervisor, frame)
         self._child = child
         self._op: str = frame["op"]
+        self._overdue = False
         self._timer = supervisor.loop.after(FILE_SECONDS, lambda: self.stop("timeout"))
         child.user = self
         data = frame.pop("data")
@@ -305,6 +306,7 @@ class FileOperation(Request):
 
     def stop(self, status: str) -> None:
         """End the process that does it."""
+        self._overdue = status == "timeout"
         self._child.kill()
 
     def frame(self, frame: Frame) -> None:
@@ -323,7 +325,8 @@ class FileOperation(Request):
     def exited(self, code: int, usage: Any) -> None:
         """Answer that it was not done."""
         self._end()
-        self.finish({"error": "%s did not finish within %d s" % (self._op, FILE_SECONDS)})
+        why = "did not finish within %d s" % FILE_SECONDS if self._overdue else "was ended"
+        self.finish({"error": "%s %s" % (self._op, why)})
 
     def _end(self) -> None:
         self._timer.cancel()
