@@ -1,7 +1,7 @@
 """Peers of our sandboxes, measured on our image: run by benchmarks.sandbox in an environment of their own.
 
-Prints the median time of one call, in seconds, of each peer as JSON. All add two numbers in Python; those that
-run commands do nothing at all in a second measurement, which is the least that their call can do.
+Prints the median time of one call, in seconds, of each peer as JSON. All add two numbers in Python; those
+that run commands do nothing at all in a second measurement, which is the least that their call can do.
 """
 
 from __future__ import annotations

@@ -369,10 +369,10 @@ async def measure() -> list[str]:
         add(Row(f"{name}: client memory under 1 GB of output", growth, 32.0, unit="MiB"))
     return [
         "Medians of one run. The cell, and what the peers are asked for on our image, is `print(1 + 1)`: as",
-        "`python3 -c` for the Docker SDK's `exec_run` and for swe-rex's `execute` (its server in a container on",
-        "the host's network), in a session for llm-sandbox, made to poll ten times as often. Rows of `true` show",
-        "the least that those calls can do. The first cell counts from asking for a sandbox on a view; a one",
-        "shot is a sandbox opened on a view, an interpreter forked for one cell, and the sandbox closed.",
+        "`python3 -c` for the Docker SDK's `exec_run` and for swe-rex's `execute` (its server in a container",
+        "on the host's network), in a session for llm-sandbox, made to poll ten times as often. Rows of",
+        "`true` show the least that those calls can do. The first cell counts from asking for a sandbox on a",
+        "view; a one shot is a sandbox opened on a view, an interpreter forked for one cell, and its end.",
         "",
         "| what | bound | ours | beside | ratio | met |",
         "| --- | --- | --- | --- | --- | --- |",
