@@ -26,6 +26,7 @@ from llmasos.sandbox.provider import (
     ViewProvider,
     ViewSandbox,
     private_folder,
+    scratch_bytes,
     user_files,
     way_out,
     worker_options,
@@ -158,7 +159,7 @@ class JailProvider(ViewProvider):
                 "processes": limits.processes,
                 "cpus": limits.cpus,
             },
-            "scratch": {"bytes": limits.scratch_mb << 20, "files": limits.files},
+            "scratch": {"bytes": scratch_bytes(limits), "files": limits.files},
         }
 
     def _program(self, broker: Broker, name: str, reachable: bool) -> list[str]:

@@ -266,6 +266,11 @@ def user_files(owner: Owner) -> dict[str, str]:
     }
 
 
+def scratch_bytes(limits: SandboxLimits) -> int:
+    """Return the size of /tmp, and of /dev/shm, in bytes; both full, they leave half of the memory."""
+    return min(limits.scratch_mb << 20, (limits.memory_mb << 20) // 4)
+
+
 def worker_options(limits: SandboxLimits, **options: object) -> dict[str, object]:
     """Return what a worker is told at its start."""
     return {

@@ -163,9 +163,6 @@ class Broker:
         for folder in ("tmp", "shm"):
             os.mkdir(os.path.join(place, folder))
             os.chmod(os.path.join(place, folder), 0o1777)
-        home = os.path.join(place, "tmp", "home")
-        os.mkdir(home, 0o700)
-        os.chown(home, packet["uid"], packet["gid"])
         program, joins = packet["program"], []
         if self._groups is not None:
             joins = self._groups.make(name, cgroup.Limits(**packet["limits"]))
