@@ -388,6 +388,19 @@ async def test_secrets_stay_when_their_folder_goes(make_desk: MakeDesk) -> None:
         await desk.space.commit(["keys/k.pem"])
 
 
+async def test_nothing_is_added_to_a_hidden_folder(make_desk: MakeDesk) -> None:
+    desk = make_desk({".ssh/id": "SECRET"}, hidden=[".ssh"])
+    agent = await desk.agent()
+    agent.remove(".ssh")
+    agent.mkdir(".ssh")
+    agent.write(".ssh/authorized_keys", "mine")
+    agent.mkdir("new")
+    agent.mkdir("new/.ssh")
+    assert (await desk.space.commit()).left == (".ssh", ".ssh/authorized_keys")
+    assert [path.name for path in (desk.folder / ".ssh").iterdir()] == ["id"]
+    assert (desk.folder / "new/.ssh").is_dir()
+
+
 async def test_a_folder_with_a_secret_is_not_replaced(make_desk: MakeDesk) -> None:
     desk = make_desk({"conf/.env": "SECRET", "conf/a": "a"}, hidden=[".env"])
     agent = await desk.agent()
