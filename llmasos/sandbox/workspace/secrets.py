@@ -71,7 +71,7 @@ class Secrets:
         return bool(self.topmost(path))
 
     def topmost(self, path: str) -> str:
-        """Return the first of the folders above a path, and the path itself, that is one to hide; else nothing."""
+        """Return what of a path is to be hidden: a folder above it or itself; nothing when nothing is."""
         if not self.rules[0]:
             return ""
         above = ""
