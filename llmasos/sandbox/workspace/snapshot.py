@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import stat
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence, Set
+from dataclasses import dataclass, field
 
 from llmasos.sandbox.port import ViewKind
 from llmasos.sandbox.workspace.changes import Change, Comparison
+from llmasos.sandbox.workspace.copies import copy_entry
 from llmasos.sandbox.workspace.files import (
-    copy_content,
     join,
     lstat,
-    open_file,
+    open_folder,
     remove,
     set_owner,
     set_user_xattrs,
@@ -28,11 +30,22 @@ _Facts = list[int]
 _Record = tuple[_Facts, _Facts]
 
 
+@dataclass
+class _Taken:
+    """What one round of copying has copied, and which names are one file."""
+
+    records: dict[str, _Record] = field(default_factory=dict)
+    folders: dict[str, os.stat_result] = field(default_factory=dict)
+    links: dict[tuple[int, int], str] = field(default_factory=dict)
+    linked: set[str] = field(default_factory=set)
+
+
 class SnapshotLayer:
     """A copy of a person's folder, with a record of what was copied.
 
-    A path whose copy still has the facts of the record was not changed; the content is looked at only where
-    facts differ. Pipes, sockets and devices are not copied.
+    It costs time and, where the file system cannot share contents, room for a whole copy when it is made, and
+    a look at each file whenever it is refreshed. A path whose copy still has the facts of the record was not
+    changed; the content is looked at only where facts differ. Pipes, sockets and devices are not copied.
 
     Args:
         lower: The person's folder.
@@ -57,28 +70,33 @@ class SnapshotLayer:
     def make(cls, lower: str, place: str, secrets: Secrets, shift: int) -> None:
         """Copy the folder."""
         os.mkdir(os.path.join(place, "upper"), 0o700)
-        cls(lower, place, secrets, shift).refresh()
+        cls(lower, place, secrets, shift).refresh(frozenset())
 
-    def refresh(self) -> None:
+    def refresh(self, own: Set[str]) -> None:
         """Copy what has changed in the folder since, except where the copy was changed too."""
         records = self._records()
-        own = {change.path for change in self.changes()}
-        seen = set()
-        taken: dict[str, os.stat_result] = {}
-        links: dict[tuple[int, int], str] = {}
+        seen: set[str] = set()
+        taken = _Taken()
         self._like(os.stat(self._lower), "")
-        for path, info in self._walk(""):
-            seen.add(path)
-            if path in records and records[path][0] == _facts(info):
-                if info.st_nlink > 1 and not stat.S_ISDIR(info.st_mode):
-                    links.setdefault((info.st_dev, info.st_ino), path)
-            elif path not in own and self._take(path, info, links):
-                taken[path] = info
+        pending = [""]
+        while pending:
+            path = pending.pop()
+            with self._opened(path) as (below, above):
+                for here, name, info in self._entries(path, below):
+                    seen.add(here)
+                    if stat.S_ISDIR(info.st_mode):
+                        pending.append(here)
+                    known = records.get(here)
+                    if known is not None and known[0] == _facts(info):
+                        if info.st_nlink > 1 and stat.S_ISREG(info.st_mode):
+                            taken.links.setdefault((info.st_dev, info.st_ino), here)
+                    elif here not in own:
+                        self._take(here, name, info, below, above, taken)
         gone = [path for path in sorted(records.keys() - seen, reverse=True) if path not in own]
         for path in gone:
             self._remove(path)
             records.pop(path)
-        if taken or gone:
+        if taken.records or gone:
             self._note(taken)
 
     def changes(self) -> list[Change]:
@@ -142,8 +160,7 @@ class SnapshotLayer:
     def drop(self, paths: Sequence[str]) -> None:
         """Copy the folder's version of these paths again."""
         # What is not copied any more when this is interrupted has no record yet, and is copied the next time.
-        links: dict[tuple[int, int], str] = {}
-        taken: dict[str, os.stat_result] = {}
+        taken = _Taken()
         records = self._records()
         for path in paths:
             if self._compare.below(path) is None:
@@ -156,9 +173,12 @@ class SnapshotLayer:
             if below is None or not stat.S_ISDIR(below.st_mode) or not self._is_folder(path):
                 self._remove(path)
         for path in self._with_folders_above(paths):
-            below = self._compare.below(path)
-            if below is not None and not self._secrets.hides(path) and self._take(path, below, links):
-                taken[path] = below
+            info = self._compare.below(path)
+            if info is None or not _is_copied(info) or self._secrets.hides(path):
+                continue
+            folder, _, name = path.rpartition("/")
+            with self._opened(folder) as (source, target):
+                self._take(path, name, info, source, target, taken)
         self._note(taken)
 
     def _with_folders_above(self, paths: Sequence[str]) -> list[str]:
@@ -170,71 +190,94 @@ class SnapshotLayer:
                 above = os.path.dirname(above)
         return sorted(wanted)
 
-    def _walk(self, path: str) -> Iterator[tuple[str, os.stat_result]]:
-        try:
-            with os.scandir(os.path.join(self._lower, path)) as entries:
-                found = sorted(entries, key=lambda entry: entry.name)
-        except PermissionError:
+    @contextlib.contextmanager
+    def _opened(self, path: str) -> Iterator[tuple[int | None, int | None]]:
+        """Open a folder on both sides, that of the copy to be written; None where it cannot be."""
+        with contextlib.ExitStack() as stack:
+            numbers: list[int | None] = []
+            for root, only_path in ((self._lower, False), (self.upper, True)):
+                try:
+                    number = open_folder(root, path, only_path=only_path)
+                except OSError:
+                    numbers.append(None)
+                else:
+                    stack.callback(os.close, number)
+                    numbers.append(number)
+            below, above = numbers
+            if above is not None:
+                stack.enter_context(writable(f"/proc/self/fd/{above}"))
+            yield below, above
+
+    def _entries(self, path: str, below: int | None) -> Iterator[tuple[str, str, os.stat_result]]:
+        """Yield what is to be copied of a folder of the lower side: its path, its name and its facts."""
+        if below is None:
             return
+        with os.scandir(below) as entries:
+            found = sorted(entries, key=lambda entry: entry.name)
         for entry in found:
-            here = join(path, entry.name)
-            info = lstat(entry.path)
-            if info is None or self._secrets.match(path, entry.name):
+            if self._secrets.match(path, entry.name):
                 continue
-            if stat.S_ISDIR(info.st_mode):
-                yield here, info
-                yield from self._walk(here)
-            elif stat.S_ISREG(info.st_mode) or stat.S_ISLNK(info.st_mode):
-                yield here, info
-
-    def _take(self, path: str, info: os.stat_result, links: dict[tuple[int, int], str]) -> bool:
-        """Copy one path, and tell whether it could be copied."""
-        target = os.path.join(self.upper, path)
-        if not self._is_folder(os.path.dirname(path)):
-            return False
-        if not (stat.S_ISDIR(info.st_mode) and self._is_folder(path)):
-            self._remove(path)
-            if lstat(target) is not None:
-                return False
-        if stat.S_ISDIR(info.st_mode):
-            if not self._is_folder(path):
-                # Never there with other permissions than its own, which would pass for a change.
-                remove(self._made)
-                os.mkdir(self._made, 0o700)
-                self._like(info, path, self._made)
-                with writable(os.path.dirname(target)):
-                    os.rename(self._made, target)
-            return True
-        with writable(os.path.dirname(target)):
-            return self._copy(path, target, info, links)
-
-    def _copy(self, path: str, target: str, info: os.stat_result, links: dict[tuple[int, int], str]) -> bool:
-        first = links.get((info.st_dev, info.st_ino))
-        if stat.S_ISLNK(info.st_mode):
-            os.symlink(os.readlink(os.path.join(self._lower, path)), target)
-        elif first is not None and lstat(self.upper, first) is not None:
-            os.link(os.path.join(self.upper, first), target)
-            return True
-        else:
             try:
-                with open_file(self._lower, path) as reader:
-                    copy_content(reader, target)
-            except PermissionError:
-                return False  # What its owner cannot read, the sandbox could not either.
-            if info.st_nlink > 1:
-                links[(info.st_dev, info.st_ino)] = path
-        self._like(info, path)
-        return True
+                info = entry.stat(follow_symlinks=False)
+            except FileNotFoundError:
+                continue
+            if _is_copied(info):
+                yield join(path, entry.name), entry.name, info
+
+    def _take(
+        self, path: str, name: str, info: os.stat_result, below: int | None, above: int | None, taken: _Taken
+    ) -> None:
+        """Copy one path, where it can be copied, from one open folder into the other."""
+        if below is None or above is None:
+            return
+        is_folder = stat.S_ISDIR(info.st_mode)
+        there = _lstat_in(above, name)
+        if there is not None and not (is_folder and stat.S_ISDIR(there.st_mode)):
+            self._remove(path)
+            there = _lstat_in(above, name)
+            if there is not None:
+                return
+        if is_folder:
+            if there is None:
+                self._make_folder(path, name, info, above)
+            taken.folders[path] = info
+            taken.records[path] = (_facts(info), [info.st_mode])
+            return
+        file = (info.st_dev, info.st_ino)
+        linked = info.st_nlink > 1 and stat.S_ISREG(info.st_mode)
+        if linked and file in taken.links:
+            os.link(
+                os.path.join(self.upper, taken.links[file]), name, dst_dir_fd=above, follow_symlinks=False
+            )
+            copy = _lstat_in(above, name)
+        else:
+            copy = copy_entry(name, info, below, above, self._shift)
+        if copy is None:
+            return
+        taken.records[path] = (_facts(info), _copy_facts(copy))
+        if linked:
+            taken.links.setdefault(file, path)
+            taken.linked.add(path)
+
+    def _make_folder(self, path: str, name: str, info: os.stat_result, above: int) -> None:
+        # Never there with other permissions than its own, which would pass for a change.
+        remove(self._made)
+        os.mkdir(self._made, 0o700)
+        self._like(info, path, self._made)
+        # But a folder moves only when its owner may write to it.
+        movable = os.access(self._made, os.W_OK)
+        if not movable:
+            os.chmod(self._made, 0o700)
+        os.rename(self._made, name, dst_dir_fd=above)
+        if not movable:
+            os.chmod(name, stat.S_IMODE(info.st_mode), dir_fd=above)
 
     def _like(self, info: os.stat_result, path: str, target: str = "") -> None:
+        """Give a folder of the copy, or the one to become it, the facts of the lower side's."""
         target = target or (os.path.join(self.upper, path) if path else self.upper)
         set_owner(target, info, self._shift)
-        if not stat.S_ISLNK(info.st_mode):
-            os.chmod(target, stat.S_IMODE(info.st_mode) | (0 if path else 0o700))
-            attributes = user_xattrs(os.path.join(self._lower, path))
-            # Files are always new here, and have none yet.
-            if attributes or stat.S_ISDIR(info.st_mode):
-                set_user_xattrs(target, attributes)
+        os.chmod(target, stat.S_IMODE(info.st_mode) | (0 if path else 0o700))
+        set_user_xattrs(target, user_xattrs(os.path.join(self._lower, path)))
         os.utime(target, ns=(info.st_atime_ns, info.st_mtime_ns), follow_symlinks=False)
 
     def _is_folder(self, path: str) -> bool:
@@ -253,19 +296,17 @@ class SnapshotLayer:
             elif not os.listdir(target):
                 os.rmdir(target)
 
-    def _note(self, taken: Mapping[str, os.stat_result]) -> None:
-        """Record what was copied, as it was before it was copied, and finish the folders copied.
-
-        The copies' own facts are taken last, because making links and files changes those of others.
-        """
+    def _note(self, taken: _Taken) -> None:
+        """Record what was copied, as it was before it was copied, and finish the folders copied."""
         records = self._records()
-        for path, info in reversed(list(taken.items())):
-            if stat.S_ISDIR(info.st_mode):
-                self._like(info, path)
-        for path, info in taken.items():
+        for path, info in reversed(taken.folders.items()):
+            self._like(info, path)
+        records |= taken.records
+        # Another name changes the facts of a file.
+        for path in taken.linked:
             copy = lstat(self.upper, path)
             if copy is not None:
-                records[path] = (_facts(info), _copy_facts(copy))
+                records[path] = (records[path][0], _copy_facts(copy))
         self._save()
 
     def _records(self) -> dict[str, _Record]:
@@ -280,6 +321,17 @@ class SnapshotLayer:
 
     def _save(self) -> None:
         write_whole(self._record_file, json.dumps(self._records()).encode())
+
+
+def _is_copied(info: os.stat_result) -> bool:
+    return stat.S_IFMT(info.st_mode) in (stat.S_IFREG, stat.S_IFLNK, stat.S_IFDIR)
+
+
+def _lstat_in(folder: int, name: str) -> os.stat_result | None:
+    try:
+        return os.stat(name, dir_fd=folder, follow_symlinks=False)
+    except FileNotFoundError:
+        return None
 
 
 def _facts(info: os.stat_result) -> _Facts:
