@@ -2,42 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import stat
 from collections.abc import Iterator, Sequence, Set
-from dataclasses import dataclass, field
 
 from llmasos.sandbox.port import ViewKind
 from llmasos.sandbox.workspace.changes import Change, Comparison
-from llmasos.sandbox.workspace.copies import copy_entry
-from llmasos.sandbox.workspace.files import (
-    join,
-    lstat,
-    open_folder,
-    remove,
-    set_owner,
-    set_user_xattrs,
-    user_xattrs,
-    writable,
-    write_whole,
-)
+from llmasos.sandbox.workspace.copies import Copier, Record, copy_facts, facts, is_copied
+from llmasos.sandbox.workspace.files import join, lstat, write_whole
 from llmasos.sandbox.workspace.secrets import Secrets
-
-# A path's facts: of the folder's version when it was copied, and of the copy as it was made.
-_Facts = list[int]
-_Record = tuple[_Facts, _Facts]
-
-
-@dataclass
-class _Taken:
-    """What one round of copying has copied, and which names are one file."""
-
-    records: dict[str, _Record] = field(default_factory=dict)
-    folders: dict[str, os.stat_result] = field(default_factory=dict)
-    links: dict[tuple[int, int], str] = field(default_factory=dict)
-    linked: set[str] = field(default_factory=set)
 
 
 class SnapshotLayer:
@@ -64,7 +38,7 @@ class SnapshotLayer:
         self._secrets = secrets
         self._shift = shift
         self._compare = Comparison(lower, self.upper, secrets)
-        self._known: dict[str, _Record] | None = None
+        self._known: dict[str, Record] | None = None
 
     @classmethod
     def make(cls, lower: str, place: str, secrets: Secrets, shift: int) -> None:
@@ -76,28 +50,31 @@ class SnapshotLayer:
         """Copy what has changed in the folder since, except where the copy was changed too."""
         records = self._records()
         seen: set[str] = set()
-        taken = _Taken()
-        self._like(os.stat(self._lower), "")
+        copier = self._copier()
+        copier.like(os.stat(self._lower), "")
         pending = [""]
         while pending:
             path = pending.pop()
-            with self._opened(path) as (below, above):
-                for here, name, info in self._entries(path, below):
+            with copier.opened(path) as (below, above):
+                for here, name, info in copier.entries(path, below):
                     seen.add(here)
                     if stat.S_ISDIR(info.st_mode):
                         pending.append(here)
                     known = records.get(here)
-                    if known is not None and known[0] == _facts(info):
-                        if info.st_nlink > 1 and stat.S_ISREG(info.st_mode):
-                            taken.links.setdefault((info.st_dev, info.st_ino), here)
-                    elif here not in own:
-                        self._take(here, name, info, below, above, taken)
+                    if here in own:
+                        continue
+                    if known is not None and known[0] == facts(info):
+                        copier.knows(here, info)
+                    else:
+                        copier.take(here, name, info, below, above)
         gone = [path for path in sorted(records.keys() - seen, reverse=True) if path not in own]
         for path in gone:
-            self._remove(path)
+            copier.remove(path)
             records.pop(path)
-        if taken.records or gone:
-            self._note(taken)
+        copied = copier.finish()
+        records |= copied
+        if copied or gone:
+            self._save()
 
     def changes(self) -> list[Change]:
         """Return what was changed in the copy."""
@@ -109,7 +86,7 @@ class SnapshotLayer:
         return self._compare.with_other_names(list(self._scan("", records, names, merged=True)))
 
     def _scan(
-        self, path: str, records: dict[str, _Record], names: dict[str, set[str]], *, merged: bool
+        self, path: str, records: dict[str, Record], names: dict[str, set[str]], *, merged: bool
     ) -> Iterator[Change]:
         present = set()
         with os.scandir(os.path.join(self.upper, path)) as entries:
@@ -121,7 +98,7 @@ class SnapshotLayer:
             if above is None:
                 continue
             copied = records.get(here) if merged else None
-            same = copied is not None and copied[1] == _copy_facts(above)
+            same = copied is not None and copied[1] == copy_facts(above)
             if stat.S_ISDIR(above.st_mode):
                 below = self._compare.below(here) if merged else None
                 if not same:
@@ -144,7 +121,7 @@ class SnapshotLayer:
             return copied is not None and not stat.S_ISDIR(copied[0][0])
         if stat.S_ISDIR(info.st_mode):
             return copied is not None and not stat.S_ISDIR(copied[0][0])
-        return copied is None or copied[0] != _facts(info)
+        return copied is None or copied[0] != facts(info)
 
     def accept(self, paths: Sequence[str]) -> None:
         """Take the folder's present version of these paths for the one that was copied."""
@@ -154,13 +131,13 @@ class SnapshotLayer:
             if info is None:
                 records.pop(path, None)
             else:
-                records[path] = (_facts(info), records[path][1] if path in records else [])
+                records[path] = (facts(info), records[path][1] if path in records else [])
         self._save()
 
     def drop(self, paths: Sequence[str]) -> None:
         """Copy the folder's version of these paths again."""
         # What is not copied any more when this is interrupted has no record yet, and is copied the next time.
-        taken = _Taken()
+        copier = self._copier()
         records = self._records()
         for path in paths:
             if self._compare.below(path) is None:
@@ -170,16 +147,17 @@ class SnapshotLayer:
         ]
         for path in sorted(paths, reverse=True):
             below = self._compare.below(path)
-            if below is None or not stat.S_ISDIR(below.st_mode) or not self._is_folder(path):
-                self._remove(path)
+            if below is None or not stat.S_ISDIR(below.st_mode) or not _is_folder(self.upper, path):
+                copier.remove(path)
         for path in self._with_folders_above(paths):
             info = self._compare.below(path)
-            if info is None or not _is_copied(info) or self._secrets.hides(path):
+            if info is None or not is_copied(info) or self._secrets.hides(path):
                 continue
             folder, _, name = path.rpartition("/")
-            with self._opened(folder) as (source, target):
-                self._take(path, name, info, source, target, taken)
-        self._note(taken)
+            with copier.opened(folder) as (source, target):
+                copier.take(path, name, info, source, target)
+        records |= copier.finish()
+        self._save()
 
     def _with_folders_above(self, paths: Sequence[str]) -> list[str]:
         wanted = set(paths)
@@ -190,126 +168,10 @@ class SnapshotLayer:
                 above = os.path.dirname(above)
         return sorted(wanted)
 
-    @contextlib.contextmanager
-    def _opened(self, path: str) -> Iterator[tuple[int | None, int | None]]:
-        """Open a folder on both sides, that of the copy to be written; None where it cannot be."""
-        with contextlib.ExitStack() as stack:
-            numbers: list[int | None] = []
-            for root, only_path in ((self._lower, False), (self.upper, True)):
-                try:
-                    number = open_folder(root, path, only_path=only_path)
-                except OSError:
-                    numbers.append(None)
-                else:
-                    stack.callback(os.close, number)
-                    numbers.append(number)
-            below, above = numbers
-            if above is not None:
-                stack.enter_context(writable(f"/proc/self/fd/{above}"))
-            yield below, above
+    def _copier(self) -> Copier:
+        return Copier(self._lower, self.upper, self._made, self._secrets, self._shift)
 
-    def _entries(self, path: str, below: int | None) -> Iterator[tuple[str, str, os.stat_result]]:
-        """Yield what is to be copied of a folder of the lower side: its path, its name and its facts."""
-        if below is None:
-            return
-        with os.scandir(below) as entries:
-            found = sorted(entries, key=lambda entry: entry.name)
-        for entry in found:
-            if self._secrets.match(path, entry.name):
-                continue
-            try:
-                info = entry.stat(follow_symlinks=False)
-            except FileNotFoundError:
-                continue
-            if _is_copied(info):
-                yield join(path, entry.name), entry.name, info
-
-    def _take(
-        self, path: str, name: str, info: os.stat_result, below: int | None, above: int | None, taken: _Taken
-    ) -> None:
-        """Copy one path, where it can be copied, from one open folder into the other."""
-        if below is None or above is None:
-            return
-        is_folder = stat.S_ISDIR(info.st_mode)
-        there = _lstat_in(above, name)
-        if there is not None and not (is_folder and stat.S_ISDIR(there.st_mode)):
-            self._remove(path)
-            there = _lstat_in(above, name)
-            if there is not None:
-                return
-        if is_folder:
-            if there is None:
-                self._make_folder(path, name, info, above)
-            taken.folders[path] = info
-            taken.records[path] = (_facts(info), [info.st_mode])
-            return
-        file = (info.st_dev, info.st_ino)
-        linked = info.st_nlink > 1 and stat.S_ISREG(info.st_mode)
-        if linked and file in taken.links:
-            os.link(
-                os.path.join(self.upper, taken.links[file]), name, dst_dir_fd=above, follow_symlinks=False
-            )
-            copy = _lstat_in(above, name)
-        else:
-            copy = copy_entry(name, info, below, above, self._shift)
-        if copy is None:
-            return
-        taken.records[path] = (_facts(info), _copy_facts(copy))
-        if linked:
-            taken.links.setdefault(file, path)
-            taken.linked.add(path)
-
-    def _make_folder(self, path: str, name: str, info: os.stat_result, above: int) -> None:
-        # Never there with other permissions than its own, which would pass for a change.
-        remove(self._made)
-        os.mkdir(self._made, 0o700)
-        self._like(info, path, self._made)
-        # But a folder moves only when its owner may write to it.
-        movable = os.access(self._made, os.W_OK)
-        if not movable:
-            os.chmod(self._made, 0o700)
-        os.rename(self._made, name, dst_dir_fd=above)
-        if not movable:
-            os.chmod(name, stat.S_IMODE(info.st_mode), dir_fd=above)
-
-    def _like(self, info: os.stat_result, path: str, target: str = "") -> None:
-        """Give a folder of the copy, or the one to become it, the facts of the lower side's."""
-        target = target or (os.path.join(self.upper, path) if path else self.upper)
-        set_owner(target, info, self._shift)
-        os.chmod(target, stat.S_IMODE(info.st_mode) | (0 if path else 0o700))
-        set_user_xattrs(target, user_xattrs(os.path.join(self._lower, path)))
-        os.utime(target, ns=(info.st_atime_ns, info.st_mtime_ns), follow_symlinks=False)
-
-    def _is_folder(self, path: str) -> bool:
-        info = lstat(self.upper, path)
-        return info is not None and stat.S_ISDIR(info.st_mode)
-
-    def _remove(self, path: str) -> None:
-        """Remove a path of the copy, unless it is a folder that holds something."""
-        target = os.path.join(self.upper, path)
-        info = lstat(self.upper, path)
-        if info is None:
-            return
-        with writable(os.path.dirname(target)):
-            if not stat.S_ISDIR(info.st_mode):
-                os.unlink(target)
-            elif not os.listdir(target):
-                os.rmdir(target)
-
-    def _note(self, taken: _Taken) -> None:
-        """Record what was copied, as it was before it was copied, and finish the folders copied."""
-        records = self._records()
-        for path, info in reversed(taken.folders.items()):
-            self._like(info, path)
-        records |= taken.records
-        # Another name changes the facts of a file.
-        for path in taken.linked:
-            copy = lstat(self.upper, path)
-            if copy is not None:
-                records[path] = (records[path][0], _copy_facts(copy))
-        self._save()
-
-    def _records(self) -> dict[str, _Record]:
+    def _records(self) -> dict[str, Record]:
         if self._known is None:
             try:
                 with open(self._record_file, "rb") as file:
@@ -323,24 +185,6 @@ class SnapshotLayer:
         write_whole(self._record_file, json.dumps(self._records()).encode())
 
 
-def _is_copied(info: os.stat_result) -> bool:
-    return stat.S_IFMT(info.st_mode) in (stat.S_IFREG, stat.S_IFLNK, stat.S_IFDIR)
-
-
-def _lstat_in(folder: int, name: str) -> os.stat_result | None:
-    try:
-        return os.stat(name, dir_fd=folder, follow_symlinks=False)
-    except FileNotFoundError:
-        return None
-
-
-def _facts(info: os.stat_result) -> _Facts:
-    if stat.S_ISDIR(info.st_mode):
-        return [info.st_mode]
-    return [info.st_mode, info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns]
-
-
-def _copy_facts(info: os.stat_result) -> _Facts:
-    if stat.S_ISDIR(info.st_mode):
-        return [info.st_mode]
-    return [info.st_mode, info.st_ino, info.st_size, info.st_ctime_ns]
+def _is_folder(root: str, path: str) -> bool:
+    info = lstat(root, path)
+    return info is not None and stat.S_ISDIR(info.st_mode)
