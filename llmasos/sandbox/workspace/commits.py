@@ -9,7 +9,7 @@ from typing import Literal
 
 from pydantic import BaseModel
 
-from llmasos.errors import ConflictError, WorkspaceError
+from llmasos.errors import ConflictError, WorkspaceError, command
 from llmasos.events import FileName, display
 from llmasos.sandbox.workspace.bases import Bases
 from llmasos.sandbox.workspace.choice import Choice
@@ -112,7 +112,9 @@ class Commits:
         word = "redo" if forward else "undo"
         found = [one for one in self._journal.manifests() if commit is None or one.id == commit]
         if commit is not None and not found:
-            raise WorkspaceError(f"There is no commit {display(commit)}.", hint="/history lists them.")
+            raise WorkspaceError(
+                f"There is no commit {display(commit)}.", hint=f"{command('history')}, lists them."
+            )
         able = [one for one in found if one.state == state]
         if not able:
             what = f"The commit {commit} is {found[0].state} already." if commit is not None else ""
