@@ -239,6 +239,15 @@ async def test_a_committed_part_can_be_taken_back(make_desk: MakeDesk) -> None:
     assert (desk.folder / "a.txt").read_text() == TEXT
 
 
+async def test_the_rest_of_a_text_is_merged_with_what_was_written_since(make_desk: MakeDesk) -> None:
+    desk = make_desk({"a.txt": TEXT})
+    (await desk.agent()).write("a.txt", EDITED)
+    await desk.space.commit([Selection(path="a.txt", hunks=(1,))])
+    (desk.folder / "a.txt").write_text((desk.folder / "a.txt").read_text() + "person\n")
+    await desk.space.commit(merge=True)
+    assert (desk.folder / "a.txt").read_text() == EDITED + "person\n"
+
+
 async def test_texts_that_both_changed_are_merged(make_desk: MakeDesk) -> None:
     desk = make_desk({"a.txt": TEXT, "b.txt": "b\n"})
     agent = await desk.agent()

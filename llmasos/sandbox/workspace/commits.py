@@ -153,7 +153,10 @@ class Commits:
         self._views.drop([step.path for step in manifest.steps if not step.rest], {})
         layer.accept([step.path for step in manifest.steps if step.rest])
         self._bases.forget(manifest.paths)
-        if not layer.changes():
+        changes = layer.changes()
+        # What the view keeps of a text starts from what was just written, which others may change at once.
+        self._bases.keep(changes, layer)
+        if not changes:
             self._views.reset([])
 
     def _take_over(self, paths: Sequence[str]) -> None:

@@ -119,6 +119,7 @@ class Edits:
         self._views.rewrite(change.path, text)
         self._bases.forget([change.path])
         layer.accept([change.path])
+        self._bases.keep(layer.changes(), layer)
 
     def discard(self, selection: Sequence[str | Selection] | None) -> None:
         """Drop changes from the view.
