@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 
+def command(name: str, arguments: str = "") -> str:
+    """Return how a command about a session's changes is given: in the shell, and on the command line."""
+    rest = f" {arguments}" if arguments else ""
+    return f"/{name}{rest}, or `llmasos {name} SESSION{rest}`"
+
+
 class LLMasOSError(Exception):
     """An error that a person can act on.
 
@@ -70,7 +76,8 @@ class ConflictError(WorkspaceError):
         super().__init__(
             message or f"{names}{more} {were} changed in the folder since the agent saw it.",
             hint=hint
-            or "Merge the texts (/commit --merge, or llmasos commit SESSION --merge), or discard the agent's.",
+            or f"Merge the texts ({command('commit', '--merge')}), drop the agent's version "
+            f"({command('discard')}), or put yours aside.",
         )
         self.paths = paths
 

@@ -71,7 +71,7 @@ def resolve(
 def undo(session: Session, commit: CommitId = "") -> None:
     """Take a commit of a session back."""
     done = in_session(session, lambda it: it.undo(commit))
-    print(f"Took {done.id} back: {count(len(done.paths), 'file')}.")
+    print(f"Restored {count(len(done.paths), 'file')}.")
 
 
 def redo(session: Session, commit: CommitId = "") -> None:

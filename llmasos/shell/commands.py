@@ -60,7 +60,6 @@ async def _diff(shell: Shell, rest: str) -> None:
 
 
 async def _commit(shell: Shell, rest: str) -> None:
-    from llmasos.events import display
     from llmasos.shell.choices import parse_choices
     from llmasos.shell.render import print_error
     from llmasos.shell.words import written
@@ -78,7 +77,7 @@ async def _commit(shell: Shell, rest: str) -> None:
         if await shell.ask("Merge both versions of these files? [y/N] ") not in ("y", "yes"):
             return
         done = await session.commit(chosen, merge=True)
-    print(f"{written(done)} /undo takes it back. (in {display(str(shell.folder))})")
+    print(f"{written(done, str(shell.folder))} /undo takes it back.")
 
 
 async def _discard(shell: Shell, rest: str) -> None:
@@ -114,7 +113,7 @@ async def _resolve(shell: Shell, rest: str) -> None:
 
 async def _undo(shell: Shell, rest: str) -> None:
     commit = await (await shell.session()).undo(rest)
-    print(f"Took {commit.id} back: {count(len(commit.paths), 'file')}. /redo writes it again.")
+    print(f"Restored {count(len(commit.paths), 'file')}. /redo writes {commit.id} again.")
 
 
 async def _redo(shell: Shell, rest: str) -> None:

@@ -31,11 +31,11 @@ def count(number: int, noun: str) -> str:
     return f"{number} {noun}" + ("" if number == 1 else "s")
 
 
-def written(commit: CommitInfo) -> str:
-    """Return what a commit wrote, and what it had to leave."""
+def written(commit: CommitInfo, folder: str = "") -> str:
+    """Return what a commit wrote, to which folder where one is given, and what it had to leave."""
     from llmasos.events import display
 
-    line = f"Wrote {count(len(commit.paths), 'file')} as {commit.id}."
+    line = f"Wrote {count(len(commit.paths), 'file')}" + (f" to {display(folder)}." if folder else ".")
     if commit.left:
         names = ", ".join(map(display, commit.left[:5])) + (" …" if len(commit.left) > 5 else "")
         line += f" Not written, because they are no files, folders or links: {names}."

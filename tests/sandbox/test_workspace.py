@@ -69,6 +69,7 @@ async def test_what_changed_underneath_is_not_overwritten(make_desk: MakeDesk) -
     with pytest.raises(ConflictError) as caught:
         await desk.space.commit()
     assert caught.value.paths == ("a.txt", "new.txt")
+    assert "/commit --merge, or `llmasos commit SESSION --merge`" in caught.value.hint
     assert (desk.folder / "a.txt").read_text() == "person"
     assert (desk.folder / "b.txt").read_text() == "two\n"
 
@@ -238,6 +239,15 @@ async def test_a_committed_part_can_be_taken_back(make_desk: MakeDesk) -> None:
     assert (desk.folder / "a.txt").read_text() == TEXT
 
 
+async def test_the_rest_of_a_text_is_merged_with_what_was_written_since(make_desk: MakeDesk) -> None:
+    desk = make_desk({"a.txt": TEXT})
+    (await desk.agent()).write("a.txt", EDITED)
+    await desk.space.commit([Selection(path="a.txt", hunks=(1,))])
+    (desk.folder / "a.txt").write_text((desk.folder / "a.txt").read_text() + "person\n")
+    await desk.space.commit(merge=True)
+    assert (desk.folder / "a.txt").read_text() == EDITED + "person\n"
+
+
 async def test_texts_that_both_changed_are_merged(make_desk: MakeDesk) -> None:
     desk = make_desk({"a.txt": TEXT, "b.txt": "b\n"})
     agent = await desk.agent()
@@ -258,6 +268,35 @@ async def test_texts_that_both_changed_are_merged(make_desk: MakeDesk) -> None:
     await desk.space.resolve("b.txt", "both\n")
     await desk.space.commit()
     assert (desk.folder / "b.txt").read_text() == "both\n"
+
+
+async def test_some_hunks_are_merged_once_the_others_are_dropped(make_desk: MakeDesk) -> None:
+    desk = make_desk({"a.txt": TEXT})
+    (await desk.agent()).write("a.txt", EDITED)
+    await desk.space.changed()
+    person = TEXT.replace("line 28\n", "person\n")
+    (desk.folder / "a.txt").write_text(person)
+    with pytest.raises(ConflictError, match="without the others") as caught:
+        await desk.space.commit([Selection(path="a.txt", hunks=(1,))], merge=True)
+    assert "llmasos commit SESSION --merge" in caught.value.hint
+    assert (desk.folder / "a.txt").read_text() == person
+    dropped = (2, 3, 4)
+    assert [hunk.number for hunk in await desk.space.hunks("a.txt")] == [1, *dropped]
+    await desk.space.discard([Selection(path="a.txt", hunks=dropped)])
+    await desk.space.commit(merge=True)
+    assert (desk.folder / "a.txt").read_text() == person.replace("line 3\n", "three\n")
+
+
+async def test_a_copy_that_has_no_room_is_an_error_of_the_workspace(
+    make_desk: MakeDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(source: int, copy: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    desk = make_desk({"a.txt": "one\n"})
+    monkeypatch.setattr("llmasos.sandbox.workspace.copies.copy_bytes", full)
+    with pytest.raises(WorkspaceError, match="No space left"):
+        await desk.space.view("snapshot")
 
 
 async def test_special_files_are_named_and_left(make_desk: MakeDesk) -> None:

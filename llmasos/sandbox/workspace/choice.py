@@ -7,7 +7,7 @@ import stat
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from llmasos.errors import WorkspaceError
+from llmasos.errors import WorkspaceError, command
 from llmasos.events import display
 from llmasos.sandbox.workspace.changes import Change
 from llmasos.sandbox.workspace.diff import sides, texts
@@ -71,7 +71,7 @@ def choose(
                 if change.path in named and change.blocked:
                     raise WorkspaceError(
                         f"{display(change.path)} can not be committed: {change.blocked}.",
-                        hint="Discard it, then commit the rest.",
+                        hint=f"Drop it ({command('discard', 'PATH')}), then commit the rest.",
                     )
         wanted |= {path for path in _renamed(changes, wanted, lower, upper) if path not in hunks}
         wanted |= _coupled(changes, families, wanted, lower, upper)
@@ -105,7 +105,9 @@ def _resolve(
     path = os.path.normpath(one.path)
     found = families.get(path, set())
     if not found:
-        raise WorkspaceError(f"{display(one.path)} is not among the changes.", hint="/diff lists them.")
+        raise WorkspaceError(
+            f"{display(one.path)} is not among the changes.", hint=f"{command('diff')}, lists them."
+        )
     if one.hunks is None:
         return found, None
     change = next((change for change in changes if change.path == path), None)
@@ -117,7 +119,7 @@ def _resolve(
     if missing or not one.hunks:
         raise WorkspaceError(
             f"{display(path)} has the hunks 1 to {len(known)}, not {', '.join(map(str, sorted(missing)))}.",
-            hint="/diff shows them.",
+            hint=f"{command('diff')}, shows them.",
         )
     return found, None if known == set(one.hunks) else frozenset(one.hunks)
 

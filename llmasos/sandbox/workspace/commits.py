@@ -9,7 +9,7 @@ from typing import Literal
 
 from pydantic import BaseModel
 
-from llmasos.errors import ConflictError, WorkspaceError
+from llmasos.errors import ConflictError, WorkspaceError, command
 from llmasos.events import FileName, display
 from llmasos.sandbox.workspace.bases import Bases
 from llmasos.sandbox.workspace.choice import Choice
@@ -112,7 +112,9 @@ class Commits:
         word = "redo" if forward else "undo"
         found = [one for one in self._journal.manifests() if commit is None or one.id == commit]
         if commit is not None and not found:
-            raise WorkspaceError(f"There is no commit {display(commit)}.", hint="/history lists them.")
+            raise WorkspaceError(
+                f"There is no commit {display(commit)}.", hint=f"{command('history')}, lists them."
+            )
         able = [one for one in found if one.state == state]
         if not able:
             what = f"The commit {commit} is {found[0].state} already." if commit is not None else ""
@@ -151,7 +153,10 @@ class Commits:
         self._views.drop([step.path for step in manifest.steps if not step.rest], {})
         layer.accept([step.path for step in manifest.steps if step.rest])
         self._bases.forget(manifest.paths)
-        if not layer.changes():
+        changes = layer.changes()
+        # What the view keeps of a text starts from what was just written, which others may change at once.
+        self._bases.keep(changes, layer)
+        if not changes:
             self._views.reset([])
 
     def _take_over(self, paths: Sequence[str]) -> None:

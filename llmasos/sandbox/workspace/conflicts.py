@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from llmasos.errors import WorkspaceError
+from llmasos.errors import WorkspaceError, command
 from llmasos.events import display
 from llmasos.sandbox.workspace.bases import Bases, merge
 from llmasos.sandbox.workspace.changes import Change, Layer
@@ -50,7 +50,7 @@ def merge_change(change: Change, lower: str, upper: str, bases: Bases) -> Merged
     if merged is None or base is None or before is None or after is None:
         raise WorkspaceError(
             f"{display(change.path)} cannot be merged: it is no text, or its base was not kept.",
-            hint="Drop the agent's version with /discard, or put yours aside.",
+            hint=f"Drop the agent's version ({command('discard', 'PATH')}), or put yours aside.",
         )
     mode = after.mode if after.mode != base[1] else before.mode
     return Merged(merged[0], mode, clashes=merged[1])

@@ -8,6 +8,7 @@ import stat
 from collections.abc import Mapping
 
 from llmasos.errors import WorkspaceError
+from llmasos.events import display
 from llmasos.sandbox.workspace.changes import Change
 from llmasos.sandbox.workspace.choice import Choice
 from llmasos.sandbox.workspace.files import lstat
@@ -97,7 +98,7 @@ class _Draft:
         elif node.kind == "file":
             node = self._kept(self._afters, self._upper, change.path, name, node)
         elif node.kind == "none":
-            raise WorkspaceError(f"{change.path} is gone from the view.", hint="Try again.")
+            raise WorkspaceError(f"{display(change.path)} is gone from the view.", hint="Try again.")
         # The right to run as the owner is never given by an agent, because the owner here is another.
         special = (stat.S_ISUID | stat.S_ISGID) & ~before.mode if node.kind == "file" else 0
         owner = (max(node.owner[0] - self._shift, 0), max(node.owner[1] - self._shift, 0))

@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 import os
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
+from pathlib import Path
 
-from llmasos.sandbox.port import ViewKind
+from llmasos.errors import WorkspaceError, command
+from llmasos.sandbox.port import View, ViewKind
 from llmasos.sandbox.workspace.changes import Layer
-from llmasos.sandbox.workspace.files import lstat, remove, set_user_xattrs, user_xattrs, write_whole
+from llmasos.sandbox.workspace.files import lstat, mark, remove, set_user_xattrs, user_xattrs, write_whole
+from llmasos.sandbox.workspace.folder import changed_since
 from llmasos.sandbox.workspace.overlay import OverlayLayer
-from llmasos.sandbox.workspace.secrets import Secrets
+from llmasos.sandbox.workspace.secrets import Secrets, hiding_layer
 from llmasos.sandbox.workspace.snapshot import SnapshotLayer
+from llmasos.sandbox.workspace.tree import Tree
 
 
 class Views:
@@ -27,6 +31,8 @@ class Views:
 
     def __init__(self, folder: str, state: str, secrets: Secrets, shift: int) -> None:
         self.place = os.path.join(state, "view")
+        self._state = state
+        self._tree = Tree(folder, os.path.join(state, "folders.json"), secrets)
         self._folder = folder
         self._secrets = secrets
         self._shift = shift
@@ -59,6 +65,56 @@ class Views:
             elif kind == "snapshot":
                 self._layer = SnapshotLayer(*arguments)
         return self._layer
+
+    def show(self, kind: ViewKind, changed: Set[str]) -> View:
+        """Return the view for mounting, made or brought up to what the folder is now.
+
+        Args:
+            kind: What it is to be.
+            changed: The paths that it changes.
+
+        Raises:
+            WorkspaceError: It changes something, and is of another kind; or it cannot be made.
+        """
+        present = self.kind()
+        if present is not None and present != kind and changed:
+            raise WorkspaceError(
+                f"The session still has changes in a view of the kind {present}.",
+                hint=f"Write them ({command('commit')}) or drop them ({command('discard')}) first.",
+            )
+        layer = self.layer()
+        try:
+            if layer is None or present != kind or (kind == "overlay" and not changed):
+                self.make(kind)
+            else:
+                layer.refresh(changed)
+        except OSError as error:
+            raise WorkspaceError(
+                f"A view of {self._folder} cannot be made: {error.strerror}.",
+                hint="See to that, then try again; a copy needs as much room as the folder takes.",
+            ) from error
+        mapped = os.geteuid() == 0
+        folder, state = Path(self._folder), Path(self._state)
+        if kind == "in-place":
+            return View(kind, folder, folder, state / "work", None, mapped=mapped)
+        hides = False
+        if kind == "overlay":
+            hides = hiding_layer(self._folder, str(state / "hidden"), self._tree.hidden(), self._shift)
+        remove(str(state / "work"))
+        (state / "work").mkdir(mode=0o700)
+        mark(str(state / "seen"))
+        upper = Path(self.place) / "upper"
+        return View(kind, folder, upper, state / "work", state / "hidden" if hides else None, mapped=mapped)
+
+    def changed_outside(self) -> bool:
+        """Tell whether others changed the folder in a way that a mounted view does not show."""
+        kind = self.kind()
+        if kind is None or kind == "in-place":
+            return False
+        moment = os.stat(os.path.join(self._state, "seen")).st_ctime_ns
+        if kind == "snapshot":
+            return changed_since(Path(self._folder), moment)
+        return self._tree.changed_since(moment)
 
     def make(self, kind: ViewKind) -> None:
         """Make a view that shows the folder as it is, in place of the present one."""

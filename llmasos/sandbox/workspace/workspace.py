@@ -10,22 +10,18 @@ from typing import ParamSpec, TypeVar
 
 import anyio.to_thread
 
-from llmasos.errors import ConflictError, WorkspaceError
-from llmasos.events import FileChange, display
+from llmasos.events import FileChange
 from llmasos.sandbox.port import OWNER_SHIFT, View, ViewKind
 from llmasos.sandbox.workspace.bases import Bases
-from llmasos.sandbox.workspace.changes import Change, Layer
-from llmasos.sandbox.workspace.choice import Choice, choose
+from llmasos.sandbox.workspace.changes import Change
 from llmasos.sandbox.workspace.commits import Commit, Commits
-from llmasos.sandbox.workspace.conflicts import Merged, in_conflict, merge_change
-from llmasos.sandbox.workspace.diff import Summary, describe, sides, summarise, texts
-from llmasos.sandbox.workspace.files import lstat, mark, remove
-from llmasos.sandbox.workspace.folder import changed_since, files, locked, outline, usable
-from llmasos.sandbox.workspace.hunks import Hunk, Selection, mix, read_hunks
+from llmasos.sandbox.workspace.conflicts import Merged
+from llmasos.sandbox.workspace.diff import Summary, describe, summarise
+from llmasos.sandbox.workspace.edits import Edits
+from llmasos.sandbox.workspace.folder import files, locked, outline, usable
+from llmasos.sandbox.workspace.hunks import Hunk, Selection, read_hunks
 from llmasos.sandbox.workspace.journal import is_interrupted
-from llmasos.sandbox.workspace.renames import with_renames
-from llmasos.sandbox.workspace.secrets import Secrets, hiding_layer
-from llmasos.sandbox.workspace.tree import Tree
+from llmasos.sandbox.workspace.secrets import Secrets
 from llmasos.sandbox.workspace.views import Views, needs_finishing
 
 _PATIENCE = 10.0
@@ -56,17 +52,15 @@ class Workspace:
         patience: float = _PATIENCE,
     ) -> None:
         self.folder = folder
-        self._lower = str(folder)
         self._state = state
         self._secrets = secrets
         self._in_place = in_place
         self._patience = patience
-        self._mapped = os.geteuid() == 0
-        self._shift = OWNER_SHIFT if self._mapped else 0
-        self._views = Views(self._lower, str(state), secrets, self._shift)
-        self._bases = Bases(self._lower, self._views.place)
-        self._commits = Commits(self._lower, state / "commits", self._views, self._bases, self._shift)
-        self._tree = Tree(self._lower, str(state / "folders.json"), secrets)
+        lower, shift = str(folder), OWNER_SHIFT if os.geteuid() == 0 else 0
+        self._views = Views(lower, str(state), secrets, shift)
+        bases = Bases(lower, self._views.place)
+        self._commits = Commits(lower, state / "commits", self._views, bases, shift)
+        self._edits = Edits(lower, self._views, bases, self._commits)
 
     @classmethod
     def open(
@@ -111,24 +105,31 @@ class Workspace:
         Raises:
             WorkspaceError: The session's view of another kind still has changes.
         """
-        return await self._work(self._view, "in-place" if self._in_place else kind)
+        wanted: ViewKind = "in-place" if self._in_place else kind
+
+        def show() -> View:
+            return self._views.show(wanted, {change.path for change in self._edits.changes()})
+
+        return await self._work(show)
 
     async def changed_outside(self) -> bool:
         """Tell whether the view has to be mounted again, because others changed the folder.
 
         An overlay shows new contents of the folder's files by itself, but not always that names came or went.
         """
-        return await self._work(self._changed_outside)
+        return await self._work(self._views.changed_outside)
 
     async def changes(self) -> list[Change]:
         """Return what the view changes."""
-        return await self._work(lambda: self._changes(renames=True))
+        return await self._work(self._edits.changes, renames=True)
 
     async def changed(self) -> frozenset[tuple[str, int]]:
         """Return the paths that the view changes, each with the time of its last change in ns."""
 
         def look() -> frozenset[tuple[str, int]]:
-            return frozenset((change.path, self._changed_at(change)) for change in self._changes())
+            return frozenset(
+                (change.path, self._edits.changed_at(change)) for change in self._edits.changes()
+            )
 
         return await self._work(look)
 
@@ -136,9 +137,9 @@ class Workspace:
         """Return in a few lines which files the view shows."""
 
         def look() -> str:
-            found = set(files(self._lower, self._secrets, _OUTLINED))
+            found = set(files(str(self.folder), self._secrets, _OUTLINED))
             layer = self._views.layer()
-            for change in self._changes():
+            for change in self._edits.changes():
                 if change.kind == "deleted":
                     found.discard(change.path)
                 elif layer is not None and not os.path.isdir(os.path.join(layer.upper, change.path)):
@@ -151,8 +152,8 @@ class Workspace:
         """Return the changes with their diffs, and how many more there are."""
 
         def work() -> tuple[list[FileChange], int]:
-            changes = self._changes(renames=True)
-            shown = [describe(change, self._lower, self._upper()) for change in changes[:most_files]]
+            changes = self._edits.changes(renames=True)
+            shown = [describe(change, str(self.folder), self._edits.upper) for change in changes[:most_files]]
             return shown, len(changes) - len(shown)
 
         return await self._work(work)
@@ -161,8 +162,8 @@ class Workspace:
         """Return the changes in numbers."""
 
         def work() -> Summary:
-            changes = self._changes(renames=True)
-            return summarise(changes, self._lower, self._upper()) if changes else Summary()
+            changes = self._edits.changes(renames=True)
+            return summarise(changes, str(self.folder), self._edits.upper) if changes else Summary()
 
         return await self._work(work)
 
@@ -172,7 +173,7 @@ class Workspace:
         Raises:
             WorkspaceError: The path is no change, or is no text.
         """
-        return await self._work(lambda: read_hunks(*self._texts(path)))
+        return await self._work(lambda: read_hunks(*self._edits.texts(path)))
 
     async def commit(
         self, selection: Sequence[str | Selection] | None = None, *, merge: bool = False
@@ -189,7 +190,7 @@ class Workspace:
             ConflictError: Files changed underneath, and were not or could not be merged.
             WorkspaceError: Nothing changed, a path is no change, or the folder cannot be written.
         """
-        return await self._work(self._commit, selection, merge)
+        return await self._work(self._edits.commit, selection, merge=merge)
 
     async def discard(self, selection: Sequence[str | Selection] | None = None) -> None:
         """Drop changes from the view; no sandbox may be open on it.
@@ -197,7 +198,7 @@ class Workspace:
         Raises:
             WorkspaceError: A path is no change.
         """
-        await self._work(self._discard, selection)
+        await self._work(self._edits.discard, selection)
 
     def granting(self, granted: Sequence[str]) -> Workspace:
         """Return the same workspace with other hidden files shown; no sandbox may be open on the view.
@@ -221,11 +222,7 @@ class Workspace:
         Raises:
             WorkspaceError: It cannot be merged.
         """
-
-        def work() -> Merged:
-            return merge_change(self._one(path), self._lower, self._upper(), self._bases)
-
-        return await self._work(work)
+        return await self._work(self._edits.merged, path)
 
     async def resolve(self, path: str, text: str) -> None:
         """Make a text the view's version of a path, as one that has taken in what the folder has now.
@@ -233,7 +230,7 @@ class Workspace:
         Raises:
             WorkspaceError: The path is no change.
         """
-        await self._work(self._resolve, path, text)
+        await self._work(self._edits.resolve, path, text)
 
     async def undo(self, commit: str | None = None) -> Commit:
         """Take a commit back, by default the newest in force.
@@ -271,138 +268,3 @@ class Workspace:
             self._views.finish()
             self._commits.recover()
             yield
-
-    def _view(self, kind: ViewKind) -> View:
-        present = self._views.kind()
-        changed = {change.path for change in self._changes()}
-        if present is not None and present != kind and changed:
-            raise WorkspaceError(
-                f"The session still has changes in a view of the kind {present}.",
-                hint="Commit or discard them first; /diff shows them.",
-            )
-        layer = self._views.layer()
-        if layer is None or present != kind or (kind == "overlay" and not changed):
-            self._views.make(kind)
-        else:
-            layer.refresh(changed)
-        if kind == "in-place":
-            return View(kind, self.folder, self.folder, self._state / "work", None, mapped=self._mapped)
-        hides = False
-        if kind == "overlay":
-            hides = hiding_layer(self._lower, str(self._state / "hidden"), self._tree.hidden(), self._shift)
-        remove(str(self._state / "work"))
-        (self._state / "work").mkdir(mode=0o700)
-        mark(str(self._state / "seen"))
-        return View(
-            kind,
-            self.folder,
-            Path(self._upper()),
-            self._state / "work",
-            self._state / "hidden" if hides else None,
-            mapped=self._mapped,
-        )
-
-    def _changed_outside(self) -> bool:
-        kind = self._views.kind()
-        if kind is None or kind == "in-place":
-            return False
-        moment = (self._state / "seen").stat().st_ctime_ns
-        if kind == "snapshot":
-            return changed_since(self.folder, moment)
-        return self._tree.changed_since(moment)
-
-    def _upper(self) -> str:
-        layer = self._views.layer()
-        return self._lower if layer is None else layer.upper
-
-    def _changes(self, *, renames: bool = False) -> list[Change]:
-        layer = self._views.layer()
-        if layer is None:
-            return []
-        changes = layer.changes()
-        self._bases.keep(changes, layer)
-        return with_renames(changes, self._lower, layer.upper) if renames else changes
-
-    def _changed_at(self, change: Change) -> int:
-        info = lstat(self._upper(), change.path)
-        return 0 if info is None else info.st_mtime_ns
-
-    def _own_layer(self) -> Layer:
-        layer = self._views.layer()
-        if layer is None and self._views.kind() == "in-place":
-            raise WorkspaceError(
-                "This session works on the folder itself: what it writes is there already.",
-                hint="Start a session without --in-place to see changes before they are made.",
-            )
-        if layer is None:
-            raise WorkspaceError("There is nothing to commit.", hint="/diff shows what would change.")
-        return layer
-
-    def _one(self, path: str) -> Change:
-        wanted = os.path.normpath(path)
-        for change in self._changes(renames=True):
-            if change.path == wanted:
-                return change
-        raise WorkspaceError(f"{display(path)} is not among the changes.", hint="/diff lists them.")
-
-    def _texts(self, path: str) -> tuple[str, str]:
-        both = texts(*sides(self._one(path), self._lower, self._upper()))
-        if both is None:
-            raise WorkspaceError(f"{display(path)} is no text.", hint="Choose it as a whole.")
-        return both
-
-    def _choose(self, selection: Sequence[str | Selection] | None, *, commit: bool) -> Choice:
-        return choose(self._changes(), selection, self._lower, self._upper(), commit=commit)
-
-    def _commit(self, selection: Sequence[str | Selection] | None, merging: bool) -> Commit:
-        layer = self._own_layer()
-        choice = self._choose(selection, commit=True)
-        if not choice.changes:
-            blocked = "What the view changes can not be committed: /diff says why."
-            raise WorkspaceError(
-                "There is nothing to commit.",
-                hint=blocked if choice.left else "/diff shows what would change.",
-            )
-        contents = {path: mix(*self._texts(path), set(numbers)) for path, numbers in choice.hunks.items()}
-        modes: dict[str, int] = {}
-        conflicts = []
-        for change in choice.changes:
-            if not in_conflict(change, layer, self._bases):
-                continue
-            merged = None
-            if merging and change.path not in choice.hunks:
-                with contextlib.suppress(WorkspaceError):
-                    merged = merge_change(change, self._lower, layer.upper, self._bases)
-            if merged is not None and not merged.clashes:
-                contents[change.path], modes[change.path] = merged.text, merged.mode
-            else:
-                conflicts.append(change.path)
-        if conflicts:
-            raise ConflictError(tuple(conflicts))
-        return self._commits.make(choice, contents, modes, layer.upper)
-
-    def _resolve(self, path: str, text: str) -> None:
-        layer = self._own_layer()
-        change = self._one(path)
-        self._views.rewrite(change.path, text)
-        self._bases.forget([change.path])
-        layer.accept([change.path])
-
-    def _discard(self, selection: Sequence[str | Selection] | None) -> None:
-        layer = self._own_layer()
-        if selection is None:
-            paths = [change.path for change in layer.changes()]
-            self._views.reset(paths)
-            self._bases.forget(paths)
-            return
-        choice = self._choose(selection, commit=False)
-        rewritten = {}
-        for path, numbers in choice.hunks.items():
-            both = self._texts(path)
-            kept = {hunk.number for hunk in read_hunks(*both)} - set(numbers)
-            rewritten[path] = mix(*both, kept)
-        paths = [change.path for change in choice.changes if change.path not in rewritten]
-        self._views.drop(paths, rewritten)
-        self._bases.forget(paths)
-        if not layer.changes():
-            self._views.reset([])
