@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import stat
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -14,6 +15,13 @@ from llmasos.sandbox import Workspace
 from llmasos.sandbox.port import ViewKind
 
 OPAQUE = "trusted.overlay.opaque" if os.geteuid() == 0 else "user.overlay.opaque"
+
+
+@pytest.fixture(autouse=True)
+def _without_waiting_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out what only counts when the machine loses its power."""
+    monkeypatch.setattr(os, "fsync", lambda number: None)
+    monkeypatch.setattr("llmasos.sandbox.workspace.files._FEW", sys.maxsize)
 
 
 class Agent:

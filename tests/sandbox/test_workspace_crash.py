@@ -7,6 +7,7 @@ import random
 import signal
 import sys
 from collections.abc import Callable, Coroutine
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,9 @@ FILES: dict[str, bytes | str] = {
     "whole/p": "p",
     "whole/q": "q",
 }
-KILLS = 240
+KINDS: tuple[ViewKind, ...] = ("overlay", "snapshot")
+# Of each act on each kind of view, before it has ended.
+KILLS = 17
 Act = Callable[[Workspace], Coroutine[Any, Any, None]]
 _CALLS = (
     *("chmod", "chown", "link", "mkdir", "mknod", "open", "removexattr", "rename", "replace", "rmdir"),
@@ -81,16 +84,21 @@ ACTS = {act.__name__: act for act in (_commit, _some, _undo, _redo, _discard, _d
 PREPARED: dict[Act, tuple[Act, ...]] = {_undo: (_commit,), _redo: (_commit, _undo)}
 
 
-def child(space: Workspace, act: Act, fatal: int) -> int:
-    """Do something in a process that kills itself before its nth change, and return how it ended."""
+def child(space: Workspace, act: Act, fatal: int | None = None) -> tuple[bool, int]:
+    """Do something in a process that kills itself before its nth change.
+
+    Returns:
+        Whether it was killed, and how many changes it came to make.
+    """
+    reader, writer = os.pipe()
     number = os.fork()
     if number == 0:
         try:
-            left = iter(range(fatal))
+            made = count()
 
             def deadly(call: Callable[..., object]) -> Callable[..., object]:
                 def instead(*args: object, **kwargs: object) -> object:
-                    if next(left, None) is None:
+                    if next(made) == fatal:
                         os.kill(os.getpid(), signal.SIGKILL)
                     return call(*args, **kwargs)
 
@@ -98,14 +106,18 @@ def child(space: Workspace, act: Act, fatal: int) -> int:
 
             for name in _CALLS:
                 setattr(os, name, deadly(getattr(os, name)))
-            os.fsync = lambda fd: None
             anyio.run(act, space)
+            os.write(writer, str(next(made)).encode())
             os._exit(0)
         finally:
             sys.stderr.flush()
             os._exit(1)
+    os.close(writer)
+    with os.fdopen(reader) as pipe:
+        changes = int(pipe.read() or "0")
     _, status = os.waitpid(number, 0)
-    return status
+    assert status in (0, signal.SIGKILL)
+    return status == signal.SIGKILL, changes
 
 
 def shown(desk: Desk) -> dict[str, str]:
@@ -131,24 +143,23 @@ def prepared(base: Path, kind: ViewKind, act: Act) -> Desk:
 
 
 @pytest.mark.parametrize("act", ACTS.values(), ids=ACTS)
-@pytest.mark.parametrize("kind", ["overlay", "snapshot"])
-def test_killed_anywhere_nothing_is_lost_or_half_done(
-    tmp_path: Path, kind: ViewKind, act: Act, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(os, "fsync", lambda number: None)
+@pytest.mark.parametrize("kind", KINDS)
+def test_killed_anywhere_nothing_is_lost_or_half_done(tmp_path: Path, kind: ViewKind, act: Act) -> None:
     desk = prepared(tmp_path / "model", kind, act)
     before, view_before = desk.tree(), shown(desk)
-    anyio.run(act, desk.space)
+    _, changes = child(desk.space, act)
+    desk.open()
     after, view_after = desk.tree(), shown(desk)
+    assert (after, view_after) != (before, view_before)
     chance = random.Random(f"{kind} {act.__name__}")
-    longest = 280
-    for turn in range(KILLS // (2 * len(ACTS))):
+    turns = count()
+    killed = 0
+    while killed < KILLS:
+        turn = next(turns)
+        assert turn < 2 * KILLS
         desk = prepared(tmp_path / f"{turn}", kind, act)
-        fatal = chance.randrange(longest)
-        status = child(desk.space, act, fatal)
-        assert status in (0, signal.SIGKILL)
-        if status == 0:
-            longest = min(longest, max(fatal, 10))
+        fatal = chance.randrange(changes)
+        killed += child(desk.space, act, fatal)[0]
         desk.open()
         found = (desk.tree(), shown(desk))
         assert found in ((before, view_before), (after, view_after)), (turn, fatal)
@@ -158,3 +169,7 @@ def test_killed_anywhere_nothing_is_lost_or_half_done(
             assert desk.tree() == before
             anyio.run(_redo, desk.space)
             assert desk.tree() == after
+
+
+def test_it_was_killed_often_enough() -> None:
+    assert len(KINDS) * len(ACTS) * KILLS >= 200

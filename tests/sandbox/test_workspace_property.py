@@ -73,9 +73,8 @@ def _is_file(path: Path) -> bool:
 )
 @given(rounds=st.lists(EDITS, min_size=1, max_size=3))
 def test_commits_give_the_trees_that_plain_edits_give(
-    kind: ViewKind, rounds: list[list[tuple[str, str, str, bytes]]], monkeypatch: pytest.MonkeyPatch
+    kind: ViewKind, rounds: list[list[tuple[str, str, str, bytes]]]
 ) -> None:
-    monkeypatch.setattr(os, "fsync", lambda fd: None)
     base = Path(tempfile.mkdtemp())
     try:
         anyio.run(_play, base, kind, rounds)
@@ -122,9 +121,7 @@ def test_parts_add_up_to_the_whole(
     kind: ViewKind,
     edits: list[tuple[str, str, str, bytes]],
     chosen: set[str],
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(os, "fsync", lambda fd: None)
     base = Path(tempfile.mkdtemp())
     try:
         anyio.run(_play_in_parts, base, kind, edits, chosen)
