@@ -132,6 +132,18 @@ class Workbench:
         merged = await self.workspace.merged(path)
         return MergedFile(path=path, text=merged.text, conflicts=merged.clashes)
 
+    async def resolve(self, path: str) -> MergedFile:
+        """Make a file's merged text the view's version, so that what clashes can be edited there.
+
+        Raises:
+            WorkspaceError: It has no two versions that can be merged.
+        """
+        self._refuse_while_busy("A file cannot be merged")
+        merged = await self.merged(path)
+        await self.close()
+        await self.workspace.resolve(path, merged.text)
+        return merged
+
     async def commit(self, choices: Sequence[Choice] | None = None, *, merge: bool = False) -> CommitInfo:
         """Write the view's changes, all or those chosen, to the folder.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 import shutil
@@ -77,7 +76,6 @@ class ViewSandbox(WorkerSandbox):
         self._mount = mount
         self._limits = limits
         self._watch: DiskWatch | None = None
-        self._watching: asyncio.Task[None] | None = None
         self._working = 0
         self._lasting = False
 
@@ -139,8 +137,8 @@ class ViewSandbox(WorkerSandbox):
     @contextlib.asynccontextmanager
     async def _watched(self) -> AsyncIterator[None]:
         self._working += 1
-        if self._watch is not None and (self._watching is None or self._watching.done()):
-            self._watching = asyncio.create_task(self._watch.run())
+        if self._watch is not None:
+            self._watch.start()
         try:
             yield
         finally:
@@ -158,11 +156,8 @@ class ViewSandbox(WorkerSandbox):
             await super().close()
 
     async def _unwatch(self) -> None:
-        if self._watching is not None:
-            self._watching.cancel()
-            with anyio.CancelScope(shield=True), contextlib.suppress(asyncio.CancelledError, SandboxError):
-                await self._watching
-            self._watching = None
+        if self._watch is not None:
+            await self._watch.end()
 
 
 class ViewProvider(ABC):

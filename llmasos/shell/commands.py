@@ -103,6 +103,15 @@ async def _merged(shell: Shell, rest: str) -> None:
     )
 
 
+async def _resolve(shell: Shell, rest: str) -> None:
+    from llmasos.shell.words import resolved
+
+    names = _words(rest)
+    if len(names) != 1:
+        raise LLMasOSError("Name one file.", hint="As in /resolve notes.txt.")
+    print(resolved(await (await shell.session()).resolve(names[0])))
+
+
 async def _undo(shell: Shell, rest: str) -> None:
     commit = await (await shell.session()).undo(rest)
     print(f"Took {commit.id} back: {count(len(commit.paths), 'file')}. /redo writes it again.")
@@ -208,6 +217,9 @@ COMMANDS = {
     "/commit": Command("/commit [--merge] [PATH[:HUNKS]…]", "write the changes to the folder", _commit),
     "/discard": Command("/discard [PATH[:HUNKS]…]", "drop the changes", _discard),
     "/merged": Command("/merged PATH", "show a file changed on both sides, merged", _merged),
+    "/resolve": Command(
+        "/resolve PATH", "take its merged text into the view, to be put right there", _resolve
+    ),
     "/undo": Command("/undo [COMMIT]", "take a commit back", _undo),
     "/redo": Command("/redo [COMMIT]", "write an undone commit again", _redo),
     "/history": Command("/history", "list the commits", _history),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from llmasos.api import CommitInfo, JobInfo
+    from llmasos.api import CommitInfo, JobInfo, MergedFile
 
 MODEL_STATES = {
     "remote": "an endpoint",
@@ -40,6 +40,18 @@ def written(commit: CommitInfo) -> str:
         names = ", ".join(map(display, commit.left[:5])) + (" …" if len(commit.left) > 5 else "")
         line += f" Not written, because they are no files, folders or links: {names}."
     return line
+
+
+def resolved(merged: MergedFile) -> str:
+    """Return what became of a file that was merged, and the next step."""
+    from llmasos.events import display
+
+    if not merged.conflicts:
+        return f"{display(merged.path)} is merged; commit it."
+    return (
+        f"{display(merged.path)} holds both versions of {count(merged.conflicts, 'passage')} now, between "
+        "markers. Have them put right in a next request, then commit it."
+    )
 
 
 def commit_line(commit: CommitInfo) -> str:

@@ -97,6 +97,20 @@ async def test_a_conflict_is_refused_and_can_be_merged(stage: MakeStage) -> None
         assert "# agent" in file.read_text() and "# person" in file.read_text()
 
 
+async def test_what_clashes_is_resolved_in_the_view(stage: MakeStage) -> None:
+    async with stage(WRITE, "Answer: done") as it:
+        session = await it.session()
+        await it.turn(session, "change the notes")
+        (it.folder / "notes.txt").write_text("snow\n")
+        with pytest.raises(ConflictError, match=r"notes\.txt"):
+            await session.workbench.commit(merge=True)
+        assert (await session.workbench.resolve("notes.txt")).conflicts == 1
+        (change,) = (await session.workbench.diff()).changes
+        assert "+<<<<<<< the folder" in change.diff and "+rain" in change.diff
+        await session.workbench.commit()
+        assert "snow" in (it.folder / "notes.txt").read_text()
+
+
 async def test_some_hunks_are_committed_and_the_rest_waits(stage: MakeStage) -> None:
     edit = "run_shell(command=\"sed -i 's/^x0 = 0/x0 = 100/; s/^x19 = 19/x19 = 190/' src/longer.py\")"
     async with stage(edit, "Answer: done") as it:

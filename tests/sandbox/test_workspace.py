@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import stat
 from pathlib import Path
@@ -388,6 +389,19 @@ async def test_secrets_stay_when_their_folder_goes(make_desk: MakeDesk) -> None:
         await desk.space.commit(["keys/k.pem"])
 
 
+async def test_nothing_is_added_to_a_hidden_folder(make_desk: MakeDesk) -> None:
+    desk = make_desk({".ssh/id": "SECRET"}, hidden=[".ssh"])
+    agent = await desk.agent()
+    agent.remove(".ssh")
+    agent.mkdir(".ssh")
+    agent.write(".ssh/authorized_keys", "mine")
+    agent.mkdir("new")
+    agent.mkdir("new/.ssh")
+    assert (await desk.space.commit()).left == (".ssh", ".ssh/authorized_keys")
+    assert [path.name for path in (desk.folder / ".ssh").iterdir()] == ["id"]
+    assert (desk.folder / "new/.ssh").is_dir()
+
+
 async def test_a_folder_with_a_secret_is_not_replaced(make_desk: MakeDesk) -> None:
     desk = make_desk({"conf/.env": "SECRET", "conf/a": "a"}, hidden=[".env"])
     agent = await desk.agent()
@@ -429,3 +443,17 @@ async def test_a_commit_that_cannot_be_written_is_rolled_back(
     assert desk.tree() == before
     assert len(await desk.kinds()) == 3
     assert (await desk.space.commit()).paths == ("a", "b", "c")
+
+
+async def test_a_folder_that_somebody_keeps_locked_is_named(make_desk: MakeDesk) -> None:
+    desk = make_desk({"a.txt": "one\n"})
+    space = Workspace.open(desk.folder, desk.state, patience=0)
+    holder = os.open(desk.folder, os.O_RDONLY)
+    try:
+        fcntl.flock(holder, fcntl.LOCK_SH)
+        with pytest.raises(WorkspaceError, match=f"{desk.folder} has been locked") as caught:
+            await space.changes()
+        assert f"fuser {desk.folder}" in caught.value.hint
+    finally:
+        os.close(holder)
+    assert await space.changes() == []

@@ -83,10 +83,10 @@ class Comparison:
     def leaf(self, path: str, above: os.stat_result, below: os.stat_result | None) -> Iterator[Change]:
         """Yield what a path that is no folder in the view changes."""
         blocked = "" if stat.S_ISREG(above.st_mode) or stat.S_ISLNK(above.st_mode) else SPECIAL
-        if below is None:
-            yield Change(path, "added", blocked=blocked)
-        elif self._secrets.hides(path):
+        if self._is_over_hidden(path):
             yield Change(path, "added", blocked=HIDDEN)
+        elif below is None:
+            yield Change(path, "added", blocked=blocked)
         elif stat.S_ISDIR(below.st_mode):
             inner, stays = self._emptied(path)
             blocked = blocked or (FILLED if stays else "")
@@ -100,10 +100,10 @@ class Comparison:
 
     def folder(self, path: str, above: os.stat_result, below: os.stat_result | None) -> Iterator[Change]:
         """Yield what a folder of the view changes by itself, without what is in it."""
-        if below is None:
-            yield Change(path, "added")
-        elif self._secrets.hides(path):
+        if self._is_over_hidden(path):
             yield Change(path, "added", blocked=HIDDEN)
+        elif below is None:
+            yield Change(path, "added")
         elif not stat.S_ISDIR(below.st_mode) or not self._same_facts(path, above, below):
             yield Change(path, "changed")
 
@@ -128,6 +128,11 @@ class Comparison:
         known = {change.path for change in changes}
         found = [Change(path, "changed") for path in self._names(open_groups) if path not in known]
         return sorted(changes + found, key=lambda change: change.path)
+
+    def _is_over_hidden(self, path: str) -> bool:
+        """Tell whether a path is, or lies in, something of the folder that the view does not show."""
+        hidden = self._secrets.topmost(path)
+        return bool(hidden) and self.below(hidden) is not None
 
     def _names(self, wanted: set[tuple[int, int]]) -> Iterator[str]:
         if not wanted:

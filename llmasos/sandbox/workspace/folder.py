@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
+import shlex
 import stat
+import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -15,6 +19,7 @@ from llmasos.sandbox.workspace.secrets import Secrets
 
 _LISTED = 24
 _LISTED_FOLDERS = 12
+_RETRY_SECONDS = 0.02
 
 
 def files(folder: str, secrets: Secrets, most: int) -> Iterator[str]:
@@ -81,6 +86,40 @@ def usable(folder: Path, state: Path) -> Path:
             hint="Choose a folder further down, or move the data with LLMASOS_DATA_DIR.",
         )
     return real
+
+
+@contextlib.contextmanager
+def locked(folder: Path, patience: float) -> Iterator[None]:
+    """Keep other sessions from changing a folder meanwhile.
+
+    Args:
+        folder: The folder.
+        patience: Seconds to wait for whoever has locked it.
+
+    Raises:
+        WorkspaceError: It stays locked; code that works in place can do that as well as another session.
+    """
+    number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        end = time.monotonic() + patience
+        while not _lock(number):
+            if time.monotonic() >= end:
+                raise WorkspaceError(
+                    f"The folder {folder} has been locked by another program for {patience:g} s.",
+                    hint=f"Wait for it, or end it: `fuser {shlex.quote(str(folder))}` names it.",
+                )
+            time.sleep(_RETRY_SECONDS)
+        yield
+    finally:
+        os.close(number)
+
+
+def _lock(number: int) -> bool:
+    try:
+        fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def changed_since(folder: Path, moment: int) -> bool:

@@ -68,14 +68,18 @@ class Secrets:
 
     def hides(self, path: str) -> bool:
         """Tell whether a path, or a folder above it, is one to hide."""
+        return bool(self.topmost(path))
+
+    def topmost(self, path: str) -> str:
+        """Return what of a path is to be hidden: a folder above it or itself; nothing when nothing is."""
         if not self.rules[0]:
-            return False
+            return ""
         above = ""
         for name in path.split("/"):
             if self.match(above, name):
-                return True
+                return join(above, name)
             above = join(above, name)
-        return False
+        return ""
 
 
 def hiding_layer(lower: str, place: str, hidden: Iterable[str], shift: int) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -21,7 +20,7 @@ from llmasos.sandbox.workspace.commits import Commit, Commits
 from llmasos.sandbox.workspace.conflicts import Merged, in_conflict, merge_change
 from llmasos.sandbox.workspace.diff import Summary, describe, sides, summarise, texts
 from llmasos.sandbox.workspace.files import lstat, mark, remove
-from llmasos.sandbox.workspace.folder import changed_since, files, outline, usable
+from llmasos.sandbox.workspace.folder import changed_since, files, locked, outline, usable
 from llmasos.sandbox.workspace.hunks import Hunk, Selection, mix, read_hunks
 from llmasos.sandbox.workspace.journal import is_interrupted
 from llmasos.sandbox.workspace.renames import with_renames
@@ -29,6 +28,7 @@ from llmasos.sandbox.workspace.secrets import Secrets, hiding_layer
 from llmasos.sandbox.workspace.tree import Tree
 from llmasos.sandbox.workspace.views import Views, needs_finishing
 
+_PATIENCE = 10.0
 _MOST_FILES = 200
 _OUTLINED = 20_000
 _P = ParamSpec("_P")
@@ -43,14 +43,24 @@ class Workspace:
         state: Where the view and the journal lie; never inside the folder.
         secrets: What the view does not show.
         in_place: Whether the session works on the folder itself.
+        patience: Seconds to wait for others who have locked the folder.
     """
 
-    def __init__(self, folder: Path, state: Path, secrets: Secrets, *, in_place: bool = False) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        state: Path,
+        secrets: Secrets,
+        *,
+        in_place: bool = False,
+        patience: float = _PATIENCE,
+    ) -> None:
         self.folder = folder
         self._lower = str(folder)
         self._state = state
         self._secrets = secrets
         self._in_place = in_place
+        self._patience = patience
         self._mapped = os.geteuid() == 0
         self._shift = OWNER_SHIFT if self._mapped else 0
         self._views = Views(self._lower, str(state), secrets, self._shift)
@@ -67,6 +77,7 @@ class Workspace:
         hidden: Sequence[str] = (),
         granted: Sequence[str] = (),
         in_place: bool = False,
+        patience: float = _PATIENCE,
     ) -> Workspace:
         """Open a folder, finishing what a crash interrupted.
 
@@ -76,13 +87,15 @@ class Workspace:
             hidden: Globs of files that the view does not show, on a name or, with a slash, on a path's end.
             granted: Globs of those that it does show.
             in_place: Work on the folder itself; then nothing is hidden, and nothing is left to commit.
+            patience: Seconds that every action waits for others who have locked the folder.
 
         Raises:
-            WorkspaceError: The folder is not there, is not one, or cannot be used.
+            WorkspaceError: The folder is not there, is not one, cannot be used, or stays locked by others;
+                every action raises the latter.
         """
         folder = usable(folder, state)
         state.mkdir(mode=0o700, parents=True, exist_ok=True)
-        workspace = cls(folder, state, Secrets(hidden, granted), in_place=in_place)
+        workspace = cls(folder, state, Secrets(hidden, granted), in_place=in_place, patience=patience)
         with workspace._held():
             pass
         return workspace
@@ -194,7 +207,12 @@ class Workspace:
         """
         hidden, _ = self._secrets.rules
         return Workspace.open(
-            self.folder, self._state, hidden=hidden, granted=granted, in_place=self._in_place
+            self.folder,
+            self._state,
+            hidden=hidden,
+            granted=granted,
+            in_place=self._in_place,
+            patience=self._patience,
         )
 
     async def merged(self, path: str) -> Merged:
@@ -247,16 +265,12 @@ class Workspace:
     @contextlib.contextmanager
     def _held(self) -> Iterator[None]:
         """Keep other sessions from changing the folder meanwhile, and finish what was interrupted."""
-        number = os.open(self._lower, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            fcntl.flock(number, fcntl.LOCK_EX)
+        with locked(self.folder, self._patience):
             self._views.tidy()
             # First what was begun last: a commit drops changes from the view once the folder is done.
             self._views.finish()
             self._commits.recover()
             yield
-        finally:
-            os.close(number)
 
     def _view(self, kind: ViewKind) -> View:
         present = self._views.kind()

@@ -98,6 +98,7 @@ def test_an_image_that_a_person_builds_on_it_is_their_own(client: docker.DockerC
 
 def test_the_libraries_work_compiled(client: docker.DockerClient) -> None:
     code = """
+__import__("sys").stderr = __import__("sys").stdout  # a complaint shows
 import bs4, matplotlib, numpy, openpyxl, pandas, PIL, requests, duckdb
 assert pandas.__cached__ and __import__("os").path.exists(pandas.__cached__)
 matplotlib.use("Agg")

@@ -17,27 +17,10 @@ from llmasos.sandbox import DockerProvider, choose_provider
 from llmasos.sandbox.port import ViewKind
 
 from .places import Place
+from .users import USER, as_user
 
 pytestmark = [pytest.mark.anyio, pytest.mark.integration]
 ROOT = Path(__file__).parents[3]
-USER = 1000
-# Gives somebody else the interpreter's folders, when these lie below a home that only root can enter.
-AS_USER = """
-mount --make-rprivate /
-for prefix in "$@"; do
-    home=$(echo "$prefix" | cut -d/ -f1-2)
-    if ! setpriv --reuid {user} --clear-groups test -x "$home"; then
-        mkdir -p {base}/homes$home
-        for entry in $(ls -A "$home"); do
-            if [ -d "$home/$entry" ]; then
-                mkdir -p {base}/homes$home/$entry && mount --rbind "$home/$entry" {base}/homes$home/$entry
-            fi
-        done
-        mount --rbind {base}/homes$home "$home"
-    fi
-done
-exec setpriv --reuid {user} --regid {user} --clear-groups env HOME={base} LLMASOS_CONFIG_DIR={base} {command}
-"""
 
 
 def command(backend: str, place: Place, kind: ViewKind, stay: bool) -> list[str]:
@@ -86,15 +69,7 @@ async def test_nothing_outlives_a_kernel_that_was_killed(open_place: Place, back
     ],
 )
 async def test_somebody_else_than_root_has_the_same(open_place: Place, backend: str, kind: ViewKind) -> None:
-    if os.getuid() == 0:
-        for path in (open_place.base, *open_place.base.rglob("*")):
-            os.chown(path, USER, USER)
-        prefixes = {str(Path(path).resolve()) for path in (sys.prefix, sys.base_prefix, *sys.path) if path}
-        line = " ".join(command(backend, open_place, kind, False))
-        script = AS_USER.format(user=USER, base=open_place.base, command=line)
-        run = ["unshare", "--mount", "bash", "-ec", script, "as-user", *prefixes]
-    else:
-        run = command(backend, open_place, kind, False)
+    run = as_user(command(backend, open_place, kind, False), open_place.base)
     done = await anyio.run_process(run, check=False, cwd=ROOT, stderr=subprocess.STDOUT)
     user = str(USER if os.getuid() == 0 else os.getuid())
     assert done.stdout.decode().splitlines() == [f"ok one {user}"] * 2
