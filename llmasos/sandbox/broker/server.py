@@ -68,7 +68,7 @@ class Broker:
             self._namespace = mounts.mapped_namespace(spec["shift"], spec["count"])
         if self._private:
             with contextlib.suppress(OSError):
-                self._groups = _groups()
+                self._groups = cgroup.own_groups()
             mounts.enter_namespace()
         # Opened in the namespace that it is shown in, and before the stage, which may cover it.
         tree = os.open(spec["tree"], os.O_PATH | os.O_CLOEXEC) if spec["tree"] else -1
@@ -277,11 +277,6 @@ def overlays_work(place: str) -> bool:
         return False
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _groups() -> cgroup.Groups:
-    with open("/proc/self/mountinfo") as table, open("/proc/self/cgroup") as membership:
-        return cgroup.Groups(cgroup.PREFIX + cgroup.own_name(), table.read(), membership.read())
 
 
 def _clear(folder: str, device: int) -> None:
