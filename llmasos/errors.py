@@ -69,7 +69,8 @@ class ConflictError(WorkspaceError):
         were = "was" if len(paths) == 1 else "were"
         super().__init__(
             message or f"{names}{more} {were} changed in the folder since the agent saw it.",
-            hint=hint or "Merge the texts, drop the agent's version with /discard, or put yours aside.",
+            hint=hint
+            or "Merge the texts (/commit --merge, or llmasos commit SESSION --merge), or discard the agent's.",
         )
         self.paths = paths
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
@@ -46,8 +46,12 @@ class Layer(Protocol):
     kind: ViewKind
     upper: str
 
-    def refresh(self) -> None:
-        """Have the view show the folder as it is now, except for what the view changes."""
+    def refresh(self, own: Set[str]) -> None:
+        """Have the view show the folder as it is now, except for what the view changes.
+
+        Args:
+            own: The paths that it changes.
+        """
 
     def changes(self) -> list[Change]:
         """Return what the view changes, in order of paths; a path is named once, and nothing as renamed."""

@@ -36,6 +36,43 @@ def lstat(root: str, path: str = "") -> os.stat_result | None:
         return None
 
 
+def open_folder(root: str, path: str = "", *, only_path: bool = False) -> int:
+    """Open a folder below a folder, following no link on the way, and return its descriptor.
+
+    Args:
+        root: The folder at the top.
+        path: The path below it.
+        only_path: Open it as a place for other paths, which needs no right to read it.
+
+    Raises:
+        OSError: It is not there, is no folder, or a link is on the way.
+    """
+    flags = os.O_DIRECTORY | (os.O_PATH if only_path else os.O_RDONLY)
+    names = path.split("/") if path else []
+    here = os.open(root, os.O_DIRECTORY | os.O_PATH if names else flags)
+    for number, name in enumerate(names, 1):
+        try:
+            wanted = flags if number == len(names) else os.O_DIRECTORY | os.O_PATH
+            inner = os.open(name, wanted | os.O_NOFOLLOW, dir_fd=here)
+        finally:
+            os.close(here)
+        here = inner
+    return here
+
+
+def open_entry(folder: int, name: str) -> int:
+    """Open a regular file of an open folder for reading, and return its descriptor.
+
+    Raises:
+        OSError: It is not there, or is no regular file.
+    """
+    number = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
+    if not stat.S_ISREG(os.fstat(number).st_mode):
+        os.close(number)
+        raise OSError(errno.EINVAL, "not a regular file", name)
+    return number
+
+
 def open_file(root: str, path: str) -> BufferedReader:
     """Open a regular file below a folder for reading, following no link on the way.
 
@@ -44,46 +81,46 @@ def open_file(root: str, path: str) -> BufferedReader:
     Raises:
         OSError: It is not there, is no regular file, or a link is on the way.
     """
-    *above, name = path.split("/")
-    here = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
+    above, _, name = path.rpartition("/")
+    folder = open_folder(root, above, only_path=True)
     try:
-        for folder in above:
-            inner = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=here)
-            os.close(here)
-            here = inner
-        number = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=here)
+        return open(open_entry(folder, name), "rb")
     finally:
-        os.close(here)
-    if not stat.S_ISREG(os.fstat(number).st_mode):
-        os.close(number)
-        raise OSError(errno.EINVAL, "not a regular file", path)
-    return open(number, "rb")
+        os.close(folder)
 
 
 def copy_content(reader: BufferedReader, target: str) -> None:
     """Copy an open file into a new one: by reference where the file system can, else with its holes."""
-    source = reader.fileno()
     with open(target, "xb") as writer:
-        copy = writer.fileno()
+        copy_bytes(reader.fileno(), writer.fileno())
+
+
+def copy_bytes(source: int, copy: int) -> None:
+    """Copy the content of an open file into an open empty one, as `copy_content` does."""
+    info = os.fstat(source)
+    if info.st_size == 0:
+        return
+    try:
+        fcntl.ioctl(copy, _FICLONE, source)
+        return
+    except OSError as error:
+        if error.errno not in _UNSUPPORTED:
+            raise
+    if info.st_blocks * 512 >= info.st_size:
+        _copy_range(source, copy, 0, info.st_size)
+        return
+    os.ftruncate(copy, info.st_size)
+    start = 0
+    while start < info.st_size:
         try:
-            fcntl.ioctl(copy, _FICLONE, source)
-            return
+            start = os.lseek(source, start, os.SEEK_DATA)
         except OSError as error:
-            if error.errno not in _UNSUPPORTED:
-                raise
-        size = os.fstat(source).st_size
-        os.ftruncate(copy, size)
-        start = 0
-        while start < size:
-            try:
-                start = os.lseek(source, start, os.SEEK_DATA)
-            except OSError as error:
-                if error.errno == errno.ENXIO:
-                    return
-                raise
-            end = min(os.lseek(source, start, os.SEEK_HOLE), size)
-            _copy_range(source, copy, start, end)
-            start = end
+            if error.errno == errno.ENXIO:
+                return
+            raise
+        end = min(os.lseek(source, start, os.SEEK_HOLE), info.st_size)
+        _copy_range(source, copy, start, end)
+        start = end
 
 
 def _copy_range(source: int, copy: int, start: int, end: int) -> None:
@@ -115,14 +152,15 @@ def same_content(one: BufferedReader, two: BufferedReader) -> bool:
             return True
 
 
-def user_xattrs(path: str) -> dict[str, str]:
-    """Return a path's extended attributes that users set, their values in hexadecimal."""
+def user_xattrs(path: str | int) -> dict[str, str]:
+    """Return a path's or an open file's attributes that users set, their values in hexadecimal."""
+    follow = isinstance(path, int)
     try:
-        names = os.listxattr(path, follow_symlinks=False)
+        names = os.listxattr(path, follow_symlinks=follow)
     except OSError:
         return {}
     return {
-        name: os.getxattr(path, name, follow_symlinks=False).hex()
+        name: os.getxattr(path, name, follow_symlinks=follow).hex()
         for name in names
         if name.startswith("user.") and not name.startswith("user.overlay.")
     }

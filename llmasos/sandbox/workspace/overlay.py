@@ -6,7 +6,7 @@ import ctypes
 import json
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 
 from llmasos.sandbox.port import ViewKind
 from llmasos.sandbox.workspace.changes import Change, Comparison
@@ -62,10 +62,10 @@ class OverlayLayer:
         set_user_xattrs(upper, user_xattrs(lower))
         mark(os.path.join(place, "born"))
 
-    def refresh(self) -> None:
+    def refresh(self, own: Set[str]) -> None:
         """Have the moment of what the view saw be now, except for what it changes."""
         moments, born = self._moments(), self._born()
-        kept = {change.path: moments.get(change.path, born) for change in self.changes()}
+        kept = {path: moments.get(path, born) for path in own}
         # In this order: a crash in between leaves a moment that is too early, which only refuses more.
         self._keep(kept)
         mark(os.path.join(self._place, "born"))

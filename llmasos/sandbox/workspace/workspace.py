@@ -274,7 +274,7 @@ class Workspace:
 
     def _view(self, kind: ViewKind) -> View:
         present = self._views.kind()
-        changed = bool(self._changes())
+        changed = {change.path for change in self._changes()}
         if present is not None and present != kind and changed:
             raise WorkspaceError(
                 f"The session still has changes in a view of the kind {present}.",
@@ -284,7 +284,7 @@ class Workspace:
         if layer is None or present != kind or (kind == "overlay" and not changed):
             self._views.make(kind)
         else:
-            layer.refresh()
+            layer.refresh(changed)
         if kind == "in-place":
             return View(kind, self.folder, self.folder, self._state / "work", None, mapped=self._mapped)
         hides = False

@@ -13,10 +13,8 @@ from typing import Any
 
 import pytest
 
-from tests.sandbox.conftest import fill
-
 from .users import as_user
-from .visit import BACK, EDITS, FILES, SECRETS, facts
+from .visit import BACK, EDITS, SECRETS, facts, fill_guarded
 
 pytestmark = pytest.mark.integration
 ROOT = Path(__file__).parents[3]
@@ -112,7 +110,7 @@ def test_secrets_are_neither_seen_nor_overwritten(seen: dict[str, Any]) -> None:
 
 def test_edits_are_shown_and_committed_alike(seen: dict[str, Any], tmp_path: Path) -> None:
     edits = seen["edits"]
-    fill(tmp_path, FILES)
+    fill_guarded(tmp_path)
     for name, code, kinds in (("edits", EDITS, KINDS), ("back", BACK, KINDS_BACK)):
         subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
         expected = {path: known for path, known in facts(tmp_path).items() if known[0] != "'special'"}
@@ -121,5 +119,6 @@ def test_edits_are_shown_and_committed_alike(seen: dict[str, Any], tmp_path: Pat
         assert edits[name]["folder"] == expected
     for text in TEXTS:
         assert text in edits["edits"]["texts"]
+    (tmp_path / "guarded").chmod(0o755)
     assert edits["sparse"]
     assert edits["undone"]

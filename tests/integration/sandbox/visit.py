@@ -40,6 +40,7 @@ FILES: dict[str, bytes | str] = {
     "folder/b": "b\n",
     "mode": "mode\n",
     "noted": "noted\n",
+    "guarded/deep/x": "x\n",
     "opaque/new": "old\n",
     "opaque/old": "old\n",
     "shared": "shared\n",
@@ -69,6 +70,12 @@ import os, shutil
 shutil.rmtree("file"); open("file", "w").write("file again\n")
 os.remove("folder"); os.mkdir("folder"); open("folder/a", "w").write("a\n")
 """
+
+
+def fill_guarded(folder: Path) -> None:
+    """Write the files, some in a folder that its owner may not write to."""
+    fill(folder, FILES)
+    (folder / "guarded").chmod(0o555)
 
 
 async def secrets(provider: SandboxProvider, place: Place) -> dict[str, Any]:
@@ -105,7 +112,7 @@ async def secrets(provider: SandboxProvider, place: Place) -> dict[str, Any]:
 
 async def edits(provider: SandboxProvider, place: Place) -> dict[str, Any]:
     """Edit a folder in every way, twice, and take all of it back."""
-    fill(place.folder, FILES)
+    fill_guarded(place.folder)
     space = Workspace.open(place.folder, place.base / "data/edits", hidden=HIDDEN)
     before = facts(place.folder)
     seen: dict[str, Any] = {}
@@ -124,6 +131,8 @@ async def edits(provider: SandboxProvider, place: Place) -> dict[str, Any]:
     for _ in space.history():
         await space.undo()
     seen["undone"] = facts(place.folder) == before
+    for folder in place.base.rglob("guarded"):
+        folder.chmod(0o755)
     return seen
 
 
