@@ -92,5 +92,8 @@ async def _jail(settings: Settings, reason: str) -> jail.JailProvider:
             hint="Install bubblewrap (apt-get install bubblewrap), or start Docker.",
         )
     return jail.JailProvider(
-        settings, reason, view_kind=await view_kind(settings), tree=sandbox_tree(settings)
+        settings,
+        f"{reason} {jail.jail_weakness()}".strip(),
+        view_kind=await view_kind(settings),
+        tree=sandbox_tree(settings),
     )

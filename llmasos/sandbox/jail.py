@@ -14,6 +14,7 @@ import anyio
 
 from llmasos.config import Settings
 from llmasos.errors import SandboxError
+from llmasos.sandbox.broker.cgroup import groups_work
 from llmasos.sandbox.broker.client import Broker
 from llmasos.sandbox.broker.server import CHANNEL
 from llmasos.sandbox.egress import Egress
@@ -220,6 +221,16 @@ def jail_problems() -> list[str]:
         except OSError:
             found.append("this system has no user namespaces")
     return found
+
+
+def jail_weakness() -> str:
+    """Return what jails on this machine promise less than elsewhere, or nothing."""
+    if groups_work():
+        return ""
+    return (
+        "No control groups can be made here, so memory is limited for each process, "
+        "and for all together only by a look every quarter of a second."
+    )
 
 
 def python_inside() -> str:

@@ -37,6 +37,11 @@ class Cell(Running):
         child.send({"id": self.number, "code": frame["code"], "functions": frame["functions"]})
         self.clock(self._left)
 
+    @property
+    def leader(self) -> int:
+        """The session's process."""
+        return self._child.pid
+
     def interrupt(self) -> None:
         """Interrupt the session."""
         self._child.interrupt()

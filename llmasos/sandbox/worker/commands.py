@@ -125,6 +125,11 @@ class Command(Running):
         self.output("stderr", why.encode("utf-8", "replace") + b"\n")
         self.conclude(status, exit_code=code)
 
+    @property
+    def leader(self) -> int:
+        """The command's first process."""
+        return self._program.pid
+
     def interrupt(self) -> None:
         """Interrupt the command's group."""
         self._program.interrupt()
