@@ -120,7 +120,7 @@ class Workbench:
     async def diff(self) -> Diff:
         """Return what the view would change in the folder."""
         changes, omitted = await self.workspace.diff()
-        summary = str(await self.workspace.summary()) if omitted else ""
+        summary = (await self.workspace.summary()).text() if omitted else ""
         return Diff(changes=tuple(changes), omitted=omitted, summary=summary)
 
     async def merged(self, path: str) -> MergedFile:
