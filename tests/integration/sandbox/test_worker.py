@@ -195,6 +195,10 @@ async def test_a_program_gets_its_arguments_and_variables(sandbox: WorkerSandbox
     assert (missing.status, missing.exit_code) == ("failed", 127)
 
 
+async def test_a_programs_cpu_time_is_limited_before_it_starts(sandbox: WorkerSandbox) -> None:
+    assert (await sandbox.run_command("ulimit -St; ulimit -Ht", timeout=10)).output == "1\n3\n"
+
+
 async def test_what_detached_itself_is_kept_when_asked(sandbox: WorkerSandbox) -> None:
     start = "setsid sh -c 'echo $$ > pid; exec sleep 300' & until [ -s pid ]; do :; done"
     await sandbox.run_command(start, timeout=10, keep_detached=True)
