@@ -121,14 +121,14 @@ class WorkerSandbox:
         timeout: float,
         on_output: OnOutput | None = None,
         env: Mapping[str, str] | None = None,
-        keep_detached: bool = False,
+        keep_background: bool = False,
     ) -> Outcome:
         frame = {
             "op": "command",
             "command": command if isinstance(command, str) else list(command),
             "timeout": timeout,
             "env": dict(env or {}),
-            "keep_detached": keep_detached,
+            "keep_background": keep_background,
         }
         return await self._run(frame, Request(on_output, None, self._room), timeout)
 

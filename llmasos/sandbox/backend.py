@@ -131,7 +131,7 @@ class SandboxBackend(WorkspaceBackend, SupportsCommands, SupportsFilesystem, Sup
                 timeout=timeout or _WITHOUT_LIMIT,
                 on_output=lambda stream, text: said[stream].append(text),
                 env=env,
-                keep_detached=True,
+                keep_background=True,
             )
         stdout, stderr = ("".join(said[stream]) for stream in ("stdout", "stderr"))
         if outcome.status == "timeout" and timeout is not None:

@@ -62,7 +62,7 @@ class FakeSandbox:
         timeout: float,
         on_output: OnOutput | None = None,
         env: Mapping[str, str] | None = None,
-        keep_detached: bool = False,
+        keep_background: bool = False,
     ) -> Outcome:
         """Run a line of bash, or a program, in the folder."""
         started = time.monotonic()

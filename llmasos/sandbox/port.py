@@ -179,7 +179,7 @@ class Sandbox(Protocol):
         timeout: float,
         on_output: OnOutput | None = None,
         env: Mapping[str, str] | None = None,
-        keep_detached: bool = False,
+        keep_background: bool = False,
     ) -> Outcome:
         """Run a command in the workspace, without a keyboard, and stop it after `timeout` seconds.
 
@@ -188,8 +188,8 @@ class Sandbox(Protocol):
             timeout: Seconds.
             on_output: Gets the stream's name and the text as it comes.
             env: Variables beside the sandbox's own.
-            keep_detached: Spare processes that moved to a session of their own; else nothing outlives
-                the command.
+            keep_background: Spare what a command that ends by itself has left in the background; else
+                nothing outlives it.
         """
 
     async def run_python(

@@ -96,13 +96,13 @@ class ViewSandbox(WorkerSandbox):
         timeout: float,
         on_output: OnOutput | None = None,
         env: Mapping[str, str] | None = None,
-        keep_detached: bool = False,
+        keep_background: bool = False,
     ) -> Outcome:
         # What was spared goes on writing when the command has ended.
-        self._lasting = self._lasting or keep_detached
+        self._lasting = self._lasting or keep_background
         async with self._watched():
             return await super().run_command(
-                command, timeout=timeout, on_output=on_output, env=env, keep_detached=keep_detached
+                command, timeout=timeout, on_output=on_output, env=env, keep_background=keep_background
             )
 
     async def run_python(

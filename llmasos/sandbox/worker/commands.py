@@ -104,7 +104,7 @@ class Command(Running):
 
     def __init__(self, supervisor: Supervisor, frame: Frame) -> None:
         super().__init__(supervisor, frame)
-        self._detached: bool = frame["keep_detached"]
+        self._keep: bool = frame["keep_background"]
         self._code = 0
         self._usage: Any = None
         command = frame["command"]
@@ -141,9 +141,10 @@ class Command(Running):
     def _exited(self, code: int, usage: Any) -> None:
         self.unclock()
         self._code, self._usage = code, usage
-        if self._detached and not self.status:
-            self._supervisor.processes.detach(self._program.pid)
-        self._program.kill()
+        if self._keep and not self.status:
+            self._supervisor.processes.keep()
+        else:
+            self._program.kill()
         self.sweep(self._conclude)
 
     def _conclude(self) -> None:

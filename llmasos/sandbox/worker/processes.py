@@ -20,7 +20,7 @@ class Processes:
 
     def __init__(self) -> None:
         self.spared: set[int] = set()  # leaders of sessions, with all that is below them
-        self._detached: set[int] = set()  # sessions that a command was allowed to leave
+        self._kept: set[int] = set()  # sessions that a command was allowed to leave
 
     def sweep(self) -> bool:
         """Kill whatever nobody spares, and tell whether there was nothing."""
@@ -37,12 +37,9 @@ class Processes:
 
         return _end(find)
 
-    def detach(self, session: int) -> None:
-        """Spare what is left and has moved from a session to one of its own."""
-        for number in self._left():
-            found = _stat(number)
-            if found is not None and found.session != session:
-                self._detached.add(found.session)
+    def keep(self) -> None:
+        """Spare what is left now."""
+        self._kept.update(found.session for found in map(_stat, self._left()) if found is not None)
 
     def tasks(self, top: int) -> int:
         """Return how many processes and threads a process and all below it are, ended ones included."""
@@ -74,7 +71,7 @@ class Processes:
         with contextlib.suppress(OSError), open("/proc/self/task/%d/children" % own) as file:
             if self.spared.issuperset(map(int, file.read().split())):
                 return []
-        return _below(own, _children(), self.spared, self.spared | self._detached)
+        return _below(own, _children(), self.spared, self.spared | self._kept)
 
 
 class Stat(NamedTuple):

@@ -199,9 +199,10 @@ async def test_a_programs_cpu_time_is_limited_before_it_starts(sandbox: WorkerSa
     assert (await sandbox.run_command("ulimit -St; ulimit -Ht", timeout=10)).output == "1\n3\n"
 
 
-async def test_what_detached_itself_is_kept_when_asked(sandbox: WorkerSandbox) -> None:
-    start = "setsid sh -c 'echo $$ > pid; exec sleep 300' & until [ -s pid ]; do :; done"
-    await sandbox.run_command(start, timeout=10, keep_detached=True)
+@pytest.mark.parametrize("how", ["", "setsid "], ids=["in the background", "detached"])
+async def test_what_a_command_leaves_is_kept_when_asked(sandbox: WorkerSandbox, how: str) -> None:
+    start = f"{how}sh -c 'echo $$ > pid; exec sleep 300' & until [ -s pid ]; do :; done"
+    await sandbox.run_command(start, timeout=10, keep_background=True)
     await sandbox.run_command("true", timeout=10)
     assert (await sandbox.run_command("kill -0 $(cat pid)", timeout=10)).status == "ok"
     await sandbox.run_command(start.replace("pid", "pid2"), timeout=10)
