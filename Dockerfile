@@ -15,7 +15,7 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/* \
     && pip install --no-cache-dir --only-binary :all: --no-deps --require-hashes -r /tmp/sandbox.lock \
     && python3 -c "import matplotlib; print(matplotlib.matplotlib_fname())" > /tmp/place \
-    && echo "font.family: DejaVu Sans, Droid Sans Fallback" >> "$(cat /tmp/place)" \
+    && sed -i "s/^#font.family:.*/font.family: DejaVu Sans, Droid Sans Fallback/" "$(cat /tmp/place)" \
     && rm /tmp/sandbox.lock /tmp/place \
     && ln -sf "$(command -v python3)" /usr/bin/python3 \
     && mkdir -p /workspace /run/llmasos

@@ -1,7 +1,7 @@
 """Peers of our sandboxes, measured on our image: run by benchmarks.sandbox in an environment of their own.
 
-Prints the median time of one call, in seconds, of each peer as JSON. Every peer does the least that its call
-can do: a command that does nothing, or a cell that adds two numbers in a warm session.
+Prints the median time of one call, in seconds, of each peer as JSON. All add two numbers in Python; those
+that run commands do nothing at all in a second measurement, which is the least that their call can do.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ from llm_sandbox.interactive import InteractiveSandboxSession
 from swerex.runtime.abstract import Command
 from swerex.runtime.remote import RemoteRuntime
 
+ADDING = ["python3", "-c", "print(1 + 1)"]
+NOTHING = ["true"]
 # The environment's packages as the image's own Python of the same version sees them.
 PACKAGES = "/peers"
 MOUNTED = {sysconfig.get_path("purelib"): {"bind": PACKAGES, "mode": "ro"}}
@@ -42,17 +44,20 @@ def median(work: Callable[[], object], times: int) -> float:
     return statistics.median(seconds)
 
 
-def exec_run(client: docker.DockerClient, image: str) -> float:
-    """Return the time of the Docker SDK's exec_run in a container that does nothing."""
+def exec_run(client: docker.DockerClient, image: str) -> dict[str, float]:
+    """Return the times of the Docker SDK's exec_run in a container that does nothing."""
     container: Container = client.containers.run(image, ["sleep", "600"], init=True, detach=True, remove=True)
     try:
-        return median(lambda: container.exec_run(["true"]), 15)
+        return {
+            "exec_run": median(lambda: container.exec_run(ADDING), 15),
+            "exec_run true": median(lambda: container.exec_run(NOTHING), 15),
+        }
     finally:
         container.kill()
 
 
-def swe_rex(client: docker.DockerClient, image: str) -> float:
-    """Return the time of swe-rex's execute; its server runs in a container on the host's network."""
+def swe_rex(client: docker.DockerClient, image: str) -> dict[str, float]:
+    """Return the times of swe-rex's execute; its server runs in a container on the host's network."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -71,12 +76,16 @@ def swe_rex(client: docker.DockerClient, image: str) -> float:
         with asyncio.Runner() as runner:
             runtime = RemoteRuntime(host="http://127.0.0.1", port=port, auth_token="bench", timeout=1)
             runner.run(runtime.wait_until_alive(timeout=60))
-            return median(lambda: runner.run(runtime.execute(Command(command=["true"]))), 50)
+
+            def execute(command: list[str]) -> float:
+                return median(lambda: runner.run(runtime.execute(Command(command=command))), 50)
+
+            return {"swe-rex": execute(ADDING), "swe-rex true": execute(NOTHING)}
     finally:
         container.kill()
 
 
-def llm_sandbox(client: docker.DockerClient, image: str) -> float:
+def llm_sandbox(client: docker.DockerClient, image: str) -> dict[str, float]:
     """Return the time of a cell in llm-sandbox's interactive session, polling ten times as often."""
     with tempfile.TemporaryDirectory() as place:
         programs = Path(place) / "bin"
@@ -98,7 +107,7 @@ def llm_sandbox(client: docker.DockerClient, image: str) -> float:
         session.settings.poll_interval = 0.01
         try:
             session.open()
-            return median(lambda: session.run("print(1 + 1)"), 9)
+            return {"llm-sandbox": median(lambda: session.run("print(1 + 1)"), 9)}
         finally:
             session.close()
 
@@ -110,8 +119,10 @@ def main() -> None:
     image = parser.parse_args().image
     logging.disable(logging.CRITICAL)
     client = docker.from_env()
-    peers = {"exec_run": exec_run, "swe-rex": swe_rex, "llm-sandbox": llm_sandbox}
-    print(json.dumps({name: measure(client, image) for name, measure in peers.items()}))
+    found: dict[str, float] = {}
+    for measure in (exec_run, swe_rex, llm_sandbox):
+        found |= measure(client, image)
+    print(json.dumps(found))
 
 
 if __name__ == "__main__":

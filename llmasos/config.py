@@ -54,7 +54,9 @@ class SandboxLimits(BaseModel, frozen=True):
     open_files: int = Field(1024, ge=64, description="Files that one process may hold open.")
     files: int = Field(200_000, ge=100, description="Files that a sandbox may add.")
     disk_mb: int = Field(4096, ge=16, description="Disk space in MiB that a sandbox may add.")
-    scratch_mb: int = Field(512, ge=16, description="Size of /tmp in MiB; it counts as memory.")
+    scratch_mb: int = Field(
+        512, ge=16, description="Size of /tmp in MiB, which counts as memory: at most a quarter of it."
+    )
     seconds: float = Field(60.0, gt=0, description="Time of one cell or command.")
     output_bytes: int = Field(200_000, ge=1000, description="Output kept of one cell or command.")
     flood_mb: int = Field(4096, ge=1, description="Output in MiB after which a cell or command is stopped.")

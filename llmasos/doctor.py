@@ -18,7 +18,7 @@ from llmasos.api import Check
 from llmasos.config import Settings, load_settings
 from llmasos.errors import LLMasOSError
 from llmasos.models import Models
-from llmasos.sandbox import docker_problem, jail_problems, landlock_problem
+from llmasos.sandbox import docker_problem, jail_problems, jail_weakness, landlock_problem
 from llmasos.store import Store
 
 _FREE_BYTES = 2_000_000_000
@@ -105,7 +105,7 @@ async def _sandbox(settings: Settings) -> Check:
         return Check(part="sandbox", ok=True, message="docker")
     if wanted != "docker" and not jail:
         note = f" (docker: {docker})" if wanted == "auto" else ""
-        return Check(part="sandbox", ok=True, message=f"bubblewrap{note}")
+        return Check(part="sandbox", ok=True, message=f"bubblewrap{note} {jail_weakness()}".strip())
     problems = [
         text
         for text in (docker if wanted != "bubblewrap" else "", jail if wanted != "docker" else "")

@@ -275,7 +275,10 @@ class Session:
     async def recover(self) -> None:
         """After a crash, mark what was interrupted: unfinished actions are unknown and are not run again."""
         for turn in await records.unfinished_turns(self._services.store, self.id):
-            await self._end(turn, await settle(turn, self.id, self.stream, self._services.ledger))
+            events = await self.stream.read(turn=turn)
+            dry_run = any(isinstance(event, TurnStarted) and event.dry_run for event in events)
+            end = await settle(turn, self.id, self.stream, self._services.ledger)
+            await self._end(turn, end, dry_run=dry_run)
 
     async def close(self) -> None:
         """Cancel what runs, close the sandbox and end the stream."""

@@ -120,7 +120,7 @@ class Workbench:
     async def diff(self) -> Diff:
         """Return what the view would change in the folder."""
         changes, omitted = await self.workspace.diff()
-        summary = str(await self.workspace.summary()) if omitted else ""
+        summary = (await self.workspace.summary()).text() if omitted else ""
         return Diff(changes=tuple(changes), omitted=omitted, summary=summary)
 
     async def merged(self, path: str) -> MergedFile:
@@ -131,6 +131,18 @@ class Workbench:
         """
         merged = await self.workspace.merged(path)
         return MergedFile(path=path, text=merged.text, conflicts=merged.clashes)
+
+    async def resolve(self, path: str) -> MergedFile:
+        """Make a file's merged text the view's version, so that what clashes can be edited there.
+
+        Raises:
+            WorkspaceError: It has no two versions that can be merged.
+        """
+        self._refuse_while_busy("A file cannot be merged")
+        merged = await self.merged(path)
+        await self.close()
+        await self.workspace.resolve(path, merged.text)
+        return merged
 
     async def commit(self, choices: Sequence[Choice] | None = None, *, merge: bool = False) -> CommitInfo:
         """Write the view's changes, all or those chosen, to the folder.

@@ -173,6 +173,10 @@ class AsyncSession:
         query = {"path": Choice(path=path).model_dump(mode="json")["path"]}
         return await self._client.request("GET", f"{self._path}/merged", MergedFile, query=query)
 
+    async def resolve(self, path: str) -> MergedFile:
+        """Make a file's merged text the view's version, so that what clashes can be edited there."""
+        return await self._client.request("POST", f"{self._path}/resolve", MergedFile, Choice(path=path))
+
     async def allow(
         self, *, hosts: Sequence[str] | None = None, granted: Sequence[str] | None = None
     ) -> SessionInfo:

@@ -192,6 +192,10 @@ class Session:
         """Return a file that was changed on both sides, merged, with what clashes between markers."""
         return self._call(self._session.merged(path))
 
+    def resolve(self, path: str) -> MergedFile:
+        """Make a file's merged text the view's version, so that what clashes can be edited there."""
+        return self._call(self._session.resolve(path))
+
     def allow(
         self, *, hosts: Sequence[str] | None = None, granted: Sequence[str] | None = None
     ) -> SessionInfo:

@@ -4,7 +4,7 @@ from llmasos.sandbox.choose import choose_provider, docker_problem
 from llmasos.sandbox.docker import DockerProvider
 from llmasos.sandbox.egress import AllowedHosts
 from llmasos.sandbox.fake import FakeProvider, FakeSandbox
-from llmasos.sandbox.jail import JailProvider, jail_problems
+from llmasos.sandbox.jail import JailProvider, jail_problems, jail_weakness
 from llmasos.sandbox.landlock import LandlockProvider, landlock_problem
 from llmasos.sandbox.port import (
     Artifact,
@@ -71,5 +71,6 @@ __all__ = [
     "choose_provider",
     "docker_problem",
     "jail_problems",
+    "jail_weakness",
     "landlock_problem",
 ]

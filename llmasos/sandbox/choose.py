@@ -9,7 +9,7 @@ import anyio.to_thread
 from llmasos.config import Settings
 from llmasos.errors import SandboxError
 from llmasos.paths import private_dir
-from llmasos.sandbox import docker, jail
+from llmasos.sandbox import daemon, docker, jail
 from llmasos.sandbox.broker.client import overlays_work
 from llmasos.sandbox.image import build_image, sandbox_tree
 from llmasos.sandbox.landlock import LandlockProvider, landlock_problem
@@ -56,7 +56,7 @@ async def docker_problem() -> str:
 
     def look() -> str:
         try:
-            docker.connect(_ANSWER_SECONDS).close()
+            daemon.connect(_ANSWER_SECONDS).close()
         except SandboxError as error:
             return error.message
         return ""
@@ -72,8 +72,8 @@ async def view_kind(settings: Settings) -> ViewKind:
 def _prepare(settings: Settings, progress: Callable[[str], None]) -> None:
     from docker.errors import DockerException
 
-    docker.connect(_ANSWER_SECONDS).close()
-    client = docker.connect(600)
+    daemon.connect(_ANSWER_SECONDS).close()
+    client = daemon.connect(600)
     try:
         build_image(client, settings, progress)
     except (DockerException, OSError) as error:
@@ -92,5 +92,8 @@ async def _jail(settings: Settings, reason: str) -> jail.JailProvider:
             hint="Install bubblewrap (apt-get install bubblewrap), or start Docker.",
         )
     return jail.JailProvider(
-        settings, reason, view_kind=await view_kind(settings), tree=sandbox_tree(settings)
+        settings,
+        f"{reason} {jail.jail_weakness()}".strip(),
+        view_kind=await view_kind(settings),
+        tree=sandbox_tree(settings),
     )

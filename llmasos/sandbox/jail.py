@@ -14,6 +14,7 @@ import anyio
 
 from llmasos.config import Settings
 from llmasos.errors import SandboxError
+from llmasos.sandbox.broker.cgroup import groups_work
 from llmasos.sandbox.broker.client import Broker
 from llmasos.sandbox.broker.server import CHANNEL
 from llmasos.sandbox.egress import Egress
@@ -26,6 +27,7 @@ from llmasos.sandbox.provider import (
     ViewProvider,
     ViewSandbox,
     private_folder,
+    scratch_bytes,
     user_files,
     way_out,
     worker_options,
@@ -158,7 +160,7 @@ class JailProvider(ViewProvider):
                 "processes": limits.processes,
                 "cpus": limits.cpus,
             },
-            "scratch": {"bytes": limits.scratch_mb << 20, "files": limits.files},
+            "scratch": {"bytes": scratch_bytes(limits), "files": limits.files},
         }
 
     def _program(self, broker: Broker, name: str, reachable: bool) -> list[str]:
@@ -219,6 +221,16 @@ def jail_problems() -> list[str]:
         except OSError:
             found.append("this system has no user namespaces")
     return found
+
+
+def jail_weakness() -> str:
+    """Return what jails on this machine promise less than elsewhere, or nothing."""
+    if groups_work():
+        return ""
+    return (
+        "No control groups can be made here, so memory is limited for each process, "
+        "and for all together only by a look every quarter of a second."
+    )
 
 
 def python_inside() -> str:

@@ -137,11 +137,10 @@ class LandlockProvider:
             (folder / name).parent.mkdir(exist_ok=True)
             (folder / name).write_text(text)
         scratch = folder / "tmp"
-        (scratch / "home").mkdir(parents=True, mode=0o700)
+        scratch.mkdir(mode=0o700)
         root = os.getuid() == 0
         if root:
-            for place in (scratch, scratch / "home"):
-                os.chown(place, owner.uid, owner.gid)
+            os.chown(scratch, owner.uid, owner.gid)
         python = python_inside()
         options = worker_options(
             _room(self._settings.sandbox_limits, owner.uid),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 import shutil
@@ -77,7 +76,6 @@ class ViewSandbox(WorkerSandbox):
         self._mount = mount
         self._limits = limits
         self._watch: DiskWatch | None = None
-        self._watching: asyncio.Task[None] | None = None
         self._working = 0
         self._lasting = False
 
@@ -139,8 +137,8 @@ class ViewSandbox(WorkerSandbox):
     @contextlib.asynccontextmanager
     async def _watched(self) -> AsyncIterator[None]:
         self._working += 1
-        if self._watch is not None and (self._watching is None or self._watching.done()):
-            self._watching = asyncio.create_task(self._watch.run())
+        if self._watch is not None:
+            self._watch.start()
         try:
             yield
         finally:
@@ -158,11 +156,8 @@ class ViewSandbox(WorkerSandbox):
             await super().close()
 
     async def _unwatch(self) -> None:
-        if self._watching is not None:
-            self._watching.cancel()
-            with anyio.CancelScope(shield=True), contextlib.suppress(asyncio.CancelledError, SandboxError):
-                await self._watching
-            self._watching = None
+        if self._watch is not None:
+            await self._watch.end()
 
 
 class ViewProvider(ABC):
@@ -269,6 +264,11 @@ def user_files(owner: Owner) -> dict[str, str]:
         f"sandbox:x:{owner.uid}:{owner.gid}::/tmp/home:/bin/bash\n",
         "group": f"root:x:0:\nsandbox:x:{owner.gid}:\n",
     }
+
+
+def scratch_bytes(limits: SandboxLimits) -> int:
+    """Return the size of /tmp, and of /dev/shm, in bytes; both full, they leave half of the memory."""
+    return min(limits.scratch_mb << 20, (limits.memory_mb << 20) // 4)
 
 
 def worker_options(limits: SandboxLimits, **options: object) -> dict[str, object]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -11,6 +13,7 @@ import anyio
 import anyio.to_thread
 
 from llmasos.config import SandboxLimits
+from llmasos.errors import SandboxError
 from llmasos.sandbox.port import Limit, View
 
 _POLL_SECONDS = 0.1
@@ -48,16 +51,39 @@ class DiskWatch:
         self._base: Usage | None = None if view.kind == "snapshot" else Usage(0, 0)
         self._used: Usage | None = None if self._measured else Usage(0, 0)
         self._free = Usage(0, 0)
+        self._alarm: asyncio.TimerHandle | None = None
+        self._task: asyncio.Task[None] | None = None
 
-    async def run(self) -> None:
-        """Watch until a limit is broken or the task is cancelled."""
+    def start(self) -> None:
+        """Watch from now on, until a limit is broken or `end`; while it watches, this changes nothing."""
+        if self._alarm is not None or (self._task is not None and not self._task.done()):
+            return
         began = _free(self._place)
         if self._used is None or not self._measured or _over(self._used, self._limit):
             self._used = None if self._measured else Usage(0, 0)
             self._free = began
+
+        def look() -> None:
+            self._alarm = None
+            self._task = asyncio.create_task(self._run(began))
+
+        # What ends before there is anything to see does not pay for a task.
+        self._alarm = asyncio.get_running_loop().call_later(_POLL_SECONDS, look)
+
+    async def end(self) -> None:
+        """Watch no more."""
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            with anyio.CancelScope(shield=True), contextlib.suppress(asyncio.CancelledError, SandboxError):
+                await task
+
+    async def _run(self, began: Usage) -> None:
         most = self._limit
         while True:
-            await anyio.sleep(_POLL_SECONDS)
             now = _free(self._place)
             if self._used is None:
                 before = await self._measure(began - now)
@@ -73,6 +99,7 @@ class DiskWatch:
             if broken:
                 await self._stop(broken)
                 return
+            await anyio.sleep(_POLL_SECONDS)
 
     async def _measure(self, fallen: Usage) -> Usage:
         """Measure what the view has added, and return it less what the disk has lost since the start."""

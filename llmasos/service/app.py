@@ -76,6 +76,7 @@ def make_app(kernel: Kernel, stop: Callable[[], None]) -> Starlette:
         Route("/v1/sessions/{id}/redo", api.redo, methods=["POST"]),
         Route("/v1/sessions/{id}/history", api.history),
         Route("/v1/sessions/{id}/merged", api.merged),
+        Route("/v1/sessions/{id}/resolve", api.resolve, methods=["POST"]),
         Route("/v1/sessions/{id}/access", api.allow, methods=["POST"]),
         Route("/v1/sessions/{id}/jobs", api.jobs),
         Route("/v1/sessions/{id}/jobs/{job}", api.job_output),
@@ -196,6 +197,10 @@ class _Api:
     async def merged(self, request: Request) -> Response:
         choice = Choice(path=request.query_params.get("path", ""))
         return _reply(await (await self._workbench(request)).merged(choice.path))
+
+    async def resolve(self, request: Request) -> Response:
+        workbench = await self._workbench(request)
+        return _reply(await workbench.resolve((await _body(request, Choice)).path))
 
     async def jobs(self, request: Request) -> Response:
         return _reply(await (await self._workbench(request)).jobs())

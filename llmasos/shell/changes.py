@@ -59,10 +59,19 @@ def merged(
     raise typer.Exit(1 if done.conflicts else 0)
 
 
+def resolve(
+    session: Session, path: Annotated[str, typer.Argument(help="A file changed on both sides.")]
+) -> None:
+    """Make a file's merged text the session's version, so that what clashes can be edited there."""
+    from llmasos.shell.words import resolved
+
+    print(resolved(in_session(session, lambda it: it.resolve(path))))
+
+
 def undo(session: Session, commit: CommitId = "") -> None:
     """Take a commit of a session back."""
     done = in_session(session, lambda it: it.undo(commit))
-    print(f"Took {done.id} back: {count(len(done.paths), 'file')}.")
+    print(f"Restored {count(len(done.paths), 'file')}.")
 
 
 def redo(session: Session, commit: CommitId = "") -> None:
@@ -108,4 +117,4 @@ async def follow_job(session: AsyncSession, job: str) -> None:
             return
 
 
-COMMANDS = (diff, commit, discard, merged, undo, redo, history, jobs)
+COMMANDS = (diff, commit, discard, merged, resolve, undo, redo, history, jobs)

@@ -60,7 +60,6 @@ async def _diff(shell: Shell, rest: str) -> None:
 
 
 async def _commit(shell: Shell, rest: str) -> None:
-    from llmasos.events import display
     from llmasos.shell.choices import parse_choices
     from llmasos.shell.render import print_error
     from llmasos.shell.words import written
@@ -78,7 +77,7 @@ async def _commit(shell: Shell, rest: str) -> None:
         if await shell.ask("Merge both versions of these files? [y/N] ") not in ("y", "yes"):
             return
         done = await session.commit(chosen, merge=True)
-    print(f"{written(done)} /undo takes it back. (in {display(str(shell.folder))})")
+    print(f"{written(done, str(shell.folder))} /undo takes it back.")
 
 
 async def _discard(shell: Shell, rest: str) -> None:
@@ -103,9 +102,18 @@ async def _merged(shell: Shell, rest: str) -> None:
     )
 
 
+async def _resolve(shell: Shell, rest: str) -> None:
+    from llmasos.shell.words import resolved
+
+    names = _words(rest)
+    if len(names) != 1:
+        raise LLMasOSError("Name one file.", hint="As in /resolve notes.txt.")
+    print(resolved(await (await shell.session()).resolve(names[0])))
+
+
 async def _undo(shell: Shell, rest: str) -> None:
     commit = await (await shell.session()).undo(rest)
-    print(f"Took {commit.id} back: {count(len(commit.paths), 'file')}. /redo writes it again.")
+    print(f"Restored {count(len(commit.paths), 'file')}. /redo writes {commit.id} again.")
 
 
 async def _redo(shell: Shell, rest: str) -> None:
@@ -208,6 +216,9 @@ COMMANDS = {
     "/commit": Command("/commit [--merge] [PATH[:HUNKS]…]", "write the changes to the folder", _commit),
     "/discard": Command("/discard [PATH[:HUNKS]…]", "drop the changes", _discard),
     "/merged": Command("/merged PATH", "show a file changed on both sides, merged", _merged),
+    "/resolve": Command(
+        "/resolve PATH", "take its merged text into the view, to be put right there", _resolve
+    ),
     "/undo": Command("/undo [COMMIT]", "take a commit back", _undo),
     "/redo": Command("/redo [COMMIT]", "write an undone commit again", _redo),
     "/history": Command("/history", "list the commits", _history),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from llmasos.api import CommitInfo, JobInfo
+    from llmasos.api import CommitInfo, JobInfo, MergedFile
 
 MODEL_STATES = {
     "remote": "an endpoint",
@@ -31,15 +31,27 @@ def count(number: int, noun: str) -> str:
     return f"{number} {noun}" + ("" if number == 1 else "s")
 
 
-def written(commit: CommitInfo) -> str:
-    """Return what a commit wrote, and what it had to leave."""
+def written(commit: CommitInfo, folder: str = "") -> str:
+    """Return what a commit wrote, to which folder where one is given, and what it had to leave."""
     from llmasos.events import display
 
-    line = f"Wrote {count(len(commit.paths), 'file')} as {commit.id}."
+    line = f"Wrote {count(len(commit.paths), 'file')}" + (f" to {display(folder)}." if folder else ".")
     if commit.left:
         names = ", ".join(map(display, commit.left[:5])) + (" …" if len(commit.left) > 5 else "")
         line += f" Not written, because they are no files, folders or links: {names}."
     return line
+
+
+def resolved(merged: MergedFile) -> str:
+    """Return what became of a file that was merged, and the next step."""
+    from llmasos.events import display
+
+    if not merged.conflicts:
+        return f"{display(merged.path)} is merged; commit it."
+    return (
+        f"{display(merged.path)} holds both versions of {count(merged.conflicts, 'passage')} now, between "
+        "markers. Have them put right in a next request, then commit it."
+    )
 
 
 def commit_line(commit: CommitInfo) -> str:

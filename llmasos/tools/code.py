@@ -117,15 +117,15 @@ async def run_shell(
 @tool(
     capabilities=_RUNS,
     examples=[
-        ("is the watcher still running?", "background_jobs()"),
-        ("stop the server that you started", 'background_jobs(job="j-1", stop=True)'),
+        ("what has j-2 printed so far?", 'background_jobs(job="j-2")'),
+        ("stop the job j-1", 'background_jobs(job="j-1", stop=True)'),
     ],
 )
 async def background_jobs(ctx: ToolContext, job: str = "", stop: bool = False) -> str:
-    """Lists what runs in the background, shows what one of them has printed, or stops it.
+    """Shows what a background job such as j-1 has printed, or stops it.
 
     Args:
-        job: Its name, such as j-1; without one, all are listed.
+        job: Its name; without one, all jobs are listed.
         stop: Stop it.
     """
     if not job:

@@ -82,6 +82,20 @@ async def test_working_in_place_is_recorded_and_leaves_nothing_to_commit(stage: 
         assert (await session.info()).in_place
 
 
+async def test_thousands_of_changes_are_summed_up(stage: MakeStage) -> None:
+    make = 'run_shell(command="mkdir many; for n in $(seq 250); do echo $n > many/$n.txt; done; rm main.py")'
+    async with stage(make, "Answer: done") as it:
+        session = await it.session()
+        await it.turn(session, "make them")
+        (offered,) = it.of(DiffOffered)
+        assert (len(offered.changes), offered.omitted) == (200, 52)
+        assert offered.summary.splitlines() == [
+            "250 lines added, 3 removed",
+            "  at the top: 1 added, 1 deleted",
+            "  many/: 250 added",
+        ]
+
+
 async def test_a_conflict_is_refused_and_can_be_merged(stage: MakeStage) -> None:
     edit = 'edit_file(path="main.py", old="import os", new="import os  # agent")'
     async with stage(edit, "Answer: done") as it:
@@ -95,6 +109,20 @@ async def test_a_conflict_is_refused_and_can_be_merged(stage: MakeStage) -> None
         assert (await session.workbench.merged("main.py")).conflicts == 0
         await session.workbench.commit(merge=True)
         assert "# agent" in file.read_text() and "# person" in file.read_text()
+
+
+async def test_what_clashes_is_resolved_in_the_view(stage: MakeStage) -> None:
+    async with stage(WRITE, "Answer: done") as it:
+        session = await it.session()
+        await it.turn(session, "change the notes")
+        (it.folder / "notes.txt").write_text("snow\n")
+        with pytest.raises(ConflictError, match=r"notes\.txt"):
+            await session.workbench.commit(merge=True)
+        assert (await session.workbench.resolve("notes.txt")).conflicts == 1
+        (change,) = (await session.workbench.diff()).changes
+        assert "+<<<<<<< the folder" in change.diff and "+rain" in change.diff
+        await session.workbench.commit()
+        assert "snow" in (it.folder / "notes.txt").read_text()
 
 
 async def test_some_hunks_are_committed_and_the_rest_waits(stage: MakeStage) -> None:

@@ -100,6 +100,25 @@ class Groups:
         return values + ([("cpu.cfs_quota_us", quota)] if quota else [])
 
 
+def own_groups(purpose: str = "") -> Groups:
+    """Make groups that belong to this process.
+
+    Raises:
+        OSError: They cannot be made here.
+    """
+    with open("/proc/self/mountinfo") as table, open("/proc/self/cgroup") as membership:
+        return Groups(PREFIX + purpose + own_name(), table.read(), membership.read())
+
+
+def groups_work() -> bool:
+    """Tell whether groups can be made here."""
+    try:
+        own_groups("probe-").close()
+    except OSError:
+        return False
+    return True
+
+
 def process_start(number: int) -> str:
     """Return when a process started, in ticks since boot: with its number it names it for good."""
     with open(f"/proc/{number}/stat", "rb") as file:

@@ -64,14 +64,14 @@ class Broker:
         if not self._stage:
             raise OSError(f"none of the folders {', '.join(_STAGES)} is there to mount on")
         mounts.prctl(mounts.PR_SET_CHILD_SUBREAPER, 1)
-        # Opened here, because the stage may cover it.
-        tree = os.open(spec["tree"], os.O_PATH | os.O_CLOEXEC) if spec["tree"] else -1
         if os.getuid() == 0:
             self._namespace = mounts.mapped_namespace(spec["shift"], spec["count"])
         if self._private:
             with contextlib.suppress(OSError):
-                self._groups = _groups()
+                self._groups = cgroup.own_groups()
             mounts.enter_namespace()
+        # Opened in the namespace that it is shown in, and before the stage, which may cover it.
+        tree = os.open(spec["tree"], os.O_PATH | os.O_CLOEXEC) if spec["tree"] else -1
         mounts.mount(
             "llmasos", self._stage, "tmpfs", mounts.MS_NOSUID | mounts.MS_NODEV, "mode=0755,size=16m"
         )
@@ -163,9 +163,6 @@ class Broker:
         for folder in ("tmp", "shm"):
             os.mkdir(os.path.join(place, folder))
             os.chmod(os.path.join(place, folder), 0o1777)
-        home = os.path.join(place, "tmp", "home")
-        os.mkdir(home, 0o700)
-        os.chown(home, packet["uid"], packet["gid"])
         program, joins = packet["program"], []
         if self._groups is not None:
             joins = self._groups.make(name, cgroup.Limits(**packet["limits"]))
@@ -280,11 +277,6 @@ def overlays_work(place: str) -> bool:
         return False
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _groups() -> cgroup.Groups:
-    with open("/proc/self/mountinfo") as table, open("/proc/self/cgroup") as membership:
-        return cgroup.Groups(cgroup.PREFIX + cgroup.own_name(), table.read(), membership.read())
 
 
 def _clear(folder: str, device: int) -> None:

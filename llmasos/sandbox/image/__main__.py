@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from llmasos.config import Settings, load_settings
 from llmasos.errors import LLMasOSError, SandboxError
-from llmasos.sandbox.docker import connect
+from llmasos.sandbox.daemon import connect
 from llmasos.sandbox.image import build_image, build_tree
 from llmasos.sandbox.image._images import Image, image_state, images, remove_image
 from llmasos.sandbox.image._recipe import recipe_key

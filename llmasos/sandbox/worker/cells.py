@@ -37,6 +37,11 @@ class Cell(Running):
         child.send({"id": self.number, "code": frame["code"], "functions": frame["functions"]})
         self.clock(self._left)
 
+    @property
+    def leader(self) -> int:
+        """The session's process."""
+        return self._child.pid
+
     def interrupt(self) -> None:
         """Interrupt the session."""
         self._child.interrupt()
@@ -123,13 +128,13 @@ class Cell(Running):
     def exited(self, code: int, usage: Any) -> None:
         """Conclude without an answer, or with the one that a fresh session gave before it was ended."""
         self.unclock()
-        self.sweep(lambda: self._ended(code, usage))
+        self.sweep(lambda: self._ended(code))
 
-    def _ended(self, code: int, usage: Any) -> None:
+    def _ended(self, code: int) -> None:
         if self._answer is not None:
             self._conclude(self._answer)
             return
-        limit = self.evidence.of_exit(code, usage, b"")
+        limit = self.evidence.of_exit(code, None)
         self.conclude(limit or "lost", exit_code=None, restarted=not self._fresh)
 
 
@@ -147,6 +152,8 @@ class Branch(Request):
         self._timer = supervisor.loop.after(_BRANCH_SECONDS, lambda: self._refuse("it took too long"))
         try:
             source.branch(copy, self._name)
+        except ConnectionError:
+            self.exited(0, None)
         except OSError as error:
             self._refuse(str(error.strerror or error))
 

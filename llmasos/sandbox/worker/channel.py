@@ -17,7 +17,9 @@ LARGEST_JSON = 1 << 20
 LARGEST_DATA = 16 << 20
 LARGEST_FROM_HOST = 64 << 20
 _HEAD = struct.Struct(">II")
-_PIECE = 1 << 18
+_PIECE = 1 << 16
+# Made once: `json.dumps` makes a new one for every call that asks for anything unusual.
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 def encode(frame: Frame, data: bytes = b"") -> bytes:
@@ -26,7 +28,7 @@ def encode(frame: Frame, data: bytes = b"") -> bytes:
     Raises:
         TypeError, ValueError, RecursionError: JSON cannot express it.
     """
-    text = json.dumps(frame, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
+    text = _encode(frame).encode("utf-8", "surrogatepass")
     return b"".join((_HEAD.pack(len(text), len(data)), text, data))
 
 

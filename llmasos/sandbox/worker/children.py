@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from .channel import Channel, Decoder, Frame
-from .limits import EXPENDABLE, PR_SET_DUMPABLE, OomScore, control
+from .limits import PR_SET_DUMPABLE, OomScore, control
 from .loop import Loop, Peer
 from .output import Pipe
 from .processes import Processes
@@ -58,19 +58,21 @@ class Child:
             Pipe(loop, pipes[1][0], lambda data: self._output("stderr", data)),
         ]
 
-    def fork(self, serve: Serve) -> None:
+    def fork(self, serve: Serve, oom_score: OomScore) -> None:
         """Fork the process, which serves until its channel closes.
 
         Raises:
             OSError: There are too many processes.
         """
         try:
-            pid = os.fork()
+            # Inherited, because the weak tier may not change it later.
+            with oom_score.expendable():
+                pid = os.fork()
+                if pid == 0:
+                    _become(self._theirs, serve)
         except OSError:
             self._close()
             raise
-        if pid == 0:
-            _become(self._theirs, serve)
         self._close_theirs()
         self._started(pid)
 
@@ -171,7 +173,6 @@ def _become(numbers: list[int], serve: Serve) -> None:
         os.dup2(numbers[0], 3, inheritable=False)
         os.closerange(4, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
         control(PR_SET_DUMPABLE, 1)
-        OomScore().set(EXPENDABLE)
         serve(Channel(socket.socket(fileno=3)))
     except BaseException:
         traceback.print_exc()

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .channel import Frame
-from .limits import EXPENDABLE, limit_cpu
+from .limits import limit_cpu
 from .output import Pipe
 from .requests import Running
 
@@ -46,8 +46,7 @@ class Program:
         self._supervisor = supervisor
         self._on_exit = on_exit
         # Inherited, because what the program starts may already be running when it returns.
-        supervisor.oom_score.set(EXPENDABLE)
-        try:
+        with supervisor.oom_score.expendable():
             process = subprocess.Popen(
                 ["/bin/bash", "-c", command] if isinstance(command, str) else list(command),
                 cwd=supervisor.workspace,
@@ -57,15 +56,13 @@ class Program:
                 stderr=subprocess.PIPE,
                 bufsize=0,
                 start_new_session=True,
+                # Before the program is there, which could otherwise be faster; the worker has no threads.
+                preexec_fn=lambda: limit_cpu(supervisor.limits["cpu_seconds"]),
             )
-        finally:
-            supervisor.oom_score.set(0)
         self.pid = process.pid
         self._process = process
         supervisor.processes.spared.add(self.pid)
         supervisor.loop.when_exited(self.pid, self._exited)
-        with contextlib.suppress(OSError):
-            limit_cpu(supervisor.limits["cpu_seconds"], self.pid)
         assert process.stdout is not None and process.stderr is not None
         loop = supervisor.loop
         self._pipes = [
@@ -127,6 +124,11 @@ class Command(Running):
     def _refuse(self, why: str, status: str, code: int | None) -> None:
         self.output("stderr", why.encode("utf-8", "replace") + b"\n")
         self.conclude(status, exit_code=code)
+
+    @property
+    def leader(self) -> int:
+        """The command's first process."""
+        return self._program.pid
 
     def interrupt(self) -> None:
         """Interrupt the command's group."""

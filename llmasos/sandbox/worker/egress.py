@@ -8,8 +8,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+from typing import TYPE_CHECKING, Any
 
-from .channel import Channel
+from .channel import Channel, Frame
+
+if TYPE_CHECKING:
+    from .supervisor import Supervisor
 
 PIECE = 65536
 
@@ -62,3 +66,20 @@ async def _pump(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> N
             target.write(data)
             await target.drain()
         target.write_eof()
+
+
+class WayOut:
+    """The forwarder to the host's proxy; work can begin when it listens."""
+
+    def __init__(self, supervisor: Supervisor) -> None:
+        self._supervisor = supervisor
+
+    def frame(self, frame: Frame) -> None:
+        """Learn that it listens."""
+        self._supervisor.ready()
+
+    def output(self, stream: str, data: bytes) -> None:
+        """Leave what is printed."""
+
+    def exited(self, code: int, usage: Any) -> None:
+        """Leave programs without a way out."""

@@ -94,20 +94,20 @@ class Evidence:
             return "processes"
         return ""
 
-    def of_exit(self, code: int, usage: Any, complaint: bytes) -> str:
-        """Return the limit that ended a command, or nothing.
+    def of_exit(self, code: int, usage: Any, complaint: bytes = b"") -> str:
+        """Return the limit that ended a command or a session, or nothing.
 
         Args:
             code: Its exit code, negative for a signal; a shell adds 128 to the signal of its last program.
-            usage: The resources that it used.
+            usage: The resources that a command used; None for a session, which no CPU time kills.
             complaint: The end of its standard error.
         """
         counted = self.counted()
         if code == 0:
             return "memory" if counted == "memory" else ""
         number = -code if code < 0 else code - 128
-        used = usage.ru_utime + usage.ru_stime
-        if number in (signal.SIGXCPU, signal.SIGKILL) and used >= self._cpu_seconds - 1:
+        used = usage.ru_utime + usage.ru_stime if usage is not None else 0.0
+        if number == signal.SIGXCPU or (number == signal.SIGKILL and used >= self._cpu_seconds):
             return "cpu"
         if number == signal.SIGXFSZ:
             return "disk"

@@ -7,11 +7,13 @@ import ctypes
 import os
 import resource
 import time
+from collections.abc import Iterator
 from typing import Any
 
 PR_SET_PDEATHSIG = 1
 PR_SET_DUMPABLE = 4
 PR_SET_CHILD_SUBREAPER = 36
+_EXPENDABLE = 500  # a score by which a process ends before the worker does
 _HARD_SECONDS = 2  # from the signal that can be caught to the one that cannot
 
 
@@ -42,9 +44,13 @@ def set_limits(limits: dict[str, Any], user_limits: bool) -> None:
         resource.setrlimit(name, (value, value))
 
 
-def limit_cpu(seconds: int, pid: int) -> None:
-    """Limit the CPU time of a command that has just started; SIGXCPU comes first, then SIGKILL."""
-    resource.prlimit(pid, resource.RLIMIT_CPU, (seconds, seconds + _HARD_SECONDS))
+def limit_cpu(seconds: int) -> None:
+    """Limit the CPU time of this process and what it becomes; SIGXCPU comes first, then SIGKILL."""
+    hard = seconds + _HARD_SECONDS
+    outer = resource.getrlimit(resource.RLIMIT_CPU)[1]
+    if outer != resource.RLIM_INFINITY:
+        hard = min(hard, outer)
+    resource.setrlimit(resource.RLIMIT_CPU, (min(seconds, hard), hard))
 
 
 def grant_cpu(seconds: int) -> None:
@@ -62,13 +68,18 @@ class OomScore:
     def __init__(self) -> None:
         self._file = os.open("/proc/self/oom_score_adj", os.O_WRONLY | os.O_CLOEXEC)
 
-    def set(self, score: int) -> None:
-        """Set the score of this process, and of what it starts from now on."""
+    @contextlib.contextmanager
+    def expendable(self) -> Iterator[None]:
+        """Let what is started meanwhile end before this process does."""
+        self._set(_EXPENDABLE)
+        try:
+            yield
+        finally:
+            self._set(0)
+
+    def _set(self, score: int) -> None:
         with contextlib.suppress(OSError):
             os.pwrite(self._file, b"%d" % score, 0)
-
-
-EXPENDABLE = 500  # a score by which a process ends before the worker does
 
 
 def full(*places: str) -> str:

@@ -36,6 +36,7 @@ def main(where: str, text: str) -> None:
     control(PR_SET_DUMPABLE, 0)
     control(PR_SET_CHILD_SUBREAPER, 1)
     os.umask(UMASK)
+    os.makedirs(os.environ["HOME"], 0o700, exist_ok=True)
     set_limits(options["limits"], options["user_limits"])
     rules = options["landlock"]
     if rules is not None:

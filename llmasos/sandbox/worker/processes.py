@@ -55,6 +55,20 @@ class Processes:
                 found += stat.threads or 1
         return found + (own.threads if own is not None else 0)
 
+    def families(self) -> dict[int, dict[int, Stat]]:
+        """Return all processes below the worker, by the spared leader that they belong to, or 0."""
+        children = _children()
+        found: dict[int, dict[int, Stat]] = {}
+        queue = [
+            (next((leader for leader in (number, stat.session) if leader in self.spared), 0), number, stat)
+            for number, stat in children.get(os.getpid(), [])
+        ]
+        while queue:
+            leader, number, stat = queue.pop()
+            found.setdefault(leader, {})[number] = stat
+            queue += [(leader, *child) for child in children.get(number, [])]
+        return found
+
     def _left(self) -> list[int]:
         own = os.getpid()
         with contextlib.suppress(OSError), open("/proc/self/task/%d/children" % own) as file:
@@ -70,6 +84,7 @@ class Stat(NamedTuple):
     session: int
     state: bytes
     threads: int
+    pages: int
 
 
 def _stat(number: int) -> Stat | None:
@@ -79,7 +94,7 @@ def _stat(number: int) -> Stat | None:
             fields = file.read().rpartition(b")")[2].split()
     except OSError:
         return None
-    return Stat(int(fields[1]), int(fields[3]), fields[0], int(fields[17]))
+    return Stat(int(fields[1]), int(fields[3]), fields[0], int(fields[17]), int(fields[21]))
 
 
 def _children() -> dict[int, list[tuple[int, Stat]]]:

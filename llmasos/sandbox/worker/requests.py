@@ -13,8 +13,10 @@ from .loop import Timer
 from .output import Capture
 
 if TYPE_CHECKING:
+    from .children import Child
     from .supervisor import Supervisor
 
+_FILE_SECONDS = 30.0
 GRACE = 0.5  # seconds between an interrupt and a kill
 _SWEEP_SECONDS = 0.8
 _SWEEP_EVERY = 0.002
@@ -91,6 +93,11 @@ class Running(Request):
             return "processes" if supervisor.processes.tasks(os.getpid()) >= most else status
         return self.evidence.counted() or status
 
+    @property
+    def leader(self) -> int:
+        """The process that all others of the request belong to."""
+        raise NotImplementedError
+
     def interrupt(self) -> None:
         """Interrupt what runs."""
 
@@ -114,3 +121,45 @@ class Running(Request):
         self.unclock()
         self.capture.finish()
         self.finish({"status": self.status or status, "truncated": self.capture.truncated, **more})
+
+
+class FileOperation(Request):
+    """A file operation under way."""
+
+    def __init__(self, supervisor: Supervisor, frame: Frame, child: Child) -> None:
+        super().__init__(supervisor, frame)
+        self._child = child
+        self._op: str = frame["op"]
+        self._overdue = False
+        self._timer = supervisor.loop.after(_FILE_SECONDS, lambda: self.stop("timeout"))
+        child.user = self
+        data = frame.pop("data")
+        child.send(frame, data)
+
+    def stop(self, status: str) -> None:
+        """End the process that does it."""
+        self._overdue = status == "timeout"
+        self._child.kill()
+
+    def frame(self, frame: Frame) -> None:
+        """Take the answer."""
+        if frame.get("id") != self.number:
+            return
+        self._end()
+        if "error" in frame:
+            self.finish({"error": str(frame["error"])[:2000], "errno": frame.get("errno")})
+        else:
+            self.finish({"done": frame.get("done")}, frame["data"])
+
+    def output(self, stream: str, data: bytes) -> None:
+        """Leave what is printed."""
+
+    def exited(self, code: int, usage: Any) -> None:
+        """Answer that it was not done."""
+        self._end()
+        why = "did not finish within %d s" % _FILE_SECONDS if self._overdue else "was ended"
+        self.finish({"error": "%s %s" % (self._op, why)})
+
+    def _end(self) -> None:
+        self._timer.cancel()
+        self._child.user = None

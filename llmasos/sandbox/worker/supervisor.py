@@ -18,10 +18,10 @@ from .files import Files
 from .jobs import MOST_KEPT, MOST_RUNNING, Job, JobOutput
 from .limits import OomScore, full
 from .loop import Loop, Peer
+from .memory import MemoryWatch
 from .processes import Processes
-from .requests import Request
+from .requests import FileOperation, Request
 
-FILE_SECONDS = 30.0
 _MOST_STATES = 8
 _ROOM_SECONDS = 0.5
 _Started = TypeVar("_Started")
@@ -54,6 +54,7 @@ class Supervisor:
         self.counters = Counters()
         self.requests: dict[int, Request] = {}
         self.branching = 0
+        self._memory = MemoryWatch(self, self.limits["memory_mb"] << 20) if self.user_limits else None
         self._egress: dict[str, Any] | None = options["egress"]
         self._serve_session = serve_session
         self._session: Child | None = None
@@ -102,14 +103,16 @@ class Supervisor:
 
     def _open_way(self, options: dict[str, Any]) -> None:
         child = Child(self.loop, self.processes, lambda child: None)
-        child.user = WayOut(self)
-        child.fork(lambda channel: egress.serve(channel, options["socket"], options["port"]))
+        child.user = egress.WayOut(self)
+        child.fork(lambda channel: egress.serve(channel, options["socket"], options["port"]), self.oom_score)
 
     def _end(self) -> None:
         self.loop.stopped = True
 
     def _frame(self, frame: Frame) -> None:
         op = frame["op"]
+        if self._memory is not None:
+            self._memory.start()
         if op == "reply":
             request = self.requests.get(frame["id"])
             if isinstance(request, Cell):
@@ -173,7 +176,7 @@ class Supervisor:
 
     def _fork_session(self) -> Child:
         child = Child(self.loop, self.processes, self._session_ended)
-        child.fork(self._serve_session)
+        child.fork(self._serve_session, self.oom_score)
         return child
 
     def _session_ended(self, child: Child) -> None:
@@ -233,7 +236,7 @@ class Supervisor:
     def _new_files(self) -> Child:
         child = Child(self.loop, self.processes, self._files_ended)
         workspace = self.workspace
-        child.fork(lambda channel: Files(workspace).serve(channel))
+        child.fork(lambda channel: Files(workspace).serve(channel), self.oom_score)
         return child
 
     def _files_ended(self, child: Child) -> None:
@@ -241,7 +244,7 @@ class Supervisor:
             self._files = None
 
     def _start_job(self, frame: Frame) -> None:
-        if sum(job.running for job in self._jobs.values()) >= MOST_RUNNING:
+        if self._running_jobs() >= MOST_RUNNING:
             self._refuse(frame, "%d jobs are running already" % MOST_RUNNING)
             return
         if len(self._jobs) >= MOST_KEPT:
@@ -250,6 +253,13 @@ class Supervisor:
         name = "j-%d" % self._job_count
         job = self._jobs[name] = Job(self, name, frame["command"], frame["env"])
         Request(self, frame).finish({"job": job.shown()})
+
+    def _running_jobs(self) -> int:
+        return sum(job.running for job in self._jobs.values())
+
+    def busy(self) -> bool:
+        """Tell whether anything was asked for that is not done."""
+        return bool(self.requests) or self._running_jobs() > 0
 
     def _list_jobs(self, frame: Frame) -> None:
         Request(self, frame).finish({"jobs": [job.shown() for job in self._jobs.values()]})
@@ -272,59 +282,3 @@ class Supervisor:
         else:
             job.stopping.append(Request(self, frame))
             job.stop()
-
-
-class WayOut:
-    """The forwarder to the host's proxy; work can begin when it listens."""
-
-    def __init__(self, supervisor: Supervisor) -> None:
-        self._supervisor = supervisor
-
-    def frame(self, frame: Frame) -> None:
-        """Learn that it listens."""
-        self._supervisor.ready()
-
-    def output(self, stream: str, data: bytes) -> None:
-        """Leave what is printed."""
-
-    def exited(self, code: int, usage: Any) -> None:
-        """Leave programs without a way out."""
-
-
-class FileOperation(Request):
-    """A file operation under way."""
-
-    def __init__(self, supervisor: Supervisor, frame: Frame, child: Child) -> None:
-        super().__init__(supervisor, frame)
-        self._child = child
-        self._op: str = frame["op"]
-        self._timer = supervisor.loop.after(FILE_SECONDS, lambda: self.stop("timeout"))
-        child.user = self
-        data = frame.pop("data")
-        child.send(frame, data)
-
-    def stop(self, status: str) -> None:
-        """End the process that does it."""
-        self._child.kill()
-
-    def frame(self, frame: Frame) -> None:
-        """Take the answer."""
-        if frame.get("id") != self.number:
-            return
-        self._end()
-        if "error" in frame:
-            self.finish({"error": str(frame["error"])[:2000], "errno": frame.get("errno")})
-        else:
-            self.finish({"done": frame.get("done")}, frame["data"])
-
-    def output(self, stream: str, data: bytes) -> None:
-        """Leave what is printed."""
-
-    def exited(self, code: int, usage: Any) -> None:
-        """Answer that it was not done."""
-        self._end()
-        self.finish({"error": "%s did not finish within %d s" % (self._op, FILE_SECONDS)})
-
-    def _end(self) -> None:
-        self._timer.cancel()
-        self._child.user = None

@@ -14,6 +14,7 @@ from llmasos.sandbox.workspace.side import LARGEST_TEXT, Side
 
 _LONGEST_DIFF = 60_000
 _MOST_COUNTED = 16 << 20
+_MOST_FOLDERS = 12
 
 
 class FolderSummary(BaseModel, frozen=True):
@@ -24,6 +25,11 @@ class FolderSummary(BaseModel, frozen=True):
     changed: int = 0
     deleted: int = 0
     renamed: int = 0
+
+    def counts(self) -> str:
+        """Return the numbers in words, those of nothing left out."""
+        kinds = ("added", "changed", "deleted", "renamed")
+        return ", ".join(f"{getattr(self, kind):,} {kind}" for kind in kinds if getattr(self, kind))
 
 
 class Summary(BaseModel, frozen=True):
@@ -46,6 +52,17 @@ class Summary(BaseModel, frozen=True):
     removed_bytes: int = 0
     uncounted: int = 0
     blocked: tuple[FileName, ...] = ()
+
+    def text(self) -> str:
+        """Return the numbers as a person reads them: the sum, then a line for each of the first folders."""
+        lines = [f"{self.added_lines:,} lines added, {self.removed_lines:,} removed"]
+        if self.uncounted:
+            lines[0] += f", {self.uncounted:,} files not counted"
+        for one in self.folders[:_MOST_FOLDERS]:
+            lines.append(f"  {display(one.folder) + '/' if one.folder else 'at the top'}: {one.counts()}")
+        if len(self.folders) > _MOST_FOLDERS:
+            lines.append(f"  … and {len(self.folders) - _MOST_FOLDERS:,} more folders")
+        return "\n".join(lines)
 
 
 def sides(change: Change, lower: str, upper: str) -> tuple[Side | None, Side | None]:

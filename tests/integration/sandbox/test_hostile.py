@@ -93,6 +93,12 @@ async def harmless_artifacts(tier: Tier, sandbox: Sandbox, outcome: Outcome) -> 
     assert outcome.seconds < 30
 
 
+async def refused(tier: Tier, sandbox: Sandbox, outcome: Outcome) -> None:
+    await no_breach(tier, sandbox, outcome)
+    # Each by its own reason: an address that may not be opened, and names that are not on the list.
+    assert {"localhost", "one.one.one.one", "notlocalhost", "127.0.0.1"} <= set(tier.refused)
+
+
 async def no_residue(tier: Tier, sandbox: Sandbox, outcome: Outcome) -> None:
     other = await tier.open()
     left = await other.run_python((PROGRAMS / "residue_left.py").read_text(), timeout=10)
@@ -148,7 +154,7 @@ TABLE = (
         "ok",
         weak=None,
         hosts=("localhost", "example.org"),
-        check=no_breach,
+        check=refused,
     ),
     Program(25, "residue.py", "ok", check=no_residue),
 )

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import subprocess
+import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +19,9 @@ from llmasos.sandbox.image._images import image_state
 from llmasos.sandbox.image._pack import RECIPE_LABEL, TREE_LABEL, image_config
 from llmasos.sandbox.image._recipe import PACKAGES, recipe_key
 
+from .places import Place
+from .users import as_user
+
 pytestmark = pytest.mark.integration
 
 NAME = "llmasos-sandbox-test:built"
@@ -27,8 +32,11 @@ def quiet(text: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    return Settings(cache_dir=tmp_path_factory.mktemp("cache"), sandbox_image=NAME)
+def settings() -> Iterator[Settings]:
+    """Settings whose cache everybody may read, which folders of pytest are not."""
+    with tempfile.TemporaryDirectory(prefix="llmasos-test-") as cache:
+        Path(cache).chmod(0o755)
+        yield Settings(cache_dir=Path(cache), sandbox_image=NAME)
 
 
 @pytest.fixture(scope="module")
@@ -98,6 +106,7 @@ def test_an_image_that_a_person_builds_on_it_is_their_own(client: docker.DockerC
 
 def test_the_libraries_work_compiled(client: docker.DockerClient) -> None:
     code = """
+__import__("sys").stderr = __import__("sys").stdout  # a complaint shows
 import bs4, matplotlib, numpy, openpyxl, pandas, PIL, requests, duckdb
 assert pandas.__cached__ and __import__("os").path.exists(pandas.__cached__)
 matplotlib.use("Agg")
@@ -112,6 +121,39 @@ duckdb.sql("copy frame to '/tmp/table.parquet'")
 print(duckdb.sql("select sum(a) from '/tmp/table.parquet'").fetchall())
 """
     assert run(client, "python3", "-c", code) == "[(3,)]\n"
+
+
+@pytest.mark.parametrize("user", ["root", "somebody"])
+def test_a_jail_has_the_trees_libraries(settings: Settings, tree: Tree, user: str) -> None:
+    code = """
+import matplotlib.pyplot as plot, pandas, sys
+frame = pandas.DataFrame({"a": [1, 2, 3]})
+frame.plot(title="今天 plot")
+int(frame.a.sum()), pandas.__file__.startswith("/usr/"), sys.executable
+"""
+    with tempfile.TemporaryDirectory(prefix="llmasos-test-") as base:
+        Path(base).chmod(0o755)
+        Place.make(Path(base))
+        errands = Path(base, "errands")
+        errands.write_text(
+            json.dumps(
+                [
+                    ("run_python", code),
+                    ("run_command", "jq --version"),
+                ]
+            )
+        )
+        program = [sys.executable, "-m", "tests.integration.sandbox.errand"]
+        run = [*program, base, str(settings.cache_dir), "1024", str(errands)]
+        if user == "somebody":
+            run = as_user(run, Path(base))
+        done = subprocess.run(run, check=True, stdout=subprocess.PIPE, cwd=Path(__file__).parents[3])
+    _, cell, command = map(json.loads, done.stdout.splitlines())
+    status, output, result, ((name, media_type, size),) = cell
+    assert (status, output, result) == ("ok", "", "(6, True, '/usr/bin/python3')")
+    assert (name, media_type) == ("figure-1.png", "image/png")
+    assert size > 5000
+    assert command[1].splitlines()[0].startswith("jq-")
 
 
 @pytest.mark.parametrize(

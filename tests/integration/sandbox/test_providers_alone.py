@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -76,6 +77,32 @@ async def test_somebody_else_than_root_has_the_same(open_place: Place, backend: 
     changed = open_place.folder if kind == "in-place" else open_place.upper
     assert (changed / "new").stat().st_uid == int(user)
     assert open_place.leftovers() == []
+
+
+async def test_jails_of_somebody_else_have_their_memory_limited_as_a_whole(open_place: Place) -> None:
+    hog = "python3 -c 'x = b\"x\" * (100 << 20); import time; time.sleep(60)'"
+    hogs = f"for i in 1 2 3 4; do {hog} & done; wait"
+    start = f"import subprocess\nsubprocess.run({hogs!r}, shell=True)"
+    errands = open_place.base / "errands"
+    errands.write_text(
+        json.dumps(
+            [
+                ("run_command", hogs),
+                ("run_python", start),
+                ("run_python", "'next'"),
+                ("start_job", hogs),
+            ]
+        )
+    )
+    program = [sys.executable, "-m", "tests.integration.sandbox.errand"]
+    arguments = [open_place.base, open_place.base / "cache", 256, errands]
+    run = as_user([*program, *map(str, arguments)], open_place.base)
+    done = await anyio.run_process(run, cwd=ROOT, stderr=None)
+    reason, command, cell, after, job = map(json.loads, done.stdout.splitlines())
+    assert "No control groups" in reason
+    assert (command[0], cell[0]) == ("memory", "memory")
+    assert after[2] == "'next'"
+    assert job == [False, -9]
 
 
 async def test_containers_of_others_are_left_alone(open_place: Place) -> None:

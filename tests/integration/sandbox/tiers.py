@@ -22,6 +22,7 @@ class Tier:
     place: Path
     workspaces: list[Workspace] = field(default_factory=list)
     sandboxes: list[Sandbox] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
 
     async def open(self, hosts: Sequence[str] = ()) -> Sandbox:
         """Open a sandbox on a fresh folder with one file."""
@@ -38,7 +39,12 @@ class Tier:
 
     async def _open(self, workspace: Workspace, hosts: Sequence[str]) -> Sandbox:
         view = await workspace.view(self.provider.view_kind)
-        sandbox = await self.provider.open(view, session=f"test-{len(self.sandboxes)}", hosts=hosts)
+        sandbox = await self.provider.open(
+            view,
+            session=f"test-{len(self.sandboxes)}",
+            hosts=hosts,
+            on_refused=lambda host, port, reason: self.refused.append(host),
+        )
         self.sandboxes.append(sandbox)
         return sandbox
 

@@ -23,6 +23,19 @@ def test_a_dry_run_shows_the_diff_and_leaves_nothing(machine: Machine) -> None:
     assert refused.returncode == 2 and "--yes" in refused.stderr
 
 
+def test_a_dry_run_that_a_crash_interrupts_leaves_nothing(machine: Machine) -> None:
+    machine.endpoint.replies = [call("run_shell", command="echo made > made.txt; echo star''ted; sleep 60")]
+    with machine.popen("run", "try it", "--dry-run") as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if "started" in line:
+                break
+        machine.kill_kernel()
+        process.communicate(timeout=30)
+    [line] = [line for line in machine.run("sessions").stdout.splitlines() if "try it" in line]
+    assert machine.run("diff", line.split()[0]).stdout == ""
+
+
 def test_in_place_changes_the_folder_itself(machine: Machine) -> None:
     machine.endpoint.replies = [HELLO, "Made it."]
     code, result = machine.ask("make hello.txt", "--in-place")

@@ -149,7 +149,7 @@ def test_the_commands_say_what_there_is(machine: Machine, terminal: Terminal) ->
     terminal.type("y\r")
     terminal.wait_for("Wrote 1 file")
     for line, *said in (
-        ("/help", "/commit [PATH…]", "/quit ", "Ctrl-C cancels the running turn."),
+        ("/help", "/commit [--merge] [PATH[:HUNKS]…]", "/quit ", "Ctrl-C cancels the running turn."),
         ("/diff", "Nothing has changed."),
         ("/sessions", " 1 turn  write a greeting", "Go on with one by /sessions ID."),
         ("/tools", "run_shell", "write_file"),
@@ -159,6 +159,17 @@ def test_the_commands_say_what_there_is(machine: Machine, terminal: Terminal) ->
         ("/commit 'open", "Quote names with spaces."),
         ("/sessions s-none", "s-none"),
         ("/undo", "Restored 1 file."),
+        ("/redo", "1 file."),
+        ("/history", "c-000001", "hello.txt"),
+        ("/jobs", "Nothing runs in the background."),
+        ("/hosts", "Code may reach no host."),
+        ("/hosts pypi.org", "Code may reach: pypi.org."),
+        ("/grant .env", "Code may see: .env."),
+        ("/state save before", "are kept as before"),
+        ("/state restore before", "are those of before again"),
+        ("/state restore after", "after"),
+        ("/merged hello.txt", "hello.txt is not among the changes."),
+        ("/dry-run", "Say what is to be tried."),
         ("/ledger", "on the chain"),
     ):
         terminal.enter(line)
