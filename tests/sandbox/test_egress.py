@@ -136,7 +136,7 @@ def connect(target: str, *headers: str) -> bytes:
 
 def hello(name: str | None) -> bytes:
     """Return the ClientHello that Python's TLS sends."""
-    context = ssl.create_default_context()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     sent = ssl.MemoryBIO()
     session = context.wrap_bio(ssl.MemoryBIO(), sent, server_hostname=name)
@@ -483,7 +483,7 @@ TUNNELS = {
     "a hello that is too large": record(b"\x01\xff\xff\xff"),
     "more after the hello": record(changed_extensions()[5:] + b"\x01\x00\x00\x00"),
     "a hello in pieces for another name": b"".join(
-        record(hello("evil.example")[5 + at : 6 + at]) for at in range(len(hello("evil.example")) - 5)
+        record(bytes([byte])) for byte in hello("evil.example")[5:]
     ),
 }
 

@@ -67,7 +67,7 @@ def _is_file(path: Path) -> bool:
 
 @pytest.mark.parametrize("kind", ["overlay", "snapshot"])
 @settings(
-    max_examples=20,
+    max_examples=12,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
@@ -112,7 +112,7 @@ async def _play(base: Path, kind: ViewKind, rounds: list[list[tuple[str, str, st
 
 @pytest.mark.parametrize("kind", ["overlay", "snapshot"])
 @settings(
-    max_examples=20,
+    max_examples=12,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
