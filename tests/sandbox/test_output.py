@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from llmasos.sandbox.worker.output import Capture
@@ -25,6 +25,8 @@ def captured(pieces: list[bytes], cap: int) -> tuple[bytes, bool]:
     st.lists(st.integers(1, 30), min_size=1),
     st.integers(40, 2000),
 )
+@example("aaaaaaaaééé語語語🙂🙂語語🙂", [1], 40)
+@example("🙂" * 40, [1, 2], 41)
 def test_what_is_kept_and_what_is_counted_make_the_whole(text: str, sizes: list[int], cap: int) -> None:
     data = text.encode()
     pieces, place, turn = [], 0, 0

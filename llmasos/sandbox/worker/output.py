@@ -80,7 +80,10 @@ class Capture:
     """
 
     def __init__(self, cap: int, flood: int, report: Report, on_flood: Callable[[], None]) -> None:
-        self._head = cap - cap // 4
+        # Three bytes less, so that the last character can be made whole.
+        self._head = cap - cap // 4 - 3
+        self._ending = b""
+        self._owed, self._owing = 0, ""
         self._room = cap // 4
         self._flood = flood
         self._report = report
@@ -101,17 +104,27 @@ class Capture:
         if self._head:
             piece = data[: self._head]
             self._head -= len(piece)
+            self._ending = (self._ending + piece)[-3:]
             if not self._head:
-                piece = piece[: _boundary(piece)]
-            if piece:
-                self._passed += len(piece)
-                self._report(stream, piece)
+                self._owed, self._owing = _lacking(self._ending), stream
+            self._pass(stream, piece)
             data = data[len(piece) :]
+        if data and self._owed and stream == self._owing:
+            rest = data[: self._owed]
+            rest = rest[: next((n for n, byte in enumerate(rest) if byte & 0xC0 != 0x80), len(rest))]
+            self._owed = self._owed - len(rest) if len(rest) == len(data) else 0
+            self._pass(stream, rest)
+            data = data[len(rest) :]
         if data:
             self._keep(stream, data[-self._room :])
         if self.written > self._flood and not self._flooded:
             self._flooded = True
             self._on_flood()
+
+    def _pass(self, stream: str, data: bytes) -> None:
+        if data:
+            self._passed += len(data)
+            self._report(stream, data)
 
     def _keep(self, stream: str, data: bytes) -> None:
         self._tail.append((stream, data))
@@ -143,11 +156,11 @@ class Capture:
         self._tail.clear()
 
 
-def _boundary(data: bytes) -> int:
-    """Return the end of the last character of UTF-8 that is whole."""
-    for place in range(len(data) - 1, max(-1, len(data) - 5), -1):
+def _lacking(data: bytes) -> int:
+    """Return how many bytes the last character of UTF-8 lacks to be whole."""
+    for place in range(len(data) - 1, -1, -1):
         lead = data[place]
         if lead & 0xC0 != 0x80:
             size = 1 if lead < 0x80 else 2 if lead < 0xE0 else 3 if lead < 0xF0 else 4
-            return place if place + size > len(data) else len(data)
-    return len(data)
+            return max(0, place + size - len(data))
+    return 0
