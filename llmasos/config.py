@@ -88,7 +88,7 @@ class Settings(BaseSettings):
     sandbox_pull: bool = Field(False, description="Whether `python:3.12-slim` may be pulled for it.")
     sandbox_pool: int = Field(1, ge=0, le=16, description="Sandboxes kept warm for the next session.")
     sandbox_hosts: tuple[str, ...] = Field(
-        (), description="Hosts that code may reach, such as `pypi.org` or `*.debian.org`."
+        (), description="Hosts that code may reach, such as `example.org` or `*.example.net`."
     )
     in_place: bool = Field(False, description="Work on the folder itself, without a view to discard.")
     hidden: tuple[str, ...] = Field(

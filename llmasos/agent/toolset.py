@@ -58,6 +58,7 @@ def definition(tool: Tool) -> ToolDefinition:
         sequential=True,
         metadata={
             "block": tool.block,
+            "advanced": tool.advanced,
             "looks": tool.capabilities.executes or not tool.capabilities.writes,
             "examples": [{"request": example.request, "call": example.call} for example in tool.examples],
         },

@@ -112,7 +112,7 @@ class AsyncClient:
             folder: The folder.
             model: The model, or empty for the default.
             in_place: Work on the folder itself, with nothing to discard or undo.
-            hosts: Hosts that code may reach, such as `pypi.org` or `*.debian.org`.
+            hosts: Hosts that code may reach, such as `example.org` or `*.example.net`.
             granted: Hidden files that code may see, as globs such as `.env`.
 
         Raises:

@@ -37,7 +37,7 @@ from llmasos.models.engine import (
     Turn,
 )
 from llmasos.models.grammar import grammar
-from llmasos.models.prompt import first_calls, fit, forms_of, items_of, prefix_of, tokens
+from llmasos.models.prompt import first_calls, fit, forms_of, items_of, offered, prefix_of, tokens
 
 _MAX_TOKENS = 1024
 _ATTEMPTS = 2
@@ -86,7 +86,8 @@ class CallSyntaxModel(Model[None]):
 
     async def warm(self, tools: Sequence[ToolDefinition]) -> None:
         """Have the engine read, or restore, what is the same for every request with these tools."""
-        await self.engine.prepare(prefix_of(tools, forms_of(tools)))
+        shown = offered(tools)
+        await self.engine.prepare(prefix_of(shown, forms_of(shown)))
 
     async def request(
         self,
@@ -122,7 +123,7 @@ class CallSyntaxModel(Model[None]):
     async def _replies(
         self, messages: list[ModelMessage], settings: ModelSettings, parameters: ModelRequestParameters
     ) -> AsyncGenerator[Reply]:
-        tools = [*parameters.declared_function_tools, *parameters.output_tools]
+        tools = [*offered(parameters.declared_function_tools), *parameters.output_tools]
         if not tools:
             async for reply in self._plain(messages, settings):
                 yield reply

@@ -146,6 +146,15 @@ def first_calls(items: Sequence[Item], tools: Sequence[ToolDefinition]) -> froze
     return frozenset(tool.name for tool in tools)
 
 
+def offered(tools: Sequence[ToolDefinition]) -> list[ToolDefinition]:
+    """Return the tools that a small model is told of.
+
+    Each tool more makes it choose worse, and drift in its language; those it can do without say so in
+    their metadata (`{"advanced": True}`).
+    """
+    return [tool for tool in tools if not (tool.metadata or {}).get("advanced")]
+
+
 def forms_of(tools: Sequence[ToolDefinition]) -> dict[str, CallForm]:
     """Return the call form of every tool by its name, in the order given."""
     return {tool.name: CallForm.of(tool) for tool in tools}

@@ -304,7 +304,7 @@ class SandboxProvider(Protocol):
         Args:
             view: What it sees as its workspace.
             session: Whom it belongs to; a sandbox serves one session only.
-            hosts: Names that may be reached, such as `pypi.org` or `*.debian.org`; none by default.
+            hosts: Names that may be reached, such as `example.org` or `*.example.net`; none by default.
             on_refused: Told the host, the port and the reason when code wanted to reach another one.
 
         Raises:

@@ -94,21 +94,14 @@ async def run_python(ctx: ToolContext, code: str) -> str:
     ],
 )
 async def run_shell(
-    ctx: ToolContext,
-    command: str,
-    timeout: Annotated[float, Field(gt=0, le=600)] = 60.0,
-    background: bool = False,
+    ctx: ToolContext, command: str, timeout: Annotated[float, Field(gt=0, le=600)] = 60.0
 ) -> str:
     """Runs a program or shell command: git, packages, processes, tests.
 
     Args:
         command: A bash command line; it has no network and no keyboard.
         timeout: Seconds after which it is stopped.
-        background: Return at once and let it run on, as for a server; look after it with background_jobs.
     """
-    if background:
-        job = await ctx.sandbox.start_job(command)
-        return f"Started as {job.id}; background_jobs shows what it prints, and stops it."
     before = await ctx.changed()
     outcome = await ctx.sandbox.run_command(command, timeout=timeout, on_output=ctx.output)
     return _text(outcome, {name for name, _ in await ctx.changed() - before})
@@ -116,6 +109,22 @@ async def run_shell(
 
 @tool(
     capabilities=_RUNS,
+    advanced=True,
+    examples=[("start the web server", 'start_job(command="python3 -m http.server")')],
+)
+async def start_job(ctx: ToolContext, command: str) -> str:
+    """Starts a program that runs on in the background, such as a server.
+
+    Args:
+        command: A bash command line.
+    """
+    job = await ctx.sandbox.start_job(command)
+    return f"Started as {job.id}; background_jobs shows what it prints, and stops it."
+
+
+@tool(
+    capabilities=_RUNS,
+    advanced=True,
     examples=[
         ("what has j-2 printed so far?", 'background_jobs(job="j-2")'),
         ("stop the job j-1", 'background_jobs(job="j-1", stop=True)'),

@@ -49,6 +49,7 @@ def builtin_tools() -> Registry:
         [
             code.run_python,
             code.run_shell,
+            code.start_job,
             code.background_jobs,
             files.read_file,
             files.write_file,

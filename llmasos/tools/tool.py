@@ -93,6 +93,7 @@ class Tool:
         capabilities: What the gate decides on.
         examples: Few-shot turns for small models.
         block: The argument that small models write as a fenced block, because it has many lines.
+        advanced: Not offered to small models, which can do without it.
     """
 
     name: str
@@ -103,6 +104,7 @@ class Tool:
     validator: Any = field(repr=False)
     examples: tuple[Example, ...] = ()
     block: str = ""
+    advanced: bool = False
 
     def validate(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """Return the arguments with their types, or say what is wrong with them.
@@ -131,6 +133,7 @@ def tool(
     capabilities: Capabilities,
     examples: Sequence[tuple[str, str]] = (),
     block: str = "",
+    advanced: bool = False,
 ) -> Callable[[Callable[..., Awaitable[object]]], Tool]:
     """Make a `Tool` from an async function whose first parameter is the `ToolContext`.
 
@@ -150,6 +153,7 @@ def tool(
             validator=made.function_schema.validator,
             examples=tuple(Example(request, call) for request, call in examples),
             block=block,
+            advanced=advanced,
         )
 
     return wrap

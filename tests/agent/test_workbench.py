@@ -155,10 +155,10 @@ async def test_hosts_are_checked_recorded_and_handed_to_the_sandbox(stage: MakeS
     async with stage(NEW, "Answer: done") as it:
         session = await it.session()
         with pytest.raises(ConfigError, match="cannot be allowed"):
-            await session.allow(AccessRequest(hosts=("http://pypi.org/simple",)))
-        await session.allow(AccessRequest(hosts=("pypi.org", "*.debian.org")))
+            await session.allow(AccessRequest(hosts=("http://example.org/simple",)))
+        await session.allow(AccessRequest(hosts=("example.org", "*.example.net")))
         await it.turn(session, "go")
-        assert it.provider.hosts == ("pypi.org", "*.debian.org")
+        assert it.provider.hosts == ("example.org", "*.example.net")
 
 
 async def test_a_lost_sandbox_is_replaced_and_the_person_is_told(stage: MakeStage) -> None:
@@ -183,7 +183,7 @@ async def test_what_code_hands_out_is_kept_and_shown(stage: MakeStage) -> None:
 
 
 async def test_jobs_run_in_the_background_and_are_looked_after(stage: MakeStage) -> None:
-    start = 'run_shell(command="echo hello", background=True)'
+    start = 'start_job(command="echo hello")'
     async with stage(start, 'background_jobs(job="j-1")', "Answer: done") as it:
         session = await it.session()
         await it.turn(session, "serve")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import socket
 import struct
+import sys
 import tracemalloc
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -223,3 +225,24 @@ def test_a_tools_refusal_reaches_the_cell_as_its_message() -> None:
 
     anyio.run(run)
     assert [(reply["call"], reply["error"]) for reply in replies] == [(5, "no")]
+
+
+@pytest.mark.parametrize("bracket", ["[", '{"a":'])
+def test_deep_nesting_is_refused_whatever_the_recursion_limit_is(bracket: str) -> None:
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(1_000_000)
+    try:
+        with pytest.raises(ValueError, match="nested too deeply"):
+            list(Decoder().feed(_framed(bracket * 150_000)))
+    finally:
+        sys.setrecursionlimit(limit)
+
+
+def test_many_brackets_that_are_not_deep_are_fine() -> None:
+    text = json.dumps({"entries": [{"path": '[[["\\"[{' * 50} for _ in range(500)]})
+    (frame,) = Decoder().feed(_framed(text))
+    assert len(frame["entries"]) == 500
+
+
+def _framed(text: str) -> bytes:
+    return struct.pack(">II", len(text), 0) + text.encode()

@@ -21,7 +21,14 @@ from llmasos.sandbox.egress.hosts import is_own, is_public
 pytestmark = pytest.mark.anyio
 
 PUBLIC = "93.184.216.34"
-HOSTS = ["pypi.org", "*.debian.org", "files.example.org:8080", "ssh.example.org:22", "203.0.114.7", PUBLIC]
+HOSTS = [
+    "example.org",
+    "*.example.net",
+    "files.example.org:8080",
+    "ssh.example.org:22",
+    "203.0.114.7",
+    PUBLIC,
+]
 LIMITS = EgressLimits(connections=4, head_bytes=4096)
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nhi"
 
@@ -146,8 +153,8 @@ def hello(name: str | None) -> bytes:
 
 
 def changed_extensions(*more: tuple[int, bytes], keep: bool = True) -> bytes:
-    """Return a ClientHello of a pretended client with these extensions after the name of pypi.org."""
-    extensions = [*([name_extension(b"pypi.org")] if keep else []), *more]
+    """Return a ClientHello of a pretended client with these extensions after the name of example.org."""
+    extensions = [*([name_extension(b"example.org")] if keep else []), *more]
     listed = b"".join(kind.to_bytes(2) + len(data).to_bytes(2) + data for kind, data in extensions)
     body = b"\x03\x03" + bytes(32) + b"\0" + b"\0\x02\x13\x01" + b"\x01\0" + len(listed).to_bytes(2) + listed
     return record(b"\x01" + len(body).to_bytes(3) + body)
@@ -163,13 +170,13 @@ def record(handshake: bytes) -> bytes:
 
 
 async def test_an_allowed_host_is_reached(proxy: Proxy, network: Network) -> None:
-    answer = await proxy.ask(get("http://pypi.org/simple/?q=1", "Accept: */*", "Proxy-Authorization: x"))
+    answer = await proxy.ask(get("http://example.org/simple/?q=1", "Accept: */*", "Proxy-Authorization: x"))
     assert answer == ANSWER
     assert network.dialled == [(PUBLIC, 80)]
     heard = await network.heard()
     assert heard.lower().splitlines() == [
         b"get /simple/?q=1 http/1.1",
-        b"host: pypi.org",
+        b"host: example.org",
         b"accept: */*",
         b"connection: close",
         b"",
@@ -182,14 +189,14 @@ async def test_an_allowed_host_is_reached(proxy: Proxy, network: Network) -> Non
 @pytest.mark.parametrize(
     ("request_", "port"),
     [
-        (get("http://PyPI.org./", host="pypi.ORG"), 80),
-        (get("HTTP://deb.debian.org/"), 80),
-        (get("http://a.b.debian.org:80/", host="a.b.debian.org"), 80),
+        (get("http://Example.org./", host="example.ORG"), 80),
+        (get("HTTP://deb.example.net/"), 80),
+        (get("http://a.b.example.net:80/", host="a.b.example.net"), 80),
         (get("http://files.example.org:8080/"), 8080),
-        (get("http://pypi.org:443"), 443),
-        (get("http://pypi.org?x", host="pypi.org"), 80),
+        (get("http://example.org:443"), 443),
+        (get("http://example.org?x", host="example.org"), 80),
         (get(f"http://{PUBLIC}/"), 80),
-        (b"GET http://pypi.org/ HTTP/1.0\r\n\r\n", 80),
+        (b"GET http://example.org/ HTTP/1.0\r\n\r\n", 80),
     ],
 )
 async def test_ways_to_write_an_allowed_host(
@@ -200,18 +207,18 @@ async def test_ways_to_write_an_allowed_host(
 
 
 async def test_a_tunnel_to_an_allowed_host_is_opened(proxy: Proxy, network: Network) -> None:
-    first = network.waits_for = hello("pypi.org")
-    answer = await proxy.ask(connect("pypi.org:443"), first)
+    first = network.waits_for = hello("example.org")
+    answer = await proxy.ask(connect("example.org:443"), first)
     assert answer == b"HTTP/1.1 200 Connection established\r\n\r\n" + ANSWER
     assert await network.heard() == first
     assert network.dialled == [(PUBLIC, 443)]
 
 
 async def test_a_hello_may_come_early_or_in_pieces(proxy: Proxy, network: Network) -> None:
-    first = network.waits_for = hello("pypi.org")
-    assert ANSWER in await proxy.ask(connect("pypi.org:443") + first)
+    first = network.waits_for = hello("example.org")
+    assert ANSWER in await proxy.ask(connect("example.org:443") + first)
     async with await anyio.connect_unix(proxy.path) as stream:
-        await stream.send(connect("pypi.org:443"))
+        await stream.send(connect("example.org:443"))
         await stream.receive()
         for byte in first[:-1]:
             await stream.send(bytes([byte]))
@@ -225,8 +232,8 @@ async def test_a_tunnel_to_another_port_may_carry_another_protocol(proxy: Proxy,
 
 
 async def test_a_body_arrives_whole_and_nothing_after_it(proxy: Proxy, network: Network) -> None:
-    smuggled = get("http://pypi.org/", host="evil.example")
-    request = b"POST http://pypi.org/ HTTP/1.1\r\nHost: pypi.org\r\n"
+    smuggled = get("http://example.org/", host="evil.example")
+    request = b"POST http://example.org/ HTTP/1.1\r\nHost: example.org\r\n"
     network.waits_for = b"hello"
     await proxy.ask(request + b"Content-Length: 5\r\n\r\nhello" + smuggled)
     assert (await network.heard()).endswith(b"\r\n\r\nhello")
@@ -237,7 +244,7 @@ async def test_a_body_arrives_whole_and_nothing_after_it(proxy: Proxy, network: 
 
 
 async def test_a_client_that_waits_to_be_asked_for_its_body_is_asked(proxy: Proxy, network: Network) -> None:
-    head = b"PUT http://pypi.org/ HTTP/1.1\r\nHost: pypi.org\r\n"
+    head = b"PUT http://example.org/ HTTP/1.1\r\nHost: example.org\r\n"
     head += b"Content-Length: 2\r\nExpect: 100-continue\r\n\r\n"
     network.waits_for = b"hi"
     answer = await proxy.ask(head, b"hi")
@@ -247,26 +254,26 @@ async def test_a_client_that_waits_to_be_asked_for_its_body_is_asked(proxy: Prox
 
 async def test_a_redirect_is_a_new_request_and_is_checked(proxy: Proxy, network: Network) -> None:
     network.answer = b"HTTP/1.1 302 Found\r\nLocation: http://169.254.169.254/\r\nContent-Length: 0\r\n\r\n"
-    assert await proxy.ask(get("http://pypi.org/")) == network.answer
+    assert await proxy.ask(get("http://example.org/")) == network.answer
     assert (await proxy.ask(get("http://169.254.169.254/"))).startswith(b"HTTP/1.1 403")
     assert len(network.dialled) == 1
 
 
 NAMES = [
     "evil.example",
-    "pypi.org.evil.example",
-    "evilpypi.org",
-    "sub.pypi.org",
-    "debian.org",
-    "notdebian.org",
-    ".debian.org",
-    "a..debian.org",
-    "-a.debian.org",
-    "pypi.org..",
-    "pypi%2eorg",
-    "pypi.org%00.evil.example",
-    "pypi.org%23.evil.example",
-    "*.debian.org",
+    "example.org.evil.example",
+    "evilexample.org",
+    "sub.example.org",
+    "example.net",
+    "notexample.net",
+    ".example.net",
+    "a..example.net",
+    "-a.example.net",
+    "example.org..",
+    "example%2eorg",
+    "example.org%00.evil.example",
+    "example.org%23.evil.example",
+    "*.example.net",
     "localhost",
     "LOCALHOST.",
     "metadata.google.internal",
@@ -299,23 +306,23 @@ NAMES = [
     "[fd00:ec2::254]",
     "[fe80::1%25eth0]",
     "[64:ff9b::7f00:1]",
-    "[pypi.org]",
-    "user@pypi.org",
-    "pypi.org@evil.example",
+    "[example.org]",
+    "user@example.org",
+    "example.org@evil.example",
     "user:secret@evil.example",
-    "pypi.org:80@evil.example",
-    "pypi.org\\@evil.example",
-    "pypi.org\\.evil.example",
-    "pypi.org:22",
-    "pypi.org:0",
-    "pypi.org:080",
-    "pypi.org:65616",
-    "pypi.org:-80",
-    "pypi.org:80:80",
-    "pypi.org:",
+    "example.org:80@evil.example",
+    "example.org\\@evil.example",
+    "example.org\\.evil.example",
+    "example.org:22",
+    "example.org:0",
+    "example.org:080",
+    "example.org:65616",
+    "example.org:-80",
+    "example.org:80:80",
+    "example.org:",
     "files.example.org",
-    "x" * 64 + ".debian.org",
-    "x." * 130 + "debian.org",
+    "x" * 64 + ".example.net",
+    "x." * 130 + "example.net",
 ]
 
 
@@ -332,14 +339,14 @@ async def test_a_name_that_is_not_allowed_is_refused(proxy: Proxy, network: Netw
     assert len(proxy.refused) == 2
 
 
-HEAD = b"GET http://pypi.org/ HTTP/1.1\r\nHost: pypi.org\r\n"
+HEAD = b"GET http://example.org/ HTTP/1.1\r\nHost: example.org\r\n"
 REQUESTS = {
-    "another host header": get("http://pypi.org/", host="evil.example"),
-    "another port in the host header": get("http://pypi.org/", host="pypi.org:8080"),
-    "a broken host header": get("http://pypi.org/", host="pypi.org evil.example"),
-    "a user in the host header": get("http://pypi.org/", host="x@pypi.org"),
+    "another host header": get("http://example.org/", host="evil.example"),
+    "another port in the host header": get("http://example.org/", host="example.org:8080"),
+    "a broken host header": get("http://example.org/", host="example.org evil.example"),
+    "a user in the host header": get("http://example.org/", host="x@example.org"),
     "two host headers": HEAD + b"Host: evil.example\r\n\r\n",
-    "no host header": b"GET http://pypi.org/ HTTP/1.1\r\n\r\n",
+    "no host header": b"GET http://example.org/ HTTP/1.1\r\n\r\n",
     "two lengths": HEAD + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\nx",
     "a length and chunks": HEAD + b"Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
     "chunks and something else": HEAD + b"Transfer-Encoding: chunked, identity\r\n\r\n",
@@ -347,26 +354,28 @@ REQUESTS = {
     "a blank before the colon": HEAD + b"X : y\r\n\r\n",
     "a bare return in a header": HEAD + b"X: y\rHost: evil.example\r\n\r\n",
     "a null in a header": HEAD + b"X: \0\r\n\r\n",
-    "a blank in the target": b"GET http://pypi.org/ x HTTP/1.1\r\nHost: pypi.org\r\n\r\n",
-    "a line in the target": b"GET http://pypi.org/\r\nHost: x HTTP/1.1\r\nHost: pypi.org\r\n\r\n",
-    "https by absolute form": get("https://pypi.org/"),
-    "another scheme": get("ftp://pypi.org/"),
-    "a file": get("file:///etc/passwd", host="pypi.org"),
-    "three slashes": get("http:///pypi.org/", host="pypi.org"),
-    "no scheme": get("//pypi.org/", host="pypi.org"),
-    "origin form": get("/", host="pypi.org"),
-    "asterisk form": b"OPTIONS * HTTP/1.1\r\nHost: pypi.org\r\n\r\n",
-    "a fragment": get("http://pypi.org/#@evil.example/"),
+    "a blank in the target": b"GET http://example.org/ x HTTP/1.1\r\nHost: example.org\r\n\r\n",
+    "a line in the target": b"GET http://example.org/\r\nHost: x HTTP/1.1\r\nHost: example.org\r\n\r\n",
+    "https by absolute form": get("https://example.org/"),
+    "another scheme": get("ftp://example.org/"),
+    "a file": get("file:///etc/passwd", host="example.org"),
+    "three slashes": get("http:///example.org/", host="example.org"),
+    "no scheme": get("//example.org/", host="example.org"),
+    "origin form": get("/", host="example.org"),
+    "asterisk form": b"OPTIONS * HTTP/1.1\r\nHost: example.org\r\n\r\n",
+    "a fragment": get("http://example.org/#@evil.example/"),
     "HTTP/2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
-    "a version": b"GET http://pypi.org/ HTTP/3.0\r\nHost: pypi.org\r\n\r\n",
-    "HTTP/0.9": b"GET http://pypi.org/\r\n\r\n",
-    "TLS to the proxy": hello("pypi.org"),
+    "a version": b"GET http://example.org/ HTTP/3.0\r\nHost: example.org\r\n\r\n",
+    "HTTP/0.9": b"GET http://example.org/\r\n\r\n",
+    "TLS to the proxy": hello("example.org"),
     "SOCKS": b"\x05\x01\x00\r\n\r\n",
-    "a tunnel with another host header": b"CONNECT pypi.org:443 HTTP/1.1\r\nHost: evil.example:443\r\n\r\n",
-    "a tunnel with a body": connect("pypi.org:443", "Content-Length: 5") + b"hello",
-    "a tunnel without a port": connect("pypi.org"),
-    "a tunnel to a URL": b"CONNECT http://pypi.org:443/ HTTP/1.1\r\nHost: pypi.org\r\n\r\n",
-    "a tunnel for plain HTTP": connect("pypi.org:80"),
+    "a tunnel with another host header": (
+        b"CONNECT example.org:443 HTTP/1.1\r\nHost: evil.example:443\r\n\r\n"
+    ),
+    "a tunnel with a body": connect("example.org:443", "Content-Length: 5") + b"hello",
+    "a tunnel without a port": connect("example.org"),
+    "a tunnel to a URL": b"CONNECT http://example.org:443/ HTTP/1.1\r\nHost: example.org\r\n\r\n",
+    "a tunnel for plain HTTP": connect("example.org:80"),
     "a head that is too long": HEAD + b"X: " + b"x" * 8192,
 }
 
@@ -419,11 +428,11 @@ async def test_a_name_with_an_address_that_is_not_public_is_refused(
     proxy: Proxy, network: Network, address: str
 ) -> None:
     assert not is_public(address)
-    network.addresses["pypi.org"] = [[PUBLIC, address]]
-    answer = await proxy.ask(get("http://pypi.org/"))
+    network.addresses["example.org"] = [[PUBLIC, address]]
+    answer = await proxy.ask(get("http://example.org/"))
     assert answer.startswith(b"HTTP/1.1 403 ")
     assert not network.dialled
-    assert proxy.refused == [("pypi.org", 80, f"its address {address} is not on the open internet")]
+    assert proxy.refused == [("example.org", 80, f"its address {address} is not on the open internet")]
 
 
 def test_public_addresses_are_public() -> None:
@@ -437,16 +446,16 @@ def test_this_machines_addresses_are_its_own() -> None:
 
 
 async def test_a_name_is_resolved_once_for_each_connection(proxy: Proxy, network: Network) -> None:
-    network.addresses["pypi.org"] = [[PUBLIC], ["127.0.0.1"]]
-    assert await proxy.ask(get("http://pypi.org/")) == ANSWER
+    network.addresses["example.org"] = [[PUBLIC], ["127.0.0.1"]]
+    assert await proxy.ask(get("http://example.org/")) == ANSWER
     assert network.dialled == [(PUBLIC, 80)]
-    assert (await proxy.ask(get("http://pypi.org/"))).startswith(b"HTTP/1.1 403 ")
-    assert network.resolved == ["pypi.org", "pypi.org"]
+    assert (await proxy.ask(get("http://example.org/"))).startswith(b"HTTP/1.1 403 ")
+    assert network.resolved == ["example.org", "example.org"]
 
 
 async def test_a_name_without_an_address_is_told(proxy: Proxy, network: Network) -> None:
-    network.addresses["pypi.org"] = [[]]
-    assert b"502" in await proxy.ask(get("http://pypi.org/"))
+    network.addresses["example.org"] = [[]]
+    assert b"502" in await proxy.ask(get("http://example.org/"))
     assert not proxy.refused
 
 
@@ -456,22 +465,22 @@ async def test_the_next_address_is_tried_when_one_does_not_answer(tmp_path: Path
             raise ConnectionRefusedError
         return await network.dial(address, port)
 
-    network.addresses["pypi.org"] = [[PUBLIC, "93.184.216.35"]]
-    egress = Egress(["pypi.org"], resolver=network.resolve, dial=dial)
+    network.addresses["example.org"] = [[PUBLIC, "93.184.216.35"]]
+    egress = Egress(["example.org"], resolver=network.resolve, dial=dial)
     async with egress.listen(tmp_path / "p"), await anyio.connect_unix(tmp_path / "p") as stream:
-        assert await converse(stream, get("http://pypi.org/")) == ANSWER
+        assert await converse(stream, get("http://example.org/")) == ANSWER
 
 
 TUNNELS = {
     "another name": hello("evil.example"),
-    "a name below": hello("sub.pypi.org"),
+    "a name below": hello("sub.example.org"),
     "no name": hello(None),
     "two names": changed_extensions(name_extension(b"evil.example")),
-    "two names in one list": changed_extensions(name_extension(b"pypi.org", b"evil.example"), keep=False),
-    "a name that ends with a null": changed_extensions(name_extension(b"pypi.org\0"), keep=False),
+    "two names in one list": changed_extensions(name_extension(b"example.org", b"evil.example"), keep=False),
+    "a name that ends with a null": changed_extensions(name_extension(b"example.org\0"), keep=False),
     "a name in another alphabet": changed_extensions(name_extension("pyрi.org".encode()), keep=False),
-    "a name of another kind": changed_extensions((0, b"\0\x0b\x01\0\x08pypi.org"), keep=False),
-    "a name list that lies": changed_extensions((0, b"\0\xff\0\0\x08pypi.org"), keep=False),
+    "a name of another kind": changed_extensions((0, b"\0\x0b\x01\0\x08example.org"), keep=False),
+    "a name list that lies": changed_extensions((0, b"\0\xff\0\0\x08example.org"), keep=False),
     "an encrypted hello": changed_extensions((0xFE0D, b"x")),
     "plain HTTP": b"GET / HTTP/1.1\r\nHost: evil.example\r\n\r\n",
     "SSH": b"SSH-2.0-client\r\n",
@@ -492,11 +501,11 @@ TUNNELS = {
 async def test_a_tunnel_that_is_not_what_it_was_asked_for_is_ended(
     proxy: Proxy, network: Network, first: bytes
 ) -> None:
-    answer = await proxy.ask(connect("pypi.org:443"), first)
+    answer = await proxy.ask(connect("example.org:443"), first)
     assert answer == b"HTTP/1.1 200 Connection established\r\n\r\n\x15\x03\x01\x00\x02\x02\x70"
     assert await network.heard() == b""
     ((host, port, _),) = proxy.refused
-    assert (host, port) == ("pypi.org", 443)
+    assert (host, port) == ("example.org", 443)
 
 
 async def test_tls_is_checked_on_every_port(proxy: Proxy, network: Network) -> None:
@@ -513,10 +522,10 @@ async def test_an_address_that_was_allowed_takes_tls_without_a_name(proxy: Proxy
 
 def test_a_hello_is_read_whatever_its_pieces() -> None:
     data = changed_extensions()
-    assert server_name(data) == "pypi.org"
+    assert server_name(data) == "example.org"
     assert all(server_name(data[:end]) is None for end in range(len(data)))
     pieces = b"".join(record(data[at : at + 7]) for at in range(5, len(data), 7))
-    assert server_name(pieces) == "pypi.org"
+    assert server_name(pieces) == "example.org"
     with pytest.raises(HelloError, match="malformed"):
         server_name(record(b"\x01\x00\x00\x05hello"))
 
@@ -524,8 +533,8 @@ def test_a_hello_is_read_whatever_its_pieces() -> None:
 async def test_a_slow_head_is_ended(network: Network, tmp_path: Path) -> None:
     proxy = Proxy(network, tmp_path / "p", EgressLimits(head_seconds=0.01))
     async with proxy.egress.listen(proxy.path):
-        assert (await proxy.ask(b"GET http://pypi.org/ HT")).startswith(b"HTTP/1.1 408 ")
-        answer = await proxy.ask(connect("pypi.org:443"), hello("pypi.org")[:20])
+        assert (await proxy.ask(b"GET http://example.org/ HT")).startswith(b"HTTP/1.1 408 ")
+        answer = await proxy.ask(connect("example.org:443"), hello("example.org")[:20])
         assert answer.endswith(b"\x15\x03\x01\x00\x02\x02\x70")
 
 
@@ -533,38 +542,50 @@ async def test_a_silent_connection_is_ended(network: Network, tmp_path: Path) ->
     network.waits_for = b"nothing that comes"
     proxy = Proxy(network, tmp_path / "p", EgressLimits(idle_seconds=0.01))
     async with proxy.egress.listen(proxy.path):
-        assert await proxy.ask(get("http://pypi.org/")) == b""
+        assert await proxy.ask(get("http://example.org/")) == b""
 
 
 async def test_a_connection_too_long_is_ended(network: Network, tmp_path: Path) -> None:
     network.waits_for = b"nothing that comes"
     proxy = Proxy(network, tmp_path / "p", EgressLimits(seconds=0.01))
     async with proxy.egress.listen(proxy.path):
-        assert await proxy.ask(get("http://pypi.org/")) == b""
+        assert await proxy.ask(get("http://example.org/")) == b""
 
 
 async def test_too_many_connections_are_refused_until_one_ends(proxy: Proxy, network: Network) -> None:
     async with AsyncExitStack() as stack:
         for _ in range(LIMITS.connections):
             held = await stack.enter_async_context(await anyio.connect_unix(proxy.path))
-            await held.send(connect("pypi.org:443"))
+            await held.send(connect("example.org:443"))
             await held.receive()
-        assert (await proxy.ask(get("http://pypi.org/"))).startswith(b"HTTP/1.1 503 ")
+        assert (await proxy.ask(get("http://example.org/"))).startswith(b"HTTP/1.1 503 ")
         await held.send(b"not TLS")
         async for _ in held:
             pass
-        assert await proxy.ask(get("http://pypi.org/")) == ANSWER
+        assert await proxy.ask(get("http://example.org/")) == ANSWER
 
 
 async def test_what_is_told_can_be_shown(proxy: Proxy) -> None:
     await proxy.ask(b"CONNECT \x1b[31mevil:443 HTTP/1.1\r\n\r\n")
-    await proxy.ask(connect("pypi.org:443"), changed_extensions(name_extension(b"\x1b[31m\n"), keep=False))
+    await proxy.ask(connect("example.org:443"), changed_extensions(name_extension(b"\x1b[31m\n"), keep=False))
     assert all(text.isprintable() for _, _, text in proxy.refused)
 
 
 @pytest.mark.parametrize(
     "host",
-    ["*", "*.", "*.com", "*foo.com", "a.*.com", "http://pypi.org", "a b", "", "*.1.2.3.4", "x:y", "0x7f.1"],
+    [
+        "*",
+        "*.",
+        "*.com",
+        "*foo.com",
+        "a.*.com",
+        "http://example.org",
+        "a b",
+        "",
+        "*.1.2.3.4",
+        "x:y",
+        "0x7f.1",
+    ],
 )
 def test_a_rule_that_cannot_be_meant_is_refused(host: str) -> None:
     with pytest.raises(ConfigError, match="cannot be allowed"):
@@ -580,11 +601,11 @@ async def test_a_rule_in_another_alphabet_is_meant_as_dns_writes_it(network: Net
 async def test_nothing_is_reached_by_default(network: Network, tmp_path: Path) -> None:
     egress = Egress([], resolver=network.resolve, dial=network.dial)
     async with egress.listen(tmp_path / "p"), await anyio.connect_unix(tmp_path / "p") as stream:
-        assert (await converse(stream, get("http://pypi.org/"))).startswith(b"HTTP/1.1 403 ")
+        assert (await converse(stream, get("http://example.org/"))).startswith(b"HTTP/1.1 403 ")
 
 
 async def test_it_may_be_closed_by_another_task(network: Network, tmp_path: Path) -> None:
-    egress = Egress(["pypi.org"], resolver=network.resolve, dial=network.dial)
+    egress = Egress(["example.org"], resolver=network.resolve, dial=network.dial)
     path = tmp_path / ("long" * 40) / "p"
     path.parent.mkdir()
     context = egress.listen(path)
@@ -613,7 +634,7 @@ async def test_it_outlives_a_want_of_descriptors(
     monkeypatch.setattr(anyio, "create_unix_listener", prepared)
     proxy = Proxy(network, tmp_path / "p")
     async with proxy.egress.listen(proxy.path):
-        assert await proxy.ask(get("http://pypi.org/")) == ANSWER
+        assert await proxy.ask(get("http://example.org/")) == ANSWER
 
 
 def test_programs_inside_are_told_of_the_forwarder() -> None:

@@ -86,7 +86,7 @@ class AllowedHosts:
     """The hosts that a person has named.
 
     Args:
-        hosts: Names such as `pypi.org`, `*.debian.org` (every name below it, not itself) or `host:8080`.
+        hosts: Names such as `example.org`, `*.example.net` (every name below it, not itself) or `host:8080`.
             Without a port, 80 and 443 are meant.
 
     Raises:
@@ -117,7 +117,7 @@ def _rules(text: str) -> list[tuple[str, int]]:
     except (HostError, UnicodeError) as error:
         raise ConfigError(
             f"The host {text!r} cannot be allowed: {error}.",
-            hint="Write sandbox_hosts as names such as pypi.org, *.debian.org or example.org:8080.",
+            hint="Write sandbox_hosts as names such as example.org, *.example.net or example.org:8080.",
         ) from None
     return [("." * wild + host.name, port) for port in ([host.port] if host.port else _PORTS)]
 

@@ -89,7 +89,7 @@ class Egress:
     """The proxy of one sandbox.
 
     Args:
-        hosts: What may be reached: `pypi.org`, `*.debian.org`, `host:8080`; without a port, 80 and 443.
+        hosts: What may be reached: `example.org`, `*.example.net`, `host:8080`; without a port, 80 and 443.
         resolver: Returns the addresses of a name.
         dial: Connects to an address.
         on_refused: Told the host, the port and the reason of every refusal.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import struct
 import threading
@@ -17,6 +18,9 @@ LARGEST_JSON = 1 << 20
 LARGEST_DATA = 16 << 20
 LARGEST_FROM_HOST = 64 << 20
 _HEAD = struct.Struct(">II")
+_DEEPEST = 100
+_STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_BRACKETS = re.compile(rb"[][{}]")
 _PIECE = 1 << 16
 # Made once: `json.dumps` makes a new one for every call that asks for anything unusual.
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
@@ -71,13 +75,22 @@ class Decoder:
 
 
 def _parse(text: bytes) -> Frame:
-    try:
-        frame = json.loads(text)
-    except RecursionError:
-        raise ValueError("a frame is nested too deeply") from None
+    # The parser's own guard is Python's recursion limit, which a library may have raised beyond the stack.
+    if text.count(b"[") + text.count(b"{") > _DEEPEST and _depth(text) > _DEEPEST:
+        raise ValueError("a frame is nested too deeply")
+    frame = json.loads(text)
     if not isinstance(frame, dict):
         raise ValueError("a frame is not an object")
     return frame
+
+
+def _depth(text: bytes) -> int:
+    """Return how deeply JSON is nested."""
+    depth = deepest = 0
+    for bracket in _BRACKETS.findall(_STRINGS.sub(b"", text)):
+        depth += 1 if bracket in b"[{" else -1
+        deepest = max(deepest, depth)
+    return deepest
 
 
 class Channel:

@@ -70,9 +70,9 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "-days",
         "2",
         "-subj",
-        "/CN=pypi.org",
+        "/CN=example.org",
     ]
-    command += ["-addext", "subjectAltName=DNS:pypi.org", "-out", str(folder / "pem")]
+    command += ["-addext", "subjectAltName=DNS:example.org", "-out", str(folder / "pem")]
     subprocess.run([*command, "-keyout", str(folder / "key")], check=True, capture_output=True)
     return folder / "pem"
 
@@ -122,25 +122,27 @@ async def test_a_program_without_a_network_reaches_the_named_host_only(
     open_egress = partial(Egress, resolver=resolve, dial=dial)
     make = DockerProvider if tier == "docker" else JailProvider
     provider = make(settings, open_egress=open_egress)
-    addresses = "http://pypi.org/simple/ https://pypi.org/simple/ http://evil.example/ https://evil.example/"
+    addresses = (
+        "http://example.org/simple/ https://example.org/simple/ http://evil.example/ https://evil.example/"
+    )
     try:
         sandbox = await provider.open(
             await workspace.view(),
             session="s",
-            hosts=["pypi.org"],
+            hosts=["example.org"],
             on_refused=lambda host, port, reason: refused.append((host, port)),
         )
         done = await sandbox.run_command(f"python3 program.py authority {addresses}", timeout=30)
-        again = await sandbox.run_command("curl -sS http://pypi.org/again || true", timeout=30)
+        again = await sandbox.run_command("curl -sS http://example.org/again || true", timeout=30)
         await sandbox.close()
         closed = await provider.open(await workspace.view(), session="s")
-        dark = await closed.run_command("python3 program.py authority http://pypi.org/", timeout=30)
+        dark = await closed.run_command("python3 program.py authority http://example.org/", timeout=30)
         await closed.close()
     finally:
         await provider.close()
     found: dict[str, Any] = json.loads(done.output)
-    assert found["http://pypi.org/simple/"] == [200, "GET /simple/ HTTP/1.1"]
-    assert found["https://pypi.org/simple/"] == [200, "GET /simple/ HTTP/1.1"]
+    assert found["http://example.org/simple/"] == [200, "GET /simple/ HTTP/1.1"]
+    assert found["https://example.org/simple/"] == [200, "GET /simple/ HTTP/1.1"]
     status, text = found["http://evil.example/"]
     assert status == 403
     assert "evil.example:80" in text
@@ -150,4 +152,4 @@ async def test_a_program_without_a_network_reaches_the_named_host_only(
     assert refused == [("evil.example", 80), ("evil.example", 443)]
     # The way out outlives the command that used it first.
     assert again.output.startswith("GET /again") or "curl: command not found" in again.output
-    assert json.loads(dark.output)["http://pypi.org/"][0] == 0
+    assert json.loads(dark.output)["http://example.org/"][0] == 0

@@ -91,7 +91,7 @@ def test_hunks_merges_undo_and_redo_through_the_command_line(machine: Machine) -
 
 
 def test_a_job_runs_on_after_its_turn_and_is_followed_and_stopped(machine: Machine) -> None:
-    serve = call("run_shell", command="echo ready; exec sleep 300", background=True)
+    serve = call("start_job", command="echo ready; exec sleep 300")
     machine.endpoint.replies = [serve, "Started."]
     _, result = machine.ask("serve")
     session = result["session"]

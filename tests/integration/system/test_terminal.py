@@ -163,7 +163,7 @@ def test_the_commands_say_what_there_is(machine: Machine, terminal: Terminal) ->
         ("/history", "c-000001", "hello.txt"),
         ("/jobs", "Nothing runs in the background."),
         ("/hosts", "Code may reach no host."),
-        ("/hosts pypi.org", "Code may reach: pypi.org."),
+        ("/hosts example.org", "Code may reach: example.org."),
         ("/grant .env", "Code may see: .env."),
         ("/state save before", "are kept as before"),
         ("/state restore before", "are those of before again"),
