@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from llmasos.api import AccessRequest, Choice
-from llmasos.errors import ConfigError, ConflictError, SandboxError, SessionError
+from llmasos.errors import ConfigError, ConflictError, SandboxError, SessionError, ToolError
 from llmasos.events import (
     ActionStarted,
     ArtifactKept,
@@ -183,15 +183,22 @@ async def test_what_code_hands_out_is_kept_and_shown(stage: MakeStage) -> None:
 
 
 async def test_jobs_run_in_the_background_and_are_looked_after(stage: MakeStage) -> None:
-    start = 'start_job(command="echo hello")'
-    async with stage(start, 'background_jobs(job="j-1")', "Answer: done") as it:
+    async with stage() as it:
         session = await it.session()
-        await it.turn(session, "serve")
+        assert await session.workbench.jobs() == []
+        await (await session.workbench.sandbox()).start_job("echo hello")
         (job,) = await session.workbench.jobs()
         assert (job.id, job.command, job.exit_code) == ("j-1", "echo hello", 0)
         assert (await session.workbench.job_output("j-1", 0, 0.0)).text == "hello\n"
-        results = [event.result for event in it.events if event.type == "action_finished"]
-        assert "Started as j-1" in results[0] and "hello" in results[1]
+        assert (await session.workbench.stop_job("j-1")).running is False
+        with pytest.raises(ToolError, match="j-9"):
+            await session.workbench.job_output("j-9", 0, 0.0)
+
+
+async def test_small_models_are_not_told_of_tools_that_they_can_do_without(stage: MakeStage) -> None:
+    async with stage('start_job(command="echo hello")', "Answer: done", "Answer: done") as it:
+        await it.turn(await it.session(), "start a server")
+        assert not it.of(ActionStarted)
 
 
 async def test_variables_are_kept_and_restored(stage: MakeStage) -> None:
