@@ -2,7 +2,8 @@
 pragma solidity 0.8.37;
 
 /// @title Append-only audit logs, one per session
-/// @notice Each session is a hash chain of record digests that only the account that opened it can extend.
+/// @notice Each session is a hash chain of record digests that only its owner can extend. A session holds
+/// either single records (`append`, `appendMany`) or roots of Merkle trees over records (`anchor`).
 /// Digests are salted hashes: nothing a person wrote can be read from the chain.
 /// @dev `seq == count + 1` and `prev == head` are required, so a record cannot be doubled, skipped or
 /// reordered, and one storage proof of `head` covers the whole session.
@@ -23,6 +24,12 @@ contract AuditLog {
 
     /// @notice A record was appended; `head` is the session's head after it.
     event Appended(bytes32 indexed session, uint64 indexed seq, bytes32 digest, uint8 kind, bytes32 head);
+
+    /// @notice A Merkle tree over `count` records, the first of them at `first`, was anchored.
+    event Anchored(bytes32 indexed session, uint64 indexed first, uint64 count, bytes32 root, bytes32 head);
+
+    /// @notice The session belongs to `to` from now on.
+    event Rotated(bytes32 indexed session, address indexed from, address indexed to);
 
     /// @notice A session was closed with `count` records; it takes no more.
     event Closed(bytes32 indexed session, uint64 count, bytes32 head);
@@ -47,6 +54,12 @@ contract AuditLog {
 
     /// @notice `digests` and `kinds` differ in length.
     error LengthMismatch(uint256 digests, uint256 kinds);
+
+    /// @notice A tree without records cannot be anchored.
+    error EmptyTree(bytes32 session);
+
+    /// @notice A session cannot belong to nobody.
+    error NoOwner();
 
     /// @notice Opens a session owned by the caller.
     /// @param session The session's identifier, which is a hash of its name.
@@ -93,10 +106,38 @@ contract AuditLog {
         log.head = head;
     }
 
+    /// @notice Anchors a Merkle tree over consecutive records.
+    /// @dev The head commits to a sixth word, so that it can never equal the head after an `append`.
+    /// @param session The session.
+    /// @param first The place of the tree's first record.
+    /// @param prev The session's head before the tree.
+    /// @param root The root over the records' digests, as in RFC 9162.
+    /// @param count The number of records.
+    function anchor(bytes32 session, uint64 first, bytes32 prev, bytes32 root, uint64 count) external {
+        if (count == 0) revert EmptyTree(session);
+        Session storage log = _writable(session, first, prev);
+        bytes32 head = keccak256(abi.encode(session, first, prev, root, count, uint256(1)));
+        log.count = first + count - 1;
+        log.head = head;
+        emit Anchored(session, first, count, root, head);
+    }
+
+    /// @notice Hands sessions to another account, so that a key can be changed; closed ones stay closed.
+    /// @param keys The sessions, all of which belong to the caller.
+    /// @param owner The account that they belong to from now on.
+    function rotate(bytes32[] calldata keys, address owner) external {
+        if (owner == address(0)) revert NoOwner();
+        for (uint256 i = 0; i < keys.length; ++i) {
+            Session storage log = _owned(keys[i]);
+            log.owner = owner;
+            emit Rotated(keys[i], msg.sender, owner);
+        }
+    }
+
     /// @notice Closes a session for good.
     /// @param session The session.
     function close(bytes32 session) external {
-        Session storage log = _owned(session);
+        Session storage log = _open(session);
         log.closed = true;
         emit Closed(session, log.count, log.head);
     }
@@ -105,11 +146,15 @@ contract AuditLog {
         log = sessions[session];
         if (log.owner == address(0)) revert SessionUnknown(session);
         if (log.owner != msg.sender) revert NotOwner(session, msg.sender);
+    }
+
+    function _open(bytes32 session) private view returns (Session storage log) {
+        log = _owned(session);
         if (log.closed) revert SessionClosed(session);
     }
 
     function _writable(bytes32 session, uint64 seq, bytes32 prev) private view returns (Session storage log) {
-        log = _owned(session);
+        log = _open(session);
         if (seq != log.count + 1) revert WrongSequence(log.count + 1, seq);
         if (prev != log.head) revert WrongHead(log.head, prev);
     }

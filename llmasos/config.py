@@ -62,6 +62,40 @@ class SandboxLimits(BaseModel, frozen=True):
     flood_mb: int = Field(4096, ge=1, description="Output in MiB after which a cell or command is stopped.")
 
 
+class LedgerSettings(BaseModel, frozen=True):
+    """Where actions are recorded, and what it may cost."""
+
+    chain: Literal["embedded", "anvil", "rpc"] = Field(
+        "embedded", description="The chain: our own, a development node that is started, or one at `url`."
+    )
+    url: str = Field("", description="The JSON-RPC URL of an EVM node, for the chain `rpc`.")
+    chain_id: int = Field(0, ge=0, description="The id that this chain must have.")
+    key_file: Path | None = Field(None, description="A file with the account's private key in hexadecimal.")
+    key: SecretStr = Field(SecretStr(""), description="The account's private key, instead of a file.")
+    mode: Literal["each", "batch", "merkle"] = Field(
+        "each", description="Records in a transaction: one, several of a session, or the root of a tree."
+    )
+    batch: int = Field(0, ge=0, le=10_000, description="Records in one transaction at most; 0 chooses.")
+    wait: float = Field(5.0, ge=0, description="Seconds that a batch or tree waits for more records.")
+    max_fee_gwei: float = Field(100.0, gt=0, description="The most to offer for one unit of gas, in gwei.")
+    spend_per_day: float = Field(
+        0.0, ge=0, description="The most to spend in 24 hours, in the chain's coin; 0 means no limit."
+    )
+    backlog: int = Field(
+        100_000, ge=1, description="Records that may wait for the chain before actions are refused."
+    )
+    retention_days: int = Field(
+        0, ge=0, description="Days after which bodies of records are erased; 0 keeps them."
+    )
+    anchors: tuple[str, ...] = Field(
+        (),
+        description="Places outside that vouch for the ledger: `file:PATH`, `git:PATH`, `rfc3161:URL`, `evm:ID@URL`.",
+    )
+    anchor_hours: float = Field(24.0, gt=0, description="Hours between two anchors.")
+    anchor_key_file: Path | None = Field(None, description="A file with the key of the account on `evm` anchors.")
+    anchor_key: SecretStr = Field(SecretStr(""), description="That key, instead of a file.")
+
+
 class Settings(BaseSettings):
     """Every setting, from `LLMASOS_*` variables and then `config.toml` in the configuration folder."""
 
@@ -100,6 +134,7 @@ class Settings(BaseSettings):
     )
     limits: TurnLimits = TurnLimits()
     sandbox_limits: SandboxLimits = SandboxLimits()
+    ledger: LedgerSettings = LedgerSettings()
 
     @property
     def database(self) -> str:

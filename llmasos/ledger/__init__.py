@@ -6,8 +6,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from llmasos.ledger._chain import Chain, ChainError
-    from llmasos.ledger._embedded import EmbeddedChain
+    from llmasos.ledger.chains.port import Chain, ChainError
+    from llmasos.ledger.chains.embedded import EmbeddedChain
     from llmasos.ledger._fake import MemoryChain, MemoryLedger
     from llmasos.ledger._ledger import ChainLedger, Ledger
     from llmasos.ledger._types import Entry, Kind, LedgerStatus, Record, Verdict
@@ -28,8 +28,8 @@ __all__ = [
 ]
 
 _HOMES = {
-    "_chain": ("Chain", "ChainError"),
-    "_embedded": ("EmbeddedChain",),
+    "chains.port": ("Chain", "ChainError"),
+    "chains.embedded": ("EmbeddedChain",),
     "_fake": ("MemoryChain", "MemoryLedger"),
     "_ledger": ("ChainLedger", "Ledger"),
     "_types": ("Entry", "Kind", "LedgerStatus", "Record", "Verdict"),

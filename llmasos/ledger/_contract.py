@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -11,6 +13,10 @@ from typing import Any
 from llmasos.ledger._digest import keccak
 
 APPENDED = "Appended(bytes32,uint64,bytes32,uint8,bytes32)"
+ANCHORED = "Anchored(bytes32,uint64,uint64,bytes32,bytes32)"
+
+TREE_KEY = hashlib.sha256(b"llmasos.tree.v1").digest()
+"""The session that holds the Merkle trees over the records that are not appended one by one."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +29,23 @@ class Appended:
     kind: int
     head: bytes
     tx_hash: str
+    block: int
+
+
+@dataclass(frozen=True)
+class Anchored:
+    """A tree over `count` records as the chain has it: the event of one `anchor`."""
+
+    key: bytes
+    first: int
+    count: int
+    root: bytes
+    head: bytes
+    tx_hash: str
+    block: int
+
+
+Logged = Appended | Anchored
 
 
 @dataclass(frozen=True)
@@ -67,6 +90,26 @@ def append_call(key: bytes, seq: int, prev: bytes, digest: bytes, kind: int) -> 
     return _selector("append") + key + _word(seq) + prev + digest + _word(kind)
 
 
+def append_many_call(
+    key: bytes, seq: int, prev: bytes, digests: Sequence[bytes], kinds: Sequence[int]
+) -> bytes:
+    """Return the call data that appends consecutive records of one session."""
+    count = _word(len(digests))
+    head = [key, _word(seq), prev, _word(5 * 32), _word((6 + len(digests)) * 32)]
+    return _selector("appendMany") + b"".join([*head, count, *digests, count, *map(_word, kinds)])
+
+
+def anchor_call(key: bytes, first: int, prev: bytes, root: bytes, count: int) -> bytes:
+    """Return the call data that anchors a tree over `count` records."""
+    return _selector("anchor") + key + _word(first) + prev + root + _word(count)
+
+
+def rotate_call(keys: Sequence[bytes], owner: str) -> bytes:
+    """Return the call data that hands sessions to another account."""
+    address = _word(int(owner, 16))
+    return _selector("rotate") + b"".join([_word(64), address, _word(len(keys)), *keys])
+
+
 def sessions_call(key: bytes) -> bytes:
     """Return the call data that reads a session's state."""
     return _selector("sessions") + key
@@ -84,22 +127,35 @@ def session_state(output: bytes) -> SessionState:
     return SessionState("0x" + owner[12:].hex(), int.from_bytes(count), bool(int.from_bytes(closed)), head)
 
 
+@cache
 def appended_topic() -> str:
     """Return the topic that marks `Appended` events."""
     return "0x" + keccak(APPENDED.encode()).hex()
 
 
-def appended(log: dict[str, Any]) -> Appended:
-    """Decode one event log of JSON-RPC."""
-    data = bytes.fromhex(log["data"][2:])
-    return Appended(
-        key=bytes.fromhex(log["topics"][1][2:]),
-        seq=int(log["topics"][2], 16),
-        digest=data[:32],
-        kind=int.from_bytes(data[32:64]),
-        head=data[64:96],
-        tx_hash=log["transactionHash"],
-    )
+@cache
+def anchored_topic() -> str:
+    """Return the topic that marks `Anchored` events."""
+    return "0x" + keccak(ANCHORED.encode()).hex()
+
+
+def logged(log: dict[str, Any]) -> Logged:
+    """Decode one `Appended` or `Anchored` event of JSON-RPC.
+
+    Raises:
+        ValueError: It is neither.
+    """
+    topics, data = log["topics"], bytes.fromhex(log["data"][2:])
+    if len(topics) != 3 or len(data) != 96 or topics[0] not in (appended_topic(), anchored_topic()):
+        raise ValueError("the log is not one of the audit log's")
+    key, place = bytes.fromhex(topics[1][2:]), int(topics[2], 16)
+    words = data[:32], data[32:64], data[64:]
+    tx_hash, block = log["transactionHash"], int(log["blockNumber"], 16)
+    if topics[0] == appended_topic():
+        digest, kind, head = words
+        return Appended(key, place, digest, int.from_bytes(kind), head, tx_hash, block)
+    count, root, head = words
+    return Anchored(key, place, int.from_bytes(count), root, head, tx_hash, block)
 
 
 def transaction(raw: bytes) -> Transaction:
@@ -136,6 +192,7 @@ def created_address(account: str, nonce: int) -> str:
     return "0x" + keccak(encoded)[12:].hex()
 
 
+@cache
 def _selector(name: str) -> bytes:
     return next(
         bytes.fromhex(selector)

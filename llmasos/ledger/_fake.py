@@ -6,10 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 from llmasos.ledger import _contract
-from llmasos.ledger._chain import ChainError, Receipt, Signed
+from llmasos.ledger.chains.port import ChainError, Receipt, Signed
 from llmasos.ledger._contract import Appended, SessionState
 from llmasos.ledger._digest import FIRST_HEAD, canonical, next_head, record_digest
-from llmasos.ledger._evm import CHAIN_ID
+from llmasos.ledger.node.evm import CHAIN_ID
 from llmasos.ledger._records import as_record, seal
 from llmasos.ledger._tables import RecordRow
 from llmasos.ledger._types import Entry, LedgerStatus, Record, Verdict

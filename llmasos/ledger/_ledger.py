@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.orm import Session
 
 from llmasos.errors import ConfigError, LedgerError, LLMasOSError
-from llmasos.ledger._chain import Chain, ChainError
+from llmasos.ledger.chains.port import Chain, ChainError
 from llmasos.ledger._contract import Appended, SessionState
 from llmasos.ledger._digest import canonical
 from llmasos.ledger._outbox import Outbox

@@ -14,7 +14,7 @@ import pytest
 
 from llmasos.ledger import EmbeddedChain, _contract
 from llmasos.ledger._digest import FIRST_HEAD, keccak, next_head, session_key
-from llmasos.ledger._evm import CallReverted, Evm, TransactionRefused
+from llmasos.ledger.node.evm import CallReverted, Evm, TransactionRefused
 
 pytestmark = pytest.mark.integration
 

@@ -20,7 +20,7 @@ from sqlalchemy import func, select, text
 
 from llmasos.ledger import ChainError, ChainLedger, EmbeddedChain, Entry
 from llmasos.ledger._tables import OutboxRow
-from llmasos.ledger.node import LOCKED
+from llmasos.ledger.node.__main__ import LOCKED
 from llmasos.store import Base, Store
 
 pytestmark = [pytest.mark.integration, pytest.mark.anyio]

@@ -10,7 +10,7 @@ import anyio
 import anyio.abc
 from anyio.streams.buffered import BufferedByteReceiveStream
 
-from llmasos.ledger._chain import ChainError
+from llmasos.ledger.chains.port import ChainError
 
 ANSWER_BYTES = 2**30
 _BROKEN = (

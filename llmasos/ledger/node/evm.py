@@ -52,7 +52,7 @@ class Evm:
         from eth.exceptions import CanonicalHeadNotFound
         from eth.vm.forks.cancun import CancunVM
 
-        from llmasos.ledger._keyvalue import SQLiteDB
+        from llmasos.ledger.node.keyvalue import SQLiteDB
 
         self._chain_class = MiningChain.configure(
             __name__="EmbeddedChain", vm_configuration=((0, CancunVM),), chain_id=CHAIN_ID

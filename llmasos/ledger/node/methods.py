@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from llmasos.ledger._contract import created_address
-from llmasos.ledger._evm import CHAIN_ID, GAS_LIMIT, CallReverted, Evm, TransactionRefused, to_hex
+from llmasos.ledger.node.evm import CHAIN_ID, GAS_LIMIT, CallReverted, Evm, TransactionRefused, to_hex
 
 PARSE_ERROR, INVALID_REQUEST, NOT_FOUND, INVALID_PARAMS = -32700, -32600, -32601, -32602
 SERVER_ERROR, REVERTED = -32000, 3

@@ -20,7 +20,7 @@ import anyio
 import anyio.abc
 
 if TYPE_CHECKING:
-    from llmasos.ledger._methods import Methods
+    from llmasos.ledger.node.methods import Methods
 
 LOCKED = 75
 """The exit status when another node has the database (EX_TEMPFAIL)."""
@@ -42,8 +42,8 @@ def main(arguments: list[str] | None = None) -> int:
         if not _locked(lock):
             print(f"{options.database} is in use by another node", file=sys.stderr)
             return LOCKED
-        from llmasos.ledger._evm import Evm
-        from llmasos.ledger._methods import Methods
+        from llmasos.ledger.node.evm import Evm
+        from llmasos.ledger.node.methods import Methods
 
         evm = Evm(options.database, bytes.fromhex(options.account.removeprefix("0x")))
         try:

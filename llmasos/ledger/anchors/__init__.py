@@ -1,0 +1,1 @@
+"""Places outside the operator's control that vouch for the ledger, behind one port."""

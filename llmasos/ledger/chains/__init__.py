@@ -1,0 +1,1 @@
+"""Chains that hold the audit log, behind one port."""
