@@ -92,7 +92,9 @@ class LedgerSettings(BaseModel, frozen=True):
         description="Places outside that vouch for the ledger: `file:PATH`, `git:PATH`, `rfc3161:URL`, `evm:ID@URL`.",
     )
     anchor_hours: float = Field(24.0, gt=0, description="Hours between two anchors.")
-    anchor_key_file: Path | None = Field(None, description="A file with the key of the account on `evm` anchors.")
+    anchor_key_file: Path | None = Field(
+        None, description="A file with the key of the account on `evm` anchors."
+    )
     anchor_key: SecretStr = Field(SecretStr(""), description="That key, instead of a file.")
 
 

@@ -126,9 +126,7 @@ class Chain(Protocol):
     async def has_code(self, address: str) -> bool:
         """Return whether a contract lies at an address."""
 
-    def logged(
-        self, contract: str, first: int, last: int, key: bytes | None = None
-    ) -> AsyncIterator[Logged]:
+    def logged(self, contract: str, first: int, last: int, key: bytes | None = None) -> AsyncIterator[Logged]:
         """Return what a contract logged in blocks `first` to `last`, oldest first, of one session or of all."""
 
     async def sessions(self, contract: str, keys: Sequence[bytes], block: Block) -> list[SessionState]:
