@@ -6,33 +6,48 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from llmasos.ledger.chains.port import Chain, ChainError
-    from llmasos.ledger.chains.embedded import EmbeddedChain
-    from llmasos.ledger._fake import MemoryChain, MemoryLedger
+    from llmasos.ledger._fake import MemoryLedger
     from llmasos.ledger._ledger import ChainLedger, Ledger
-    from llmasos.ledger._types import Entry, Kind, LedgerStatus, Record, Verdict
+    from llmasos.ledger._types import (
+        AnchoredRange,
+        Entry,
+        Filter,
+        Kind,
+        LedgerStatus,
+        Progress,
+        Record,
+        Verdict,
+    )
+    from llmasos.ledger.chains.embedded import EmbeddedChain
+    from llmasos.ledger.chains.memory import MemoryChain
+    from llmasos.ledger.chains.port import Chain, ChainError, ChainRefused
 
 __all__ = [
+    "AnchoredRange",
     "Chain",
     "ChainError",
     "ChainLedger",
+    "ChainRefused",
     "EmbeddedChain",
     "Entry",
+    "Filter",
     "Kind",
     "Ledger",
     "LedgerStatus",
     "MemoryChain",
     "MemoryLedger",
+    "Progress",
     "Record",
     "Verdict",
 ]
 
 _HOMES = {
-    "chains.port": ("Chain", "ChainError"),
+    "chains.port": ("Chain", "ChainError", "ChainRefused"),
     "chains.embedded": ("EmbeddedChain",),
-    "_fake": ("MemoryChain", "MemoryLedger"),
+    "_fake": ("MemoryLedger",),
+    "chains.memory": ("MemoryChain",),
     "_ledger": ("ChainLedger", "Ledger"),
-    "_types": ("Entry", "Kind", "LedgerStatus", "Record", "Verdict"),
+    "_types": ("AnchoredRange", "Entry", "Filter", "Kind", "LedgerStatus", "Progress", "Record", "Verdict"),
 }
 
 

@@ -50,10 +50,12 @@ Logged = Appended | Anchored
 
 @dataclass(frozen=True)
 class Transaction:
-    """What a signed transaction says."""
+    """What a signed transaction says; `tip` and `cap` are what it offers for one unit of gas, in wei."""
 
     chain_id: int
     nonce: int
+    tip: int
+    cap: int
     to: str | None
     data: bytes
 
@@ -170,10 +172,11 @@ def transaction(raw: bytes) -> Transaction:
     try:
         if raw[:1] != b"\x02":
             raise ValueError("not a transaction of type 2")
-        chain_id, nonce, _, _, _, to, _, data, *_ = rlp.decode(raw[1:])
+        chain_id, nonce, tip, cap, _, to, _, data, *_ = rlp.decode(raw[1:])
     except RLPException as error:
         raise ValueError(f"not a transaction: {error}") from error
-    return Transaction(int.from_bytes(chain_id), int.from_bytes(nonce), "0x" + to.hex() if to else None, data)
+    numbers = (int.from_bytes(number) for number in (chain_id, nonce, tip, cap))
+    return Transaction(*numbers, "0x" + to.hex() if to else None, data)
 
 
 def transaction_hash(raw: bytes) -> str:

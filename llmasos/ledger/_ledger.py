@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from types import TracebackType
 from typing import Any, Protocol
 
@@ -14,14 +14,14 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.orm import Session
 
 from llmasos.errors import ConfigError, LedgerError, LLMasOSError
-from llmasos.ledger.chains.port import Chain, ChainError
 from llmasos.ledger._contract import Appended, SessionState
 from llmasos.ledger._digest import canonical
 from llmasos.ledger._outbox import Outbox
 from llmasos.ledger._records import append, as_record
 from llmasos.ledger._tables import OutboxRow, RecordRow
-from llmasos.ledger._types import Entry, LedgerStatus, Record, Verdict
+from llmasos.ledger._types import AnchoredRange, Entry, Filter, LedgerStatus, Progress, Record, Verdict
 from llmasos.ledger._verify import Examination
+from llmasos.ledger.chains.port import Chain, ChainError
 from llmasos.store import Store
 
 FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 0.1, 5.0
@@ -29,6 +29,7 @@ POLL_SECONDS, HEARTBEAT_SECONDS = 0.2, 5.0
 VERIFY_WAIT_SECONDS = 30.0
 WRITE_ATTEMPTS = 5
 PROGRESS_EVERY = 100
+EVERYTHING = Filter()
 
 
 class Ledger(Protocol):
@@ -44,23 +45,51 @@ class Ledger(Protocol):
     async def status(self) -> LedgerStatus:
         """Return how the ledger is doing."""
 
-    async def verify(self, progress: Callable[[int, int], None] | None = None) -> Verdict:
-        """Check every record against the chain, after waiting a while for those on their way.
+    async def records(
+        self, which: Filter = EVERYTHING, limit: int = 1000, *, bodies: bool = False
+    ) -> list[Record]:
+        """Return the newest records, oldest first; the first ones after `which.after` where that is given."""
 
-        Args:
-            progress: Called with the number of records checked and their total.
+    async def wait(self, after: int) -> None:
+        """Return when there is a record with a higher number."""
+
+    async def recorded(self, actions: Sequence[str]) -> dict[tuple[str, str], dict[str, Any] | None]:
+        """Return what was recorded of actions, by action and `intent` or `outcome`; None for what was erased.
+
+        A cancelled action's end counts as its outcome.
         """
 
-    async def records(
-        self, session: str | None = None, action: str | None = None, limit: int = 1000
-    ) -> list[Record]:
-        """Return the newest records, oldest first."""
-
-    async def bodies(self) -> dict[tuple[str, str], dict[str, Any]]:
-        """Return what was recorded of each action, by action and `intent` or `outcome`."""
+    async def verify(self, progress: Callable[[Progress], None] | None = None) -> Verdict:
+        """Check everything, after waiting a while for records on their way."""
 
     async def flush(self, timeout: float) -> bool:
         """Wait until all records made so far are confirmed, and return whether they are."""
+
+    async def prove(self, numbers: Sequence[int], *, up_to: int | None = None) -> dict[str, Any]:
+        """Return a document that proves records to somebody who knows one block's hash.
+
+        Args:
+            up_to: A later block whose hash it should be checked against.
+
+        Raises:
+            LedgerError: A record is unknown, or not on the chain yet.
+        """
+
+    def export(self, which: Filter = EVERYTHING, *, html: bool) -> AsyncIterator[str]:
+        """Return records with their proofs piece by piece: one page, or JSON lines."""
+
+    async def anchor(self, target: str = "") -> list[AnchoredRange]:
+        """Put a statement about all confirmed records outside, at one target or at all.
+
+        Raises:
+            LedgerError: There is no such target, or it cannot be reached.
+        """
+
+    async def erase(self, which: Filter, reason: str, by: str) -> int:
+        """Erase the bodies of records, which stay provable, and return how many there were."""
+
+    async def rotate(self, key: str = "") -> str:
+        """Hand everything to another key, a new one where the chain is ours, and return its address."""
 
 
 class ChainLedger:

@@ -10,10 +10,10 @@ from sqlalchemy import ColumnElement, and_, func, select, update
 from sqlalchemy.orm import Session, aliased
 
 from llmasos.ledger import _contract
-from llmasos.ledger.chains.port import Chain, ChainError
 from llmasos.ledger._digest import FIRST_HEAD, session_key
 from llmasos.ledger._tables import OutboxRow, RecordRow
 from llmasos.ledger._types import kind_number
+from llmasos.ledger.chains.port import Chain, ChainError
 from llmasos.store import Store
 
 BATCH = 64

@@ -40,8 +40,8 @@ class OutboxRow(Base):
         attempt: From 0; a later one offers a higher fee for the same call with the same nonce.
         call: `deploy`, `open`, `append`, `many`, `anchor`, `rotate` or `fund`.
         number: The first record that it carries, or that it opens the session for; 0 when it carries none.
-        count: How many records it carries: consecutive ones of a session (`append`, `many`), or of all those whose
-            route is `tree` (`anchor`).
+        count: How many records it carries: consecutive ones of a session (`append`, `many`), or of all those
+            whose route is `tree` (`anchor`).
         state: `pending`, `confirmed`, `failed` with the reason in `error`, or `replaced` by another attempt.
         block: The block that holds it, and its hash; 0 and empty while it is not mined.
     """

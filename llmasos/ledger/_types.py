@@ -188,8 +188,8 @@ class Verdict:
     """The result of checking everything: database, outbox, chain and anchors.
 
     Args:
-        finding: `bad` when something was altered or is missing; otherwise `unreachable` when chain or anchors could
-            not be asked; otherwise `pending` when records have not reached the chain; otherwise `ok`.
+        finding: `bad` when something was altered or is missing; otherwise `unreachable` when chain or anchors
+            could not be asked; otherwise `pending` when records have not reached the chain; otherwise `ok`.
         checked: Records recomputed from the database.
         confirmed: Of those, the ones that the chain confirms.
         pending: Of those, the ones that have not reached the chain.

@@ -16,7 +16,6 @@ import anyio.to_thread
 from anyio.streams.buffered import BufferedByteReceiveStream
 
 from llmasos.errors import LedgerError
-from llmasos.ledger.chains.port import ChainError, Receipt, Signed
 from llmasos.ledger._contract import (
     Appended,
     SessionState,
@@ -27,8 +26,9 @@ from llmasos.ledger._contract import (
     transaction_hash,
 )
 from llmasos.ledger._digest import use_native_code
-from llmasos.ledger.node.evm import CHAIN_ID
+from llmasos.ledger.chains.port import ChainError, Receipt, Signed
 from llmasos.ledger.chains.rpc import RpcClient
+from llmasos.ledger.node.evm import CHAIN_ID
 from llmasos.paths import private_dir
 
 if TYPE_CHECKING:

@@ -85,8 +85,8 @@ class Inclusion:
 class Chain(Protocol):
     """One account on one chain.
 
-    Every coroutine but `close` raises `ChainError` when the chain cannot be reached, and `ChainRefused` when it
-    answers what cannot be true. Addresses and hashes are lower-case hexadecimal with `0x`.
+    Every coroutine but `close` raises `ChainError` when the chain cannot be reached, and `ChainRefused` when
+    it answers what cannot be true. Addresses and hashes are lower-case hexadecimal with `0x`.
     """
 
     name: str
@@ -127,7 +127,7 @@ class Chain(Protocol):
         """Return whether a contract lies at an address."""
 
     def logged(self, contract: str, first: int, last: int, key: bytes | None = None) -> AsyncIterator[Logged]:
-        """Return what a contract logged in blocks `first` to `last`, oldest first, of one session or of all."""
+        """Return what a contract logged in blocks `first` to `last`, oldest first, of one or all sessions."""
 
     async def sessions(self, contract: str, keys: Sequence[bytes], block: Block) -> list[SessionState]:
         """Return sessions as the contract stores them after a block, proved against its state root."""
