@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import anyio
-import anyio.abc
 import pytest
-from anyio.streams.buffered import BufferedByteReceiveStream
+from anyio.abc import SocketStream as Stream
+from anyio.streams.buffered import BufferedByteReceiveStream as Buffer
 
 from llmasos.ledger.chains.port import ChainError
 from llmasos.ledger.chains.rpc import RpcClient, RpcError
@@ -22,7 +22,6 @@ from .nodes import Handler, foreign, http, read_request, serving, serving_unix
 pytestmark = [pytest.mark.integration, pytest.mark.anyio]
 
 SHORT = 0.2
-Stream, Buffer = anyio.abc.SocketStream, BufferedByteReceiveStream
 
 
 def result(question: Any, value: Any = "0x5") -> bytes:
@@ -240,11 +239,8 @@ async def test_too_many_logs_are_asked_for_in_smaller_ranges() -> None:
             first, last = (int(question["params"][0][name], 16) for name in ("fromBlock", "toBlock"))
             asked.append((first, last))
             error = {"code": -32005, "message": "query returned more than 10000 results"}
-            body = {
-                "jsonrpc": "2.0",
-                "id": question["id"],
-                **({"error": error} if last - first > 500 else {"result": []}),
-            }
+            said: dict[str, Any] = {"error": error} if last - first > 500 else {"result": []}
+            body = {"jsonrpc": "2.0", "id": question["id"], **said}
             await stream.send(http(json.dumps(body).encode()))
 
     async with serving(handle) as url:
