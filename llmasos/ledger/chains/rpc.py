@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from llmasos.ledger.chains.port import ChainError
@@ -13,6 +14,12 @@ NO_METHOD = -32601
 BATCH = 100
 _REFUSED_BATCH = (400, 404, 405, 413, 415, 422, 500, 501)
 _SHOWN_CHARACTERS = 300
+
+MALFORMED = (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError)
+"""What reading an answer of another shape raises."""
+
+LIES = "Use another node: this one is broken, or somebody wants to mislead you."
+"""The hint where a node answers what cannot be true."""
 
 Call = tuple[str, Sequence[Any]]
 """A method and its parameters."""
@@ -105,6 +112,21 @@ class RpcClient:
             if isinstance(result, RpcError):
                 raise result
         return results
+
+    @contextmanager
+    def reading(self, method: str) -> Iterator[None]:
+        """Read an answer, and describe it where it has another shape than the method's.
+
+        Raises:
+            ChainError: It has.
+        """
+        try:
+            yield
+        except MALFORMED as error:
+            raise ChainError(
+                f"The chain at {self.place} gave an answer to {method} that cannot be read: {error}.",
+                hint="Check that the address is that of an EVM node's JSON-RPC.",
+            ) from error
 
     async def close(self) -> None:
         """Let go of the server; the next request reaches it again."""
