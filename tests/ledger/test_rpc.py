@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -114,6 +115,8 @@ ANSWER = {"jsonrpc": "2.0", "id": 1, "result": 3}
         b"SSH-2.0-OpenSSH_9.2",
         b"\xff\xfe\x00",
         b"[" * 100_000,
+        b'{"a":' * 100_000,
+        b'{"jsonrpc":"2.0","id":1,"result":NaN}',
         b'{"jsonrpc":"2.0","id":1,"result":',
         b"9" * 10_000,
         [],
@@ -156,6 +159,17 @@ async def test_a_batch_whose_answers_do_not_fit_is_refused(spoil: Callable[[Any]
     with pytest.raises(ChainError, match="does not speak JSON-RPC"):
         await rpc.batch(CALLS)
     assert len(asked) == 1
+
+
+async def test_deep_nesting_does_not_end_the_process() -> None:
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(1_000_000)
+    try:
+        rpc, _ = client(lambda question: b"[" * 10_000_000)
+        with pytest.raises(ChainError, match="does not speak JSON-RPC"):
+            await rpc.request("add", 1, 2)
+    finally:
+        sys.setrecursionlimit(limit)
 
 
 async def test_an_error_is_shown_short_and_on_one_line() -> None:

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from pydantic_core import from_json
+
 from llmasos.ledger.chains.port import ChainError
 from llmasos.ledger.chains.transport import HttpStatus, Transport
 
@@ -167,8 +169,10 @@ class RpcClient:
     async def _exchange(self, question: Any) -> Any:
         body = await self._transport.exchange(json.dumps(question, separators=(",", ":")).encode())
         try:
-            return json.loads(body)
-        except (ValueError, RecursionError):
+            # Python's own reader ends the process on deep nesting where the limit of recursion was raised, as
+            # some Ethereum libraries do.
+            return from_json(body, allow_inf_nan=False)
+        except ValueError:
             return None
 
     def _result(self, question: dict[str, Any], answer: Any) -> tuple[Any] | None:
