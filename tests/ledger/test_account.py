@@ -38,7 +38,7 @@ def theirs(key: bytes, **fields: Any) -> bytes:
     return bytes(EthAccount.from_key(key).sign_transaction({"type": 2, **fields}).raw_transaction)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(
     key=st.integers(1, ORDER - 1).map(lambda number: number.to_bytes(32, "big")),
     chain_id=st.integers(1, 2**53),

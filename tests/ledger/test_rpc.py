@@ -173,11 +173,11 @@ async def test_deep_nesting_does_not_end_the_process() -> None:
 
 
 async def test_an_error_is_shown_short_and_on_one_line() -> None:
-    text = "no\n  such " + "x" * 10_000
+    text = "no\n  such\x1b[2J " + "x" * 10_000
     rpc, _ = client(lambda question: {"id": question["id"], "error": {"message": text}})
     with pytest.raises(RpcError) as caught:
         await rpc.request("add")
-    assert caught.value.message.startswith("The chain refused add: no such xxx")
+    assert caught.value.message.startswith("The chain refused add: no such[2J xxx")
     assert len(caught.value.message) < 400
 
 

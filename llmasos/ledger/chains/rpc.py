@@ -189,14 +189,21 @@ class RpcClient:
         if not isinstance(error, dict):
             return None
         code, text = error.get("code"), error.get("message")
-        said = text if isinstance(text, str) and text.strip() else "no reason given"
+        said = self._clean(text) if isinstance(text, str) else ""
         return (
             RpcError(
                 question["method"],
                 code if type(code) is int else 0,
-                " ".join(said.split())[:_SHOWN_CHARACTERS].rstrip("."),
+                said or "no reason given",
             ),
         )
+
+    def _clean(self, text: str) -> str:
+        """Return what a server said without secrets, and without what would act on a terminal."""
+        for secret in self._transport.secrets:
+            text = text.replace(secret, "…")
+        words = " ".join(text.split())[:_SHOWN_CHARACTERS].rstrip(".")
+        return "".join(letter for letter in words if letter.isprintable())
 
     async def _garbage(self, method: str) -> ChainError:
         # What else lies in the connection belongs to no question.

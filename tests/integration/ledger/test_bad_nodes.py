@@ -160,6 +160,17 @@ async def test_an_error_of_the_node_counts_whatever_the_status() -> None:
         await rpc.close()
 
 
+async def test_a_node_that_repeats_the_secrets_of_the_url_is_not_quoted() -> None:
+    body = (
+        b'{"jsonrpc":"2.0","id":1,"error":{"code":-32000,"message":"the project hunter2 is over its limit"}}'
+    )
+    async with serving(always(http(body))) as url:
+        rpc = RpcClient(HttpTransport(url))
+        with pytest.raises(RpcError, match="the project … is over its limit"):
+            await rpc.request("eth_chainId")
+        await rpc.close()
+
+
 async def test_a_server_that_refuses_batches_is_asked_one_by_one() -> None:
     sizes: list[int] = []
 
