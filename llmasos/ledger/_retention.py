@@ -8,7 +8,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import ColumnElement, select, text, update
+import anyio.to_thread
+from sqlalchemy import ColumnElement, select, update
 from sqlalchemy.orm import Session
 
 from llmasos.errors import LedgerError
@@ -45,9 +46,9 @@ async def erase(
 ) -> Erasure:
     """Erase the bodies of records, each with its salt, and record which, why and who did it.
 
-    The bodies and the `erase` record that covers them change in one transaction; what is a great deal is done in
-    several, each complete in itself. A record's session, tool, action and time stay, as its digest needs them.
-    Only the ledger's records are concerned: the events and turns of sessions, the workspaces, and copies of the
+    The bodies and the `erase` record that covers them change in one transaction; what is a great deal is done
+    in several, each complete in itself. A record's session, tool, action and time stay, as its digest needs
+    them. Only the ledger's records are concerned: events and turns of sessions, workspaces, and copies of the
     database elsewhere hold what they hold.
 
     Args:
@@ -92,26 +93,25 @@ async def expire(store: Store, days: int, *, route: Route = "session") -> Erasur
 async def wipe(store: Store) -> bool:
     """Remove what was erased from SQLite's files, and return whether that could be done.
 
-    The pages themselves were overwritten with zeros; older copies of them lie in the write-ahead log until all
-    of it is written back and the log is cut to nothing, and in pages that were rearranged since.
+    SQLite overwrites what it frees with zeros (`secure_delete`, which the store turns on for every
+    connection); older copies lie in the write-ahead log until it is written back and cut to nothing.
     """
     if not store.sqlite:
         return False
 
-    def rewrite() -> bool:
-        # Outside of a transaction, which neither statement may be part of.
+    def cut() -> bool:
+        # Not through a session: a checkpoint cannot be part of a transaction.
         connection = store.durable_engine.raw_connection()
         try:
             cursor = connection.cursor()
-            cursor.execute("PRAGMA secure_delete=ON")
-            cursor.execute("VACUUM")
-            busy = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+            cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            answer = cursor.fetchone()
             cursor.close()
-            return not busy
+            return answer is not None and not answer[0]
         finally:
             connection.close()
 
-    return await anyio.to_thread.run_sync(rewrite)
+    return await anyio.to_thread.run_sync(cut)
 
 
 class Covered:
@@ -167,8 +167,6 @@ class _Step:
 
     def __call__(self, work: Session) -> list[int]:
         """Erase at most `CHUNK` bodies, and return the numbers of their records."""
-        if work.get_bind().dialect.name == "sqlite":
-            work.execute(text("PRAGMA secure_delete=ON"))
         query = select(RecordRow.number).where(
             RecordRow.body.is_not(None), RecordRow.kind.not_in(KEPT), *self._wanted
         )

@@ -134,8 +134,8 @@ class _Check:
             )
         if history.hex() != row.history:
             raise AnchorMismatch(
-                f"Records {self._agreed + 1} to {row.records} are not those that were anchored in {row.target} "
-                f"at {row.at}."
+                f"Records {self._agreed + 1} to {row.records} are not those that were anchored in "
+                f"{row.target} at {row.at}."
             )
         self._agreed = row.records
         if not row.receipt and row.id != self._newest[row.target]:
