@@ -136,7 +136,10 @@ async def test_much_is_erased_in_steps_each_with_its_note(
     done = await erase(store, range(1, 16), reason="r", by="b")
     assert (done.records, done.noted) == (4, (16, 17))
     found = await covered(store, 17)
-    assert [number for number in range(20) if found.allows(number, "intent")] == [*range(1, 9), *range(12, 16)]
+    assert [number for number in range(20) if found.allows(number, "intent")] == [
+        *range(1, 9),
+        *range(12, 16),
+    ]
 
 
 async def test_what_is_old_expires(store: Store) -> None:

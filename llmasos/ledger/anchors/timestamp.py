@@ -5,16 +5,13 @@ from __future__ import annotations
 import hashlib
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import anyio
 import anyio.to_thread
 
 from llmasos.errors import ConfigError
 from llmasos.ledger.anchors.port import AnchorError, AnchorMismatch, Statement
-
-if TYPE_CHECKING:
-    from rfc3161_client import TimeStampResponse
 
 REQUEST_SECONDS = 30.0
 ANSWER_BYTES = 100_000
@@ -95,16 +92,14 @@ class TimestampAnchor:
     def _time(self, statement: Statement, answer: bytes, nonce: int | None) -> str:
         library = _library()
         try:
-            response = library.decode_timestamp_response(answer)
-            status = library.PKIStatus(response.status)
-        except ValueError as error:
+            status = library.PKIStatus(_status(answer))
+            if status != library.PKIStatus.GRANTED:
+                raise self._silent(f"it granted no time stamp: {status.name.lower()}")
+            response = library.decode_timestamp_response(_in_order(answer))
+        except (ValueError, IndexError) as error:
             raise self._false("it is not a time-stamp response") from error
-        if status != library.PKIStatus.GRANTED:
-            reason = "; ".join(response.status_string) or status.name.lower()
-            raise self._silent(f"it granted no time stamp: {reason}")
         builder = library.VerifierBuilder(roots=self._certificates(), nonce=nonce)
         try:
-            self._require_one_signer(response)
             imprint = response.tst_info.message_imprint
             if imprint.hash_algorithm.dotted_string != _SHA256:
                 raise self._false("it is not over a SHA-256")
@@ -114,28 +109,19 @@ class TimestampAnchor:
         time: datetime = response.tst_info.gen_time
         return time.astimezone(UTC).isoformat()
 
-    def _require_one_signer(self, response: TimeStampResponse) -> None:
-        """Refuse two certificates that claim to be the signer's.
-
-        The library looks at the purpose of the first that it finds; the signature may be the other's.
-        """
-        from cryptography.x509 import load_der_x509_certificate
-
-        signers = {(signer.issuer, signer.serial_number) for signer in response.signed_data.signer_infos}
-        names = [
-            (certificate.issuer, certificate.serial_number)
-            for certificate in map(load_der_x509_certificate, response.signed_data.certificates)
-        ]
-        if len(signers) != 1 or names.count(signers.pop()) != 1:
-            raise self._false("it does not hold exactly one certificate of its signer")
-
     def _certificates(self) -> list[Any]:
-        from cryptography.x509 import load_pem_x509_certificates
+        import ssl
+
+        from cryptography.x509 import load_der_x509_certificate
 
         roots = self._roots or _trusted()
         try:
-            return load_pem_x509_certificates(roots.read_bytes())
-        except (OSError, ValueError) as error:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            context.load_verify_locations(roots)
+            # A few old roots that machines trust have serial numbers that are not allowed any more.
+            found = [root for root in context.get_ca_certs(binary_form=True) if _serial(root) > 0]
+            return [load_der_x509_certificate(root) for root in found]
+        except (OSError, ValueError, IndexError) as error:
             raise AnchorError(
                 f"The roots in {roots} cannot be read: {getattr(error, 'strerror', None) or error}.",
                 hint="Give a file of certificates in PEM: `rfc3161:URL#FILE`.",
@@ -152,6 +138,60 @@ class TimestampAnchor:
             f"What {self._url} gave does not vouch for the statement: {reason}.",
             hint="Check that its root certificate is trusted: `rfc3161:URL#FILE`.",
         )
+
+
+def _status(answer: bytes) -> int:
+    """Return the status of a time-stamp response; the library reads none that holds no time stamp."""
+    _, place, _ = _element(answer, 0)
+    _, place, _ = _element(answer, place)
+    _, start, end = _element(answer, place)
+    return int.from_bytes(answer[start:end])
+
+
+def _serial(certificate: bytes) -> int:
+    """Return a certificate's serial number."""
+    _, place, _ = _element(certificate, 0)
+    _, place, _ = _element(certificate, place)
+    if certificate[place] == 0xA0:
+        _, _, place = _element(certificate, place)
+    _, start, end = _element(certificate, place)
+    return int.from_bytes(certificate[start:end], signed=True)
+
+
+def _in_order(answer: bytes) -> bytes:
+    """Return a time-stamp response with the certificates in it in the order that DER wants.
+
+    Authorities give them in the order of their chain, which the library refuses. They are not part of what is
+    signed. What cannot be walked through is returned as it is, and refused by the library.
+    """
+    try:
+        # The response, its second part (the token), the token's second part, and in that the signed data.
+        _, place, _ = _element(answer, 0)
+        _, place, _ = _element(answer, _element(answer, place)[2])
+        _, place, _ = _element(answer, _element(answer, place)[2])
+        _, place, _ = _element(answer, place)
+        for _ in range(3):
+            place = _element(answer, place)[2]
+        tag, first, end = _element(answer, place)
+        certificates, place = [], first
+        while tag == 0xA0 and place < end:
+            after = _element(answer, place)[2]
+            certificates.append(answer[place:after])
+            place = after
+        return answer[:first] + b"".join(sorted(certificates)) + answer[first + sum(map(len, certificates)) :]
+    except IndexError:
+        return answer
+
+
+def _element(data: bytes, place: int) -> tuple[int, int, int]:
+    """Return the tag of an element of DER, where its content begins, and where it ends."""
+    tag, size, start = data[place], data[place + 1], place + 2
+    if size & 0x80:
+        start += size & 0x7F
+        size = int.from_bytes(data[place + 2 : start])
+    if start + size > len(data):
+        raise IndexError
+    return tag, start, start + size
 
 
 def _trusted() -> Path:
