@@ -23,7 +23,9 @@ IDLE_SECONDS, LONGEST_SECONDS = 60.0, 3600.0
 FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 10.0, 3600.0
 
 
-async def statement(store: Store, chain: Chain, contract: str) -> Statement:
+async def statement(
+    store: Store, chain: Chain, contract: str, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+) -> Statement:
     """Return a statement over all records that the chain confirms without a gap.
 
     Raises:
@@ -46,7 +48,7 @@ async def statement(store: Store, chain: Chain, contract: str) -> Statement:
         block_hash=block_hash,
         records=records,
         history=(await _history(store, records)).hex(),
-        at=datetime.now(UTC).isoformat(timespec="microseconds"),
+        at=now().isoformat(timespec="microseconds"),
     )
 
 
@@ -212,7 +214,7 @@ class Schedule:
             contract = self._contract()
             if contract is None:
                 raise LedgerError("Nothing has reached the chain yet.", hint="See `llmasos ledger status`.")
-            fresh = await statement(self._store, self._chain, contract)
+            fresh = await statement(self._store, self._chain, contract, self._now)
         except Exception as error:
             trouble = error
         for place in places:

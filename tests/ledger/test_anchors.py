@@ -612,7 +612,7 @@ async def test_the_schedule_anchors_what_is_new_when_it_is_due(store: Store) -> 
         assert (len(anchor.held), anchor.puts) == (2, 2)
         tasks.cancel_scope.cancel()
     # After a restart the time goes on from the newest anchor.
-    clock.time = datetime.now(UTC) + timedelta(hours=23)
+    clock.time = datetime.fromisoformat(anchor.held[-1].at) + timedelta(hours=23)
     again = Schedule(store, chain, lambda: CONTRACT, [anchor], 24, now=clock)
     await carried(store, chain, "a")
     assert await again._turn() > 0 and anchor.puts == 2
