@@ -145,7 +145,13 @@ class Schedule:
         """Anchor for ever; what goes wrong is told by `states` and tried again after a growing while."""
         while self._places:
             async with self._lock:
-                delay = await self._turn()
+                try:
+                    delay = await self._turn()
+                # A database that cannot be read, or a row that was altered, must not end the kernel.
+                except Exception as error:
+                    delay = IDLE_SECONDS
+                    for place in self._places.values():
+                        self._failed(place, error)
             await anyio.sleep(delay)
 
     async def anchor(self, target: str = "") -> list[AnchorState]:
@@ -183,12 +189,7 @@ class Schedule:
 
     async def _turn(self) -> float:
         """Anchor where it is due, and return the seconds until the next turn."""
-        try:
-            rows, newest = await self._store.run(lambda work: (self._rows(work), _last(work)))
-        except LLMasOSError as error:
-            for place in self._places.values():
-                self._failed(place, error)
-            return IDLE_SECONDS
+        rows, newest = await self._store.run(lambda work: (self._rows(work), _last(work)))
         due, waits, moment = [], [LONGEST_SECONDS], self._now()
         for target, place in self._places.items():
             row = rows.get(target)

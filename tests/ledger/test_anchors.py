@@ -662,6 +662,24 @@ async def test_what_fails_is_told_and_tried_again(store: Store) -> None:
     assert good.puts == 1
 
 
+@pytest.mark.usefixtures("_eager")
+async def test_the_schedule_outlives_a_row_that_was_altered(store: Store) -> None:
+    chain, anchor = MemoryChain(), Remembering()
+    await carried(store, chain, "a")
+    await put(store, anchor, await statement(store, chain, CONTRACT))
+    await run_sql(store, "UPDATE ledger_anchors SET at = 'never'")
+    schedule = Schedule(store, chain, lambda: CONTRACT, [anchor], 24)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(schedule.run)
+        await Counting(store).wait(3)
+        assert "never" in (await schedule.states())[0].error
+        await run_sql(store, "DELETE FROM ledger_anchors")
+        with anyio.fail_after(10):
+            while anchor.puts < 2:
+                await anchor.called.wait()
+        tasks.cancel_scope.cancel()
+
+
 async def test_delays_grow_to_a_limit(store: Store) -> None:
     schedule = Schedule(store, MemoryChain(), lambda: CONTRACT, [Remembering()], 24)
     place, waits = schedule._places["memory:a"], []

@@ -176,6 +176,7 @@ async def test_a_new_clone_goes_on_where_the_branch_ends(clone: Path, remote: Pa
     # The first one follows; two that parted do not overwrite each other.
     third = await GitAnchor(clone).put(stated(3))
     assert await GitAnchor(clone).check(stated(3), third)
+    assert not (tmp_path / "hook-ran").exists()
     git(other, "update-ref", "refs/heads/llmasos-anchors", "llmasos-anchors~")
     git(other, "remote", "set-url", "origin", str(tmp_path / "nowhere"))
     with pytest.raises(AnchorError):
