@@ -35,6 +35,7 @@ class Store:
 
     On SQLite the write-ahead log is used; `durable` transactions are on the disk when they return
     (`synchronous=FULL`), the others may lose their last moments in a power cut, never in a crash of ours.
+    What is deleted is overwritten, so that it can be erased for good.
     """
 
     def __init__(self, url: str) -> None:
@@ -86,7 +87,12 @@ def _engine(url: str, *, sqlite: bool, synchronous: str) -> Engine:
         # pysqlite begins transactions on its own terms; ours begin below, so that a reader
         # that turns writer cannot fail with "database is locked".
         connection.isolation_level = None
-        for pragma in ("journal_mode=WAL", f"synchronous={synchronous}", "foreign_keys=ON"):
+        for pragma in (
+            "journal_mode=WAL",
+            f"synchronous={synchronous}",
+            "foreign_keys=ON",
+            "secure_delete=ON",
+        ):
             connection.execute(f"PRAGMA {pragma}").close()
 
     @event.listens_for(engine, "begin")
