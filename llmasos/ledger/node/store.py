@@ -72,6 +72,7 @@ class ChainStore(BaseDB):
     """
 
     def __init__(self, path: Path) -> None:
+        self.path = path.absolute()
         self._nodes: dict[bytes, bytes] = {}
         self._block = 0
         self.connection = sqlite3.connect(path, isolation_level=None)
