@@ -42,10 +42,10 @@ class CallReverted(LedgerError):
 class Evm:
     """The only place that knows py-evm: opens or creates the chain, mines and runs calls.
 
-    py-evm runs transactions on the state; the blocks around them are sealed here, because its own way of mining
-    runs through the whole block three times. A block holds one transaction, and is one SQLite commit with its
-    receipt, its logs and its state. Block times are whole seconds and must grow, so under load they run ahead of
-    the clock; records carry their own time.
+    py-evm runs transactions on the state; the blocks around them are sealed here, because its own way of
+    mining writes and checks much that a block of one transaction does not need. A block is one SQLite commit
+    with its receipt, its logs and its state. Block times are whole seconds and must grow, so under load they
+    run ahead of the clock; records carry their own time.
 
     Args:
         path: The chain's SQLite file.
@@ -73,8 +73,12 @@ class Evm:
         self._receipts: Any = CancunVM.get_receipt_builder()
         self._source = _Source(self)
         self.header_from = lru_cache(256)(self._decode_header)
-        newest = self.store.newest()
-        self._head: Any = self._create(funded) if newest is None else self.header_from(newest.header)
+        try:
+            newest = self.store.newest()
+            self._head: Any = self._create(funded) if newest is None else self.header_from(newest.header)
+        except BaseException:
+            self.store.close()
+            raise
 
     def close(self) -> None:
         """Close the file."""
@@ -87,11 +91,12 @@ class Evm:
 
     def _create(self, funded: bytes) -> Any:
         from eth.constants import GENESIS_NONCE
+        from eth_typing import Address
 
         fields = {"difficulty": 0, "block_number": 0, "gas_limit": GAS_LIMIT, "timestamp": 0}
         with self.store.block(0):
             state = self._vm.build_state(self._source.db, self._header_class(**fields), self._context)
-            state.set_balance(funded, FUNDS_WEI)
+            state.set_balance(Address(funded), FUNDS_WEI)
             state.persist()
             first = self._header_class(
                 **fields,
@@ -134,13 +139,13 @@ class Evm:
                     gas_used=receipt.gas_used,
                 )
                 self._seal(sealed, raw, receipt)
-        except (ValidationError, RLPException, ValueError, TypeError, IndexError) as error:
+        except (ValidationError, RLPException, ValueError, TypeError, IndexError, RecursionError) as error:
             raise TransactionRefused(f"transaction refused: {error}") from error
         self._head = sealed
         return digest
 
     def _seal(self, header: Any, raw: bytes | None, receipt: Any | None) -> None:
-        import rlp
+        import rlp  # type: ignore[import-untyped]
 
         from llmasos.ledger.node.store import Mined
 
@@ -165,9 +170,7 @@ class Evm:
         expected = state.get_nonce(transaction.sender)
         if transaction.nonce != expected:
             word = "low" if transaction.nonce < expected else "high"
-            raise TransactionRefused(
-                f"nonce too {word}: next nonce {expected}, tx nonce {transaction.nonce}"
-            )
+            raise TransactionRefused(f"nonce too {word}: next nonce {expected}, tx nonce {transaction.nonce}")
 
     def _child(self) -> Any:
         """Return the header of the next block, with the state that it begins from."""

@@ -1,4 +1,4 @@
-"""The check of the embedded chain's own file, page by page: every row of every table, and every byte in it."""
+"""The check of the embedded chain's own file, page by page: every row and every byte of its tables."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ _Node = tuple[int, Any, Any, Any]
 def inspect(evm: Evm, cursor: str | None) -> dict[str, Any]:
     """Check the next page of the chain's file.
 
-    Blocks must follow each other from the first to the newest, each must reproduce the roots in its header, its
-    logs must be those of its receipt, and its state must be whole: a node belongs to the block that needed it
-    first, so that one that is missing or that no block needs is found in the same pass.
+    Blocks must follow each other from the first to the newest, each must give the roots in its header, its
+    logs must be those of its receipt, and its state must be whole: a node belongs to the block that needed
+    it first, so that one that is missing, or that no block needs, is found in the same pass.
 
     Args:
         cursor: Where the page before ended; None for the first.
@@ -52,7 +52,11 @@ def inspect(evm: Evm, cursor: str | None) -> dict[str, Any]:
             if page.number > evm.height:
                 page.check_rest()
     except sqlite3.Error as error:
-        return {"problems": [f"The file {evm.store.path} is damaged: {error}."], "cursor": None, "percent": 100}
+        return {
+            "problems": [f"The file {evm.store.path} is damaged: {error}."],
+            "cursor": None,
+            "percent": 100,
+        }
     return {
         "problems": page.problems[:MOST_PROBLEMS],
         "cursor": None if done else f"{page.number}:{page.node}",
@@ -103,7 +107,8 @@ class _Page:
     def check_rest(self) -> None:
         """Check that nothing lies outside the blocks."""
         for name, column in ("blocks", "number"), ("nodes", "block"), ("logs", "block"):
-            query = f"SELECT count(*) FROM {name} WHERE typeof({column}) != 'integer' OR {column} NOT BETWEEN 0 AND ?"  # noqa: S608
+            outside = f"typeof({column}) != 'integer' OR {column} NOT BETWEEN 0 AND ?"
+            query = f"SELECT count(*) FROM {name} WHERE {outside}"  # noqa: S608
             if count := self._sql.execute(query, (self.number - 1,)).fetchone()[0]:
                 self._bad(f"Rows of {name} that belong to no block of the chain: {count}.")
         if self._sql.execute("SELECT 1 FROM nodes WHERE id >= ? OR id < 1", (self.node,)).fetchone():
@@ -145,7 +150,9 @@ class _Page:
             if self._sql.execute(query, (value,)).fetchall() != [(number,)]:
                 self._bad(f"Block {number} cannot be found by its {column}.")
 
-    def _check_transaction(self, number: int, fields: list[bytes], tx_hash: Any, tx: Any, receipt: Any) -> None:
+    def _check_transaction(
+        self, number: int, fields: list[bytes], tx_hash: Any, tx: Any, receipt: Any
+    ) -> None:
         if number == 0:
             if (tx_hash, tx, receipt) != (None, None, None) or {fields[TX_ROOT], fields[RECEIPT_ROOT]} != {
                 BLANK_ROOT
@@ -232,6 +239,6 @@ def _references(node: Any, kind: int) -> Iterator[tuple[bytes, int]]:
 
 
 def _decoded(data: bytes) -> Any:
-    import rlp
+    import rlp  # type: ignore[import-untyped]
 
     return rlp.decode(data)

@@ -20,7 +20,7 @@ def branch(nodes: Mapping[bytes, bytes] | Any, root: bytes, key: bytes) -> tuple
     Raises:
         KeyError: A node is missing.
     """
-    import rlp
+    import rlp  # type: ignore[import-untyped]
 
     path, walked = key.hex(), []
     reference: Any = root if root != BLANK_ROOT else b""
