@@ -10,6 +10,7 @@ from typing import Any
 
 from llmasos.errors import LedgerError
 from llmasos.ledger._digest import keccak, use_native_code
+from llmasos.ledger.node.trie import encode
 
 CHAIN_ID = 7_105_645
 """The embedded chain's id: "llm" in ASCII."""
@@ -61,12 +62,16 @@ class Evm:
         from eth.vm.chain_context import ChainContext
         from eth.vm.forks.cancun import CancunVM
         from eth.vm.forks.cancun.blocks import CancunBlockHeader
+        from eth.vm.forks.cancun.state import CancunState
         from eth.vm.forks.london.headers import calculate_expected_base_fee_per_gas
 
+        from llmasos.ledger.node.accounts import Accounts
         from llmasos.ledger.node.store import ChainStore
 
         self.store = ChainStore(path)
-        self._clock, self._vm, self._context = clock, CancunVM, ChainContext(CHAIN_ID)
+        state = type("State", (CancunState,), {"account_db_class": Accounts})
+        self._vm: Any = type("Machine", (CancunVM,), {"_state_class": state})
+        self._clock, self._context = clock, ChainContext(CHAIN_ID)
         self._header_class: Any = CancunBlockHeader
         self._next_base_fee = calculate_expected_base_fee_per_gas
         self._transactions: Any = CancunVM.get_transaction_builder()
@@ -295,15 +300,7 @@ def root_of_one(item: bytes) -> bytes:
 
     Source: the yellow paper, appendix D: one leaf, whose path is the two nibbles of `rlp(0)`.
     """
-    return keccak(leaf_of_one(item))
-
-
-def leaf_of_one(item: bytes) -> bytes:
-    """Return the only node of that trie."""
-    import rlp
-
-    encoded: bytes = rlp.encode([b"\x20\x80", item])
-    return encoded
+    return keccak(encode([b"\x20\x80", item]))
 
 
 def to_hex(data: bytes) -> str:

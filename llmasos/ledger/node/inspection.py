@@ -10,8 +10,9 @@ from itertools import groupby
 from typing import Any
 
 from llmasos.ledger._digest import keccak
+from llmasos.ledger.node.accounts import EMPTY_CODE
 from llmasos.ledger.node.evm import Evm, root_of_one
-from llmasos.ledger.node.proofs import BLANK_ROOT, BRANCH, EMPTY_CODE, HASH_BYTES, nibbles
+from llmasos.ledger.node.trie import BLANK_ROOT, BRANCH, HASH_BYTES, decode, unpacked
 
 PAGE_BLOCKS = 250
 PAGE_BYTES = 4 * 2**20
@@ -87,8 +88,6 @@ class _Page:
                 self._bad(f"The file's tables are not the chain's: {', '.join(sorted(others))}.")
         newest = self._sql.execute("SELECT max(number) FROM blocks").fetchone()[0]
         end = min(self.number + PAGE_BLOCKS, 1 + (-1 if newest is None else newest))
-        from rlp.exceptions import RLPException  # type: ignore[import-untyped]
-
         groups = groupby(self._nodes(), lambda row: row[3])
         group = next(groups, None)
         while self.number < end and self._read < PAGE_BYTES and len(self.problems) < MOST_PROBLEMS:
@@ -99,7 +98,7 @@ class _Page:
                 group = next(groups, None)
             try:
                 self._check_block(self.number, rows)
-            except (RLPException, ArithmeticError, LookupError, TypeError, ValueError) as error:
+            except (ArithmeticError, LookupError, TypeError, ValueError) as error:
                 # What is not as it was written can fail anywhere.
                 self._bad(f"Block {self.number} cannot be read: {type(error).__name__}.")
             self.number += 1
@@ -132,7 +131,7 @@ class _Page:
             self._bad(f"Block {number}: its header is not what its hash stands for.")
             return
         self._read += len(header) + len(tx or b"") + len(receipt or b"")
-        fields = _decoded(header)
+        fields = decode(header)
         if len(fields) != HEADER_FIELDS or int.from_bytes(fields[NUMBER]) != number:
             self._bad(f"Block {number}: its header is not that of this block.")
             return
@@ -166,7 +165,7 @@ class _Page:
                 self._bad(f"Block {number}: its receipt was altered.")
                 return
             # A receipt with a type begins with it (EIP-2718); a list never begins with so small a byte.
-            said = _decoded(receipt[1:] if receipt[0] < 0x80 else receipt)[3]
+            said = decode(receipt[1:] if receipt[0] < 0x80 else receipt)[3]
         expected = [
             (number, position, address, *topics, *([None] * (4 - len(topics))), data)
             for position, (address, topics, data) in enumerate(said)
@@ -214,17 +213,17 @@ class _Page:
 
 def _children(data: bytes, kind: int) -> list[tuple[bytes, int]]:
     """Return what a node, or an account in it, refers to by hash."""
-    return [] if kind == CODE else list(_references(_decoded(data), kind))
+    return [] if kind == CODE else list(_references(decode(data), kind))
 
 
 def _references(node: Any, kind: int) -> Iterator[tuple[bytes, int]]:
     if len(node) == BRANCH:
         below = node[:16]
-    elif not nibbles(node[0])[1]:
+    elif not unpacked(node[0])[1]:
         below = node[1:]
     else:
         if kind == STATE:
-            _, _, storage_root, code_hash = _decoded(node[1])
+            _, _, storage_root, code_hash = decode(node[1])
             if storage_root != BLANK_ROOT:
                 yield storage_root, STORAGE
             if code_hash != EMPTY_CODE:
@@ -236,9 +235,3 @@ def _references(node: Any, kind: int) -> Iterator[tuple[bytes, int]]:
             yield from _references(child, kind)
         elif child:
             yield child, kind
-
-
-def _decoded(data: bytes) -> Any:
-    import rlp  # type: ignore[import-untyped]
-
-    return rlp.decode(data)

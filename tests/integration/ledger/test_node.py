@@ -11,11 +11,13 @@ import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import anyio
 import pytest
 from anyio.streams.buffered import BufferedByteReceiveStream
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from llmasos.ledger import _contract
 from llmasos.ledger._digest import FIRST_HEAD, keccak, next_head
@@ -31,11 +33,12 @@ from llmasos.ledger.node.methods import (
 )
 from llmasos.ledger.node.server import MOST_REQUESTS, REQUEST_BYTES, BadRequest, split
 from llmasos.ledger.node.store import FileUnusable
+from llmasos.ledger.node.trie import BLANK_ROOT, decode, encode, walk, written
 from tests.integration.ledger.bench import Account, Bench
 
 pytestmark = [pytest.mark.integration, pytest.mark.anyio]
 
-MUTATIONS = 400
+MUTATIONS = 320
 
 
 @pytest.fixture
@@ -194,7 +197,6 @@ def test_too_many_logs_are_refused(bench: Bench, monkeypatch: pytest.MonkeyPatch
 
 def test_proofs_can_be_checked_against_the_state_root(bench: Bench) -> None:
     from eth_utils.hexadecimal import decode_hex
-    from rlp import decode  # type: ignore[import-untyped]
     from trie.hexary import HexaryTrie
 
     keys = [bench.key() for _ in range(40)]
@@ -206,8 +208,8 @@ def test_proofs_can_be_checked_against_the_state_root(bench: Bench) -> None:
     proof = bench.ask("eth_getProof", to_hex(bench.contract), [to_hex(slot) for slot in slots], "0x10")
 
     def value(root: str, key: bytes, nodes: list[str]) -> bytes:
-        walk: Any = HexaryTrie.get_from_proof
-        found = walk(decode_hex(root), keccak(key), [decode(decode_hex(node)) for node in nodes])
+        check: Any = HexaryTrie.get_from_proof
+        found = check(decode_hex(root), keccak(key), [decode(decode_hex(node)) for node in nodes])
         assert isinstance(found, bytes)
         return found
 
@@ -279,6 +281,39 @@ def test_what_is_not_there_is_none_and_what_is_wrong_is_refused(bench: Bench) ->
     requests: list[Any] = [None, 5, [], {}, {"method": 5}, {"method": "eth_chainId", "params": {"a": 1}}]
     for request in [*requests, {"method": "eth_chainId", "id": [[]]}]:
         assert "error" in bench.methods.answer(request)
+
+
+keys = st.binary(min_size=3, max_size=3)
+rounds = st.lists(
+    st.dictionaries(keys, st.binary(min_size=1, max_size=60), min_size=1, max_size=8), min_size=1, max_size=6
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(rounds)
+def test_tries_are_those_of_a_library(rounds: list[dict[bytes, bytes]]) -> None:
+    from trie.hexary import HexaryTrie
+
+    nodes: dict[bytes, bytes] = {}
+    root, peer, held = BLANK_ROOT, cast(Any, HexaryTrie)({}), dict[bytes, bytes]()
+    for values in rounds:
+        root, new = written(nodes, root, values)
+        nodes |= new
+        for key, value in values.items():
+            peer[key] = value
+        held |= values
+        assert root == peer.root_hash
+        assert all(keccak(node) == digest for digest, node in new.items())
+    for key in [*held, b"abc"]:
+        assert walk(nodes, root, key)[1] == held.get(key, b"")
+
+
+@given(st.recursive(st.binary(max_size=70), lambda inner: st.lists(inner, max_size=70)))
+def test_rlp_is_that_of_a_library(value: Any) -> None:
+    import rlp  # type: ignore[import-untyped]
+
+    assert encode(value) == rlp.encode(value)
+    assert decode(encode(value)) == value
 
 
 # What the check of the file finds
