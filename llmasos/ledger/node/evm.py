@@ -74,7 +74,8 @@ class Evm:
         self._clock, self._context = clock, ChainContext(CHAIN_ID)
         self._header_class: Any = CancunBlockHeader
         self._next_base_fee = calculate_expected_base_fee_per_gas
-        self._transactions: Any = CancunVM.get_transaction_builder()
+        # A receipt is asked for soon after its transaction was sent, and needs the sender again.
+        self.decode = lru_cache(1024)(CancunVM.get_transaction_builder().decode)
         self._receipts: Any = CancunVM.get_receipt_builder()
         self._source = _Source(self)
         self.header_from = lru_cache(256)(self._decode_header)
@@ -129,7 +130,7 @@ class Evm:
         if self.store.by_transaction(digest) is not None:
             return digest
         try:
-            transaction = self.decode(raw)
+            transaction: Any = self.decode(raw)
             header = self._child()
             with self.store.block(header.block_number):
                 vm = self._machine(header)
@@ -208,10 +209,6 @@ class Evm:
         import rlp
 
         return rlp.decode(encoded, sedes=self._header_class)
-
-    def decode(self, raw: bytes) -> Any:
-        """Return a signed transaction as py-evm's object."""
-        return self._transactions.decode(raw)
 
     def decode_receipt(self, encoded: bytes) -> Any:
         """Return a receipt as py-evm's object."""

@@ -52,7 +52,8 @@ def transaction(evm: Evm, mined: Mined) -> dict[str, Any] | None:
     """Return a block's transaction; None for the first block, which has none."""
     if mined.tx is None or mined.tx_hash is None:
         return None
-    header, found = evm.header_from(mined.header), evm.decode(mined.tx)
+    header = evm.header_from(mined.header)
+    found: Any = evm.decode(mined.tx)
     kind = getattr(found, "type_id", None) or 0
     shown: dict[str, Any] = {
         "hash": to_hex(mined.tx_hash),
