@@ -51,11 +51,14 @@ def verdict(document: Document) -> dict[str, Any]:
     return check.check(canonical(document))
 
 
-def refused(document: Any, block_hash: str) -> bool:
-    """Whether a file is not taken for a proof under a block that somebody has confirmed."""
+def refused(document: Any, original: dict[str, Any]) -> bool:
+    """Whether a file does not prove, under the block that somebody confirmed, anything else than the original."""
     try:
         data = json.dumps(document, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
-        return bool(check.check(data)["block_hash"] != block_hash)
+        found = check.check(data)
+        same = all(found[name] == original[name] for name in ("chain_id", "contract", "block"))
+        known = same and all(one in original["records"] for one in found["records"])
+        return bool(found["block_hash"] != original["block_hash"] or (known and len(document["proofs"]) < len(original["records"])))
     except (Forged, UnicodeEncodeError):
         return True
 
@@ -190,20 +193,10 @@ def with_node(document: Document, place: int, node: bytes) -> Document:
     return altered(document, ("nodes", place), base64.b64encode(node).decode())
 
 
-def legitimate(document: Document, changed: Document) -> bool:
-    """Leaving out a body, or saying that it was erased, forges nothing."""
-    plain = copy.deepcopy([document, changed])
-    for one in plain:
-        for proof in one.get("proofs", ()):
-            for name in ("body", "body_salt", "erased"):
-                proof["record"].pop(name, None)
-    return bool(plain[0] == plain[1])
-
-
 @pytest.mark.parametrize("numbers", [(1,), (1, 2, 3), (8,)], ids=["one", "action", "leaf"])
 async def test_mutated_proofs_are_refused(chain: EvmChain, numbers: tuple[int, ...]) -> None:
     document = await proof(chain, *numbers)
-    expected, tried = verdict(document)["block_hash"], 0
+    expected, tried = verdict(document), 0
     for mutations in (field_mutations(document), byte_mutations(document, random.Random(7))):
         for changed in mutations:
             tried += 1
@@ -219,13 +212,12 @@ async def test_the_plain_code_gives_the_same_verdicts(chain: EvmChain, monkeypat
     assert verdict(document) == expected
     mutations = [*field_mutations(document), *byte_mutations(document, rng)]
     for changed in rng.sample(mutations, 250):
-        assert refused(changed, expected["block_hash"])
+        assert refused(changed, expected)
 
 
 async def test_another_records_place_proves_nothing(chain: EvmChain) -> None:
     document = await proof(chain, *range(1, 16))
-    expected = verdict(document)["block_hash"]
-    count = 0
+    expected, count = verdict(document), 0
     for to in range(15):
         for of in range(15):
             for name in ("record", "block", "transaction", "receipt", "log", "tree", "prev", "index"):
@@ -338,7 +330,7 @@ def test_tricks_with_the_nodes_of_a_trie_are_refused() -> None:
     inner = rlp.encode([b"\x20\x80", [value]])
     seventeen = rlp.encode([b""] * 16 + [value])
     for node in (empty, odd, padded, lists, inner, seventeen, rlp.encode(b"x" * 17), rlp.encode([])):
-        with pytest.raises((Forged, AttributeError, TypeError)):
+        with pytest.raises(Forged):
             check.trie_value(check.keccak(node), b"\x80", [node])
     loop = rlp.encode([b"\0", check.keccak(value)])
     with pytest.raises(Forged):
