@@ -187,7 +187,7 @@ def _proof(placed: Placed, inclusion: Inclusion, contract: str, nodes: Nodes, bo
         placed.place.to_bytes(32, "big").hex(),
     )
     proof = {
-        "record": _record(row, bodies),
+        "record": shown(row, bodies),
         "block": nodes.place(inclusion.block.header),
         "index": inclusion.index,
         "transaction": [nodes.place(node) for node in inclusion.transaction],
@@ -199,7 +199,8 @@ def _proof(placed: Placed, inclusion: Inclusion, contract: str, nodes: Nodes, bo
     return proof | {"kind_number": kind_number(row.kind), "prev": _base64(placed.prev)}
 
 
-def _record(row: RecordRow, bodies: bool) -> dict[str, Any]:
+def shown(row: RecordRow, bodies: bool) -> dict[str, Any]:
+    """Return a record as a proof shows it, with its body unless that was erased or is not wanted."""
     record = {name: getattr(row, name) for name in (*check.RECORD, "body_digest")}
     record["salt"] = _base64(row.salt)
     if row.body is None or row.body_salt is None:
