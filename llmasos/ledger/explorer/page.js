@@ -4,7 +4,7 @@
 const $ = (id) => document.getElementById(id);
 const { document: file, waiting, made } = JSON.parse($("data").textContent);
 const MARKS = { checking: "·", good: "✓", bad: "✗", waiting: "◌" };
-const WORDS = { checking: "being checked", good: "its proof holds", bad: "its proof fails", waiting: "not on the chain yet" };
+const WORDS = { checking: "being checked", good: "consistent with the last block", bad: "its proof fails", waiting: "not on the chain yet" };
 
 function element(name, text, attributes = {}) {
   const made = document.createElement(name);
