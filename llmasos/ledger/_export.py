@@ -74,6 +74,8 @@ async def export_lines(
 async def _split(
     store: Store, chain: Chain, contract: str, numbers: Sequence[int], bodies: bool
 ) -> tuple[list[int], list[dict[str, Any]]]:
-    placed = await store.run(lambda session: list(place(session, sorted(set(numbers)), chain.chain_id, contract)))
+    placed = await store.run(
+        lambda session: list(place(session, sorted(set(numbers)), chain.chain_id, contract))
+    )
     waiting = [shown(one.row, bodies) for one in placed if one.tx_hash is None]
     return [one.row.number for one in placed if one.tx_hash is not None], waiting

@@ -32,7 +32,9 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EvmChain]:
     """Two sessions, one of them with a hostile name, leaves of a tree, and a record that is not mined."""
     chain = EvmChain(tmp_path_factory.mktemp("chain"))
     chain.append(chain.record(session=HOSTILE, action=HOSTILE, body={HOSTILE: [HOSTILE]}))
-    chain.append(chain.record(kind="approval", session=HOSTILE), chain.record(kind="outcome", session=HOSTILE))
+    chain.append(
+        chain.record(kind="approval", session=HOSTILE), chain.record(kind="outcome", session=HOSTILE)
+    )
     chain.anchor(*(chain.record(session="séance", route="tree", action="a2") for _ in range(5)))
     chain.record(session="waiting", action="a4")
     yield chain
@@ -40,7 +42,9 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EvmChain]:
 
 
 async def page(chain: EvmChain) -> str:
-    return "".join([part async for part in export_html(chain.store, chain, chain.contract, range(1, 10))])
+    return "".join(
+        [part async for part in export_html(chain.store, chain.port, chain.contract, range(1, 10))]
+    )
 
 
 def data_of(text: str) -> Any:
@@ -58,12 +62,22 @@ class Shown:
     """A page after its scripts have run."""
 
     def __init__(self, text: str, folder: Path, fragment: str = "") -> None:
-        program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+        program = (
+            shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+        )
         assert program, "this needs Chromium: apt-get install chromium"
         file = folder / "page.html"
         file.write_text(text, encoding="utf-8")
-        command = [program, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={folder / 'profile'}",
-                   "--virtual-time-budget=20000", "--dump-dom", f"{file.as_uri()}{fragment}"]  # fmt: skip
+        command = [
+            program,
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            f"--user-data-dir={folder / 'profile'}",
+            "--virtual-time-budget=20000",
+            "--dump-dom",
+            f"{file.as_uri()}{fragment}",
+        ]
         self.dom = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
         assert 'data-done="true"' in self.dom
 
@@ -89,7 +103,11 @@ async def test_a_clean_page_is_proved_once_its_block_is_confirmed(chain: EvmChai
     assert shown.text("total") == "All 8 records proved. 1 more record not on the chain yet."
     assert shown.state == "good" and (shown.marks("good"), shown.marks("waiting")) == (8, 1)
     shown = Shown(text, tmp_path)
-    assert shown.state == "open" and "not proved yet" in shown.text("total") and block_hash in shown.text("needs")
+    assert (
+        shown.state == "open"
+        and "not proved yet" in shown.text("total")
+        and block_hash in shown.text("needs")
+    )
     shown = Shown(text, tmp_path, "#block=0x" + "0" * 64)
     assert shown.state == "bad" and "Nothing is proved" in shown.text("total")
 
@@ -121,7 +139,7 @@ async def test_the_page_refuses_what_the_command_refuses(chain: EvmChain, tmp_pa
     """Hundreds of mutated proofs, checked by the page's own code in one visit."""
     rng, mutated = random.Random(5), []
     for numbers in ((1,), (2, 3), (6,)):
-        document = await prove(chain.store, chain, chain.contract, numbers)
+        document = await prove(chain.store, chain.port, chain.contract, numbers)
         fields = [
             altered(document, ("proofs", 0, "record", name), value)
             for name, value in document["proofs"][0]["record"].items()
@@ -129,7 +147,10 @@ async def test_the_page_refuses_what_the_command_refuses(chain: EvmChain, tmp_pa
         ]
         more = [altered(document, ("chain_id",), 1), altered(document, ("contract",), "0x" + "0" * 40)]
         more += [with_node(document, 0, b"")]
-        mutated += [[document, changed] for changed in [*fields, *more, *rng.sample([*byte_mutations(document, rng)], 150)]]
+        mutated += [
+            [document, changed]
+            for changed in [*fields, *more, *rng.sample([*byte_mutations(document, rng)], 150)]
+        ]
     script = """
     const outcome = (file) => {
       try {
@@ -138,13 +159,15 @@ async def test_the_page_refuses_what_the_command_refuses(chain: EvmChain, tmp_pa
         return opened.newest && !opened.broken ? hex(opened.newest.hash) : "refused";
       } catch { return "refused"; }
     };
-    const results = JSON.parse($("data").textContent).map(([file, changed]) => [outcome(file), outcome(changed)]);
+    const pairs = JSON.parse($("data").textContent);
+    const results = pairs.map(([file, changed]) => [outcome(file), outcome(changed)]);
     $("total").textContent = JSON.stringify(results);
     document.documentElement.dataset.done = "true";
     """
     code = files("llmasos.ledger").joinpath("explorer/check.js").read_text(encoding="utf-8")
     data = json.dumps(mutated).replace("<", "\\u003c")
-    text = f"""<!doctype html><meta charset=utf-8><p id="total"></p><script id="data" type="application/json">{data}</script>
+    text = f"""<!doctype html><meta charset=utf-8><p id="total"></p>
+    <script id="data" type="application/json">{data}</script>
     <script>{code}const $ = (id) => document.getElementById(id);{script}</script>"""
     results = json.loads(Shown(text, tmp_path).text("total"))
     assert len(results) == len(mutated) > 450
@@ -154,16 +177,18 @@ async def test_the_page_refuses_what_the_command_refuses(chain: EvmChain, tmp_pa
 
 
 async def test_lines_are_proof_files_of_their_own(chain: EvmChain) -> None:
-    lines = [line async for line in export_lines(chain.store, chain, chain.contract, range(1, 10))]
+    lines = [line async for line in export_lines(chain.store, chain.port, chain.contract, range(1, 10))]
     assert len(lines) == 9 and all(line.endswith("\n") and line.count("\n") == 1 for line in lines)
     for number, line in enumerate(lines[:8], 1):
         assert check.check(line.encode())["records"][0]["record"]["number"] == number
     assert json.loads(lines[8])["record"]["number"] == 9
 
 
-async def test_a_page_without_a_mined_record_and_one_of_an_unknown_record(chain: EvmChain, tmp_path: Path) -> None:
-    text = "".join([part async for part in export_html(chain.store, chain, chain.contract, [9])])
+async def test_a_page_without_a_mined_record_and_one_of_an_unknown_record(
+    chain: EvmChain, tmp_path: Path
+) -> None:
+    text = "".join([part async for part in export_html(chain.store, chain.port, chain.contract, [9])])
     shown = Shown(text, tmp_path)
     assert shown.text("total") == "There is nothing to prove. 1 more record not on the chain yet."
     with pytest.raises(NotProvable, match="no record 99"):
-        _ = [part async for part in export_html(chain.store, chain, chain.contract, [99])]
+        _ = [part async for part in export_html(chain.store, chain.port, chain.contract, [99])]

@@ -44,7 +44,7 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EvmChain]:
 
 
 async def proof(chain: EvmChain, *numbers: int, **options: Any) -> Document:
-    return await prove(chain.store, chain, chain.contract, numbers, **options)
+    return await prove(chain.store, chain.port, chain.contract, numbers, **options)
 
 
 def verdict(document: Document) -> dict[str, Any]:
@@ -52,13 +52,16 @@ def verdict(document: Document) -> dict[str, Any]:
 
 
 def refused(document: Any, original: dict[str, Any]) -> bool:
-    """Whether a file does not prove, under the block that somebody confirmed, anything else than the original."""
+    """Whether a file proves nothing, under the block that was confirmed, but a part of the original."""
     try:
         data = json.dumps(document, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
         found = check.check(data)
         same = all(found[name] == original[name] for name in ("chain_id", "contract", "block"))
         known = same and all(one in original["records"] for one in found["records"])
-        return bool(found["block_hash"] != original["block_hash"] or (known and len(document["proofs"]) < len(original["records"])))
+        return bool(
+            found["block_hash"] != original["block_hash"]
+            or (known and len(document["proofs"]) < len(original["records"]))
+        )
     except (Forged, UnicodeEncodeError):
         return True
 
@@ -101,7 +104,11 @@ async def test_headers_lead_to_an_anchored_block(chain: EvmChain) -> None:
 
 
 async def test_what_cannot_be_proved_is_said(chain: EvmChain) -> None:
-    for numbers, text in (((99,), "no record 99"), ((1, 16), "Not on the chain yet: record 16"), ((), "No records")):
+    for numbers, text in (
+        ((99,), "no record 99"),
+        ((1, 16), "Not on the chain yet: record 16"),
+        ((), "No records"),
+    ):
         with pytest.raises(NotProvable, match=text) as caught:
             await proof(chain, *numbers)
         assert caught.value.hint
@@ -128,7 +135,9 @@ async def test_an_erased_body_is_left_out_and_the_rest_stays_proved(tmp_path: Pa
     without = await proof(chain, 1, bodies=False)
     chain.store.run_sync(erase)
     erased = await proof(chain, 1)
-    assert [sorted(one["proofs"][0]["record"].keys() & {"body", "erased"}) for one in (with_body, without, erased)] == [
+    assert [
+        sorted(one["proofs"][0]["record"].keys() & {"body", "erased"}) for one in (with_body, without, erased)
+    ] == [
         ["body"],
         [],
         ["erased"],
@@ -160,9 +169,35 @@ def leaves(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, 
 def field_mutations(document: Document) -> Iterator[Document]:
     """Every field with other values, other types and gone; every object with one more."""
     for path, value in leaves(document):
-        others: list[Any] = [KeyError, None, True, False, 0, 1, 2, -1, 2**53, 2**64, 0.5, "", "x", [], {}, [value], "\ud800"]
+        others: list[Any] = [
+            KeyError,
+            None,
+            True,
+            False,
+            0,
+            1,
+            2,
+            -1,
+            2**53,
+            2**64,
+            0.5,
+            "",
+            "x",
+            [],
+            {},
+            [value],
+            "\ud800",
+        ]
         if isinstance(value, str):
-            others += [value + "A", value[:-1], value.upper(), value[::-1], value + " ", value + "\n", "é" + value]
+            others += [
+                value + "A",
+                value[:-1],
+                value.upper(),
+                value[::-1],
+                value + " ",
+                value + "\n",
+                "é" + value,
+            ]
         if isinstance(value, int):
             others += [value + 1, value - 1, float(value), str(value), value + 2**32]
         if isinstance(value, list):
@@ -180,12 +215,17 @@ def byte_mutations(document: Document, rng: random.Random) -> Iterator[Document]
     nodes = [base64.b64decode(node) for node in document["nodes"]]
     for place, node in enumerate(nodes):
         for at in range(len(node)):
-            yield with_node(document, place, node[:at] + bytes([node[at] ^ rng.randrange(1, 256)]) + node[at + 1 :])
+            yield with_node(
+                document, place, node[:at] + bytes([node[at] ^ rng.randrange(1, 256)]) + node[at + 1 :]
+            )
         for other in (node[:-1], node[1:], node + b"\0", b"", b"\xc0", b"\x80", node[: len(node) // 2]):
             yield with_node(document, place, other)
         for second in range(place):
             swapped = copy.deepcopy(document)
-            swapped["nodes"][place], swapped["nodes"][second] = document["nodes"][second], document["nodes"][place]
+            swapped["nodes"][place], swapped["nodes"][second] = (
+                document["nodes"][second],
+                document["nodes"][place],
+            )
             yield swapped
 
 
@@ -204,7 +244,9 @@ async def test_mutated_proofs_are_refused(chain: EvmChain, numbers: tuple[int, .
     assert tried > 1_000
 
 
-async def test_the_plain_code_gives_the_same_verdicts(chain: EvmChain, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_plain_code_gives_the_same_verdicts(
+    chain: EvmChain, monkeypatch: pytest.MonkeyPatch
+) -> None:
     document = await proof(chain, 1)
     expected, rng = verdict(document), random.Random(3)
     monkeypatch.setattr(check, "keccak", check.plain_keccak)
@@ -290,9 +332,19 @@ def _no_signature(transaction: Any, _: Any) -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [_fails, _other_contract, _other_chain, _other_target, _other_event, _other_session, _other_head, _no_logs,
-     _malleable, _no_signature],
-)  # fmt: skip
+    [
+        _fails,
+        _other_contract,
+        _other_chain,
+        _other_target,
+        _other_event,
+        _other_session,
+        _other_head,
+        _no_logs,
+        _malleable,
+        _no_signature,
+    ],
+)
 async def test_a_block_that_says_something_else_proves_nothing(
     chain: EvmChain, change: Callable[[Any, Any], None]
 ) -> None:
@@ -380,7 +432,9 @@ async def test_the_command_tells_what_is_proved(chain: EvmChain, tmp_path: Path)
     unconfirmed = run(file, bare=True)
     assert unconfirmed.returncode == 3 and "NOT PROVED until" in unconfirmed.stdout
     assert found["block_hash"] in unconfirmed.stdout
-    proved = run(file, "--block-hash", found["block_hash"].upper().replace("X", "x"), "--account", chain.account)
+    proved = run(
+        file, "--block-hash", found["block_hash"].upper().replace("X", "x"), "--account", chain.account
+    )
     assert proved.returncode == 0 and "PROVED, as block" in proved.stdout and chain.account in proved.stdout
     assert "no other records" in proved.stdout and not proved.stderr
     as_json = json.loads(run(file, "--block-hash", found["block_hash"], "--json").stdout)
