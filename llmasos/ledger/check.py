@@ -18,6 +18,7 @@ import sys
 import urllib.request
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -109,6 +110,7 @@ except ImportError:
     pass
 
 
+@lru_cache(16)  # the records of one transaction share its receipt
 def rlp_decode(data: bytes) -> Any:
     """Decode RLP to bytes and lists of them, refusing every spelling but the canonical one."""
     items = _rlp_items(data, 8)
@@ -369,8 +371,9 @@ def main() -> int:
         status, result = (0, f"PROVED, as {claim}. {LIMITS}") if known else (3, f"{missing} {LIMITS}")
     except Forged as error:
         proof, status, result = {}, 1, f"REFUSED: {error}."
-    except (OSError, KeyError, TypeError, ValueError):
+    except Exception:  # the file cannot be read, or the node answers what no node answers
         status, result = (4 if proof else 2), kept
+    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     print(json.dumps({"status": status, "result": result, **proof}) if given.json else report(proof) + result)
     return status
 

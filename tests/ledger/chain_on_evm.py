@@ -61,6 +61,7 @@ class EvmChain:
         self.store = Store(f"sqlite:///{folder / 'ledger.db'}")
         Base.metadata.create_all(self.store.engine)
         self.nonce, self._seed = 0, seed
+        self.hashes: list[str] = []
         self.contract = created_address(self.account, 0)
         self.tree_head, self.leaves = FIRST_HEAD, 0
         self.send("deploy", None, deploy_code())
@@ -108,6 +109,7 @@ class EvmChain:
             state="confirmed",
         )
         self.nonce += 1
+        self.hashes.append(row.tx_hash)
         self.store.run_sync(lambda session: session.add(row))
         return row.tx_hash
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import copy
+import dataclasses
 import json
 import random
 import subprocess
@@ -461,6 +462,7 @@ async def test_the_command_asks_a_node(chain: EvmChain, tmp_path: Path) -> None:
         (1, {"eth_chainId": "0x1", "eth_getBlockByNumber": block}),
         (1, {"eth_chainId": hex(chain.chain_id), "eth_getBlockByNumber": {"hash": "0x" + "1" * 64}}),
         (4, {"eth_chainId": hex(chain.chain_id), "eth_getBlockByNumber": None}),
+        (4, {"eth_chainId": hex(chain.chain_id), "eth_getBlockByNumber": {"hash": 7}}),
         (4, {"eth_chainId": {}}),
     ):
         with node(**answers) as url:
@@ -468,3 +470,42 @@ async def test_the_command_asks_a_node(chain: EvmChain, tmp_path: Path) -> None:
         assert done.returncode == status, done.stdout
         assert "secret" not in done.stdout + done.stderr
     assert run(file, "--rpc", url).returncode == 4
+    both = run(file, "--rpc", url, "--block-hash", found["block_hash"])
+    assert both.returncode == 2 and "not allowed" in both.stderr
+
+
+async def test_what_is_printed_cannot_steer_a_terminal(tmp_path: Path) -> None:
+    chain = EvmChain(tmp_path)
+    chain.append(chain.record(session="\x1b[2J\u202e文", action="\n"))
+    file = tmp_path / "proof.json"
+    file.write_bytes(canonical(await proof(chain, 1)))
+    for encoding in ("utf-8", "ascii"):
+        done = subprocess.run(
+            [sys.executable, check.__file__, file], capture_output=True, env={"PYTHONIOENCODING": encoding}
+        )
+        assert done.returncode == 3 and not done.stderr
+        assert b"\x1b" not in done.stdout and "\u202e".encode() not in done.stdout
+    chain.close()
+
+
+async def test_a_proof_that_is_too_large_is_not_handed_out(
+    chain: EvmChain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(check, "LIMIT", 3000)
+    with pytest.raises(NotProvable, match="would have"):
+        await proof(chain, 1, 2)
+
+
+async def test_a_chain_that_gives_something_else_proves_nothing(
+    chain: EvmChain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    genuine = chain.inclusion
+    other = (await chain.inclusion(chain.hashes[-1])).receipt
+    for receipt in ((), (b"",), other):
+
+        async def lying(tx_hash: str, nodes: Any = receipt) -> Any:
+            return dataclasses.replace(await genuine(tx_hash), receipt=nodes)
+
+        monkeypatch.setattr(chain, "inclusion", lying)
+        with pytest.raises(NotProvable, match="gives no proof of record 1"):
+            await proof(chain, 1)
