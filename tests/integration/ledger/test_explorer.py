@@ -82,7 +82,7 @@ class Shown:
         assert 'data-done="true"' in self.dom
 
     def text(self, id: str) -> str:
-        found = re.search(rf'id="{id}"[^>]*>(.*?)</(p|ol|h1)>', self.dom, re.DOTALL)
+        found = re.search(rf'id="{id}"[^>]*>(.*?)</(p|ol)>', self.dom, re.DOTALL)
         assert found is not None
         return html.unescape(re.sub("<[^>]*>", "", found[1]))
 
@@ -133,6 +133,31 @@ async def test_the_page_says_which_records_fail(chain: EvmChain, tmp_path: Path)
     assert "the body is not what was recorded" in shown.text("failures")
     assert "Record 4 of session séance: the tree's root is another one" in shown.text("failures")
     assert (shown.marks("good"), shown.marks("bad")) == (6, 2)
+
+
+async def test_filters_and_keys_work(chain: EvmChain, tmp_path: Path) -> None:
+    script = """<script>
+    const press = (key) =>
+      document.activeElement.dispatchEvent(new KeyboardEvent("keydown", {key, bubbles: true}));
+    const choose = (id, value) => { $(id).value = value; $(id).dispatchEvent(new Event("input")); };
+    const seen = [];
+    const note = () => seen.push(`${$("shown").textContent}|${document.activeElement.id}|`
+      + ($("detail").querySelector("h2")?.textContent ?? ""));
+    press("/"); note();
+    choose("search", "SÉANCE"); press("ArrowDown"); note();
+    press("j"); press("ArrowDown"); press("k"); note();
+    choose("search", ""); choose("session", "waiting"); press("/"); press("ArrowDown"); note();
+    choose("session", ""); choose("kind", "outcome"); note();
+    $("about").textContent = JSON.stringify(seen);
+    </script></body>"""
+    shown = Shown((await page(chain)).replace("</body>", script), tmp_path)
+    assert json.loads(shown.text("about")) == [
+        "|search|",
+        "5 records shown||intent · record 1",
+        "5 records shown||intent · record 2",
+        "1 record shown||intent · record 1",
+        "1 record shown||intent · record 1",
+    ]
 
 
 async def test_the_page_refuses_what_the_command_refuses(chain: EvmChain, tmp_path: Path) -> None:
