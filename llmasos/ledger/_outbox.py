@@ -232,7 +232,7 @@ class Outbox:
             await self._recover()
         head = await self._chain.block()
         number, block_hash = self._newest
-        if head is not None and head.hash != self._head and number:
+        if head is not None and number and (head.hash != self._head or head.number < number):
             same = (
                 head.hash == block_hash
                 if head.number == number

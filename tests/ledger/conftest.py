@@ -56,6 +56,7 @@ class Bench:
             try:
                 await self.outbox.step()
             except ChainError:
+                self.chain.mine()
                 continue
             if self.outbox.settled(last) and not self.chain.successor:
                 return

@@ -128,7 +128,7 @@ async def one(bench: Bench, dice: random.Random) -> None:
             await bench.outbox.step()
         elif what < 97:
             chain.base_fee = dice.choice((1, 1, 5))
-        else:
+        elif await chain.has_code(bench.outbox.contract):
             # Somebody else uses the account.
             await chain.send([chain.sign(await chain.nonce(), "0x" + "33" * 20, b"", await chain.fees()).raw])
     except ChainError:
