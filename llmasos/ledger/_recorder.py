@@ -143,7 +143,9 @@ class Recorder:
 
     def _end(self, cursor: Any, session: str) -> _End:
         found = self._newest.run(cursor, {"name": session}).fetchone()
-        return _End(found[0], bytes.fromhex(found[1]), found[2]) if found else _End(0, FIRST_HEAD, self._route)
+        return (
+            _End(found[0], bytes.fromhex(found[1]), found[2]) if found else _End(0, FIRST_HEAD, self._route)
+        )
 
     def _abandon(self) -> None:
         """Give up a transaction and its connection, which may be what is broken."""

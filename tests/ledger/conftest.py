@@ -114,7 +114,9 @@ def check(store: Store, chain: MemoryChain, contract: str) -> None:
         if key != TREE_KEY:
             assert state.head.hex() == line[-1].head
     assert {event.key for event in events} == set(lines)
-    sent = store.run_sync(lambda work: list(work.scalars(select(OutboxRow).where(OutboxRow.contract == contract))))
+    sent = store.run_sync(
+        lambda work: list(work.scalars(select(OutboxRow).where(OutboxRow.contract == contract)))
+    )
     carrying = [row for row in sent if row.state == "confirmed" and row.count]
     assert sum(row.count for row in carrying) == len(records)
     assert len({row.number for row in carrying}) == len(carrying)
