@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -21,21 +19,6 @@ from llmasos.store import Base
 from tests.ledger.conftest import Bench, Opened
 
 pytestmark = pytest.mark.anyio
-
-WRITER = """
-import sys
-import anyio
-from llmasos.ledger import Entry
-from llmasos.ledger._recorder import Recorder
-from llmasos.store import Store
-
-async def main():
-    recorder = Recorder(Store(sys.argv[1]), "session")
-    for _ in range(60):
-        await recorder.write(Entry(session="shared", kind="intent"))
-
-anyio.run(main)
-"""
 
 
 async def test_a_record_holds_its_body_and_its_place(bench: Bench) -> None:
@@ -66,23 +49,6 @@ async def test_numbers_have_no_gaps_however_many_tasks_write(bench: Bench) -> No
         assert [row.seq for row in rows if row.session == name] == list(
             range(1, 1 + sum(r.session == name for r in rows))
         )
-
-
-async def test_numbers_have_no_gaps_when_another_process_writes(bench: Bench) -> None:
-    url = str(bench.store.engine.url)
-    async with await anyio.open_process(
-        [sys.executable, "-c", WRITER, url], stdout=subprocess.DEVNULL, stderr=None
-    ) as other:
-        while other.returncode is None:
-            await bench.record("shared")
-            await anyio.lowlevel.checkpoint()
-        assert await other.wait() == 0
-    await bench.record("shared")
-    rows = bench.rows(RecordRow)
-    assert len(rows) > 61
-    assert [(row.number, row.seq) for row in rows] == [(n, n) for n in range(1, len(rows) + 1)]
-    await bench.settle()
-    bench.check()
 
 
 async def test_a_session_keeps_its_way_when_the_mode_changes(bench: Bench) -> None:

@@ -1,7 +1,7 @@
 """Records whose bodies can be erased, several records in a transaction, several attempts at it, and anchors.
 
-Records are sealed anew, as their digests are made of other things; the outbox begins anew, so all of them go to
-a new contract.
+Records are sealed anew, as their digests are made of other things. The outbox begins anew, so all of them go
+to a new contract.
 """
 
 from __future__ import annotations
