@@ -25,7 +25,8 @@ pytestmark = pytest.mark.anyio
 
 OLD_RECORD = text(
     "INSERT INTO ledger_records (number, session, seq, kind, action, tool, at, body, salt, digest, head) "
-    "VALUES (:number, :session, :seq, 'intent', 'a', 't', '2026-01-01T00:00:00.000000+00:00', :body, x'00', '', '')"
+    "VALUES (:number, :session, :seq, 'intent', 'a', 't', '2026-01-01T00:00:00.000000+00:00', :body, x'00', "
+    "'', '')"
 )
 OLD_TRANSACTION = text(
     "INSERT INTO ledger_outbox VALUES ('0x1', 1, 0, '0x2', 'append', 1, x'00', '0x3', 'confirmed', '')"

@@ -25,7 +25,7 @@ WINDOW = 1024
 """Transactions that are under way at most."""
 
 STUCK_BLOCKS, STUCK_SECONDS = 3, 30.0
-"""A transaction that is not mined for so many blocks is sent again; for so many seconds, too, it offers more."""
+"""What is not mined for so many blocks is sent again; if it is not for so many seconds, it offers more."""
 
 SUSPECTS = 1000
 DEPLOYMENTS = 3

@@ -130,7 +130,7 @@ async def test_no_more_is_spent_in_a_day_than_allowed(bench: Bench) -> None:
         patch.setattr("llmasos.ledger._spending.time.time", lambda: now[0])
         # The deployment, the opening, and two records.
         bench.reopen(spend_per_day=4 * each)
-        await bench.record("a", 5)
+        await bench.record("a", 7)
         for _ in range(8):
             await bench.outbox.step()
         assert [row.call for row in bench.rows(OutboxRow)] == ["deploy", "open", "append", "append"]

@@ -98,7 +98,7 @@ async def test_the_common_ancestor_is_found_with_few_questions() -> None:
     chain = MemoryChain()
     for _ in range(1000):
         chain.mine()
-    seen = [(number, block.hash) for number in range(1, 1001) if (block := await chain.block(number))]
+    seen = [(number, found.hash) for number in range(1, 1001) if (found := await chain.block(number))]
     asked: list[int | None] = []
     real = chain.block
 

@@ -103,7 +103,7 @@ async def crash_at(tmp_path: Path, mode: str, first: int, every: int) -> int:
 @pytest.mark.parametrize(("first", "mode"), list(enumerate(MODES)))
 async def test_a_crash_at_any_step_loses_and_doubles_nothing(tmp_path: Path, mode: str, first: int) -> None:
     # The integration tests crash at every one of them.
-    assert await crash_at(tmp_path, mode, first, 23) > 150
+    assert await crash_at(tmp_path, mode, first, 37) > 150
 
 
 async def one(bench: Bench, dice: random.Random) -> None:
@@ -159,7 +159,7 @@ async def whatever_happens(folder: Path, seed: int) -> None:
     bench.close()
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(5))
 async def test_whatever_happens_each_record_is_on_the_chain_once(
     tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
