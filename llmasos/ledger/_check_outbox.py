@@ -1,4 +1,4 @@
-"""Checking the outbox: each transaction is signed for what its row says, and carries the records as they are."""
+"""Checking the outbox: each transaction is signed for what its row says, and carries the records."""
 
 from __future__ import annotations
 
@@ -20,13 +20,10 @@ LEAVES = 1_000
 MINED = ("confirmed", "failed")
 STATES = (*MINED, "pending", "replaced")
 
-_COLUMNS = (
-    "account, chain_id, nonce, attempt, contract, call, number, count, raw, tx_hash, state, error, block,"
-    " block_hash, cost"
-)
 _PAGE = (
-    f"SELECT {_COLUMNS} FROM ledger_outbox WHERE account = ? AND chain_id = ? AND (nonce, attempt) > (?, ?)"
-    f" ORDER BY nonce, attempt LIMIT {PAGE}"
+    "SELECT account, chain_id, nonce, attempt, contract, call, number, count, raw, tx_hash, state, error, block,"
+    " block_hash, cost FROM ledger_outbox WHERE account = ? AND chain_id = ? AND (nonce, attempt) > (?, ?)"
+    " ORDER BY nonce, attempt LIMIT ?"
 )
 _RECORD = "SELECT number, session, seq, kind, digest, head, route FROM ledger_records WHERE "
 _LEAVES = (
@@ -110,35 +107,34 @@ class OutboxCheck:
         self._trees: dict[str, tuple[int, int]] = {}
         self._starts: dict[tuple[str, int], int] = {}
         self.deployed = contract is None
-        self.number = 0
 
     def accounts(self) -> list[tuple[str, int]]:
-        """Return whose transactions there are, and on which chain: this ledger's in their order, then others."""
+        """Return whose transactions there are and on which chain: this ledger's in order, then others."""
         found = self._pages.fetch("SELECT DISTINCT account, chain_id FROM ledger_outbox ORDER BY 1, 2")
         ours = [(account, self._chain_id) for account in self._lineage.accounts]
         return ours + [(account, chain) for account, chain in found if (account, chain) not in ours]
 
     def ours(self, row: Sent) -> bool:
-        """Return whether a transaction is of this chain and of one of this ledger's accounts."""
+        """Return whether a transaction was made by an account of this ledger for this chain."""
         return row.chain_id == self._chain_id and row.account in self._lineage
 
     def rows(self, account: str, chain_id: int) -> Iterator[list[Sent]]:
         """Check the transactions of an account, page by page."""
         nonce = attempt = -1
         before: Sent | None = None
-        states: list[str] = []
+        states: list[tuple[str, bool]] = []
         while True:
-            page = [Sent(*row) for row in self._pages.fetch(_PAGE, account, chain_id, nonce, attempt)]
+            page = [Sent(*row) for row in self._pages.fetch(_PAGE, account, chain_id, nonce, attempt, PAGE)]
             if not page:
                 break
             records = self._records([row.number for row in page])
             checked = []
             for row in page:
                 if before is not None and row.nonce == before.nonce:
-                    states.append(row.state)
+                    states.append((row.state, bool(row.error)))
                 else:
                     self._end(before, states)
-                    states = [row.state]
+                    states = [(row.state, bool(row.error))]
                 problem = self._place(row, before) or self._wrong(row, before, records.get(row.number))
                 if problem:
                     self._problems.other(_at(row), f"{row.name} {problem}")
@@ -148,18 +144,23 @@ class OutboxCheck:
             yield checked
         self._end(before, states)
 
-    def _end(self, row: Sent | None, states: Sequence[str]) -> None:
-        """Check the states of a nonce's attempts together."""
-        if row is None or not all(state in STATES for state in states):
+    def _end(self, row: Sent | None, states: Sequence[tuple[str, bool]]) -> None:
+        """Check the states of a nonce's attempts together; one that is lost to us has a reason with each."""
+        if row is None or not all(state in STATES for state, _ in states):
             return
-        mined = sum(state in MINED for state in states)
-        waiting = states.count("pending")
+        mined = sum(state in MINED for state, _ in states)
+        waiting = sum(state == "pending" for state, _ in states)
+        reasons = sum(error for state, error in states if state == "replaced")
         if mined > 1:
             text = "was mined more than once, the outbox says; a nonce is used once."
         elif mined and waiting:
             text = "is pending, though another attempt was mined, the outbox says."
-        elif not mined and not waiting:
-            text = "was replaced, but by none that is there."
+        elif mined + waiting == 0 and reasons < len(states):
+            text = "was replaced, but nothing that is there took its place."
+        elif mined and reasons:
+            text = (
+                "was altered: it has a reason for being replaced by nothing, but another attempt was mined."
+            )
         else:
             return
         self._problems.other(_at(row), f"{row.name} {text}")
@@ -169,7 +170,10 @@ class OutboxCheck:
             if before is not None and row.nonce != before.nonce + 1 and self.ours(row):
                 missing = range(before.nonce + 1, row.nonce)
                 which = f"{missing[0]}" + (f" to {missing[-1]}" if len(missing) > 1 else "")
-                text = f"Transaction {which} of account {row.account} is missing from the outbox."
+                text = (
+                    f"Transaction {which} of account {row.account} is missing from the outbox:"
+                    " its row was removed, or the key was used elsewhere."
+                )
                 self._problems.other(before.number + 0.5, text)
             return "" if row.attempt == 0 else "is there without the attempts before it."
         if row.attempt != before.attempt + 1:
@@ -194,27 +198,37 @@ class OutboxCheck:
             again = before is not None and before.nonce == row.nonce and before.raw
             if again and before is not None:
                 other = opened(before.raw)
-                if (said.to, said.value, said.data) != (other.to, other.value, other.data):
+                # A transfer of all that is left is less when the fee is more.
+                same = row.call == "fund" or said.value == other.value
+                if not same or (said.to, said.data) != (other.to, other.data):
                     return "was altered: it is signed for something else than the attempt before it."
                 return ""
-            return self._call(row, said, record)
+            home = before.contract if before else row.contract
+            return self._call(row, said, record, home)
         except (ValueError, TypeError, AttributeError, IndexError, OverflowError):
             return "was altered: its bytes are not such a transaction."
 
     def _state(self, row: Sent) -> str:
         if row.state not in STATES:
             return f"was altered: its state {row.state!r} does not exist."
-        if (row.state == "failed") != bool(row.error):
+        if row.state != "replaced" and (row.state == "failed") != bool(row.error):
             return "was altered: it has an error without having failed, or has failed without one."
-        if row.state not in MINED and (row.block, row.block_hash, row.cost) != (0, "", "0"):
+        unmined = (row.block, row.block_hash, row.cost) == (0, "", "0")
+        # A deployment whose contract was given up keeps its block.
+        if not unmined and row.state not in MINED and not (row.error and row.call == "deploy"):
             return f"was altered: it is {row.state}, but has a block or a cost."
         if self._contract is not None and row.contract == self._contract and row.account not in self._lineage:
             return f"is signed by {row.account}, which was never this ledger's account."
-        if self.ours(row) and row.call != "deploy" and row.contract != self._contract and row.state == "pending":
+        if (
+            self.ours(row)
+            and row.call != "deploy"
+            and row.contract != self._contract
+            and row.state == "pending"
+        ):
             return "is for another contract than the ledger's."
         return ""
 
-    def _call(self, row: Sent, said: Envelope, record: _Record | None) -> str:
+    def _call(self, row: Sent, said: Envelope, record: _Record | None, home: str) -> str:
         """Compare what a transaction is signed for with what its row says and with the records it carries."""
         other = "was altered: it is signed for something else than its row says."
         if row.call == "deploy":
@@ -226,8 +240,12 @@ class OutboxCheck:
             self.deployed = self.deployed or (row.contract == self._contract and row.state != "failed")
             return ""
         if row.call == "fund":
-            fits = (row.number, row.count, said.data) == (0, 0, b"") and said.value
-            return "" if fits and self._follows(row, said.to) else other
+            # One to the account itself fills a nonce that would leave a gap.
+            fits = (row.number, row.count, said.data) == (0, 0, b"") and row.contract in (
+                home,
+                self._contract,
+            )
+            return "" if fits and (said.to == row.account or self._follows(row, said.to)) else other
         if said.to != row.contract or said.value:
             return other
         if row.call == "rotate":
@@ -278,20 +296,26 @@ class OutboxCheck:
     def _anchor(self, row: Sent, data: bytes, record: _Record) -> str:
         first, prev, root, count = (data[at : at + 32] for at in (36, 68, 100, 132))
         leaf, size = int.from_bytes(first), int.from_bytes(count)
-        if data != _contract.anchor_call(TREE_KEY, leaf, prev, root, size) or record.route != "tree" or size < 1:
+        if (
+            data != _contract.anchor_call(TREE_KEY, leaf, prev, root, size)
+            or record.route != "tree"
+            or size < 1
+        ):
             return "was altered: it is signed for something else than its row says."
         if size != row.count:
             return "was altered: it carries another number of records than its row says."
         tree, last, left = Tree(), row.number - 1, size
         while left and (page := self._pages.fetch(_LEAVES, last + 1, min(left, LEAVES))):
-            for last, digest in page:
+            for _, digest in page:
                 tree.add(bytes.fromhex(digest))
-            left -= len(page)
+            last, left = page[-1][0], left - len(page)
         place = (row.contract, row.number)
         expected = self._starts.get(place)
         if expected is None:
             after, expected = self._trees.get(row.contract, (0, 1))
-            between = "SELECT 1 FROM ledger_records WHERE route = 'tree' AND number > ? AND number < ? LIMIT 1"
+            between = (
+                "SELECT 1 FROM ledger_records WHERE route = 'tree' AND number > ? AND number < ? LIMIT 1"
+            )
             if after < 0 or self._pages.one(between, after, row.number) is not None or after >= row.number:
                 count_before = "SELECT count(*) FROM ledger_records WHERE route = 'tree' AND number < ?"
                 expected = self._pages.one(count_before, row.number) + 1
@@ -300,7 +324,7 @@ class OutboxCheck:
         self._trees[row.contract] = (last if not left else -1, leaf + size)
         if left or tree.root != root:
             return (
-                f"carries a tree over the {size} records from number {row.number} on whose root is not theirs:"
+                f"carries a tree over {size} records from number {row.number} on whose root is not theirs:"
                 " one of them was rewritten or is missing."
             )
         return "" if leaf == expected else f"carries a tree at leaf {leaf} that belongs at {expected}."

@@ -6,7 +6,7 @@ import json
 from collections.abc import Collection
 from datetime import datetime
 from hashlib import sha256
-from json.encoder import encode_basestring as quoted  # type: ignore[attr-defined]
+from json.encoder import encode_basestring as quoted
 from typing import Any, NamedTuple
 
 from llmasos.ledger._digest import (
@@ -29,14 +29,17 @@ WINDOW = 1_000_000
 KEPT_KINDS = ("erase", "rotate")
 ROUTES = ("session", "tree")
 
-_COLUMNS = "number, session, seq, kind, action, tool, at, body, body_salt, body_digest, salt, digest, head, route"
-_PAGE = f"SELECT {_COLUMNS} FROM ledger_records WHERE number > ? AND number <= ? ORDER BY number LIMIT {PAGE}"
+_PAGE = (
+    "SELECT number, session, seq, kind, action, tool, at, body, body_salt, body_digest, salt, digest, head, route"
+    " FROM ledger_records WHERE number > ? AND number <= ? ORDER BY number LIMIT ?"
+)
 _BEFORE = (
-    "SELECT seq, head, route, number FROM ledger_records WHERE session = ? AND seq < ? ORDER BY seq DESC LIMIT 1"
+    "SELECT seq, head, route, number FROM ledger_records WHERE session = ? AND seq < ?"
+    " ORDER BY seq DESC LIMIT 1"
 )
 _ERASURES = (
     "SELECT seq, number, body FROM ledger_records WHERE session = ? AND kind = 'erase' AND seq > ?"
-    f" ORDER BY seq LIMIT {PAGE}"
+    " ORDER BY seq LIMIT ?"
 )
 _UNREADABLE = (TypeError, ValueError, KeyError, AttributeError, OverflowError)
 
@@ -73,12 +76,14 @@ class RecordCheck:
 
     def page(self, last: int) -> bool:
         """Check the next records up to a number, and return whether there may be more."""
-        from sha3 import keccak_256
+        from sha3 import keccak_256  # type: ignore[import-untyped]
 
-        rows = self._pages.fetch(_PAGE, self.number, last)
+        rows = self._pages.fetch(_PAGE, self.number, last, PAGE)
         tails, wanted, history = self._tails, self._wanted, self._history
         for row in rows:
-            number, session, seq, kind, action, tool, at, body, body_salt, held, salt, digest, head, route = row
+            number, session, seq, kind, action, tool, at, body, body_salt, held, salt, digest, head, route = (
+                row
+            )
             if number != self.number + 1:
                 self._gap(number)
             self.number = number
@@ -99,6 +104,7 @@ class RecordCheck:
                     digested.hex() == digest
                     and link.hex() == head
                     and route == way
+                    and route in ROUTES
                     and earlier < number
                     and (
                         sha256(BODY_TAG + body_salt + body.encode()).hexdigest() == held
@@ -137,7 +143,9 @@ class RecordCheck:
         if end < first:
             return
         which = f"Record number {first}" if first == end else f"Records number {first} to {end}"
-        self._problems.other(first, f"{which} of all {'is' if first == end else 'are'} missing from the database.")
+        self._problems.other(
+            first, f"{which} of all {'is' if first == end else 'are'} missing from the database."
+        )
 
     def _before(self, session: str, seq: int, route: str, number: int) -> _Tail:
         """Return what a record follows; its head is None when that is missing."""
@@ -192,7 +200,7 @@ class _Erasures:
 
     def _read(self) -> bool:
         before = self._seq
-        while rows := self._pages.fetch(_ERASURES, SYSTEM, self._seq):
+        while rows := self._pages.fetch(_ERASURES, SYSTEM, self._seq, PAGE):
             for self._seq, number, body in rows:
                 for first, last in _ranges(body):
                     low, high = max(first, self._start), min(last + 1, number, self._start + WINDOW)
@@ -203,7 +211,7 @@ class _Erasures:
 
 def _ranges(body: str) -> list[tuple[int, int]]:
     try:
-        return [(int(first), int(last)) for first, last in json.loads(body)["numbers"]]
+        return [(int(first), int(last)) for first, last in json.loads(body)["ranges"]]
     except (TypeError, ValueError, KeyError):
         return []
 
@@ -211,7 +219,13 @@ def _ranges(body: str) -> list[tuple[int, int]]:
 def _wrong(row: Row, tail: _Tail | None, covered: _Erasures) -> tuple[str, bytes | None]:
     """Return what is wrong with a record, and the head that its content gives."""
     number, session, seq, kind, action, tool, at, body, body_salt, held, salt, digest, head, route = row
-    for column, value in (("session", session), ("kind", kind), ("action", action), ("tool", tool), ("time", at)):
+    for column, value in (
+        ("session", session),
+        ("kind", kind),
+        ("action", action),
+        ("tool", tool),
+        ("time", at),
+    ):
         if not isinstance(value, str):
             return f"was altered: its {column} is not text.", None
     if not isinstance(salt, bytes) or len(salt) != SALT_BYTES:
@@ -233,7 +247,11 @@ def _wrong(row: Row, tail: _Tail | None, covered: _Erasures) -> tuple[str, bytes
     link = follows(digested, kind)
     linked = link is None or link.hex() == head
     if digested != digest:
-        made = body_digest(body, body_salt).hex() if isinstance(body, str) and isinstance(body_salt, bytes) else ""
+        made = (
+            body_digest(body, body_salt).hex()
+            if isinstance(body, str) and isinstance(body_salt, bytes)
+            else ""
+        )
         if made and _digest(content, at, made, salt) == digest:
             return "was altered: the hash of its body is not the one recorded.", follows(digest, kind)
         if link is not None and linked:
