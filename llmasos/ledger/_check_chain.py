@@ -362,7 +362,7 @@ def _events(row: Sent, receipt: Receipt) -> Iterator[Logged]:
     if row.call == "append":
         digests, kinds = [words[2]], [words[3]]
     else:
-        digests, kinds = words[5 : 5 + row.count], words[6 + row.count :]
+        digests, kinds = words[5 : 5 + row.size], words[6 + row.size :]
     for seq, (digest, word) in enumerate(zip(digests, kinds, strict=True), place):
         kind = int.from_bytes(word)
         head = next_head(key, seq, head, digest, kind)

@@ -21,8 +21,8 @@ MINED = ("confirmed", "failed")
 STATES = (*MINED, "pending", "replaced")
 
 _PAGE = (
-    "SELECT account, chain_id, nonce, attempt, contract, call, number, count, raw, tx_hash, state, error, block,"
-    " block_hash, cost FROM ledger_outbox WHERE account = ? AND chain_id = ? AND (nonce, attempt) > (?, ?)"
+    "SELECT account, chain_id, nonce, attempt, contract, call, number, count, raw, tx_hash, state, error,"
+    " block, block_hash, cost FROM ledger_outbox WHERE account = ? AND chain_id = ? AND (nonce, attempt) > (?, ?)"
     " ORDER BY nonce, attempt LIMIT ?"
 )
 _RECORD = "SELECT number, session, seq, kind, digest, head, route FROM ledger_records WHERE "
@@ -33,7 +33,11 @@ _ROTATIONS = "SELECT body FROM ledger_records WHERE session = ? AND kind = 'rota
 
 
 class Sent(NamedTuple):
-    """A row of the outbox; its bytes are b"" once they were found to be something else than it says."""
+    """A row of the outbox; its bytes are b"" once they were found to be something else than it says.
+
+    Args:
+        size: How many records it carries.
+    """
 
     account: str
     chain_id: int
@@ -42,7 +46,7 @@ class Sent(NamedTuple):
     contract: str
     call: str
     number: int
-    count: int
+    size: int
     raw: bytes
     tx_hash: str
     state: str
@@ -178,8 +182,8 @@ class OutboxCheck:
             return "" if row.attempt == 0 else "is there without the attempts before it."
         if row.attempt != before.attempt + 1:
             return "is there without the attempt before it."
-        same = (row.contract, row.call, row.number, row.count)
-        if same != (before.contract, before.call, before.number, before.count):
+        same = (row.contract, row.call, row.number, row.size)
+        if same != (before.contract, before.call, before.number, before.size):
             return "was altered: it is not for the same as the attempt before it."
         return ""
 
@@ -233,7 +237,7 @@ class OutboxCheck:
         other = "was altered: it is signed for something else than its row says."
         if row.call == "deploy":
             made = _contract.created_address(row.account, row.nonce)
-            if (row.number, row.count, said.to, said.value, row.contract) != (0, 0, None, 0, made):
+            if (row.number, row.size, said.to, said.value, row.contract) != (0, 0, None, 0, made):
                 return other
             if said.data != _contract.deploy_code():
                 return "was altered: it deploys another contract."
@@ -241,7 +245,7 @@ class OutboxCheck:
             return ""
         if row.call == "fund":
             # One to the account itself fills a nonce that would leave a gap.
-            fits = (row.number, row.count, said.data) == (0, 0, b"") and row.contract in (
+            fits = (row.number, row.size, said.data) == (0, 0, b"") and row.contract in (
                 home,
                 self._contract,
             )
@@ -251,12 +255,12 @@ class OutboxCheck:
         if row.call == "rotate":
             keys = [said.data[at : at + 32] for at in range(100, len(said.data), 32)]
             owner = "0x" + said.data[48:68].hex()
-            fits = said.data == _contract.rotate_call(keys, owner) and (row.number, row.count) == (0, 0)
+            fits = said.data == _contract.rotate_call(keys, owner) and (row.number, row.size) == (0, 0)
             return "" if fits and self._follows(row, owner) else other
         if record is None:
             return f"carries record number {row.number}, which is missing from the database."
         if row.call == "open":
-            return "" if row.count == 0 and self._opens(said.data, record) else other
+            return "" if row.size == 0 and self._opens(said.data, record) else other
         if row.call == "anchor":
             return self._anchor(row, said.data, record)
         if row.call not in ("append", "many") or record.route != "session":
@@ -275,13 +279,13 @@ class OutboxCheck:
     def _append(self, row: Sent, data: bytes, record: _Record) -> str:
         records, key, prev = [record], data[4:36], data[68:100]
         if row.call == "many":
-            if row.count != int.from_bytes(data[164:196]):
+            if row.size != int.from_bytes(data[164:196]):
                 return "was altered: it carries another number of records than its row says."
             where = "session = ? AND seq >= ? ORDER BY seq LIMIT ?"
-            found = self._pages.fetch(_RECORD + where, record.session, record.seq, row.count)
+            found = self._pages.fetch(_RECORD + where, record.session, record.seq, row.size)
             records = [_Record(*row) for row in found]
-        if len(records) != row.count or row.count < 1:
-            return f"carries {row.count} records, {len(records)} of which are in the database."
+        if len(records) != row.size or row.size < 1:
+            return f"carries {row.size} records, {len(records)} of which are in the database."
         digests = [bytes.fromhex(each.digest) for each in records]
         kinds = [kind_number(each.kind) for each in records]
         if row.call == "append":
@@ -302,7 +306,7 @@ class OutboxCheck:
             or size < 1
         ):
             return "was altered: it is signed for something else than its row says."
-        if size != row.count:
+        if size != row.size:
             return "was altered: it carries another number of records than its row says."
         tree, last, left = Tree(), row.number - 1, size
         while left and (page := self._pages.fetch(_LEAVES, last + 1, min(left, LEAVES))):

@@ -30,8 +30,8 @@ KEPT_KINDS = ("erase", "rotate")
 ROUTES = ("session", "tree")
 
 _PAGE = (
-    "SELECT number, session, seq, kind, action, tool, at, body, body_salt, body_digest, salt, digest, head, route"
-    " FROM ledger_records WHERE number > ? AND number <= ? ORDER BY number LIMIT ?"
+    "SELECT number, session, seq, kind, action, tool, at, body, body_salt, body_digest, salt, digest, head,"
+    " route FROM ledger_records WHERE number > ? AND number <= ? ORDER BY number LIMIT ?"
 )
 _BEFORE = (
     "SELECT seq, head, route, number FROM ledger_records WHERE session = ? AND seq < ?"
@@ -141,6 +141,7 @@ class RecordCheck:
     def _gap(self, number: int) -> None:
         first, end = self.number + 1, number - 1
         if end < first:
+            self._problems.other(number, f"Record number {number} of all is in the database more than once.")
             return
         which = f"Record number {first}" if first == end else f"Records number {first} to {end}"
         self._problems.other(

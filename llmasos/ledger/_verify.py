@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import anyio.to_thread
 
-from llmasos.errors import LedgerError
+from llmasos.errors import LLMasOSError
 from llmasos.ledger._check_chain import ChainCheck
 from llmasos.ledger._check_outbox import Lineage, OutboxCheck
 from llmasos.ledger._check_records import RecordCheck
@@ -81,7 +81,7 @@ class _Verification:
         """Check one part after the other."""
         self._trouble = trouble
         try:
-            numbers = await anchored_numbers(self._store)
+            numbers = [number for number in await anchored_numbers(self._store) if isinstance(number, int)]
             self._records = RecordCheck(self._pages, self._problems, numbers)
             await self._check_records(self._last)
             await self._run(self._records.end, self._last)
@@ -91,12 +91,9 @@ class _Verification:
             reachable = None if self._trouble else self._chain
             # An anchor may cover records that were made since.
             await self._check_records(max([0, *numbers]))
-            self._anchored = await check_anchors(self._store, reachable, anchors, self._records.histories)
-            self._progress(Progress("anchors", len(anchors), len(anchors)))
-            for at, text in self._anchored.problems:
-                self._problems.other(at, text)
+            await self._check_anchors(anchors, reachable)
             return self._verdict(checked, erased)
-        except LedgerError as error:
+        except LLMasOSError as error:
             self._problems.other(0, error.message)
             return self._verdict(self._records.checked, self._records.erased)
 
@@ -109,6 +106,15 @@ class _Verification:
 
     def _record_pages(self, last: int) -> bool:
         return all(self._records.page(last) for _ in range(4))
+
+    async def _check_anchors(self, anchors: Sequence[Anchor], chain: Chain | None) -> None:
+        try:
+            self._anchored = await check_anchors(self._store, chain, anchors, self._records.histories)
+        except (ValueError, TypeError):
+            self._problems.other(self._last + 0.5, "An anchor in the database was altered: it cannot be read.")
+        for at, text in self._anchored.problems:
+            self._problems.other(at, text)
+        self._progress(Progress("anchors", len(anchors), len(anchors)))
 
     async def _check_outbox(self, settled: bool, settle: Callable[[], Awaitable[bool]] | None) -> None:
         """Check the outbox, and hold it against the chain until both agree or differ for good."""
