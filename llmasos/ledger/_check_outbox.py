@@ -22,8 +22,8 @@ STATES = (*MINED, "pending", "replaced")
 
 _PAGE = (
     "SELECT account, chain_id, nonce, attempt, contract, call, number, count, raw, tx_hash, state, error,"
-    " block, block_hash, cost FROM ledger_outbox WHERE account = ? AND chain_id = ? AND (nonce, attempt) > (?, ?)"
-    " ORDER BY nonce, attempt LIMIT ?"
+    " block, block_hash, cost FROM ledger_outbox"
+    " WHERE account = ? AND chain_id = ? AND (nonce, attempt) > (?, ?) ORDER BY nonce, attempt LIMIT ?"
 )
 _RECORD = "SELECT number, session, seq, kind, digest, head, route FROM ledger_records WHERE "
 _LEAVES = (

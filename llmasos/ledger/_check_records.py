@@ -7,7 +7,7 @@ from collections.abc import Collection
 from datetime import datetime
 from hashlib import sha256
 from json.encoder import encode_basestring as quoted
-from typing import Any, NamedTuple
+from typing import Any
 
 from llmasos.ledger._digest import (
     BODY_TAG,
@@ -28,6 +28,7 @@ TAILS = 10_000
 WINDOW = 1_000_000
 KEPT_KINDS = ("erase", "rotate")
 ROUTES = ("session", "tree")
+UTC = "+00:00"
 
 _PAGE = (
     "SELECT number, session, seq, kind, action, tool, at, body, body_salt, body_digest, salt, digest, head,"
@@ -44,15 +45,9 @@ _ERASURES = (
 _UNREADABLE = (TypeError, ValueError, KeyError, AttributeError, OverflowError)
 
 
-class _Tail(NamedTuple):
-    """The newest record of a session; `other` is its head where what is stored does not follow."""
-
-    seq: int
-    head: bytes | None
-    key: bytes
-    route: str
-    number: int
-    other: bytes | None
+_Tail = tuple[int, bytes | None, bytes, str, int, bytes | None]
+"""The newest record of a session: its place, its head, the session's key and route, its number among all
+records, and the head that its content gives where another is stored. Plain, as one is made for each record."""
 
 
 class RecordCheck:
@@ -87,19 +82,19 @@ class RecordCheck:
             if number != self.number + 1:
                 self._gap(number)
             self.number = number
-            fits = False
-            tail = digested = link = None
+            tail, digested, fits = None, _NOTHING, False
             try:
                 tail = tails.get(session)
-                if tail is None or tail.seq != seq - 1:
+                if tail is None or tail[0] != seq - 1:
                     tail = self._before(session, seq, route, number)
                 _, before, key, way, earlier, _ = tail
+                word, named = _WORDS[kind]
                 content = (
-                    f'{{"action":{quoted(action)},"at":{quoted(at)},"body":{quoted(held)},"kind":{quoted(kind)},'
+                    f'{{"action":{quoted(action)},"at":{quoted(at)},"body":{quoted(held)},"kind":{named},'
                     f'"number":{number},"seq":{seq},"session":{quoted(session)},"tool":{quoted(tool)}}}'
                 )
                 digested = sha256(RECORD_TAG + salt + content.encode()).digest()
-                link = keccak_256(key + seq.to_bytes(32, "big") + before + digested + _WORDS[kind]).digest()
+                link = keccak_256(key + seq.to_bytes(32, "big") + before + digested + word).digest()
                 fits = (
                     digested.hex() == digest
                     and link.hex() == head
@@ -112,19 +107,18 @@ class RecordCheck:
                         else body_salt is None and self._erased(number, kind)
                     )
                     and len(salt) == SALT_BYTES
-                    and datetime.fromisoformat(at).utcoffset() is not None
-                    and len(at) <= 32
+                    and _moment(at) is not None
+                    and at[-6:] == UTC
                     and 0 < len(session) <= 200 >= len(action)
                     and len(tool) <= 200
                 )
+                if fits:
+                    tails[session] = (seq, link, key, route, number, None)
             except _UNREADABLE:
-                pass
-            if fits:
-                assert tail is not None
-                tails[session] = _Tail(seq, link, tail.key, route, number, None)
-            else:
+                fits = False
+            if not fits:
                 self._explain(row, tail)
-            history = sha256(HISTORY_TAG + history + (digested or bytes(32))).digest()
+            history = sha256(HISTORY_TAG + history + digested).digest()
             if number in wanted:
                 self.histories[number] = history
         self._history = history
@@ -156,12 +150,12 @@ class RecordCheck:
             rows = [(0, FIRST_HEAD.hex(), route, 0)]
         found, head, way, earlier = rows[0]
         if found == seq - 1 and _is_hash(head):
-            return _Tail(found, bytes.fromhex(head), key, way, earlier, None)
+            return found, bytes.fromhex(head), key, way, earlier, None
         if found != seq - 1:
             for missing in range(found + 1, min(seq, found + 11)):
                 text = f"{record_name(session, missing)} is missing from the database."
                 self._problems.other(min(earlier, number) + 0.5, text)
-        return _Tail(found, None, key, way, earlier, None)
+        return found, None, key, way, earlier, None
 
     def _erased(self, number: int, kind: str) -> bool:
         self.erased += 1
@@ -179,7 +173,7 @@ class RecordCheck:
             self._problems.record(number, f"{name} {problem}")
         if tail is not None and isinstance(session, str) and isinstance(seq, int):
             given = bytes.fromhex(head) if _is_hash(head) else None
-            self._tails[session] = _Tail(seq, given or other, tail.key, tail.route, number, other)
+            self._tails[session] = (seq, given or other, tail[2], tail[3], number, other)
 
 
 class _Erasures:
@@ -233,16 +227,17 @@ def _wrong(row: Row, tail: _Tail | None, covered: _Erasures) -> tuple[str, bytes
         return "was altered: its salt is not 16 bytes.", None
     if tail is None or not isinstance(seq, int) or seq < 1:
         return "was altered: its place in the session is not a number from 1.", None
+    _, before, key, way, earlier, instead = tail
     digested, link = "", None
     content = {"number": number, "session": session, "seq": seq, "kind": kind, "action": action, "tool": tool}
     if isinstance(held, str):
         digested = _digest(content, at, held, salt)
-    befores = [before for before in (tail.head, tail.other) if before is not None]
+    befores = [each for each in (before, instead) if each is not None]
 
     def follows(digest: str, kind: str) -> bytes | None:
         if not _is_hash(digest):
             return None
-        links = [next_head(tail.key, seq, b, bytes.fromhex(digest), kind_number(kind)) for b in befores]
+        links = [next_head(key, seq, b, bytes.fromhex(digest), kind_number(kind)) for b in befores]
         return next((link for link in links if link.hex() == head), links[0] if links else None)
 
     link = follows(digested, kind)
@@ -275,11 +270,11 @@ def _wrong(row: Row, tail: _Tail | None, covered: _Erasures) -> tuple[str, bytes
             return "was altered: its body is not what was recorded.", link
     if not linked:
         return "has an altered link to the record before in the database, or was moved.", link
-    if route != tail.route or route not in ROUTES:
-        return f"was altered: its route is {route!r}, that of its session {tail.route!r}.", link
+    if route != way or route not in ROUTES:
+        return f"was altered: its route is {route!r}, that of its session {way!r}.", link
     if kind not in KINDS:
         return "was rewritten: there is no such kind.", link
-    if tail.number >= number:
+    if earlier >= number:
         return "was moved: it comes before the one it follows.", link
     if not _is_time(at):
         return "was rewritten: its time is none.", link
@@ -300,9 +295,11 @@ def _is_hash(text: object) -> bool:
 
 def _is_time(text: str) -> bool:
     try:
-        return datetime.fromisoformat(text).utcoffset() is not None and len(text) <= 32
+        return bool(datetime.fromisoformat(text)) and text.endswith(UTC)
     except ValueError:
         return False
 
 
-_WORDS = {kind: number.to_bytes(32, "big") for number, kind in enumerate(KINDS)}
+_WORDS = {kind: (number.to_bytes(32, "big"), quoted(kind)) for number, kind in enumerate(KINDS)}
+_NOTHING = bytes(32)
+_moment = datetime.fromisoformat
