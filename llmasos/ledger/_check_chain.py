@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import anyio.to_thread
 
@@ -27,6 +27,7 @@ _SESSIONS = (
     " GROUP BY session ORDER BY session LIMIT ?"
 )
 _AT = "SELECT number, head, route FROM ledger_records WHERE session = ? AND seq = ?"
+_OPENS = "SELECT 1 FROM ledger_outbox WHERE number = ? AND call = 'open' AND contract = ? LIMIT 1"
 _FROM = (
     "SELECT number, seq, kind, action, digest, head FROM ledger_records WHERE session = ? AND seq >= ?"
     " ORDER BY seq LIMIT ?"
@@ -35,6 +36,15 @@ _LEAF_AFTER = (
     "SELECT session, seq FROM ledger_records WHERE route = 'tree' AND number > ? ORDER BY number LIMIT 1"
 )
 _NAMES = "SELECT DISTINCT session FROM ledger_records WHERE session > ? ORDER BY session LIMIT ?"
+
+
+class _End(NamedTuple):
+    """The record with which the contract's session ends; `unopened` is the first whose `open` is missing."""
+
+    number: int
+    head: str
+    route: str
+    unopened: int | None
 
 
 class ChainCheck:
@@ -87,11 +97,13 @@ class ChainCheck:
             if not rows:
                 break
             after = rows[-1][0]
-            names = [row for row in rows if _is_text(row[0])]
+            # What has no such place was reported with the records.
+            names = [row for row in rows if _is_text(row[0]) and isinstance(row[1], int)]
             keys = [session_key(row[0]) for row in names]
             states = await self._chain.sessions(self._contract, keys, self._pin)
-            for (name, top, newest), state in zip(names, states, strict=True):
-                await self._check_session(name, top, newest, state)
+            ends = await self._run(self._ends, names, states)
+            for (name, top, newest), state, end in zip(names, states, ends, strict=True):
+                await self._check_session(name, top, newest, state, end)
             self.sessions += len(rows)
             progress(self.sessions)
 
@@ -176,35 +188,45 @@ class ChainCheck:
         how = "out of its order" if known else "which is missing from the outbox"
         self._problems.other(at, f"{what} is on the chain in transaction {event.tx_hash}, {how}.")
 
-    async def _check_session(self, name: str, top: int, newest: int, state: SessionState) -> None:
+    def _ends(self, sessions: Sequence[Row], states: Sequence[SessionState]) -> list[_End]:
+        """Return where the contract's sessions end in the database, and whether they were opened by us."""
+        ends = []
+        for (name, _, newest), state in zip(sessions, states, strict=True):
+            found = self._pages.fetch(_AT, name, state.count or 1)
+            first = found[0][0] if state.count < 2 and found else None
+            if state.count > 1:
+                first = self._pages.one(_AT, name, 1)
+            opens = True
+            if state.count and isinstance(first, int):
+                opens = self._pages.one(_OPENS, first, self._contract) is not None
+            number, head, route = found[0] if found else (newest, "", "")
+            if not state.count:
+                number, head = 0, FIRST_HEAD.hex()
+            ends.append(_End(number, head, route, first if not opens else None))
+        return ends
+
+    async def _check_session(self, name: str, top: int, newest: int, state: SessionState, end: _End) -> None:
         self._problems_of_owner(name, newest, state)
-        found = await self._run(self._pages.fetch, _AT, name, state.count or 1)
-        number, head, route = found[0] if found else (newest, "", "")
-        if not state.count:
-            head, number = FIRST_HEAD.hex(), 0
-        if route == "tree":
+        if end.route == "tree":
             if state != SessionState(NOBODY, 0, False, FIRST_HEAD):
                 text = (
                     f"Session {name!r} goes by trees, the database says, but the chain holds a session for it"
                 )
                 self._problems.other(newest, f"{text} with {state.count} records.")
             return
-        if number > self._last:
-            await self._reach(number)
+        if isinstance(end.number, int) and end.number > self._last:
+            await self._reach(end.number)
         confirmed = min(top, state.count)
-        if head != state.head.hex():
+        if end.head != state.head.hex():
             confirmed = await self._first_bad(name, newest, state)
         self.confirmed += confirmed
         self.pending += top - confirmed
         if self._settled and state.count < top:
             at, text = await self._run(self._waiting, name, state.count + 1)
             self._problems.record(at, text)
-        if state.count:
-            opens = "SELECT 1 FROM ledger_outbox WHERE number = ? AND call = 'open' AND contract = ? LIMIT 1"
-            first = await self._run(self._pages.fetch, _AT, name, 1)
-            if first and await self._run(self._pages.one, opens, first[0][0], self._contract) is None:
-                text = f"The transaction that opened session {name!r} is missing from the outbox."
-                self._problems.other(first[0][0], text)
+        if end.unopened is not None:
+            text = f"The transaction that opened session {name!r} is missing from the outbox."
+            self._problems.other(end.unopened, text)
 
     def _problems_of_owner(self, name: str, newest: int, state: SessionState) -> None:
         if state.owner not in (NOBODY, *self._accounts):
@@ -305,7 +327,7 @@ class ChainCheck:
         rows = self._pages.fetch(
             "SELECT account, nonce FROM ledger_outbox WHERE tx_hash = ? LIMIT 1", tx_hash
         )
-        if not rows or rows[0][0] not in self._accounts:
+        if not rows or rows[0][0] not in self._accounts or not isinstance(rows[0][1], int):
             return None
         return self._accounts.index(rows[0][0]), rows[0][1]
 

@@ -11,7 +11,7 @@ from llmasos.ledger import _contract
 from llmasos.ledger._contract import TREE_KEY
 from llmasos.ledger._digest import next_head, session_key
 from llmasos.ledger._envelope import Envelope, opened
-from llmasos.ledger._pages import Pages
+from llmasos.ledger._pages import Pages, Row
 from llmasos.ledger._problems import Problems
 from llmasos.ledger._types import SYSTEM, kind_number
 
@@ -62,6 +62,12 @@ class Sent(NamedTuple):
         return f"Transaction {self.nonce} ({self.call}{attempt}) in the outbox"
 
 
+_TYPES: tuple[tuple[str, ...], tuple[type, ...]] = (
+    Sent._fields,
+    (str, int, int, int, str, str, int, int, bytes, str, str, str, int, str, str),
+)
+
+
 class _Record(NamedTuple):
     number: int
     session: str
@@ -93,6 +99,8 @@ class OutboxCheck:
     Args:
         contract: The audit log's address; None before it is deployed.
         signer: Returns the account that signed a transaction.
+
+    `deployed` tells whether the contract's deployment was found, `checked` counts the rows.
     """
 
     def __init__(
@@ -111,6 +119,7 @@ class OutboxCheck:
         self._trees: dict[str, tuple[int, int]] = {}
         self._starts: dict[tuple[str, int], int] = {}
         self.deployed = contract is None
+        self._reach = self.checked = 0
 
     def accounts(self) -> list[tuple[str, int]]:
         """Return whose transactions there are and on which chain: this ledger's in order, then others."""
@@ -128,9 +137,12 @@ class OutboxCheck:
         before: Sent | None = None
         states: list[tuple[str, bool]] = []
         while True:
-            page = [Sent(*row) for row in self._pages.fetch(_PAGE, account, chain_id, nonce, attempt, PAGE)]
-            if not page:
+            found = self._pages.fetch(_PAGE, account, chain_id, nonce, attempt, PAGE)
+            if not found:
                 break
+            nonce, attempt = found[-1][2:4]
+            page = [Sent(*row) for row in found if self._typed(row)]
+            self.checked += len(found)
             records = self._records([row.number for row in page])
             checked = []
             for row in page:
@@ -139,14 +151,24 @@ class OutboxCheck:
                 else:
                     self._end(before, states)
                     states = [(row.state, bool(row.error))]
+                self._reach = row.number
                 problem = self._place(row, before) or self._wrong(row, before, records.get(row.number))
                 if problem:
-                    self._problems.other(_at(row), f"{row.name} {problem}")
+                    # A record that is known to be wrong comes before the transaction that carries it.
+                    self._problems.other(self._reach + 0.25, f"{row.name} {problem}")
                 before = row
                 checked.append(row._replace(raw=b"") if problem else row)
-            nonce, attempt = page[-1].nonce, page[-1].attempt
             yield checked
         self._end(before, states)
+
+    def _typed(self, row: Row) -> bool:
+        """Return whether a row's columns hold what they are for; otherwise no more can be said of it."""
+        wrong = [name for name, kind, value in zip(*_TYPES, row, strict=True) if type(value) is not kind]
+        if wrong:
+            value = row[_TYPES[0].index(wrong[0])]
+            text = f"its {wrong[0]} is missing" if value is None else f"{value!r} is no {wrong[0]}"
+            self._problems.other(0, f"Transaction {row[2]!r} ({row[5]}) in the outbox was altered: {text}.")
+        return not wrong
 
     def _end(self, row: Sent | None, states: Sequence[tuple[str, bool]]) -> None:
         """Check the states of a nonce's attempts together; one that is lost to us has a reason with each."""
@@ -167,7 +189,7 @@ class OutboxCheck:
             )
         else:
             return
-        self._problems.other(_at(row), f"{row.name} {text}")
+        self._problems.other(row.number, f"{row.name} {text}")
 
     def _place(self, row: Sent, before: Sent | None) -> str:
         if before is None or row.nonce != before.nonce:
@@ -284,6 +306,7 @@ class OutboxCheck:
             where = "session = ? AND seq >= ? ORDER BY seq LIMIT ?"
             found = self._pages.fetch(_RECORD + where, record.session, record.seq, row.size)
             records = [_Record(*row) for row in found]
+            self._reach = max([row.number, *(each.number for each in records)])
         if len(records) != row.size or row.size < 1:
             return f"carries {row.size} records, {len(records)} of which are in the database."
         digests = [bytes.fromhex(each.digest) for each in records]
@@ -312,7 +335,8 @@ class OutboxCheck:
         while left and (page := self._pages.fetch(_LEAVES, last + 1, min(left, LEAVES))):
             for _, digest in page:
                 tree.add(bytes.fromhex(digest))
-            last, left = page[-1][0], left - len(page)
+            self._reach = last = page[-1][0]
+            left -= len(page)
         place = (row.contract, row.number)
         expected = self._starts.get(place)
         if expected is None:
@@ -369,10 +393,6 @@ def _which(records: Sequence[_Record]) -> str:
     if first is last:
         return f"record {first.seq} of session {first.session!r}"
     return f"records {first.seq} to {last.seq} of session {first.session!r}"
-
-
-def _at(row: Sent) -> float:
-    return row.number if isinstance(row.number, int) else 0
 
 
 def _rotation(body: object) -> tuple[str, str]:

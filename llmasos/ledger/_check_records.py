@@ -47,7 +47,7 @@ _UNREADABLE = (TypeError, ValueError, KeyError, AttributeError, OverflowError)
 
 _Tail = tuple[int, bytes | None, bytes, str, int, bytes | None]
 """The newest record of a session: its place, its head, the session's key and route, its number among all
-records, and the head that its content gives where another is stored. Plain, as one is made for each record."""
+records, and the head that its content gives where another is stored. Plain, as there is one per record."""
 
 
 class RecordCheck:
@@ -149,10 +149,12 @@ class RecordCheck:
         if not rows:
             rows = [(0, FIRST_HEAD.hex(), route, 0)]
         found, head, way, earlier = rows[0]
+        if not isinstance(earlier, int):
+            earlier = 0
         if found == seq - 1 and _is_hash(head):
             return found, bytes.fromhex(head), key, way, earlier, None
         if found != seq - 1:
-            for missing in range(found + 1, min(seq, found + 11)):
+            for missing in range(max(1, found + 1), min(seq, found + 11)):
                 text = f"{record_name(session, missing)} is missing from the database."
                 self._problems.other(min(earlier, number) + 0.5, text)
         return found, None, key, way, earlier, None

@@ -48,6 +48,8 @@ class Problems:
     def _add(self, at: float, text: str, known: float | str) -> None:
         if known in self._known:
             return
+        # The number itself may be what was altered.
+        at = at if isinstance(at, int | float) else 0
         self.count += 1
         # Of endless problems only the first are kept; those before them still displace them.
         if len(self._kept) == KEPT:
