@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from functools import partial
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 import anyio.to_thread
 
 from llmasos.ledger._check_outbox import MINED, OutboxCheck, Sent
-from llmasos.ledger._contract import TREE_KEY, Anchored, Appended, Logged, SessionState
+from llmasos.ledger._contract import (
+    TREE_KEY,
+    Anchored,
+    Appended,
+    Logged,
+    SessionState,
+    anchor_call,
+    append_call,
+    append_many_call,
+)
 from llmasos.ledger._digest import FIRST_HEAD, next_anchored_head, next_head, session_key
 from llmasos.ledger._envelope import opened
 from llmasos.ledger._pages import Pages, Row
@@ -125,8 +134,14 @@ class ChainCheck:
             await self._extra(self._event)
             await self._next()
         await self._check_trees()
+        used, known = await self._chain.nonce(), self._outbox.nonces
+        if known is not None and used > known:
+            text = f"The account has {used} transactions on the chain, the outbox {known}"
+            why = "rows were removed, or the key was used elsewhere."
+            self._problems.other(self._last + 0.5, f"{text}: {why}")
         if not self._outbox.deployed:
-            self._problems.other(0, "The deployment of the ledger's contract is missing from the outbox.")
+            text = "The deployment of the ledger's contract is missing from the outbox."
+            self._problems.other(self._last + 0.5, text)
 
     def _settlement(self, row: Sent, receipt: Receipt | None) -> str:
         if receipt is None:
@@ -252,7 +267,7 @@ class ChainCheck:
             if row is None:
                 kind = KINDS[event.kind] if event.kind < len(KINDS) else ""
                 text = f"{record_name(name, expected, kind)} is missing from the database; the chain has it."
-                self._problems.other(newest + 0.5, text)
+                self._problems.missing(newest + 0.5, text)
                 return expected - 1
             number, seq, kind, action, digest, head = row
             if (digest, kind_number(kind), head) != (event.digest.hex(), event.kind, event.head.hex()):
@@ -297,7 +312,7 @@ class ChainCheck:
             self._problems.other(newest + 0.5, text)
         elif (self._leaves, self._tree_head) != (state.count, state.head):
             text = f"The outbox's trees end at leaf {self._leaves}, the chain's at {state.count}"
-            self._problems.other(end, f"{text}, or their heads differ.")
+            self._problems.other(newest + 0.5, f"{text}, or their heads differ.")
         confirmed = min(total, state.count)
         self.confirmed += confirmed
         self.pending += total - confirmed
@@ -368,27 +383,41 @@ class ChainCheck:
 
 
 def _events(row: Sent, receipt: Receipt) -> Iterator[Logged]:
-    """Return what a transaction that the contract took logs."""
+    """Return what a transaction that the contract took logs, whatever the outbox says of it."""
     data = opened(row.raw).data
     words = [data[at : at + 32] for at in range(36, len(data), 32)]
-    key, tail = data[4:36], (row.tx_hash, receipt.block)
-    if row.call not in ("append", "many", "anchor"):
+    selector, key, tail = data[:4], data[4:36], (row.tx_hash, receipt.block)
+    call = _logging().get(selector)
+    if call is None or len(words) < 4:
         return
     place, head = int.from_bytes(words[0]), words[1]
-    if row.call == "anchor":
+    if call == "anchor":
         count = int.from_bytes(words[3])
         yield Anchored(
             key, place, count, words[2], next_anchored_head(key, place, head, words[2], count), *tail
         )
         return
-    if row.call == "append":
+    if call == "append":
         digests, kinds = [words[2]], [words[3]]
     else:
-        digests, kinds = words[5 : 5 + row.size], words[6 + row.size :]
-    for seq, (digest, word) in enumerate(zip(digests, kinds, strict=True), place):
+        count = int.from_bytes(words[4])
+        digests, kinds = words[5 : 5 + count], words[6 + count : 6 + 2 * count]
+    for seq, (digest, word) in enumerate(zip(digests, kinds, strict=False), place):
         kind = int.from_bytes(word)
         head = next_head(key, seq, head, digest, kind)
         yield Appended(key, seq, digest, kind, head, *tail)
+
+
+@cache
+def _logging() -> dict[bytes, str]:
+    """Return the calls that log records, by their selectors."""
+    none = b""
+    calls = {
+        "append": append_call(none, 0, none, none, 0),
+        "many": append_many_call(none, 0, none, [], []),
+        "anchor": anchor_call(none, 0, none, none, 0),
+    }
+    return {data[:4]: name for name, data in calls.items()}
 
 
 def _spot(event: Logged) -> tuple[bytes, int]:

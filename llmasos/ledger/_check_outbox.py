@@ -33,7 +33,7 @@ _ROTATIONS = "SELECT body FROM ledger_records WHERE session = ? AND kind = 'rota
 
 
 class Sent(NamedTuple):
-    """A row of the outbox; its bytes are b"" once they were found to be something else than it says.
+    """A row of the outbox; its bytes are b"" once they were found to be none that its account signed.
 
     Args:
         size: How many records it carries.
@@ -100,7 +100,8 @@ class OutboxCheck:
         contract: The audit log's address; None before it is deployed.
         signer: Returns the account that signed a transaction.
 
-    `deployed` tells whether the contract's deployment was found, `checked` counts the rows.
+    `deployed` tells whether the contract's deployment was found, `checked` counts the rows, `nonces` is one
+    more than the newest nonce of the ledger's account.
     """
 
     def __init__(
@@ -119,7 +120,9 @@ class OutboxCheck:
         self._trees: dict[str, tuple[int, int]] = {}
         self._starts: dict[tuple[str, int], int] = {}
         self.deployed = contract is None
-        self._reach = self.checked = 0
+        self.checked = 0
+        self._sound = False
+        self.nonces: int | None = None
 
     def accounts(self) -> list[tuple[str, int]]:
         """Return whose transactions there are and on which chain: this ledger's in order, then others."""
@@ -141,6 +144,8 @@ class OutboxCheck:
             if not found:
                 break
             nonce, attempt = found[-1][2:4]
+            if (account, chain_id) == (self._lineage.accounts[-1], self._chain_id) and isinstance(nonce, int):
+                self.nonces = nonce + 1
             page = [Sent(*row) for row in found if self._typed(row)]
             self.checked += len(found)
             records = self._records([row.number for row in page])
@@ -151,13 +156,13 @@ class OutboxCheck:
                 else:
                     self._end(before, states)
                     states = [(row.state, bool(row.error))]
-                self._reach = row.number
-                problem = self._place(row, before) or self._wrong(row, before, records.get(row.number))
+                self._sound = False
+                wrong = self._wrong(row, before, records.get(row.number))
+                problem = self._place(row, before) or wrong
                 if problem:
-                    # A record that is known to be wrong comes before the transaction that carries it.
-                    self._problems.other(self._reach + 0.25, f"{row.name} {problem}")
+                    self._problems.other(row.number, f"{row.name} {problem}")
                 before = row
-                checked.append(row._replace(raw=b"") if problem else row)
+                checked.append(row if self._sound else row._replace(raw=b""))
             yield checked
         self._end(before, states)
 
@@ -210,6 +215,7 @@ class OutboxCheck:
         return ""
 
     def _wrong(self, row: Sent, before: Sent | None, record: _Record | None) -> str:
+        """Return what is wrong with a row; its bytes are sound when they are what its account signed."""
         try:
             if _contract.transaction_hash(row.raw) != row.tx_hash:
                 return "was altered: its bytes do not give its hash."
@@ -218,6 +224,7 @@ class OutboxCheck:
                 return "was altered: its chain or nonce is not the signed one."
             if self._signer(said) != row.account:
                 return "was altered: its account is not the one that signed it."
+            self._sound = True
             state = self._state(row)
             if state:
                 return state
@@ -306,7 +313,6 @@ class OutboxCheck:
             where = "session = ? AND seq >= ? ORDER BY seq LIMIT ?"
             found = self._pages.fetch(_RECORD + where, record.session, record.seq, row.size)
             records = [_Record(*row) for row in found]
-            self._reach = max([row.number, *(each.number for each in records)])
         if len(records) != row.size or row.size < 1:
             return f"carries {row.size} records, {len(records)} of which are in the database."
         digests = [bytes.fromhex(each.digest) for each in records]
@@ -335,8 +341,7 @@ class OutboxCheck:
         while left and (page := self._pages.fetch(_LEAVES, last + 1, min(left, LEAVES))):
             for _, digest in page:
                 tree.add(bytes.fromhex(digest))
-            self._reach = last = page[-1][0]
-            left -= len(page)
+            last, left = page[-1][0], left - len(page)
         place = (row.contract, row.number)
         expected = self._starts.get(place)
         if expected is None:

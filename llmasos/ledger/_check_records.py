@@ -135,10 +135,12 @@ class RecordCheck:
     def _gap(self, number: int) -> None:
         first, end = self.number + 1, number - 1
         if end < first:
-            self._problems.other(number, f"Record number {number} of all is in the database more than once.")
+            self._problems.missing(
+                number, f"Record number {number} of all is in the database more than once."
+            )
             return
         which = f"Record number {first}" if first == end else f"Records number {first} to {end}"
-        self._problems.other(
+        self._problems.missing(
             first, f"{which} of all {'is' if first == end else 'are'} missing from the database."
         )
 
@@ -156,7 +158,7 @@ class RecordCheck:
         if found != seq - 1:
             for missing in range(max(1, found + 1), min(seq, found + 11)):
                 text = f"{record_name(session, missing)} is missing from the database."
-                self._problems.other(min(earlier, number) + 0.5, text)
+                self._problems.missing(min(earlier, number) + 0.5, text)
         return found, None, key, way, earlier, None
 
     def _erased(self, number: int, kind: str) -> bool:

@@ -219,10 +219,11 @@ class Built:
 
     async def verify(self, *, settled: bool = True, **others: Any) -> Verdict:
         """Verify all records that are there."""
-        newest = self.store.run_sync(lambda work: work.scalar(select(func.max(RecordRow.number))) or 0)
+        newest = select(func.max(RecordRow.number)).where(func.typeof(RecordRow.number) == "integer")
+        last = self.store.run_sync(lambda work: work.scalar(newest) or 0)
         values: dict[str, Any] = {
             "contract": self.contract or None,
-            "last": newest if isinstance(newest, int) else 0,
+            "last": last,
             "settled": settled,
             "anchors": [self.notary],
         }
