@@ -3,6 +3,7 @@
 from llmasos.agent.approvals import Approval, Approvals
 from llmasos.agent.asker import Asker, asked_through, asker
 from llmasos.agent.audit import Audit, audit_events
+from llmasos.agent.books import Books
 from llmasos.agent.gate import ActionOutcome, Gate
 from llmasos.agent.loaded import record_start
 from llmasos.agent.policy import Decision, DefaultPolicy, InPlacePolicy, Policy
@@ -19,6 +20,7 @@ __all__ = [
     "Approvals",
     "Asker",
     "Audit",
+    "Books",
     "Decision",
     "DefaultPolicy",
     "EventStream",

@@ -26,7 +26,7 @@ class Asker:
     """Who asked.
 
     Args:
-        client: What the request came through, by its own account: `shell`, `headless`, `python`, `http`, `mcp`.
+        client: What the request came through, as it says itself: `shell`, `headless`, `python`, `http`.
         user: The user of the operating system; nobody else can open the kernel's socket.
     """
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from sqlalchemy import func, select, tuple_
 from sqlalchemy.orm import Session as Transaction
@@ -52,7 +53,7 @@ async def audit_events(
     done = erased = 0
     problems: list[str] = []
     place = ("", 0)
-    while page := await store.run(lambda transaction, after=place: _page(transaction, after)):
+    while page := await store.run(partial(_page, after=place)):
         events = [(f"session {session}, event {seq}", _parsed(body)) for session, seq, body in page]
         actions = {event.action for _, event in events if event is not None}
         bodies = await ledger.recorded(sorted(actions))

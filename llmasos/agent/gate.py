@@ -193,9 +193,7 @@ class Gate:
         )
         return approved
 
-    async def _run(
-        self, action: str, tool: Tool, arguments: Mapping[str, Any], parent: str
-    ) -> ActionOutcome:
+    async def _run(self, action: str, tool: Tool, arguments: Mapping[str, Any], parent: str) -> ActionOutcome:
         began = time.monotonic()
         # What a call inside another one changes is in the hash of the outer one.
         changes = tool.capabilities.changes and not parent
@@ -223,7 +221,13 @@ class Gate:
         return ActionOutcome(action, status, value, text)
 
     async def _refuse(
-        self, action: str, tool: str, status: ActionStatus, text: str, arguments: Mapping[str, Any], parent: str
+        self,
+        action: str,
+        tool: str,
+        status: ActionStatus,
+        text: str,
+        arguments: Mapping[str, Any],
+        parent: str,
     ) -> None:
         """Record and tell the end of a call that did not run."""
         await self._record(

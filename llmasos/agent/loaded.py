@@ -1,9 +1,10 @@
-"""What a kernel starts with, recorded when it is not what the last start recorded: its tools and its policy."""
+"""What a kernel starts with, its tools and its policy, recorded where it is not what was recorded last."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable
+from typing import Any
 
 import llmasos
 from llmasos.agent import policy
@@ -51,7 +52,7 @@ async def record_start(ledger: Ledger, registry: Registry, settings: Settings) -
 
 
 def sha256_tools(tools: Iterable[Tool]) -> str:
-    """Return the SHA-256 over what tools are: what models are told, what the gate decides on, and their code."""
+    """Return the SHA-256 over what tools are: what models are told, what the gate decides on, their code."""
     return sha256_json(
         [
             {
@@ -66,7 +67,7 @@ def sha256_tools(tools: Iterable[Tool]) -> str:
     )
 
 
-async def _record_change(ledger: Ledger, kind: Kind, **body: object) -> None:
+async def _record_change(ledger: Ledger, kind: Kind, **body: Any) -> None:
     """Record a fact about the kernel unless the newest record of its set says the same."""
     before = await ledger.records(Filter(session=SYSTEM, kinds=(kind,)), _LOOKED_BACK, bodies=True)
     said = [one.body for one in before if one.body is not None and one.body.get("set") == body["set"]]

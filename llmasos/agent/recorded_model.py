@@ -100,7 +100,7 @@ class RecordedModel(WrapperModel):
                 error="" if cancelled else type(error).__name__,
             )
 
-    async def _write(self, sent: str, began: float, **facts: object) -> None:
+    async def _write(self, sent: str, began: float, **facts: Any) -> None:
         await record(
             self._ledger,
             self._session,
@@ -114,6 +114,6 @@ class RecordedModel(WrapperModel):
 
 
 def sha256_messages(messages: Sequence[ModelMessage]) -> str:
-    """Return the SHA-256 of what messages say, as the turns of a session hold it: kind, instructions and parts."""
+    """Return the SHA-256 of what messages say, as turns hold it: kind, instructions, parts."""
     plain = ModelMessagesTypeAdapter.dump_python(list(messages), mode="json")
     return sha256_json([{name: message.get(name) for name in _PARTS} for message in plain])

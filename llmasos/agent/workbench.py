@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import anyio
 import anyio.to_thread
@@ -126,7 +126,7 @@ class Workbench:
         return Diff(changes=tuple(changes), omitted=omitted, summary=summary)
 
     async def diff_sha256(self) -> str:
-        """Return the SHA-256 of the diff as `diff` shows it; empty when nothing is changed, or it cannot be read."""
+        """Return the SHA-256 of the diff; empty when nothing is changed, or it cannot be read."""
         try:
             diff = await self.diff()
         except LLMasOSError:
@@ -183,7 +183,9 @@ class Workbench:
             WorkspaceError: There is none, or its files have changed since.
         """
         self._refuse_while_busy("A commit cannot be undone")
-        await self._record("undo", **await self._meant(commit, undone=False), diff_sha256=await self.diff_sha256())
+        await self._record(
+            "undo", **await self._meant(commit, undone=False), diff_sha256=await self.diff_sha256()
+        )
         await self.close()
         return await self._changed("undo", await self.workspace.undo(commit or None))
 
@@ -194,7 +196,9 @@ class Workbench:
             WorkspaceError: There is none, or its files have changed since.
         """
         self._refuse_while_busy("A commit cannot be redone")
-        await self._record("redo", **await self._meant(commit, undone=True), diff_sha256=await self.diff_sha256())
+        await self._record(
+            "redo", **await self._meant(commit, undone=True), diff_sha256=await self.diff_sha256()
+        )
         await self.close()
         return await self._changed("redo", await self.workspace.redo(commit or None))
 
@@ -297,7 +301,7 @@ class Workbench:
             ),
         )
 
-    async def _record(self, kind: records.WorkspaceKind, **body: object) -> None:
+    async def _record(self, kind: records.WorkspaceKind, **body: Any) -> None:
         await record(self._services.ledger, self._session, kind, **body)
 
 

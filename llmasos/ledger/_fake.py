@@ -26,6 +26,7 @@ from llmasos.ledger._types import (
 )
 
 ENDS = {"intent": "intent", "outcome": "outcome", "cancel": "outcome"}
+LASTING = ("erase", "rotate")
 ALL = Filter()
 
 
@@ -82,9 +83,7 @@ class MemoryLedger:
             anchored=tuple(sorted(self._anchored, key=lambda made: -made.last)),
         )
 
-    async def records(
-        self, which: Filter = ALL, limit: int = 1000, *, bodies: bool = False
-    ) -> list[Record]:
+    async def records(self, which: Filter = ALL, limit: int = 1000, *, bodies: bool = False) -> list[Record]:
         """Return the newest records, oldest first; the first ones after `which.after` where that is given."""
         found = self._matching(which)
         found = found[:limit] if which.after else found[len(found) - min(limit, len(found)) :]
@@ -174,7 +173,7 @@ class MemoryLedger:
 
     async def erase(self, which: Filter, reason: str, by: str) -> int:
         """Erase the bodies of records and record that it was done."""
-        rows = [row for row in self._matching(which) if row.body is not None and row.session != SYSTEM]
+        rows = [row for row in self._matching(which) if row.body is not None and row.kind not in LASTING]
         ranges = [[row.number, row.number] for row in rows]
         if rows:
             body = {"ranges": ranges, "reason": reason, "by": by}

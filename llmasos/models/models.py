@@ -111,9 +111,7 @@ class Models:
         if self._settings.model_url:
             place = urlsplit(self._settings.model_url)
             host = place.hostname or ""
-            return Origin(
-                model=model.model_name, endpoint=f"{host}:{place.port}" if place.port else host
-            )
+            return Origin(model=model.model_name, endpoint=f"{host}:{place.port}" if place.port else host)
         spec = self._catalog.get(name or self._settings.model)
         # The catalog's digest was checked when the file was fetched.
         digest = spec.sha256 or self._digests.get(spec.name, "")

@@ -99,7 +99,9 @@ async def test_what_changes_nothing_has_no_hash_of_a_diff(stage: MakeStage) -> N
 
 
 async def test_calls_that_do_not_run_are_recorded_as_well(stage: MakeStage) -> None:
-    async with stage('read_file(path="notes.txt", limit=-1)', 'read_file(path="notes.txt")', "Answer: x") as it:
+    async with stage(
+        'read_file(path="notes.txt", limit=-1)', 'read_file(path="notes.txt")', "Answer: x"
+    ) as it:
         await it.turn(await it.session(), "read")
         refused = next(entry for entry in it.ledger.entries if entry.kind == "outcome")
         assert refused.body["status"] == "invalid" and len(refused.body["arguments_sha256"]) == 64
@@ -107,7 +109,7 @@ async def test_calls_that_do_not_run_are_recorded_as_well(stage: MakeStage) -> N
 
 
 async def test_events_are_compared_and_what_was_erased_is_counted(stage: MakeStage) -> None:
-    async with stage('read_file(path="notes.txt")', 'weather()', "Answer: x", tools=(weather,)) as it:
+    async with stage('read_file(path="notes.txt")', "weather()", "Answer: x", tools=(weather,)) as it:
         await it.turn(await it.session(), "read")
         seen: list[tuple[int, int]] = []
         audit = await audit_events(it.store, it.ledger, lambda *step: seen.append(step))
@@ -119,7 +121,9 @@ async def test_events_are_compared_and_what_was_erased_is_counted(stage: MakeSta
                 row.body = row.body.replace('"ok"', '"failed"')
         audit = await audit_events(it.store, it.ledger)
         assert audit.erased == 2
-        assert audit.problems[0].endswith(f"the outcome of {second.action} (weather) is not the one that was recorded")
+        assert audit.problems[0].endswith(
+            f"the outcome of {second.action} (weather) is not the one that was recorded"
+        )
 
 
 async def test_tools_and_policy_are_recorded_when_they_change() -> None:
@@ -131,7 +135,9 @@ async def test_tools_and_policy_are_recorded_when_they_change() -> None:
     await record_start(ledger, Registry([*builtin_tools(), weather]), settings)
     assert [(entry.kind, entry.tool) for entry in ledger.entries[2:]] == [("plugin", "weather")]
     assert ledger.entries[2].body["module"].endswith(".weather")
-    changed = [replace(one, description="Other.") if one.name == "read_file" else one for one in builtin_tools()]
+    changed = [
+        replace(one, description="Other.") if one.name == "read_file" else one for one in builtin_tools()
+    ]
     opened = settings.model_copy(update={"sandbox_hosts": ("example.org",)})
     await record_start(ledger, Registry(changed), opened)
     assert [entry.body["set"] for entry in ledger.entries[3:]] == ["builtin", "settings"]

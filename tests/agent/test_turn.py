@@ -44,7 +44,13 @@ async def test_an_action_is_recorded_before_and_after(stage: MakeStage) -> None:
         session = await it.session()
         end = await it.turn(session, "notes.txt 写了什么？")
         assert (end.status, end.answer) == ("done", "天气很好。")
-        assert [entry.kind for entry in it.ledger.entries] == ["session", "model", "intent", "outcome", "model"]
+        assert [entry.kind for entry in it.ledger.entries] == [
+            "session",
+            "model",
+            "intent",
+            "outcome",
+            "model",
+        ]
         finished = it.of(ActionFinished)[0]
         assert finished.status == "ok" and "今天天气很好" in finished.result and finished.backend == "fake"
         assert "".join(event.text for event in it.of(TextDelta)) == "天气很好。"
