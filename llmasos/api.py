@@ -9,7 +9,6 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, SecretStr, fie
 
 from llmasos.events import ActionStatus, FileChange, FileName, TurnStatus, Usage
 
-
 CLIENT_HEADER = "llmasos-client"
 """The header in which a client says what it is, in lower case; the ledger holds it."""
 
@@ -269,8 +268,8 @@ class VerifyReport(_Wire):
     """The verdict of a verification.
 
     Args:
-        finding: `bad` when something was altered or is missing; otherwise `unreachable` when the chain or an anchor
-            could not be asked; otherwise `pending` when records have not reached the chain; otherwise `ok`.
+        finding: `bad` when something was altered or is missing; otherwise `unreachable` when the chain or an
+            anchor could not be asked; otherwise `pending` when records have not reached the chain; else `ok`.
         unanchored: The first record that no place outside vouches for; None when there is none.
     """
 
@@ -327,7 +326,7 @@ class RecordFilter(_Wire):
 
 
 class RecordQuery(RecordFilter):
-    """A page of records: the newest, or with `after` the first ones after it; with `follow`, those to come, too."""
+    """A page of records: the newest, or with `after` the first after it; `follow` adds those to come."""
 
     limit: int = Field(100, ge=1, le=100_000)
     bodies: bool = False

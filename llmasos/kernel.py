@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TextIO
@@ -203,7 +204,7 @@ def _locked(file: TextIO) -> bool:
 def _chain_ledger(settings: Settings, store: Store, data_dir: Path) -> ChainLedger:
     """Return the ledger that the settings describe; the chain is reached when it is entered."""
     from llmasos.ledger.anchors.choice import open_anchors
-    from llmasos.ledger.chains.choice import choose_chain
+    from llmasos.ledger.chains.choice import anchor_chain, choose_chain
 
     chosen = settings.ledger
     return ChainLedger(
@@ -214,7 +215,7 @@ def _chain_ledger(settings: Settings, store: Store, data_dir: Path) -> ChainLedg
         wait=chosen.wait,
         backlog=chosen.backlog,
         spend_per_day=chosen.spend_per_day,
-        anchors=open_anchors(chosen),
+        anchors=open_anchors(chosen, partial(anchor_chain, chosen)),
         anchor_hours=chosen.anchor_hours,
         retention_days=chosen.retention_days,
     )

@@ -95,7 +95,7 @@ class MemoryLedger:
             await self._grown.wait()
 
     async def recorded(self, actions: Sequence[str]) -> dict[tuple[str, str], dict[str, Any] | None]:
-        """Return what was recorded of actions, by action and `intent` or `outcome`; None for what was erased."""
+        """Return what was recorded of actions, by action and `intent` or `outcome`; None for the erased."""
         wanted = set(actions)
         return {
             (row.action, ENDS[row.kind]): json.loads(row.body) if row.body is not None else None

@@ -15,7 +15,7 @@ from llmasos.shell.ask import ask, confirmed
 from llmasos.shell.words import count
 
 if TYPE_CHECKING:
-    from llmasos.api import RecordFilter, RecordQuery, VerifyReport
+    from llmasos.api import RecordFilter, VerifyReport
     from llmasos.client import AsyncClient
 
 EXIT_CODES = {"ok": 0, "bad": 1, "usage": 2, "pending": 3, "unreachable": 4}
@@ -102,8 +102,8 @@ def show(what: What, as_json: AsJson = False) -> None:
 def verify(as_json: AsJson = False) -> None:
     """Recompute everything and compare it with the chain, the anchors and the sessions.
 
-    Exit codes: 0 all is in order, 1 something was altered or is missing, 2 usage, 3 records have not reached the chain,
-    4 the chain or an anchor could not be asked.
+    Exit codes: 0 all is in order, 1 something was altered or is missing, 2 usage, 3 records have not reached
+    the chain, 4 the chain or an anchor could not be asked.
     """
     from llmasos.shell.records import report_lines
     from llmasos.shell.render import print_error
@@ -157,8 +157,8 @@ def check(
 ) -> None:
     """Check a proof with nothing but the file and a block's hash; no kernel is needed.
 
-    Exit codes: 0 proved, 1 forged or broken, 2 usage, 3 sound but the block's hash is not confirmed, 4 the node could
-    not be asked.
+    Exit codes: 0 proved, 1 forged or broken, 2 usage, 3 sound but the block's hash is not confirmed, 4 the
+    node could not be asked.
     """
     if not file.is_file():
         raise LLMasOSError(f"There is no file {file}.", hint="`llmasos ledger prove ACTION` writes one.")

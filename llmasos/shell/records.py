@@ -17,7 +17,7 @@ _AGES = ((86_400, "d"), (3600, "h"), (60, "min"))
 
 
 def record_line(record: RecordInfo) -> str:
-    """Return a record in a line: number, time, place in its session, kind, tool, action, state, what it says."""
+    """Return a record in a line: number, time, place in its session, kind, tool, action, state, facts."""
     place = f"{display(record.session)}#{record.seq}"
     said = "(erased)" if record.erased else _said(record.kind, record.body or {})
     return (
@@ -38,10 +38,10 @@ def record_lines(records: Sequence[RecordInfo]) -> Iterator[str]:
             yield f"  transaction      {record.tx_hash}"
         yield f"  digest           {record.digest}"
         if record.erasure is not None:
-            erased = record.erasure
-            yield f"  erased           on {_local(erased.at)} by {display(erased.by)} because: {display(erased.reason)}"
+            by, reason = display(record.erasure.by), display(record.erasure.reason)
+            yield f"  erased           on {_local(record.erasure.at)} by {by} because: {reason}"
         elif record.erased:
-            yield "  erased           and no record says why; `llmasos ledger verify` tells whether it should be"
+            yield "  erased           and no record says why; `llmasos ledger verify` finds such bodies"
         for name, value in sorted((record.body or {}).items()):
             yield f"  {display(name):<16} {_value(value)}"
         yield ""
@@ -61,7 +61,8 @@ def status_lines(info: LedgerInfo, now: datetime | None = None) -> Iterator[str]
     yield f"contract  {info.contract or 'not deployed yet'}"
     yield f"mode      {info.mode}"
     refused = f", {info.failed} refused" if info.failed else ""
-    yield f"records   {info.records}, of which {info.confirmed} on the chain and {info.pending} under way{refused}"
+    way = f"{info.confirmed} on the chain and {info.pending} under way"
+    yield f"records   {info.records}, of which {way}{refused}"
     if info.backlog:
         yield f"backlog   {info.pending:,} of {info.backlog:,} that may wait before actions are refused"
     if info.spent:
@@ -94,7 +95,8 @@ def report_lines(report: VerifyReport) -> Iterator[str]:
     for problem in problems:
         yield f"  {display(problem)}"
     if report.erased:
-        yield f"The bodies of {count(report.erased, 'record')} were erased; the records themselves are checked."
+        bodies = count(report.erased, "record")
+        yield f"The bodies of {bodies} were erased; the records themselves are checked."
     for made in report.anchored:
         when = f", {_local(made.at)}" if made.at else ""
         note = f" ({display(made.note)})" if made.note else ""

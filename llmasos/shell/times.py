@@ -16,7 +16,7 @@ def parse_time(text: str, now: datetime | None = None) -> datetime | None:
     """Return the moment that is named, in this machine's time zone where it names none; None for no text.
 
     Args:
-        text: So long ago (`30s`, `5m`, `2h`, `3d`, `1w`), the beginning of `today` or `yesterday`, or ISO 8601.
+        text: So long ago (`30s`, `5m`, `2h`, `3d`, `1w`), the start of `today` or `yesterday`, or ISO 8601.
         now: The moment from which it counts.
 
     Raises:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from llmasos.api import LedgerInfo, RecordQuery, VerifyReport
+from llmasos.api import LedgerInfo, RecordQuery, VerifyProgress, VerifyReport
 from llmasos.errors import LLMasOSError
 from llmasos.ledger import Entry, Filter, MemoryLedger, Verdict
 from llmasos.shell import ledger as commands
@@ -190,7 +190,7 @@ def test_a_verification_that_fails_is_not_a_verdict(
 
 
 def test_progress_is_streamed_and_events_that_differ_are_found(fakes: Fakes) -> None:
-    steps = []
+    steps: list[VerifyProgress] = []
     with fakes.client() as client:
         assert client.verify(steps.append).ok
     assert {step.step for step in steps} == {"records", "sessions"}
