@@ -69,7 +69,7 @@ class _LedgerApi:
     async def prove(self, request: Request) -> Response:
         wanted = await body(request, ProofRequest)
         proof = await self._books.prove(wanted.what, up_to_anchor=wanted.up_to_anchor)
-        content = json.dumps(proof, ensure_ascii=False, separators=(",", ":"))
+        content = json.dumps(proof, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
         return Response(content, media_type="application/json")
 
     async def export(self, request: Request) -> Response:

@@ -132,9 +132,10 @@ def prove(
 
     path = None if output == "-" else _free(output or f"{_file_name(what)}.proof.json", force)
     proof = ask(lambda client: client.prove(what, up_to_anchor=up_to_anchor))
-    text = json.dumps(proof, ensure_ascii=False, separators=(",", ":"))
+    # Of names in ASCII, text and small integers this is the canonical form (RFC 8785), which a proof has to have.
+    text = json.dumps(proof, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
     if path is None:
-        print(text)
+        sys.stdout.write(text)
         return
     _write(path, text)
     print(f"Wrote {path}, {len(text.encode()):,} bytes. What a stranger finds in it:\n", flush=True)
