@@ -6,6 +6,8 @@ from llmasos.agent.approvals import encodable
 from llmasos.agent.asker import asker
 from llmasos.ledger import Entry, Kind, Ledger
 
+_LONGEST_NAME = 200
+
 
 async def record(
     ledger: Ledger, session: str, kind: Kind, *, action: str = "", tool: str = "", **body: object
@@ -20,4 +22,6 @@ async def record(
     """
     facts = {name: value for name, value in body.items() if value is not None and value != ""}
     facts["asked_by"] = asker().fields()
-    await ledger.record(Entry(session=session, kind=kind, action=action, tool=tool, body=encodable(facts)))
+    # A model, or code, may call a tool by any name at all.
+    name = encodable(tool)[:_LONGEST_NAME]
+    await ledger.record(Entry(session=session, kind=kind, action=action, tool=name, body=encodable(facts)))

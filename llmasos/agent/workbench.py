@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -19,6 +20,9 @@ from llmasos.api import AccessRequest, Choice, CommitInfo, Diff, JobInfo, JobOut
 from llmasos.errors import LLMasOSError, SandboxError, SessionError
 from llmasos.events import ArtifactKept, Notice, WorkspaceChanged
 from llmasos.sandbox import AllowedHosts, Artifact, Commit, Job, Sandbox, Selection, Workspace
+
+# So many files are hashed in a moment; an action is not to wait for more.
+_HASHED_FILES = 200
 
 
 class Workbench:
@@ -125,13 +129,18 @@ class Workbench:
         summary = (await self.workspace.summary()).text() if omitted else ""
         return Diff(changes=tuple(changes), omitted=omitted, summary=summary)
 
-    async def diff_sha256(self) -> str:
-        """Return the SHA-256 of the diff; empty when nothing is changed, or it cannot be read."""
+    async def diff_sha256(self, *, whole: bool = False) -> str:
+        """Return the SHA-256 of the diff; empty when nothing is changed, or it cannot be read.
+
+        Args:
+            whole: Hash all of a very large diff, not only its first files and the number of the others.
+        """
         try:
-            diff = await self.diff()
+            changes, omitted = await self.workspace.diff(most_files=sys.maxsize if whole else _HASHED_FILES)
         except LLMasOSError:
             return ""
-        return _sha256(diff)
+        more = f"and {omitted} more\n" if omitted else ""
+        return records.sha256_text(f"{Diff(changes=tuple(changes)).unified()}{more}") if changes else ""
 
     async def merged(self, path: str) -> MergedFile:
         """Return a file that was changed on both sides, merged, with what clashes between markers.
@@ -162,7 +171,7 @@ class Workbench:
             WorkspaceError: A file cannot be written.
         """
         self._refuse_while_busy("Changes cannot be committed")
-        diff = _sha256(await self.diff())
+        diff = await self.diff_sha256(whole=True)
         await self._record("commit", choices=_plain(choices), merge=merge, diff_sha256=diff)
         await self.close()
         return await self._changed("commit", await self.workspace.commit(_selections(choices), merge=merge))
@@ -270,7 +279,7 @@ class Workbench:
         wanted = {choice.path for choice in choices} if choices is not None else None
         changed = [name for name, _ in sorted(await self.workspace.changed())]
         dropped = tuple(name for name in changed if wanted is None or name in wanted)
-        diff = await self.diff_sha256()
+        diff = await self.diff_sha256(whole=True)
         await self._record("discard", choices=_plain(choices), paths=list(dropped), diff_sha256=diff)
         await self.close()
         await self.workspace.discard(_selections(choices))
@@ -303,10 +312,6 @@ class Workbench:
 
     async def _record(self, kind: records.WorkspaceKind, **body: Any) -> None:
         await record(self._services.ledger, self._session, kind, **body)
-
-
-def _sha256(diff: Diff) -> str:
-    return records.sha256_text(f"{diff.unified()}{diff.summary}") if diff.changes else ""
 
 
 def _selections(choices: Sequence[Choice] | None) -> list[Selection] | None:

@@ -226,7 +226,7 @@ async def _ledger(shell: Shell, rest: str) -> None:
                 "`llmasos ledger --help` has the rest.",
             )
     for line in lines:
-        print(f"  {line}" if line else "")
+        print(line)
 
 
 COMMANDS = {

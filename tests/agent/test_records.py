@@ -8,6 +8,7 @@ from pydantic_ai.messages import ModelMessagesTypeAdapter
 
 from llmasos.agent import _records, asked_through, audit_events, record_start
 from llmasos.agent.recorded_model import sha256_messages
+from llmasos.agent.recording import record
 from llmasos.config import Settings
 from llmasos.errors import LedgerError, ModelError
 from llmasos.events import ActionFinished
@@ -106,6 +107,13 @@ async def test_calls_that_do_not_run_are_recorded_as_well(stage: MakeStage) -> N
         refused = next(entry for entry in it.ledger.entries if entry.kind == "outcome")
         assert refused.body["status"] == "invalid" and len(refused.body["arguments_sha256"]) == 64
         assert (await audit_events(it.store, it.ledger)).problems == ()
+
+
+async def test_any_name_and_any_text_can_be_recorded() -> None:
+    ledger = MemoryLedger()
+    await record(ledger, "s", "outcome", tool="x\udcff" * 500, paths=["caf\udce9"], size=2**60, gone=None)
+    assert len(ledger.entries[0].tool) == 200
+    assert {"paths", "size", "asked_by"} == set(ledger.entries[0].body)
 
 
 async def test_events_are_compared_and_what_was_erased_is_counted(stage: MakeStage) -> None:

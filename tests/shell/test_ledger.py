@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -195,6 +196,13 @@ def test_progress_is_streamed_and_events_that_differ_are_found(fakes: Fakes) -> 
         assert client.verify(steps.append).ok
     assert {step.step for step in steps} == {"records", "sessions"}
     assert steps[-1].done == steps[-1].total > 0
+
+
+def test_a_terminal_sees_how_far_it_is(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    done = run("ledger", "verify")
+    assert done.code == 0 and "records" in done.err and "sessions" in done.err
 
 
 def test_following_shows_what_is_there_and_what_comes(fakes: Fakes) -> None:
