@@ -172,7 +172,7 @@ def test_the_commands_say_what_there_is(machine: Machine, terminal: Terminal) ->
         ("/dry-run", "Say what is to be tried."),
         ("/ledger", "on the chain"),
         ("/ledger status", "contract", "backlog"),
-        ("/ledger log 5", "outcome", "confirmed"),
+        ("/ledger log 5", "undo", "redo"),
         ("/ledger show 1", "#1 plugin", "ledger prove 1"),
         ("/ledger burn", "does not know that"),
     ):
