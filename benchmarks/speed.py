@@ -24,6 +24,7 @@ from llmasos.api import TurnRequest
 from llmasos.config import Settings, load_settings
 from llmasos.events import ActionStarted, TextDelta, TurnFinished
 from llmasos.kernel import Kernel
+from llmasos.models import Origin
 
 LAUNCH = [sys.executable, "-c", "from llmasos.shell.cli import main; main()"]
 
@@ -83,7 +84,7 @@ async def gate(settings: Settings, folder: Path) -> tuple[float, float]:
         through = Gate(
             session=session.id,
             turn="t",
-            model="none",
+            origin=Origin(model="none"),
             registry=kernel.registry,
             policy=DefaultPolicy(),
             ledger=kernel.ledger,

@@ -88,6 +88,12 @@ class LedgerError(LLMasOSError):
     code = "ledger"
 
 
+class UnknownRecordError(LedgerError):
+    """Nothing is recorded under the name or number that was given."""
+
+    code = "unknown"
+
+
 class ToolError(LLMasOSError):
     """A tool call that cannot be carried out; the model is told the message."""
 

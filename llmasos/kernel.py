@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TextIO
@@ -16,12 +17,12 @@ import anyio.to_thread
 
 import llmasos
 from llmasos import paths
-from llmasos.agent import DefaultPolicy, Services, Sessions, audit_events
-from llmasos.api import Check, KernelInfo, LedgerInfo, ModelInfo, RecordInfo, ToolInfo, VerifyReport
+from llmasos.agent import Books, DefaultPolicy, Services, Sessions, record_start
+from llmasos.api import Check, KernelInfo, ModelInfo, ToolInfo
 from llmasos.config import Settings, load_settings
 from llmasos.doctor import examine
 from llmasos.errors import KernelError
-from llmasos.ledger import ChainLedger, EmbeddedChain, Ledger
+from llmasos.ledger import ChainLedger, Ledger
 from llmasos.models import Models
 from llmasos.sandbox import SandboxProvider, choose_provider
 from llmasos.store import Store
@@ -69,6 +70,8 @@ class Kernel:
 
         Raises:
             KernelError: Another kernel uses the data folder.
+            ConfigError: The settings do not describe a ledger.
+            LedgerError: What the kernel starts with cannot be recorded.
             SandboxError: There is no sandbox on this machine.
         """
         async with AsyncExitStack() as stack:
@@ -81,8 +84,10 @@ class Kernel:
             if self._ledger is not None:
                 self.ledger = self._ledger
             else:
-                chain = EmbeddedChain(data_dir)
-                self.ledger = await stack.enter_async_context(ChainLedger(self.store, chain))
+                chain_ledger = _chain_ledger(self.settings, self.store, data_dir)
+                self.ledger = await stack.enter_async_context(chain_ledger)
+            self.books = Books(self.settings.ledger, self.store, self.ledger)
+            await record_start(self.ledger, self.registry, self.settings)
             self.provider = self._provider or await choose_provider(self.settings, self._progress)
             stack.push_async_callback(self.provider.close)
             await self.provider.sweep(data_dir / "workspaces")
@@ -125,7 +130,7 @@ class Kernel:
             sandbox=self.provider.backend,
             sandbox_reason=self.provider.reason,
             sessions=self.sessions.running,
-            ledger=await self.ledger_info(),
+            ledger=await self.books.info(),
         )
 
     async def doctor(self) -> list[Check]:
@@ -149,53 +154,6 @@ class Kernel:
                 capabilities=tool.capabilities.names(),
             )
             for tool in self.registry
-        ]
-
-    async def ledger_info(self) -> LedgerInfo:
-        """Return where the ledger stands."""
-        status = await self.ledger.status()
-        return LedgerInfo(
-            backend=status.backend,
-            chain_id=status.chain_id,
-            contract=status.contract or "",
-            head_block=status.head_block,
-            records=status.records,
-            confirmed=status.confirmed,
-            pending=status.pending,
-            error=status.last_error,
-        )
-
-    async def verify(self) -> VerifyReport:
-        """Recompute the ledger and compare it with the chain and with the sessions' events."""
-        verdict = await self.ledger.verify()
-        unlike = await audit_events(self.store, await self.ledger.bodies()) if verdict.ok else ()
-        return VerifyReport(
-            ok=verdict.ok and not unlike,
-            message=f"The sessions do not show what was recorded: {unlike[0]}."
-            if unlike
-            else verdict.message,
-            sessions=verdict.sessions,
-            checked=verdict.checked,
-            confirmed=verdict.confirmed,
-            pending=verdict.pending,
-            problems=(*verdict.problems, *unlike),
-        )
-
-    async def records(self, session: str | None = None, limit: int = 100) -> list[RecordInfo]:
-        """Return the ledger's newest records."""
-        return [
-            RecordInfo(
-                session=record.session,
-                seq=record.seq,
-                kind=record.kind,
-                action=record.action,
-                tool=record.tool,
-                digest=record.digest,
-                at=datetime.fromisoformat(record.at),
-                state=record.state,
-                tx_hash=record.tx_hash or "",
-            )
-            for record in await self.ledger.records(session=session, limit=limit)
         ]
 
 
@@ -241,6 +199,26 @@ def _locked(file: TextIO) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+def _chain_ledger(settings: Settings, store: Store, data_dir: Path) -> ChainLedger:
+    """Return the ledger that the settings describe; the chain is reached when it is entered."""
+    from llmasos.ledger.anchors.choice import open_anchors
+    from llmasos.ledger.chains.choice import anchor_chain, choose_chain
+
+    chosen = settings.ledger
+    return ChainLedger(
+        store,
+        choose_chain(chosen, data_dir),
+        mode=chosen.mode,
+        batch=chosen.batch,
+        wait=chosen.wait,
+        backlog=chosen.backlog,
+        spend_per_day=chosen.spend_per_day,
+        anchors=open_anchors(chosen, partial(anchor_chain, chosen)),
+        anchor_hours=chosen.anchor_hours,
+        retention_days=chosen.retention_days,
+    )
 
 
 def _migrate(store: Store) -> None:

@@ -4,7 +4,7 @@ import re
 import sys
 from pathlib import Path
 
-from pydantic import BaseModel
+from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
 from llmasos.config import Settings
@@ -22,7 +22,7 @@ def rows(fields: dict[str, FieldInfo], prefix: str) -> list[str]:
             lines += rows(kind.model_fields, f"{prefix}{name.upper()}__")
             continue
         default = "a folder of the user" if field.default_factory else f"`{field.default}`"
-        shown = "" if field.default == "" or name == "model_key" else default
+        shown = "" if field.default in ("", None) or kind is SecretStr else default
         lines.append(f"| `{prefix}{name.upper()}` | {shown} | {field.description} |")
     return lines
 

@@ -1,8 +1,11 @@
 """The agent: sessions, turns, the gate and the policy."""
 
 from llmasos.agent.approvals import Approval, Approvals
-from llmasos.agent.audit import audit_events
+from llmasos.agent.asker import Asker, asked_through, asker
+from llmasos.agent.audit import Audit, audit_events
+from llmasos.agent.books import Books
 from llmasos.agent.gate import ActionOutcome, Gate
+from llmasos.agent.loaded import record_start
 from llmasos.agent.policy import Decision, DefaultPolicy, InPlacePolicy, Policy
 from llmasos.agent.services import Services
 from llmasos.agent.session import Session
@@ -15,6 +18,9 @@ __all__ = [
     "ActionOutcome",
     "Approval",
     "Approvals",
+    "Asker",
+    "Audit",
+    "Books",
     "Decision",
     "DefaultPolicy",
     "EventStream",
@@ -25,6 +31,9 @@ __all__ = [
     "Session",
     "Sessions",
     "Workbench",
+    "asked_through",
+    "asker",
     "audit_events",
     "definition",
+    "record_start",
 ]

@@ -50,6 +50,10 @@ class Contexts:
         """Return the context of one action."""
         return ActionContext(await self.workbench.sandbox(), action, self)
 
+    async def diff_sha256(self) -> str:
+        """Return the SHA-256 of all that the view changes at this moment; empty when that is nothing."""
+        return await self.workbench.diff_sha256()
+
 
 @dataclass
 class ActionContext:

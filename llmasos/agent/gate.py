@@ -20,6 +20,7 @@ from llmasos.agent import policy as policies
 from llmasos.agent.approvals import Approvals, call_digest, encodable, sha256_json
 from llmasos.agent.audit import sha256_result
 from llmasos.agent.policy import Decision, Policy
+from llmasos.agent.recording import record
 from llmasos.agent.stream import EventStream
 from llmasos.errors import LLMasOSError, SandboxError, ToolError
 from llmasos.events import (
@@ -29,7 +30,8 @@ from llmasos.events import (
     ApprovalRequested,
     ApprovalResolved,
 )
-from llmasos.ledger import Entry, Ledger
+from llmasos.ledger import Kind, Ledger
+from llmasos.models import Origin
 from llmasos.tools import Registry, Tool, ToolContext
 
 _log = logging.getLogger(__name__)
@@ -63,6 +65,9 @@ class ContextFactory(Protocol):
     async def __call__(self, action: str) -> ToolContext:
         """Return the context for a running action."""
 
+    async def diff_sha256(self) -> str:
+        """Return the SHA-256 of all that the view changes at this moment; empty when that is nothing."""
+
 
 class Gate:
     """Runs the calls of one turn."""
@@ -72,7 +77,7 @@ class Gate:
         *,
         session: str,
         turn: str,
-        model: str,
+        origin: Origin,
         registry: Registry,
         policy: Policy,
         ledger: Ledger,
@@ -83,7 +88,7 @@ class Gate:
     ) -> None:
         self._session = session
         self._turn = turn
-        self._model = model
+        self._origin = origin
         self._registry = registry
         self._policy = policy
         self._ledger = ledger
@@ -115,29 +120,31 @@ class Gate:
             tool = self._registry.get(name)
             arguments = tool.validate(arguments)
         except ToolError as error:
-            await self._finish(action, name, "invalid", str(error))
+            await self._refuse(action, name, "invalid", str(error), arguments, parent)
             return ActionOutcome(action, "invalid", None, str(error))
 
         decision = self._policy.decide(tool, arguments)
         if decision.verdict != "allow" and not await self._may_run(action, tool, arguments, decision):
             text = f"Not allowed: {decision.reason}"
-            await self._finish(action, name, "denied", text)
+            await self._refuse(action, name, "denied", text, arguments, parent)
             return ActionOutcome(action, "denied", None, text)
 
         await self._record(
             "intent",
             action,
             name,
+            turn=self._turn,
+            parent=parent,
             arguments_sha256=sha256_json(arguments),
             policy=policies.VERSION,
             rule=decision.rule,
-            model=self._model,
-            parent=parent,
+            backend=self._context.backend,
+            **self._origin.fields(),
         )
         await self._stream.append(
             ActionStarted(turn=self._turn, action=action, tool=name, arguments=dict(arguments), parent=parent)
         )
-        return await self._run(action, tool, arguments)
+        return await self._run(action, tool, arguments, parent)
 
     def _refuse_repeats(self, name: str, arguments: Mapping[str, Any]) -> None:
         key = json.dumps([name, dict(arguments)], sort_keys=True, default=str)
@@ -173,12 +180,23 @@ class Gate:
                 ApprovalResolved(turn=self._turn, action=action, approved=approved, by=by)
             )
         await self._record(
-            "approval", action, tool.name, call_sha256=digest, approved=approved, by=by, rule=decision.rule
+            "approval",
+            action,
+            tool.name,
+            turn=self._turn,
+            call_sha256=digest,
+            arguments_sha256=sha256_json(arguments),
+            approved=approved,
+            by=by,
+            policy=policies.VERSION,
+            rule=decision.rule,
         )
         return approved
 
-    async def _run(self, action: str, tool: Tool, arguments: Mapping[str, Any]) -> ActionOutcome:
+    async def _run(self, action: str, tool: Tool, arguments: Mapping[str, Any], parent: str) -> ActionOutcome:
         began = time.monotonic()
+        # What a call inside another one changes is in the hash of the outer one.
+        changes = tool.capabilities.changes and not parent
         status: ActionStatus = "ok"
         value: object = None
         try:
@@ -186,12 +204,12 @@ class Gate:
             text = render(value)
         except anyio.get_cancelled_exc_class():
             with anyio.CancelScope(shield=True):
-                await self._finish(action, tool.name, "cancelled", "Cancelled.", began)
+                await self._finish(action, tool.name, "cancelled", "Cancelled.", began, changes)
             raise
         except (ToolError, SandboxError) as error:
             status, text = "failed", str(error)
         except LLMasOSError as error:
-            await self._finish(action, tool.name, "failed", str(error), began)
+            await self._finish(action, tool.name, "failed", str(error), began, changes)
             raise
         except Exception as error:
             # A tool is somebody's code: whatever it raises is its outcome, not ours.
@@ -199,25 +217,54 @@ class Gate:
             status, text = "failed", f"{tool.name} raised {type(error).__name__}: {error}"
         text = shorten(text)
         with anyio.CancelScope(shield=True):
-            await self._finish(action, tool.name, status, text, began)
+            await self._finish(action, tool.name, status, text, began, changes)
         return ActionOutcome(action, status, value, text)
 
-    async def _finish(
-        self, action: str, tool: str, status: ActionStatus, text: str, began: float | None = None
+    async def _refuse(
+        self,
+        action: str,
+        tool: str,
+        status: ActionStatus,
+        text: str,
+        arguments: Mapping[str, Any],
+        parent: str,
     ) -> None:
-        seconds = round(time.monotonic() - began, 3) if began is not None else 0.0
-        ran = began is not None
-        backend = self._context.backend if ran else ""
-        if ran:
-            await self._record(
-                "cancel" if status == "cancelled" else "outcome",
-                action,
-                tool,
-                status=status,
-                result_sha256=sha256_result(text),
-                backend=backend,
-                milliseconds=round(seconds * 1000),
-            )
+        """Record and tell the end of a call that did not run."""
+        await self._record(
+            "outcome",
+            action,
+            tool,
+            turn=self._turn,
+            parent=parent,
+            status=status,
+            arguments_sha256=sha256_json(dict(arguments)),
+            result_sha256=sha256_result(text),
+            **self._origin.fields(),
+        )
+        await self._tell(action, tool, status, text)
+
+    async def _finish(
+        self, action: str, tool: str, status: ActionStatus, text: str, began: float, changes: bool
+    ) -> None:
+        """Record and tell the end of a call that ran."""
+        seconds = round(time.monotonic() - began, 3)
+        backend = self._context.backend
+        await self._record(
+            "cancel" if status == "cancelled" else "outcome",
+            action,
+            tool,
+            turn=self._turn,
+            status=status,
+            result_sha256=sha256_result(text),
+            diff_sha256=await self._context.diff_sha256() if changes else "",
+            backend=backend,
+            milliseconds=round(seconds * 1000),
+        )
+        await self._tell(action, tool, status, text, backend, seconds)
+
+    async def _tell(
+        self, action: str, tool: str, status: ActionStatus, text: str, backend: str = "", seconds: float = 0.0
+    ) -> None:
         await self._stream.append(
             ActionFinished(
                 turn=self._turn,
@@ -230,10 +277,8 @@ class Gate:
             )
         )
 
-    async def _record(self, kind: Any, action: str, tool: str, **body: object) -> None:
-        await self._ledger.record(
-            Entry(session=self._session, kind=kind, action=action, tool=tool, body=body)
-        )
+    async def _record(self, kind: Kind, action: str, tool: str, **body: object) -> None:
+        await record(self._ledger, self._session, kind, action=action, tool=tool, **body)
 
 
 def render(value: object) -> str:

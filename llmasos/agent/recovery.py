@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from llmasos.agent.recording import record
 from llmasos.agent.stream import EventStream
 from llmasos.agent.turn import TurnEnd, abridged
 from llmasos.errors import LedgerError
 from llmasos.events import ActionFinished, ActionStarted, Notice, TurnStarted
-from llmasos.ledger import Entry, Ledger
+from llmasos.ledger import Ledger
 
 _UNKNOWN = "The kernel stopped while this ran; whether it took effect is not known."
 _WHY = "The kernel stopped during this turn."
@@ -21,9 +22,7 @@ async def settle(turn: str, session: str, stream: EventStream, ledger: Ledger) -
             unfinished.pop(event.action, None)
     for action, tool in unfinished.items():
         try:
-            await ledger.record(
-                Entry(session=session, kind="outcome", action=action, tool=tool, body={"status": "unknown"})
-            )
+            await record(ledger, session, "outcome", action=action, tool=tool, turn=turn, status="unknown")
         except LedgerError as error:
             await stream.append(Notice(turn=turn, level="error", text=str(error)))
         await stream.append(

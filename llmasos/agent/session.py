@@ -18,6 +18,7 @@ from llmasos.agent.approvals import Approvals
 from llmasos.agent.context import Contexts
 from llmasos.agent.gate import Gate
 from llmasos.agent.policy import InPlacePolicy
+from llmasos.agent.recorded_model import RecordedModel
 from llmasos.agent.recovery import settle
 from llmasos.agent.services import Services
 from llmasos.agent.stream import EventStream
@@ -201,6 +202,8 @@ class Session:
             ),
             services.definitions,
         )
+        origin = await services.models.origin(model, self._info.model or None)
+        model = RecordedModel(model, origin, services.ledger, session=self.id, turn=turn)
         contexts = Contexts(
             turn,
             self.stream,
@@ -213,7 +216,7 @@ class Session:
         gate = Gate(
             session=self.id,
             turn=turn,
-            model=model.model_name,
+            origin=origin,
             registry=services.registry,
             policy=InPlacePolicy(services.policy) if self._info.in_place else services.policy,
             ledger=services.ledger,

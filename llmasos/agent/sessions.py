@@ -11,12 +11,13 @@ import anyio
 from anyio.abc import TaskGroup
 
 from llmasos.agent import _records as records
+from llmasos.agent import policy as policies
+from llmasos.agent.recording import record
 from llmasos.agent.services import Services
 from llmasos.agent.session import Session, new_session_info
 from llmasos.agent.stream import EventStream
 from llmasos.api import SessionInfo, SessionRequest
 from llmasos.errors import LLMasOSError
-from llmasos.ledger import Entry
 from llmasos.sandbox import AllowedHosts, Workspace
 
 _log = logging.getLogger(__name__)
@@ -80,17 +81,16 @@ class Sessions:
             raise
         info = info.model_copy(update={"folder": str(workspace.folder)})
         await records.insert_session(self._services.store, info)
-        await self._services.ledger.record(
-            Entry(
-                session=info.id,
-                kind="session",
-                body={
-                    "folder_sha256": records.sha256_text(info.folder),
-                    "in_place": info.in_place,
-                    "hosts": list(info.hosts),
-                    "granted": list(info.granted),
-                },
-            )
+        await record(
+            self._services.ledger,
+            info.id,
+            "session",
+            folder_sha256=records.sha256_text(info.folder),
+            in_place=info.in_place,
+            hosts=list(info.hosts),
+            granted=list(info.granted),
+            policy=policies.VERSION,
+            backend=self._services.provider.backend,
         )
         return await self._add(info, workspace)
 

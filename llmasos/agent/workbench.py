@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-import json
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import anyio
 import anyio.to_thread
 from anyio.abc import TaskGroup
 
 from llmasos.agent import _records as records
+from llmasos.agent import policy as policies
+from llmasos.agent.recording import record
 from llmasos.agent.services import Services
 from llmasos.agent.stream import EventStream
 from llmasos.api import AccessRequest, Choice, CommitInfo, Diff, JobInfo, JobOutput, MergedFile, SessionInfo
-from llmasos.errors import SandboxError, SessionError
+from llmasos.errors import LLMasOSError, SandboxError, SessionError
 from llmasos.events import ArtifactKept, Notice, WorkspaceChanged
-from llmasos.ledger import Entry
 from llmasos.sandbox import AllowedHosts, Artifact, Commit, Job, Sandbox, Selection, Workspace
+
+# So many files are hashed in a moment; an action is not to wait for more.
+_HASHED_FILES = 200
 
 
 class Workbench:
@@ -109,7 +113,9 @@ class Workbench:
         self._refuse_while_busy("Access cannot be changed")
         if request.hosts is not None:
             AllowedHosts(request.hosts)
-        await self._record("policy", **request.model_dump(mode="json", exclude_none=True))
+        await self._record(
+            "policy", policy=policies.VERSION, **request.model_dump(mode="json", exclude_none=True)
+        )
         await self.close()
         if request.hosts is not None:
             self._hosts = request.hosts
@@ -122,6 +128,19 @@ class Workbench:
         changes, omitted = await self.workspace.diff()
         summary = (await self.workspace.summary()).text() if omitted else ""
         return Diff(changes=tuple(changes), omitted=omitted, summary=summary)
+
+    async def diff_sha256(self, *, whole: bool = False) -> str:
+        """Return the SHA-256 of the diff; empty when nothing is changed, or it cannot be read.
+
+        Args:
+            whole: Hash all of a very large diff, not only its first files and the number of the others.
+        """
+        try:
+            changes, omitted = await self.workspace.diff(most_files=sys.maxsize if whole else _HASHED_FILES)
+        except LLMasOSError:
+            return ""
+        more = f"and {omitted} more\n" if omitted else ""
+        return records.sha256_text(f"{Diff(changes=tuple(changes)).unified()}{more}") if changes else ""
 
     async def merged(self, path: str) -> MergedFile:
         """Return a file that was changed on both sides, merged, with what clashes between markers.
@@ -152,8 +171,8 @@ class Workbench:
             WorkspaceError: A file cannot be written.
         """
         self._refuse_while_busy("Changes cannot be committed")
-        diff = await self.diff()
-        await self._record("commit", choices=_plain(choices), merge=merge, diff=diff)
+        diff = await self.diff_sha256(whole=True)
+        await self._record("commit", choices=_plain(choices), merge=merge, diff_sha256=diff)
         await self.close()
         return await self._changed("commit", await self.workspace.commit(_selections(choices), merge=merge))
 
@@ -173,7 +192,9 @@ class Workbench:
             WorkspaceError: There is none, or its files have changed since.
         """
         self._refuse_while_busy("A commit cannot be undone")
-        await self._record("undo", commit=commit)
+        await self._record(
+            "undo", **await self._meant(commit, undone=False), diff_sha256=await self.diff_sha256()
+        )
         await self.close()
         return await self._changed("undo", await self.workspace.undo(commit or None))
 
@@ -184,7 +205,9 @@ class Workbench:
             WorkspaceError: There is none, or its files have changed since.
         """
         self._refuse_while_busy("A commit cannot be redone")
-        await self._record("redo", commit=commit)
+        await self._record(
+            "redo", **await self._meant(commit, undone=True), diff_sha256=await self.diff_sha256()
+        )
         await self.close()
         return await self._changed("redo", await self.workspace.redo(commit or None))
 
@@ -256,7 +279,8 @@ class Workbench:
         wanted = {choice.path for choice in choices} if choices is not None else None
         changed = [name for name, _ in sorted(await self.workspace.changed())]
         dropped = tuple(name for name in changed if wanted is None or name in wanted)
-        await self._record("discard", choices=_plain(choices), paths=list(dropped))
+        diff = await self.diff_sha256(whole=True)
+        await self._record("discard", choices=_plain(choices), paths=list(dropped), diff_sha256=diff)
         await self.close()
         await self.workspace.discard(_selections(choices))
         await self._stream.append(WorkspaceChanged(what="discard", paths=dropped))
@@ -265,6 +289,12 @@ class Workbench:
         info = _info(commit)
         await self._stream.append(WorkspaceChanged(what=what, commit=info.id, paths=info.paths))
         return info
+
+    async def _meant(self, commit: str, *, undone: bool) -> dict[str, object]:
+        """Return the commit that is named, or all of which the newest is meant."""
+        if commit:
+            return {"commit": commit}
+        return {"newest_of": [one.id for one in await self.history() if one.undone == undone]}
 
     def _refuse_while_busy(self, what: str) -> None:
         if self._busy():
@@ -280,12 +310,8 @@ class Workbench:
             ),
         )
 
-    async def _record(self, kind: records.WorkspaceKind, diff: Diff | None = None, **body: object) -> None:
-        if diff is not None:
-            body["diff_sha256"] = records.sha256_text(diff.unified())
-        await self._services.ledger.record(
-            Entry(session=self._session, kind=kind, body=json.loads(json.dumps(body)))
-        )
+    async def _record(self, kind: records.WorkspaceKind, **body: Any) -> None:
+        await record(self._services.ledger, self._session, kind, **body)
 
 
 def _selections(choices: Sequence[Choice] | None) -> list[Selection] | None:

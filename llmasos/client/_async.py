@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import TracebackType
@@ -14,18 +14,17 @@ from pydantic import BaseModel, TypeAdapter
 
 from llmasos import paths
 from llmasos.api import (
+    CLIENT_HEADER,
     Check,
     KernelInfo,
-    LedgerInfo,
     ModelChoice,
     ModelInfo,
-    RecordInfo,
     SessionInfo,
     SessionRequest,
     ToolInfo,
-    VerifyReport,
 )
 from llmasos.client._errors import gone, refusal
+from llmasos.client._ledger import LedgerCalls, Query
 from llmasos.client._session import AsyncSession
 from llmasos.client._start import start_kernel
 from llmasos.errors import KernelError
@@ -35,13 +34,14 @@ T = TypeVar("T")
 _POLL_SECONDS = 0.05
 
 
-class AsyncClient:
+class AsyncClient(LedgerCalls):
     """Asynchronous client of the kernel.
 
     Args:
         socket: The kernel's Unix socket; the user's own by default.
         start: Start the kernel when none answers.
         progress: Told what the kernel does while it starts, which takes long the first time.
+        name: What this client is, in lower case; the ledger holds it with all that is asked through it.
     """
 
     def __init__(
@@ -50,6 +50,7 @@ class AsyncClient:
         *,
         start: bool = True,
         progress: Callable[[str], None] = lambda text: None,
+        name: str = "python",
     ) -> None:
         self.socket = socket or paths.kernel_socket()
         self._start = start
@@ -57,6 +58,7 @@ class AsyncClient:
         self._http = httpx2.AsyncClient(
             transport=httpx2.AsyncHTTPTransport(uds=str(self.socket)),
             base_url="http://kernel",
+            headers={CLIENT_HEADER: name},
             timeout=httpx2.Timeout(None, connect=5.0),
         )
 
@@ -160,19 +162,6 @@ class AsyncClient:
         """Return the tools as the model sees them."""
         return await self.request("GET", "/v1/tools", list[ToolInfo])
 
-    async def ledger(self) -> LedgerInfo:
-        """Return where the ledger stands."""
-        return await self.request("GET", "/v1/ledger", LedgerInfo)
-
-    async def verify(self) -> VerifyReport:
-        """Have the whole ledger verified."""
-        return await self.request("POST", "/v1/ledger/verify", VerifyReport)
-
-    async def records(self, session: str | None = None, limit: int = 100) -> list[RecordInfo]:
-        """Return the newest records of the ledger."""
-        query = {"limit": str(limit)} | ({"session": session} if session else {})
-        return await self.request("GET", "/v1/ledger/records", list[RecordInfo], query=query)
-
     async def stop(self) -> None:
         """Stop the kernel and return when it is gone."""
         await self.post("/v1/kernel/stop")
@@ -185,7 +174,7 @@ class AsyncClient:
         path: str,
         answer: type[T],
         body: BaseModel | None = None,
-        query: Mapping[str, str] | None = None,
+        query: Query | None = None,
     ) -> T:
         """Send a request and return its answer as the type wanted.
 
@@ -199,9 +188,7 @@ class AsyncClient:
         """Send a request that has no answer but its success."""
         await self._send("POST", path, body, None)
 
-    async def _send(
-        self, method: str, path: str, body: BaseModel | None, query: Mapping[str, str] | None
-    ) -> bytes:
+    async def _send(self, method: str, path: str, body: BaseModel | None, query: Query | None) -> bytes:
         content = body.model_dump_json() if body is not None else None
         try:
             response = await self._http.request(method, path, params=query, content=content)
@@ -212,19 +199,32 @@ class AsyncClient:
         return response.content
 
     @asynccontextmanager
+    async def stream(
+        self, method: str, path: str, *, query: Query | None = None
+    ) -> AsyncIterator[httpx2.Response]:
+        """Send a request whose answer comes piece by piece.
+
+        Raises:
+            KernelError: The kernel is gone.
+            RequestRefused: The kernel said no.
+        """
+        try:
+            async with self._http.stream(method, path, params=query) as response:
+                if response.is_error:
+                    raise refusal(await response.aread(), response.status_code)
+                yield response
+        except httpx2.TransportError as error:
+            raise gone() from error
+
+    @asynccontextmanager
     async def follow(self, session: str, after: int | None = None) -> AsyncIterator[AsyncIterator[Event]]:
         """Follow a session's events: those stored after a number, if one is given, then those to come."""
         query = {} if after is None else {"after": str(after)}
-        try:
-            async with self._http.stream("GET", f"/v1/sessions/{session}/events", params=query) as response:
-                if response.is_error:
-                    raise refusal(await response.aread(), response.status_code)
-                lines = response.aiter_lines()
-                # The first line says that nothing is missed from here on.
-                await anext(lines, None)
-                yield _events(lines)
-        except httpx2.TransportError as error:
-            raise gone() from error
+        async with self.stream("GET", f"/v1/sessions/{session}/events", query=query) as response:
+            lines = response.aiter_lines()
+            # The first line says that nothing is missed from here on.
+            await anext(lines, None)
+            yield _events(lines)
 
     async def stored_events(self, session: str, after: int = 0) -> list[Event]:
         """Return a session's stored events after a number."""

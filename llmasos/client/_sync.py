@@ -7,11 +7,12 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequen
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol, Self, TypeVar
+from typing import Any, Literal, Protocol, Self, TypeVar
 
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from llmasos.api import (
+    AnchorInfo,
     Check,
     CommitInfo,
     Diff,
@@ -21,10 +22,13 @@ from llmasos.api import (
     LedgerInfo,
     MergedFile,
     ModelInfo,
+    RecordFilter,
     RecordInfo,
+    RecordQuery,
     SessionInfo,
     ToolInfo,
     TurnResult,
+    VerifyProgress,
     VerifyReport,
 )
 from llmasos.client._async import AsyncClient
@@ -90,13 +94,47 @@ class Client:
         """Return where the ledger stands."""
         return self._call(self._client.ledger())
 
-    def verify(self) -> VerifyReport:
-        """Have the whole ledger verified."""
-        return self._call(self._client.verify())
+    def verify(self, progress: Callable[[VerifyProgress], None] = lambda step: None) -> VerifyReport:
+        """Have the whole ledger verified; `progress` is told how far it is, on the client's thread."""
+        return self._call(self._client.verify(progress))
 
-    def records(self, session: str | None = None, limit: int = 100) -> list[RecordInfo]:
-        """Return the newest records of the ledger."""
-        return self._call(self._client.records(session, limit))
+    def records(self, session: str | None = None, limit: int = 100, **options: Any) -> list[RecordInfo]:
+        """Return the newest records of the ledger; takes what `AsyncClient.records` takes."""
+        return self._call(self._client.records(session, limit, **options))
+
+    @contextmanager
+    def follow_records(self, wanted: RecordQuery) -> Iterator[Iterator[RecordInfo]]:
+        """Follow the ledger: the records that are there, then those to come."""
+        with self._wrap(self._client.follow_records(wanted)) as records:
+            yield _iterate(self._call, records)
+
+    def show_record(self, what: str) -> list[RecordInfo]:
+        """Return everything that is recorded of an action, or the record of a number."""
+        return self._call(self._client.show_record(what))
+
+    def prove(self, what: str, *, up_to_anchor: bool = False) -> dict[str, Any]:
+        """Return the proof of an action, or of the record of a number."""
+        return self._call(self._client.prove(what, up_to_anchor=up_to_anchor))
+
+    @contextmanager
+    def export(
+        self, which: RecordFilter, format: Literal["html", "json"] = "html"
+    ) -> Iterator[Iterator[bytes]]:
+        """Read records with their proofs: one page, or JSON lines."""
+        with self._wrap(self._client.export(which, format)) as pieces:
+            yield _iterate(self._call, pieces)
+
+    def anchor(self, target: str = "") -> list[AnchorInfo]:
+        """Tell one place outside, or all, of the records so far."""
+        return self._call(self._client.anchor(target))
+
+    def erase(self, which: RecordFilter, reason: str = "", *, count_only: bool = False) -> int:
+        """Erase the bodies of records, which stay provable, and return how many there were."""
+        return self._call(self._client.erase(which, reason, count_only=count_only))
+
+    def rotate_key(self, key: str = "") -> str:
+        """Hand the ledger to another key, and return the address of its account."""
+        return self._call(self._client.rotate_key(key))
 
     def stop(self) -> None:
         """Stop the kernel and return when it is gone."""
@@ -143,14 +181,7 @@ class Session:
     def turn(self, text: str, **options: Any) -> Iterator[Iterator[Event]]:
         """Start a turn and follow its events to its end."""
         with self._wrap(self._session.turn(text, **options)) as events:
-            yield self._iterate(events)
-
-    def _iterate(self, events: AsyncIterator[Event]) -> Iterator[Event]:
-        while True:
-            event = self._call(_next(events))
-            if event is None:
-                return
-            yield event
+            yield _iterate(self._call, events)
 
     def cancel(self) -> None:
         """Cancel the running turn."""
@@ -231,5 +262,16 @@ async def _awaited(work: Coroutine[Any, Any, T]) -> T:
     return await work
 
 
-async def _next(events: AsyncIterator[Event]) -> Event | None:
-    return await anext(events, None)
+def _iterate(call: _Call, items: AsyncIterator[T]) -> Iterator[T]:
+    while True:
+        found = call(_next(items))
+        if not found:
+            return
+        yield found[0]
+
+
+async def _next(items: AsyncIterator[T]) -> list[T]:
+    """Return the next item in a list, which is empty at the end."""
+    async for item in items:
+        return [item]
+    return []

@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from llmasos.ledger._fake import MemoryLedger
     from llmasos.ledger._ledger import ChainLedger, Ledger
     from llmasos.ledger._types import (
+        KINDS,
+        SYSTEM,
         AnchoredRange,
         Entry,
         Filter,
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     from llmasos.ledger.chains.port import Chain, ChainError, ChainRefused
 
 __all__ = [
+    "KINDS",
+    "SYSTEM",
     "AnchoredRange",
     "Chain",
     "ChainError",
@@ -47,7 +51,7 @@ _HOMES = {
     "_fake": ("MemoryLedger",),
     "chains.memory": ("MemoryChain",),
     "_ledger": ("ChainLedger", "Ledger"),
-    "_types": ("AnchoredRange", "Entry", "Filter", "Kind", "LedgerStatus", "Progress", "Record", "Verdict"),
+    "_types": ("KINDS", "SYSTEM", "AnchoredRange", "Entry", "Filter", "Kind", "LedgerStatus", "Progress", "Record", "Verdict"),
 }
 
 

@@ -128,6 +128,8 @@ class LedgerStatus:
         replaced: Transactions sent again with a higher fee since the ledger was opened.
         failed: Records that the contract refused.
         spent: What the transactions have cost, in wei.
+        anchored: What each anchor was last told, the furthest first.
+        anchor_error: Why an anchor could not be reached last; empty when all could.
         last_error: What went wrong last; empty when the chain is well.
         hint: The next step after that error.
     """
@@ -147,6 +149,8 @@ class LedgerStatus:
     replaced: int = 0
     failed: int = 0
     spent: int = 0
+    anchored: tuple[AnchoredRange, ...] = ()
+    anchor_error: str = ""
 
 
 Finding = Literal["ok", "bad", "pending", "unreachable"]
@@ -157,7 +161,7 @@ class Progress:
     """How far a verification is.
 
     Args:
-        step: What is checked now: `records`, `transactions`, `chain`, `anchors`.
+        step: What is checked now: `records`, `transactions`, `chain`, `anchors`, `sessions`.
         done: How many of them are.
         total: How many there are; 0 while it is not known.
     """
@@ -175,12 +179,14 @@ class AnchoredRange:
         target: The anchor's name and place, such as `file:/mnt/other/anchors.jsonl`.
         at: When it was made, ISO 8601 in UTC; by the outside's own clock where it has one.
         note: What is remarkable about it, such as a chain that was rebuilt since; empty as a rule.
+        block: The block that the statement names, which holds all of these records.
     """
 
     target: str
     last: int
     at: str
     note: str = ""
+    block: int = 0
 
 
 @dataclass(frozen=True)

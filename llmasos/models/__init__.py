@@ -13,7 +13,7 @@ from llmasos.models.engine import (
 from llmasos.models.fake import FakeEngine
 from llmasos.models.fetch import Progress, fetch
 from llmasos.models.llama import LlamaEngine
-from llmasos.models.models import Models, ModelStatus
+from llmasos.models.models import Models, ModelStatus, Origin
 from llmasos.models.remote import remote_model
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "ModelSpec",
     "ModelStatus",
     "Models",
+    "Origin",
     "Profile",
     "Progress",
     "Source",

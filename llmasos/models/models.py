@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import urlsplit
 
 import anyio
+import anyio.to_thread
 from pydantic import BaseModel
 
 from llmasos.config import Settings
+from llmasos.errors import ModelError
 from llmasos.models.call_model import CallSyntaxModel
 from llmasos.models.catalog import Catalog, ModelSpec, Profile
 from llmasos.models.engine import Engine
@@ -33,6 +37,24 @@ class ModelStatus(BaseModel, frozen=True):
     size: int = 0
 
 
+class Origin(BaseModel, frozen=True):
+    """Where a model's replies come from, as records hold it.
+
+    Args:
+        model: The model's name.
+        weights_sha256: The SHA-256 of the file with its weights; empty where it is not ours.
+        endpoint: The host and port that is asked; empty where the weights are ours.
+    """
+
+    model: str
+    weights_sha256: str = ""
+    endpoint: str = ""
+
+    def fields(self) -> dict[str, str]:
+        """Return what is known."""
+        return self.model_dump(exclude_defaults=True)
+
+
 class Models:
     """Every model this kernel may ask.
 
@@ -49,6 +71,7 @@ class Models:
         self._catalog = catalog or Catalog.builtin()
         self._loader = loader or load_embedded
         self._resident: dict[str, tuple[Engine | None, Model[Any]]] = {}
+        self._digests: dict[str, str] = {}
         self._lock = anyio.Lock()
 
     async def resolve(
@@ -74,6 +97,28 @@ class Models:
                     progress("Reading the tools", 0.0, 0.0, "")
                 await model.warm(tools)
             return model
+
+    async def origin(self, model: Model[Any], name: str | None = None) -> Origin:
+        """Return where the replies of a model that was resolved come from.
+
+        Args:
+            model: What `resolve` returned.
+            name: The name that it was resolved by.
+
+        Raises:
+            ModelError: The file with its weights cannot be read any more.
+        """
+        if self._settings.model_url:
+            place = urlsplit(self._settings.model_url)
+            host = place.hostname or ""
+            return Origin(model=model.model_name, endpoint=f"{host}:{place.port}" if place.port else host)
+        spec = self._catalog.get(name or self._settings.model)
+        # The catalog's digest was checked when the file was fetched.
+        digest = spec.sha256 or self._digests.get(spec.name, "")
+        if not digest and spec.path is not None:
+            digest = await anyio.to_thread.run_sync(_sha256, spec.path)
+            self._digests[spec.name] = digest
+        return Origin(model=spec.name, weights_sha256=digest)
 
     def profile(self, name: str | None = None) -> Profile:
         """Return how the model is driven."""
@@ -148,6 +193,16 @@ async def load_embedded(spec: ModelSpec, settings: Settings, progress: Progress 
         context=min(settings.model_context, spec.context),
         threads=settings.model_threads,
     )
+
+
+def _sha256(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise ModelError(
+            f"The model file {path} cannot be read: {error.strerror}.", hint="Check that it is still there."
+        ) from error
 
 
 def _fingerprint(path: Path) -> str:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import logging
+import re
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import TypeVar
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import ValidationError
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from llmasos.agent import Session, Workbench
+from llmasos.agent import Session, Workbench, asked_through, asker
 from llmasos.api import (
+    CLIENT_HEADER,
     AccessRequest,
     ApprovalRequest,
     ChangesRequest,
@@ -29,10 +31,10 @@ from llmasos.api import (
 )
 from llmasos.errors import LLMasOSError
 from llmasos.kernel import Kernel
+from llmasos.service.ledger import ledger_routes
+from llmasos.service.replies import body, explained, refusal, reply
 
-_log = logging.getLogger(__name__)
-M = TypeVar("M", bound=BaseModel)
-
+_CLIENT = re.compile(r"[a-z0-9][a-z0-9._-]{0,39}")
 _STATUS = {
     "session": 409,
     "workspace": 409,
@@ -40,6 +42,7 @@ _STATUS = {
     "config": 400,
     "model": 422,
     "tool": 422,
+    "unknown": 404,
     "ledger": 503,
     "sandbox": 503,
 }
@@ -83,14 +86,28 @@ def make_app(kernel: Kernel, stop: Callable[[], None]) -> Starlette:
         Route("/v1/sessions/{id}/jobs/{job}/stop", api.stop_job, methods=["POST"]),
         Route("/v1/sessions/{id}/state/save", api.save_state, methods=["POST"]),
         Route("/v1/sessions/{id}/state/restore", api.restore_state, methods=["POST"]),
-        Route("/v1/ledger", api.ledger_info),
-        Route("/v1/ledger/records", api.records),
-        Route("/v1/ledger/verify", api.verify, methods=["POST"]),
+        *ledger_routes(kernel.books),
     ]
     return Starlette(
         routes=routes,
+        middleware=[Middleware(_Asked)],
         exception_handlers={LLMasOSError: _refused, ValidationError: _malformed, Exception: _broken},
     )
+
+
+class _Asked:
+    """Has what a request does recorded as asked for by its client, which names itself in a header."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        named = dict(scope["headers"]).get(CLIENT_HEADER.encode(), b"").decode("latin-1")
+        with asked_through(named if _CLIENT.fullmatch(named) else "http"):
+            await self._app(scope, receive, send)
 
 
 class _Api:
@@ -102,37 +119,37 @@ class _Api:
         return Response(status_code=204)
 
     async def kernel_info(self, _request: Request) -> Response:
-        return _reply(await self._kernel.info())
+        return reply(await self._kernel.info())
 
     async def doctor(self, _request: Request) -> Response:
-        return _reply(await self._kernel.doctor())
+        return reply(await self._kernel.doctor())
 
     async def stop(self, _request: Request) -> Response:
         self._stop()
         return Response(status_code=204)
 
     async def models(self, _request: Request) -> Response:
-        return _reply(self._kernel.models_info())
+        return reply(self._kernel.models_info())
 
     async def warm(self, request: Request) -> Response:
-        self._kernel.sessions.warm((await _body(request, ModelChoice)).model)
+        self._kernel.sessions.warm((await body(request, ModelChoice)).model)
         return Response(status_code=204)
 
     async def tools(self, _request: Request) -> Response:
-        return _reply(self._kernel.tools_info())
+        return reply(self._kernel.tools_info())
 
     async def list_sessions(self, request: Request) -> Response:
         folder = request.query_params.get("folder")
-        return _reply(await self._kernel.sessions.list(Path(folder) if folder else None))
+        return reply(await self._kernel.sessions.list(Path(folder) if folder else None))
 
     async def create_session(self, request: Request) -> Response:
-        wanted = await _body(request, SessionRequest)
+        wanted = await body(request, SessionRequest)
         options = wanted.model_dump(exclude={"folder"})
         session = await self._kernel.sessions.create(Path(wanted.folder), **options)
-        return _reply(await session.info(), status=201)
+        return reply(await session.info(), status=201)
 
     async def session_info(self, request: Request) -> Response:
-        return _reply(await (await self._session(request)).info())
+        return reply(await (await self._session(request)).info())
 
     async def events(self, request: Request) -> Response:
         session = await self._session(request)
@@ -143,7 +160,7 @@ class _Api:
 
     async def start_turn(self, request: Request) -> Response:
         session = await self._session(request)
-        return _reply(await session.start(await _body(request, TurnRequest)), status=202)
+        return reply(await session.start(await body(request, TurnRequest)), status=202)
 
     async def cancel(self, request: Request) -> Response:
         await (await self._session(request)).cancel()
@@ -151,87 +168,77 @@ class _Api:
 
     async def use_model(self, request: Request) -> Response:
         session = await self._session(request)
-        await session.use_model((await _body(request, ModelChoice)).model)
-        return _reply(await session.info())
+        await session.use_model((await body(request, ModelChoice)).model)
+        return reply(await session.info())
 
     async def approve(self, request: Request) -> Response:
         session = await self._session(request)
-        answer = await _body(request, ApprovalRequest)
+        answer = await body(request, ApprovalRequest)
         session.approvals.answer(
             request.path_params["action"],
             answer.digest,
             approved=answer.approve,
-            by="the person at the shell",
+            by=str(asker()),
         )
         return Response(status_code=204)
 
     async def allow(self, request: Request) -> Response:
         session = await self._session(request)
-        await session.allow(await _body(request, AccessRequest))
-        return _reply(await session.info())
+        await session.allow(await body(request, AccessRequest))
+        return reply(await session.info())
 
     async def diff(self, request: Request) -> Response:
-        return _reply(await (await self._workbench(request)).diff())
+        return reply(await (await self._workbench(request)).diff())
 
     async def commit(self, request: Request) -> Response:
         workbench = await self._workbench(request)
-        wanted = await _body(request, ChangesRequest)
-        return _reply(await workbench.commit(wanted.choices, merge=wanted.merge))
+        wanted = await body(request, ChangesRequest)
+        return reply(await workbench.commit(wanted.choices, merge=wanted.merge))
 
     async def discard(self, request: Request) -> Response:
         workbench = await self._workbench(request)
-        await workbench.discard((await _body(request, ChangesRequest)).choices)
+        await workbench.discard((await body(request, ChangesRequest)).choices)
         return Response(status_code=204)
 
     async def undo(self, request: Request) -> Response:
         workbench = await self._workbench(request)
-        return _reply(await workbench.undo((await _body(request, CommitChoice)).commit))
+        return reply(await workbench.undo((await body(request, CommitChoice)).commit))
 
     async def redo(self, request: Request) -> Response:
         workbench = await self._workbench(request)
-        return _reply(await workbench.redo((await _body(request, CommitChoice)).commit))
+        return reply(await workbench.redo((await body(request, CommitChoice)).commit))
 
     async def history(self, request: Request) -> Response:
-        return _reply(await (await self._workbench(request)).history())
+        return reply(await (await self._workbench(request)).history())
 
     async def merged(self, request: Request) -> Response:
         choice = Choice(path=request.query_params.get("path", ""))
-        return _reply(await (await self._workbench(request)).merged(choice.path))
+        return reply(await (await self._workbench(request)).merged(choice.path))
 
     async def resolve(self, request: Request) -> Response:
         workbench = await self._workbench(request)
-        return _reply(await workbench.resolve((await _body(request, Choice)).path))
+        return reply(await workbench.resolve((await body(request, Choice)).path))
 
     async def jobs(self, request: Request) -> Response:
-        return _reply(await (await self._workbench(request)).jobs())
+        return reply(await (await self._workbench(request)).jobs())
 
     async def job_output(self, request: Request) -> Response:
         workbench = await self._workbench(request)
         where = JobPlace.model_validate(dict(request.query_params))
-        return _reply(await workbench.job_output(request.path_params["job"], where.offset, where.wait))
+        return reply(await workbench.job_output(request.path_params["job"], where.offset, where.wait))
 
     async def stop_job(self, request: Request) -> Response:
-        return _reply(await (await self._workbench(request)).stop_job(request.path_params["job"]))
+        return reply(await (await self._workbench(request)).stop_job(request.path_params["job"]))
 
     async def save_state(self, request: Request) -> Response:
         workbench = await self._workbench(request)
-        await workbench.save_state((await _body(request, StateRequest)).name)
+        await workbench.save_state((await body(request, StateRequest)).name)
         return Response(status_code=204)
 
     async def restore_state(self, request: Request) -> Response:
         workbench = await self._workbench(request)
-        await workbench.restore_state((await _body(request, StateRequest)).name)
+        await workbench.restore_state((await body(request, StateRequest)).name)
         return Response(status_code=204)
-
-    async def ledger_info(self, _request: Request) -> Response:
-        return _reply(await self._kernel.ledger_info())
-
-    async def records(self, request: Request) -> Response:
-        limit = int(request.query_params.get("limit", "100"))
-        return _reply(await self._kernel.records(request.query_params.get("session"), limit))
-
-    async def verify(self, _request: Request) -> Response:
-        return _reply(await self._kernel.verify())
 
     async def _session(self, request: Request) -> Session:
         return await self._kernel.sessions.get(request.path_params["id"])
@@ -252,35 +259,18 @@ async def _server_sent(session: Session, after: int | None, follow: bool) -> Asy
             yield f"id: {event.seq}\ndata: {event.model_dump_json()}\n\n"
 
 
-async def _body(request: Request, model: type[M]) -> M:
-    return model.model_validate_json(await request.body() or b"{}")
-
-
-def _reply(value: object, status: int = 200) -> Response:
-    body = TypeAdapter(type(value)).dump_json(value) if isinstance(value, BaseModel) else _dump_list(value)
-    return Response(body, status_code=status, media_type="application/json")
-
-
-def _dump_list(value: object) -> bytes:
-    return TypeAdapter(list[BaseModel]).dump_json(value, serialize_as_any=True)  # type: ignore[arg-type]
-
-
-def _error(status: int, code: str, message: str, hint: str = "") -> JSONResponse:
-    return JSONResponse(ErrorBody(code=code, message=message, hint=hint).model_dump(), status_code=status)
-
-
 async def _refused(_request: Request, error: Exception) -> Response:
-    assert isinstance(error, LLMasOSError)
-    return _error(_STATUS.get(error.code, 500), error.code, error.message, error.hint)
+    said = explained(error)
+    return refusal(_STATUS.get(said.code, 500), said)
 
 
 async def _malformed(_request: Request, error: Exception) -> Response:
     assert isinstance(error, ValidationError)
     first = error.errors(include_url=False)[0]
     where = ".".join(str(part) for part in first["loc"]) or "body"
-    return _error(400, "request", f"The request is malformed: {where}: {first['msg']}.")
+    message = f"The request is malformed: {where}: {first['msg']}."
+    return refusal(400, ErrorBody(code="request", message=message))
 
 
 async def _broken(_request: Request, error: Exception) -> Response:
-    _log.exception("a request failed", exc_info=error)
-    return _error(500, "internal", f"The kernel failed ({type(error).__name__}).", "Its log has the details.")
+    return refusal(500, explained(error))

@@ -11,6 +11,7 @@ import typer
 from llmasos.errors import LLMasOSError
 from llmasos.shell import changes
 from llmasos.shell.ask import ask
+from llmasos.shell.ledger import ledger_app
 from llmasos.shell.sandbox import sandbox_app
 from llmasos.shell.words import MODEL_STATES, count
 
@@ -21,9 +22,6 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-)
-ledger_app = typer.Typer(
-    help="Look at the ledger and verify it.", rich_markup_mode=None, no_args_is_help=True
 )
 app.add_typer(ledger_app, name="ledger")
 for command in changes.COMMANDS:
@@ -176,42 +174,6 @@ def tools() -> None:
     """List the tools."""
     for tool in ask(lambda client: client.tools()):
         print(f"{tool.name:<14} {tool.description} [{', '.join(tool.capabilities)}]")
-
-
-@ledger_app.command("status")
-def ledger_status() -> None:
-    """Show where the ledger stands."""
-    info = ask(lambda client: client.ledger())
-    block = "not reached" if info.head_block is None else f"block {info.head_block}"
-    print(f"chain     {info.backend}, id {info.chain_id}, {block}")
-    print(f"contract  {info.contract or 'not deployed yet'}")
-    print(f"records   {info.records}, of which {info.confirmed} on the chain and {info.pending} under way")
-    if info.error:
-        print(f"error     {info.error}")
-
-
-@ledger_app.command("verify")
-def ledger_verify() -> None:
-    """Recompute every record and compare it with the chain; the exit code is 1 when something is wrong."""
-    report = ask(lambda client: client.verify())
-    print(report.message)
-    for problem in report.problems:
-        print(f"  {problem}")
-    raise typer.Exit(0 if report.ok else 1)
-
-
-@ledger_app.command("log")
-def ledger_log(
-    session: Annotated[str | None, typer.Option(help="Only this session.")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="How many records.")] = 50,
-) -> None:
-    """List the newest records."""
-    for record in ask(lambda client: client.records(session, limit)):
-        when = record.at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
-        print(
-            f"{when}  {record.session}#{record.seq:<4} {record.kind:<8} {record.tool or '-':<12} "
-            f"{record.state:<9} {record.tx_hash[:18]}"
-        )
 
 
 def main() -> None:

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from llmasos.shell.repl import Shell
 
 
+_LOGGED, _MOST_LOGGED = 20, 1000
+
+
 @dataclass(frozen=True)
 class Command:
     """A slash command: what to type, what it does, and the function that does it."""
@@ -25,8 +28,8 @@ class Command:
 
 async def _help(shell: Shell, rest: str) -> None:
     for command in COMMANDS.values():
-        print(f"  {command.usage:<34} {command.summary}")
-    print(f"  {'/quit':<34} leave; the kernel goes on (also Ctrl-D)")
+        print(f"  {command.usage:<42} {command.summary}")
+    print(f"  {'/quit':<42} leave; the kernel goes on (also Ctrl-D)")
     print("Enter sends, Alt+Enter or Ctrl+J makes a new line, Ctrl-C cancels the running turn.")
 
 
@@ -200,12 +203,30 @@ async def _sessions(shell: Shell, rest: str) -> None:
 
 
 async def _ledger(shell: Shell, rest: str) -> None:
-    from llmasos.events import display
+    from llmasos.shell.records import record_line, record_lines, report_lines, status_lines
 
-    report = await (await shell.client()).verify()
-    print(report.message)
-    for problem in report.problems:
-        print(f"  {display(problem)}")
+    client = await shell.client()
+    match _words(rest):
+        case [] | ["verify"]:
+            lines = report_lines(await client.verify())
+        case ["status"]:
+            lines = status_lines(await client.ledger())
+        case ["log"]:
+            session = (await shell.session()).id
+            lines = map(record_line, await client.records(session, _LOGGED, bodies=True))
+        case ["log", limit] if limit.isascii() and limit.isdecimal() and 0 < int(limit) <= _MOST_LOGGED:
+            session = (await shell.session()).id
+            lines = map(record_line, await client.records(session, int(limit), bodies=True))
+        case ["show", what]:
+            lines = record_lines(await client.show_record(what))
+        case _:
+            raise LLMasOSError(
+                "/ledger does not know that.",
+                hint="/ledger, /ledger status, /ledger log [NUMBER] or /ledger show ACTION; "
+                "`llmasos ledger --help` has the rest.",
+            )
+    for line in lines:
+        print(line)
 
 
 COMMANDS = {
@@ -228,7 +249,9 @@ COMMANDS = {
     "/grant": Command("/grant [GLOB… | none]", "show or choose which hidden files code may see", _grant),
     "/state": Command("/state save|restore NAME", "keep Python's variables, or go back to them", _state),
     "/sessions": Command("/sessions [ID]", "list the sessions, or go on with one", _sessions),
-    "/ledger": Command("/ledger", "verify that every action is on the chain", _ledger),
+    "/ledger": Command(
+        "/ledger [status | log [N] | show ACTION]", "verify what was recorded, or look at it", _ledger
+    ),
 }
 
 

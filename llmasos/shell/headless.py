@@ -89,7 +89,7 @@ async def _run(
 
     async def turn(scope: anyio.CancelScope) -> None:
         nonlocal result
-        async with AsyncClient(progress=renderer.say) as client:
+        async with AsyncClient(progress=renderer.say, name="headless") as client:
             session = await client.session(folder, **beginning)
             result = await session.run(text, on_event=renderer.show, **options)
         scope.cancel()

@@ -22,6 +22,7 @@ from prompt_toolkit.patch_stdout import patch_stdout
 
 from llmasos import paths
 from llmasos.errors import KernelError, LLMasOSError
+from llmasos.shell.ask import CLIENT
 from llmasos.shell.words import fit
 
 if TYPE_CHECKING:
@@ -245,7 +246,9 @@ class Shell:
         from llmasos.client import AsyncClient
         from llmasos.events import display
 
-        client = AsyncClient(progress=lambda text: self._show(f"starting the kernel … {display(text)}"))
+        client = AsyncClient(
+            progress=lambda text: self._show(f"starting the kernel … {display(text)}"), name=CLIENT
+        )
         if not client.socket.exists():
             self._show("starting the kernel …")
         try:

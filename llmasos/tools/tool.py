@@ -33,6 +33,11 @@ class Capabilities:
     network: tuple[str, ...] = ()
     targets: tuple[str, ...] = ()
 
+    @property
+    def changes(self) -> bool:
+        """Whether it may change files of the workspace's view."""
+        return self.writes or self.executes
+
     def names(self) -> tuple[str, ...]:
         """Return the capabilities as short words, for lists and records."""
         flags = ("reads", "writes", "executes", "asks_model")

@@ -66,6 +66,7 @@ def stage(tmp_path: Path, folder: Path) -> MakeStage:
         *replies: str | Exception,
         tools: tuple[Tool, ...] = (),
         engine: FakeEngine | None = None,
+        ledger: MemoryLedger | None = None,
         **settings: object,
     ) -> AsyncIterator[Stage]:
         scripted = engine or FakeEngine(replies)
@@ -78,7 +79,7 @@ def stage(tmp_path: Path, folder: Path) -> MakeStage:
         configuration.data_dir.mkdir(exist_ok=True)
         store = Store(configuration.database)
         upgrade(store)
-        ledger = MemoryLedger()
+        ledger = ledger or MemoryLedger()
         provider = FakeProvider()
         async with anyio.create_task_group() as tasks:
             services = Services(

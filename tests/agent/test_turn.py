@@ -44,7 +44,13 @@ async def test_an_action_is_recorded_before_and_after(stage: MakeStage) -> None:
         session = await it.session()
         end = await it.turn(session, "notes.txt 写了什么？")
         assert (end.status, end.answer) == ("done", "天气很好。")
-        assert [entry.kind for entry in it.ledger.entries] == ["session", "intent", "outcome"]
+        assert [entry.kind for entry in it.ledger.entries] == [
+            "session",
+            "model",
+            "intent",
+            "outcome",
+            "model",
+        ]
         finished = it.of(ActionFinished)[0]
         assert finished.status == "ok" and "今天天气很好" in finished.result and finished.backend == "fake"
         assert "".join(event.text for event in it.of(TextDelta)) == "天气很好。"
@@ -90,7 +96,8 @@ async def test_the_model_is_told_of_invalid_arguments_twice_at_most(stage: MakeS
         assert end.status == "failed" and "limit" in end.error and "two corrections" in end.error
         assert len(it.engine.requests) == 3
         assert [event.status for event in it.of(ActionFinished)] == ["invalid"] * 3
-        assert [entry.kind for entry in it.ledger.entries] == ["session"]
+        kinds = [entry.kind for entry in it.ledger.entries]
+        assert kinds == ["session", *["model", "outcome"] * 3]
 
 
 async def test_the_same_call_three_times_ends_the_turn(stage: MakeStage) -> None:
@@ -188,13 +195,8 @@ async def test_tools_called_from_python_pass_the_gate(stage: MakeStage) -> None:
         assert (await it.turn(session, "how long is notes.txt?")).status == "done"
         outer, inner = it.of(ActionStarted)
         assert (outer.tool, inner.tool, inner.parent) == ("run_python", "read_file", outer.action)
-        assert [entry.kind for entry in it.ledger.entries] == [
-            "session",
-            "intent",
-            "intent",
-            "outcome",
-            "outcome",
-        ]
+        kinds = [entry.kind for entry in it.ledger.entries]
+        assert kinds == ["session", "model", "intent", "intent", "outcome", "outcome", "model"]
 
 
 @pytest.mark.parametrize("reply", ["", "no such call at all(", 'read_file(path="notes'])

@@ -147,7 +147,7 @@ async def test_hidden_files_are_granted_on_request_and_recorded(stage: MakeStage
         await it.turn(session, "look again")
         outputs = [event.result for event in it.events if event.type == "action_finished"]
         assert "secret" not in outputs[0] and "secret" in outputs[1]
-        assert it.ledger.entries[-3].kind == "policy" and it.ledger.entries[-3].body["granted"] == [".env"]
+        assert it.ledger.entries[-5].kind == "policy" and it.ledger.entries[-5].body["granted"] == [".env"]
         assert (await session.info()).granted == (".env",)
 
 

@@ -72,7 +72,7 @@ def test_a_kernel_killed_mid_turn_loses_nothing(machine: Machine) -> None:
             "outcome",
         ),
         ("UPDATE ledger_records SET body = replace(body, '}', ',\"x\":1}') WHERE kind = 'intent'", "intent"),
-        ("DELETE FROM ledger_records WHERE kind = 'outcome'", "outcome"),
+        ("DELETE FROM ledger_records WHERE kind = 'outcome'", "missing"),
     ],
 )
 def test_a_changed_record_is_found(machine: Machine, statement: str, said: str) -> None:

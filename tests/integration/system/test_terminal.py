@@ -171,6 +171,10 @@ def test_the_commands_say_what_there_is(machine: Machine, terminal: Terminal) ->
         ("/merged hello.txt", "hello.txt is not among the changes."),
         ("/dry-run", "Say what is to be tried."),
         ("/ledger", "on the chain"),
+        ("/ledger status", "contract", "backlog"),
+        ("/ledger log 5", "undo", "redo"),
+        ("/ledger show 1", "#1 plugin", "ledger prove 1"),
+        ("/ledger burn", "does not know that"),
     ):
         terminal.enter(line)
         terminal.wait_for(f"> {line}", *said)
