@@ -24,7 +24,6 @@ os.environ.setdefault("ECC_BACKEND_CLASS", "eth_keys.backends.CoinCurveECCBacken
 warnings.simplefilter("ignore")
 
 from eth_account import Account  # noqa: E402
-from sha3 import keccak_256  # noqa: E402
 from web3 import EthereumTesterProvider, Web3  # noqa: E402
 from web3.types import RPCEndpoint  # noqa: E402
 
@@ -79,7 +78,7 @@ class Peer:
             digest = hashlib.sha256(seq.to_bytes(8)).digest()
             words = self._session, seq.to_bytes(32), head, digest, KIND.to_bytes(32)
             yield self._sign(self._selectors["append"] + b"".join(words), GAS)
-            head = keccak_256(b"".join(words)).digest()
+            head = bytes(Web3.keccak(b"".join(words)))
 
     def events(self) -> list[Any]:
         """Return everything that the contract logged."""
