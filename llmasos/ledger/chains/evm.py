@@ -1,0 +1,408 @@
+"""A chain behind the JSON-RPC of any EVM node."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import anyio.to_thread
+
+from llmasos.ledger import _contract
+from llmasos.ledger._contract import Logged, SessionState
+from llmasos.ledger.chains import body, storage
+from llmasos.ledger.chains.account import Account
+from llmasos.ledger.chains.fees import GWEI, market, offer
+from llmasos.ledger.chains.gas import gas_limit
+from llmasos.ledger.chains.header import block_shown, roots
+from llmasos.ledger.chains.port import Block, ChainError, ChainRefused, Fees, Inclusion, Receipt, Signed
+from llmasos.ledger.chains.rpc import RpcClient, RpcError
+from llmasos.ledger.chains.transport import TooLarge
+from llmasos.ledger.chains.values import octets, quantity, shown
+
+LOG_BLOCKS = 2_000
+PROOF_KEYS = 100
+GAS_MARGIN, GAS_FACTOR = 1.3, 20.0
+_HAS_IT = re.compile(r"already (known|imported|exists|in )|alreadyknown|\bknown transaction|same hash")
+_MALFORMED = (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError)
+_LIES = "Use another node: this one is broken, or somebody wants to mislead you."
+
+
+class EvmChain:
+    """One account on a chain, by a node that need not be trusted: what can be computed is not believed.
+
+    A header's hash, the state of sessions and the place of a transaction are proved. Receipts, logs, the
+    nonce and the balance are what the node says; `sessions` is what a verification rests on.
+
+    Args:
+        client: The way to the node.
+        load: Returns the account; called when it is first needed.
+        name: The chain's name.
+        chain_id: The id that the chain must have.
+        max_fee_gwei: The most to offer for one unit of gas, in gwei.
+    """
+
+    def __init__(
+        self, client: RpcClient, load: Callable[[], Account], *, name: str, chain_id: int, max_fee_gwei: float
+    ) -> None:
+        self.name, self.chain_id = name, chain_id
+        self._client, self._load = client, load
+        self._limit = int(max_fee_gwei * GWEI)
+        self._signer: Account | None = None
+        self._gas_factor = 1.0
+        self.proved = True
+        """Whether every session's state was proved; not once a node without `eth_getProof` was believed."""
+
+    @property
+    def account(self) -> str:
+        """The account's address.
+
+        Raises:
+            LedgerError: The key cannot be read or made.
+        """
+        return self._account().address
+
+    async def connect(self) -> None:
+        """See that the node serves the chain that is meant, and that the account can pay.
+
+        Raises:
+            ChainRefused: The chain has another id.
+            ChainError: It cannot be reached, or the account owns nothing.
+        """
+        await anyio.to_thread.run_sync(self._account)
+        await self._recognise()
+        if await self.balance() == 0 and (await self._market()).cap > 0:
+            raise ChainError(
+                f"The account {self.account} owns nothing on the chain {self.chain_id} and cannot pay for gas.",
+                hint=f"Send some of the chain's coin to {self.account}; it is tried again by itself.",
+            )
+        await self._measure_gas()
+
+    async def close(self) -> None:
+        """Let go of the node."""
+        await self._client.close()
+
+    async def fees(self, over: Fees | None = None) -> Fees:
+        """Return what to offer now; at least what replaces a transaction that offered `over`.
+
+        Raises:
+            ChainError: That is more than the settings allow.
+        """
+        return offer(await self._market(), self._limit, over)
+
+    def sign(self, nonce: int, to: str | None, data: bytes, fees: Fees, value: int = 0) -> Signed:
+        """Sign a transaction; the same arguments give the same bytes."""
+        gas = int(gas_limit(to, data) * self._gas_factor)
+        return self._account().sign(self.chain_id, nonce, to, data, gas, fees, value)
+
+    async def send(self, transactions: Sequence[bytes]) -> None:
+        """Send signed transactions in their order; sending one twice is harmless.
+
+        Raises:
+            ChainError: The node did not take one.
+            ChainRefused: It took another than was sent.
+        """
+        results = await self._client.batch([("eth_sendRawTransaction", [shown(raw)]) for raw in transactions])
+        doubtful: list[tuple[str, RpcError]] = []
+        for raw, result in zip(transactions, results, strict=True):
+            tx_hash = _contract.transaction_hash(raw)
+            if not isinstance(result, RpcError):
+                self._same(tx_hash, result, "eth_sendRawTransaction")
+            elif not _HAS_IT.search(result.text.lower()):
+                doubtful.append((tx_hash, result))
+        # Nodes say in many words that they have a transaction, and that another has its nonce.
+        known = await self._client.every([("eth_getTransactionByHash", [tx_hash]) for tx_hash, _ in doubtful])
+        for (tx_hash, error), found in zip(doubtful, known, strict=True):
+            if found is None:
+                raise self._not_taken(error)
+            with self._reading("eth_getTransactionByHash"):
+                claimed = found["hash"]
+            self._same(tx_hash, claimed, "eth_getTransactionByHash")
+
+    async def nonce(self) -> int:
+        """Return the account's number of mined transactions."""
+        return await self._quantity("eth_getTransactionCount", self.account, "latest")
+
+    async def balance(self) -> int:
+        """Return what the account owns, in wei."""
+        return await self._quantity("eth_getBalance", self.account, "latest")
+
+    async def receipts(self, tx_hashes: Sequence[str]) -> list[Receipt | None]:
+        """Return what became of transactions; None for those that are not mined."""
+        method = "eth_getTransactionReceipt"
+        found = await self._client.every([(method, [tx_hash]) for tx_hash in tx_hashes])
+        receipts: list[Receipt | None] = []
+        hashes: dict[int, str] = {}
+        for tx_hash, item in zip(tx_hashes, found, strict=True):
+            # Some nodes show a transaction that waits by a receipt without a block.
+            if item is None or (isinstance(item, dict) and item.get("blockHash", "") is None):
+                receipts.append(None)
+                continue
+            with self._reading(method):
+                receipt, claimed = _receipt(item), item["transactionHash"]
+            self._same(tx_hash, claimed, method)
+            if hashes.setdefault(receipt.block, receipt.block_hash) != receipt.block_hash:
+                raise ChainError(f"The chain's block {receipt.block} was replaced while it was read.")
+            receipts.append(receipt)
+        return receipts
+
+    async def block(self, number: int | None = None) -> Block | None:
+        """Return a block, the newest if no number is given; None when there is none.
+
+        Raises:
+            ChainRefused: It is another block, or not what its hash says.
+        """
+        method = "eth_getBlockByNumber"
+        found = await self._client.request(method, "latest" if number is None else hex(number), False)
+        if found is None:
+            return None
+        with self._reading(method):
+            block = block_shown(found)
+        if number is not None and block.number != number:
+            raise ChainRefused(f"The chain gave block {block.number} for block {number}.", hint=_LIES)
+        return block
+
+    async def has_code(self, address: str) -> bool:
+        """Return whether a contract lies at an address."""
+        found = await self._client.request("eth_getCode", address, "latest")
+        with self._reading("eth_getCode"):
+            return bool(octets(found))
+
+    async def logged(
+        self, contract: str, first: int, last: int, key: bytes | None = None
+    ) -> AsyncIterator[Logged]:
+        """Return what a contract logged in blocks `first` to `last`, oldest first, of one session or of all.
+
+        Raises:
+            ChainRefused: The node gives logs that were not asked for, or in another order.
+        """
+        kinds = [_contract.appended_topic(), _contract.anchored_topic()]
+        topics: list[Any] = [kinds] if key is None else [kinds, shown(key)]
+        size, start = LOG_BLOCKS, first
+        while start <= last:
+            end = min(start + size - 1, last)
+            query = {"address": contract, "topics": topics, "fromBlock": hex(start), "toBlock": hex(end)}
+            try:
+                found = await self._client.request("eth_getLogs", query)
+            except (RpcError, TooLarge):
+                # Nodes refuse what is too much for them with all kinds of codes and words.
+                if end == start:
+                    raise
+                size = (end - start + 1) // 2
+                continue
+            with self._reading("eth_getLogs"):
+                logs = list(_checked(found, contract, kinds, key, start, end))
+            for log in logs:
+                yield log
+            start, size = end + 1, min(2 * size, LOG_BLOCKS)
+
+    async def sessions(self, contract: str, keys: Sequence[bytes], block: Block) -> list[SessionState]:
+        """Return sessions as the contract stores them after a block, proved against its state root.
+
+        Raises:
+            ChainError: There is no audit log, or the node no longer has that state.
+            ChainRefused: The proof does not hold.
+        """
+        states: list[SessionState] = []
+        for start in range(0, len(keys), PROOF_KEYS):
+            some = keys[start : start + PROOF_KEYS]
+            try:
+                states += await self._proved_sessions(contract, some, block)
+            except RpcError as error:
+                if not error.unknown_method:
+                    raise
+                self.proved = False
+                states += await self._told_sessions(contract, some, block)
+        return states
+
+    async def inclusion(self, tx_hash: str) -> Inclusion:
+        """Return the proof that a mined transaction is in its block.
+
+        Raises:
+            ChainError: It is not mined, or the chain does not give what the proof is made of.
+            ChainRefused: What it gives is not what the block's header commits to.
+        """
+        [mined] = await self.receipts([tx_hash])
+        if mined is None:
+            raise ChainError(f"The transaction {tx_hash} is not mined yet.", hint="Try again in a moment.")
+        number = hex(mined.block)
+        shown_block = await self._client.request("eth_getBlockByNumber", number, True)
+        with self._reading("eth_getBlockByNumber"):
+            block = block_shown(shown_block)
+            hashes = [item["hash"] for item in shown_block["transactions"]]
+            if block.number != mined.block or block.hash != mined.block_hash or tx_hash not in hashes:
+                raise ChainError(f"The transaction {tx_hash} is not in the block that the chain names.")
+            transactions = await self._raw_transactions(shown_block["transactions"])
+        shown_receipts = await self._block_receipts(number, hashes)
+        with self._reading("eth_getBlockReceipts"):
+            receipts = [body.raw_receipt(item) for item in shown_receipts]
+        tries = await anyio.to_thread.run_sync(lambda: (body.trie_of(transactions), body.trie_of(receipts)))
+        committed = roots(block)
+        for trie, root, what in zip(
+            tries, (committed.transactions, committed.receipts), ("transactions", "receipts"), strict=True
+        ):
+            if trie.root != root:
+                raise await self._contradiction(block, f"its {what} are not those of the header")
+        index = [_contract.transaction_hash(raw) for raw in transactions].index(tx_hash)
+        transaction, receipt = (trie.proof(body.place_key(index)) for trie in tries)
+        return Inclusion(block, index, transaction, receipt)
+
+    async def inspect(self) -> AsyncIterator[str | int]:
+        """Check nothing: what a foreign chain has stored is not ours."""
+        return
+        yield
+
+    def _account(self) -> Account:
+        if self._signer is None:
+            self._signer = self._load()
+        return self._signer
+
+    async def _recognise(self) -> None:
+        found = await self._quantity("eth_chainId")
+        if found != self.chain_id:
+            raise ChainRefused(
+                f"The chain at {self._client.place} has the id {found}, not {self.chain_id} as it should.",
+                hint="Give the URL of a node of the chain that is meant, or the right LLMASOS_LEDGER__CHAIN_ID.",
+            )
+
+    async def _market(self) -> Fees:
+        with self._reading("eth_feeHistory"):
+            return await market(self._client)
+
+    async def _measure_gas(self) -> None:
+        """Learn from one estimate whether the chain charges more gas than Ethereum, as some do."""
+        code = _contract.deploy_code()
+        try:
+            needed = await self._quantity("eth_estimateGas", {"from": self.account, "data": shown(code)})
+        except RpcError:
+            return
+        self._gas_factor = min(max(1.0, GAS_MARGIN * needed / gas_limit(None, code)), GAS_FACTOR)
+
+    async def _proved_sessions(
+        self, contract: str, keys: Sequence[bytes], block: Block
+    ) -> list[SessionState]:
+        slots = [slot for key in keys for slot in storage.session_slots(key)]
+        words = [shown(slot.to_bytes(32, "big")) for slot in slots]
+        proof = await self._client.request("eth_getProof", contract, words, hex(block.number))
+        try:
+            root = storage.storage_root(roots(block).state, contract, proof)
+            values = [
+                storage.proved_slot(root, slot, item)
+                for slot, item in zip(slots, proof["storageProof"], strict=True)
+            ]
+        except storage.NoContract as error:
+            raise _no_audit_log(error) from None
+        except _MALFORMED as error:
+            raise await self._contradiction(
+                block, f"the proof of its state does not hold ({error})"
+            ) from error
+        return [storage.session_stored(*pair) for pair in zip(values[::2], values[1::2], strict=True)]
+
+    async def _told_sessions(self, contract: str, keys: Sequence[bytes], block: Block) -> list[SessionState]:
+        calls = [{"to": contract, "data": shown(_contract.sessions_call(key))} for key in keys]
+        outputs = await self._client.every([("eth_call", [call, hex(block.number)]) for call in calls])
+        with self._reading("eth_call"):
+            found = [octets(output) for output in outputs]
+        if b"" in found:
+            raise _no_audit_log(f"there is no audit log at {contract}")
+        with self._reading("eth_call"):
+            return [_contract.session_state(output) for output in found]
+
+    async def _raw_transactions(self, items: Sequence[dict[str, Any]]) -> list[bytes]:
+        """Return a block's transactions as bytes, asking for those of types that only the chain knows."""
+        foreign = [item["hash"] for item in items if body.type_of(item) not in body.KNOWN_TYPES]
+        given = await self._client.every([("eth_getRawTransactionByHash", [tx_hash]) for tx_hash in foreign])
+        raws = dict(zip(foreign, map(octets, given), strict=True))
+        return [raws.get(item["hash"]) or body.raw_transaction(item) for item in items]
+
+    async def _block_receipts(self, number: str, tx_hashes: Sequence[str]) -> list[dict[str, Any]]:
+        try:
+            found: list[dict[str, Any]] = await self._client.request("eth_getBlockReceipts", number)
+        except RpcError as error:
+            if not error.unknown_method:
+                raise
+            found = await self._client.every([("eth_getTransactionReceipt", [item]) for item in tx_hashes])
+        return found
+
+    async def _quantity(self, method: str, *params: Any) -> int:
+        found = await self._client.request(method, *params)
+        with self._reading(method):
+            return quantity(found)
+
+    async def _contradiction(self, block: Block, what: str) -> ChainError:
+        """Tell a node that lies from one whose block was replaced between two questions."""
+        now = await self.block(block.number)
+        if now is None or now.hash != block.hash:
+            return ChainError(f"The chain's block {block.number} was replaced while it was read.")
+        return ChainRefused(f"The chain lies about block {block.number}: {what}.", hint=_LIES)
+
+    def _same(self, tx_hash: str, claimed: Any, method: str) -> None:
+        if not isinstance(claimed, str) or claimed.lower() != tx_hash:
+            raise ChainRefused(
+                f"The chain answered {method} for another transaction than {tx_hash}.", hint=_LIES
+            )
+
+    def _not_taken(self, error: RpcError) -> ChainError:
+        said = error.text.lower()
+        if "insufficient funds" in said:
+            return ChainError(
+                f"The account {self.account} cannot pay for the next transaction: {error.text}.",
+                hint=f"Send some of the chain's coin to {self.account}; it is tried again by itself.",
+            )
+        return error
+
+    @contextmanager
+    def _reading(self, method: str) -> Iterator[None]:
+        try:
+            yield
+        except _MALFORMED as error:
+            raise ChainError(
+                f"The chain at {self._client.place} gave an answer to {method} that cannot be read: {error}.",
+                hint="Check that the address is that of an EVM node's JSON-RPC.",
+            ) from error
+
+
+def _receipt(item: dict[str, Any]) -> Receipt:
+    gas, status = quantity(item["gasUsed"], 64), quantity(item["status"])
+    if status not in (0, 1):
+        raise ValueError("a receipt's status is neither 0 nor 1")
+    # What chains above Ethereum take for its data comes on top.
+    extra = quantity(item["l1Fee"]) if item.get("l1Fee") is not None else 0
+    return Receipt(
+        ok=bool(status),
+        block=quantity(item["blockNumber"], 64),
+        block_hash=shown(octets(item["blockHash"], 32)),
+        gas=gas,
+        cost=gas * quantity(item["effectiveGasPrice"]) + extra,
+    )
+
+
+def _checked(
+    logs: list[dict[str, Any]], contract: str, kinds: list[str], key: bytes | None, first: int, last: int
+) -> Iterator[Logged]:
+    """Return logs decoded, after seeing that they are what was asked for."""
+    before = (0, -1)
+    for log in logs:
+        place = quantity(log["blockNumber"], 64), quantity(log["logIndex"], 64)
+        topics = [shown(octets(topic, 32)) for topic in log["topics"]]
+        asked = (
+            shown(octets(log["address"], 20)) == contract
+            and topics[0] in kinds
+            and (key is None or topics[1] == shown(key))
+            and first <= place[0] <= last
+            and place > before
+            and not log.get("removed")
+        )
+        if not asked:
+            raise ChainRefused("The chain gave logs that were not asked for, or out of order.", hint=_LIES)
+        before = place
+        tx_hash = shown(octets(log["transactionHash"], 32))
+        yield _contract.logged({**log, "topics": topics, "transactionHash": tx_hash})
+
+
+def _no_audit_log(reason: object) -> ChainError:
+    return ChainError(
+        f"The chain has lost the audit log: {reason}.",
+        hint="See that the URL leads to the chain that was used before.",
+    )
