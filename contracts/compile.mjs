@@ -10,6 +10,7 @@ const input = JSON.stringify({
   sources: { "AuditLog.sol": { content: readFileSync(here("AuditLog.sol"), "utf8") } },
   settings: {
     evmVersion: "cancun",
+    viaIR: true,
     optimizer: { enabled: true, runs: 10000 },
     metadata: { bytecodeHash: "ipfs" },
     outputSelection: { "*": { "*": ["abi", "evm.bytecode.object", "evm.methodIdentifiers"] } },
