@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import shutil
 import sys
 from collections.abc import Sequence
@@ -52,13 +53,6 @@ class AnvilChain(LocalChain):
                     return
 
     def _command(self) -> list[str]:
-        beside = Path(sys.executable).parent
-        program = shutil.which("anvil", path=os.pathsep.join([os.environ.get("PATH", ""), str(beside)]))
-        if program is None:
-            raise ChainError(
-                "The development chain needs the program `anvil`, which is not on the PATH.",
-                hint="Install it with `npm install -g @foundry-rs/anvil`, or set LLMASOS_LEDGER__CHAIN to embedded.",
-            )
         tether = [
             sys.executable,
             "-m",
@@ -71,7 +65,7 @@ class AnvilChain(LocalChain):
         options += ["--chain-id", str(CHAIN_ID), "--hardfork", self._fork, "--accounts", "0"]
         # States on the disk would take 160 MB for 1,000 blocks.
         options += ["--prune-history", str(KEPT_STATES), "--gas-limit", str(GAS_LIMIT)]
-        return [*tether, program, *options]
+        return [*tether, str(_program()), *options]
 
     async def _opened(self, process: anyio.abc.Process) -> None:
         while True:
@@ -87,3 +81,25 @@ class AnvilChain(LocalChain):
 
     async def _begin(self) -> None:
         await self._client.request("anvil_setBalance", self.account, hex(FUNDS_WEI))
+
+
+def _program() -> Path:
+    """Return anvil itself, past the script by which npm starts it: a script dies without its child.
+
+    Raises:
+        ChainError: It is not installed.
+    """
+    beside = str(Path(sys.executable).parent)
+    found = shutil.which("anvil", path=os.pathsep.join([os.environ.get("PATH", ""), beside]))
+    if found is not None:
+        path = Path(found).resolve()
+        inside, near = "node_modules/@foundry-rs/anvil-linux-*/bin/anvil", "anvil-linux-*/bin/anvil"
+        for candidate in (path, *path.parent.glob(inside), *path.parent.parent.glob(near)):
+            with candidate.open("rb") as file:
+                if file.read(4) == b"\x7fELF":
+                    return candidate
+    machine = "arm64" if platform.machine() == "aarch64" else "amd64"
+    raise ChainError(
+        "The development chain needs the program `anvil`, which is not on the PATH.",
+        hint=f"Install it with `npm i -g @foundry-rs/anvil-linux-{machine}`, or use the embedded chain.",
+    )

@@ -58,6 +58,6 @@ def _account(settings: LedgerSettings) -> Account:
         raise ConfigError(
             "The chain `rpc` needs the private key of an account, from one place"
             + ("; there are two." if key else "."),
-            hint="Set either LLMASOS_LEDGER__KEY_FILE, a file that only you can read, or LLMASOS_LEDGER__KEY.",
+            hint="Set either LLMASOS_LEDGER__KEY_FILE, which only you can read, or LLMASOS_LEDGER__KEY.",
         )
-    return account_of(key) if key else account_in(settings.key_file or Path())
+    return account_in(settings.key_file) if settings.key_file is not None else account_of(key)

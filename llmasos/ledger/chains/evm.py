@@ -74,7 +74,7 @@ class EvmChain:
         await self._recognise()
         if await self.balance() == 0 and (await self._market()).cap > 0:
             raise ChainError(
-                f"The account {self.account} owns nothing on the chain {self.chain_id} and cannot pay for gas.",
+                f"The account {self.account} owns nothing on the chain {self.chain_id}, to pay for gas.",
                 hint=f"Send some of the chain's coin to {self.account}; it is tried again by itself.",
             )
         await self._measure_gas()
@@ -263,7 +263,7 @@ class EvmChain:
         if found != self.chain_id:
             raise ChainRefused(
                 f"The chain at {self._client.place} has the id {found}, not {self.chain_id} as it should.",
-                hint="Give the URL of a node of the chain that is meant, or the right LLMASOS_LEDGER__CHAIN_ID.",
+                hint="Give the URL of a node of the right chain, or correct LLMASOS_LEDGER__CHAIN_ID.",
             )
 
     async def _market(self) -> Fees:

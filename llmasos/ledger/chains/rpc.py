@@ -22,19 +22,19 @@ class RpcError(ChainError):
     """The chain answered with an error.
 
     Args:
-        code: The error's number.
+        number: The error's number.
         text: What the chain said.
     """
 
-    def __init__(self, method: str, code: int, text: str) -> None:
+    def __init__(self, method: str, number: int, text: str) -> None:
         super().__init__(f"The chain refused {method}: {text}.", hint="See `llmasos ledger status`.")
-        self.method, self.code, self.text = method, code, text
+        self.method, self.number, self.text = method, number, text
 
     @property
     def unknown_method(self) -> bool:
         """Whether the server does not have the method."""
         said = self.text.lower()
-        return self.code == NO_METHOD or (
+        return self.number == NO_METHOD or (
             "method" in said
             and any(word in said for word in ("not found", "not exist", "not support", "not available"))
         )
@@ -176,6 +176,6 @@ class RpcClient:
         # What else lies in the connection belongs to no question.
         await self._transport.close()
         return ChainError(
-            f"What answers at {self.place} does not speak JSON-RPC: it answered {method} with something else.",
+            f"What answers at {self.place} does not speak JSON-RPC: it gave something else to {method}.",
             hint="Check that the address is that of an EVM node's JSON-RPC.",
         )

@@ -1,8 +1,7 @@
-"""Runs a program that must not outlive us: `python -m llmasos.ledger.chains.tether PARENT LOCK SOCKET COMMAND…`.
+"""Becomes a program that must not outlive us: `tether PARENT LOCK SOCKET COMMAND…`.
 
-The kernel of the operating system kills the program when its parent dies, whatever it dies of. A lock that the
-program holds until then keeps a second one from the same folder. `ready` is said when the lock is held and an
-old socket is removed.
+Linux kills the program when its parent dies, whatever it dies of. A lock that the program holds until then
+keeps a second one from the same folder. `ready` is said when the lock is held and an old socket is removed.
 """
 
 from __future__ import annotations
@@ -41,6 +40,7 @@ def main(arguments: list[str]) -> int:
     print("ready", flush=True)
     os.dup2(2, 1)
     os.execv(command[0], command)  # noqa: S606 - no shell is wanted
+    raise AssertionError
 
 
 def _locked(descriptor: int) -> bool:

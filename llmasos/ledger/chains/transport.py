@@ -171,7 +171,7 @@ class HttpTransport:
                 f"The chain at {self.place} does not answer: {type(error).__name__}.", hint=HINT
             ) from None
         if response.status_code != 200 and (
-            response.status_code in (401, 403, 429, 503) or body.lstrip()[:1] not in (b"{", b"[")
+            response.status_code in (401, 403, 429, 503) or not body.lstrip().startswith((b"{", b"["))
         ):
             waiting = response.headers.get("retry-after", "")
             after = float(waiting) if waiting.isascii() and waiting.isdigit() else None
