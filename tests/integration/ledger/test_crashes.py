@@ -78,7 +78,7 @@ def test_killed_at_any_moment_it_loses_and_doubles_nothing(
         writer = start(replace(plan, seed=number))
         pids += [writer.pid, *writer.nodes]
         moment = chosen.uniform(*MOMENTS)
-        # All at once; the writer alone, whose node then ends by itself; or the node, and soon after the writer.
+        # All at once; the writer alone, and its node ends by itself; or the node, and soon after the writer.
         victim = chosen.choice(("all", "writer", "node") if chain == "embedded" else ("writer",))
         if victim == "node":
             writer.process.join(moment / 2)
