@@ -44,6 +44,7 @@ class Store:
             self.durable_engine = (
                 _engine(url, sqlite=True, synchronous="FULL") if self.sqlite else self.engine
             )
+            self._reader = self.engine.execution_options(reading=True)
         except (ArgumentError, ModuleNotFoundError) as error:
             raise ConfigError(
                 f"The database URL {url!r} cannot be used: {error}.",
@@ -58,9 +59,19 @@ class Store:
         """
         return await anyio.to_thread.run_sync(lambda: self.run_sync(work, durable=durable))
 
+    async def read(self, work: Callable[[Session], T]) -> T:
+        """Run `work`, which only reads, on one state of the database, while others go on writing.
+
+        Raises:
+            ConfigError: The database cannot be opened or read.
+        """
+        return await anyio.to_thread.run_sync(lambda: self._run(self._reader, work))
+
     def run_sync(self, work: Callable[[Session], T], *, durable: bool = False) -> T:
         """Run `work` in one transaction on this thread, and return what it returns."""
-        engine = self.durable_engine if durable else self.engine
+        return self._run(self.durable_engine if durable else self.engine, work)
+
+    def _run(self, engine: Engine, work: Callable[[Session], T]) -> T:
         try:
             with Session(engine, expire_on_commit=False) as session, session.begin():
                 return work(session)
@@ -91,6 +102,7 @@ def _engine(url: str, *, sqlite: bool, synchronous: str) -> Engine:
 
     @event.listens_for(engine, "begin")
     def _begin(connection) -> None:  # type: ignore[no-untyped-def]
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        reading = connection.get_execution_options().get("reading")
+        connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
 
     return engine
