@@ -207,13 +207,17 @@ class EvmChain:
         states: list[SessionState] = []
         for start in range(0, len(keys), PROOF_KEYS):
             some = keys[start : start + PROOF_KEYS]
+            slots = [slot for key in some for slot in storage.session_slots(key)]
+            words = [shown(slot.to_bytes(32, "big")) for slot in slots]
             try:
-                states += await self._proved_sessions(contract, some, block)
+                proof = await self._client.request("eth_getProof", contract, words, hex(block.number))
             except RpcError as error:
                 if not error.unknown_method:
                     raise
                 self.proved = False
                 states += await self._told_sessions(contract, some, block)
+            else:
+                states += await self._proved_sessions(contract, slots, proof, block)
         return states
 
     async def inclusion(self, tx_hash: str) -> Inclusion:
@@ -277,14 +281,12 @@ class EvmChain:
             needed = await self._quantity("eth_estimateGas", {"from": self.account, "data": shown(code)})
         except RpcError:
             return
-        self._gas_factor = min(max(1.0, GAS_MARGIN * needed / gas_limit(None, code)), GAS_FACTOR)
+        share = needed / gas_limit(None, code)
+        self._gas_factor = 1.0 if share <= 1 else min(GAS_MARGIN * share, GAS_FACTOR)
 
     async def _proved_sessions(
-        self, contract: str, keys: Sequence[bytes], block: Block
+        self, contract: str, slots: Sequence[int], proof: Any, block: Block
     ) -> list[SessionState]:
-        slots = [slot for key in keys for slot in storage.session_slots(key)]
-        words = [shown(slot.to_bytes(32, "big")) for slot in slots]
-        proof = await self._client.request("eth_getProof", contract, words, hex(block.number))
         try:
             root = storage.storage_root(roots(block).state, contract, proof)
             values = [

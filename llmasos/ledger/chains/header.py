@@ -63,8 +63,6 @@ def block_shown(block: dict[str, Any]) -> Block:
 
     # Blocks before these forks lack the fields, and some nodes show them as null.
     later = [field for field in _LATER if block.get(field[0]) is not None]
-    if later != list(_LATER[: len(later)]):
-        raise ValueError("a header lacks a field between others")
     fields = [
         minimal(quantity(block[name])) if size == _NUMBER else octets(block[name], size)
         for name, size in (*_FIELDS, *later)

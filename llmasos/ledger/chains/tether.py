@@ -18,7 +18,7 @@ LOCKED = 75
 """The exit status when another program has the folder (EX_TEMPFAIL)."""
 
 PR_SET_PDEATHSIG = 1
-WAIT_SECONDS, RETRY_SECONDS = 5.0, 0.05
+WAIT_SECONDS, RETRY_SECONDS = 2.0, 0.05
 
 
 def main(arguments: list[str]) -> int:
