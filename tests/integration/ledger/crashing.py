@@ -41,6 +41,8 @@ PRELOADED = (
     *("sqlalchemy.dialects.sqlite", "anyio._backends._asyncio", "tests.integration.ledger.crashing"),
 )
 SESSIONS = 3
+# One that begins while the one of a writer killed before still ends finds its chain in use.
+SPARE_NODES = 4
 BURST = 6
 # What changes something outside of the process; what lies between two of them leaves no trace of itself.
 STEPS = ("connect", "send", "receipts", "prepare", "adopt")
@@ -133,7 +135,7 @@ def start(plan: Plan) -> Writer:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(list(PRELOADED))
     said, say = context.Pipe(duplex=False)
-    process = context.Process(target=_write_all, args=(plan, say))
+    process = context.Process(target=_write_all, args=(plan, say), daemon=True)
     process.start()
     say.close()
     what, *nodes = json.loads(said.recv_bytes())
@@ -145,7 +147,7 @@ def look(plan: Plan) -> State:
     """Open a ledger, wait until everything is on its chain, and return how it is."""
     context = multiprocessing.get_context("forkserver")
     found, tell = context.Pipe(duplex=False)
-    process = context.Process(target=_look, args=(plan, tell))
+    process = context.Process(target=_look, args=(plan, tell), daemon=True)
     process.start()
     tell.close()
     state = cast(State, found.recv())
@@ -280,7 +282,7 @@ def _forked(plan: Plan, count: int) -> list[ForkedNode]:
 def _write_all(plan: Plan, say: Connection) -> None:
     # A group of its own, so that writer and node die in one moment.
     os.setsid()
-    nodes = _forked(plan, 2)
+    nodes = _forked(plan, SPARE_NODES)
     tell = partial(_tell, say)
     tell("up", *(node.pid for node in nodes))
     anyio.run(_write, plan, _chain(plan, nodes), tell)
@@ -365,7 +367,7 @@ def _around(
 
 
 def _look(plan: Plan, tell: Connection) -> None:
-    tell.send(anyio.run(_looked, plan, _chain(plan, _forked(plan, 1))))
+    tell.send(anyio.run(_looked, plan, _chain(plan, _forked(plan, SPARE_NODES))))
 
 
 async def _looked(plan: Plan, chain: LocalChain) -> State:
