@@ -20,7 +20,7 @@ from tests.integration.ledger.crashing import Durable, Plan, State, look, start
 
 pytestmark = pytest.mark.integration
 
-MOMENTS = 0.005, 0.3
+MOMENTS = 0.005, 0.25
 # Anvil forgets everything with each death, and all that was recorded is sent to it again.
 KILLS: list[tuple[Literal["embedded", "anvil"], Mode, int]] = [
     ("embedded", "each", 60),
@@ -31,6 +31,7 @@ KILLS: list[tuple[Literal["embedded", "anvil"], Mode, int]] = [
     ("anvil", "merkle", 20),
 ]
 LOOK_EVERY = 20
+RECORDS = 2
 GONE_SECONDS = 30.0
 
 
@@ -101,17 +102,17 @@ def test_killed_at_any_moment_it_loses_and_doubles_nothing(
 
 @pytest.mark.parametrize(
     ("chain", "mode"),
-    [("embedded", "each"), ("embedded", "batch"), ("embedded", "merkle"), ("anvil", "each")],
+    [("embedded", "each"), ("embedded", "merkle"), ("anvil", "each")],
 )
 def test_killed_at_every_step_it_loses_and_doubles_nothing(
     tmp_path: Path, chain: Literal["embedded", "anvil"], mode: Mode
 ) -> None:
-    rotates = mode == "each"
+    rotates = (chain, mode) == ("embedded", "each")
     died, pids = [], []
     for step in count(1):
         folder = tmp_path / str(step)
         folder.mkdir()
-        plan = Plan(folder, chain, mode, step=step, records=2, rotates=rotates)
+        plan = Plan(folder, chain, mode, step=step, records=RECORDS, rotates=rotates)
         writer = start(plan)
         pids += [writer.pid, *writer.nodes]
         status = writer.ended()
