@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 import stat
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ def theirs(key: bytes, **fields: Any) -> bytes:
     return bytes(EthAccount.from_key(key).sign_transaction({"type": 2, **fields}).raw_transaction)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(
     key=st.integers(1, ORDER - 1).map(lambda number: number.to_bytes(32, "big")),
     chain_id=st.integers(1, 2**53),
@@ -91,7 +92,8 @@ def test_what_is_not_a_key_is_refused_without_repeating_it(text: str, tmp_path: 
     path = tmp_path / "key"
     path.touch(0o600)
     path.write_text(text)
-    for call in (lambda: account_of(text), lambda: account_in(path)):
+    calls: list[Callable[[], Account]] = [lambda: account_of(text), lambda: account_in(path)]
+    for call in calls:
         with pytest.raises(LedgerError, match="cannot be used") as caught:
             call()
         assert not text or text not in str(caught.value)

@@ -23,7 +23,7 @@ RPC: dict[str, Any] = {
 
 def test_chains_of_our_own_need_no_settings(tmp_path: Path) -> None:
     for name in ("embedded", "anvil"):
-        chain = choose_chain(LedgerSettings(chain=name), tmp_path)  # type: ignore[arg-type]
+        chain = choose_chain(LedgerSettings(chain=name), tmp_path)
         assert chain.name == name
     assert list(tmp_path.iterdir()) == []
 

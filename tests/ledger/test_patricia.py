@@ -20,7 +20,7 @@ ITEMS = st.dictionaries(st.binary(max_size=4), st.binary(min_size=1, max_size=40
 def test_roots_and_proofs_are_those_of_another_implementation(
     items: dict[bytes, bytes], absent: bytes
 ) -> None:
-    from trie import HexaryTrie  # type: ignore[import-untyped]
+    from trie.hexary import HexaryTrie
 
     other = HexaryTrie({})
     for key, value in items.items():
@@ -31,7 +31,7 @@ def test_roots_and_proofs_are_those_of_another_implementation(
         proof = trie.proof(key)
         assert lookup(trie.root, key, proof) == items.get(key)
         # Nodes of less than 32 bytes lie in the one above and are not listed again.
-        whole = [rlp.encode(node) for node in other.get_proof(key)]
+        whole = [rlp.encode(node) for node in other.get_proof(key)]  # type: ignore[no-untyped-call]
         assert (
             list(proof)
             == [node for place, node in enumerate(whole) if place == 0 or len(node) >= 32][: len(proof)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -114,6 +115,8 @@ ANSWER = {"jsonrpc": "2.0", "id": 1, "result": 3}
         b"SSH-2.0-OpenSSH_9.2",
         b"\xff\xfe\x00",
         b"[" * 100_000,
+        b'{"a":' * 100_000,
+        b'{"jsonrpc":"2.0","id":1,"result":NaN}',
         b'{"jsonrpc":"2.0","id":1,"result":',
         b"9" * 10_000,
         [],
@@ -158,12 +161,23 @@ async def test_a_batch_whose_answers_do_not_fit_is_refused(spoil: Callable[[Any]
     assert len(asked) == 1
 
 
+async def test_deep_nesting_does_not_end_the_process() -> None:
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(1_000_000)
+    try:
+        rpc, _ = client(lambda question: b"[" * 10_000_000)
+        with pytest.raises(ChainError, match="does not speak JSON-RPC"):
+            await rpc.request("add", 1, 2)
+    finally:
+        sys.setrecursionlimit(limit)
+
+
 async def test_an_error_is_shown_short_and_on_one_line() -> None:
-    text = "no\n  such " + "x" * 10_000
+    text = "no\n  such\x1b[2J " + "x" * 10_000
     rpc, _ = client(lambda question: {"id": question["id"], "error": {"message": text}})
     with pytest.raises(RpcError) as caught:
         await rpc.request("add")
-    assert caught.value.message.startswith("The chain refused add: no such xxx")
+    assert caught.value.message.startswith("The chain refused add: no such[2J xxx")
     assert len(caught.value.message) < 400
 
 

@@ -48,7 +48,7 @@ class AnvilChain(LocalChain):
         for _ in range(MINE_ATTEMPTS):
             await self._client.request("evm_mine")
             waiting = await self._client.request("txpool_status")
-            with self._reading("txpool_status"):
+            with self._client.reading("txpool_status"):
                 if int(waiting["pending"], 16) == 0:
                     return
 

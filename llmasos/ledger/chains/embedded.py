@@ -37,7 +37,7 @@ class EmbeddedChain(LocalChain):
         method, cursor = "llmasos_inspect", None
         while True:
             page = await self._client.request(method, cursor)
-            with self._reading(method):
+            with self._client.reading(method):
                 problems, cursor, percent = list(page["problems"]), page["cursor"], int(page["percent"])
             for problem in problems:
                 yield str(problem)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 import anyio.to_thread
@@ -12,22 +11,20 @@ import anyio.to_thread
 from llmasos.errors import LedgerError
 from llmasos.ledger import _contract
 from llmasos.ledger._contract import Logged, SessionState
-from llmasos.ledger.chains import body, storage
+from llmasos.ledger.chains import storage
 from llmasos.ledger.chains.account import Account
 from llmasos.ledger.chains.fees import GWEI, market, offer
 from llmasos.ledger.chains.gas import gas_limit
 from llmasos.ledger.chains.header import block_shown, roots
+from llmasos.ledger.chains.inclusion import Uncommitted, included
+from llmasos.ledger.chains.logs import logged
 from llmasos.ledger.chains.port import Block, ChainError, ChainRefused, Fees, Inclusion, Receipt, Signed
-from llmasos.ledger.chains.rpc import RpcClient, RpcError
-from llmasos.ledger.chains.transport import TooLarge
+from llmasos.ledger.chains.rpc import LIES, MALFORMED, RpcClient, RpcError
 from llmasos.ledger.chains.values import octets, quantity, shown
 
-LOG_BLOCKS = 2_000
 PROOF_KEYS = 100
 GAS_MARGIN, GAS_FACTOR = 1.3, 20.0
 _HAS_IT = re.compile(r"already (known|imported|exists|in )|alreadyknown|\bknown transaction|same hash")
-_MALFORMED = (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError)
-_LIES = "Use another node: this one is broken, or somebody wants to mislead you."
 
 
 class EvmChain:
@@ -136,7 +133,7 @@ class EvmChain:
         for (tx_hash, error), found in zip(doubtful, known, strict=True):
             if found is None:
                 raise self._not_taken(error)
-            with self._reading("eth_getTransactionByHash"):
+            with self._client.reading("eth_getTransactionByHash"):
                 claimed = found["hash"]
             self._same(tx_hash, claimed, "eth_getTransactionByHash")
 
@@ -159,7 +156,7 @@ class EvmChain:
             if item is None or (isinstance(item, dict) and item.get("blockHash", "") is None):
                 receipts.append(None)
                 continue
-            with self._reading(method):
+            with self._client.reading(method):
                 receipt, claimed = _receipt(item), item["transactionHash"]
             self._same(tx_hash, claimed, method)
             if hashes.setdefault(receipt.block, receipt.block_hash) != receipt.block_hash:
@@ -177,16 +174,16 @@ class EvmChain:
         found = await self._client.request(method, "latest" if number is None else hex(number), False)
         if found is None:
             return None
-        with self._reading(method):
+        with self._client.reading(method):
             block = block_shown(found)
         if number is not None and block.number != number:
-            raise ChainRefused(f"The chain gave block {block.number} for block {number}.", hint=_LIES)
+            raise ChainRefused(f"The chain gave block {block.number} for block {number}.", hint=LIES)
         return block
 
     async def has_code(self, address: str) -> bool:
         """Return whether a contract lies at an address."""
         found = await self._client.request("eth_getCode", address, "latest")
-        with self._reading("eth_getCode"):
+        with self._client.reading("eth_getCode"):
             return bool(octets(found))
 
     async def logged(
@@ -197,25 +194,8 @@ class EvmChain:
         Raises:
             ChainRefused: The node gives logs that were not asked for, or in another order.
         """
-        kinds = [_contract.appended_topic(), _contract.anchored_topic()]
-        topics: list[Any] = [kinds] if key is None else [kinds, shown(key)]
-        size, start = LOG_BLOCKS, first
-        while start <= last:
-            end = min(start + size - 1, last)
-            query = {"address": contract, "topics": topics, "fromBlock": hex(start), "toBlock": hex(end)}
-            try:
-                found = await self._client.request("eth_getLogs", query)
-            except (RpcError, TooLarge):
-                # Nodes refuse what is too much for them with all kinds of codes and words.
-                if end == start:
-                    raise
-                size = (end - start + 1) // 2
-                continue
-            with self._reading("eth_getLogs"):
-                logs = list(_checked(found, contract, kinds, key, start, end))
-            for log in logs:
-                yield log
-            start, size = end + 1, min(2 * size, LOG_BLOCKS)
+        async for log in logged(self._client, contract, first, last, key):
+            yield log
 
     async def sessions(self, contract: str, keys: Sequence[bytes], block: Block) -> list[SessionState]:
         """Return sessions as the contract stores them after a block, proved against its state root.
@@ -250,27 +230,10 @@ class EvmChain:
         [mined] = await self.receipts([tx_hash])
         if mined is None:
             raise ChainError(f"The transaction {tx_hash} is not mined yet.", hint="Try again in a moment.")
-        number = hex(mined.block)
-        shown_block = await self._client.request("eth_getBlockByNumber", number, True)
-        with self._reading("eth_getBlockByNumber"):
-            block = block_shown(shown_block)
-            hashes = [item["hash"] for item in shown_block["transactions"]]
-            if block.number != mined.block or block.hash != mined.block_hash or tx_hash not in hashes:
-                raise ChainError(f"The transaction {tx_hash} is not in the block that the chain names.")
-            transactions = await self._raw_transactions(shown_block["transactions"])
-        shown_receipts = await self._block_receipts(number, hashes)
-        with self._reading("eth_getBlockReceipts"):
-            receipts = [body.raw_receipt(item) for item in shown_receipts]
-        tries = await anyio.to_thread.run_sync(lambda: (body.trie_of(transactions), body.trie_of(receipts)))
-        committed = roots(block)
-        for trie, root, what in zip(
-            tries, (committed.transactions, committed.receipts), ("transactions", "receipts"), strict=True
-        ):
-            if trie.root != root:
-                raise await self._contradiction(block, f"its {what} are not those of the header")
-        index = [_contract.transaction_hash(raw) for raw in transactions].index(tx_hash)
-        transaction, receipt = (trie.proof(body.place_key(index)) for trie in tries)
-        return Inclusion(block, index, transaction, receipt)
+        try:
+            return await included(self._client, tx_hash, mined)
+        except Uncommitted as error:
+            raise await self._contradiction(error.block, str(error)) from None
 
     async def inspect(self) -> AsyncIterator[str | int]:
         """Check nothing: what a foreign chain has stored is not ours."""
@@ -291,7 +254,7 @@ class EvmChain:
             )
 
     async def _market(self) -> Fees:
-        with self._reading("eth_feeHistory"):
+        with self._client.reading("eth_feeHistory"):
             return await market(self._client)
 
     async def _measure_gas(self) -> None:
@@ -315,7 +278,7 @@ class EvmChain:
             ]
         except storage.NoContract as error:
             raise _no_audit_log(error) from None
-        except _MALFORMED as error:
+        except MALFORMED as error:
             raise await self._contradiction(
                 block, f"the proof of its state does not hold ({error})"
             ) from error
@@ -324,32 +287,16 @@ class EvmChain:
     async def _told_sessions(self, contract: str, keys: Sequence[bytes], block: Block) -> list[SessionState]:
         calls = [{"to": contract, "data": shown(_contract.sessions_call(key))} for key in keys]
         outputs = await self._client.every([("eth_call", [call, hex(block.number)]) for call in calls])
-        with self._reading("eth_call"):
+        with self._client.reading("eth_call"):
             found = [octets(output) for output in outputs]
         if b"" in found:
             raise _no_audit_log(f"there is no audit log at {contract}")
-        with self._reading("eth_call"):
+        with self._client.reading("eth_call"):
             return [_contract.session_state(output) for output in found]
-
-    async def _raw_transactions(self, items: Sequence[dict[str, Any]]) -> list[bytes]:
-        """Return a block's transactions as bytes, asking for those of types that only the chain knows."""
-        foreign = [item["hash"] for item in items if body.type_of(item) not in body.KNOWN_TYPES]
-        given = await self._client.every([("eth_getRawTransactionByHash", [tx_hash]) for tx_hash in foreign])
-        raws = dict(zip(foreign, map(octets, given), strict=True))
-        return [raws.get(item["hash"]) or body.raw_transaction(item) for item in items]
-
-    async def _block_receipts(self, number: str, tx_hashes: Sequence[str]) -> list[dict[str, Any]]:
-        try:
-            found: list[dict[str, Any]] = await self._client.request("eth_getBlockReceipts", number)
-        except RpcError as error:
-            if not error.unknown_method:
-                raise
-            found = await self._client.every([("eth_getTransactionReceipt", [item]) for item in tx_hashes])
-        return found
 
     async def _quantity(self, method: str, *params: Any) -> int:
         found = await self._client.request(method, *params)
-        with self._reading(method):
+        with self._client.reading(method):
             return quantity(found)
 
     async def _contradiction(self, block: Block, what: str) -> ChainError:
@@ -357,12 +304,12 @@ class EvmChain:
         now = await self.block(block.number)
         if now is None or now.hash != block.hash:
             return ChainError(f"The chain's block {block.number} was replaced while it was read.")
-        return ChainRefused(f"The chain lies about block {block.number}: {what}.", hint=_LIES)
+        return ChainRefused(f"The chain lies about block {block.number}: {what}.", hint=LIES)
 
     def _same(self, tx_hash: str, claimed: Any, method: str) -> None:
         if not isinstance(claimed, str) or claimed.lower() != tx_hash:
             raise ChainRefused(
-                f"The chain answered {method} for another transaction than {tx_hash}.", hint=_LIES
+                f"The chain answered {method} for another transaction than {tx_hash}.", hint=LIES
             )
 
     def _not_taken(self, error: RpcError) -> ChainError:
@@ -373,16 +320,6 @@ class EvmChain:
                 hint=f"Send some of the chain's coin to {self.account}; it is tried again by itself.",
             )
         return error
-
-    @contextmanager
-    def _reading(self, method: str) -> Iterator[None]:
-        try:
-            yield
-        except _MALFORMED as error:
-            raise ChainError(
-                f"The chain at {self._client.place} gave an answer to {method} that cannot be read: {error}.",
-                hint="Check that the address is that of an EVM node's JSON-RPC.",
-            ) from error
 
 
 def _receipt(item: dict[str, Any]) -> Receipt:
@@ -398,29 +335,6 @@ def _receipt(item: dict[str, Any]) -> Receipt:
         gas=gas,
         cost=gas * quantity(item["effectiveGasPrice"]) + extra,
     )
-
-
-def _checked(
-    logs: list[dict[str, Any]], contract: str, kinds: list[str], key: bytes | None, first: int, last: int
-) -> Iterator[Logged]:
-    """Return logs decoded, after seeing that they are what was asked for."""
-    before = (0, -1)
-    for log in logs:
-        place = quantity(log["blockNumber"], 64), quantity(log["logIndex"], 64)
-        topics = [shown(octets(topic, 32)) for topic in log["topics"]]
-        asked = (
-            shown(octets(log["address"], 20)) == contract
-            and topics[0] in kinds
-            and (key is None or topics[1] == shown(key))
-            and first <= place[0] <= last
-            and place > before
-            and not log.get("removed")
-        )
-        if not asked:
-            raise ChainRefused("The chain gave logs that were not asked for, or out of order.", hint=_LIES)
-        before = place
-        tx_hash = shown(octets(log["transactionHash"], 32))
-        yield _contract.logged({**log, "topics": topics, "transactionHash": tx_hash})
 
 
 def _no_audit_log(reason: object) -> ChainError:

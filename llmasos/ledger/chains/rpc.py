@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
+
+from pydantic_core import from_json
 
 from llmasos.ledger.chains.port import ChainError
 from llmasos.ledger.chains.transport import HttpStatus, Transport
@@ -13,6 +16,12 @@ NO_METHOD = -32601
 BATCH = 100
 _REFUSED_BATCH = (400, 404, 405, 413, 415, 422, 500, 501)
 _SHOWN_CHARACTERS = 300
+
+MALFORMED = (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError)
+"""What reading an answer of another shape raises."""
+
+LIES = "Use another node: this one is broken, or somebody wants to mislead you."
+"""The hint where a node answers what cannot be true."""
 
 Call = tuple[str, Sequence[Any]]
 """A method and its parameters."""
@@ -106,6 +115,21 @@ class RpcClient:
                 raise result
         return results
 
+    @contextmanager
+    def reading(self, method: str) -> Iterator[None]:
+        """Read an answer, and describe it where it has another shape than the method's.
+
+        Raises:
+            ChainError: It has.
+        """
+        try:
+            yield
+        except MALFORMED as error:
+            raise ChainError(
+                f"The chain at {self.place} gave an answer to {method} that cannot be read: {error}.",
+                hint="Check that the address is that of an EVM node's JSON-RPC.",
+            ) from error
+
     async def close(self) -> None:
         """Let go of the server; the next request reaches it again."""
         self._batch = self._most
@@ -145,8 +169,10 @@ class RpcClient:
     async def _exchange(self, question: Any) -> Any:
         body = await self._transport.exchange(json.dumps(question, separators=(",", ":")).encode())
         try:
-            return json.loads(body)
-        except (ValueError, RecursionError):
+            # Python's own reader ends the process on deep nesting where the limit of recursion was raised, as
+            # some Ethereum libraries do.
+            return from_json(body, allow_inf_nan=False)
+        except ValueError:
             return None
 
     def _result(self, question: dict[str, Any], answer: Any) -> tuple[Any] | None:
@@ -163,14 +189,21 @@ class RpcClient:
         if not isinstance(error, dict):
             return None
         code, text = error.get("code"), error.get("message")
-        said = text if isinstance(text, str) and text.strip() else "no reason given"
+        said = self._clean(text) if isinstance(text, str) else ""
         return (
             RpcError(
                 question["method"],
                 code if type(code) is int else 0,
-                " ".join(said.split())[:_SHOWN_CHARACTERS].rstrip("."),
+                said or "no reason given",
             ),
         )
+
+    def _clean(self, text: str) -> str:
+        """Return what a server said without secrets, and without what would act on a terminal."""
+        for secret in self._transport.secrets:
+            text = text.replace(secret, "…")
+        words = " ".join(text.split())[:_SHOWN_CHARACTERS].rstrip(".")
+        return "".join(letter for letter in words if letter.isprintable())
 
     async def _garbage(self, method: str) -> ChainError:
         # What else lies in the connection belongs to no question.

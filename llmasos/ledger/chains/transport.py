@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import anyio
 import anyio.abc
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 ANSWER_BYTES = 2**28
 TIMEOUT_SECONDS = 60.0
+SECRET_CHARACTERS = 6
 HINT = "See that the node runs and that its address is right; it is tried again by itself."
 _BROKEN = (
     OSError,
@@ -63,9 +65,11 @@ class Transport(Protocol):
 
     Args:
         place: The server as errors name it; it holds no secrets.
+        secrets: What the server could repeat and errors must not.
     """
 
     place: str
+    secrets: tuple[str, ...]
 
     async def exchange(self, question: bytes) -> bytes:
         """Send a JSON text and return the answer.
@@ -89,6 +93,7 @@ class UnixTransport:
 
     def __init__(self, path: Path, timeout: float = TIMEOUT_SECONDS, limit: int = ANSWER_BYTES) -> None:
         self.place = str(path)
+        self.secrets: tuple[str, ...] = ()
         self._path, self._timeout, self._limit = path, timeout, limit
         self._stream: anyio.abc.SocketStream | None = None
         self._lock = anyio.Lock()
@@ -140,7 +145,7 @@ class HttpTransport:
     """
 
     def __init__(self, url: str, timeout: float = TIMEOUT_SECONDS, limit: int = ANSWER_BYTES) -> None:
-        self.place = shown_url(url)
+        self.place, self.secrets = shown_url(url), _secrets(url)
         self._url, self._timeout, self._limit = url, timeout, limit
         self._client: httpx2.AsyncClient | None = None
 
@@ -201,6 +206,7 @@ class CallTransport:
     """
 
     place = "memory"
+    secrets: tuple[str, ...] = ()
 
     def __init__(self, answer: Callable[[bytes], Awaitable[bytes]]) -> None:
         self._answer = answer
@@ -242,6 +248,14 @@ def shown_url(url: str) -> str:
         )
     host = f"[{host}]" if ":" in host else host
     return f"{scheme}://{host}" + (f":{port}" if port else "")
+
+
+def _secrets(url: str) -> tuple[str, ...]:
+    """Return the parts of a URL that are long enough to be keys."""
+    parts = urlsplit(url)
+    words = re.split(r"[/&=:@]", "/".join([parts.netloc.rpartition("@")[0], parts.path, parts.query]))
+    found = {word for part in words for word in (part, unquote(part))}
+    return tuple(word for word in found if len(word) >= SECRET_CHARACTERS)
 
 
 def _late(place: str, timeout: float) -> ChainError:

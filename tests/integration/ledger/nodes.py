@@ -86,7 +86,7 @@ class Recorder:
     """
 
     def __init__(self, inner: Transport) -> None:
-        self.place, self._inner = inner.place, inner
+        self.place, self.secrets, self._inner = inner.place, inner.secrets, inner
         self.answers: dict[str, Any] = {}
 
     async def exchange(self, question: bytes) -> bytes:

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import anyio
-import anyio.abc
 import pytest
-from anyio.streams.buffered import BufferedByteReceiveStream
+from anyio.abc import SocketStream as Stream
+from anyio.streams.buffered import BufferedByteReceiveStream as Buffer
 
 from llmasos.ledger.chains.port import ChainError
 from llmasos.ledger.chains.rpc import RpcClient, RpcError
@@ -22,7 +22,6 @@ from .nodes import Handler, foreign, http, read_request, serving, serving_unix
 pytestmark = [pytest.mark.integration, pytest.mark.anyio]
 
 SHORT = 0.2
-Stream, Buffer = anyio.abc.SocketStream, BufferedByteReceiveStream
 
 
 def result(question: Any, value: Any = "0x5") -> bytes:
@@ -161,6 +160,17 @@ async def test_an_error_of_the_node_counts_whatever_the_status() -> None:
         await rpc.close()
 
 
+async def test_a_node_that_repeats_the_secrets_of_the_url_is_not_quoted() -> None:
+    body = (
+        b'{"jsonrpc":"2.0","id":1,"error":{"code":-32000,"message":"the project hunter2 is over its limit"}}'
+    )
+    async with serving(always(http(body))) as url:
+        rpc = RpcClient(HttpTransport(url))
+        with pytest.raises(RpcError, match="the project … is over its limit"):
+            await rpc.request("eth_chainId")
+        await rpc.close()
+
+
 async def test_a_server_that_refuses_batches_is_asked_one_by_one() -> None:
     sizes: list[int] = []
 
@@ -240,11 +250,8 @@ async def test_too_many_logs_are_asked_for_in_smaller_ranges() -> None:
             first, last = (int(question["params"][0][name], 16) for name in ("fromBlock", "toBlock"))
             asked.append((first, last))
             error = {"code": -32005, "message": "query returned more than 10000 results"}
-            body = {
-                "jsonrpc": "2.0",
-                "id": question["id"],
-                **({"error": error} if last - first > 500 else {"result": []}),
-            }
+            said: dict[str, Any] = {"error": error} if last - first > 500 else {"result": []}
+            body = {"jsonrpc": "2.0", "id": question["id"], **said}
             await stream.send(http(json.dumps(body).encode()))
 
     async with serving(handle) as url:

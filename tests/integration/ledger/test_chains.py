@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -154,7 +155,7 @@ async def test_transactions_of_every_type_are_rebuilt(anvil: AnvilChain) -> None
     access = {"accessList": [{"address": to, "storageKeys": ["0x" + "22" * 32]}]}
     fees = {"maxFeePerGas": 10 * GWEI, "maxPriorityFeePerGas": 1}
     one = signer.sign_authorization({"chainId": anvil.chain_id, "address": bytes.fromhex(to[2:]), "nonce": 9})
-    kinds = [
+    kinds: list[dict[str, Any]] = [
         {"gasPrice": 10 * GWEI},
         {"type": 1, "gasPrice": 10 * GWEI, **access},
         {"type": 2, **fees, **access},
@@ -238,6 +239,7 @@ async def test_a_killed_node_is_started_again(chain: LocalChain) -> None:
 SCRIPT = """
 import sys
 from pathlib import Path
+from typing import Any
 import anyio
 from llmasos.ledger.chains.anvil import AnvilChain
 
@@ -264,7 +266,7 @@ async def test_anvil_dies_with_a_kernel_that_is_killed(tmp_path: Path) -> None:
 
 
 async def test_a_folder_has_one_node(chain: LocalChain, tmp_path: Path) -> None:
-    second = type(chain)(tmp_path)  # type: ignore[call-arg, arg-type]
+    second = type(chain)(tmp_path)  # type: ignore[call-arg]
     with pytest.raises(ChainError, match="in use by another node"):
         await second.connect()
     assert await chain.nonce() == 0
@@ -281,6 +283,12 @@ async def test_a_long_folder_is_no_obstacle(tmp_path: Path) -> None:
         assert await chain.nonce() == 0
         await chain.close()
         assert not chain.socket.parent.exists()
+
+
+async def test_a_node_that_ends_at_once_says_why(tmp_path: Path) -> None:
+    with pytest.raises(ChainError, match=r"anvil chain does not start: .*nonsense") as caught:
+        await AnvilChain(tmp_path, "nonsense").connect()
+    assert "node.log" in caught.value.hint
 
 
 async def test_anvil_that_is_missing_says_how_to_get_it(

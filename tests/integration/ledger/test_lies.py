@@ -222,6 +222,17 @@ async def test_a_lie_that_can_be_computed_is_called_one(scene: Scene) -> None:
             await scene.questions()[name](foreign(replay(answers), CHAIN_ID, scene.key))
 
 
+async def test_a_transaction_cannot_be_put_into_a_block(scene: Scene) -> None:
+    answers = deepcopy({**scene.answers["block"], **scene.answers["inclusion"]})
+    absent = "0x" + "12" * 32
+    receipt = deepcopy(next(answer for place, answer in answers.items() if RECEIPT in place))
+    answers[json.dumps([RECEIPT, [absent]])] = {**receipt, "transactionHash": absent}
+    block = next(answer for place, answer in answers.items() if "true" in place)
+    block["transactions"][1]["hash"] = absent
+    with pytest.raises(ChainRefused, match="does not hold the transaction"):
+        await foreign(replay(answers), CHAIN_ID).inclusion(absent)
+
+
 async def test_a_node_without_proofs_is_believed_and_that_is_said(scene: Scene, tmp_path: Path) -> None:
     state = scene.truth["sessions"]
     words = [
