@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from functools import partial
-from typing import Any
+from functools import cache, partial
+from typing import Any, NamedTuple
 
 import anyio.to_thread
 
 from llmasos.ledger._check_outbox import MINED, OutboxCheck, Sent
-from llmasos.ledger._contract import TREE_KEY, Anchored, Appended, Logged, SessionState
+from llmasos.ledger._contract import (
+    TREE_KEY,
+    Anchored,
+    Appended,
+    Logged,
+    SessionState,
+    anchor_call,
+    append_call,
+    append_many_call,
+)
 from llmasos.ledger._digest import FIRST_HEAD, next_anchored_head, next_head, session_key
 from llmasos.ledger._envelope import opened
 from llmasos.ledger._pages import Pages, Row
@@ -27,6 +36,7 @@ _SESSIONS = (
     " GROUP BY session ORDER BY session LIMIT ?"
 )
 _AT = "SELECT number, head, route FROM ledger_records WHERE session = ? AND seq = ?"
+_OPENS = "SELECT 1 FROM ledger_outbox WHERE number = ? AND call = 'open' AND contract = ? LIMIT 1"
 _FROM = (
     "SELECT number, seq, kind, action, digest, head FROM ledger_records WHERE session = ? AND seq >= ?"
     " ORDER BY seq LIMIT ?"
@@ -35,6 +45,15 @@ _LEAF_AFTER = (
     "SELECT session, seq FROM ledger_records WHERE route = 'tree' AND number > ? ORDER BY number LIMIT 1"
 )
 _NAMES = "SELECT DISTINCT session FROM ledger_records WHERE session > ? ORDER BY session LIMIT ?"
+
+
+class _End(NamedTuple):
+    """The record with which the contract's session ends; `unopened` is the first whose `open` is missing."""
+
+    number: int
+    head: str
+    route: str
+    unopened: int | None
 
 
 class ChainCheck:
@@ -87,11 +106,13 @@ class ChainCheck:
             if not rows:
                 break
             after = rows[-1][0]
-            names = [row for row in rows if _is_text(row[0])]
+            # What has no such place was reported with the records.
+            names = [row for row in rows if _is_text(row[0]) and isinstance(row[1], int)]
             keys = [session_key(row[0]) for row in names]
             states = await self._chain.sessions(self._contract, keys, self._pin)
-            for (name, top, newest), state in zip(names, states, strict=True):
-                await self._check_session(name, top, newest, state)
+            ends = await self._run(self._ends, names, states)
+            for (name, top, newest), state, end in zip(names, states, ends, strict=True):
+                await self._check_session(name, top, newest, state, end)
             self.sessions += len(rows)
             progress(self.sessions)
 
@@ -113,8 +134,14 @@ class ChainCheck:
             await self._extra(self._event)
             await self._next()
         await self._check_trees()
+        used, known = await self._chain.nonce(), self._outbox.nonces
+        if known is not None and used > known:
+            text = f"The account has {used} transactions on the chain, the outbox {known}"
+            why = "rows were removed, or the key was used elsewhere."
+            self._problems.other(self._last + 0.5, f"{text}: {why}")
         if not self._outbox.deployed:
-            self._problems.other(0, "The deployment of the ledger's contract is missing from the outbox.")
+            text = "The deployment of the ledger's contract is missing from the outbox."
+            self._problems.other(self._last + 0.5, text)
 
     def _settlement(self, row: Sent, receipt: Receipt | None) -> str:
         if receipt is None:
@@ -176,35 +203,45 @@ class ChainCheck:
         how = "out of its order" if known else "which is missing from the outbox"
         self._problems.other(at, f"{what} is on the chain in transaction {event.tx_hash}, {how}.")
 
-    async def _check_session(self, name: str, top: int, newest: int, state: SessionState) -> None:
+    def _ends(self, sessions: Sequence[Row], states: Sequence[SessionState]) -> list[_End]:
+        """Return where the contract's sessions end in the database, and whether they were opened by us."""
+        ends = []
+        for (name, _, newest), state in zip(sessions, states, strict=True):
+            found = self._pages.fetch(_AT, name, state.count or 1)
+            first = found[0][0] if state.count < 2 and found else None
+            if state.count > 1:
+                first = self._pages.one(_AT, name, 1)
+            opens = True
+            if state.count and isinstance(first, int):
+                opens = self._pages.one(_OPENS, first, self._contract) is not None
+            number, head, route = found[0] if found else (newest, "", "")
+            if not state.count:
+                number, head = 0, FIRST_HEAD.hex()
+            ends.append(_End(number, head, route, first if not opens else None))
+        return ends
+
+    async def _check_session(self, name: str, top: int, newest: int, state: SessionState, end: _End) -> None:
         self._problems_of_owner(name, newest, state)
-        found = await self._run(self._pages.fetch, _AT, name, state.count or 1)
-        number, head, route = found[0] if found else (newest, "", "")
-        if not state.count:
-            head, number = FIRST_HEAD.hex(), 0
-        if route == "tree":
+        if end.route == "tree":
             if state != SessionState(NOBODY, 0, False, FIRST_HEAD):
                 text = (
                     f"Session {name!r} goes by trees, the database says, but the chain holds a session for it"
                 )
                 self._problems.other(newest, f"{text} with {state.count} records.")
             return
-        if number > self._last:
-            await self._reach(number)
+        if isinstance(end.number, int) and end.number > self._last:
+            await self._reach(end.number)
         confirmed = min(top, state.count)
-        if head != state.head.hex():
+        if end.head != state.head.hex():
             confirmed = await self._first_bad(name, newest, state)
         self.confirmed += confirmed
         self.pending += top - confirmed
         if self._settled and state.count < top:
             at, text = await self._run(self._waiting, name, state.count + 1)
             self._problems.record(at, text)
-        if state.count:
-            opens = "SELECT 1 FROM ledger_outbox WHERE number = ? AND call = 'open' AND contract = ? LIMIT 1"
-            first = await self._run(self._pages.fetch, _AT, name, 1)
-            if first and await self._run(self._pages.one, opens, first[0][0], self._contract) is None:
-                text = f"The transaction that opened session {name!r} is missing from the outbox."
-                self._problems.other(first[0][0], text)
+        if end.unopened is not None:
+            text = f"The transaction that opened session {name!r} is missing from the outbox."
+            self._problems.other(end.unopened, text)
 
     def _problems_of_owner(self, name: str, newest: int, state: SessionState) -> None:
         if state.owner not in (NOBODY, *self._accounts):
@@ -230,7 +267,7 @@ class ChainCheck:
             if row is None:
                 kind = KINDS[event.kind] if event.kind < len(KINDS) else ""
                 text = f"{record_name(name, expected, kind)} is missing from the database; the chain has it."
-                self._problems.other(newest + 0.5, text)
+                self._problems.missing(newest + 0.5, text)
                 return expected - 1
             number, seq, kind, action, digest, head = row
             if (digest, kind_number(kind), head) != (event.digest.hex(), event.kind, event.head.hex()):
@@ -275,7 +312,7 @@ class ChainCheck:
             self._problems.other(newest + 0.5, text)
         elif (self._leaves, self._tree_head) != (state.count, state.head):
             text = f"The outbox's trees end at leaf {self._leaves}, the chain's at {state.count}"
-            self._problems.other(end, f"{text}, or their heads differ.")
+            self._problems.other(newest + 0.5, f"{text}, or their heads differ.")
         confirmed = min(total, state.count)
         self.confirmed += confirmed
         self.pending += total - confirmed
@@ -305,7 +342,7 @@ class ChainCheck:
         rows = self._pages.fetch(
             "SELECT account, nonce FROM ledger_outbox WHERE tx_hash = ? LIMIT 1", tx_hash
         )
-        if not rows or rows[0][0] not in self._accounts:
+        if not rows or rows[0][0] not in self._accounts or not isinstance(rows[0][1], int):
             return None
         return self._accounts.index(rows[0][0]), rows[0][1]
 
@@ -346,27 +383,41 @@ class ChainCheck:
 
 
 def _events(row: Sent, receipt: Receipt) -> Iterator[Logged]:
-    """Return what a transaction that the contract took logs."""
+    """Return what a transaction that the contract took logs, whatever the outbox says of it."""
     data = opened(row.raw).data
     words = [data[at : at + 32] for at in range(36, len(data), 32)]
-    key, tail = data[4:36], (row.tx_hash, receipt.block)
-    if row.call not in ("append", "many", "anchor"):
+    selector, key, tail = data[:4], data[4:36], (row.tx_hash, receipt.block)
+    call = _logging().get(selector)
+    if call is None or len(words) < 4:
         return
     place, head = int.from_bytes(words[0]), words[1]
-    if row.call == "anchor":
+    if call == "anchor":
         count = int.from_bytes(words[3])
         yield Anchored(
             key, place, count, words[2], next_anchored_head(key, place, head, words[2], count), *tail
         )
         return
-    if row.call == "append":
+    if call == "append":
         digests, kinds = [words[2]], [words[3]]
     else:
-        digests, kinds = words[5 : 5 + row.size], words[6 + row.size :]
-    for seq, (digest, word) in enumerate(zip(digests, kinds, strict=True), place):
+        count = int.from_bytes(words[4])
+        digests, kinds = words[5 : 5 + count], words[6 + count : 6 + 2 * count]
+    for seq, (digest, word) in enumerate(zip(digests, kinds, strict=False), place):
         kind = int.from_bytes(word)
         head = next_head(key, seq, head, digest, kind)
         yield Appended(key, seq, digest, kind, head, *tail)
+
+
+@cache
+def _logging() -> dict[bytes, str]:
+    """Return the calls that log records, by their selectors."""
+    none = b""
+    calls = {
+        "append": append_call(none, 0, none, none, 0),
+        "many": append_many_call(none, 0, none, [], []),
+        "anchor": anchor_call(none, 0, none, none, 0),
+    }
+    return {data[:4]: name for name, data in calls.items()}
 
 
 def _spot(event: Logged) -> tuple[bytes, int]:

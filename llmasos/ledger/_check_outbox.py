@@ -11,7 +11,7 @@ from llmasos.ledger import _contract
 from llmasos.ledger._contract import TREE_KEY
 from llmasos.ledger._digest import next_head, session_key
 from llmasos.ledger._envelope import Envelope, opened
-from llmasos.ledger._pages import Pages
+from llmasos.ledger._pages import Pages, Row
 from llmasos.ledger._problems import Problems
 from llmasos.ledger._types import SYSTEM, kind_number
 
@@ -33,7 +33,7 @@ _ROTATIONS = "SELECT body FROM ledger_records WHERE session = ? AND kind = 'rota
 
 
 class Sent(NamedTuple):
-    """A row of the outbox; its bytes are b"" once they were found to be something else than it says.
+    """A row of the outbox; its bytes are b"" once they were found to be none that its account signed.
 
     Args:
         size: How many records it carries.
@@ -60,6 +60,12 @@ class Sent(NamedTuple):
         """How it is spoken of."""
         attempt = f", attempt {self.attempt + 1}" if self.attempt else ""
         return f"Transaction {self.nonce} ({self.call}{attempt}) in the outbox"
+
+
+_TYPES: tuple[tuple[str, ...], tuple[type, ...]] = (
+    Sent._fields,
+    (str, int, int, int, str, str, int, int, bytes, str, str, str, int, str, str),
+)
 
 
 class _Record(NamedTuple):
@@ -93,6 +99,9 @@ class OutboxCheck:
     Args:
         contract: The audit log's address; None before it is deployed.
         signer: Returns the account that signed a transaction.
+
+    `deployed` tells whether the contract's deployment was found, `checked` counts the rows, `nonces` is one
+    more than the newest nonce of the ledger's account.
     """
 
     def __init__(
@@ -111,6 +120,9 @@ class OutboxCheck:
         self._trees: dict[str, tuple[int, int]] = {}
         self._starts: dict[tuple[str, int], int] = {}
         self.deployed = contract is None
+        self.checked = 0
+        self._sound = False
+        self.nonces: int | None = None
 
     def accounts(self) -> list[tuple[str, int]]:
         """Return whose transactions there are and on which chain: this ledger's in order, then others."""
@@ -128,9 +140,14 @@ class OutboxCheck:
         before: Sent | None = None
         states: list[tuple[str, bool]] = []
         while True:
-            page = [Sent(*row) for row in self._pages.fetch(_PAGE, account, chain_id, nonce, attempt, PAGE)]
-            if not page:
+            found = self._pages.fetch(_PAGE, account, chain_id, nonce, attempt, PAGE)
+            if not found:
                 break
+            nonce, attempt = found[-1][2:4]
+            if (account, chain_id) == (self._lineage.accounts[-1], self._chain_id) and isinstance(nonce, int):
+                self.nonces = nonce + 1
+            page = [Sent(*row) for row in found if self._typed(row)]
+            self.checked += len(found)
             records = self._records([row.number for row in page])
             checked = []
             for row in page:
@@ -139,14 +156,24 @@ class OutboxCheck:
                 else:
                     self._end(before, states)
                     states = [(row.state, bool(row.error))]
-                problem = self._place(row, before) or self._wrong(row, before, records.get(row.number))
+                self._sound = False
+                wrong = self._wrong(row, before, records.get(row.number))
+                problem = self._place(row, before) or wrong
                 if problem:
-                    self._problems.other(_at(row), f"{row.name} {problem}")
+                    self._problems.other(row.number, f"{row.name} {problem}")
                 before = row
-                checked.append(row._replace(raw=b"") if problem else row)
-            nonce, attempt = page[-1].nonce, page[-1].attempt
+                checked.append(row if self._sound else row._replace(raw=b""))
             yield checked
         self._end(before, states)
+
+    def _typed(self, row: Row) -> bool:
+        """Return whether a row's columns hold what they are for; otherwise no more can be said of it."""
+        wrong = [name for name, kind, value in zip(*_TYPES, row, strict=True) if type(value) is not kind]
+        if wrong:
+            value = row[_TYPES[0].index(wrong[0])]
+            text = f"its {wrong[0]} is missing" if value is None else f"{value!r} is no {wrong[0]}"
+            self._problems.other(0, f"Transaction {row[2]!r} ({row[5]}) in the outbox was altered: {text}.")
+        return not wrong
 
     def _end(self, row: Sent | None, states: Sequence[tuple[str, bool]]) -> None:
         """Check the states of a nonce's attempts together; one that is lost to us has a reason with each."""
@@ -167,7 +194,7 @@ class OutboxCheck:
             )
         else:
             return
-        self._problems.other(_at(row), f"{row.name} {text}")
+        self._problems.other(row.number, f"{row.name} {text}")
 
     def _place(self, row: Sent, before: Sent | None) -> str:
         if before is None or row.nonce != before.nonce:
@@ -188,6 +215,7 @@ class OutboxCheck:
         return ""
 
     def _wrong(self, row: Sent, before: Sent | None, record: _Record | None) -> str:
+        """Return what is wrong with a row; its bytes are sound when they are what its account signed."""
         try:
             if _contract.transaction_hash(row.raw) != row.tx_hash:
                 return "was altered: its bytes do not give its hash."
@@ -196,6 +224,7 @@ class OutboxCheck:
                 return "was altered: its chain or nonce is not the signed one."
             if self._signer(said) != row.account:
                 return "was altered: its account is not the one that signed it."
+            self._sound = True
             state = self._state(row)
             if state:
                 return state
@@ -369,10 +398,6 @@ def _which(records: Sequence[_Record]) -> str:
     if first is last:
         return f"record {first.seq} of session {first.session!r}"
     return f"records {first.seq} to {last.seq} of session {first.session!r}"
-
-
-def _at(row: Sent) -> float:
-    return row.number if isinstance(row.number, int) else 0
 
 
 def _rotation(body: object) -> tuple[str, str]:

@@ -47,7 +47,7 @@ _UNREADABLE = (TypeError, ValueError, KeyError, AttributeError, OverflowError)
 
 _Tail = tuple[int, bytes | None, bytes, str, int, bytes | None]
 """The newest record of a session: its place, its head, the session's key and route, its number among all
-records, and the head that its content gives where another is stored. Plain, as one is made for each record."""
+records, and the head that its content gives where another is stored. Plain, as there is one per record."""
 
 
 class RecordCheck:
@@ -135,10 +135,12 @@ class RecordCheck:
     def _gap(self, number: int) -> None:
         first, end = self.number + 1, number - 1
         if end < first:
-            self._problems.other(number, f"Record number {number} of all is in the database more than once.")
+            self._problems.missing(
+                number, f"Record number {number} of all is in the database more than once."
+            )
             return
         which = f"Record number {first}" if first == end else f"Records number {first} to {end}"
-        self._problems.other(
+        self._problems.missing(
             first, f"{which} of all {'is' if first == end else 'are'} missing from the database."
         )
 
@@ -149,12 +151,14 @@ class RecordCheck:
         if not rows:
             rows = [(0, FIRST_HEAD.hex(), route, 0)]
         found, head, way, earlier = rows[0]
+        if not isinstance(earlier, int):
+            earlier = 0
         if found == seq - 1 and _is_hash(head):
             return found, bytes.fromhex(head), key, way, earlier, None
         if found != seq - 1:
-            for missing in range(found + 1, min(seq, found + 11)):
+            for missing in range(max(1, found + 1), min(seq, found + 11)):
                 text = f"{record_name(session, missing)} is missing from the database."
-                self._problems.other(min(earlier, number) + 0.5, text)
+                self._problems.missing(min(earlier, number) + 0.5, text)
         return found, None, key, way, earlier, None
 
     def _erased(self, number: int, kind: str) -> bool:

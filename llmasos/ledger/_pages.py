@@ -26,6 +26,7 @@ class Pages:
 
         Args:
             query: SQL with `?` for each value.
+            values: Text that is not UTF-8 matches nothing.
 
         Raises:
             LedgerError: The database cannot be read.
@@ -45,6 +46,8 @@ class Pages:
                     return _rows(connection, query.replace("?", self._mark), values)
                 finally:
                     raw.text_factory = str
+        except UnicodeEncodeError:
+            return []
         except error as problem:
             raise LedgerError(
                 f"The database cannot be read: {problem}.",

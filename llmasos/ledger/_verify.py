@@ -9,6 +9,7 @@ from typing import TypeVar
 import anyio.to_thread
 
 from llmasos.errors import LLMasOSError
+from llmasos.ledger._check_anchors import check_anchor_rows
 from llmasos.ledger._check_chain import ChainCheck
 from llmasos.ledger._check_outbox import Lineage, OutboxCheck
 from llmasos.ledger._check_records import RecordCheck
@@ -108,12 +109,17 @@ class _Verification:
         return all(self._records.page(last) for _ in range(4))
 
     async def _check_anchors(self, anchors: Sequence[Anchor], chain: Chain | None) -> None:
+        check = partial(check_anchor_rows, gapless=self._store.sqlite)
+        await self._run(check, self._pages, self._problems, self._last)
         try:
             self._anchored = await check_anchors(self._store, chain, anchors, self._records.histories)
-        except (ValueError, TypeError):
-            self._problems.other(self._last + 0.5, "An anchor in the database was altered: it cannot be read.")
-        for at, text in self._anchored.problems:
-            self._problems.other(at, text)
+        except (ValueError, TypeError, AttributeError):
+            self._problems.other(
+                self._last + 0.5, "An anchor in the database was altered: it cannot be read."
+            )
+        # An anchor tells only that some record of many is another; one that is known comes first.
+        for _, text in self._anchored.problems:
+            self._problems.other(self._last + 0.5, text)
         self._progress(Progress("anchors", len(anchors), len(anchors)))
 
     async def _check_outbox(self, settled: bool, settle: Callable[[], Awaitable[bool]] | None) -> None:
@@ -177,14 +183,15 @@ class _Verification:
             sessions = await self._run(self._pages.one, "SELECT count(DISTINCT session) FROM ledger_records")
             await check.check_sessions(lambda done: self._progress(Progress("chain", done, sessions)))
         total = await self._run(self._pages.one, "SELECT count(*) FROM ledger_outbox")
-        done = 0
         for account, chain_id in await self._run(outbox.accounts):
             pages = outbox.rows(account, chain_id)
             while (rows := await self._run(next, pages, None)) is not None:
                 if check is not None:
                     await check.check_transactions(rows)
-                done += len(rows)
-                self._progress(Progress("transactions", done, max(done, total)))
+                self._progress(Progress("transactions", outbox.checked, max(outbox.checked, total)))
+        if outbox.checked < total:
+            text = f"{total - outbox.checked} rows of the outbox were altered: they name no account or nonce."
+            problems.other(0, text)
         if check is not None:
             await check.end()
             self._confirmed, self._pending, self._sessions = check.confirmed, check.pending, check.sessions
