@@ -9,7 +9,7 @@ from llmasos.ledger.check import Forged, tree_root
 
 
 class Tree:
-    """A tree over digests: leaves are hashed after 0x00 and nodes after 0x01, so neither passes for the other.
+    """A tree over digests; leaves are hashed after 0x00 and nodes after 0x01, so none passes for the other.
 
     RFC 9162 splits at the largest power of two below the number of leaves. Joining neighbours level by level,
     where the last one of an odd number moves up as it is, gives the same tree.

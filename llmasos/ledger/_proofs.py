@@ -71,7 +71,7 @@ async def prove(
 ) -> dict[str, Any]:
     """Return the proof of records as a document that `check.py` accepts.
 
-    Records of several blocks come with all headers between the first block and the last, so one block's hash is
+    Records of several blocks come with all headers from the first block to the last, so one block's hash is
     all that has to be confirmed. A body that was erased is left out, and its record says so.
 
     Args:
@@ -80,7 +80,8 @@ async def prove(
         bodies: Whether the bodies go into the document.
 
     Raises:
-        NotProvable: A record is unknown or not on the chain yet, the block lies before it, or the proof is too large.
+        NotProvable: A record is unknown or not on the chain yet, the block lies before it, or the proof is
+            too large.
         ChainError: The chain cannot be reached, or does not give what the proof is made of.
     """
     wanted = sorted(set(numbers))
@@ -90,7 +91,7 @@ async def prove(
     waiting = [str(one.row.number) for one in placed if one.tx_hash is None]
     if waiting:
         raise NotProvable(
-            f"Not on the chain yet: record {', '.join(waiting[:5])}{' and others' * (len(waiting) > 5)}.",
+            f"Not on the chain yet: record {', '.join(waiting[:5])}{' and others' if waiting[5:] else ''}.",
             hint="Try again when `llmasos ledger status` shows that nothing is pending.",
         )
     found = {tx: await chain.inclusion(tx) for tx in dict.fromkeys(one.tx_hash for one in placed) if tx}
@@ -123,7 +124,8 @@ def _try(document: dict[str, Any]) -> None:
         check.check(data)
     except check.Forged as error:
         raise NotProvable(
-            f"The chain does not prove this: {error}.", hint="Run `llmasos ledger verify` to see what is wrong."
+            f"The chain does not prove this: {error}.",
+            hint="Run `llmasos ledger verify` to see what is wrong.",
         ) from error
 
 
@@ -158,7 +160,9 @@ def place(session: Session, numbers: Sequence[int], chain_id: int, contract: str
                 .where(RecordRow.seq <= row.seq)
             )
             newest = session.execute(carried.order_by(RecordRow.seq.desc()).limit(1)).first()
-            before = select(RecordRow.head).where(RecordRow.session == row.session, RecordRow.seq == row.seq - 1)
+            before = select(RecordRow.head).where(
+                RecordRow.session == row.session, RecordRow.seq == row.seq - 1
+            )
             prev = bytes.fromhex(session.scalar(before) or FIRST_HEAD.hex())
             reaches = newest is not None and row.seq < newest.seq + newest.count
             yield Placed(row, newest.tx_hash if newest and reaches else None, prev, row.seq)
@@ -187,7 +191,7 @@ def _proof(placed: Placed, inclusion: Inclusion, contract: str, nodes: Nodes, bo
         placed.place.to_bytes(32, "big").hex(),
     )
     proof = {
-        "record": _record(row, bodies),
+        "record": shown(row, bodies),
         "block": nodes.place(inclusion.block.header),
         "index": inclusion.index,
         "transaction": [nodes.place(node) for node in inclusion.transaction],
@@ -199,7 +203,8 @@ def _proof(placed: Placed, inclusion: Inclusion, contract: str, nodes: Nodes, bo
     return proof | {"kind_number": kind_number(row.kind), "prev": _base64(placed.prev)}
 
 
-def _record(row: RecordRow, bodies: bool) -> dict[str, Any]:
+def shown(row: RecordRow, bodies: bool) -> dict[str, Any]:
+    """Return a record as a proof shows it, with its body unless that was erased or is not wanted."""
     record = {name: getattr(row, name) for name in (*check.RECORD, "body_digest")}
     record["salt"] = _base64(row.salt)
     if row.body is None or row.body_salt is None:

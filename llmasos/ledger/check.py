@@ -2,9 +2,9 @@
 
     python check.py FILE [--block-hash 0x... | --rpc URL] [--account 0x...] [--json]
 
-It imports only the standard library, so it can be copied anywhere and read in one sitting; docs/proofs.md describes
-the file. Exit status: 0 proved; 1 forged or broken; 2 wrong usage; 3 consistent, but the block's hash is not
-confirmed; 4 the URL cannot be asked. Whatever a malformed file runs into refuses it.
+It needs only the standard library, so it can be copied anywhere and read in one sitting; docs/proofs.md
+describes the file. Exit status: 0 proved; 1 forged or broken; 2 wrong usage; 3 consistent, but nobody has
+confirmed the block's hash; 4 the URL cannot be asked. Whatever a malformed file runs into refuses it.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import sys
 import urllib.request
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ canonical = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(","
 TREE_KEY = hashlib.sha256(b"llmasos.tree.v1").digest()
 APPENDED = b"Appended(bytes32,uint64,bytes32,uint8,bytes32)"
 ANCHORED = b"Anchored(bytes32,uint64,uint64,bytes32,bytes32)"
-LIMITS = " It does not prove that there are no other records, nor that what they say is true."
+LIMITS = "It does not prove that there are no other records, nor that what they say is true."
 FILE = {"format": str, "chain_id": int, "contract": str, "nodes": list, "proofs": list}
 PROOF = {"record": dict, "block": int, "index": int, "transaction": list, "receipt": list, "log": int}
 RECORD = {"action": str, "at": str, "kind": str, "number": int, "seq": int, "session": str, "tool": str}
@@ -103,13 +104,13 @@ try:  # compiled code gives the same results, faster
 
     def recover(digest: bytes, parity: int, r: int, s: int) -> bytes:
         signature = r.to_bytes(32, "big") + s.to_bytes(32, "big") + bytes([parity])
-        return PublicKey.from_signature_and_message(signature, digest, hasher=None).format(compressed=False)[
-            1:
-        ]
+        key = PublicKey.from_signature_and_message(signature, digest, hasher=None)
+        return key.format(compressed=False)[1:]
 except ImportError:
     pass
 
 
+@lru_cache(16)  # the records of one transaction share its receipt
 def rlp_decode(data: bytes) -> Any:
     """Decode RLP to bytes and lists of them, refusing every spelling but the canonical one."""
     items = _rlp_items(data, 8)
@@ -147,10 +148,9 @@ def trie_key(index: int) -> bytes:
 
 def parts(item: Any, *sizes: int | None) -> Any:
     """Return a list whose parts have these sizes in bytes, where None stands for any part."""
-    good = isinstance(item, list) and len(item) == len(sizes)
-    fit = good and all(
-        n is None or (type(i) is bytes and len(i) == n) for i, n in zip(item, sizes, strict=True)
-    )
+    fit = isinstance(item, list) and len(item) == len(sizes)
+    for size, part in zip(sizes, item, strict=False) if fit else ():
+        fit = fit and (size is None or (type(part) is bytes and len(part) == size))
     demand(fit, "something does not have the parts that it must have")
     return item
 
@@ -163,7 +163,8 @@ def number(item: Any) -> int:
 def trie_value(root: bytes, key: bytes, nodes: Sequence[bytes]) -> bytes:
     """Return what a Merkle-Patricia trie holds under a key, given the nodes from its root to there.
 
-    What is looked for is longer than 32 bytes and no key begins another: no node is embedded, no branch has a value.
+    What is looked for is longer than 32 bytes, and no key begins another: so no node is embedded in another,
+    and no branch has a value.
     """
     path = key.hex()
     for place, node in enumerate(nodes, 1):
@@ -172,10 +173,8 @@ def trie_value(root: bytes, key: bytes, nodes: Sequence[bytes]) -> bytes:
         if len(items) == 17 and path:
             root, path = parts(items, *[None] * 17)[int(path[0], 16)], path[1:]
         else:
-            part, root = parts(items, len(items[0]), None)[0].hex(), items[1]
-            demand(
-                part[:1] in ("1", "3") or part[:2] in ("00", "20"), "a node of a trie has a malformed path"
-            )
+            part, root = parts(items, len(items and items[0]), None)[0].hex(), items[1]
+            demand(re.match("1|3|00|20", part), "a node of a trie has a malformed path")
             leaf, part = part[0] in "23", part[1 if part[0] in "13" else 2 :]
             demand(path.startswith(part) and (leaf or part), "a path through a trie leads elsewhere")
             path = path[len(part) :]
@@ -202,10 +201,8 @@ def tree_root(digest: bytes, index: int, count: int, path: Sequence[bytes]) -> b
 
 def unbase64(text: str, size: int | None = None) -> bytes:
     data = base64.b64decode(text, validate=True)
-    good = len(data) == size if size else len(data) <= NODE_LIMIT
-    demand(
-        good and base64.b64encode(data).decode() == text, "base64 is not canonical, or has the wrong length"
-    )
+    good = base64.b64encode(data).decode() == text and len(data) <= NODE_LIMIT
+    demand(good and size in (None, len(data)), "base64 is not canonical, or has the wrong length")
     return data
 
 
@@ -227,10 +224,8 @@ def record_digest(record: dict[str, Any]) -> bytes:
     if "body" in record or "body_salt" in record:
         body = b"llmasos.body.v2\0" + unbase64(record["body_salt"], 16) + record["body"].encode()
         demand(hashlib.sha256(body).hexdigest() == held, "the body is not what was recorded")
-    salt = unbase64(record["salt"], 16)
-    return hashlib.sha256(
-        b"llmasos.record.v2\0" + salt + canonical({**named, "body": held}).encode()
-    ).digest()
+    salted = unbase64(record["salt"], 16) + canonical({**named, "body": held}).encode()
+    return hashlib.sha256(b"llmasos.record.v2\0" + salted).digest()
 
 
 def header(data: bytes) -> dict[str, Any]:
@@ -252,17 +247,14 @@ def sender(transaction: bytes, chain_id: int, contract: bytes) -> str:
 
 
 def check(data: bytes) -> dict[str, Any]:
-    """Return what a proof file proves, once somebody else confirms that its `block` has the hash `block_hash`.
+    """Return what a proof file proves, once somebody else confirms that its `block` has this `block_hash`.
 
     Raises:
         Forged: Something in it does not follow from that block.
     """
     try:
         file = json.loads(data) if len(data) <= LIMIT else None
-        demand(
-            file and canonical(file).encode() == data.strip(),
-            "the file is too large, or not canonical JSON (RFC 8785)",
-        )
+        demand(file and canonical(file).encode() == data.strip(), "it is too large, or not canonical JSON")
         return _check(fields(file, FILE, headers=list))
     except Forged:
         raise
@@ -276,16 +268,16 @@ def _check(file: dict[str, Any]) -> dict[str, Any]:
     demand(len(contract) == 20 and file["contract"] == "0x" + contract.hex(), "the contract is malformed")
     nodes, places = [unbase64(node) for node in file["nodes"]], file.get("headers", [proofs[0]["block"]])
     named = [*places, *(at for proof in proofs for at in [*proof["transaction"], *proof["receipt"]])]
-    good = set(named) == set(range(len(set(nodes)))) == set(range(len(nodes))) and len(set(places)) == len(
-        places
-    )
-    demand(good and set(map(type, named)) == {int}, "a node is missing, not needed, or there twice")
+    good = set(map(type, named)) == {int} and set(named) == set(range(len(nodes)))
+    good = good and len(set(nodes)) == len(nodes) and len(set(places)) == len(places)
+    demand(good, "a node is missing, not needed, or there twice")
     blocks = {at: header(nodes[at]) for at in places}
     for before, after in pairwise(blocks.values()):
         linked = after["parent"] == before["hash"] and after["number"] == before["number"] + 1
         demand(linked, f"block {after['number']} does not follow from the one before it")
     records = [_proved(proof, nodes, blocks, chain_id, contract) for proof in proofs]
-    demand(len({found["record"]["number"] for found in records}) == len(records), "a record is there twice")
+    order = [found["record"]["number"] for found in records]
+    demand(order == sorted(set(order)), "the records are not in their order, or one is there twice")
     last = blocks[places[-1]]
     found = {"block": last["number"], "block_hash": "0x" + last["hash"].hex(), "records": records}
     return {"chain_id": chain_id, "contract": file["contract"], **found}
@@ -294,11 +286,8 @@ def _check(file: dict[str, Any]) -> dict[str, Any]:
 def _proved(proof: Any, nodes: list[bytes], blocks: Any, chain_id: int, contract: bytes) -> dict[str, Any]:
     how = {"tree": dict} if "tree" in proof else {"prev": str, "kind_number": int}
     record, block = fields(proof, {**PROOF, **how})["record"], blocks[proof["block"]]
-    digest, index = record_digest(record), trie_key(proof["index"])
-    names = ("transaction", "receipt")
-    transaction, receipt = (
-        trie_value(block[name], index, [nodes[at] for at in proof[name]]) for name in names
-    )
+    digest, index, paths = record_digest(record), trie_key(proof["index"]), ("transaction", "receipt")
+    transaction, receipt = (trie_value(block[of], index, [nodes[at] for at in proof[of]]) for of in paths)
     account = sender(transaction, chain_id, contract)
     status, _, _, logs = parts(rlp_decode(receipt[1:]), None, None, 256, None)
     demand(receipt[0] == 2 and status == b"\1", "the contract refused the transaction")
@@ -323,7 +312,7 @@ def _proved(proof: Any, nodes: list[bytes], blocks: Any, chain_id: int, contract
 
 def ask(url: str, method: str, *parameters: object) -> Any:
     body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": parameters}).encode()
-    request = urllib.request.Request(url, body, {"Content-Type": "application/json"})  # noqa: S310 - main checks it
+    request = urllib.request.Request(url, body, {"Content-Type": "application/json"})  # noqa: S310
     with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
         return json.loads(answer.read(LIMIT))["result"]
 
@@ -332,61 +321,59 @@ def report(proof: dict[str, Any]) -> str:
     text = ""
     for found in proof.get("records", ()):
         record, time = found["record"], datetime.fromtimestamp(min(found["time"], 2**37), UTC)
-        leaf = f", leaf {found['leaf']} of its trees, so that place is its recorder's word" * bool(
-            found["leaf"]
-        )
-        body = (
-            repr(record["body"])
-            if "body" in record
-            else "erased"
-            if "erased" in record
-            else "not in the file"
-        )
-        text += f"""Record {record["seq"]} of session {record["session"]!r} (number {record["number"]} of all){leaf}
-  kind {record["kind"]!r}, action {record["action"]!r}, tool {record["tool"]!r}, recorded at {record["at"]!r}
-  body: {body}
-  signed by account {found["account"]}, in transaction {found["transaction"]}
-  in block {found["block"]} of {time:%Y-%m-%d %H:%M:%S} UTC, contract {proof["contract"]}, chain {proof["chain_id"]}
+        text += f"""Record {record["seq"]} of session {record["session"]!r}, number {record["number"]} of all
+  {record["kind"]!r} of action {record["action"]!r}, tool {record["tool"]!r}
+  recorded at {record["at"]!r} by its own clock, in block {found["block"]} of {time:%Y-%m-%d %H:%M:%S} UTC
+  signed by account {found["account"]} in transaction {found["transaction"]}
+  for contract {proof["contract"]} on chain {proof["chain_id"]}
 """
+        if found["leaf"] is not None:
+            text += (
+                f"  as leaf {found['leaf']} of its trees: its place in the session is its recorder's word\n"
+            )
+        kept = "was erased, as the file says" if "erased" in record else "is not in the file"
+        text += (
+            f"  body: {record['body']!r}\n"
+            if "body" in record
+            else f"  its body {kept}; its hash is proved\n"
+        )
     return text
 
 
 def main() -> int:
     parser = argparse.ArgumentParser("check.py", description="Check a proof file of the LLMasOS ledger.")
     parser.add_argument("file", type=Path)
-    parser.add_argument("--block-hash", default="", help="the hash of the block, from somebody you trust")
-    parser.add_argument("--rpc", default="", metavar="URL", help="a node that you trust, asked for that hash")
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument("--block-hash", default="", help="the hash of the block, from somebody you trust")
+    how.add_argument("--rpc", default="", metavar="URL", help="a node that you trust, asked for that hash")
     parser.add_argument("--account", default="", help="the account that must have signed every record")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
-    given = parser.parse_args()
+    given, proof, kept = parser.parse_args(), {}, "The file cannot be read."
     known, signer = given.block_hash.lower(), given.account.lower()
     if not re.fullmatch("(0x[0-9a-f]{64})?", known) or not re.fullmatch("(https?://.*)?", given.rpc):
         parser.error("a block hash is 0x and 64 digits, and a URL starts with http:// or https://")
-    proof: dict[str, Any] = {}
     try:
         proof = check(given.file.read_bytes())
+        block, node = f"block {proof['block']} of chain {proof['chain_id']}", given.rpc
+        claim, kept = (
+            f"{block} has the hash {proof['block_hash']}",
+            f"NOT PROVED: the URL does not tell {block}.",
+        )
         demand(
-            not signer or {found["account"] for found in proof["records"]} == {signer},
+            {found["account"] for found in proof["records"]} == {signer} or not signer,
             "another account signed",
         )
-        claim = f"block {proof['block']} of chain {proof['chain_id']} has the hash {proof['block_hash']}"
-        if given.rpc:
-            demand(
-                int(ask(given.rpc, "eth_chainId"), 16) == proof["chain_id"], "the node is of another chain"
-            )
-            known = ask(given.rpc, "eth_getBlockByNumber", hex(proof["block"]), False)["hash"].lower()
-        demand(known in ("", proof["block_hash"]), f"it needs that {claim}, and that is {known}")
-        result = (
-            f"PROVED, as {claim}." if known else f"NOT PROVED until somebody you trust confirms that {claim}."
-        )
-        status, result = (0 if known else 3), result + LIMITS
+        if node:
+            demand(int(ask(node, "eth_chainId"), 16) == proof["chain_id"], "the node is of another chain")
+            known = ask(node, "eth_getBlockByNumber", hex(proof["block"]), False)["hash"].lower()
+        demand(known in ("", proof["block_hash"]), f"it needs that {claim}, but that is {known}")
+        missing = f"NOT PROVED until somebody you trust confirms that {claim}."
+        status, result = (0, f"PROVED, as {claim}. {LIMITS}") if known else (3, f"{missing} {LIMITS}")
     except Forged as error:
         proof, status, result = {}, 1, f"REFUSED: {error}."
-    except (OSError, KeyError, TypeError, ValueError):
-        unknown = (
-            "NOT PROVED: the URL does not answer with the block." if proof else "The file cannot be read."
-        )
-        status, result = (4 if proof else 2), unknown
+    except Exception:  # the file cannot be read, or the node answers what no node answers
+        status, result = (4 if proof else 2), kept
+    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     print(json.dumps({"status": status, "result": result, **proof}) if given.json else report(proof) + result)
     return status
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import rlp  # type: ignore[import-untyped]
 
 from llmasos.ledger._contract import (
+    TREE_KEY,
     anchor_call,
     append_call,
     append_many_call,
@@ -16,13 +17,19 @@ from llmasos.ledger._contract import (
     open_call,
     transaction_hash,
 )
-from llmasos.ledger._digest import FIRST_HEAD, body_digest, canonical, next_head, record_digest, session_key
+from llmasos.ledger._digest import (
+    FIRST_HEAD,
+    body_digest,
+    canonical,
+    next_anchored_head,
+    next_head,
+    record_digest,
+    session_key,
+)
 from llmasos.ledger._merkle import root
-from llmasos.ledger._contract import TREE_KEY
-from llmasos.ledger._digest import next_anchored_head
 from llmasos.ledger._tables import OutboxRow, RecordRow
 from llmasos.ledger._types import kind_number
-from llmasos.ledger.chains.port import Block, Inclusion
+from llmasos.ledger.chains.port import Block, Chain, Inclusion
 from llmasos.ledger.node.evm import CHAIN_ID, Evm
 from llmasos.store import Base, Store
 
@@ -31,12 +38,13 @@ KEY = bytes(range(1, 33))
 
 def branch(values: list[bytes], index: int) -> tuple[bytes, ...]:
     """Return the nodes from a trie's root to the value at an index."""
-    from trie import HexaryTrie
+    from trie.hexary import HexaryTrie
 
     trie = HexaryTrie({})
     for place, value in enumerate(values):
         trie[rlp.encode(place)] = value
-    return tuple(rlp.encode(node) for node in trie.get_proof(rlp.encode(index)) if node)
+    nodes: Any = trie.get_proof(rlp.encode(index))  # type: ignore[no-untyped-call]
+    return tuple(rlp.encode(node) for node in nodes if node)
 
 
 class EvmChain:
@@ -45,17 +53,23 @@ class EvmChain:
     chain_id = CHAIN_ID
 
     def __init__(self, folder: Path, seed: int = 1) -> None:
-        from eth_keys import keys
+        from eth_keys.datatypes import PrivateKey
 
-        self.key = keys.PrivateKey(KEY)
+        self.key = PrivateKey(KEY)
         self.account = self.key.public_key.to_address()
         self.evm = Evm(folder / "chain.db", self.key.public_key.to_canonical_address())
         self.store = Store(f"sqlite:///{folder / 'ledger.db'}")
         Base.metadata.create_all(self.store.engine)
         self.nonce, self._seed = 0, seed
+        self.hashes: list[str] = []
         self.contract = created_address(self.account, 0)
         self.tree_head, self.leaves = FIRST_HEAD, 0
         self.send("deploy", None, deploy_code())
+
+    @property
+    def port(self) -> Chain:
+        """This, for those who want a whole chain and use but a part of it."""
+        return cast(Chain, self)
 
     def close(self) -> None:
         self.evm.close()
@@ -66,25 +80,46 @@ class EvmChain:
         from eth_account import Account
 
         fields: dict[str, Any] = {
-            "chainId": CHAIN_ID, "nonce": self.nonce, "gas": 15_000_000, "value": 0, "data": data,
-            "maxFeePerGas": 2 * 10**9, "maxPriorityFeePerGas": 0, "type": 2,
-        }  # fmt: skip
+            "chainId": CHAIN_ID,
+            "nonce": self.nonce,
+            "gas": 15_000_000,
+            "value": 0,
+            "data": data,
+            "maxFeePerGas": 2 * 10**9,
+            "maxPriorityFeePerGas": 0,
+            "type": 2,
+        }
         if to:
-            from eth_utils import to_checksum_address
+            from eth_utils.address import to_checksum_address
 
             fields["to"] = to_checksum_address(to)
         raw = bytes(Account.sign_transaction(fields, KEY).raw_transaction)
         self.evm.send(raw)
         row = OutboxRow(
-            account=self.account, chain_id=CHAIN_ID, nonce=self.nonce, attempt=0, contract=self.contract, call=call,
-            number=number, count=count, raw=raw, tx_hash=transaction_hash(raw), state="confirmed",
-        )  # fmt: skip
+            account=self.account,
+            chain_id=CHAIN_ID,
+            nonce=self.nonce,
+            attempt=0,
+            contract=self.contract,
+            call=call,
+            number=number,
+            count=count,
+            raw=raw,
+            tx_hash=transaction_hash(raw),
+            state="confirmed",
+        )
         self.nonce += 1
+        self.hashes.append(row.tx_hash)
         self.store.run_sync(lambda session: session.add(row))
         return row.tx_hash
 
     def record(
-        self, session: str = "s", body: Any = None, route: str = "session", kind: str = "intent", action: str = "a1"
+        self,
+        session: str = "s",
+        body: Any = None,
+        route: str = "session",
+        kind: str = "intent",
+        action: str = "a1",
     ) -> RecordRow:
         """Write a record, without a transaction."""
 
@@ -95,9 +130,16 @@ class EvmChain:
             text = canonical({"n": number} if body is None else body).decode()
             salt, body_salt = (bytes([self._seed, number % 256, n] * 5 + [n]) for n in (1, 2))
             fields: dict[str, Any] = {
-                "number": number, "session": session, "seq": seq, "kind": kind, "action": action, "tool": "shell",
-                "at": "2026-01-02T03:04:05.000006+00:00", "body_digest": body_digest(text, body_salt).hex(), "salt": salt,
-            }  # fmt: skip
+                "number": number,
+                "session": session,
+                "seq": seq,
+                "kind": kind,
+                "action": action,
+                "tool": "shell",
+                "at": "2026-01-02T03:04:05.000006+00:00",
+                "body_digest": body_digest(text, body_salt).hex(),
+                "salt": salt,
+            }
             digest = record_digest(**fields)
             prev = bytes.fromhex(same[-1].head) if same else FIRST_HEAD
             head = next_head(session_key(session), seq, prev, digest, kind_number(kind))
@@ -143,7 +185,11 @@ class EvmChain:
     def _block(self, header: Any) -> Block:
         data = rlp.encode(header)
         return Block(
-            header.block_number, "0x" + header.hash.hex(), "0x" + header.parent_hash.hex(), header.timestamp, data
+            header.block_number,
+            "0x" + header.hash.hex(),
+            "0x" + header.parent_hash.hex(),
+            header.timestamp,
+            data,
         )
 
     async def block(self, number: int | None = None) -> Block | None:

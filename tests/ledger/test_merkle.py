@@ -50,7 +50,9 @@ def test_a_path_proves_its_leaf_at_its_place_and_nothing_else(count: int) -> Non
     digests, top = DIGESTS[:count], root(DIGESTS[:count])
     for index in range(count):
         good = path(digests, index)
-        assert not any(verify(digests[index], other, count, good, top) for other in range(count) if other != index)
+        assert not any(
+            verify(digests[index], other, count, good, top) for other in range(count) if other != index
+        )
         assert not verify(DIGESTS[69], index, count, good, top)
         assert not verify(digests[index], index, count, [*good, bytes(32)], top)
         assert not verify(digests[index], index, count, [node[:31] for node in good] or [b""], top)
@@ -63,7 +65,9 @@ def test_a_path_proves_its_leaf_at_its_place_and_nothing_else(count: int) -> Non
 def test_a_node_does_not_pass_for_a_leaf() -> None:
     leaves = [hashlib.sha256(b"\0" + digest).digest() for digest in DIGESTS[:4]]
     top = root(DIGESTS[:4])
-    assert not verify(leaves[0] + leaves[1], 0, 2, [hashlib.sha256(b"\1" + leaves[2] + leaves[3]).digest()], top)
+    assert not verify(
+        leaves[0] + leaves[1], 0, 2, [hashlib.sha256(b"\1" + leaves[2] + leaves[3]).digest()], top
+    )
 
 
 def test_a_tree_has_leaves() -> None:
