@@ -25,7 +25,7 @@ WINDOW = 1024
 """Transactions that are under way at most."""
 
 STUCK_BLOCKS, STUCK_SECONDS = 3, 30.0
-"""A transaction that is not mined for so many blocks and seconds offers more."""
+"""What is not mined for so many blocks is sent again; if it is not for so many seconds, it offers more."""
 
 SUSPECTS = 1000
 DEPLOYMENTS = 3
@@ -106,7 +106,13 @@ class Outbox:
 
     def settled(self, last: int) -> bool:
         """Return whether it is known what became of every record up to a number."""
-        if self._stale or not self._queue.contract or self._more or self._troubled or self.drafter.reached < last:
+        if (
+            self._stale
+            or not self._queue.contract
+            or self._more
+            or self._troubled
+            or self.drafter.reached < last
+        ):
             return False
         return all(slot.number > last for slot in self._slots.values() if slot.count)
 
@@ -232,7 +238,7 @@ class Outbox:
             await self._recover()
         head = await self._chain.block()
         number, block_hash = self._newest
-        if head is not None and head.hash != self._head and number:
+        if head is not None and number and (head.hash != self._head or head.number < number):
             same = (
                 head.hash == block_hash
                 if head.number == number
@@ -400,14 +406,13 @@ class Outbox:
     async def _offer_more(self, head: Block) -> None:
         """Sign again, with a higher fee, what is not mined while newer blocks are."""
         now, account = time.monotonic(), self._queue.account
-        stuck = [
-            slot
-            for slot in self._slots.values()
-            if slot.sent
-            and slot.account == account
-            and head.number - slot.block >= STUCK_BLOCKS
-            and now - slot.since >= STUCK_SECONDS
+        late = [
+            slot for slot in self._slots.values() if slot.sent and head.number - slot.block >= STUCK_BLOCKS
         ]
+        for slot in late:
+            # The chain may have dropped it; sending it once more is harmless.
+            slot.sent = False
+        stuck = [slot for slot in late if slot.account == account and now - slot.since >= STUCK_SECONDS]
         better: list[tuple[Slot, Signed]] = []
         offers: dict[Fees, Fees] = {}
         for slot in stuck:
@@ -428,8 +433,7 @@ class Outbox:
         if not better or not await self._may_offer(better):
             return
         for slot, signed in better:
-            slot.attempts.append(signed)
-            slot.sent = False
+            slot.offer(signed)
         slots = [slot for slot, _ in better]
         await self._store.run(lambda work: self._queue.add(work, slots), durable=True)
         self.replaced += len(better)

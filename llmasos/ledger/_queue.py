@@ -36,7 +36,7 @@ class Slot:
     Args:
         sent: Whether the newest attempt was sent by this process.
         block: The chain's newest block when it was.
-        since: When it was, by a clock that never jumps.
+        since: When it first was, by a clock that never jumps; 0 before.
     """
 
     account: str
@@ -58,7 +58,12 @@ class Slot:
 
     def mark_sent(self, block: int) -> None:
         """Note that the newest attempt was sent."""
-        self.sent, self.block, self.since = True, block, time.monotonic()
+        self.sent, self.block, self.since = True, block, self.since or time.monotonic()
+
+    def offer(self, signed: Signed) -> None:
+        """Add a newer attempt."""
+        self.attempts.append(signed)
+        self.sent, self.since = False, 0.0
 
 
 @dataclass(frozen=True)
@@ -222,11 +227,22 @@ class Queue:
 
     def _values(self, slot: Slot) -> dict[str, Any]:
         return {
-            "account": slot.account, "chain_id": self.chain_id, "nonce": slot.nonce,
-            "attempt": len(slot.attempts) - 1, "contract": slot.contract, "call": slot.call, "number": slot.number, "count": slot.count,
-            "raw": slot.attempts[-1].raw, "tx_hash": slot.attempts[-1].tx_hash, "state": "pending",
-            "error": "", "block": 0, "block_hash": "", "cost": "0",
-        }  # fmt: skip
+            "account": slot.account,
+            "chain_id": self.chain_id,
+            "nonce": slot.nonce,
+            "attempt": len(slot.attempts) - 1,
+            "contract": slot.contract,
+            "call": slot.call,
+            "number": slot.number,
+            "count": slot.count,
+            "raw": slot.attempts[-1].raw,
+            "tx_hash": slot.attempts[-1].tx_hash,
+            "state": "pending",
+            "error": "",
+            "block": 0,
+            "block_hash": "",
+            "cost": "0",
+        }
 
 
 def current_contract(session: Session, chain_id: int, account: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import anyio
 import anyio.to_thread
@@ -19,7 +19,7 @@ from llmasos.ledger._types import Entry, Route
 from llmasos.store import Store
 
 WRITE_ATTEMPTS = 5
-COLUMNS = tuple(column.name for column in RecordRow.__table__.columns)
+MOST_ENDS = 10_000
 
 
 @dataclass(slots=True, eq=False)
@@ -28,6 +28,15 @@ class _Waiting:
     body: str
     row: RecordRow | None = None
     error: LedgerError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _End:
+    """A session's newest record."""
+
+    seq: int
+    head: bytes
+    route: Route
 
 
 class Recorder:
@@ -52,6 +61,7 @@ class Recorder:
         self._last = _Prepared(select(func.max(RecordRow.number)), dialect)
         self._newest = _Prepared(newest, dialect)
         self._insert = _Prepared(insert(RecordRow), dialect)
+        self._ends: dict[str, _End] = {}
         self.last = 0
 
     async def open(self) -> None:
@@ -115,25 +125,31 @@ class Recorder:
             if self._store.sqlite:
                 cursor.execute("BEGIN IMMEDIATE")
             number = self._last.run(cursor, {}).fetchone()[0] or 0
+            # What we know of sessions holds as long as nobody else writes.
+            if number != self.last or len(self._ends) > MOST_ENDS:
+                self._ends.clear()
             rows = []
             for entry, body in entries:
                 number += 1
-                found = self._newest.run(cursor, {"name": entry.session}).fetchone()
-                seq, head, route = (
-                    (found[0] + 1, bytes.fromhex(found[1]), found[2])
-                    if found
-                    else (1, FIRST_HEAD, self._route)
-                )
-                row = seal(entry, body, number=number, seq=seq, head=head, route=cast(Route, route))
-                self._insert.run(cursor, {name: getattr(row, name) for name in COLUMNS})
+                end = self._ends.get(entry.session) or self._end(cursor, entry.session)
+                row = seal(entry, body, number=number, seq=end.seq + 1, head=end.head, route=end.route)
+                self._insert.run(cursor, vars(row))
+                self._ends[entry.session] = _End(row.seq, bytes.fromhex(row.head), end.route)
                 rows.append(row)
             self._connection.commit()
         finally:
             cursor.close()
         return rows
 
+    def _end(self, cursor: Any, session: str) -> _End:
+        found = self._newest.run(cursor, {"name": session}).fetchone()
+        return (
+            _End(found[0], bytes.fromhex(found[1]), found[2]) if found else _End(0, FIRST_HEAD, self._route)
+        )
+
     def _abandon(self) -> None:
         """Give up a transaction and its connection, which may be what is broken."""
+        self._ends.clear()
         if self._connection is None:
             return
         connection, self._connection = self._connection, None

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import event, select, text
 
 from llmasos.ledger import ChainLedger, Entry, MemoryChain
 from llmasos.ledger._contract import TREE_KEY, Anchored, Appended
@@ -33,6 +33,11 @@ class Bench:
 
     def __init__(self, folder: Path, **options: Any) -> None:
         self.store = Store(f"sqlite:///{folder / 'ledger.db'}")
+        # What is tested here outlives a process, not a power cut.
+        for engine in (self.store.engine, self.store.durable_engine):
+            event.listen(
+                engine, "connect", lambda connection, _: connection.execute("PRAGMA synchronous=OFF").close()
+            )
         Base.metadata.create_all(self.store.engine)
         self.chain = MemoryChain()
         self.options = {"wait": 0.0, **options}
@@ -56,6 +61,7 @@ class Bench:
             try:
                 await self.outbox.step()
             except ChainError:
+                self.chain.mine()
                 continue
             if self.outbox.settled(last) and not self.chain.successor:
                 return
@@ -93,27 +99,29 @@ def check(store: Store, chain: MemoryChain, contract: str) -> None:
     for record in records:
         key = TREE_KEY if record.route == "tree" else session_key(record.session)
         lines.setdefault(key, []).append(record)
-    events = [event for address, event in chain.events if address == contract]
+    events = [one for address, one in chain.events if address == contract]
     for key, line in lines.items():
         digests: list[str] = []
-        for event in events:
-            if event.key != key:
+        for one in events:
+            if one.key != key:
                 continue
-            if isinstance(event, Appended):
-                assert event.seq == len(digests) + 1
-                digests.append(event.digest.hex())
-            if isinstance(event, Anchored):
-                assert event.first == len(digests) + 1
-                some = [record.digest for record in line[len(digests) : len(digests) + event.count]]
-                assert tree_root([bytes.fromhex(digest) for digest in some]) == event.root
+            if isinstance(one, Appended):
+                assert one.seq == len(digests) + 1
+                digests.append(one.digest.hex())
+            if isinstance(one, Anchored):
+                assert one.first == len(digests) + 1
+                some = [record.digest for record in line[len(digests) : len(digests) + one.count]]
+                assert tree_root([bytes.fromhex(digest) for digest in some]) == one.root
                 digests += some
         assert digests == [record.digest for record in line]
         state = chain.states[contract, key]
         assert state.count == len(line)
         if key != TREE_KEY:
             assert state.head.hex() == line[-1].head
-    assert {event.key for event in events} == set(lines)
-    sent = store.run_sync(lambda work: list(work.scalars(select(OutboxRow).where(OutboxRow.contract == contract))))
+    assert {one.key for one in events} == set(lines)
+    sent = store.run_sync(
+        lambda work: list(work.scalars(select(OutboxRow).where(OutboxRow.contract == contract)))
+    )
     carrying = [row for row in sent if row.state == "confirmed" and row.count]
     assert sum(row.count for row in carrying) == len(records)
     assert len({row.number for row in carrying}) == len(carrying)

@@ -35,8 +35,8 @@ class MemoryChain:
 
     `away` makes every call fail; `wipe` forgets all blocks; `reorganise` forgets the newest ones; `base_fee`
     is what a transaction must offer to be mined; `endowment` is what the first account owned at first;
-    `clock` tells a block's time; `refuse` names transactions that fail; `events` and `states` may be changed, as a
-    forger would.
+    `clock` tells a block's time; `refuse` names transactions that fail; `events` and `states` may be changed,
+    as a forger would.
     """
 
     name = "memory"
