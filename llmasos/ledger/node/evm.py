@@ -10,6 +10,7 @@ from typing import Any
 
 from llmasos.errors import LedgerError
 from llmasos.ledger._digest import keccak, use_native_code
+from llmasos.ledger.node.trie import encode
 
 CHAIN_ID = 7_105_645
 """The embedded chain's id: "llm" in ASCII."""
@@ -42,10 +43,10 @@ class CallReverted(LedgerError):
 class Evm:
     """The only place that knows py-evm: opens or creates the chain, mines and runs calls.
 
-    py-evm runs transactions on the state; the blocks around them are sealed here, because its own way of mining
-    runs through the whole block three times. A block holds one transaction, and is one SQLite commit with its
-    receipt, its logs and its state. Block times are whole seconds and must grow, so under load they run ahead of
-    the clock; records carry their own time.
+    py-evm runs transactions on the state; the blocks around them are sealed here, because its own way of
+    mining writes and checks much that a block of one transaction does not need. A block is one SQLite commit
+    with its receipt, its logs and its state. Block times are whole seconds and must grow, so under load they
+    run ahead of the clock; records carry their own time.
 
     Args:
         path: The chain's SQLite file.
@@ -61,20 +62,29 @@ class Evm:
         from eth.vm.chain_context import ChainContext
         from eth.vm.forks.cancun import CancunVM
         from eth.vm.forks.cancun.blocks import CancunBlockHeader
+        from eth.vm.forks.cancun.state import CancunState
         from eth.vm.forks.london.headers import calculate_expected_base_fee_per_gas
 
+        from llmasos.ledger.node.accounts import Accounts
         from llmasos.ledger.node.store import ChainStore
 
         self.store = ChainStore(path)
-        self._clock, self._vm, self._context = clock, CancunVM, ChainContext(CHAIN_ID)
+        state = type("State", (CancunState,), {"account_db_class": Accounts})
+        self._vm: Any = type("Machine", (CancunVM,), {"_state_class": state})
+        self._clock, self._context = clock, ChainContext(CHAIN_ID)
         self._header_class: Any = CancunBlockHeader
         self._next_base_fee = calculate_expected_base_fee_per_gas
-        self._transactions: Any = CancunVM.get_transaction_builder()
+        # A receipt is asked for soon after its transaction was sent, and needs the sender again.
+        self.decode = lru_cache(1024)(CancunVM.get_transaction_builder().decode)
         self._receipts: Any = CancunVM.get_receipt_builder()
         self._source = _Source(self)
         self.header_from = lru_cache(256)(self._decode_header)
-        newest = self.store.newest()
-        self._head: Any = self._create(funded) if newest is None else self.header_from(newest.header)
+        try:
+            newest = self.store.newest()
+            self._head: Any = self._create(funded) if newest is None else self.header_from(newest.header)
+        except BaseException:
+            self.store.close()
+            raise
 
     def close(self) -> None:
         """Close the file."""
@@ -87,11 +97,12 @@ class Evm:
 
     def _create(self, funded: bytes) -> Any:
         from eth.constants import GENESIS_NONCE
+        from eth_typing import Address
 
         fields = {"difficulty": 0, "block_number": 0, "gas_limit": GAS_LIMIT, "timestamp": 0}
         with self.store.block(0):
             state = self._vm.build_state(self._source.db, self._header_class(**fields), self._context)
-            state.set_balance(funded, FUNDS_WEI)
+            state.set_balance(Address(funded), FUNDS_WEI)
             state.persist()
             first = self._header_class(
                 **fields,
@@ -119,7 +130,7 @@ class Evm:
         if self.store.by_transaction(digest) is not None:
             return digest
         try:
-            transaction = self.decode(raw)
+            transaction: Any = self.decode(raw)
             header = self._child()
             with self.store.block(header.block_number):
                 vm = self._machine(header)
@@ -134,13 +145,13 @@ class Evm:
                     gas_used=receipt.gas_used,
                 )
                 self._seal(sealed, raw, receipt)
-        except (ValidationError, RLPException, ValueError, TypeError, IndexError) as error:
+        except (ValidationError, RLPException, ValueError, TypeError, IndexError, RecursionError) as error:
             raise TransactionRefused(f"transaction refused: {error}") from error
         self._head = sealed
         return digest
 
     def _seal(self, header: Any, raw: bytes | None, receipt: Any | None) -> None:
-        import rlp
+        import rlp  # type: ignore[import-untyped]
 
         from llmasos.ledger.node.store import Mined
 
@@ -165,9 +176,7 @@ class Evm:
         expected = state.get_nonce(transaction.sender)
         if transaction.nonce != expected:
             word = "low" if transaction.nonce < expected else "high"
-            raise TransactionRefused(
-                f"nonce too {word}: next nonce {expected}, tx nonce {transaction.nonce}"
-            )
+            raise TransactionRefused(f"nonce too {word}: next nonce {expected}, tx nonce {transaction.nonce}")
 
     def _child(self) -> Any:
         """Return the header of the next block, with the state that it begins from."""
@@ -200,10 +209,6 @@ class Evm:
         import rlp
 
         return rlp.decode(encoded, sedes=self._header_class)
-
-    def decode(self, raw: bytes) -> Any:
-        """Return a signed transaction as py-evm's object."""
-        return self._transactions.decode(raw)
 
     def decode_receipt(self, encoded: bytes) -> Any:
         """Return a receipt as py-evm's object."""
@@ -292,15 +297,7 @@ def root_of_one(item: bytes) -> bytes:
 
     Source: the yellow paper, appendix D: one leaf, whose path is the two nibbles of `rlp(0)`.
     """
-    return keccak(leaf_of_one(item))
-
-
-def leaf_of_one(item: bytes) -> bytes:
-    """Return the only node of that trie."""
-    import rlp
-
-    encoded: bytes = rlp.encode([b"\x20\x80", item])
-    return encoded
+    return keccak(encode([b"\x20\x80", item]))
 
 
 def to_hex(data: bytes) -> str:

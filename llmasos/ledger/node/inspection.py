@@ -1,4 +1,4 @@
-"""The check of the embedded chain's own file, page by page: every row of every table, and every byte in it."""
+"""The check of the embedded chain's own file, page by page: every row and every byte of its tables."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from itertools import groupby
 from typing import Any
 
 from llmasos.ledger._digest import keccak
+from llmasos.ledger.node.accounts import EMPTY_CODE
 from llmasos.ledger.node.evm import Evm, root_of_one
-from llmasos.ledger.node.proofs import BLANK_ROOT, BRANCH, EMPTY_CODE, HASH_BYTES, nibbles
+from llmasos.ledger.node.trie import BLANK_ROOT, BRANCH, HASH_BYTES, decode, unpacked
 
 PAGE_BLOCKS = 250
 PAGE_BYTES = 4 * 2**20
@@ -28,9 +29,9 @@ _Node = tuple[int, Any, Any, Any]
 def inspect(evm: Evm, cursor: str | None) -> dict[str, Any]:
     """Check the next page of the chain's file.
 
-    Blocks must follow each other from the first to the newest, each must reproduce the roots in its header, its
-    logs must be those of its receipt, and its state must be whole: a node belongs to the block that needed it
-    first, so that one that is missing or that no block needs is found in the same pass.
+    Blocks must follow each other from the first to the newest, each must give the roots in its header, its
+    logs must be those of its receipt, and its state must be whole: a node belongs to the block that needed
+    it first, so that one that is missing, or that no block needs, is found in the same pass.
 
     Args:
         cursor: Where the page before ended; None for the first.
@@ -52,7 +53,11 @@ def inspect(evm: Evm, cursor: str | None) -> dict[str, Any]:
             if page.number > evm.height:
                 page.check_rest()
     except sqlite3.Error as error:
-        return {"problems": [f"The file {evm.store.path} is damaged: {error}."], "cursor": None, "percent": 100}
+        return {
+            "problems": [f"The file {evm.store.path} is damaged: {error}."],
+            "cursor": None,
+            "percent": 100,
+        }
     return {
         "problems": page.problems[:MOST_PROBLEMS],
         "cursor": None if done else f"{page.number}:{page.node}",
@@ -83,8 +88,6 @@ class _Page:
                 self._bad(f"The file's tables are not the chain's: {', '.join(sorted(others))}.")
         newest = self._sql.execute("SELECT max(number) FROM blocks").fetchone()[0]
         end = min(self.number + PAGE_BLOCKS, 1 + (-1 if newest is None else newest))
-        from rlp.exceptions import RLPException  # type: ignore[import-untyped]
-
         groups = groupby(self._nodes(), lambda row: row[3])
         group = next(groups, None)
         while self.number < end and self._read < PAGE_BYTES and len(self.problems) < MOST_PROBLEMS:
@@ -95,7 +98,7 @@ class _Page:
                 group = next(groups, None)
             try:
                 self._check_block(self.number, rows)
-            except (RLPException, ArithmeticError, LookupError, TypeError, ValueError) as error:
+            except (ArithmeticError, LookupError, TypeError, ValueError) as error:
                 # What is not as it was written can fail anywhere.
                 self._bad(f"Block {self.number} cannot be read: {type(error).__name__}.")
             self.number += 1
@@ -103,7 +106,8 @@ class _Page:
     def check_rest(self) -> None:
         """Check that nothing lies outside the blocks."""
         for name, column in ("blocks", "number"), ("nodes", "block"), ("logs", "block"):
-            query = f"SELECT count(*) FROM {name} WHERE typeof({column}) != 'integer' OR {column} NOT BETWEEN 0 AND ?"  # noqa: S608
+            outside = f"typeof({column}) != 'integer' OR {column} NOT BETWEEN 0 AND ?"
+            query = f"SELECT count(*) FROM {name} WHERE {outside}"  # noqa: S608
             if count := self._sql.execute(query, (self.number - 1,)).fetchone()[0]:
                 self._bad(f"Rows of {name} that belong to no block of the chain: {count}.")
         if self._sql.execute("SELECT 1 FROM nodes WHERE id >= ? OR id < 1", (self.node,)).fetchone():
@@ -127,7 +131,7 @@ class _Page:
             self._bad(f"Block {number}: its header is not what its hash stands for.")
             return
         self._read += len(header) + len(tx or b"") + len(receipt or b"")
-        fields = _decoded(header)
+        fields = decode(header)
         if len(fields) != HEADER_FIELDS or int.from_bytes(fields[NUMBER]) != number:
             self._bad(f"Block {number}: its header is not that of this block.")
             return
@@ -145,7 +149,9 @@ class _Page:
             if self._sql.execute(query, (value,)).fetchall() != [(number,)]:
                 self._bad(f"Block {number} cannot be found by its {column}.")
 
-    def _check_transaction(self, number: int, fields: list[bytes], tx_hash: Any, tx: Any, receipt: Any) -> None:
+    def _check_transaction(
+        self, number: int, fields: list[bytes], tx_hash: Any, tx: Any, receipt: Any
+    ) -> None:
         if number == 0:
             if (tx_hash, tx, receipt) != (None, None, None) or {fields[TX_ROOT], fields[RECEIPT_ROOT]} != {
                 BLANK_ROOT
@@ -159,7 +165,7 @@ class _Page:
                 self._bad(f"Block {number}: its receipt was altered.")
                 return
             # A receipt with a type begins with it (EIP-2718); a list never begins with so small a byte.
-            said = _decoded(receipt[1:] if receipt[0] < 0x80 else receipt)[3]
+            said = decode(receipt[1:] if receipt[0] < 0x80 else receipt)[3]
         expected = [
             (number, position, address, *topics, *([None] * (4 - len(topics))), data)
             for position, (address, topics, data) in enumerate(said)
@@ -207,17 +213,17 @@ class _Page:
 
 def _children(data: bytes, kind: int) -> list[tuple[bytes, int]]:
     """Return what a node, or an account in it, refers to by hash."""
-    return [] if kind == CODE else list(_references(_decoded(data), kind))
+    return [] if kind == CODE else list(_references(decode(data), kind))
 
 
 def _references(node: Any, kind: int) -> Iterator[tuple[bytes, int]]:
     if len(node) == BRANCH:
         below = node[:16]
-    elif not nibbles(node[0])[1]:
+    elif not unpacked(node[0])[1]:
         below = node[1:]
     else:
         if kind == STATE:
-            _, _, storage_root, code_hash = _decoded(node[1])
+            _, _, storage_root, code_hash = decode(node[1])
             if storage_root != BLANK_ROOT:
                 yield storage_root, STORAGE
             if code_hash != EMPTY_CODE:
@@ -229,9 +235,3 @@ def _references(node: Any, kind: int) -> Iterator[tuple[bytes, int]]:
             yield from _references(child, kind)
         elif child:
             yield child, kind
-
-
-def _decoded(data: bytes) -> Any:
-    import rlp
-
-    return rlp.decode(data)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from llmasos.errors import LedgerError
 from llmasos.ledger.node import shapes
 from llmasos.ledger.node.evm import CHAIN_ID, GAS_LIMIT, CallReverted, Evm, UnknownBlock, to_hex
 from llmasos.ledger.node.inspection import inspect
 from llmasos.ledger.node.proofs import account_proof
-from llmasos.ledger.node.store import Mined
+
+if TYPE_CHECKING:
+    from llmasos.ledger.node.store import Mined
 
 PARSE_ERROR, INVALID_REQUEST, NOT_FOUND, INVALID_PARAMS = -32700, -32600, -32601, -32602
 SERVER_ERROR, INTERNAL_ERROR, LIMIT_EXCEEDED, REVERTED = -32000, -32603, -32005, 3
@@ -74,6 +76,10 @@ class Methods:
         if not isinstance(request, dict) or not isinstance(request.get("method"), str):
             return failure(None, INVALID_REQUEST, "a request is an object with a method")
         ident, name, params = request.get("id"), request["method"], request.get("params") or []
+        if not isinstance(ident, str | int | float | None):
+            return failure(None, INVALID_REQUEST, "the id of a request is text or a number")
+        if not isinstance(params, list):
+            return failure(ident, INVALID_PARAMS, f"the parameters of {name[:100]} are a list")
         method = self._methods.get(name)
         if method is None:
             return failure(ident, NOT_FOUND, f"the method {name[:100]} does not exist")
@@ -88,10 +94,12 @@ class Methods:
         except sqlite3.Error as error:
             return failure(ident, SERVER_ERROR, f"the chain's file cannot be used: {error}")
         except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
-            return failure(ident, INVALID_PARAMS, f"wrong parameters of {name}: {str(error)[:200]}")
+            return failure(ident, INVALID_PARAMS, f"wrong parameters of {name}: {_short(error)}")
         except Exception as error:
             # py-evm has a type for each thing that may be missing from a damaged file.
-            return failure(ident, INTERNAL_ERROR, f"{name} failed: {type(error).__name__}; is the file damaged?")
+            return failure(
+                ident, INTERNAL_ERROR, f"{name} failed: {type(error).__name__}; is the file damaged?"
+            )
 
     def _mined(self, block: str) -> Mined | None:
         number = self._number(block)
@@ -188,6 +196,11 @@ def failure(ident: Any, code: int, message: str, data: str | None = None) -> dic
     if data is not None:
         error["data"] = data
     return {"jsonrpc": "2.0", "id": ident, "error": error}
+
+
+def _short(error: Exception) -> str:
+    # What a client sent may be in the text, however long it was.
+    return str(error)[:200]
 
 
 def _addressed(call: dict[str, Any]) -> tuple[bytes, bytes, bytes]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from llmasos.ledger._contract import created_address
 from llmasos.ledger.node.evm import CHAIN_ID, Evm, to_hex
-from llmasos.ledger.node.store import Log, Mined
+
+if TYPE_CHECKING:
+    from llmasos.ledger.node.store import Log, Mined
 
 FEE_MARKET = 2
 
@@ -50,7 +52,8 @@ def transaction(evm: Evm, mined: Mined) -> dict[str, Any] | None:
     """Return a block's transaction; None for the first block, which has none."""
     if mined.tx is None or mined.tx_hash is None:
         return None
-    header, found = evm.header_from(mined.header), evm.decode(mined.tx)
+    header = evm.header_from(mined.header)
+    found: Any = evm.decode(mined.tx)
     kind = getattr(found, "type_id", None) or 0
     shown: dict[str, Any] = {
         "hash": to_hex(mined.tx_hash),
@@ -87,7 +90,11 @@ def receipt(evm: Evm, mined: Mined) -> dict[str, Any] | None:
     """Return what became of a block's transaction; None for the first block, which has none."""
     if mined.tx is None or mined.tx_hash is None or mined.receipt is None:
         return None
-    header, found, made = evm.header_from(mined.header), evm.decode(mined.tx), evm.decode_receipt(mined.receipt)
+    header, found, made = (
+        evm.header_from(mined.header),
+        evm.decode(mined.tx),
+        evm.decode_receipt(mined.receipt),
+    )
     sender = to_hex(found.sender)
     return {
         "transactionHash": to_hex(mined.tx_hash),
@@ -126,4 +133,6 @@ def _price(transaction: Any, header: Any) -> int:
     """Return what one unit of gas cost (EIP-1559)."""
     if getattr(transaction, "type_id", None) != FEE_MARKET:
         return int(transaction.gas_price)
-    return int(min(transaction.max_fee_per_gas, header.base_fee_per_gas + transaction.max_priority_fee_per_gas))
+    return int(
+        min(transaction.max_fee_per_gas, header.base_fee_per_gas + transaction.max_priority_fee_per_gas)
+    )

@@ -12,19 +12,20 @@ from typing import Any
 from eth.db.backends.base import BaseDB
 
 from llmasos.errors import LedgerError
+from llmasos.ledger._digest import keccak
 
 LAYOUT = 2
 CACHED_NODES = 20_000
 
 _TABLES = """
-CREATE TABLE IF NOT EXISTS blocks (number INTEGER PRIMARY KEY, hash BLOB NOT NULL UNIQUE, header BLOB NOT NULL,
+CREATE TABLE blocks (number INTEGER PRIMARY KEY, hash BLOB NOT NULL UNIQUE, header BLOB NOT NULL,
     tx_hash BLOB UNIQUE, tx BLOB, receipt BLOB);
-CREATE TABLE IF NOT EXISTS nodes (id INTEGER PRIMARY KEY, hash BLOB NOT NULL UNIQUE, data BLOB NOT NULL,
+CREATE TABLE nodes (id INTEGER PRIMARY KEY, hash BLOB NOT NULL UNIQUE, data BLOB NOT NULL,
     block INTEGER NOT NULL);
-CREATE TABLE IF NOT EXISTS logs (block INTEGER NOT NULL, position INTEGER NOT NULL, address BLOB NOT NULL,
+CREATE TABLE logs (block INTEGER NOT NULL, position INTEGER NOT NULL, address BLOB NOT NULL,
     topic0 BLOB, topic1 BLOB, topic2 BLOB, topic3 BLOB, data BLOB NOT NULL,
     PRIMARY KEY (block, position)) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS logs_by_topic1 ON logs (topic1, block, position);
+CREATE INDEX logs_by_topic1 ON logs (topic1, block, position);
 """
 
 
@@ -77,25 +78,19 @@ class ChainStore(BaseDB):
         self._block = 0
         self.connection = sqlite3.connect(path, isolation_level=None)
         try:
-            self._prepare(path)
+            self._prepare()
         except sqlite3.Error as error:
             self.connection.close()
-            raise FileUnusable(
-                f"The chain's file {path} cannot be used: {error}.",
-                hint="Move it away: all records are then sent to a new chain.",
-            ) from error
+            raise self._unusable(str(error)) from error
         except LedgerError:
             self.connection.close()
             raise
 
-    def _prepare(self, path: Path) -> None:
+    def _prepare(self) -> None:
         (layout,) = self.connection.execute("PRAGMA user_version").fetchone()
         (tables,) = self.connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
         if layout != LAYOUT and tables:
-            raise FileUnusable(
-                f"The chain's file {path} has a layout of another version of LLMasOS ({layout}, not {LAYOUT}).",
-                hint="Move it away: all records are then sent to a new chain.",
-            )
+            raise self._unusable(f"its layout is {layout}, of another version of LLMasOS, not {LAYOUT}")
         self.connection.execute("PRAGMA journal_mode=WAL")
         self.connection.execute("PRAGMA synchronous=NORMAL")
         if not tables:
@@ -129,8 +124,24 @@ class ChainStore(BaseDB):
         self.connection.executemany("INSERT INTO logs VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
 
     def newest(self) -> Mined | None:
-        """Return the block with the highest number; None when the chain is new."""
-        return self._one("ORDER BY number DESC LIMIT 1")
+        """Return the block with the highest number; None when the chain is new.
+
+        Raises:
+            FileUnusable: It is not what its hash stands for, so that nothing may be built on it.
+        """
+        try:
+            found = self._one("ORDER BY number DESC LIMIT 1")
+        except sqlite3.Error as error:
+            raise self._unusable(str(error)) from error
+        if found is not None and (not isinstance(found.header, bytes) or keccak(found.header) != found.hash):
+            raise self._unusable(f"block {found.number} was altered")
+        return found
+
+    def _unusable(self, reason: str) -> FileUnusable:
+        return FileUnusable(
+            f"The chain's file {self.path} cannot be used: {reason}.",
+            hint="Move it away: all records are then sent to a new chain.",
+        )
 
     def by_number(self, number: int) -> Mined | None:
         """Return a block; None when there is none."""
@@ -168,7 +179,9 @@ class ChainStore(BaseDB):
             where.append(f"l.address IN ({','.join('?' * len(addresses))})")
         for place, meant in enumerate(topics):
             # A place that is named at all must be there.
-            where.append(f"l.topic{place} " + (f"IN ({','.join('?' * len(meant))})" if meant else "IS NOT NULL"))
+            where.append(
+                f"l.topic{place} " + (f"IN ({','.join('?' * len(meant))})" if meant else "IS NOT NULL")
+            )
             values += meant
         query = (
             "SELECT l.*, b.hash, b.tx_hash FROM logs l JOIN blocks b ON b.number = l.block"  # noqa: S608

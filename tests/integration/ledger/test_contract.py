@@ -1,4 +1,4 @@
-"""The contract on the embedded chain: what it takes, what it refuses, what it costs, and where its bytes come from."""
+"""The contract on the embedded chain: what it takes, refuses and costs, and where its bytes come from."""
 
 from __future__ import annotations
 
@@ -241,7 +241,9 @@ def test_many_at_once_are_the_same_as_one_by_one(
 def test_a_record_and_a_tree_never_give_the_same_head(
     key: bytes, place: int, prev: bytes, word: bytes, number: int
 ) -> None:
-    record = encode(["bytes32", "uint64", "bytes32", "bytes32", "uint8"], [key, place, prev, word, number % 256])
+    record = encode(
+        ["bytes32", "uint64", "bytes32", "bytes32", "uint8"], [key, place, prev, word, number % 256]
+    )
     tree = encode(
         ["bytes32", "uint64", "bytes32", "bytes32", "uint64", "uint256"], [key, place, prev, word, number, 1]
     )
@@ -281,7 +283,9 @@ def compiler(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("AuditLog.sol", "compile.mjs", "package.json", "package-lock.json"):
         shutil.copy(ROOT / "contracts" / name, folder)
     shutil.copy(ROOT / "benchmarks" / "EventOnly.sol", folder)
-    done = subprocess.run(["npm", "ci", "--no-audit", "--no-fund"], cwd=folder, capture_output=True, text=True)
+    done = subprocess.run(
+        ["npm", "ci", "--no-audit", "--no-fund"], cwd=folder, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
     return folder
 
@@ -299,7 +303,9 @@ def test_the_artifact_is_what_the_compiler_makes_of_the_source(compiler: Path) -
     assert "0.8.37" in json.loads(committed.read_text())["compiler"]
 
 
-def test_a_record_costs_little_more_than_an_event(bench: Bench, compiler: Path, tmp_path: Path, key: bytes) -> None:
+def test_a_record_costs_little_more_than_an_event(
+    bench: Bench, compiler: Path, tmp_path: Path, key: bytes
+) -> None:
     peer = Bench(tmp_path, bytes.fromhex(json.loads(compiled(compiler, "EventOnly"))["bytecode"]))
     head, digests = FIRST_HEAD, [keccak(bytes([number])) for number in range(100)]
     selector = keccak(b"log(bytes32,uint64,bytes32,uint8)")[:4]
