@@ -79,19 +79,20 @@ def account_of(key: str) -> Account:
         ) from None
 
 
-def account_in(path: Path, *, make: bool = False) -> Account:
+def account_in(path: Path, *, make: bool = False, key: str = "") -> Account:
     """Return the account whose key is in a file.
 
     Args:
         path: The file; only its user may read it.
-        make: Whether a missing file is made, with a key of its own.
+        make: Whether a missing file is made.
+        key: The key for a file that is made, in hexadecimal; empty for one of its own.
 
     Raises:
         LedgerError: It cannot be read or made, others can read it, or it holds something else.
     """
     try:
         if make:
-            _make(path)
+            _make(path, key or os.urandom(KEY_BYTES).hex())
         with path.open() as file:
             mode = os.fstat(file.fileno()).st_mode
             text = file.read(1000)
@@ -111,21 +112,38 @@ def account_in(path: Path, *, make: bool = False) -> Account:
         raise _unusable(path, "it is not a key") from None
 
 
-def _make(path: Path) -> None:
+def _make(path: Path, key: str) -> None:
     """Make a file with a key, unless there is one; it gets its name once all of it is on the disk."""
     if path.exists():
         return
     with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=".key-") as file:
-        file.write(os.urandom(KEY_BYTES).hex() + "\n")
+        file.write(key.strip().removeprefix("0x") + "\n")
         file.flush()
         os.fsync(file.fileno())
         with suppress(FileExistsError):
             os.link(file.name, path)
-    folder = os.open(path.parent, os.O_RDONLY)
+    _sync(path.parent)
+
+
+def replace_key(path: Path, by: Path) -> None:
+    """Let one key's file take another's place, for good when this returns.
+
+    Raises:
+        LedgerError: It cannot be replaced.
+    """
     try:
-        os.fsync(folder)
+        by.replace(path)
+        _sync(path.parent)
+    except OSError as error:
+        raise _unusable(by, error.strerror or "") from None
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
     finally:
-        os.close(folder)
+        os.close(descriptor)
 
 
 def _unusable(path: Path, reason: str) -> LedgerError:

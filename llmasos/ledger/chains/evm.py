@@ -8,6 +8,7 @@ from typing import Any
 
 import anyio.to_thread
 
+from llmasos.errors import LedgerError
 from llmasos.ledger import _contract
 from llmasos.ledger._contract import Logged, SessionState
 from llmasos.ledger.chains import storage
@@ -59,6 +60,25 @@ class EvmChain:
             LedgerError: The key cannot be read or made.
         """
         return self._account().address
+
+    @property
+    def successor(self) -> str:
+        """No account takes over here: the settings name the key."""
+        return ""
+
+    async def prepare(self, key: str = "") -> str:
+        """Refuse: the settings name the key.
+
+        Raises:
+            LedgerError: Always.
+        """
+        raise LedgerError(
+            "The key of this chain's account cannot be changed here.",
+            hint="Only the embedded chain and the development chain keep their keys themselves.",
+        )
+
+    async def adopt(self) -> None:
+        """Do nothing: no account takes over."""
 
     async def connect(self) -> None:
         """See that the node serves the chain that is meant, and that the account can pay.

@@ -15,7 +15,8 @@ import anyio.abc
 import anyio.to_thread
 from anyio.streams.buffered import BufferedByteReceiveStream
 
-from llmasos.ledger.chains.account import Account, account_in
+from llmasos.errors import LedgerError
+from llmasos.ledger.chains.account import Account, account_in, account_of, replace_key
 from llmasos.ledger.chains.evm import EvmChain
 from llmasos.ledger.chains.fees import GWEI, above
 from llmasos.ledger.chains.port import ChainError, Fees
@@ -41,6 +42,7 @@ class LocalChain(EvmChain):
     def __init__(self, folder: Path, *, name: str, chain_id: int) -> None:
         self._folder = folder
         self.key_file = folder / "account.key"
+        self._next_file = folder / "account.key.next"
         path = folder / "node.sock"
         # The path of a socket is limited to 108 bytes.
         self._short = None
@@ -74,6 +76,33 @@ class LocalChain(EvmChain):
     def pid(self) -> int | None:
         """The node's process; None while there is none."""
         return None if self._process is None else self._process.pid
+
+    @property
+    def successor(self) -> str:
+        """The address of the account that is to take over; empty when none is."""
+        return account_in(self._next_file).address if self._next_file.exists() else ""
+
+    async def prepare(self, key: str = "") -> str:
+        """Store the key that is to take over, a new one if none is given, and return its address.
+
+        Raises:
+            LedgerError: The text is not a key, another key is to take over already, or it cannot be stored.
+        """
+        given = account_of(key).address if key else ""
+        private_dir(self._folder)
+        new = account_in(self._next_file, make=True, key=key).address
+        if given not in ("", new):
+            raise LedgerError(
+                f"The account {new} is to take over already.",
+                hint="Wait until it has; then hand everything to another key.",
+            )
+        return new
+
+    async def adopt(self) -> None:
+        """Sign with the key that was to take over from here on."""
+        if self._next_file.exists():
+            replace_key(self.key_file, self._next_file)
+            self._signer = None
 
     async def connect(self) -> None:
         """Start the node, or start it again when it is gone or does not answer.
