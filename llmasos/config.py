@@ -89,7 +89,8 @@ class LedgerSettings(BaseModel, frozen=True):
     )
     anchors: tuple[str, ...] = Field(
         (),
-        description="Places outside that vouch for the ledger: `file:PATH`, `git:PATH`, `rfc3161:URL`, `evm:ID@URL`.",
+        description="Places outside that vouch for the ledger: `file:PATH`, `git:PATH[#BRANCH]`, "
+        "`rfc3161:URL[#ROOTS]`, `evm:ID@URL[#BLOCK]`.",
     )
     anchor_hours: float = Field(24.0, gt=0, description="Hours between two anchors.")
     anchor_key_file: Path | None = Field(

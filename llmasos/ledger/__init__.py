@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from llmasos.ledger._fake import MemoryLedger
-    from llmasos.ledger._ledger import ChainLedger, Ledger
+    from llmasos.ledger._ledger import ChainLedger
+    from llmasos.ledger._port import Ledger
     from llmasos.ledger._types import (
         KINDS,
         SYSTEM,
@@ -50,8 +51,20 @@ _HOMES = {
     "chains.embedded": ("EmbeddedChain",),
     "_fake": ("MemoryLedger",),
     "chains.memory": ("MemoryChain",),
-    "_ledger": ("ChainLedger", "Ledger"),
-    "_types": ("KINDS", "SYSTEM", "AnchoredRange", "Entry", "Filter", "Kind", "LedgerStatus", "Progress", "Record", "Verdict"),
+    "_ledger": ("ChainLedger",),
+    "_port": ("Ledger",),
+    "_types": (
+        "KINDS",
+        "SYSTEM",
+        "AnchoredRange",
+        "Entry",
+        "Filter",
+        "Kind",
+        "LedgerStatus",
+        "Progress",
+        "Record",
+        "Verdict",
+    ),
 }
 
 

@@ -97,6 +97,7 @@ class AnchorState:
     Args:
         records: How many records its newest statement covers; 0 when there is none.
         at: When that was made, ISO 8601 in UTC; empty when there is none.
+        block: The block that it names; 0 when there is none.
         error: What went wrong last; empty when it went well.
         hint: The next step after that error.
     """
@@ -104,6 +105,7 @@ class AnchorState:
     target: str
     records: int
     at: str
+    block: int
     error: str
     hint: str
 
@@ -177,7 +179,12 @@ class Schedule:
         found = ((place, rows.get(target)) for target, place in self._places.items())
         return [
             AnchorState(
-                place.anchor.target, row.records if row else 0, row.at if row else "", place.error, place.hint
+                place.anchor.target,
+                records=row.records if row else 0,
+                at=row.at if row else "",
+                block=row.block if row else 0,
+                error=place.error,
+                hint=place.hint,
             )
             for place, row in found
         ]

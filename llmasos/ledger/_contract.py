@@ -196,9 +196,16 @@ def transaction(raw: bytes) -> Transaction:
         chain_id, nonce, tip, cap, gas, to, value, data, *_ = rlp.decode(raw[1:])
     except RLPException as error:
         raise ValueError(f"not a transaction: {error}") from error
-    numbers = (int.from_bytes(number) for number in (chain_id, nonce, tip, cap))
-    target = "0x" + to.hex() if to else None
-    return Transaction(*numbers, target, data, int.from_bytes(gas), int.from_bytes(value))
+    return Transaction(
+        chain_id=int.from_bytes(chain_id),
+        nonce=int.from_bytes(nonce),
+        tip=int.from_bytes(tip),
+        cap=int.from_bytes(cap),
+        to="0x" + to.hex() if to else None,
+        data=data,
+        gas=int.from_bytes(gas),
+        value=int.from_bytes(value),
+    )
 
 
 def transaction_hash(raw: bytes) -> str:

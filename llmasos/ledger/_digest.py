@@ -116,4 +116,5 @@ def keccak(data: bytes) -> bytes:
     """Return Ethereum's Keccak-256."""
     from sha3 import keccak_256
 
-    return keccak_256(data).digest()
+    digest: bytes = keccak_256(data).digest()
+    return digest

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from importlib import import_module
 from types import TracebackType
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 import anyio
-from sqlalchemy import Select, func, select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from llmasos.errors import LedgerError, LLMasOSError
+from llmasos.ledger._anchoring import AnchorState, Schedule
 from llmasos.ledger._carriers import carriers
-from llmasos.ledger._drafts import carried
 from llmasos.ledger._outbox import Outbox, Trouble
+from llmasos.ledger._port import EVERYTHING
+from llmasos.ledger._reading import count, recorded, selected
 from llmasos.ledger._recorder import Recorder
 from llmasos.ledger._records import as_record, route_of
-from llmasos.ledger._tables import OutboxRow, RecordRow
+from llmasos.ledger._tables import RecordRow
 from llmasos.ledger._types import (
     SYSTEM,
     AnchoredRange,
@@ -38,70 +41,10 @@ from llmasos.store import Store
 FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 0.1, 5.0
 POLL_SECONDS, HEARTBEAT_SECONDS = 0.2, 5.0
 VERIFY_WAIT_SECONDS = 30.0
+DAY_SECONDS = 86_400.0
 ROTATE_WAIT_SECONDS = 120.0
-ACTIONS_AT_ONCE = 500
-ENDS = {"intent": "intent", "outcome": "outcome", "cancel": "outcome"}
-EVERYTHING = Filter()
 
-
-class Ledger(Protocol):
-    """Where every action is recorded before and after it runs."""
-
-    async def record(self, entry: Entry) -> Record:
-        """Record an entry; it is on the disk when this returns.
-
-        Raises:
-            LedgerError: It cannot be written, so the action must not run.
-        """
-
-    async def status(self) -> LedgerStatus:
-        """Return how the ledger is doing."""
-
-    async def records(
-        self, which: Filter = EVERYTHING, limit: int = 1000, *, bodies: bool = False
-    ) -> list[Record]:
-        """Return the newest records, oldest first; the first ones after `which.after` where that is given."""
-
-    async def wait(self, after: int) -> None:
-        """Return when there is a record with a higher number."""
-
-    async def recorded(self, actions: Sequence[str]) -> dict[tuple[str, str], dict[str, Any] | None]:
-        """Return what was recorded of actions, by action and `intent` or `outcome`; None for what was erased.
-
-        A cancelled action's end counts as its outcome.
-        """
-
-    async def verify(self, progress: Callable[[Progress], None] | None = None) -> Verdict:
-        """Check everything, after waiting a while for records on their way."""
-
-    async def flush(self, timeout: float) -> bool:
-        """Wait until all records made so far are confirmed, and return whether they are."""
-
-    async def prove(self, numbers: Sequence[int], *, up_to: int | None = None) -> dict[str, Any]:
-        """Return a document that proves records to somebody who knows one block's hash.
-
-        Args:
-            up_to: A later block whose hash it should be checked against.
-
-        Raises:
-            LedgerError: A record is unknown, or not on the chain yet.
-        """
-
-    def export(self, which: Filter = EVERYTHING, *, html: bool) -> AsyncIterator[str]:
-        """Return records with their proofs piece by piece: one page, or JSON lines."""
-
-    async def anchor(self, target: str = "") -> list[AnchoredRange]:
-        """Put a statement about all confirmed records outside, at one target or at all.
-
-        Raises:
-            LedgerError: There is no such target, or it cannot be reached.
-        """
-
-    async def erase(self, which: Filter, reason: str, by: str) -> int:
-        """Erase the bodies of records, which stay provable, and return how many there were."""
-
-    async def rotate(self, key: str = "") -> str:
-        """Hand everything to another key, a new one where the chain is ours, and return its address."""
+_log = logging.getLogger(__name__)
 
 
 class ChainLedger:
@@ -135,7 +78,7 @@ class ChainLedger:
         retention_days: int = 0,
     ) -> None:
         self._store, self._chain, self._mode, self._backlog = store, chain, mode, backlog
-        self._anchors, self._anchor_hours, self._retention_days = tuple(anchors), anchor_hours, retention_days
+        self._anchors, self._retention_days = tuple(anchors), retention_days
         self._recorder = Recorder(store, route_of(mode))
         self._outbox = Outbox(
             store,
@@ -149,12 +92,15 @@ class ChainLedger:
         self._wake, self._progress, self._grown = anyio.Event(), anyio.Event(), anyio.Event()
         self._begun = 0
         self._trouble: Trouble | None = None
+        self._schedule = Schedule(store, chain, lambda: self._outbox.contract or None, anchors, anchor_hours)
 
     async def __aenter__(self) -> ChainLedger:
         await self._recorder.open()
         self._begun = self._recorder.last
         self._tasks = await anyio.create_task_group().__aenter__()
         self._tasks.start_soon(self._submit)
+        self._tasks.start_soon(self._schedule.run)
+        self._tasks.start_soon(self._expire)
         return self
 
     async def __aexit__(
@@ -170,8 +116,7 @@ class ChainLedger:
         finally:
             self._recorder.close()
             with anyio.CancelScope(shield=True):
-                for anchor in self._anchors:
-                    await anchor.close()
+                await self._schedule.close()
                 await self._chain.close()
 
     async def record(self, entry: Entry) -> Record:
@@ -193,7 +138,7 @@ class ChainLedger:
         self, which: Filter = EVERYTHING, limit: int = 1000, *, bodies: bool = False
     ) -> list[Record]:
         """Return the newest records, oldest first; the first ones after `which.after` where that is given."""
-        query = _selected(which).limit(limit)
+        query = selected(which).limit(limit)
         query = query.order_by(RecordRow.number if which.after else RecordRow.number.desc())
         chain_id, contract = self._chain.chain_id, self._outbox.contract
 
@@ -214,26 +159,15 @@ class ChainLedger:
 
         A cancelled action's end counts as its outcome.
         """
-        wanted = list(dict.fromkeys(action for action in actions if action))
-        query = select(RecordRow.action, RecordRow.kind, RecordRow.body).where(RecordRow.kind.in_(ENDS))
-
-        def find(work: Session) -> dict[tuple[str, str], dict[str, Any] | None]:
-            found: dict[tuple[str, str], dict[str, Any] | None] = {}
-            for start in range(0, len(wanted), ACTIONS_AT_ONCE):
-                some = query.where(RecordRow.action.in_(wanted[start : start + ACTIONS_AT_ONCE]))
-                for action, kind, body in work.execute(some.order_by(RecordRow.number)):
-                    found[action, ENDS[kind]] = None if body is None else json.loads(body)
-            return found
-
-        return await self._store.read(find)
+        return await self._store.read(lambda work: recorded(work, actions))
 
     async def status(self) -> LedgerStatus:
         """Return how the ledger is doing."""
         outbox, chain_id = self._outbox, self._chain.chain_id
-        records, confirmed, failed, spent = await self._store.read(self._counts)
-        trouble = self._trouble or self._pause(failed)
-        head: int | None = None
-        account = ""
+        found = await self._store.read(lambda work: count(work, chain_id, outbox.contract))
+        trouble = self._trouble or self._pause(found.failed)
+        head, account = None, ""
+        anchors = sorted(await self._schedule.states(), key=lambda state: -state.records)
         try:
             account = self._chain.account
             block = await self._chain.block()
@@ -244,9 +178,9 @@ class ChainLedger:
             backend=self._chain.name,
             chain_id=chain_id,
             contract=outbox.contract or None,
-            records=records,
-            confirmed=confirmed,
-            pending=records - confirmed,
+            records=found.records,
+            confirmed=found.confirmed,
+            pending=found.records - found.confirmed,
             head_block=head,
             resent=outbox.resent,
             last_error=trouble.message if trouble else "",
@@ -254,8 +188,10 @@ class ChainLedger:
             mode=self._mode,
             account=account,
             replaced=outbox.replaced,
-            failed=failed,
-            spent=spent,
+            failed=found.failed,
+            spent=found.spent,
+            anchored=tuple(_range(state) for state in anchors if state.records),
+            anchor_error=" ".join(f"{state.target}: {state.error}" for state in anchors if state.error),
         )
 
     async def flush(self, timeout: float) -> bool:
@@ -304,8 +240,9 @@ class ChainLedger:
     async def export(self, which: Filter = EVERYTHING, *, html: bool) -> AsyncIterator[str]:
         """Return records with their proofs piece by piece: one page, or JSON lines."""
         part = _part("_export")
-        export = part.export_html if html else part.export_json
-        async for piece in export(self._store, self._chain, self._outbox.contract, which):
+        export = part.export_html if html else part.export_lines
+        numbers = await self._store.read(lambda work: work.scalars(selected(which, RecordRow.number)).all())
+        async for piece in export(self._store, self._chain, self._outbox.contract, numbers):
             yield piece
 
     async def anchor(self, target: str = "") -> list[AnchoredRange]:
@@ -314,14 +251,21 @@ class ChainLedger:
         Raises:
             LedgerError: There is no such target, or it cannot be reached.
         """
-        ranges = await _part("_anchoring").anchor(
-            self._store, self._chain, self._outbox.contract, self._anchors, target
-        )
-        return cast(list[AnchoredRange], ranges)
+        states = await self._schedule.anchor(target)
+        failed = [state for state in states if state.error]
+        if failed:
+            raise LedgerError(
+                " ".join(f"{state.target}: {state.error}" for state in failed), hint=failed[0].hint
+            )
+        return [_range(state) for state in states]
 
     async def erase(self, which: Filter, reason: str, by: str) -> int:
         """Erase the bodies of records, which stay provable, and return how many there were."""
-        return cast(int, await _part("_retention").erase(self._store, self, which, reason, by))
+        done = await _part("_retention").erase(
+            self._store, which, reason=reason, by=by, route=route_of(self._mode)
+        )
+        self._wake.set()
+        return cast(int, done.records)
 
     async def rotate(self, key: str = "") -> str:
         """Hand everything to another key, a new one where the chain is ours, and return its address.
@@ -361,6 +305,19 @@ class ChainLedger:
                 self._advance()
                 await anyio.sleep(delay)
                 delay = min(2 * delay, LAST_RETRY_SECONDS)
+
+    async def _expire(self) -> None:
+        """Erase what is older than it may be, now and once a day."""
+        while self._retention_days:
+            try:
+                await _part("_retention").expire(
+                    self._store, self._retention_days, route=route_of(self._mode)
+                )
+                self._wake.set()
+            # What cannot be erased today must not end the kernel, and is tried again.
+            except LLMasOSError as error:
+                _log.warning("old bodies cannot be erased: %s", error)
+            await anyio.sleep(DAY_SECONDS)
 
     async def _idle(self) -> None:
         """Wait for a record, for a block, or until what waits for more has waited long enough."""
@@ -413,22 +370,6 @@ class ChainLedger:
             )
         return None
 
-    def _counts(self, work: Session) -> tuple[int, int, int, int]:
-        chain_id, contract, row = self._chain.chain_id, self._outbox.contract, OutboxRow
-        records = work.scalar(select(func.count()).select_from(RecordRow)) or 0
-        confirmed, failed = (
-            int(
-                work.scalar(select(func.coalesce(func.sum(carried(chain_id, contract, state).c.count), 0)))
-                or 0
-            )
-            for state in ("confirmed", "failed")
-        )
-        spent = sum(
-            int(cost)
-            for cost in work.scalars(select(row.cost).where(row.chain_id == chain_id, row.cost != "0"))
-        )
-        return records, confirmed, failed, spent
-
     async def _announce(self, old: str, new: str) -> None:
         """Record a change of keys, once; as the old key signs no more records, the new one does."""
         query = select(RecordRow.body).where(RecordRow.session == SYSTEM, RecordRow.kind == "rotate")
@@ -438,18 +379,8 @@ class ChainLedger:
             await self.record(Entry(session=SYSTEM, kind="rotate", body=body))
 
 
-def _selected(which: Filter) -> Select[RecordRow]:
-    row, query = RecordRow, select(RecordRow)
-    for column, value in ((row.session, which.session), (row.action, which.action), (row.tool, which.tool)):
-        if value:
-            query = query.where(column == value)
-    if which.kinds:
-        query = query.where(row.kind.in_(which.kinds))
-    if which.since:
-        query = query.where(row.at >= which.since)
-    if which.until:
-        query = query.where(row.at < which.until)
-    return query.where(row.number > which.after) if which.after else query
+def _range(state: AnchorState) -> AnchoredRange:
+    return AnchoredRange(state.target, state.records, state.at, block=state.block)
 
 
 def _part(name: str) -> Any:

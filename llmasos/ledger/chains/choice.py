@@ -6,8 +6,9 @@ from pathlib import Path
 
 from llmasos.config import LedgerSettings
 from llmasos.errors import ConfigError
-from llmasos.ledger.chains.account import Account, account_in, account_of
+from llmasos.ledger.chains.account import account_of
 from llmasos.ledger.chains.evm import EvmChain
+from llmasos.ledger.chains.keys import GivenKey, KeyFile, Keys
 from llmasos.ledger.chains.port import Chain
 from llmasos.ledger.chains.rpc import RpcClient
 from llmasos.ledger.chains.transport import transport_to
@@ -42,22 +43,39 @@ def choose_chain(settings: LedgerSettings, data_dir: Path) -> Chain:
             "The chain `rpc` needs the id of the chain, so that nothing is sent to another one.",
             hint="Set LLMASOS_LEDGER__CHAIN_ID; the documentation of the chain names it.",
         )
-    account = _account(settings)
-    return EvmChain(
-        RpcClient(transport_to(settings.url)),
-        lambda: account,
-        name="rpc",
-        chain_id=settings.chain_id,
-        max_fee_gwei=settings.max_fee_gwei,
-    )
+    return _remote(settings.url, settings.chain_id, _keys(settings), settings)
 
 
-def _account(settings: LedgerSettings) -> Account:
-    key = settings.key.get_secret_value()
-    if bool(key) == (settings.key_file is not None):
+def anchor_chain(settings: LedgerSettings, url: str, chain_id: int) -> Chain:
+    """Return another chain, on which the ledger is anchored.
+
+    Raises:
+        ConfigError: No key is given for its account.
+        LedgerError: The key cannot be read.
+    """
+    key, file = settings.anchor_key.get_secret_value(), settings.anchor_key_file
+    return _remote(url, chain_id, _one_key(key, file, "An anchor on a chain", "ANCHOR_KEY"), settings)
+
+
+def _remote(url: str, chain_id: int, keys: Keys, settings: LedgerSettings) -> Chain:
+    client = RpcClient(transport_to(url))
+    return EvmChain(client, keys, name="rpc", chain_id=chain_id, max_fee_gwei=settings.max_fee_gwei)
+
+
+def _keys(settings: LedgerSettings) -> Keys:
+    return _one_key(settings.key.get_secret_value(), settings.key_file, "The chain `rpc`", "KEY")
+
+
+def _one_key(key: str, file: Path | None, what: str, name: str) -> Keys:
+    if bool(key) == (file is not None):
         raise ConfigError(
-            "The chain `rpc` needs the private key of an account, from one place"
+            f"{what} needs the private key of an account, from one place"
             + ("; there are two." if key else "."),
-            hint="Set either LLMASOS_LEDGER__KEY_FILE, which only you can read, or LLMASOS_LEDGER__KEY.",
+            hint=f"Set either LLMASOS_LEDGER__{name}_FILE, which only you can read, "
+            f"or LLMASOS_LEDGER__{name}.",
         )
-    return account_in(settings.key_file) if settings.key_file is not None else account_of(key)
+    if file is None:
+        return GivenKey(account_of(key))
+    keys = KeyFile(file)
+    keys.current()
+    return keys

@@ -26,7 +26,7 @@ class EmbeddedChain(LocalChain):
 
     def __init__(self, data_dir: Path) -> None:
         super().__init__(data_dir / "chain", name="embedded", chain_id=CHAIN_ID)
-        self.database = self._folder / "chain.db"
+        self.database = self._folder / "blocks.db"
 
     async def inspect(self) -> AsyncIterator[str | int]:
         """Check every block, receipt, state and log in the chain's file.

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import anyio.to_thread
 
-from llmasos.errors import LedgerError
 from llmasos.ledger import _contract
 from llmasos.ledger._contract import Logged, SessionState
 from llmasos.ledger.chains import storage
-from llmasos.ledger.chains.account import Account
 from llmasos.ledger.chains.fees import GWEI, market, offer
 from llmasos.ledger.chains.gas import gas_limit
 from llmasos.ledger.chains.header import block_shown, roots
 from llmasos.ledger.chains.inclusion import Uncommitted, included
+from llmasos.ledger.chains.keys import Keys
 from llmasos.ledger.chains.logs import logged
 from llmasos.ledger.chains.port import Block, ChainError, ChainRefused, Fees, Inclusion, Receipt, Signed
 from llmasos.ledger.chains.rpc import LIES, MALFORMED, RpcClient, RpcError
@@ -35,19 +34,18 @@ class EvmChain:
 
     Args:
         client: The way to the node.
-        load: Returns the account; called when it is first needed.
+        keys: Where the account's key is.
         name: The chain's name.
         chain_id: The id that the chain must have.
         max_fee_gwei: The most to offer for one unit of gas, in gwei.
     """
 
     def __init__(
-        self, client: RpcClient, load: Callable[[], Account], *, name: str, chain_id: int, max_fee_gwei: float
+        self, client: RpcClient, keys: Keys, *, name: str, chain_id: int, max_fee_gwei: float
     ) -> None:
         self.name, self.chain_id = name, chain_id
-        self._client, self._load = client, load
+        self._client, self._keys = client, keys
         self._limit = int(max_fee_gwei * GWEI)
-        self._signer: Account | None = None
         self._gas_factor = 1.0
         self.proved = True
         """Whether every session's state was proved; not once a node without `eth_getProof` was believed."""
@@ -59,26 +57,24 @@ class EvmChain:
         Raises:
             LedgerError: The key cannot be read or made.
         """
-        return self._account().address
+        return self._keys.current().address
 
     @property
     def successor(self) -> str:
-        """No account takes over here: the settings name the key."""
-        return ""
+        """The address of the account that is to take over; empty when none is."""
+        return self._keys.successor
 
     async def prepare(self, key: str = "") -> str:
-        """Refuse: the settings name the key.
+        """Store the key that is to take over, a new one if none is given, and return its address.
 
         Raises:
-            LedgerError: Always.
+            LedgerError: The text is not a key, another key is to take over already, or it cannot be stored.
         """
-        raise LedgerError(
-            "The key of this chain's account cannot be changed here.",
-            hint="Only the embedded chain and the development chain keep their keys themselves.",
-        )
+        return await anyio.to_thread.run_sync(self._keys.prepare, key)
 
     async def adopt(self) -> None:
-        """Do nothing: no account takes over."""
+        """Sign with the key that was to take over from here on."""
+        await anyio.to_thread.run_sync(self._keys.adopt)
 
     async def connect(self) -> None:
         """See that the node serves the chain that is meant, and that the account can pay.
@@ -87,7 +83,7 @@ class EvmChain:
             ChainRefused: The chain has another id.
             ChainError: It cannot be reached, or the account owns nothing.
         """
-        await anyio.to_thread.run_sync(self._account)
+        await anyio.to_thread.run_sync(self._keys.current)
         await self._recognise()
         if await self.balance() == 0 and (await self._market()).cap > 0:
             raise ChainError(
@@ -111,7 +107,7 @@ class EvmChain:
     def sign(self, nonce: int, to: str | None, data: bytes, fees: Fees, value: int = 0) -> Signed:
         """Sign a transaction; the same arguments give the same bytes."""
         gas = int(gas_limit(to, data) * self._gas_factor)
-        return self._account().sign(self.chain_id, nonce, to, data, gas, fees, value)
+        return self._keys.current().sign(self.chain_id, nonce, to, data, gas, fees, value)
 
     async def send(self, transactions: Sequence[bytes]) -> None:
         """Send signed transactions in their order; sending one twice is harmless.
@@ -239,11 +235,6 @@ class EvmChain:
         """Check nothing: what a foreign chain has stored is not ours."""
         return
         yield
-
-    def _account(self) -> Account:
-        if self._signer is None:
-            self._signer = self._load()
-        return self._signer
 
     async def _recognise(self) -> None:
         found = await self._quantity("eth_chainId")

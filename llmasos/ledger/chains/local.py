@@ -15,14 +15,12 @@ import anyio.abc
 import anyio.to_thread
 from anyio.streams.buffered import BufferedByteReceiveStream
 
-from llmasos.errors import LedgerError
-from llmasos.ledger.chains.account import Account, account_in, account_of, replace_key
 from llmasos.ledger.chains.evm import EvmChain
 from llmasos.ledger.chains.fees import GWEI, above
+from llmasos.ledger.chains.keys import KeyFile
 from llmasos.ledger.chains.port import ChainError, Fees
 from llmasos.ledger.chains.rpc import RpcClient
 from llmasos.ledger.chains.transport import UnixTransport
-from llmasos.paths import private_dir
 
 START_SECONDS, PROBE_SECONDS, STOP_SECONDS = 60.0, 10.0, 5.0
 SOCKET_PATH_BYTES = 100
@@ -42,7 +40,6 @@ class LocalChain(EvmChain):
     def __init__(self, folder: Path, *, name: str, chain_id: int) -> None:
         self._folder = folder
         self.key_file = folder / "account.key"
-        self._next_file = folder / "account.key.next"
         path = folder / "node.sock"
         # The path of a socket is limited to 108 bytes.
         self._short = None
@@ -54,7 +51,7 @@ class LocalChain(EvmChain):
         self._process: anyio.abc.Process | None = None
         super().__init__(
             RpcClient(UnixTransport(path), batch=BATCH),
-            self._own_account,
+            KeyFile(self.key_file, make=True),
             name=name,
             chain_id=chain_id,
             max_fee_gwei=FEES.cap / GWEI,
@@ -77,33 +74,6 @@ class LocalChain(EvmChain):
         """The node's process; None while there is none."""
         return None if self._process is None else self._process.pid
 
-    @property
-    def successor(self) -> str:
-        """The address of the account that is to take over; empty when none is."""
-        return account_in(self._next_file).address if self._next_file.exists() else ""
-
-    async def prepare(self, key: str = "") -> str:
-        """Store the key that is to take over, a new one if none is given, and return its address.
-
-        Raises:
-            LedgerError: The text is not a key, another key is to take over already, or it cannot be stored.
-        """
-        given = account_of(key).address if key else ""
-        private_dir(self._folder)
-        new = account_in(self._next_file, make=True, key=key).address
-        if given not in ("", new):
-            raise LedgerError(
-                f"The account {new} is to take over already.",
-                hint="Wait until it has; then hand everything to another key.",
-            )
-        return new
-
-    async def adopt(self) -> None:
-        """Sign with the key that was to take over from here on."""
-        if self._next_file.exists():
-            replace_key(self.key_file, self._next_file)
-            self._signer = None
-
     async def connect(self) -> None:
         """Start the node, or start it again when it is gone or does not answer.
 
@@ -113,7 +83,7 @@ class LocalChain(EvmChain):
         if self._process is not None and await self._answers():
             return
         await self._stop()
-        await anyio.to_thread.run_sync(self._account)
+        await anyio.to_thread.run_sync(self._keys.current)
         await self._start()
         await self._recognise()
         await self._begin()
@@ -126,10 +96,6 @@ class LocalChain(EvmChain):
     async def fees(self, over: Fees | None = None) -> Fees:
         """Return what to offer: always the same, so that the same calls are the same bytes."""
         return FEES if over is None else above(over, FEES)
-
-    def _own_account(self) -> Account:
-        private_dir(self._folder)
-        return account_in(self.key_file, make=True)
 
     async def _answers(self) -> bool:
         if self._process is None or self._process.returncode is not None:

@@ -18,6 +18,7 @@ from llmasos.ledger import _contract
 from llmasos.ledger._digest import FIRST_HEAD, next_anchored_head, next_head, session_key
 from llmasos.ledger.chains.account import Account
 from llmasos.ledger.chains.evm import EvmChain
+from llmasos.ledger.chains.keys import GivenKey
 from llmasos.ledger.chains.port import Receipt, Signed
 from llmasos.ledger.chains.rpc import RpcClient
 from llmasos.ledger.chains.transport import CallTransport, Transport
@@ -30,7 +31,9 @@ Handler = Callable[[anyio.abc.SocketStream, BufferedByteReceiveStream], Awaitabl
 def foreign(transport: Transport, chain_id: int, key: bytes = KEY, limit: float = 100.0) -> EvmChain:
     """Return a chain behind a transport, as the settings would give it."""
     account = Account(key)
-    return EvmChain(RpcClient(transport), lambda: account, name="rpc", chain_id=chain_id, max_fee_gwei=limit)
+    return EvmChain(
+        RpcClient(transport), GivenKey(account), name="rpc", chain_id=chain_id, max_fee_gwei=limit
+    )
 
 
 @dataclass
