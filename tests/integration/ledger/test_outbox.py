@@ -1,4 +1,4 @@
-"""The outbox with a crash at each of its steps, in real databases, and with several processes."""
+"""The outbox with crashes at many of its steps, and a database that several processes write."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ anyio.run(main)
 
 @pytest.mark.parametrize(("first", "mode"), list(enumerate(MODES)))
 async def test_a_crash_at_any_step_loses_and_doubles_nothing(tmp_path: Path, mode: str, first: int) -> None:
-    assert await crash_at(tmp_path, mode, first, 3) > 150
+    assert await crash_at(tmp_path, mode, first, 6) > 150
 
 
-@pytest.mark.parametrize("seed", range(100, 130))
+@pytest.mark.parametrize("seed", range(100, 114))
 async def test_whatever_happens_each_record_is_on_the_chain_once(
     tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
