@@ -10,7 +10,7 @@ from pathlib import Path
 
 import anyio
 
-from benchmarks import first_light, sandbox, speed
+from benchmarks import first_light, ledger, sandbox, speed
 
 PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
 
@@ -25,6 +25,11 @@ def speed_lines() -> list[str]:
 def sandbox_lines() -> list[str]:
     """Measure the sandboxes."""
     return anyio.run(sandbox.measure)
+
+
+def ledger_lines() -> list[str]:
+    """Measure the ledger."""
+    return anyio.run(ledger.measure)
 
 
 def request_lines() -> list[str]:
@@ -42,6 +47,7 @@ def request_lines() -> list[str]:
 SECTIONS: dict[str, tuple[str, Callable[[], list[str]]]] = {
     "speed": ("Speed", speed_lines),
     "sandbox": ("Sandboxes", sandbox_lines),
+    "ledger": ("The ledger", ledger_lines),
     "requests": ("Whole requests on the embedded model", request_lines),
 }
 

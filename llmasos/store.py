@@ -35,6 +35,7 @@ class Store:
 
     On SQLite the write-ahead log is used; `durable` transactions are on the disk when they return
     (`synchronous=FULL`), the others may lose their last moments in a power cut, never in a crash of ours.
+    What is deleted is overwritten, so that it can be erased for good.
     """
 
     def __init__(self, url: str) -> None:
@@ -44,6 +45,7 @@ class Store:
             self.durable_engine = (
                 _engine(url, sqlite=True, synchronous="FULL") if self.sqlite else self.engine
             )
+            self._reader = self.engine.execution_options(reading=True)
         except (ArgumentError, ModuleNotFoundError) as error:
             raise ConfigError(
                 f"The database URL {url!r} cannot be used: {error}.",
@@ -58,9 +60,19 @@ class Store:
         """
         return await anyio.to_thread.run_sync(lambda: self.run_sync(work, durable=durable))
 
+    async def read(self, work: Callable[[Session], T]) -> T:
+        """Run `work`, which only reads, on one state of the database, while others go on writing.
+
+        Raises:
+            ConfigError: The database cannot be opened or read.
+        """
+        return await anyio.to_thread.run_sync(lambda: self._run(self._reader, work))
+
     def run_sync(self, work: Callable[[Session], T], *, durable: bool = False) -> T:
         """Run `work` in one transaction on this thread, and return what it returns."""
-        engine = self.durable_engine if durable else self.engine
+        return self._run(self.durable_engine if durable else self.engine, work)
+
+    def _run(self, engine: Engine, work: Callable[[Session], T]) -> T:
         try:
             with Session(engine, expire_on_commit=False) as session, session.begin():
                 return work(session)
@@ -86,11 +98,17 @@ def _engine(url: str, *, sqlite: bool, synchronous: str) -> Engine:
         # pysqlite begins transactions on its own terms; ours begin below, so that a reader
         # that turns writer cannot fail with "database is locked".
         connection.isolation_level = None
-        for pragma in ("journal_mode=WAL", f"synchronous={synchronous}", "foreign_keys=ON"):
+        for pragma in (
+            "journal_mode=WAL",
+            f"synchronous={synchronous}",
+            "foreign_keys=ON",
+            "secure_delete=ON",
+        ):
             connection.execute(f"PRAGMA {pragma}").close()
 
     @event.listens_for(engine, "begin")
     def _begin(connection) -> None:  # type: ignore[no-untyped-def]
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        reading = connection.get_execution_options().get("reading")
+        connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
 
     return engine

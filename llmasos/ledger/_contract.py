@@ -19,6 +19,10 @@ TREE_KEY = hashlib.sha256(b"llmasos.tree.v1").digest()
 """The session that holds the Merkle trees over the records that are not appended one by one."""
 
 
+NOBODY = "0x" + "00" * 20
+"""The owner of a session that was not opened."""
+
+
 @dataclass(frozen=True)
 class Appended:
     """A record as the chain has it: the event of one `append`."""
@@ -50,7 +54,12 @@ Logged = Appended | Anchored
 
 @dataclass(frozen=True)
 class Transaction:
-    """What a signed transaction says; `tip` and `cap` are what it offers for one unit of gas, in wei."""
+    """What a signed transaction says; `tip` and `cap` are what it offers for one unit of gas, in wei.
+
+    Args:
+        gas: How much gas it may use.
+        value: What it hands over, in wei.
+    """
 
     chain_id: int
     nonce: int
@@ -58,6 +67,13 @@ class Transaction:
     cap: int
     to: str | None
     data: bytes
+    gas: int = 0
+    value: int = 0
+
+    @property
+    def most(self) -> int:
+        """What it may cost at most, in wei, what it hands over included."""
+        return self.gas * self.cap + self.value
 
 
 @dataclass(frozen=True)
@@ -110,6 +126,11 @@ def rotate_call(keys: Sequence[bytes], owner: str) -> bytes:
     """Return the call data that hands sessions to another account."""
     address = _word(int(owner, 16))
     return _selector("rotate") + b"".join([_word(64), address, _word(len(keys)), *keys])
+
+
+def rotated_to(data: bytes) -> str:
+    """Return the account to which call data of `rotate` hands sessions."""
+    return "0x" + data[48:68].hex()
 
 
 def sessions_call(key: bytes) -> bytes:
@@ -172,11 +193,12 @@ def transaction(raw: bytes) -> Transaction:
     try:
         if raw[:1] != b"\x02":
             raise ValueError("not a transaction of type 2")
-        chain_id, nonce, tip, cap, _, to, _, data, *_ = rlp.decode(raw[1:])
+        chain_id, nonce, tip, cap, gas, to, value, data, *_ = rlp.decode(raw[1:])
     except RLPException as error:
         raise ValueError(f"not a transaction: {error}") from error
     numbers = (int.from_bytes(number) for number in (chain_id, nonce, tip, cap))
-    return Transaction(*numbers, "0x" + to.hex() if to else None, data)
+    target = "0x" + to.hex() if to else None
+    return Transaction(*numbers, target, data, int.from_bytes(gas), int.from_bytes(value))
 
 
 def transaction_hash(raw: bytes) -> str:

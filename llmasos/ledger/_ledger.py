@@ -3,32 +3,44 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
+from importlib import import_module
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import anyio
-import anyio.lowlevel
-from sqlalchemy import ColumnElement, and_, false, func, or_, select
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
-from llmasos.errors import ConfigError, LedgerError, LLMasOSError
-from llmasos.ledger._contract import Appended, SessionState
-from llmasos.ledger._digest import canonical
-from llmasos.ledger._outbox import Outbox
-from llmasos.ledger._records import append, as_record
+from llmasos.errors import LedgerError, LLMasOSError
+from llmasos.ledger._carriers import carriers
+from llmasos.ledger._drafts import carried
+from llmasos.ledger._outbox import Outbox, Trouble
+from llmasos.ledger._recorder import Recorder
+from llmasos.ledger._records import as_record, route_of
 from llmasos.ledger._tables import OutboxRow, RecordRow
-from llmasos.ledger._types import AnchoredRange, Entry, Filter, LedgerStatus, Progress, Record, Verdict
-from llmasos.ledger._verify import Examination
-from llmasos.ledger.chains.port import Chain, ChainError
+from llmasos.ledger._types import (
+    SYSTEM,
+    AnchoredRange,
+    Entry,
+    Filter,
+    LedgerStatus,
+    Mode,
+    Progress,
+    Record,
+    Verdict,
+)
+from llmasos.ledger.anchors.port import Anchor
+from llmasos.ledger.chains.port import Chain
 from llmasos.store import Store
 
 FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 0.1, 5.0
 POLL_SECONDS, HEARTBEAT_SECONDS = 0.2, 5.0
 VERIFY_WAIT_SECONDS = 30.0
-WRITE_ATTEMPTS = 5
-PROGRESS_EVERY = 100
+ROTATE_WAIT_SECONDS = 120.0
+ACTIONS_AT_ONCE = 500
+ENDS = {"intent": "intent", "outcome": "outcome", "cancel": "outcome"}
 EVERYTHING = Filter()
 
 
@@ -95,16 +107,52 @@ class Ledger(Protocol):
 class ChainLedger:
     """The ledger of one store on one chain; a context manager that submits in the background.
 
-    Recording never waits for the chain: while it is away, records wait in the outbox.
+    Recording never waits for the chain: while it is away, records wait in the database.
+
+    Args:
+        mode: How many records a transaction carries.
+        batch: Records in one transaction at most; 0 chooses.
+        wait: Seconds that a batch or tree waits for more records.
+        backlog: Records that may wait for the chain before intents are refused.
+        spend_per_day: The most to spend in 24 hours, in the chain's coin; 0 means no limit.
+        anchors: Places outside that vouch for the ledger.
+        anchor_hours: Hours between two anchors.
+        retention_days: Days after which bodies are erased; 0 keeps them.
     """
 
-    def __init__(self, store: Store, chain: Chain) -> None:
-        self._store, self._chain = store, chain
-        self._outbox = Outbox(store, chain)
-        self._wake, self._progress = anyio.Event(), anyio.Event()
-        self._last_error = ""
+    def __init__(
+        self,
+        store: Store,
+        chain: Chain,
+        *,
+        mode: Mode = "each",
+        batch: int = 0,
+        wait: float = 5.0,
+        backlog: int = 100_000,
+        spend_per_day: float = 0.0,
+        anchors: Sequence[Anchor] = (),
+        anchor_hours: float = 24.0,
+        retention_days: int = 0,
+    ) -> None:
+        self._store, self._chain, self._mode, self._backlog = store, chain, mode, backlog
+        self._anchors, self._anchor_hours, self._retention_days = tuple(anchors), anchor_hours, retention_days
+        self._recorder = Recorder(store, route_of(mode))
+        self._outbox = Outbox(
+            store,
+            chain,
+            mode=mode,
+            batch=batch,
+            wait=wait,
+            spend_per_day=spend_per_day,
+            announce=self._announce,
+        )
+        self._wake, self._progress, self._grown = anyio.Event(), anyio.Event(), anyio.Event()
+        self._begun = 0
+        self._trouble: Trouble | None = None
 
     async def __aenter__(self) -> ChainLedger:
+        await self._recorder.open()
+        self._begun = self._recorder.last
         self._tasks = await anyio.create_task_group().__aenter__()
         self._tasks.start_soon(self._submit)
         return self
@@ -120,85 +168,94 @@ class ChainLedger:
             else:
                 await self._tasks.__aexit__(kind, error, trace)
         finally:
-            await self._chain.close()
+            self._recorder.close()
+            with anyio.CancelScope(shield=True):
+                for anchor in self._anchors:
+                    await anchor.close()
+                await self._chain.close()
 
     async def record(self, entry: Entry) -> Record:
         """Record an entry; it is on the disk when this returns.
 
         Raises:
-            LedgerError: It cannot be written, so the action must not run.
+            LedgerError: It cannot be written, or, of an intent, too many records wait for the chain; so the
+                action must not run.
         """
-        body = canonical(entry.body).decode()
-        for attempt in range(WRITE_ATTEMPTS):
-            try:
-                row = await self._store.run(lambda session: append(session, entry, body), durable=True)
-                break
-            except IntegrityError as error:
-                # Another process took the number between our reading and our writing it.
-                if attempt == WRITE_ATTEMPTS - 1:
-                    raise _unwritable(error) from error
-            except (ConfigError, DBAPIError) as error:
-                raise _unwritable(error) from error
+        if entry.kind == "intent":
+            self._check_backlog()
+        row = await self._recorder.write(entry)
         self._wake.set()
+        self._grown.set()
+        self._grown = anyio.Event()
         return as_record(row, None)
 
     async def records(
-        self, session: str | None = None, action: str | None = None, limit: int = 1000
+        self, which: Filter = EVERYTHING, limit: int = 1000, *, bodies: bool = False
     ) -> list[Record]:
-        """Return the newest records, oldest first."""
-        sent = and_(OutboxRow.number == RecordRow.number, OutboxRow.call == "append", self._current())
-        query = select(RecordRow, OutboxRow).outerjoin(OutboxRow, sent)
-        if session is not None:
-            query = query.where(RecordRow.session == session)
-        if action is not None:
-            query = query.where(RecordRow.action == action)
-        query = query.order_by(RecordRow.number.desc()).limit(limit)
-        rows = await self._store.run(lambda work: work.execute(query).all())
-        return [as_record(row, transaction) for row, transaction in reversed(rows)]
+        """Return the newest records, oldest first; the first ones after `which.after` where that is given."""
+        query = _selected(which).limit(limit)
+        query = query.order_by(RecordRow.number if which.after else RecordRow.number.desc())
+        chain_id, contract = self._chain.chain_id, self._outbox.contract
 
-    async def bodies(self) -> dict[tuple[str, str], dict[str, Any]]:
-        """Return what was recorded of each action, by action and `intent` or `outcome`.
+        def find(work: Session) -> list[Record]:
+            rows = sorted(work.scalars(query), key=lambda row: row.number)
+            sent = carriers(work, chain_id, contract, rows)
+            return [as_record(row, sent.get(row.number), with_body=bodies) for row in rows]
+
+        return await self._store.read(find)
+
+    async def wait(self, after: int) -> None:
+        """Return when there is a record with a higher number."""
+        while self._recorder.last <= after:
+            await self._grown.wait()
+
+    async def recorded(self, actions: Sequence[str]) -> dict[tuple[str, str], dict[str, Any] | None]:
+        """Return what was recorded of actions, by action and `intent` or `outcome`; None for what was erased.
 
         A cancelled action's end counts as its outcome.
         """
-        ends = {"intent": "intent", "outcome": "outcome", "cancel": "outcome"}
-        query = select(RecordRow.action, RecordRow.kind, RecordRow.body).where(RecordRow.kind.in_(ends))
-        rows = await self._store.run(lambda work: work.execute(query.order_by(RecordRow.number)).all())
-        return {(action, ends[kind]): json.loads(body) for action, kind, body in rows}
+        wanted = list(dict.fromkeys(action for action in actions if action))
+        query = select(RecordRow.action, RecordRow.kind, RecordRow.body).where(RecordRow.kind.in_(ENDS))
+
+        def find(work: Session) -> dict[tuple[str, str], dict[str, Any] | None]:
+            found: dict[tuple[str, str], dict[str, Any] | None] = {}
+            for start in range(0, len(wanted), ACTIONS_AT_ONCE):
+                some = query.where(RecordRow.action.in_(wanted[start : start + ACTIONS_AT_ONCE]))
+                for action, kind, body in work.execute(some.order_by(RecordRow.number)):
+                    found[action, ENDS[kind]] = None if body is None else json.loads(body)
+            return found
+
+        return await self._store.read(find)
 
     async def status(self) -> LedgerStatus:
         """Return how the ledger is doing."""
-        done = and_(OutboxRow.call == "append", OutboxRow.state == "confirmed", self._current())
-
-        refused = and_(OutboxRow.state == "failed", self._current())
-
-        def counts(session: Session) -> tuple[int, int, int]:
-            records = session.scalar(select(func.count()).select_from(RecordRow)) or 0
-            sent, bad = (
-                session.scalar(select(func.count()).select_from(OutboxRow).where(w)) or 0
-                for w in (done, refused)
-            )
-            return records, sent, bad
-
-        records, confirmed, failed = await self._store.run(counts)
+        outbox, chain_id = self._outbox, self._chain.chain_id
+        records, confirmed, failed, spent = await self._store.read(self._counts)
+        trouble = self._trouble or self._pause(failed)
         head: int | None = None
-        error = self._last_error
-        if failed and not error:
-            error = f"The contract refused {failed} transactions; `verify` says which records they carry."
+        account = ""
         try:
-            head = await self._chain.block_number()
-        except ChainError as problem:
-            error = error or str(problem)
+            account = self._chain.account
+            block = await self._chain.block()
+            head = block.number if block else None
+        except LedgerError as error:
+            trouble = trouble or Trouble(error.message, error.hint)
         return LedgerStatus(
             backend=self._chain.name,
-            chain_id=self._chain.chain_id,
-            contract=self._outbox.contract,
+            chain_id=chain_id,
+            contract=outbox.contract or None,
             records=records,
             confirmed=confirmed,
             pending=records - confirmed,
             head_block=head,
-            resent=self._outbox.resent,
-            last_error=error,
+            resent=outbox.resent,
+            last_error=trouble.message if trouble else "",
+            hint=trouble.hint if trouble else "",
+            mode=self._mode,
+            account=account,
+            replaced=outbox.replaced,
+            failed=failed,
+            spent=spent,
         )
 
     async def flush(self, timeout: float) -> bool:
@@ -207,116 +264,194 @@ class ChainLedger:
         Args:
             timeout: The longest wait in seconds.
         """
-        last = await self._last_number()
-        with anyio.move_on_after(timeout):
-            while self._outbox.settled < last:
-                self._wake.set()
-                await self._progress.wait()
-        confirmed = and_(OutboxRow.call == "append", OutboxRow.state == "confirmed", self._current())
-        query = select(func.count()).select_from(OutboxRow).where(confirmed, OutboxRow.number <= last)
-        return (await self._store.run(lambda session: session.scalar(query) or 0)) == last
+        return await self._settle(await self._last_number(), timeout) and not self._outbox.refused(
+            await self._last_number()
+        )
 
-    async def verify(self, progress: Callable[[int, int], None] | None = None) -> Verdict:
-        """Check every record against the chain, after waiting a while for those on their way.
+    async def verify(self, progress: Callable[[Progress], None] | None = None) -> Verdict:
+        """Check everything, after waiting a while for records on their way.
 
         Records made while it runs are left to the next check.
-
-        Args:
-            progress: Called with the number of records checked and their total.
         """
         last = await self._last_number()
-        await self.flush(VERIFY_WAIT_SECONDS)
-        settled = self._outbox.settled >= last
-        contract, trouble = self._outbox.contract, ""
-        events: list[Appended] | None = None
-        states: dict[bytes, SessionState] = {}
-        try:
-            if contract is None:
-                raise ChainError(f"Nothing has reached the chain yet. {self._last_error}".strip())
-            block = await self._chain.block_number()
-            events = await self._chain.appended(contract, block)
-            for key in {event.key for event in events}:
-                states[key] = await self._chain.session(contract, key, block)
-        except ChainError as error:
-            trouble = f"The chain could not be asked: {error.message}"
-        # Read after the chain: whatever the chain holds was in the database before.
-        records, outbox = await self._store.run(self._snapshot)
-        examination = Examination(
-            records,
-            outbox,
-            contract,
-            self._chain.account if contract else "",
-            events,
+        settled = await self._settle(last, VERIFY_WAIT_SECONDS)
+        verdict = await _part("_verify").verify(
+            self._store,
+            self._chain,
+            contract=self._outbox.contract or None,
             last=last,
             settled=settled,
+            anchors=self._anchors,
+            trouble=self._trouble.message if self._trouble else "",
+            progress=progress or (lambda step: None),
         )
-        for done in examination.check_records():
-            if done % PROGRESS_EVERY == 0 or done == last:
-                if progress is not None:
-                    progress(done, last)
-                await anyio.lowlevel.checkpoint()
-        examination.check_outbox()
-        if trouble:
-            examination.add(trouble)
-        else:
-            examination.check_sessions(states)
-        return examination.verdict()
+        return cast(Verdict, verdict)
+
+    async def prove(self, numbers: Sequence[int], *, up_to: int | None = None) -> dict[str, Any]:
+        """Return a document that proves records to somebody who knows one block's hash.
+
+        Args:
+            up_to: A later block whose hash it should be checked against.
+
+        Raises:
+            LedgerError: A record is unknown, or not on the chain yet.
+        """
+        proof = await _part("_proofs").prove(
+            self._store, self._chain, self._outbox.contract, numbers, up_to=up_to
+        )
+        return cast(dict[str, Any], proof)
+
+    async def export(self, which: Filter = EVERYTHING, *, html: bool) -> AsyncIterator[str]:
+        """Return records with their proofs piece by piece: one page, or JSON lines."""
+        part = _part("_export")
+        export = part.export_html if html else part.export_json
+        async for piece in export(self._store, self._chain, self._outbox.contract, which):
+            yield piece
+
+    async def anchor(self, target: str = "") -> list[AnchoredRange]:
+        """Put a statement about all confirmed records outside, at one target or at all.
+
+        Raises:
+            LedgerError: There is no such target, or it cannot be reached.
+        """
+        ranges = await _part("_anchoring").anchor(
+            self._store, self._chain, self._outbox.contract, self._anchors, target
+        )
+        return cast(list[AnchoredRange], ranges)
+
+    async def erase(self, which: Filter, reason: str, by: str) -> int:
+        """Erase the bodies of records, which stay provable, and return how many there were."""
+        return cast(int, await _part("_retention").erase(self._store, self, which, reason, by))
+
+    async def rotate(self, key: str = "") -> str:
+        """Hand everything to another key, a new one where the chain is ours, and return its address.
+
+        It goes on in the background, and after a restart, when it is interrupted.
+
+        Raises:
+            LedgerError: The text is not a key, or the chain did not take everything in time.
+        """
+        new = await self._chain.prepare(key)
+        with anyio.move_on_after(ROTATE_WAIT_SECONDS):
+            while self._chain.account != new or not self._outbox.ready:
+                self._wake.set()
+                await self._progress.wait()
+            return new
+        reason = f" {self._trouble.message}" if self._trouble else ""
+        raise LedgerError(
+            f"The sessions are not all handed to {new} yet.{reason}",
+            hint="It goes on in the background: see `llmasos ledger status`.",
+        )
 
     async def _submit(self) -> None:
         delay = FIRST_RETRY_SECONDS
         while True:
             try:
-                await self._outbox.recover()
-                while True:
-                    self._wake = anyio.Event()
-                    full = await self._outbox.pump()
-                    self._last_error, delay = "", FIRST_RETRY_SECONDS
-                    self._advance()
-                    if not full:
-                        await self._idle()
+                self._wake = anyio.Event()
+                busy = await self._outbox.step()
+                self._trouble, delay = None, FIRST_RETRY_SECONDS
+                self._advance()
+                if not busy:
+                    await self._idle()
             # Whatever goes wrong here must reach the person through `status`, and must not end the kernel:
             # records go on being written, and everything is tried again.
             except Exception as error:
-                self._last_error = error.message if isinstance(error, LLMasOSError) else repr(error)
+                known = isinstance(error, LLMasOSError)
+                self._trouble = Trouble(error.message, error.hint) if known else Trouble(repr(error))  # type: ignore[attr-defined]
                 self._advance()
                 await anyio.sleep(delay)
                 delay = min(2 * delay, LAST_RETRY_SECONDS)
 
     async def _idle(self) -> None:
-        """Wait for a record or for a block, then see whether the chain still lives."""
-        with anyio.move_on_after(POLL_SECONDS if self._outbox.waiting else HEARTBEAT_SECONDS):
+        """Wait for a record, for a block, or until what waits for more has waited long enough."""
+        seconds = POLL_SECONDS if self._outbox.waiting else HEARTBEAT_SECONDS
+        due = self._outbox.drafter.due(time.monotonic())
+        with anyio.move_on_after(seconds if due is None else min(seconds, due)):
             await self._wake.wait()
-            return
-        await self._chain.block_number()
 
     def _advance(self) -> None:
         self._progress.set()
         self._progress = anyio.Event()
 
-    def _current(self) -> ColumnElement[bool]:
-        """Select the transactions of the contract in use."""
-        return OutboxRow.contract == (self._outbox.contract or "")
-
-    def _ours(self) -> ColumnElement[bool]:
-        """Select the transactions of the account, and those that only claim to be another's."""
-        if self._outbox.contract is None:
-            return false()
-        account = and_(OutboxRow.account == self._chain.account, OutboxRow.chain_id == self._chain.chain_id)
-        return or_(account, self._current())
+    async def _settle(self, last: int, timeout: float) -> bool:
+        """Wait until it is known what became of all records up to a number, and return whether it is."""
+        self._outbox.hurry = max(self._outbox.hurry, last)
+        with anyio.move_on_after(timeout):
+            while not self._outbox.settled(last):
+                self._wake.set()
+                await self._progress.wait()
+            return True
+        return False
 
     async def _last_number(self) -> int:
         query = select(func.coalesce(func.max(RecordRow.number), 0))
-        return await self._store.run(lambda session: session.scalar(query) or 0)
+        return await self._store.read(lambda work: work.scalar(query) or 0)
 
-    def _snapshot(self, session: Session) -> tuple[list[RecordRow], list[OutboxRow]]:
-        records = session.scalars(select(RecordRow).order_by(RecordRow.number)).all()
-        outbox = session.scalars(select(OutboxRow).where(self._ours()).order_by(OutboxRow.nonce)).all()
-        return list(records), list(outbox)
+    def _check_backlog(self) -> None:
+        reached = max(self._begun if not self._outbox.contract else 0, self._outbox.drafter.reached)
+        if self._recorder.last - reached < self._backlog:
+            return
+        trouble = self._trouble or self._pause(0) or Trouble("The chain is slower than the records are made.")
+        raise LedgerError(
+            f"{self._recorder.last - reached} records wait for the chain, so the action does not run: "
+            f"{trouble.message}",
+            hint=trouble.hint or "Wait until they are submitted, or raise LLMASOS_LEDGER__BACKLOG.",
+        )
+
+    def _pause(self, failed: int) -> Trouble | None:
+        """Return why submitting does not go on as it should, though the chain answers."""
+        outbox = self._outbox
+        held = list(outbox.held.values())
+        if outbox.paused or outbox.fees_trouble:
+            return outbox.paused or outbox.fees_trouble
+        if held:
+            more = f" And {len(held) - 3} more sessions are held." if len(held) > 3 else ""
+            return Trouble(" ".join(one.message for one in held[:3]) + more, held[0].hint)
+        if failed:
+            return Trouble(
+                f"The contract refused {failed} records.", "`llmasos ledger verify` says which ones."
+            )
+        return None
+
+    def _counts(self, work: Session) -> tuple[int, int, int, int]:
+        chain_id, contract, row = self._chain.chain_id, self._outbox.contract, OutboxRow
+        records = work.scalar(select(func.count()).select_from(RecordRow)) or 0
+        confirmed, failed = (
+            int(
+                work.scalar(select(func.coalesce(func.sum(carried(chain_id, contract, state).c.count), 0)))
+                or 0
+            )
+            for state in ("confirmed", "failed")
+        )
+        spent = sum(
+            int(cost)
+            for cost in work.scalars(select(row.cost).where(row.chain_id == chain_id, row.cost != "0"))
+        )
+        return records, confirmed, failed, spent
+
+    async def _announce(self, old: str, new: str) -> None:
+        """Record a change of keys, once; as the old key signs no more records, the new one does."""
+        query = select(RecordRow.body).where(RecordRow.session == SYSTEM, RecordRow.kind == "rotate")
+        bodies = await self._store.read(lambda work: work.scalars(query).all())
+        body = {"from": old, "to": new}
+        if not any(known is not None and json.loads(known) == body for known in bodies):
+            await self.record(Entry(session=SYSTEM, kind="rotate", body=body))
 
 
-def _unwritable(error: Exception) -> LedgerError:
-    reason = error.message if isinstance(error, LLMasOSError) else str(getattr(error, "orig", error))
-    return LedgerError(
-        f"The record cannot be written, so the action does not run. {reason}",
-        hint="Free space on the disk, or check LLMASOS_DATABASE_URL and the folder's permissions.",
-    )
+def _selected(which: Filter) -> Select[RecordRow]:
+    row, query = RecordRow, select(RecordRow)
+    for column, value in ((row.session, which.session), (row.action, which.action), (row.tool, which.tool)):
+        if value:
+            query = query.where(column == value)
+    if which.kinds:
+        query = query.where(row.kind.in_(which.kinds))
+    if which.since:
+        query = query.where(row.at >= which.since)
+    if which.until:
+        query = query.where(row.at < which.until)
+    return query.where(row.number > which.after) if which.after else query
+
+
+def _part(name: str) -> Any:
+    """Import a part of the ledger when it is asked for: those that check and prove are slow to load."""
+    return import_module(f"llmasos.ledger.{name}")

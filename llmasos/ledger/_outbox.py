@@ -2,230 +2,545 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import anyio
 import anyio.to_thread
-from sqlalchemy import ColumnElement, and_, func, select, update
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy.orm import Session
 
 from llmasos.ledger import _contract
-from llmasos.ledger._digest import FIRST_HEAD, session_key
-from llmasos.ledger._tables import OutboxRow, RecordRow
-from llmasos.ledger._types import kind_number
-from llmasos.ledger.chains.port import Chain, ChainError
+from llmasos.ledger._disputes import Disputes, Held, known_lines
+from llmasos.ledger._drafts import TREE, Draft, Drafter, Plan
+from llmasos.ledger._queue import Place, Queue, Settled, Slot, current_contract, slot_of
+from llmasos.ledger._reorg import common_ancestor, holds
+from llmasos.ledger._rotation import next_drafts
+from llmasos.ledger._spending import Spending, coins
+from llmasos.ledger._types import Mode
+from llmasos.ledger.chains.port import Block, Chain, ChainError, ChainRefused, Fees, Receipt, Signed
 from llmasos.store import Store
 
-BATCH = 64
-REVERTED = "the contract refused it"
+WINDOW = 1024
+"""Transactions that are under way at most."""
+
+STUCK_BLOCKS, STUCK_SECONDS = 3, 30.0
+"""What is not mined for so many blocks is sent again; if it is not for so many seconds, it offers more."""
+
+SUSPECTS = 1000
+DEPLOYMENTS = 3
+NOWHERE = "its contract is not on the chain"
 
 
 @dataclass(frozen=True)
-class _Draft:
-    """A transaction that is not signed yet; a deployment has no data of its own and makes a new contract."""
+class Trouble:
+    """Why submitting pauses, and the next step."""
 
-    call: str
-    number: int
-    data: bytes
+    message: str
+    hint: str = ""
+
+
+async def _nothing(old: str, new: str) -> None:
+    pass
 
 
 class Outbox:
-    """Carries the records of one store to one chain, in their order, each exactly once.
+    """Carries the records of one store to one chain, each exactly once, a session's in their order.
 
     Nonces are assigned here and signed bytes are durable before they are sent, so whatever dies at whatever
-    moment, the same bytes are sent again, and the chain takes them once. A chain that has lost its blocks
-    gets the same bytes again, the contract's deployment included.
+    moment, the same bytes are sent again, and the chain takes them once. A chain that has lost blocks, or all
+    of them, gets the same bytes again, the contract's deployment included. Each `step` goes a little further;
+    after a start or an error it brings outbox and chain together first.
+
+    Args:
+        spend_per_day: The most to spend in 24 hours, in the chain's coin; 0 means no limit.
+        announce: Records a change of keys, from one address to another, unless it is recorded.
     """
 
-    def __init__(self, store: Store, chain: Chain) -> None:
-        self._store, self._chain = store, chain
-        self._queue: list[OutboxRow] = []
-        self._sent: set[str] = set()
-        self._next_nonce = 0
-        self._signed = 0
-        self.contract: str | None = None
-        self.resent = 0
+    def __init__(
+        self,
+        store: Store,
+        chain: Chain,
+        *,
+        mode: Mode = "each",
+        batch: int = 0,
+        wait: float = 5.0,
+        spend_per_day: float = 0.0,
+        announce: Callable[[str, str], Awaitable[None]] = _nothing,
+    ) -> None:
+        self._store, self._chain, self._announce = store, chain, announce
+        self.drafter = Drafter(mode, batch, wait)
+        self._spending = Spending(store, chain, spend_per_day)
+        self._queue = Queue(chain.chain_id, "", "")
+        self._slots: dict[Place, Slot] = {}
+        self._more = False
+        self._next = 0
+        self._lost: set[Place] = set()
+        self._newest = (0, "")
+        self._head = self._polled = ""
+        self._stale = True
+        self._troubled: set[str] = set()
+        self._again: set[str] = set()
+        self._checked: set[str] | None = None
+        self._deployments = 0
+        self.held: dict[str, Held] = {}
+        self.hurry = 0
+        self.paused: Trouble | None = None
+        self.fees_trouble: Trouble | None = None
+        self.resent = self.replaced = 0
 
     @property
-    def settled(self) -> int:
-        """The number up to which every record was taken or refused; -1 before the contract is there."""
-        if self.contract is None:
-            return -1
-        waiting = [row.number for row in self._queue if row.call != "open"]
-        return min(waiting) - 1 if waiting else self._signed
+    def contract(self) -> str:
+        """The contract's address; empty while it is not known."""
+        return self._queue.contract
 
     @property
     def waiting(self) -> bool:
-        """Whether a transaction is sent and not yet mined."""
-        return bool(self._queue)
+        """Whether a transaction is under way."""
+        return bool(self._slots)
 
-    async def recover(self) -> None:
-        """Bring outbox and chain together, after a start or after the chain was away.
+    @property
+    def ready(self) -> bool:
+        """Whether the outbox follows the account that the chain signs with."""
+        return self._queue.account == self._chain.account
+
+    def settled(self, last: int) -> bool:
+        """Return whether it is known what became of every record up to a number."""
+        if (
+            self._stale
+            or not self._queue.contract
+            or self._more
+            or self._troubled
+            or self.drafter.reached < last
+        ):
+            return False
+        return all(slot.number > last for slot in self._slots.values() if slot.count)
+
+    def refused(self, last: int) -> bool:
+        """Return whether a record up to a number cannot be confirmed."""
+        return any(0 < held.number <= last for held in self.held.values())
+
+    async def step(self) -> bool:
+        """Go a little further, and return whether there is more to do at once.
 
         Raises:
-            ChainError: The chain cannot be reached, or is not the one these records were written to.
+            ChainError: The chain cannot be reached, or did not take a transaction.
+            ChainRefused: It is not the one that these records were written to.
         """
+        try:
+            return await self._step()
+        except BaseException:
+            self._stale = True
+            raise
+
+    async def _step(self) -> bool:
+        head = await self._new_head()
+        await self._settle_disputes(head)
+        signed = await self._sign_more(head)
+        await self._offer_more(head)
+        sent = await self._send(head)
+        before = len(self._slots)
+        # Without a newer block there are no newer receipts.
+        if sent or head.hash != self._polled:
+            await self._note_receipts([slot for slot in self._slots.values() if slot.sent])
+            self._polled = head.hash
+        return self._stale or ((signed or len(self._slots) < before) and self.paused is None)
+
+    async def _recover(self) -> None:
+        """Bring outbox and chain together, after a start, or after something went wrong."""
         await self._chain.connect()
+        self._stale, self._polled = False, ""
+        await self._load_queue()
         mined = await self._chain.nonce()
-        rows = await self._store.run(lambda session: self._unfinished(session, mined))
-        lost = [row for row in rows if row.state != "pending"]
-        self.resent += len(lost)
-        self._sent = set()
-        settled: list[OutboxRow] = []
-        waiting: list[OutboxRow] = []
-        for row in rows:
-            receipt = await self._chain.receipt(row.tx_hash) if row.nonce < mined else None
-            if receipt is None:
-                row.state, row.error = "pending", ""
-                waiting.append(row)
-            else:
-                settled.append(_settled(row, ok=receipt.ok))
-        await self._save(settled + waiting)
-        self._queue = waiting
-        await self._store.run(self._load)
-        self._next_nonce = max(mined, *(row.nonce + 1 for row in self._queue)) if self._queue else mined
-        if [row.nonce for row in self._queue] != list(range(mined, mined + len(self._queue))):
-            await self._sign_again(mined)
-        if self.contract is None:
-            await self._sign([_Draft("deploy", 0, b"")])
-        elif not any(row.call == "deploy" for row in self._queue) and not await self._chain.has_code(
-            self.contract
-        ):
-            raise ChainError(
+        await self._check_contract(mined)
+        await self._walk_back(mined)
+        await self._store.read(self._load)
+        await self._spending.load(self._queue)
+        await self._fill_gap(mined)
+        if self._next < mined:
+            self._next = mined
+            await self._suspect()
+        await self._note_receipts(list(self._slots.values()), mined)
+
+    async def _load_queue(self) -> None:
+        account, chain_id = self._chain.account, self._chain.chain_id
+        contract = await self._store.read(lambda work: current_contract(work, chain_id, account))
+        self._queue = Queue(chain_id, account, contract)
+
+    def _load(self, work: Session) -> None:
+        self.drafter.load(work, self._queue.chain_id, self._queue.contract)
+        slots, self._more = self._queue.load(work, WINDOW)
+        self._slots = {slot.place: slot for slot in slots}
+        self._next = self._queue.next_nonce(work)
+        self._newest = next(iter(self._queue.blocks(work, newest=True)), (0, ""))
+        # Whether what was held can go on is asked anew, too.
+        self._troubled |= self._queue.refused(work) | set(self.held)
+        self.held.clear()
+
+    async def _check_contract(self, mined: int) -> None:
+        """See that the contract is there, or can be there again; otherwise begin with another one."""
+        queue = self._queue
+        if not queue.contract or await self._chain.has_code(queue.contract):
+            return
+        deployment = await self._store.read(queue.deployment)
+        if deployment is None:
+            return
+        account, nonce, state, tx_hash = deployment
+        if account != queue.account:
+            # The account before has nothing on a chain that begins anew, so its bytes are of no use there.
+            if mined and await self._holds_any():
+                return
+            await self._begin_again()
+        elif state == "confirmed" and nonce < mined and await self._chain.receipts([tx_hash]) == [None]:
+            raise ChainRefused(
                 "The chain is not the one that these records were written to: it lacks their contract.",
                 hint="Put the chain's file back, or move it away: all records are then sent again.",
             )
 
-    async def pump(self) -> bool:
-        """Sign, send and settle what is there, and return whether more records wait to be signed.
+    async def _holds_any(self) -> bool:
+        seen = await self._store.read(self._queue.blocks)
+        return await common_ancestor(self._chain, seen) > 0
 
-        Raises:
-            ChainError: The chain did not take a transaction; `recover` comes next.
-        """
-        full = False
-        if len(self._queue) < BATCH:
-            drafts = await self._store.run(self._drafts)
-            full = len(drafts) >= BATCH
-            await self._sign(drafts)
-        settled: list[OutboxRow] = []
-        try:
-            for row in self._queue:
-                if row.tx_hash not in self._sent:
-                    await self._chain.send(row.raw)
-                    self._sent.add(row.tx_hash)
-                receipt = await self._chain.receipt(row.tx_hash)
-                if receipt is not None:
-                    settled.append(_settled(row, ok=receipt.ok))
-        finally:
-            with anyio.CancelScope(shield=True):
-                await self._save(settled)
-            self._queue = [row for row in self._queue if row.state == "pending"]
-            self._sent.intersection_update(row.tx_hash for row in self._queue)
-        return full and not self._queue
+    async def _begin_again(self) -> None:
+        """Give the contract up; everything goes to a new one."""
+        await self._store.run(lambda work: self._queue.give_up(work, NOWHERE), durable=True)
+        self._troubled.clear()
+        self.held.clear()
+        await self._load_queue()
 
-    def _mine(self) -> ColumnElement[bool]:
-        return and_(OutboxRow.account == self._chain.account, OutboxRow.chain_id == self._chain.chain_id)
+    async def _walk_back(self, mined: int) -> None:
+        """Let everything wait again that the chain has lost."""
+        newest = await self._store.read(lambda work: self._queue.blocks(work, newest=True))
+        ancestor = newest[0][0] if newest else 0
+        if newest and not await holds(self._chain, *newest[0]):
+            ancestor = await common_ancestor(self._chain, await self._store.read(self._queue.blocks))
+        lost = await self._store.run(lambda work: self._queue.requeue(work, ancestor, mined))
+        self._lost |= lost
 
-    def _unfinished(self, session: Session, mined: int) -> list[OutboxRow]:
-        """Return transactions that wait, and finished ones that the chain has lost, by nonce."""
-        query = select(OutboxRow).where(self._mine()).order_by(OutboxRow.nonce)
-        rows = session.scalars(query.where((OutboxRow.state == "pending") | (OutboxRow.nonce >= mined)))
-        return list(rows)
+    async def _fill_gap(self, mined: int) -> None:
+        """Sign something for nonces that are free before others that wait: a chain takes none after a gap."""
+        own = {nonce for account, nonce in self._slots if account == self._queue.account}
+        if not own:
+            return
+        missing = [nonce for nonce in range(mined, max(own)) if nonce not in own]
+        account = self._queue.account
+        drafts = [Draft("fund", to=account) for _ in missing]
+        await self._sign(drafts, await self._chain.fees(), nonces=missing)
 
-    def _load(self, session: Session) -> None:
-        deployed = select(OutboxRow.contract).where(self._mine(), OutboxRow.call == "deploy")
-        self.contract = session.scalar(deployed.order_by(OutboxRow.nonce.desc()).limit(1))
-        self._signed = (
-            session.scalar(
-                select(func.coalesce(func.max(OutboxRow.number), 0)).where(
-                    self._mine(),
-                    OutboxRow.contract == (self.contract or ""),
-                    OutboxRow.call == "append",
-                )
+    async def _suspect(self) -> None:
+        """Somebody else used the account: compare every line with the chain before it goes on."""
+        if self._queue.contract:
+            self._checked = set()
+            self._troubled |= await self._store.read(lambda work: known_lines(work, self._queue, SUSPECTS))
+
+    async def _new_head(self) -> Block:
+        if self._stale:
+            await self._recover()
+        head = await self._chain.block()
+        number, block_hash = self._newest
+        if head is not None and number and (head.hash != self._head or head.number < number):
+            same = (
+                head.hash == block_hash
+                if head.number == number
+                else await holds(self._chain, number, block_hash)
             )
-            or 0
+            if not same:
+                await self._recover()
+                head = await self._chain.block()
+        if head is None:
+            raise ChainError("The chain has no blocks.")
+        self._head = head.hash
+        return head
+
+    async def _settle_disputes(self, head: Block) -> None:
+        busy = {slot.line for slot in self._slots.values()}
+        for line in sorted(self._troubled - busy) if not self._more else ():
+            disputes = Disputes(self._store, self._chain, self._queue)
+            result = await disputes.settle(line, head, again=line not in self._again)
+            self._troubled.discard(line)
+            if self._checked is not None:
+                self._checked.add(line)
+            if isinstance(result, Held):
+                self.held[line] = result
+                continue
+            self.drafter.opened.discard(line)
+            if result.opened:
+                self.drafter.opened.add(line)
+            if result.redone:
+                self._again.add(line)
+            if line == TREE:
+                self.drafter.forget_leaves(result.count, result.mark, result.head)
+            else:
+                self.drafter.forget(line, result.count, result.number)
+
+    async def _sign_more(self, head: Block) -> bool:
+        """Fill the window: with what waits in the database first, then with what is to be signed."""
+        room = WINDOW - len(self._slots)
+        if self._more:
+            if room >= WINDOW // 2:
+                await self._store.read(self._load_more)
+            return False
+        if not self._queue.contract:
+            return await self._deploy()
+        if any(slot.call == "deploy" for slot in self._slots.values()):
+            return False
+        if self._chain.successor:
+            return not self._slots and await self._hand_over(head)
+        if room <= 0:
+            return False
+        plan = await self._plan(room)
+        if self._checked is not None:
+            # Of lines that were not compared since, nothing is signed until they are.
+            fresh = {draft.line for draft in plan.drafts if draft.line is not None} - self._checked
+            if fresh:
+                self._troubled |= fresh
+                return True
+        if not plan.drafts:
+            self.drafter.accept(plan)
+            return False
+        fees = await self._chain.fees()
+        if not await self._sign(plan.drafts, fees):
+            plan = await self._plan(1)
+            if not plan.drafts or not await self._sign(plan.drafts, fees, insist=True):
+                return False
+        self.drafter.accept(plan)
+        return True
+
+    async def _plan(self, room: int) -> Plan:
+        skip = self._troubled | set(self.held)
+        now, hurry = time.monotonic(), self.hurry
+        return await self._store.read(lambda work: self.drafter.plan(work, room, skip, now, hurry))
+
+    def _load_more(self, work: Session) -> None:
+        slots, self._more = self._queue.load(work, WINDOW + len(self._slots))
+        for slot in slots:
+            self._slots.setdefault(slot.place, slot)
+
+    async def _deploy(self) -> bool:
+        if self._slots:
+            return False
+        self._deployments += 1
+        if self._deployments > DEPLOYMENTS:
+            raise ChainRefused(
+                "The chain refuses the contract.",
+                hint="Check that it runs EVM contracts of the Cancun version.",
+            )
+        self.drafter.begin()
+        address = _contract.created_address(self._queue.account, self._next)
+        queue = Queue(self._queue.chain_id, self._queue.account, address)
+        signed = await self._sign(
+            [Draft("deploy", data=_contract.deploy_code())],
+            await self._chain.fees(),
+            queue=queue,
+            insist=True,
+        )
+        if signed:
+            self._queue = queue
+            await self._store.read(lambda work: self.drafter.load(work, queue.chain_id, address))
+        return signed
+
+    async def _hand_over(self, head: Block) -> bool:
+        """Go one step further towards the account's successor."""
+        await self._announce(self._queue.account, self._chain.successor)
+        fees = await self._chain.fees()
+        drafts = await next_drafts(self._store, self._chain, self._queue, head, fees)
+        if drafts:
+            return await self._sign(drafts, fees, insist=True)
+        await self._chain.adopt()
+        await self._recover()
+        return True
+
+    async def _sign(
+        self,
+        drafts: Sequence[Draft],
+        fees: Fees,
+        *,
+        nonces: Sequence[int] = (),
+        queue: Queue | None = None,
+        insist: bool = False,
+    ) -> bool:
+        """Sign drafts and store them durably, unless they may cost more than may be spent.
+
+        Args:
+            nonces: Their nonces, when those are not the next ones.
+            insist: Pause and say so when they may cost too much.
+        """
+        if not drafts:
+            return False
+        queue = queue or self._queue
+        places = nonces or range(self._next, self._next + len(drafts))
+
+        def sign() -> list[Slot]:
+            slots = []
+            for nonce, draft in zip(places, drafts, strict=True):
+                to = None if draft.call == "deploy" else draft.to or queue.contract
+                signed = self._chain.sign(nonce, to, draft.data, fees, draft.value)
+                slots.append(slot_of(draft, queue.account, nonce, queue.contract, signed))
+            return slots
+
+        slots = await anyio.to_thread.run_sync(sign)
+        if not nonces and not await self._may_spend(slots, pause=insist):
+            return False
+        await self._store.run(lambda work: queue.add(work, slots), durable=True)
+        self._slots.update((slot.place, slot) for slot in slots)
+        if not nonces:
+            self._next += len(slots)
+        return True
+
+    async def _may_spend(self, slots: Iterable[Slot], *, pause: bool) -> bool:
+        if not self._spending.cap:
+            return True
+        spent = await self._spending.spent()
+        most = spent + sum(_most(slot) for slot in (*self._slots.values(), *slots))
+        if most <= self._spending.cap:
+            self.paused = None
+            return True
+        if pause:
+            self.paused = Trouble(
+                f"Submitting pauses: {coins(spent)} were spent in the last 24 hours, and the next "
+                f"transaction may bring that above the limit of {coins(self._spending.cap)}.",
+                "Wait, or raise LLMASOS_LEDGER__SPEND_PER_DAY; records are kept meanwhile.",
+            )
+        return False
+
+    async def _offer_more(self, head: Block) -> None:
+        """Sign again, with a higher fee, what is not mined while newer blocks are."""
+        now, account = time.monotonic(), self._queue.account
+        late = [
+            slot for slot in self._slots.values() if slot.sent and head.number - slot.block >= STUCK_BLOCKS
+        ]
+        for slot in late:
+            # The chain may have dropped it; sending it once more is harmless.
+            slot.sent = False
+        stuck = [slot for slot in late if slot.account == account and now - slot.since >= STUCK_SECONDS]
+        better: list[tuple[Slot, Signed]] = []
+        offers: dict[Fees, Fees] = {}
+        for slot in stuck:
+            said = _contract.transaction(slot.attempts[-1].raw)
+            offered = Fees(said.cap, said.tip)
+            if offered not in offers:
+                try:
+                    offers[offered] = await self._chain.fees(offered)
+                except ChainError as error:
+                    self.fees_trouble = Trouble(f"A transaction waits: {error.message}", error.hint)
+                    return
+            fees = offers[offered]
+            if fees.cap <= offered.cap:
+                continue
+            more = (fees.cap - offered.cap) * said.gas
+            value = max(0, said.value - more) if slot.call == "fund" else said.value
+            better.append((slot, self._chain.sign(slot.nonce, said.to, said.data, fees, value)))
+        if not better or not await self._may_offer(better):
+            return
+        for slot, signed in better:
+            slot.offer(signed)
+        slots = [slot for slot, _ in better]
+        await self._store.run(lambda work: self._queue.add(work, slots), durable=True)
+        self.replaced += len(better)
+        self.fees_trouble = None
+
+    async def _may_offer(self, better: Sequence[tuple[Slot, Signed]]) -> bool:
+        if not self._spending.cap:
+            return True
+        under_way = sum(_most(slot) for slot in self._slots.values())
+        more = sum(_contract.transaction(signed.raw).most - _most(slot) for slot, signed in better)
+        return await self._spending.spent() + under_way + more <= self._spending.cap
+
+    async def _send(self, head: Block) -> bool:
+        unsent = [slot for slot in self._slots.values() if not slot.sent]
+        if not unsent:
+            return False
+        unsent.sort(key=lambda slot: (slot.account == self._queue.account, slot.nonce))
+        try:
+            await self._chain.send([slot.attempts[-1].raw for slot in unsent])
+        except ChainRefused:
+            raise
+        except ChainError as error:
+            raise await self._explained(error, unsent) from error
+        for slot in unsent:
+            slot.mark_sent(head.number)
+            if slot.place in self._lost:
+                self._lost.discard(slot.place)
+                self.resent += 1
+        return True
+
+    async def _explained(self, error: ChainError, unsent: Sequence[Slot]) -> ChainError:
+        """Return what to say of transactions that were not taken: that the account cannot pay, if so."""
+        first = min(
+            (slot for slot in unsent if slot.account == self._queue.account),
+            key=lambda s: s.nonce,
+            default=None,
+        )
+        balance = await self._chain.balance()
+        if first is None or balance >= _most(first):
+            return error
+        return ChainError(
+            f"The account {first.account} owns {coins(balance)} on the chain {self._chain.chain_id}; "
+            f"its next transaction may cost {coins(_most(first))}.",
+            hint=f"Send coins to {first.account}; submitting goes on by itself.",
         )
 
-    def _drafts(self, session: Session) -> list[_Draft]:
-        """Return the calls for the next unsigned records."""
-        before = aliased(RecordRow)
-        joined = (before.session == RecordRow.session) & (before.seq == RecordRow.seq - 1)
-        query = select(RecordRow, before.head).outerjoin(before, joined).order_by(RecordRow.number)
-        query = query.where(RecordRow.number > self._signed).limit(BATCH)
-        drafts = []
-        for row, head in session.execute(query):
-            key = session_key(row.session)
-            if row.seq == 1:
-                drafts.append(_Draft("open", row.number, _contract.open_call(key)))
-            prev = bytes.fromhex(head) if head is not None else FIRST_HEAD
-            data = _contract.append_call(key, row.seq, prev, bytes.fromhex(row.digest), kind_number(row.kind))
-            drafts.append(_Draft("append", row.number, data))
-        return drafts
-
-    async def _sign_again(self, nonce: int) -> None:
-        """Sign the waiting transactions with other nonces, because theirs are taken or leave a gap."""
-        stale, self._next_nonce = self._queue, nonce
-        drafts = [
-            _Draft(row.call, row.number, b"" if row.call == "deploy" else _contract.transaction(row.raw).data)
-            for row in stale
+    async def _note_receipts(self, slots: Sequence[Slot], mined: int | None = None) -> None:
+        """Note which transactions were mined, and what became of them."""
+        if not slots:
+            return
+        # Asked first: what this counts must have a receipt then, unless somebody else made it.
+        mined = await self._chain.nonce() if mined is None else mined
+        attempts = [(slot, n) for slot in slots for n in range(len(slot.attempts))]
+        receipts = await self._chain.receipts([slot.attempts[n].tx_hash for slot, n in attempts])
+        settled = {
+            slot.place: Settled(slot, n, receipt)
+            for (slot, n), receipt in zip(attempts, receipts, strict=True)
+            if receipt is not None
+        }
+        taken = [
+            slot
+            for slot in slots
+            if slot.place not in settled and slot.account == self._queue.account and slot.nonce < mined
         ]
-        await self._sign(drafts, instead_of=stale)
+        if taken:
+            mined = min(mined, await self._chain.nonce())
+            settled |= {slot.place: Settled(slot) for slot in taken if slot.nonce < mined}
+        if settled:
+            await self._settle(list(settled.values()))
 
-    async def _sign(self, drafts: list[_Draft], instead_of: list[OutboxRow] | None = None) -> None:
-        if not drafts:
+    async def _settle(self, settled: Sequence[Settled]) -> None:
+        await self._store.run(lambda work: self._queue.settle(work, settled))
+        for one in settled:
+            del self._slots[one.slot.place]
+            # After a fork, another call of ours may have been mined in the place of this one.
+            self._stale |= len(one.slot.attempts) > 1 and _differ(one.slot.attempts)
+            self._lost.discard(one.slot.place)
+            receipt = one.receipt
+            if receipt is not None:
+                self._spending.add(receipt.block, receipt.cost)
+                self._newest = max(self._newest, (receipt.block, receipt.block_hash))
+        for one in settled:
+            await self._consider(one.slot, one.receipt)
+
+    async def _consider(self, slot: Slot, receipt: Receipt | None) -> None:
+        """See what follows from a transaction that was mined, or can never be."""
+        if receipt is not None and receipt.ok:
+            if slot.call == "deploy":
+                self._deployments = 0
+            elif slot.line is not None and slot.count:
+                self._again.discard(slot.line)
             return
-        rows = await anyio.to_thread.run_sync(self._signed_rows, drafts)
-
-        def save(session: Session) -> None:
-            for row in instead_of or []:
-                session.delete(row)
-            session.flush()
-            session.add_all(rows)
-
-        await self._store.run(save, durable=True)
-        # In this order, so that `settled` never runs ahead.
-        self._queue = rows if instead_of is not None else self._queue + rows
-        self.contract = rows[-1].contract
-        self._next_nonce += len(rows)
-        self._signed = max([self._signed, *(row.number for row in rows if row.call == "append")])
-
-    def _signed_rows(self, drafts: list[_Draft]) -> list[OutboxRow]:
-        rows = []
-        account, contract = self._chain.account, self.contract or ""
-        for nonce, draft in enumerate(drafts, self._next_nonce):
-            if draft.call == "deploy":
-                contract = _contract.created_address(account, nonce)
-                signed = self._chain.sign(nonce, None, _contract.deploy_code())
-            else:
-                signed = self._chain.sign(nonce, contract, draft.data)
-            rows.append(
-                OutboxRow(
-                    account=account,
-                    chain_id=self._chain.chain_id,
-                    nonce=nonce,
-                    contract=contract,
-                    call=draft.call,
-                    number=draft.number,
-                    raw=signed.raw,
-                    tx_hash=signed.tx_hash,
-                    state="pending",
-                    error="",
-                )
-            )
-        return rows
-
-    async def _save(self, rows: list[OutboxRow]) -> None:
-        if not rows:
+        if slot.contract != self._queue.contract:
             return
+        if slot.call == "deploy":
+            await self._begin_again()
+            self._stale = True
+            return
+        if receipt is None:
+            await self._suspect()
+        if slot.line is not None:
+            self._troubled.add(slot.line)
 
-        def save(session: Session) -> None:
-            for row in rows:
-                same = OutboxRow.tx_hash == row.tx_hash
-                session.execute(update(OutboxRow).where(same).values(state=row.state, error=row.error))
 
-        await self._store.run(save)
+def _most(slot: Slot) -> int:
+    return _contract.transaction(slot.attempts[-1].raw).most
 
 
-def _settled(row: OutboxRow, *, ok: bool) -> OutboxRow:
-    row.state, row.error = ("confirmed", "") if ok else ("failed", REVERTED)
-    return row
+def _differ(attempts: Sequence[Signed]) -> bool:
+    return len({_contract.transaction(signed.raw).data for signed in attempts}) > 1

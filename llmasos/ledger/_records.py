@@ -10,6 +10,7 @@ from typing import cast
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from llmasos.ledger._carriers import Carrier
 from llmasos.ledger._digest import (
     FIRST_HEAD,
     SALT_BYTES,
@@ -89,7 +90,7 @@ def seal(entry: Entry, body: str, *, number: int, seq: int, head: bytes, route: 
     )
 
 
-def as_record(row: RecordRow, transaction: OutboxRow | None, *, with_body: bool = False) -> Record:
+def as_record(row: RecordRow, transaction: Carrier | OutboxRow | None, *, with_body: bool = False) -> Record:
     """Return a row as callers see it.
 
     Args:
@@ -114,7 +115,7 @@ def as_record(row: RecordRow, transaction: OutboxRow | None, *, with_body: bool 
     )
 
 
-def _state(transaction: OutboxRow | None) -> State:
+def _state(transaction: Carrier | OutboxRow | None) -> State:
     if transaction is not None and transaction.state in ("confirmed", "failed"):
         return cast(State, transaction.state)
     return "pending"

@@ -15,7 +15,10 @@ class RecordRow(Base):
     """
 
     __tablename__ = "ledger_records"
-    __table_args__ = (UniqueConstraint("session", "seq"),)
+    __table_args__ = (
+        UniqueConstraint("session", "seq"),
+        Index("ix_ledger_records_route", "route", "number"),
+    )
 
     number: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
     session: Mapped[str] = mapped_column(String(200))

@@ -1,262 +1,256 @@
-"""Checking the records against each other, against the outbox and against the chain."""
+"""Verification: database, outbox, chain and anchors, each recomputed and held against the others."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import TypeVar
 
-from llmasos.errors import LedgerError
-from llmasos.ledger import _contract
-from llmasos.ledger._contract import Appended, SessionState
-from llmasos.ledger._digest import FIRST_HEAD, next_head, record_digest, session_key
-from llmasos.ledger._tables import OutboxRow, RecordRow
-from llmasos.ledger._types import KINDS, Verdict, kind_number
+import anyio.to_thread
+
+from llmasos.errors import LLMasOSError
+from llmasos.ledger._check_anchors import check_anchor_rows
+from llmasos.ledger._check_chain import ChainCheck
+from llmasos.ledger._check_outbox import Lineage, OutboxCheck
+from llmasos.ledger._check_records import RecordCheck
+from llmasos.ledger._envelope import named_signer, signer
+from llmasos.ledger._pages import Pages
+from llmasos.ledger._problems import Problems
+from llmasos.ledger._types import Finding, Progress, Verdict
+from llmasos.ledger.anchors.check import AnchorFindings, anchored_numbers, check_anchors
+from llmasos.ledger.anchors.port import Anchor
+from llmasos.ledger.chains.port import Block, Chain, ChainError
+from llmasos.store import Store
+
+ROUNDS = 3
+
+T = TypeVar("T")
 
 
-class Examination:
-    """One pass over all records; `problems` holds at most one sentence per record.
+async def verify(
+    store: Store,
+    chain: Chain,
+    *,
+    contract: str | None,
+    last: int,
+    settled: bool,
+    anchors: Sequence[Anchor] = (),
+    trouble: str = "",
+    progress: Callable[[Progress], None] = lambda progress: None,
+    settle: Callable[[], Awaitable[bool]] | None = None,
+) -> Verdict:
+    """Check everything, in memory that does not grow with the ledger.
 
     Args:
-        records: All records in the order of their numbers.
-        outbox: This account's transactions on this chain.
-        contract: The audit log's address.
-        account: Whose transactions carry the records.
-        events: The audit log's events; None when the chain could not be asked.
-        last: The number of the last record to check; newer ones may still be on their way.
-        settled: Whether the outbox has noted what became of every transaction up to there.
+        contract: The audit log's address; None before it is deployed.
+        last: The last record that counts; newer ones may be under way and are left to the next check.
+        settled: Whether the outbox has noted what became of everything up to there.
+        trouble: Why the chain cannot be asked; empty when it can.
+        progress: Told at least every 1,000 rows.
+        settle: Lets the outbox look at the chain once more, and returns `settled`; a difference between the
+            two counts when it is still there afterwards.
     """
+    return await _Verification(store, chain, contract, last, progress).run(settled, anchors, trouble, settle)
+
+
+class _Verification:
+    """One verification."""
 
     def __init__(
         self,
-        records: list[RecordRow],
-        outbox: list[OutboxRow],
+        store: Store,
+        chain: Chain,
         contract: str | None,
-        account: str,
-        events: list[Appended] | None,
-        *,
         last: int,
-        settled: bool,
+        progress: Callable[[Progress], None],
     ) -> None:
-        self._account, self._contract = account, contract
-        self._last, self._settled = last, settled
-        self._reached = events is not None
-        self._records = records
-        self._sessions: dict[str, list[RecordRow]] = defaultdict(list)
-        for record in records:
-            self._sessions[record.session].append(record)
-        self._events: dict[bytes, dict[int, Appended]] = defaultdict(dict)
-        for event in events or []:
-            self._events[event.key][event.seq] = event
-        self._outbox = outbox
-        self._appends = {
-            row.number: row for row in outbox if row.call == "append" and row.contract == contract
-        }
-        self._found: list[tuple[int, str]] = []
-        self.confirmed = self.pending = 0
+        self._store, self._chain, self._contract, self._last = store, chain, contract, last
+        self._progress = progress
+        self._pages, self._problems = Pages(store), Problems()
+        self._records = RecordCheck(self._pages, self._problems)
+        self._trouble = ""
+        self._sessions = self._confirmed = self._pending = 0
+        self._anchored = AnchorFindings((), (), (), ())
 
-    @property
-    def problems(self) -> tuple[str, ...]:
-        """What is wrong, in the order of the records concerned."""
-        return tuple(text for _, text in sorted(self._found, key=lambda found: found[0]))
+    async def run(
+        self,
+        settled: bool,
+        anchors: Sequence[Anchor],
+        trouble: str,
+        settle: Callable[[], Awaitable[bool]] | None,
+    ) -> Verdict:
+        """Check one part after the other."""
+        self._trouble = trouble
+        try:
+            numbers = [number for number in await anchored_numbers(self._store) if isinstance(number, int)]
+            self._records = RecordCheck(self._pages, self._problems, numbers)
+            await self._check_records(self._last)
+            await self._run(self._records.end, self._last)
+            checked, erased = self._records.checked, self._records.erased
+            await self._check_outbox(settled, settle)
+            await self._inspect()
+            reachable = None if self._trouble else self._chain
+            # An anchor may cover records that were made since.
+            await self._check_records(max([0, *numbers]))
+            await self._check_anchors(anchors, reachable)
+            return self._verdict(checked, erased)
+        except LLMasOSError as error:
+            self._problems.other(0, error.message)
+            return self._verdict(self._records.checked, self._records.erased)
 
-    def check_records(self) -> Iterator[int]:
-        """Check every record, yielding how many are done."""
-        done = 0
-        for records in self._sessions.values():
-            records.sort(key=lambda record: record.seq)
-            prev, expected = FIRST_HEAD, 1
-            for record in records:
-                key = session_key(record.session)
-                expected, first = record.seq + 1, expected
-                self._check_missing(record.session, key, first, record.seq, record.number)
-                if record.number > self._last:
-                    continue
-                event = self._events[key].get(record.seq)
-                problem = self._check_record(record, key, prev, event)
-                if problem:
-                    self._found.append((record.number, f"{_name(record)} {problem}"))
-                prev = (
-                    event.head
-                    if event
-                    else bytes.fromhex(record.head)
-                    if _is_hash(record.head)
-                    else FIRST_HEAD
-                )
-                done += 1
-                yield done
-        for position, record in enumerate(self._records, 1):
-            if record.number != position:
-                self._found.append(
-                    (position, f"Record number {position} of all is missing from the database.")
-                )
+    async def _check_records(self, last: int) -> None:
+        while self._records.number < last:
+            more = await self._run(self._record_pages, last)
+            self._progress(Progress("records", self._records.checked, max(last, self._records.checked)))
+            if not more:
                 break
 
-    def check_sessions(self, states: dict[bytes, SessionState]) -> None:
-        """Compare each session's end with the contract's own count, head and owner."""
-        for name, records in self._sessions.items():
-            key, at = session_key(name), records[-1].number
-            events, state = self._events[key], states.get(key)
-            self._check_missing(name, key, records[-1].seq + 1, max(events, default=0) + 1, at)
-            if state is None:
-                continue
-            if state.owner != self._account:
-                self._found.append(
-                    (at, f"Session {name!r} belongs to {state.owner} on the chain, not to this ledger.")
-                )
-            newest = events.get(state.count)
-            if state.count != len(events) or newest is None or newest.head != state.head:
-                self._found.append((at, f"The chain's events of session {name!r} do not give its head."))
-        known = {session_key(name) for name in self._sessions}
-        for key, events in self._events.items():
-            if key not in known and events:
-                text = f"The chain holds {len(events)} records of a session that is missing from the database"
-                self._found.append((len(self._records) + 1, f"{text} (its key is 0x{key.hex()})."))
+    def _record_pages(self, last: int) -> bool:
+        return all(self._records.page(last) for _ in range(4))
 
-    def check_outbox(self) -> None:
-        """Check that each stored transaction says what its row says."""
-        by_number = {record.number: record for record in self._records}
-        for row in self._outbox:
-            if row.number > self._last:
-                continue
-            problem = self._check_transaction(row, by_number.get(row.number))
-            if problem:
-                self._found.append(
-                    (row.number, f"Transaction {row.nonce} ({row.call}) in the outbox {problem}")
-                )
-
-    def verdict(self) -> Verdict:
-        """Return the result."""
-        problems, count = self.problems, sum(record.number <= self._last for record in self._records)
-        if problems:
-            message = f"{len(problems)} problem{'s' * (len(problems) > 1)} found. {problems[0]}"
-        else:
-            message = (
-                f"All {count} records in {_sessions(len(self._sessions))} are as recorded, and on the chain."
+    async def _check_anchors(self, anchors: Sequence[Anchor], chain: Chain | None) -> None:
+        check = partial(check_anchor_rows, gapless=self._store.sqlite)
+        await self._run(check, self._pages, self._problems, self._last)
+        try:
+            self._anchored = await check_anchors(self._store, chain, anchors, self._records.histories)
+        except (ValueError, TypeError, AttributeError):
+            self._problems.other(
+                self._last + 0.5, "An anchor in the database was altered: it cannot be read."
             )
+        # An anchor tells only that some record of many is another; one that is known comes first.
+        for _, text in self._anchored.problems:
+            self._problems.other(self._last + 0.5, text)
+        self._progress(Progress("anchors", len(anchors), len(anchors)))
+
+    async def _check_outbox(self, settled: bool, settle: Callable[[], Awaitable[bool]] | None) -> None:
+        """Check the outbox, and hold it against the chain until both agree or differ for good."""
+        found = Problems()
+        for _ in range(ROUNDS):
+            found, pin = Problems(), None
+            try:
+                pin = await self._pin()
+                await self._compare(found, pin, settled)
+                if not found.count:
+                    break
+                # What differs may have been under way: the outbox looks again, and so do we.
+                settled = await settle() if settle is not None else settled
+                again = Problems()
+                pin = await self._pin()
+                await self._compare(again, pin, settled)
+                found = again
+                now = await self._chain.block(pin.number) if pin is not None else None
+                if not found.count or pin is None or (now is not None and now.hash == pin.hash):
+                    break
+            except ChainError as error:
+                self._trouble = error.message
+        self._problems.extend(found)
+
+    async def _pin(self) -> Block | None:
+        """Return the chain's newest block; None when it cannot be asked, or there is nothing to ask for."""
+        if self._trouble or self._contract is None:
+            return None
+        pin = await self._chain.block()
+        if pin is None:
+            raise ChainError("The chain has no blocks.")
+        return pin
+
+    async def _compare(self, problems: Problems, pin: Block | None, settled: bool) -> None:
+        account = self._chain.account if self._contract is not None or not self._trouble else ""
+        lineage = await self._run(Lineage, self._pages, account)
+        outbox = OutboxCheck(
+            self._pages,
+            problems,
+            chain_id=self._chain.chain_id,
+            contract=self._contract,
+            lineage=lineage,
+            signer=named_signer if self._chain.name == "memory" else signer,
+        )
+        check = None
+        if pin is not None and self._contract is not None:
+            check = ChainCheck(
+                self._pages,
+                problems,
+                self._chain,
+                outbox,
+                accounts=lineage.accounts,
+                contract=self._contract,
+                pin=pin,
+                last=self._last,
+                settled=settled,
+                reach=self._check_records,
+            )
+            await check.begin()
+            sessions = await self._run(self._pages.one, "SELECT count(DISTINCT session) FROM ledger_records")
+            await check.check_sessions(lambda done: self._progress(Progress("chain", done, sessions)))
+        total = await self._run(self._pages.one, "SELECT count(*) FROM ledger_outbox")
+        for account, chain_id in await self._run(outbox.accounts):
+            pages = outbox.rows(account, chain_id)
+            while (rows := await self._run(next, pages, None)) is not None:
+                if check is not None:
+                    await check.check_transactions(rows)
+                self._progress(Progress("transactions", outbox.checked, max(outbox.checked, total)))
+        if outbox.checked < total:
+            text = f"{total - outbox.checked} rows of the outbox were altered: they name no account or nonce."
+            problems.other(0, text)
+        if check is not None:
+            await check.end()
+            self._confirmed, self._pending, self._sessions = check.confirmed, check.pending, check.sessions
+
+    async def _inspect(self) -> None:
+        if self._trouble:
+            return
+        try:
+            async for found in self._chain.inspect():
+                if isinstance(found, str):
+                    self._problems.other(0, found)
+                else:
+                    self._progress(Progress("chain", found, 100))
+        except ChainError as error:
+            self._trouble = error.message
+
+    def _verdict(self, checked: int, erased: int) -> Verdict:
+        problems = list(self._problems.texts)
+        anchored = self._anchored
+        if self._trouble or self._contract is None:
+            self._confirmed, self._pending = 0, checked
+        finding: Finding = "ok"
+        if self._problems.count:
+            finding = "bad"
+        elif self._trouble or anchored.unreachable:
+            finding = "unreachable"
+        elif self._pending:
+            finding = "pending"
+        if self._trouble:
+            problems.append(f"The chain could not be asked: {self._trouble}")
+        problems += [f"An anchor could not be asked: {text}" for text in anchored.unreachable]
+        covered = max((found.last for found in anchored.anchored), default=0)
         return Verdict(
-            not problems, count, self.confirmed, self.pending, len(self._sessions), problems, message
+            finding=finding,
+            checked=checked,
+            confirmed=self._confirmed,
+            pending=self._pending,
+            erased=erased,
+            sessions=self._sessions,
+            anchored=anchored.anchored,
+            unanchored=covered + 1 if covered < checked else None,
+            problems=tuple(problems),
+            message=self._message(finding, checked, problems),
         )
 
-    def add(self, problem: str) -> None:
-        """Add a problem that comes before any record."""
-        self._found.append((0, problem))
+    def _message(self, finding: Finding, checked: int, problems: Sequence[str]) -> str:
+        if finding == "bad":
+            count = self._problems.count
+            return f"{count} problem{'s' * (count > 1)} found. {problems[0]}"
+        if finding == "unreachable":
+            return f"The {_records(checked)} in the database agree with each other. {problems[0]}"
+        if finding == "pending":
+            return f"{_records(self._pending)} of {checked:,} have not reached the chain yet."
+        where = "1 session" if self._sessions == 1 else f"{self._sessions} sessions"
+        return f"All {_records(checked)} in {where} are as recorded, and on the chain."
 
-    def _check_missing(self, session: str, key: bytes, first: int, end: int, at: int) -> None:
-        for seq in range(first, end):
-            event = self._events[key].get(seq)
-            kind = f" ({KINDS[event.kind]})" if event and event.kind < len(KINDS) else ""
-            there = "; the chain has it" if event else ""
-            self._found.append(
-                (at, f"Record {seq} of session {session!r}{kind} is missing from the database{there}.")
-            )
-
-    def _check_record(self, record: RecordRow, key: bytes, prev: bytes, event: Appended | None) -> str:
-        try:
-            digest = record_digest(
-                number=record.number,
-                session=record.session,
-                seq=record.seq,
-                kind=record.kind,
-                action=record.action,
-                tool=record.tool,
-                at=record.at,
-                body=record.body,
-                salt=record.salt,
-            )
-        except (LedgerError, TypeError) as error:
-            return f"was altered: it cannot be read ({error})."
-        if event is None:
-            return self._check_absent(record, key, prev, digest)
-        if digest != event.digest:
-            return self._altered(record, digest, event)
-        if record.digest != digest.hex():
-            return "has an altered digest in the database; its content is as recorded."
-        head = next_head(key, record.seq, prev, digest, kind_number(record.kind))
-        if event.head != head or event.kind != kind_number(record.kind):
-            return "is on the chain with a link that does not follow from the record before."
-        if record.head != head.hex():
-            return "has an altered link to the record before in the database."
-        row = self._appends.get(record.number)
-        if row is None:
-            return "is on the chain, but its transaction is missing from the outbox."
-        if row.tx_hash != event.tx_hash:
-            return f"is on the chain in transaction {event.tx_hash}, but the outbox says {row.tx_hash}."
-        if row.state != "confirmed" and self._settled:
-            return f"is on the chain, but the outbox says {row.state}."
-        self.confirmed += 1
-        return ""
-
-    def _altered(self, record: RecordRow, digest: bytes, event: Appended) -> str:
-        elsewhere = [
-            seq for seq, other in self._events[event.key].items() if other.digest.hex() == record.digest
-        ]
-        if elsewhere and elsewhere[0] != record.seq:
-            return f"was moved: the chain has it as record {elsewhere[0]}."
-        if event.kind != kind_number(record.kind) and event.kind < len(KINDS):
-            return f"was altered: it was recorded with the kind {KINDS[event.kind]}."
-        if record.digest == digest.hex():
-            return "was rewritten with a new digest: the chain holds another one."
-        return "was altered: its body, tool, action, time, number or salt is not what was recorded."
-
-    def _check_absent(self, record: RecordRow, key: bytes, prev: bytes, digest: bytes) -> str:
-        self.pending += 1
-        if record.digest != digest.hex():
-            return "was altered: its content does not give its digest."
-        if record.head != next_head(key, record.seq, prev, digest, kind_number(record.kind)).hex():
-            return "does not follow from the record before it."
-        row = self._appends.get(record.number)
-        if not self._reached:
-            return ""
-        if row is None:
-            return "was never submitted to the chain."
-        if row.state == "confirmed":
-            return "is marked as confirmed, but the chain does not have it."
-        if row.state == "failed":
-            return f"was refused by the chain: {row.error}."
-        return "has not reached the chain yet."
-
-    def _check_transaction(self, row: OutboxRow, record: RecordRow | None) -> str:
-        if _contract.transaction_hash(row.raw) != row.tx_hash:
-            return "was altered: its bytes do not give its hash."
-        try:
-            said = _contract.transaction(row.raw)
-        except ValueError:
-            return "was altered: its bytes are not a transaction."
-        if (said.chain_id, said.nonce, self._account) != (row.chain_id, row.nonce, row.account):
-            return "was altered: its nonce, chain or account is not the signed one."
-        if row.call == "deploy":
-            made = _contract.created_address(row.account, row.nonce)
-            fits = (
-                row.number == 0
-                and said.to is None
-                and said.data == _contract.deploy_code()
-                and row.contract == made
-            )
-        elif record is None:
-            return f"carries record number {row.number}, which is missing from the database."
-        elif row.call == "open":
-            opens = _contract.open_call(session_key(record.session))
-            fits = record.seq == 1 and said.to == row.contract and said.data == opens
-        else:
-            # What an append carries is compared with the record through the chain's event.
-            fits = row.call == "append" and said.to == row.contract
-        if not fits:
-            return "was altered: it is signed for something else than its row says."
-        if row.contract != self._contract:
-            return "belongs to another contract than the ledger's."
-        if row.state == "failed" or (self._settled and row.state != "confirmed" and row.call != "append"):
-            return f"is not on the chain: {row.error or row.state}."
-        return "carries an unexplained error text." if row.error else ""
+    async def _run(self, work: Callable[..., T], *values: object) -> T:
+        return await anyio.to_thread.run_sync(partial(work, *values))
 
 
-def _name(record: RecordRow) -> str:
-    action = f" of action {record.action!r}" if record.action else ""
-    return f"Record {record.seq} of session {record.session!r} ({record.kind}{action})"
-
-
-def _is_hash(text: str) -> bool:
-    return len(text) == 64 and all(char in "0123456789abcdef" for char in text)
-
-
-def _sessions(count: int) -> str:
-    return "1 session" if count == 1 else f"{count} sessions"
+def _records(count: int) -> str:
+    return "1 record" if count == 1 else f"{count:,} records"

@@ -19,17 +19,17 @@ FIELDS: dict[str, Any] = {
     "action": "a1",
     "tool": "shell",
     "at": "2026-01-02T03:04:05.000006+00:00",
-    "body": '{"exit":0}',
+    "body_digest": "ab" * 32,
     "salt": bytes(range(16)),
 }
 
 
 def test_digest_is_sha256_of_tag_salt_and_canonical_json() -> None:
     text = (
-        '{"action":"a1","at":"2026-01-02T03:04:05.000006+00:00","body":"{\\"exit\\":0}","kind":"intent","number":7,'
-        '"seq":2,"session":"séance","tool":"shell"}'
+        '{"action":"a1","at":"2026-01-02T03:04:05.000006+00:00","body":"' + "ab" * 32 + '",'
+        '"kind":"intent","number":7,"seq":2,"session":"séance","tool":"shell"}'
     )
-    expected = hashlib.sha256(b"llmasos.record.v1\0" + bytes(range(16)) + text.encode()).digest()
+    expected = hashlib.sha256(b"llmasos.record.v2\0" + bytes(range(16)) + text.encode()).digest()
     assert record_digest(**FIELDS) == expected
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Protocol
+from typing import Protocol, TypeVar
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from llmasos.errors import LedgerError
 from llmasos.ledger._digest import canonical
@@ -40,9 +40,14 @@ class Statement(BaseModel, frozen=True):
     at: str
 
     @property
+    def content(self) -> bytes:
+        """What is vouched for: `tag || JCS(statement)`."""
+        return STATEMENT_TAG + canonical(self.model_dump())
+
+    @property
     def digest(self) -> bytes:
         """The SHA-256 that is put outside: `SHA-256(tag || JCS(statement))`."""
-        return hashlib.sha256(STATEMENT_TAG + canonical(self.model_dump())).digest()
+        return hashlib.sha256(self.content).digest()
 
 
 class Anchor(Protocol):
@@ -57,8 +62,12 @@ class Anchor(Protocol):
     async def put(self, statement: Statement) -> bytes:
         """Put a statement outside and return the receipt that proves it.
 
+        One that lies there already is not put again where that can be told: its receipt is returned, so that
+        a crash between putting it and storing the receipt leaves nothing behind.
+
         Raises:
             AnchorError: The place cannot be reached or written.
+            AnchorMismatch: What lies there was altered, or belongs to somebody else.
         """
 
     async def check(self, statement: Statement, receipt: bytes) -> str:
@@ -74,7 +83,25 @@ class Anchor(Protocol):
 
         Raises:
             AnchorError: The place cannot be reached.
+            AnchorMismatch: What lies there was altered.
         """
 
     async def close(self) -> None:
         """Let go of the place."""
+
+
+R = TypeVar("R", bound=BaseModel)
+
+
+def read_receipt(model: type[R], receipt: bytes) -> R:
+    """Return a receipt that is JSON.
+
+    Raises:
+        AnchorMismatch: It is not one.
+    """
+    try:
+        return model.model_validate_json(receipt)
+    except ValidationError as error:
+        raise AnchorMismatch(
+            "The receipt was altered: it cannot be read.", hint="Restore the database from a backup."
+        ) from error

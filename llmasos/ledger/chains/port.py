@@ -96,6 +96,22 @@ class Chain(Protocol):
     def account(self) -> str:
         """The account's address."""
 
+    @property
+    def successor(self) -> str:
+        """The address of the account that is to take over; empty when none is."""
+
+    async def prepare(self, key: str = "") -> str:
+        """Store the key that is to take over, a new one if none is given, and return its address.
+
+        It is durable when this returns. Until `adopt`, calling this again returns the same address.
+
+        Raises:
+            LedgerError: The text is not a key, another key is to take over already, or it cannot be stored.
+        """
+
+    async def adopt(self) -> None:
+        """Sign with the key that was to take over from here on; once this returns there is no successor."""
+
     async def connect(self) -> None:
         """Make the chain reachable, starting or restarting it where that is ours to do."""
 

@@ -1,32 +1,27 @@
 """The embedded chain's process: `python -m llmasos.ledger.node --database F --socket S --account A`.
 
-It speaks JSON-RPC over a Unix socket that only its user can open, in the way web3's `IPCProvider` expects:
-JSON values after each other, with or without newlines. It says `ready` on its output when the socket is open.
+It says `ready` on its output when its socket is open, and ends with its parent.
 """
 
 from __future__ import annotations
 
 import argparse
 import fcntl
-import json
 import os
 import signal
 import sys
-from contextlib import suppress
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING
 
 import anyio
-import anyio.abc
+
+from llmasos.errors import LedgerError
 
 if TYPE_CHECKING:
     from llmasos.ledger.node.methods import Methods
 
-LOCKED = 75
-"""The exit status when another node has the database (EX_TEMPFAIL)."""
-
-REQUEST_BYTES = 16 * 2**20
-PARENT_CHECK_SECONDS = 0.5
+LOCKED, UNUSABLE = 75, 74
+"""The exit statuses when another node has the database (EX_TEMPFAIL), and when it is unusable (EX_IOERR)."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -38,22 +33,31 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--parent", type=int, default=os.getppid(), help="the process to end with")
     options = parser.parse_args(arguments)
     os.umask(0o177)
-    with options.database.with_suffix(".lock").open("a") as lock:
-        if not _locked(lock):
-            print(f"{options.database} is in use by another node", file=sys.stderr)
-            return LOCKED
-        from llmasos.ledger.node.evm import Evm
-        from llmasos.ledger.node.methods import Methods
-
-        evm = Evm(options.database, bytes.fromhex(options.account.removeprefix("0x")))
-        try:
-            # The lock is held, so a socket that lies here belongs to a node that was killed.
-            options.socket.unlink(missing_ok=True)
-            anyio.run(_serve, Methods(evm), options.socket, options.parent)
-        finally:
-            options.socket.unlink(missing_ok=True)
-            evm.close()
+    try:
+        with options.database.with_suffix(".lock").open("a") as lock:
+            if not _locked(lock):
+                print(f"{options.database} is in use by another node", file=sys.stderr)
+                return LOCKED
+            _run(options)
+    except (LedgerError, OSError) as error:
+        said = error.message if isinstance(error, LedgerError) else f"{error}"
+        print(said, file=sys.stderr)
+        return UNUSABLE
     return 0
+
+
+def _run(options: argparse.Namespace) -> None:
+    from llmasos.ledger.node.evm import Evm
+    from llmasos.ledger.node.methods import Methods
+
+    evm = Evm(options.database, bytes.fromhex(options.account.removeprefix("0x")))
+    try:
+        # The lock is held, so a socket that lies here belongs to a node that was killed.
+        options.socket.unlink(missing_ok=True)
+        anyio.run(_serve, Methods(evm), options.socket, options.parent)
+    finally:
+        options.socket.unlink(missing_ok=True)
+        evm.close()
 
 
 def _locked(lock: IO[str]) -> bool:
@@ -65,14 +69,12 @@ def _locked(lock: IO[str]) -> bool:
 
 
 async def _serve(methods: Methods, path: Path, parent: int) -> None:
-    async with (
-        await anyio.create_unix_listener(path, mode=0o600) as listener,
-        anyio.create_task_group() as tasks,
-    ):
+    from llmasos.ledger.node.server import serve
+
+    async with anyio.create_task_group() as tasks:
         tasks.start_soon(_stop_on_signal, tasks.cancel_scope)
         tasks.start_soon(_stop_without_parent, tasks.cancel_scope, parent)
-        print("ready", flush=True)
-        await listener.serve(lambda stream: _converse(methods, stream), tasks)
+        await serve(methods, path)
 
 
 async def _stop_on_signal(scope: anyio.CancelScope) -> None:
@@ -83,31 +85,18 @@ async def _stop_on_signal(scope: anyio.CancelScope) -> None:
 
 
 async def _stop_without_parent(scope: anyio.CancelScope, parent: int) -> None:
-    while os.getppid() == parent:
-        await anyio.sleep(PARENT_CHECK_SECONDS)
-    scope.cancel()
-
-
-async def _converse(methods: Methods, stream: anyio.abc.SocketStream) -> None:
-    decoder, pending = json.JSONDecoder(), b""
-    with suppress(anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError):
-        async with stream:
-            while len(pending) < REQUEST_BYTES:
-                pending = (pending + await stream.receive()).lstrip()
-                while pending:
-                    try:
-                        text = pending.decode()
-                        request, end = decoder.raw_decode(text)
-                    except ValueError:
-                        break
-                    pending = text[end:].lstrip().encode()
-                    await stream.send(json.dumps(_respond(methods, request)).encode() + b"\n")
-
-
-def _respond(methods: Methods, request: Any) -> Any:
-    return (
-        [methods.answer(item) for item in request] if isinstance(request, list) else methods.answer(request)
-    )
+    try:
+        descriptor = os.pidfd_open(parent)
+    except ProcessLookupError:
+        scope.cancel()
+        return
+    try:
+        # A parent that had ended before, whose number another process has, is not ours any more.
+        if os.getppid() == parent:
+            await anyio.wait_readable(descriptor)
+        scope.cancel()
+    finally:
+        os.close(descriptor)
 
 
 if __name__ == "__main__":

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-import json
 import time
+from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from llmasos.errors import LedgerError
-from llmasos.ledger._digest import use_native_code
+from llmasos.ledger._digest import keccak, use_native_code
+from llmasos.ledger.node.trie import encode
 
 CHAIN_ID = 7_105_645
 """The embedded chain's id: "llm" in ASCII."""
 
 GAS_LIMIT = 30_000_000
 FUNDS_WEI = 10**30
+BLOB_TYPE = 3
 
 
 class TransactionRefused(LedgerError):
     """A transaction that the chain does not take; nothing was stored."""
+
+
+class UnknownBlock(LedgerError):
+    """A block that the chain does not have."""
 
 
 class CallReverted(LedgerError):
@@ -34,53 +41,78 @@ class CallReverted(LedgerError):
 
 
 class Evm:
-    """The only place that knows py-evm: opens or creates the chain, mines and answers questions.
+    """The only place that knows py-evm: opens or creates the chain, mines and runs calls.
 
-    Blocks hold one transaction each, because py-evm's cost grows with the square of their number. A block,
-    its receipts and its logs are one SQLite commit. Block times are whole seconds and must grow, so
-    under load they run ahead of the clock; records carry their own time.
+    py-evm runs transactions on the state; the blocks around them are sealed here, because its own way of
+    mining writes and checks much that a block of one transaction does not need. A block is one SQLite commit
+    with its receipt, its logs and its state. Block times are whole seconds and must grow, so under load they
+    run ahead of the clock; records carry their own time.
 
     Args:
         path: The chain's SQLite file.
         funded: The account that owns all funds in the first block; ignored when the chain exists.
+        clock: The time for the next block, in seconds since 1970.
+
+    Raises:
+        FileUnusable: The file is not a chain's.
     """
 
-    def __init__(self, path: Path, funded: bytes) -> None:
+    def __init__(self, path: Path, funded: bytes, clock: Callable[[], float] = time.time) -> None:
         use_native_code()
-        from eth.chains.base import MiningChain
-        from eth.db.atomic import AtomicDB
-        from eth.exceptions import CanonicalHeadNotFound
+        from eth.vm.chain_context import ChainContext
         from eth.vm.forks.cancun import CancunVM
+        from eth.vm.forks.cancun.blocks import CancunBlockHeader
+        from eth.vm.forks.cancun.state import CancunState
+        from eth.vm.forks.london.headers import calculate_expected_base_fee_per_gas
 
-        from llmasos.ledger.node.keyvalue import SQLiteDB
+        from llmasos.ledger.node.accounts import Accounts
+        from llmasos.ledger.node.store import ChainStore
 
-        self._chain_class = MiningChain.configure(
-            __name__="EmbeddedChain", vm_configuration=((0, CancunVM),), chain_id=CHAIN_ID
-        )
-        self._builder = CancunVM.get_transaction_builder()
-        self._receipts = CancunVM.get_receipt_builder()
-        self._db = SQLiteDB(path)
+        self.store = ChainStore(path)
+        state = type("State", (CancunState,), {"account_db_class": Accounts})
+        self._vm: Any = type("Machine", (CancunVM,), {"_state_class": state})
+        self._clock, self._context = clock, ChainContext(CHAIN_ID)
+        self._header_class: Any = CancunBlockHeader
+        self._next_base_fee = calculate_expected_base_fee_per_gas
+        # A receipt is asked for soon after its transaction was sent, and needs the sender again.
+        self.decode = lru_cache(1024)(CancunVM.get_transaction_builder().decode)
+        self._receipts: Any = CancunVM.get_receipt_builder()
+        self._source = _Source(self)
+        self.header_from = lru_cache(256)(self._decode_header)
         try:
-            self._chain: Any = self._chain_class(AtomicDB(self._db))
-        except CanonicalHeadNotFound:
-            state: Any = {funded: {"balance": FUNDS_WEI, "nonce": 0, "code": b"", "storage": {}}}
-            first: Any = {
-                "gas_limit": GAS_LIMIT,
-                "timestamp": 0,
-                "coinbase": bytes(20),
-                "extra_data": b"llmasos",
-            }
-            with self._db.transaction():
-                self._chain = self._chain_class.from_genesis(AtomicDB(self._db), first, state)
+            newest = self.store.newest()
+            self._head: Any = self._create(funded) if newest is None else self.header_from(newest.header)
+        except BaseException:
+            self.store.close()
+            raise
 
     def close(self) -> None:
         """Close the file."""
-        self._db.close()
+        self.store.close()
 
     @property
     def height(self) -> int:
         """The number of the newest block."""
-        return int(self._chain.get_canonical_head().block_number)
+        return int(self._head.block_number)
+
+    def _create(self, funded: bytes) -> Any:
+        from eth.constants import GENESIS_NONCE
+        from eth_typing import Address
+
+        fields = {"difficulty": 0, "block_number": 0, "gas_limit": GAS_LIMIT, "timestamp": 0}
+        with self.store.block(0):
+            state = self._vm.build_state(self._source.db, self._header_class(**fields), self._context)
+            state.set_balance(Address(funded), FUNDS_WEI)
+            state.persist()
+            first = self._header_class(
+                **fields,
+                state_root=state.state_root,
+                base_fee_per_gas=10**9,
+                extra_data=b"llmasos",
+                nonce=GENESIS_NONCE,
+            )
+            self._seal(first, None, None)
+        return first
 
     def send(self, raw: bytes) -> bytes:
         """Mine one signed transaction into its own block and return its hash.
@@ -91,122 +123,135 @@ class Evm:
             TransactionRefused: It cannot be decoded, is signed for another chain, has a nonce that is not the
                 account's next one, or cannot be paid.
         """
-        from eth.db.atomic import AtomicDB
         from eth_utils.exceptions import ValidationError
         from rlp.exceptions import RLPException  # type: ignore[import-untyped]
 
+        digest = keccak(raw)
+        if self.store.by_transaction(digest) is not None:
+            return digest
         try:
-            transaction = self._builder.decode(raw)
-            if self.transaction(transaction.hash) is not None:
-                return bytes(transaction.hash)
-            expected = self.state("latest").get_nonce(transaction.sender)
-            if transaction.nonce != expected:
-                word = "low" if transaction.nonce < expected else "high"
-                raise TransactionRefused(
-                    f"nonce too {word}: next nonce {expected}, tx nonce {transaction.nonce}"
+            transaction: Any = self.decode(raw)
+            header = self._child()
+            with self.store.block(header.block_number):
+                vm = self._machine(header)
+                self._check(transaction, vm.state)
+                receipt, _ = vm.apply_transaction(header, transaction)
+                vm.state.persist()
+                sealed = header.copy(
+                    state_root=vm.state.state_root,
+                    transaction_root=root_of_one(raw),
+                    receipt_root=root_of_one(receipt.encode()),
+                    bloom=receipt.bloom,
+                    gas_used=receipt.gas_used,
                 )
-            with self._db.transaction():
-                mined, receipts, _ = self._chain.mine_all([transaction])
-                self._store_logs(mined.imported_block, transaction, receipts[0])
-        except (ValidationError, RLPException, ValueError, TypeError, IndexError) as error:
-            self._chain = self._chain_class(AtomicDB(self._db))
+                self._seal(sealed, raw, receipt)
+        except (ValidationError, RLPException, ValueError, TypeError, IndexError, RecursionError) as error:
             raise TransactionRefused(f"transaction refused: {error}") from error
-        return bytes(transaction.hash)
+        self._head = sealed
+        return digest
 
-    def _store_logs(self, block: Any, transaction: Any, receipt: Any) -> None:
-        for position, log in enumerate(receipt.logs):
-            entry = {
-                "address": to_hex(log.address),
-                "topics": [to_hex(topic.to_bytes(32, "big")) for topic in log.topics],
-                "data": to_hex(log.data),
-                "blockNumber": hex(block.number),
-                "blockHash": to_hex(block.hash),
-                "blockTimestamp": hex(block.header.timestamp),
-                "transactionHash": to_hex(transaction.hash),
-                "transactionIndex": "0x0",
-                "logIndex": hex(position),
-                "removed": False,
-            }
-            self._db.connection.execute(
-                "INSERT INTO logs VALUES (?, ?, ?, ?)",
-                (block.number, position, log.address, json.dumps(entry)),
+    def _seal(self, header: Any, raw: bytes | None, receipt: Any | None) -> None:
+        import rlp  # type: ignore[import-untyped]
+
+        from llmasos.ledger.node.store import Mined
+
+        encoded = rlp.encode(header)
+        block = Mined(
+            header.block_number,
+            keccak(encoded),
+            encoded,
+            None if raw is None else keccak(raw),
+            raw,
+            None if receipt is None else receipt.encode(),
+        )
+        self.store.add(block, () if receipt is None else receipt.logs)
+
+    def _check(self, transaction: Any, state: Any) -> None:
+        if getattr(transaction, "type_id", None) == BLOB_TYPE:
+            raise TransactionRefused("transaction refused: blob transactions are not taken")
+        if transaction.chain_id not in (None, CHAIN_ID):
+            raise TransactionRefused(
+                f"transaction refused: it is for chain {transaction.chain_id}, this is {CHAIN_ID}"
             )
+        expected = state.get_nonce(transaction.sender)
+        if transaction.nonce != expected:
+            word = "low" if transaction.nonce < expected else "high"
+            raise TransactionRefused(f"nonce too {word}: next nonce {expected}, tx nonce {transaction.nonce}")
+
+    def _child(self) -> Any:
+        """Return the header of the next block, with the state that it begins from."""
+        parent = self._head
+        return self._header_class(
+            difficulty=0,
+            block_number=parent.block_number + 1,
+            gas_limit=GAS_LIMIT,
+            timestamp=max(parent.timestamp + 1, int(self._clock())),
+            parent_hash=parent.hash,
+            state_root=parent.state_root,
+            base_fee_per_gas=self.base_fee,
+            nonce=bytes(8),
+        )
+
+    @property
+    def base_fee(self) -> int:
+        """What one unit of gas costs in the next block, in wei."""
+        return int(self._next_base_fee(self._head))
 
     def header(self, block: str) -> Any | None:
         """Return a block's header by tag or hexadecimal number; None when there is none."""
-        from eth.exceptions import HeaderNotFound
-
         if block in ("latest", "pending", "safe", "finalized"):
-            return self._chain.get_canonical_head()
+            return self._head
         number = 0 if block == "earliest" else int(block, 16)
-        try:
-            return self._chain.get_canonical_block_header_by_number(number)
-        except HeaderNotFound:
-            return None
+        found = self.store.by_number(number) if number < 2**63 else None
+        return None if found is None else self.header_from(found.header)
 
-    def header_by_hash(self, digest: bytes) -> Any | None:
-        """Return a block's header; None when there is none."""
-        from eth.exceptions import HeaderNotFound
+    def _decode_header(self, encoded: bytes) -> Any:
+        import rlp
 
-        try:
-            return self._chain.get_block_header_by_hash(digest)
-        except HeaderNotFound:
-            return None
+        return rlp.decode(encoded, sedes=self._header_class)
 
-    def transactions(self, header: Any) -> list[Any]:
-        """Return the transactions of a block."""
-        return list(self._chain.get_block_by_header(header).transactions)
+    def decode_receipt(self, encoded: bytes) -> Any:
+        """Return a receipt as py-evm's object."""
+        return self._receipts.decode(encoded)
 
     def state(self, block: str) -> Any:
         """Return the accounts as they are after a block.
 
         Raises:
-            TransactionRefused: There is no such block.
+            UnknownBlock: There is no such block.
         """
+        return self._machine(self._known(block)).state
+
+    def _known(self, block: str) -> Any:
         header = self.header(block)
         if header is None:
-            raise TransactionRefused(f"unknown block {block}")
-        return self._chain.get_vm(header).state
+            raise UnknownBlock(f"unknown block {block}")
+        return header
 
-    def transaction(self, digest: bytes) -> tuple[Any, Any, Any] | None:
-        """Return a mined transaction with its receipt and its block's header; None when it is not mined."""
-        from eth.exceptions import TransactionNotFound
-
-        try:
-            number, index = self._chain.get_canonical_transaction_index(digest)
-        except TransactionNotFound:
-            return None
-        return (
-            self._chain.get_canonical_transaction_by_index(number, index),
-            self._chain.get_transaction_receipt_by_index(number, index),
-            self._chain.get_canonical_block_header_by_number(number),
-        )
-
-    def logs(self, first: int, last: int, addresses: list[bytes]) -> list[dict[str, Any]]:
-        """Return the event logs of blocks `first` to `last`, both included, as JSON-RPC shows them."""
-        where, values = "block BETWEEN ? AND ?", [first, last, *addresses]
-        if addresses:
-            where += f" AND address IN ({','.join('?' * len(addresses))})"
-        query = f"SELECT entry FROM logs WHERE {where} ORDER BY block, position"  # noqa: S608 - holds placeholders only
-        return [json.loads(entry) for (entry,) in self._db.connection.execute(query, values)]
+    def _machine(self, header: Any) -> Any:
+        source: Any = self._source
+        nothing: Any = None
+        return self._vm(header, source, self._context, nothing)
 
     def call(self, sender: bytes, to: bytes, data: bytes, gas: int, block: str) -> bytes:
         """Run a call without keeping its effects and return its output.
 
         Raises:
             CallReverted: The contract refused it.
+            UnknownBlock: There is no such block.
         """
         from eth.exceptions import Revert, VMError
 
-        header = self.header(block)
-        if header is None:
-            raise TransactionRefused(f"unknown block {block}")
+        machine = self._machine(self._known(block))
         try:
-            return bytes(self._chain.get_transaction_result(self._unsigned(sender, to, data, gas), header))
+            with machine.in_costless_state() as state:
+                done = state.costless_execute_transaction(self._unsigned(machine, sender, to, data, gas))
+            done.raise_if_error()
         except Revert as error:
             raise CallReverted("execution reverted", bytes(error.args[0]) if error.args else b"") from error
         except VMError as error:
             raise CallReverted(f"execution failed: {error}", b"") from error
+        return bytes(done.output)
 
     def estimate(self, sender: bytes, to: bytes, data: bytes) -> int:
         """Return the gas that a transaction needs.
@@ -214,23 +259,45 @@ class Evm:
         Raises:
             CallReverted: The contract refuses it.
         """
-        self.call(sender, to, data, GAS_LIMIT, "latest")
-        head = self._chain.get_canonical_head()
-        return int(self._chain.estimate_gas(self._unsigned(sender, to, data, GAS_LIMIT), head))
+        from eth.estimators import get_gas_estimator
 
-    def _unsigned(self, sender: bytes, to: bytes, data: bytes, gas: int) -> Any:
+        self.call(sender, to, data, GAS_LIMIT, "latest")
+        machine = self._machine(self._head)
+        search: Any = get_gas_estimator()
+        with machine.in_costless_state() as state:
+            return int(search(state, self._unsigned(machine, sender, to, data, GAS_LIMIT)))
+
+    def _unsigned(self, machine: Any, sender: bytes, to: bytes, data: bytes, gas: int) -> Any:
         from eth.vm.spoof import SpoofTransaction
 
-        plain = self._chain.create_unsigned_transaction(
-            nonce=self.state("latest").get_nonce(sender), gas_price=0, gas=gas, to=to, value=0, data=data
+        plain = machine.create_unsigned_transaction(
+            nonce=machine.state.get_nonce(sender), gas_price=0, gas=gas, to=to, value=0, data=data
         )
         return SpoofTransaction(plain, from_=sender)
 
-    @property
-    def base_fee(self) -> int:
-        """What one unit of gas costs in the next block, in wei."""
-        head = self._chain.get_canonical_head()
-        return int(self._chain.create_header_from_parent(head, timestamp=int(time.time())).base_fee_per_gas)
+
+class _Source:
+    """What py-evm's machine needs of a chain: its nodes, and the headers before a block."""
+
+    def __init__(self, evm: Evm) -> None:
+        self.db: Any = evm.store
+        self._evm = evm
+
+    def get_block_header_by_hash(self, digest: bytes) -> Any:
+        from eth.exceptions import HeaderNotFound
+
+        found = self._evm.store.by_hash(digest)
+        if found is None:
+            raise HeaderNotFound(digest.hex())
+        return self._evm.header_from(found.header)
+
+
+def root_of_one(item: bytes) -> bytes:
+    """Return the root of the Merkle Patricia trie that holds one item under index 0.
+
+    Source: the yellow paper, appendix D: one leaf, whose path is the two nibbles of `rlp(0)`.
+    """
+    return keccak(encode([b"\x20\x80", item]))
 
 
 def to_hex(data: bytes) -> str:

@@ -1,0 +1,241 @@
+"""The embedded chain's file: blocks, state nodes and event logs in SQLite, one commit per block."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from eth.db.backends.base import BaseDB
+
+from llmasos.errors import LedgerError
+from llmasos.ledger._digest import keccak
+
+LAYOUT = 2
+CACHED_NODES = 20_000
+
+_TABLES = """
+CREATE TABLE blocks (number INTEGER PRIMARY KEY, hash BLOB NOT NULL UNIQUE, header BLOB NOT NULL,
+    tx_hash BLOB UNIQUE, tx BLOB, receipt BLOB);
+CREATE TABLE nodes (id INTEGER PRIMARY KEY, hash BLOB NOT NULL UNIQUE, data BLOB NOT NULL,
+    block INTEGER NOT NULL);
+CREATE TABLE logs (block INTEGER NOT NULL, position INTEGER NOT NULL, address BLOB NOT NULL,
+    topic0 BLOB, topic1 BLOB, topic2 BLOB, topic3 BLOB, data BLOB NOT NULL,
+    PRIMARY KEY (block, position)) WITHOUT ROWID;
+CREATE INDEX logs_by_topic1 ON logs (topic1, block, position);
+"""
+
+
+class FileUnusable(LedgerError):
+    """The chain's file is damaged, or cannot be read or written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mined:
+    """A block and its only transaction, as encoded for their hashes; the first block has no transaction."""
+
+    number: int
+    hash: bytes
+    header: bytes
+    tx_hash: bytes | None
+    tx: bytes | None
+    receipt: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """An event: its place, who logged it, what it says, and its block's and transaction's hashes."""
+
+    block: int
+    position: int
+    address: bytes
+    topics: tuple[bytes, ...]
+    data: bytes
+    block_hash: bytes
+    tx_hash: bytes
+
+
+class ChainStore(BaseDB):
+    """The chain's file, which py-evm sees as a database of state nodes and code by their hashes.
+
+    Nothing is on the disk before the surrounding `block` ends, so a block is stored whole or not at all,
+    whenever the process dies. Each node says with which block it came, so that a node which is missing,
+    or that no block needs, can be found by reading the file once.
+
+    Args:
+        path: The SQLite file, which is made when it is missing.
+
+    Raises:
+        FileUnusable: It is not a chain's file, or has another layout.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.absolute()
+        self._nodes: dict[bytes, bytes] = {}
+        self._block = 0
+        self.connection = sqlite3.connect(path, isolation_level=None)
+        try:
+            self._prepare()
+        except sqlite3.Error as error:
+            self.connection.close()
+            raise self._unusable(str(error)) from error
+        except LedgerError:
+            self.connection.close()
+            raise
+
+    def _prepare(self) -> None:
+        (layout,) = self.connection.execute("PRAGMA user_version").fetchone()
+        (tables,) = self.connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        if layout != LAYOUT and tables:
+            raise self._unusable(f"its layout is {layout}, of another version of LLMasOS, not {LAYOUT}")
+        self.connection.execute("PRAGMA journal_mode=WAL")
+        self.connection.execute("PRAGMA synchronous=NORMAL")
+        if not tables:
+            self.connection.executescript(f"BEGIN; {_TABLES} PRAGMA user_version={LAYOUT}; COMMIT;")
+
+    @contextmanager
+    def block(self, number: int) -> Iterator[None]:
+        """Keep every write of a block, or none of them."""
+        self._block = number
+        self.connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self.connection.execute("COMMIT")
+        except BaseException:
+            # Nodes that were never stored must not be taken for stored ones.
+            self._nodes.clear()
+            if self.connection.in_transaction:
+                self.connection.execute("ROLLBACK")
+            raise
+
+    def add(self, block: Mined, logs: Sequence[Any]) -> None:
+        """Store a block and what its transaction logged."""
+        self.connection.execute(
+            "INSERT INTO blocks VALUES (?, ?, ?, ?, ?, ?)",
+            (block.number, block.hash, block.header, block.tx_hash, block.tx, block.receipt),
+        )
+        rows = [
+            (block.number, position, *log_columns(log.address, log.topics, log.data))
+            for position, log in enumerate(logs)
+        ]
+        self.connection.executemany("INSERT INTO logs VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
+
+    def newest(self) -> Mined | None:
+        """Return the block with the highest number; None when the chain is new.
+
+        Raises:
+            FileUnusable: It is not what its hash stands for, so that nothing may be built on it.
+        """
+        try:
+            found = self._one("ORDER BY number DESC LIMIT 1")
+        except sqlite3.Error as error:
+            raise self._unusable(str(error)) from error
+        if found is not None and (not isinstance(found.header, bytes) or keccak(found.header) != found.hash):
+            raise self._unusable(f"block {found.number} was altered")
+        return found
+
+    def _unusable(self, reason: str) -> FileUnusable:
+        return FileUnusable(
+            f"The chain's file {self.path} cannot be used: {reason}.",
+            hint="Move it away: all records are then sent to a new chain.",
+        )
+
+    def by_number(self, number: int) -> Mined | None:
+        """Return a block; None when there is none."""
+        return self._one("WHERE number = ?", number)
+
+    def by_hash(self, digest: bytes) -> Mined | None:
+        """Return a block; None when there is none."""
+        return self._one("WHERE hash = ?", digest)
+
+    def by_transaction(self, digest: bytes) -> Mined | None:
+        """Return the block of a transaction; None when it is not mined."""
+        return self._one("WHERE tx_hash = ?", digest)
+
+    def _one(self, where: str, *values: Any) -> Mined | None:
+        row = self.connection.execute(f"SELECT * FROM blocks {where}", values).fetchone()  # noqa: S608
+        return None if row is None else Mined(*row)
+
+    def logs(
+        self,
+        first: int,
+        last: int,
+        addresses: Sequence[bytes] = (),
+        topics: Sequence[Sequence[bytes]] = (),
+        limit: int = -1,
+    ) -> Iterator[Log]:
+        """Return the events of blocks `first` to `last`, both included, oldest first.
+
+        Args:
+            addresses: Who logged them; empty means anybody.
+            topics: For each place, the topics that are meant; an empty place means any.
+            limit: The most to return; -1 means all.
+        """
+        where, values = ["l.block BETWEEN ? AND ?"], [first, last, *addresses]
+        if addresses:
+            where.append(f"l.address IN ({','.join('?' * len(addresses))})")
+        for place, meant in enumerate(topics):
+            # A place that is named at all must be there.
+            where.append(
+                f"l.topic{place} " + (f"IN ({','.join('?' * len(meant))})" if meant else "IS NOT NULL")
+            )
+            values += meant
+        query = (
+            "SELECT l.*, b.hash, b.tx_hash FROM logs l JOIN blocks b ON b.number = l.block"  # noqa: S608
+            f" WHERE {' AND '.join(where)} ORDER BY l.block, l.position LIMIT ?"
+        )
+        for number, position, address, *given, data, block_hash, tx_hash in self.connection.execute(
+            query, [*values, limit]
+        ):
+            said = tuple(topic for topic in given if topic is not None)
+            yield Log(number, position, address, said, data, block_hash, tx_hash)
+
+    @contextmanager
+    def atomic_batch(self) -> Iterator[ChainStore]:
+        """Take py-evm's writes, which are atomic by the surrounding `block` already."""
+        yield self
+
+    def close(self) -> None:
+        """Close the file."""
+        self.connection.close()
+
+    def __getitem__(self, key: bytes) -> bytes:
+        data = self._nodes.pop(key, None)
+        if data is None:
+            row = self.connection.execute("SELECT data FROM nodes WHERE hash = ?", (key,)).fetchone()
+            if row is None:
+                raise KeyError(key)
+            data = row[0]
+        self._remember(key, data)
+        return data
+
+    def __setitem__(self, key: bytes, value: bytes) -> None:
+        if key not in self._nodes:
+            self.connection.execute(
+                "INSERT OR IGNORE INTO nodes (hash, data, block) VALUES (?, ?, ?)", (key, value, self._block)
+            )
+            self._remember(key, value)
+
+    def __delitem__(self, key: bytes) -> None:
+        raise NotImplementedError("old states are kept")
+
+    def _exists(self, key: bytes) -> bool:
+        try:
+            self[key]
+        except KeyError:
+            return False
+        return True
+
+    def _remember(self, key: bytes, data: bytes) -> None:
+        if len(self._nodes) >= CACHED_NODES:
+            del self._nodes[next(iter(self._nodes))]
+        self._nodes[key] = data
+
+
+def log_columns(address: bytes, topics: Sequence[int], data: bytes) -> tuple[bytes | None, ...]:
+    """Return an event as its table's columns: address, four topics, data."""
+    given = [topic.to_bytes(32, "big") for topic in topics]
+    return (address, *given, *([None] * (4 - len(given))), data)

@@ -1,0 +1,102 @@
+"""Databases that earlier versions wrote."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import anyio
+import pytest
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from sqlalchemy import inspect, select, text
+
+from llmasos import migrations
+from llmasos.errors import ConfigError
+from llmasos.ledger._digest import FIRST_HEAD, body_digest, next_head, record_digest, session_key
+from llmasos.ledger._outbox import Outbox
+from llmasos.ledger._tables import OutboxRow, RecordRow
+from llmasos.ledger._types import kind_number
+from llmasos.ledger.chains.memory import MemoryChain
+from llmasos.migrations import upgrade
+from llmasos.store import Base, Store
+
+pytestmark = pytest.mark.anyio
+
+OLD_RECORD = text(
+    "INSERT INTO ledger_records (number, session, seq, kind, action, tool, at, body, salt, digest, head) "
+    "VALUES (:number, :session, :seq, 'intent', 'a', 't', '2026-01-01T00:00:00.000000+00:00', :body, x'00', "
+    "'', '')"
+)
+OLD_TRANSACTION = text(
+    "INSERT INTO ledger_outbox VALUES ('0x1', 1, 0, '0x2', 'append', 1, x'00', '0x3', 'confirmed', '')"
+)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(f"sqlite:///{tmp_path / 'llmasos.db'}")
+
+
+def upgrade_to(store: Store, revision: str) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+    with store.durable_engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
+
+
+async def test_records_of_an_earlier_schema_are_sealed_anew_and_submitted(store: Store) -> None:
+    await anyio.to_thread.run_sync(upgrade_to, store, "0002")
+    with store.durable_engine.begin() as connection:
+        places = [("one", 1), ("two", 1), ("one", 2), *(("many", seq) for seq in range(1, 1200))]
+        for number, (session, seq) in enumerate(places, 1):
+            values = {"number": number, "session": session, "seq": seq, "body": f'{{"n":{number}}}'}
+            connection.execute(OLD_RECORD, values)
+        connection.execute(OLD_TRANSACTION)
+    upgrade(store)
+    rows = await store.read(lambda work: list(work.scalars(select(RecordRow).order_by(RecordRow.number))))
+    assert [(row.session, row.seq) for row in rows] == places
+    heads: dict[str, bytes] = {}
+    for row in rows:
+        assert (row.body, row.route, row.action) == (f'{{"n":{row.number}}}', "session", "a")
+        assert row.body is not None
+        assert row.body_salt is not None
+        assert row.body_digest == body_digest(row.body, row.body_salt).hex()
+        names = ("number", "session", "seq", "kind", "action", "tool", "at", "body_digest", "salt")
+        digest = record_digest(**{name: getattr(row, name) for name in names})
+        head = heads.get(row.session, FIRST_HEAD)
+        heads[row.session] = next_head(session_key(row.session), row.seq, head, digest, kind_number("intent"))
+        assert (row.digest, row.head) == (digest.hex(), heads[row.session].hex())
+    assert len({row.salt for row in rows} | {row.body_salt for row in rows}) == 2 * len(rows)
+    assert await store.read(lambda work: work.scalars(select(OutboxRow)).all()) == []
+    chain = MemoryChain()
+    outbox = Outbox(store, chain)
+    while not outbox.settled(len(rows)):
+        await outbox.step()
+    assert len(chain.events) == len(rows)
+    store.close()
+
+
+async def test_the_migrations_lead_to_the_tables_as_they_are_declared(store: Store) -> None:
+    from alembic.autogenerate import compare_metadata
+
+    upgrade(store)
+    upgrade(store)
+    with store.engine.connect() as connection:
+        differences = compare_metadata(MigrationContext.configure(connection), Base.metadata)
+        tables = set(inspect(connection).get_table_names())
+    ours = [change for change in differences if "ledger" in repr(change)]
+    assert ours == []
+    assert {"ledger_records", "ledger_outbox", "ledger_anchors"} <= tables
+    store.close()
+
+
+async def test_a_database_from_a_newer_version_is_refused_and_left_alone(store: Store) -> None:
+    upgrade(store)
+    with store.durable_engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(ConfigError, match="schema '9999', which this version does not know") as caught:
+        upgrade(store)
+    assert "version of LLMasOS that wrote it" in caught.value.hint
+    store.close()
