@@ -132,7 +132,7 @@ def prove(
 
     path = None if output == "-" else _free(output or f"{_file_name(what)}.proof.json", force)
     proof = ask(lambda client: client.prove(what, up_to_anchor=up_to_anchor))
-    # Of names in ASCII, text and small integers this is the canonical form (RFC 8785), as a proof has to be.
+    # Of ASCII names, text and small integers this is the canonical form (RFC 8785), which a proof must have.
     text = json.dumps(proof, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
     if path is None:
         sys.stdout.write(text)
