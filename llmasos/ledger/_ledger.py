@@ -14,13 +14,12 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.orm import Session
 
 from llmasos.errors import ConfigError, LedgerError, LLMasOSError
-from llmasos.ledger._contract import Appended, SessionState
 from llmasos.ledger._digest import canonical
 from llmasos.ledger._outbox import Outbox
 from llmasos.ledger._records import append, as_record
 from llmasos.ledger._tables import OutboxRow, RecordRow
 from llmasos.ledger._types import AnchoredRange, Entry, Filter, LedgerStatus, Progress, Record, Verdict
-from llmasos.ledger._verify import Examination
+from llmasos.ledger._verify import verify
 from llmasos.ledger.chains.port import Chain, ChainError
 from llmasos.store import Store
 
@@ -216,51 +215,18 @@ class ChainLedger:
         query = select(func.count()).select_from(OutboxRow).where(confirmed, OutboxRow.number <= last)
         return (await self._store.run(lambda session: session.scalar(query) or 0)) == last
 
-    async def verify(self, progress: Callable[[int, int], None] | None = None) -> Verdict:
-        """Check every record against the chain, after waiting a while for those on their way.
-
-        Records made while it runs are left to the next check.
-
-        Args:
-            progress: Called with the number of records checked and their total.
-        """
+    async def verify(self, progress: Callable[[Progress], None] | None = None) -> Verdict:
+        """Check everything, after waiting a while for records on their way."""
         last = await self._last_number()
         await self.flush(VERIFY_WAIT_SECONDS)
-        settled = self._outbox.settled >= last
-        contract, trouble = self._outbox.contract, ""
-        events: list[Appended] | None = None
-        states: dict[bytes, SessionState] = {}
-        try:
-            if contract is None:
-                raise ChainError(f"Nothing has reached the chain yet. {self._last_error}".strip())
-            block = await self._chain.block_number()
-            events = await self._chain.appended(contract, block)
-            for key in {event.key for event in events}:
-                states[key] = await self._chain.session(contract, key, block)
-        except ChainError as error:
-            trouble = f"The chain could not be asked: {error.message}"
-        # Read after the chain: whatever the chain holds was in the database before.
-        records, outbox = await self._store.run(self._snapshot)
-        examination = Examination(
-            records,
-            outbox,
-            contract,
-            self._chain.account if contract else "",
-            events,
+        return await verify(
+            self._store,
+            self._chain,
+            contract=self._outbox.contract,
             last=last,
-            settled=settled,
+            settled=self._outbox.settled >= last,
+            progress=progress or (lambda told: None),
         )
-        for done in examination.check_records():
-            if done % PROGRESS_EVERY == 0 or done == last:
-                if progress is not None:
-                    progress(done, last)
-                await anyio.lowlevel.checkpoint()
-        examination.check_outbox()
-        if trouble:
-            examination.add(trouble)
-        else:
-            examination.check_sessions(states)
-        return examination.verdict()
 
     async def _submit(self) -> None:
         delay = FIRST_RETRY_SECONDS
