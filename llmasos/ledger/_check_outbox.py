@@ -79,15 +79,20 @@ class _Record(NamedTuple):
 
 
 class Lineage:
-    """The accounts that the ledger has had, oldest first, as its `rotate` records tell."""
+    """The accounts that the ledger has had, oldest first.
+
+    One follows another when the other has signed that, or a `rotate` record tells it, which is made last.
+    """
 
     def __init__(self, pages: Pages, account: str) -> None:
         pairs = [_rotation(body) for (body,) in pages.fetch(_ROTATIONS, SYSTEM)]
-        self.accounts = [account]
-        for old, new in reversed(pairs):
-            if new == self.accounts[0] and old not in self.accounts:
-                self.accounts.insert(0, old)
+        signed = pages.fetch("SELECT DISTINCT account, raw FROM ledger_outbox WHERE call = 'rotate'")
+        pairs += [(old, _handed_to(raw)) for old, raw in signed if isinstance(old, str)]
         self.pairs = frozenset(pairs)
+        self.accounts = [account]
+        before = {new: old for old, new in pairs}
+        while (old := before.get(self.accounts[0])) is not None and old not in self.accounts:
+            self.accounts.insert(0, old)
 
     def __contains__(self, account: str) -> bool:
         return account in self.accounts
@@ -398,6 +403,13 @@ def _which(records: Sequence[_Record]) -> str:
     if first is last:
         return f"record {first.seq} of session {first.session!r}"
     return f"records {first.seq} to {last.seq} of session {first.session!r}"
+
+
+def _handed_to(raw: object) -> str:
+    try:
+        return "0x" + opened(raw).data[48:68].hex() if isinstance(raw, bytes) else ""
+    except ValueError:
+        return ""
 
 
 def _rotation(body: object) -> tuple[str, str]:

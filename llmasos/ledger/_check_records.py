@@ -42,6 +42,11 @@ _ERASURES = (
     "SELECT seq, number, body FROM ledger_records WHERE session = ? AND kind = 'erase' AND seq > ?"
     " ORDER BY seq LIMIT ?"
 )
+# Text and bytes are greater than every number.
+_UNNUMBERED = (
+    "SELECT number, session, seq, kind, action FROM ledger_records"
+    " WHERE number IS NULL OR number < 1 OR number > 9223372036854775807 LIMIT 10"
+)
 _UNREADABLE = (TypeError, ValueError, KeyError, AttributeError, OverflowError)
 
 
@@ -128,9 +133,12 @@ class RecordCheck:
         return len(rows) == PAGE
 
     def end(self, last: int) -> None:
-        """Report records that are missing after the newest one."""
+        """Report records that are missing after the newest one, and those whose number is none."""
         if self.number < last:
             self._gap(last + 1)
+        for number, session, seq, kind, action in self._pages.fetch(_UNNUMBERED):
+            name = record_name(session, seq, kind, action)
+            self._problems.missing(0, f"{name} was altered: {number!r} is not its number among all records.")
 
     def _gap(self, number: int) -> None:
         first, end = self.number + 1, number - 1

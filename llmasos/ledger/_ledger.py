@@ -220,6 +220,7 @@ class ChainLedger:
             anchors=self._anchors,
             trouble=self._trouble.message if self._trouble else "",
             progress=progress or (lambda step: None),
+            settle=lambda: self._settle(last, VERIFY_WAIT_SECONDS),
         )
         return cast(Verdict, verdict)
 
