@@ -197,8 +197,7 @@ class EvmChain:
         return self._block(header) if header else None
 
     async def inclusion(self, tx_hash: str) -> Inclusion:
-        found = self.evm.transaction(bytes.fromhex(tx_hash[2:]))
-        assert found is not None
-        transaction, receipt, header = found
-        nodes = branch([transaction.encode()], 0), branch([receipt.encode()], 0)
-        return Inclusion(self._block(header), 0, *nodes)
+        mined = self.evm.store.by_transaction(bytes.fromhex(tx_hash[2:]))
+        assert mined is not None and mined.tx is not None and mined.receipt is not None
+        nodes = branch([mined.tx], 0), branch([mined.receipt], 0)
+        return Inclusion(self._block(self.evm.header_from(mined.header)), 0, *nodes)
