@@ -15,7 +15,8 @@ from sqlalchemy.orm import Session
 from llmasos.ledger import _contract
 from llmasos.ledger._contract import TREE_KEY, Anchored, Appended, Logged
 from llmasos.ledger._digest import session_key
-from llmasos.ledger._drafts import TREE, tree_root
+from llmasos.ledger._drafts import TREE
+from llmasos.ledger._merkle import root
 from llmasos.ledger._queue import Queue
 from llmasos.ledger._tables import OutboxRow, RecordRow
 from llmasos.ledger.chains.port import Block, Chain, ChainError, Receipt
@@ -52,7 +53,7 @@ def _first_record(work: Session, line: str, events: Sequence[Logged]) -> int:
         query = query.where(RecordRow.route == "tree").order_by(RecordRow.number)
         leaves = work.execute(query.offset(first.first - 1).limit(first.count)).all()
         digests = [bytes.fromhex(digest) for _, digest in leaves]
-        same = len(leaves) == first.count and tree_root(digests) == first.root
+        same = len(leaves) == first.count and root(digests) == first.root
         return leaves[0][0] if same else 0
     appended = [event.digest.hex() for event in events if isinstance(event, Appended)]
     query = query.where(RecordRow.session == line, RecordRow.seq >= first.seq).order_by(RecordRow.seq)

@@ -76,7 +76,7 @@ class RecordCheck:
 
     def page(self, last: int) -> bool:
         """Check the next records up to a number, and return whether there may be more."""
-        from sha3 import keccak_256  # type: ignore[import-untyped]
+        from sha3 import keccak_256
 
         rows = self._pages.fetch(_PAGE, self.number, last, PAGE)
         tails, wanted, history = self._tails, self._wanted, self._history

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,6 +12,7 @@ from sqlalchemy.orm import Session, aliased
 from llmasos.ledger import _contract
 from llmasos.ledger._contract import TREE_KEY
 from llmasos.ledger._digest import FIRST_HEAD, next_anchored_head, session_key
+from llmasos.ledger._merkle import root
 from llmasos.ledger._tables import OutboxRow, RecordRow
 from llmasos.ledger._types import Mode, kind_number
 
@@ -236,7 +236,7 @@ class Drafter:
         for chunk in _slices(rows, self._tree_size):
             if plan.leaves == 0 and TREE not in self.opened:
                 plan.drafts.append(Draft("open", chunk[0][0], 0, TREE, _contract.open_call(TREE_KEY)))
-            root = tree_root([bytes.fromhex(digest) for _, digest in chunk])
+            root = root([bytes.fromhex(digest) for _, digest in chunk])
             first, count, prev = plan.leaves + 1, len(chunk), plan.tree_head
             data = _contract.anchor_call(TREE_KEY, first, prev, root, count)
             plan.drafts.append(Draft("anchor", chunk[0][0], count, TREE, data))
@@ -300,17 +300,6 @@ def leaf_number(session: Session, leaf: int) -> int | None:
     """Return the number of the record that is a leaf, counted from 1."""
     leaves = select(RecordRow.number).where(RecordRow.route == "tree").order_by(RecordRow.number)
     return session.scalar(leaves.offset(leaf - 1).limit(1)) if leaf else None
-
-
-def tree_root(digests: Sequence[bytes]) -> bytes:
-    """Return the root of the tree over digests, as in RFC 9162."""
-    sha256 = hashlib.sha256
-    level = [sha256(b"\0" + digest).digest() for digest in digests]
-    while len(level) > 1:
-        pairs = zip(level[::2], level[1::2], strict=False)
-        odd = level[-1:] if len(level) % 2 else []
-        level = [sha256(b"\1" + left + right).digest() for left, right in pairs] + odd
-    return level[0]
 
 
 def _slices(rows: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:

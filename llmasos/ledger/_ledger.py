@@ -220,7 +220,7 @@ class ChainLedger:
             anchors=self._anchors,
             trouble=self._trouble.message if self._trouble else "",
             progress=progress or (lambda step: None),
-            settle=lambda: self._settle(last, VERIFY_WAIT_SECONDS),
+            settle=lambda: self._look_again(last),
         )
         return cast(Verdict, verdict)
 
@@ -340,6 +340,15 @@ class ChainLedger:
                 await self._progress.wait()
             return True
         return False
+
+    async def _look_again(self, last: int) -> bool:
+        """Let the outbox ask the chain once more, and return whether all is known up to a number."""
+        with anyio.move_on_after(VERIFY_WAIT_SECONDS):
+            # A step that is under way may have asked before.
+            for _ in range(2):
+                self._wake.set()
+                await self._progress.wait()
+        return await self._settle(last, VERIFY_WAIT_SECONDS)
 
     async def _last_number(self) -> int:
         query = select(func.coalesce(func.max(RecordRow.number), 0))

@@ -97,7 +97,7 @@ def plain_recover(digest: bytes, parity: int, r: int, s: int) -> bytes:
 
 keccak, recover = plain_keccak, plain_recover
 try:  # compiled code gives the same results, faster
-    from sha3 import keccak_256  # type: ignore[import-untyped]
+    from sha3 import keccak_256
 
     keccak = lambda data: keccak_256(data).digest()  # noqa: E731
     from coincurve import PublicKey

@@ -13,7 +13,7 @@ from sqlalchemy import event, select, text
 from llmasos.ledger import ChainLedger, Entry, MemoryChain
 from llmasos.ledger._contract import TREE_KEY, Anchored, Appended
 from llmasos.ledger._digest import session_key
-from llmasos.ledger._drafts import tree_root
+from llmasos.ledger._merkle import root as tree_root
 from llmasos.ledger._outbox import Outbox
 from llmasos.ledger._recorder import Recorder
 from llmasos.ledger._records import route_of
