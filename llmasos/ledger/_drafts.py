@@ -236,11 +236,11 @@ class Drafter:
         for chunk in _slices(rows, self._tree_size):
             if plan.leaves == 0 and TREE not in self.opened:
                 plan.drafts.append(Draft("open", chunk[0][0], 0, TREE, _contract.open_call(TREE_KEY)))
-            root = root([bytes.fromhex(digest) for _, digest in chunk])
+            top = root([bytes.fromhex(digest) for _, digest in chunk])
             first, count, prev = plan.leaves + 1, len(chunk), plan.tree_head
-            data = _contract.anchor_call(TREE_KEY, first, prev, root, count)
+            data = _contract.anchor_call(TREE_KEY, first, prev, top, count)
             plan.drafts.append(Draft("anchor", chunk[0][0], count, TREE, data))
-            plan.tree_head = next_anchored_head(TREE_KEY, first, prev, root, count)
+            plan.tree_head = next_anchored_head(TREE_KEY, first, prev, top, count)
             plan.leaves += count
             plan.tree_mark = chunk[-1][0]
         if drained:
