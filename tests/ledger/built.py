@@ -127,10 +127,8 @@ class Built:
         self.record("ledger", "rotate", **said)
         await self.carry()
         await self.send("rotate", rotate_call(sorted(self._opened), new))
-        await self.send("fund", b"", to=new, value=10**29)
+        await self.send("fund", b"", to=new, value=await self.chain.balance() // 2)
         self.chain._account, self._nonce = new, 0
-        if hasattr(self.chain, "_nonce"):
-            self.chain._nonce = 0
 
     async def anchor(self) -> None:
         """Put a statement about all records outside."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import subprocess
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -16,6 +15,7 @@ import rlp  # type: ignore[import-untyped]
 
 from llmasos.ledger import _contract
 from llmasos.ledger._digest import FIRST_HEAD, keccak, next_anchored_head, next_head
+from llmasos.ledger.chains.anvil import _program
 from llmasos.ledger.node.evm import CHAIN_ID, GAS_LIMIT, to_hex
 from tests.integration.ledger.bench import Bench, call
 
@@ -41,8 +41,7 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
 @pytest.fixture
 def anvil(bench: Bench, tmp_path: Path) -> Iterator[Ask]:
     """A development node whose first block holds the same accounts."""
-    program = shutil.which("anvil")
-    assert program is not None, "anvil is not on the PATH: npm install -g @foundry-rs/anvil"
+    program = str(_program())
     first, second = (bench.ask("eth_getBlockByNumber", number) for number in ("0x0", "0x1"))
     funds = bench.ask("eth_getBalance", bench.account.address, "0x0")
     genesis = {
