@@ -245,19 +245,6 @@ async def test_mutated_proofs_are_refused(chain: EvmChain, numbers: tuple[int, .
     assert tried > 1_000
 
 
-async def test_the_plain_code_gives_the_same_verdicts(
-    chain: EvmChain, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    document = await proof(chain, 1)
-    expected, rng = verdict(document), random.Random(3)
-    monkeypatch.setattr(check, "keccak", check.plain_keccak)
-    monkeypatch.setattr(check, "recover", check.plain_recover)
-    assert verdict(document) == expected
-    mutations = [*field_mutations(document), *byte_mutations(document, rng)]
-    for changed in rng.sample(mutations, 250):
-        assert refused(changed, expected)
-
-
 async def test_another_records_place_proves_nothing(chain: EvmChain) -> None:
     document = await proof(chain, *range(1, 16))
     expected, count = verdict(document), 0
@@ -430,7 +417,9 @@ async def test_the_command_tells_what_is_proved(chain: EvmChain, tmp_path: Path)
     file, found = tmp_path / "proof.json", verdict(document)
     file.write_bytes(canonical(document) + b"\n")
 
-    unconfirmed = run(file, bare=True)
+    bare = run(file, bare=True)
+    assert bare.returncode == 2 and "pip install safe-pysha3 coincurve" in bare.stdout and not bare.stderr
+    unconfirmed = run(file)
     assert unconfirmed.returncode == 3 and "NOT PROVED until" in unconfirmed.stdout
     assert found["block_hash"] in unconfirmed.stdout
     proved = run(
@@ -442,13 +431,13 @@ async def test_the_command_tells_what_is_proved(chain: EvmChain, tmp_path: Path)
     assert as_json["status"] == 0 and as_json["records"] == found["records"]
 
     other = run(file, "--block-hash", "0x" + "0" * 64)
-    assert other.returncode == 1 and "REFUSED" in other.stdout and "Record 1" not in other.stdout
+    assert other.returncode == 1 and "REFUSED" in other.stdout and "Record" not in other.stdout
     assert run(file, "--block-hash", found["block_hash"], "--account", "0x" + "0" * 40).returncode == 1
     assert run(file, "--block-hash", "0x12").returncode == 2
     assert run(file, "--rpc", "file:///dev/null").returncode == 2
     assert run(tmp_path / "absent").returncode == 2
     file.write_bytes(canonical(altered(document, ("proofs", 0, "record", "tool"), "other")))
-    forged = run(file, "--block-hash", found["block_hash"], bare=True)
+    forged = run(file, "--block-hash", found["block_hash"])
     assert forged.returncode == 1 and not forged.stderr
 
 
