@@ -67,6 +67,7 @@ def path(digests: Sequence[bytes], index: int) -> list[bytes]:
 def verify(digest: bytes, index: int, count: int, path: Sequence[bytes], root: bytes) -> bool:
     """Return whether a path shows that the tree of `count` leaves with this root has a digest at `index`."""
     try:
-        return tree_root(digest, index, count, path) == root
+        whole = all(len(sibling) == len(root) for sibling in path)
+        return whole and tree_root(digest, index, count, b"".join(path)) == root
     except Forged:
         return False

@@ -199,7 +199,7 @@ def _proof(placed: Placed, inclusion: Inclusion, contract: str, nodes: Nodes, bo
         "log": _log(inclusion, contract, topics, row.number),
     }
     if placed.path is not None:
-        return proof | {"tree": {"index": placed.index, "path": [_base64(node) for node in placed.path]}}
+        return proof | {"tree": {"index": placed.index, "path": _base64(b"".join(placed.path))}}
     return proof | {"kind_number": kind_number(row.kind), "prev": _base64(placed.prev)}
 
 
@@ -215,7 +215,7 @@ def shown(row: RecordRow, bodies: bool) -> dict[str, Any]:
 def _log(inclusion: Inclusion, contract: str, topics: tuple[str, ...], number: int) -> int:
     try:
         root = check.header(inclusion.block.header)["receipt"]
-        receipt = check.trie_value(root, check.trie_key(inclusion.index), inclusion.receipt)
+        receipt = check.trie_value(root, inclusion.index, inclusion.receipt)
         for place, (address, named, _) in enumerate(check.rlp_decode(receipt[1:])[3]):
             if address.hex() == contract[2:] and tuple(topic.hex() for topic in named) == topics:
                 return place

@@ -2,9 +2,9 @@
 
     python check.py FILE [--block-hash 0x... | --rpc URL] [--account 0x...] [--json]
 
-It can be copied anywhere and read in one sitting; it needs: pip install safe-pysha3 coincurve. docs/proofs.md
-describes the file. Exit status: 0 proved; 1 forged or broken; 2 wrong usage, or a package is missing;
-3 consistent, but nobody has confirmed the block's hash; 4 the URL cannot be asked.
+Copy it and read it; docs/proofs.md describes the file. It needs: pip install safe-pysha3 coincurve.
+Exit status: 0 proved; 1 forged or broken; 2 wrong usage, or a package is missing; 3 consistent, but nobody
+has confirmed the block's hash; 4 the URL cannot be asked.
 """
 
 import argparse
@@ -13,11 +13,10 @@ import json
 import re
 import sys
 import urllib.request
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from hashlib import sha256
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -79,10 +78,6 @@ def rlp_encode(item: Any) -> bytes:
     return bytes([base + len(body)] if len(body) <= 55 else [base + 55 + len(size), *size]) + body
 
 
-def trie_key(index: int) -> bytes:
-    return rlp_encode(index.to_bytes(8, "big").lstrip(b"\0"))
-
-
 def parts(item: Any, *sizes: int | None) -> Any:
     """Return a list whose parts have these sizes in bytes, where None stands for any part."""
     demand(isinstance(item, list) and len(item) == len(sizes), "a list has other parts than it must have")
@@ -96,12 +91,12 @@ def number(item: Any) -> int:
     return int.from_bytes(item, "big")
 
 
-def trie_value(root: bytes, key: bytes, nodes: Sequence[bytes]) -> bytes:
-    """Return what a Merkle-Patricia trie holds under a key, given the nodes from its root to there.
+def trie_value(root: bytes, index: int, nodes: list[bytes] | tuple[bytes, ...]) -> bytes:
+    """Return what a Merkle-Patricia trie holds under an index, given the nodes from its root to there.
 
     Values are longer than 32 bytes and no key begins another: no node is embedded, no branch has a value.
     """
-    path, value = key.hex(), root
+    path, value = rlp_encode(index.to_bytes(8, "big").lstrip(b"\0")).hex(), root
     for place, node in enumerate(nodes, 1):
         demand(keccak(node) == value, "a node of a trie is not the one that its parent names")
         items = rlp_decode(node)
@@ -120,17 +115,16 @@ def trie_value(root: bytes, key: bytes, nodes: Sequence[bytes]) -> bytes:
     raise Forged("a path through a trie does not end where it should")
 
 
-def tree_root(digest: bytes, index: int, count: int, path: Sequence[bytes]) -> bytes:
-    """Return the root of a tree of `count` leaves with `digest` at `index` (RFC 9162, section 2.1.3.1)."""
+def tree_root(digest: bytes, index: int, count: int, path: bytes) -> bytes:
+    """Return the root of a tree of `count` leaves; `path` joins the siblings above `digest` (RFC 9162)."""
     demand(0 <= index < count, "the record is outside its tree")
-    fit = bool(path) == (count > 1) and all(len(node) == 32 for node in path)
-    demand(fit, "the path in the tree is too short, too long or malformed")
+    demand(len(path) % 32 == 0 and bool(path) == (count > 1), "the path in the tree has the wrong length")
     if count == 1:
         return sha256(b"\0" + digest).digest()
-    split, sibling = 1 << (count - 1).bit_length() - 1, path[-1]
+    split, path, sibling = 1 << (count - 1).bit_length() - 1, path[:-32], path[-32:]
     if index < split:
-        return sha256(b"\1" + tree_root(digest, index, split, path[:-1]) + sibling).digest()
-    return sha256(b"\1" + sibling + tree_root(digest, index - split, count - split, path[:-1])).digest()
+        return sha256(b"\1" + tree_root(digest, index, split, path) + sibling).digest()
+    return sha256(b"\1" + sibling + tree_root(digest, index - split, count - split, path)).digest()
 
 
 def unbase64(text: str, size: int | None = None) -> bytes:
@@ -186,7 +180,9 @@ def sender(transaction: bytes, chain_id: int, contract: bytes) -> str:
 def check(data: bytes) -> dict[str, Any]:
     """Return what a proof file proves, once its `block_hash` is confirmed, or raise `Forged`."""
     try:
-        demand(len(data) <= LIMIT, "the file is too large")
+        brackets = re.findall(rb"[][{}]", re.sub(rb'"(?:[^"\\]|\\.)*+"', b"", data[: LIMIT + 1]))
+        depths = accumulate(1 if bracket in b"[{" else -1 for bracket in brackets)
+        demand(len(data) <= LIMIT and max(depths, default=0) < 9, "the file is too large or too deep")
         file = json.loads(data)
         demand(canonical(file).encode() == data.strip(), "the file is not canonical JSON")
         fields(file, FILE, headers=list)
@@ -217,18 +213,17 @@ def check(data: bytes) -> dict[str, Any]:
 def _proved(proof: Any, nodes: list[bytes], blocks: Any, chain_id: int, contract: bytes) -> dict[str, Any]:
     """Return what is proved of one record, by the event that its transaction caused in its block."""
     fields(proof, {**PROOF, **({"tree": dict} if "tree" in proof else {"prev": str, "kind_number": int})})
-    record, block, index = proof["record"], blocks[proof["block"]], trie_key(proof["index"])
-    digest = record_digest(record)
-    transaction = trie_value(block["transaction"], index, [nodes[at] for at in proof["transaction"]])
-    receipt = trie_value(block["receipt"], index, [nodes[at] for at in proof["receipt"]])
+    record, block, digest = proof["record"], blocks[proof["block"]], record_digest(proof["record"])
+    transaction = trie_value(block["transaction"], proof["index"], [nodes[at] for at in proof["transaction"]])
+    receipt = trie_value(block["receipt"], proof["index"], [nodes[at] for at in proof["receipt"]])
     status, _, _, logs = parts(rlp_decode(receipt[1:]), None, None, 256, None)
     demand(receipt[0] == 2 and status == b"\1", "the contract refused the transaction")
     demand(0 <= proof["log"] < len(logs), "the transaction has no such event")
     address, topics, data = parts(logs[proof["log"]], 20, None, 96)
     kind, key, place = parts(topics, 32, 32, 32)
     if "tree" in proof:
-        fields(proof["tree"], {"index": int, "path": list})
-        at, path = proof["tree"]["index"], [unbase64(node, 32) for node in proof["tree"]["path"]]
+        fields(proof["tree"], {"index": int, "path": str})
+        at, path = proof["tree"]["index"], unbase64(proof["tree"]["path"])
         leaf, count = int.from_bytes(place, "big") + at, int.from_bytes(data[:32], "big")
         same = (kind, key, data[32:64]) == (keccak(ANCHORED), TREE_KEY, tree_root(digest, at, count, path))
     else:
@@ -249,14 +244,19 @@ def ask(url: str, method: str, *parameters: object) -> Any:
 
 
 def report(proof: dict[str, Any]) -> str:
-    """Return what is proved, a fact on a line, with recorded text quoted and escaped."""
+    """Return what is proved in words, with recorded text quoted and escaped."""
     text = ""
     for found in proof.get("records", ()):
-        time = f"{datetime.fromtimestamp(min(found['time'], 2**37), UTC):%Y-%m-%d %H:%M:%S} UTC"
-        chain = {name: found[name] for name in ("block", "transaction", "account", "leaf")}
-        chain |= {"time": time, "contract": proof["contract"]}
-        for title, facts in (("Record, as its recorder wrote it", found["record"]), ("On the chain", chain)):
-            text += f"{title}:\n" + "".join(f"  {name}: {value!r}\n" for name, value in facts.items())
+        record, time = found["record"], datetime.fromtimestamp(min(found["time"], 2**37), UTC)
+        place = f" as leaf {found['leaf']} of its trees," if found["leaf"] is not None else ""
+        kept = "erased; its hash is proved" if "erased" in record else "left out; its hash is proved"
+        text += f"""Record {record["seq"]} of session {record["session"]!r}, number {record["number"]}
+  {record["kind"]!r} of action {record["action"]!r}, tool {record["tool"]!r}
+  recorded at {record["at"]!r} by its own clock
+  put{place} into block {found["block"]} of {time:%Y-%m-%d %H:%M:%S} UTC by account {found["account"]}
+  in transaction {found["transaction"]} to contract {proof["contract"]}
+  body: {repr(record["body"]) if "body" in record else kept}
+"""
     return text
 
 

@@ -272,6 +272,11 @@ function trieValue(root, key, nodes) {
   throw new Forged("a path through a trie does not end where it should");
 }
 
+function siblings(path) {
+  demand(path.length % 32 === 0, "the path in the tree has the wrong length");
+  return Array.from({ length: path.length / 32 }, (_, place) => path.subarray(32 * place, 32 * place + 32));
+}
+
 function treeRoot(digest, index, count, path) {
   demand(Number.isSafeInteger(index) && index >= 0 && index < count, "the record is outside its tree");
   let last = count - 1;
@@ -365,7 +370,7 @@ function prove({ file, nodes, blocks, broken }, proof) {
   demand(hex(address) === file.contract.slice(2), "the event is another contract's");
   let leaf = null;
   if (proof.tree) {
-    const path = proof.tree.path.map((node) => unbase64(node, 32));
+    const path = siblings(unbase64(proof.tree.path));
     const root = treeRoot(digest, proof.tree.index, Number(big(data.subarray(0, 32))), path);
     demand(same(kind, ANCHORED) && same(key, TREE_KEY) && same(data.subarray(32, 64), root), "the tree's root is another one");
     leaf = Number(big(place)) + proof.tree.index;

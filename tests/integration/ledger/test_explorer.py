@@ -126,7 +126,8 @@ async def test_the_page_says_which_records_fail(chain: EvmChain, tmp_path: Path)
     data = data_of(text)
     proofs = data["document"]["proofs"]
     proofs[1]["record"]["body"] = proofs[1]["record"]["body"].replace("2", "3")
-    proofs[6]["tree"]["path"][0] = proofs[7]["tree"]["path"][0]
+    path = proofs[6]["tree"]["path"]
+    proofs[6]["tree"]["path"] = ("B" if path[0] == "A" else "A") + path[1:]
     shown = Shown(with_data(text, data), tmp_path)
     assert shown.state == "bad" and shown.text("total").startswith("2 of 8 proofs failed.")
     assert "Record 2 of session </script>" in shown.text("failures")
