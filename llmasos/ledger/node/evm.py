@@ -66,10 +66,12 @@ class Evm:
         from eth.vm.forks.london.headers import calculate_expected_base_fee_per_gas
 
         from llmasos.ledger.node.accounts import Accounts
+        from llmasos.ledger.node.interpreter import Computation
         from llmasos.ledger.node.store import ChainStore
 
         self.store = ChainStore(path)
-        state = type("State", (CancunState,), {"account_db_class": Accounts})
+        parts = {"account_db_class": Accounts, "computation_class": Computation}
+        state = type("State", (CancunState,), parts)
         self._vm: Any = type("Machine", (CancunVM,), {"_state_class": state})
         self._clock, self._context = clock, ChainContext(CHAIN_ID)
         self._header_class: Any = CancunBlockHeader
