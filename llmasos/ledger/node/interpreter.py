@@ -65,8 +65,9 @@ def steps_of(code: bytes) -> list[Step | None]:
     while place < len(code):
         number = code[place]
         known: Any = CANCUN_OPCODES.get(number)
-        cost = 0 if known is None else known.gas_cost
+        cost = getattr(known, "gas_cost", 0)
         following = place + 1
+        step: Step
         if op.PUSH0 <= number <= op.PUSH32:
             following += number - op.PUSH0
             # What the code lacks at its end is zero.
@@ -178,11 +179,13 @@ def _landing(steps: list[Step | None], target: int) -> int:
     return target
 
 
+ONLY = {RUN: run}
+
+
 class Computation(CancunComputation):
     """py-evm's computation, with our loop in the place of its own."""
 
-    opcodes: Any = {RUN: run}
-
     def __init__(self, state: Any, message: Any, transaction_context: Any) -> None:
         super().__init__(state, message, transaction_context)
+        self.opcodes: Any = ONLY
         self.code = Program(message.code)
