@@ -86,7 +86,7 @@ class Evm:
         self._source = _Source(self)
         try:
             newest = self.store.newest()
-            self._head = self._create(funded) if newest is None else self.header_from(newest.header)
+            self._head = self._create(funded) if newest is None else self._newest_header(newest.header)
         except BaseException:
             self.store.close()
             raise
@@ -99,6 +99,12 @@ class Evm:
     def height(self) -> int:
         """The number of the newest block."""
         return int(self._head.block_number)
+
+    def _newest_header(self, encoded: bytes) -> Header:
+        try:
+            return self.header_from(encoded)
+        except (ValueError, TypeError, IndexError) as error:
+            raise self.store.unusable("the header of its newest block cannot be read") from error
 
     def _create(self, funded: bytes) -> Header:
         from eth_typing import Address

@@ -19,6 +19,17 @@ LAYOUT = 2
 CACHED_NODES = 20_000
 LOG_PAGES, CACHE_KIB = 4_000, 16_000
 
+_CIRCUMSTANCES = {
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_NOMEM,
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_READONLY,
+}
+
 _TABLES = """
 CREATE TABLE blocks (number INTEGER PRIMARY KEY, hash BLOB NOT NULL UNIQUE, header BLOB NOT NULL,
     tx_hash BLOB UNIQUE, tx BLOB, receipt BLOB);
@@ -32,7 +43,15 @@ CREATE INDEX logs_by_topic1 ON logs (topic1, block, position);
 
 
 class FileUnusable(LedgerError):
-    """The chain's file is damaged, or cannot be read or written."""
+    """The chain's file is damaged, or cannot be read or written.
+
+    Args:
+        damaged: Whether it is what the file holds, rather than the disk or its permissions.
+    """
+
+    def __init__(self, message: str, *, hint: str, damaged: bool) -> None:
+        super().__init__(message, hint=hint)
+        self.damaged = damaged
 
 
 class Mined(NamedTuple):
@@ -84,7 +103,7 @@ class ChainStore(BaseDB):
             self._prepare()
         except sqlite3.Error as error:
             self.connection.close()
-            raise self._unusable(str(error)) from error
+            raise self.unusable(str(error), damaged=_damage(error)) from error
         except LedgerError:
             self.connection.close()
             raise
@@ -93,7 +112,7 @@ class ChainStore(BaseDB):
         (layout,) = self.connection.execute("PRAGMA user_version").fetchone()
         (tables,) = self.connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
         if layout != LAYOUT and tables:
-            raise self._unusable(f"its layout is {layout}, of another version of LLMasOS, not {LAYOUT}")
+            raise self.unusable(f"its layout is {layout}, of another version of LLMasOS, not {LAYOUT}")
         self.connection.execute("PRAGMA journal_mode=WAL")
         self.connection.execute("PRAGMA synchronous=NORMAL")
         self.connection.execute(f"PRAGMA wal_autocheckpoint={LOG_PAGES}")
@@ -164,15 +183,17 @@ class ChainStore(BaseDB):
         try:
             found = self._one("ORDER BY number DESC LIMIT 1")
         except sqlite3.Error as error:
-            raise self._unusable(str(error)) from error
+            raise self.unusable(str(error), damaged=_damage(error)) from error
         if found is not None and (not isinstance(found.header, bytes) or keccak(found.header) != found.hash):
-            raise self._unusable(f"block {found.number} was altered")
+            raise self.unusable(f"block {found.number} was altered")
         return found
 
-    def _unusable(self, reason: str) -> FileUnusable:
+    def unusable(self, reason: str, *, damaged: bool = True) -> FileUnusable:
+        """Return what to raise when the file cannot be used."""
         return FileUnusable(
             f"The chain's file {self.path} cannot be used: {reason}.",
             hint="Move it away: all records are then sent to a new chain.",
+            damaged=damaged,
         )
 
     def by_number(self, number: int) -> Mined | None:
@@ -264,6 +285,12 @@ class ChainStore(BaseDB):
         if len(self._nodes) >= CACHED_NODES:
             del self._nodes[next(iter(self._nodes))]
         self._nodes[key] = data
+
+
+def _damage(error: sqlite3.Error) -> bool:
+    """Return whether an error is about what the file holds."""
+    # The first byte is the error's kind, the others say more of it; an error of Python's module has none.
+    return (getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF) not in _CIRCUMSTANCES
 
 
 def log_columns(address: bytes, topics: Sequence[int], data: bytes) -> tuple[bytes | None, ...]:
