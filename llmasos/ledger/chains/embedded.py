@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 from llmasos.ledger.chains.local import LocalChain
-from llmasos.ledger.chains.port import ChainError
+from llmasos.ledger.chains.port import ChainError, ChainRefused
+from llmasos.ledger.node.__main__ import DAMAGED
 from llmasos.ledger.node.evm import CHAIN_ID
 
 NODE = "llmasos.ledger.node"
@@ -44,6 +45,15 @@ class EmbeddedChain(LocalChain):
             yield percent
             if cursor is None:
                 return
+
+    def _not_started(self, status: int | None, reason: str, log: Path) -> ChainError:
+        if status != DAMAGED:
+            return super()._not_started(status, reason, log)
+        return ChainRefused(
+            f"The embedded chain is damaged: {reason}.",
+            hint=f"Move {self.database} away, where you can still find out what happened to it: "
+            "all records are then sent to a new chain.",
+        )
 
     def _command(self) -> list[str]:
         command = [sys.executable, "-m", NODE, "--database", str(self.database), "--socket", str(self.socket)]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
-import secrets
-import shutil
+import stat
 import subprocess
 import tempfile
 from abc import abstractmethod
+from contextlib import suppress
 from pathlib import Path
 
 import anyio
@@ -23,7 +24,7 @@ from llmasos.ledger.chains.rpc import RpcClient
 from llmasos.ledger.chains.transport import UnixTransport
 
 START_SECONDS, PROBE_SECONDS, STOP_SECONDS = 60.0, 10.0, 5.0
-SOCKET_PATH_BYTES = 100
+SOCKET_PATH_BYTES, SHORT_DIGITS = 100, 16
 BATCH = 500
 FEES = Fees(cap=10 * GWEI, tip=0)
 
@@ -41,10 +42,12 @@ class LocalChain(EvmChain):
         self._folder = folder
         self.key_file = folder / "account.key"
         path = folder / "node.sock"
-        # The path of a socket is limited to 108 bytes.
+        # The path of a socket is limited to 108 bytes. The short one is always the same, so that what a
+        # killed process leaves behind is used again.
         self._short = None
         if len(os.fsencode(path)) > SOCKET_PATH_BYTES:
-            self._short = Path(tempfile.gettempdir()) / f"llmasos-{secrets.token_hex(8)}"
+            name = hashlib.sha256(os.fsencode(folder.absolute())).hexdigest()[:SHORT_DIGITS]
+            self._short = Path(tempfile.gettempdir()) / f"llmasos-{os.getuid()}-{name}"
             path = self._short / "node.sock"
         self.socket = path
         """The node's socket; JSON-RPC clients of the same user may use it too."""
@@ -109,7 +112,7 @@ class LocalChain(EvmChain):
 
     async def _start(self) -> None:
         if self._short is not None:
-            self._short.mkdir(mode=0o700, exist_ok=True)
+            await anyio.to_thread.run_sync(_claim, self._short)
         log = self._folder / "node.log"
         with log.open("wb") as errors:
             self._process = await anyio.open_process(
@@ -125,12 +128,22 @@ class LocalChain(EvmChain):
                 await BufferedByteReceiveStream(self._process.stdout).receive_until(b"ready\n", 1000)
                 await self._opened(self._process)
         except (anyio.IncompleteRead, TimeoutError) as error:
+            process = self._process
+            if isinstance(error, anyio.IncompleteRead):
+                # To signal a process that has just ended would take its status from who waits for it.
+                with anyio.move_on_after(STOP_SECONDS):
+                    await process.wait()
             await self._stop()
             said = log.read_text(errors="replace").strip().splitlines()
-            raise ChainError(
-                f"The {self.name} chain does not start: {said[-1] if said else 'no answer in time'}.",
-                hint=f"Stop the other kernel that uses it, or read {log}.",
-            ) from error
+            reason = said[-1].rstrip(".") if said else "no answer in time"
+            raise self._not_started(process.returncode, reason, log) from error
+
+    def _not_started(self, status: int | None, reason: str, log: Path) -> ChainError:
+        """Return what to raise when the node ended with a status before it was ready."""
+        return ChainError(
+            f"The {self.name} chain does not start: {reason}.",
+            hint=f"Stop the other kernel that uses it, or read {log}.",
+        )
 
     async def _opened(self, process: anyio.abc.Process) -> None:
         """Wait until the node's socket is open.
@@ -151,5 +164,28 @@ class LocalChain(EvmChain):
                 process.kill()
             await process.wait()
             await process.aclose()
-        if self._short is not None:
-            shutil.rmtree(self._short, ignore_errors=True)
+            if self._short is not None:
+                # It is not empty while another process of ours serves the same folder.
+                with suppress(OSError):
+                    self._short.rmdir()
+
+
+def _claim(folder: Path) -> None:
+    """Make a folder for a socket, or take the one that is there, if it is only ours.
+
+    Raises:
+        ChainError: It is somebody else's, or others may enter it.
+    """
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        status = folder.lstat()
+    except OSError as error:
+        reason = error.strerror or "it cannot be made"
+    else:
+        if stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid() and not status.st_mode & 0o077:
+            return
+        reason = "it is another user's, or others may enter it"
+    raise ChainError(
+        f"The folder {folder} cannot be used for the chain's socket: {reason}.",
+        hint="Remove it, or set TMPDIR or LLMASOS_DATA_DIR to other folders.",
+    )

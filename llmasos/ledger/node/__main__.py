@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import fcntl
+import gc
 import os
 import signal
 import sys
@@ -20,8 +21,11 @@ from llmasos.errors import LedgerError
 if TYPE_CHECKING:
     from llmasos.ledger.node.methods import Methods
 
-LOCKED, UNUSABLE = 75, 74
-"""The exit statuses when another node has the database (EX_TEMPFAIL), and when it is unusable (EX_IOERR)."""
+LOCKED, UNUSABLE, DAMAGED = 75, 74, 65
+"""The exit statuses when another node has the database (EX_TEMPFAIL), when it cannot be read or written
+(EX_IOERR), and when it is damaged (EX_DATAERR)."""
+
+COLLECT_AFTER = 50_000
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -42,7 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
     except (LedgerError, OSError) as error:
         said = error.message if isinstance(error, LedgerError) else f"{error}"
         print(said, file=sys.stderr)
-        return UNUSABLE
+        return DAMAGED if getattr(error, "damaged", False) else UNUSABLE
     return 0
 
 
@@ -51,6 +55,9 @@ def _run(options: argparse.Namespace) -> None:
     from llmasos.ledger.node.methods import Methods
 
     evm = Evm(options.database, bytes.fromhex(options.account.removeprefix("0x")))
+    # What py-evm made at its import lives as long as the process, and is never garbage.
+    gc.freeze()
+    gc.set_threshold(COLLECT_AFTER)
     try:
         # The lock is held, so a socket that lies here belongs to a node that was killed.
         options.socket.unlink(missing_ok=True)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from llmasos.errors import LedgerError
 from llmasos.ledger._digest import keccak, use_native_code
+from llmasos.ledger.node.header import Header, decode_header
+from llmasos.ledger.node.receipt import Event, Outcome, bloom_of, encode_receipt
+from llmasos.ledger.node.transaction import read
 from llmasos.ledger.node.trie import encode
 
 CHAIN_ID = 7_105_645
@@ -18,6 +22,7 @@ CHAIN_ID = 7_105_645
 GAS_LIMIT = 30_000_000
 FUNDS_WEI = 10**30
 BLOB_TYPE = 3
+FIRST_NONCE = bytes.fromhex("0000000000000042")
 
 
 class TransactionRefused(LedgerError):
@@ -61,27 +66,27 @@ class Evm:
         use_native_code()
         from eth.vm.chain_context import ChainContext
         from eth.vm.forks.cancun import CancunVM
-        from eth.vm.forks.cancun.blocks import CancunBlockHeader
         from eth.vm.forks.cancun.state import CancunState
         from eth.vm.forks.london.headers import calculate_expected_base_fee_per_gas
 
         from llmasos.ledger.node.accounts import Accounts
+        from llmasos.ledger.node.interpreter import Computation
         from llmasos.ledger.node.store import ChainStore
 
         self.store = ChainStore(path)
-        state = type("State", (CancunState,), {"account_db_class": Accounts})
+        parts = {"account_db_class": Accounts, "computation_class": Computation}
+        state = type("State", (CancunState,), parts)
         self._vm: Any = type("Machine", (CancunVM,), {"_state_class": state})
         self._clock, self._context = clock, ChainContext(CHAIN_ID)
-        self._header_class: Any = CancunBlockHeader
-        self._next_base_fee = calculate_expected_base_fee_per_gas
+        self._next_base_fee: Any = calculate_expected_base_fee_per_gas
+        self._builder: Any = CancunVM.get_transaction_builder()
         # A receipt is asked for soon after its transaction was sent, and needs the sender again.
-        self.decode = lru_cache(1024)(CancunVM.get_transaction_builder().decode)
-        self._receipts: Any = CancunVM.get_receipt_builder()
+        self.decode = lru_cache(1024)(self._decode)
+        self.header_from = lru_cache(256)(decode_header)
         self._source = _Source(self)
-        self.header_from = lru_cache(256)(self._decode_header)
         try:
             newest = self.store.newest()
-            self._head: Any = self._create(funded) if newest is None else self.header_from(newest.header)
+            self._head = self._create(funded) if newest is None else self._newest_header(newest.header)
         except BaseException:
             self.store.close()
             raise
@@ -95,24 +100,41 @@ class Evm:
         """The number of the newest block."""
         return int(self._head.block_number)
 
-    def _create(self, funded: bytes) -> Any:
-        from eth.constants import GENESIS_NONCE
+    def _newest_header(self, encoded: bytes) -> Header:
+        try:
+            return self.header_from(encoded)
+        except (ValueError, TypeError, IndexError) as error:
+            raise self.store.unusable("the header of its newest block cannot be read") from error
+
+    def _create(self, funded: bytes) -> Header:
         from eth_typing import Address
 
-        fields = {"difficulty": 0, "block_number": 0, "gas_limit": GAS_LIMIT, "timestamp": 0}
+        first = Header(gas_limit=GAS_LIMIT, base_fee_per_gas=10**9, extra_data=b"llmasos", nonce=FIRST_NONCE)
         with self.store.block(0):
-            state = self._vm.build_state(self._source.db, self._header_class(**fields), self._context)
+            state = self._machine(first).state
             state.set_balance(Address(funded), FUNDS_WEI)
             state.persist()
-            first = self._header_class(
-                **fields,
-                state_root=state.state_root,
-                base_fee_per_gas=10**9,
-                extra_data=b"llmasos",
-                nonce=GENESIS_NONCE,
-            )
-            self._seal(first, None, None)
+            first = first._replace(state_root=state.state_root)
+            self._seal(first, None, None, [])
         return first
+
+    def _decode(self, raw: bytes) -> Any:
+        return read(raw) or self._builder.decode(raw)
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Store the blocks of several transactions in one commit: after it, all are on the disk, or none is.
+
+        Raises:
+            sqlite3.Error: None of them could be stored.
+        """
+        before = self._head
+        try:
+            with self.store.commit():
+                yield
+        except BaseException:
+            self._head = before
+            raise
 
     def send(self, raw: bytes) -> bytes:
         """Mine one signed transaction into its own block and return its hash.
@@ -133,38 +155,37 @@ class Evm:
             transaction: Any = self.decode(raw)
             header = self._child()
             with self.store.block(header.block_number):
-                vm = self._machine(header)
-                self._check(transaction, vm.state)
-                receipt, _ = vm.apply_transaction(header, transaction)
-                vm.state.persist()
-                sealed = header.copy(
-                    state_root=vm.state.state_root,
+                machine = self._machine(header)
+                state = machine.state
+                self._check(transaction, state)
+                machine.validate_transaction_against_header(header, transaction)
+                done = state.apply_transaction(transaction)
+                events = done.get_log_entries()
+                gas = machine.finalize_gas_used(transaction, done)
+                outcome = Outcome(done.is_success, gas, bloom_of(events))
+                receipt = encode_receipt(transaction.type_id or 0, outcome, events)
+                state.persist()
+                header = header._replace(
+                    state_root=state.state_root,
                     transaction_root=root_of_one(raw),
-                    receipt_root=root_of_one(receipt.encode()),
-                    bloom=receipt.bloom,
-                    gas_used=receipt.gas_used,
+                    receipt_root=root_of_one(receipt),
+                    bloom=outcome.bloom,
+                    gas_used=gas,
                 )
-                self._seal(sealed, raw, receipt)
+                self._seal(header, raw, receipt, events)
         except (ValidationError, RLPException, ValueError, TypeError, IndexError, RecursionError) as error:
             raise TransactionRefused(f"transaction refused: {error}") from error
-        self._head = sealed
+        self._head = header
         return digest
 
-    def _seal(self, header: Any, raw: bytes | None, receipt: Any | None) -> None:
-        import rlp  # type: ignore[import-untyped]
-
+    def _seal(
+        self, header: Header, raw: bytes | None, receipt: bytes | None, events: Sequence[Event]
+    ) -> None:
         from llmasos.ledger.node.store import Mined
 
-        encoded = rlp.encode(header)
-        block = Mined(
-            header.block_number,
-            keccak(encoded),
-            encoded,
-            None if raw is None else keccak(raw),
-            raw,
-            None if receipt is None else receipt.encode(),
-        )
-        self.store.add(block, () if receipt is None else receipt.logs)
+        encoded = header.encode()
+        digest = None if raw is None else keccak(raw)
+        self.store.add(Mined(header.block_number, keccak(encoded), encoded, digest, raw, receipt), events)
 
     def _check(self, transaction: Any, state: Any) -> None:
         if getattr(transaction, "type_id", None) == BLOB_TYPE:
@@ -178,18 +199,16 @@ class Evm:
             word = "low" if transaction.nonce < expected else "high"
             raise TransactionRefused(f"nonce too {word}: next nonce {expected}, tx nonce {transaction.nonce}")
 
-    def _child(self) -> Any:
+    def _child(self) -> Header:
         """Return the header of the next block, with the state that it begins from."""
         parent = self._head
-        return self._header_class(
-            difficulty=0,
+        return Header(
             block_number=parent.block_number + 1,
             gas_limit=GAS_LIMIT,
             timestamp=max(parent.timestamp + 1, int(self._clock())),
             parent_hash=parent.hash,
             state_root=parent.state_root,
             base_fee_per_gas=self.base_fee,
-            nonce=bytes(8),
         )
 
     @property
@@ -197,22 +216,13 @@ class Evm:
         """What one unit of gas costs in the next block, in wei."""
         return int(self._next_base_fee(self._head))
 
-    def header(self, block: str) -> Any | None:
+    def header(self, block: str) -> Header | None:
         """Return a block's header by tag or hexadecimal number; None when there is none."""
         if block in ("latest", "pending", "safe", "finalized"):
             return self._head
         number = 0 if block == "earliest" else int(block, 16)
         found = self.store.by_number(number) if number < 2**63 else None
         return None if found is None else self.header_from(found.header)
-
-    def _decode_header(self, encoded: bytes) -> Any:
-        import rlp
-
-        return rlp.decode(encoded, sedes=self._header_class)
-
-    def decode_receipt(self, encoded: bytes) -> Any:
-        """Return a receipt as py-evm's object."""
-        return self._receipts.decode(encoded)
 
     def state(self, block: str) -> Any:
         """Return the accounts as they are after a block.
@@ -222,13 +232,13 @@ class Evm:
         """
         return self._machine(self._known(block)).state
 
-    def _known(self, block: str) -> Any:
+    def _known(self, block: str) -> Header:
         header = self.header(block)
         if header is None:
             raise UnknownBlock(f"unknown block {block}")
         return header
 
-    def _machine(self, header: Any) -> Any:
+    def _machine(self, header: Header) -> Any:
         source: Any = self._source
         nothing: Any = None
         return self._vm(header, source, self._context, nothing)

@@ -101,6 +101,20 @@ class Methods:
                 ident, INTERNAL_ERROR, f"{name} failed: {type(error).__name__}; is the file damaged?"
             )
 
+    def answer_sent(self, requests: list[Any]) -> list[dict[str, Any]]:
+        """Return the responses to requests that send transactions, whose blocks are stored together."""
+        answers = []
+        try:
+            with self._evm.together():
+                answers = [self.answer(request) for request in requests]
+        except sqlite3.Error as error:
+            # What was answered before the blocks were on the disk is not true.
+            return [
+                failure(request.get("id"), SERVER_ERROR, f"the chain's file cannot be used: {error}")
+                for request in requests
+            ]
+        return answers
+
     def _mined(self, block: str) -> Mined | None:
         number = self._number(block)
         return self._evm.store.by_number(number) if number < 2**63 else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from contextlib import suppress
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from llmasos.ledger.node.methods import INVALID_REQUEST, PARSE_ERROR, Methods, f
 REQUEST_BYTES = 16 * 2**20
 LONG_BYTES = 2**20
 MOST_REQUESTS = 1000
+TOGETHER = 25
 ENDS = (b"}", b"]")
 TAIL = 8
 DEEPEST = 100
@@ -55,7 +57,7 @@ async def _converse(methods: Methods, stream: anyio.abc.SocketStream) -> None:
 
 
 async def _send(stream: anyio.abc.SocketStream, answer: Any) -> None:
-    await stream.send(json.dumps(answer).encode() + b"\n")
+    await stream.send(json.dumps(answer, separators=(",", ":")).encode() + b"\n")
 
 
 async def _answer(methods: Methods, request: Any) -> Any:
@@ -63,12 +65,19 @@ async def _answer(methods: Methods, request: Any) -> Any:
         return methods.answer(request)
     if not 1 <= len(request) <= MOST_REQUESTS:
         return failure(None, INVALID_REQUEST, f"a batch has 1 to {MOST_REQUESTS} requests")
-    answers = []
-    for item in request:
-        answers.append(methods.answer(item))
-        # Others may ask, and the process may be stopped, between the transactions of a batch.
-        await anyio.lowlevel.checkpoint()
+    answers: list[Any] = []
+    for sends, several in groupby(request, key=_sends):
+        waiting = list(several)
+        while waiting:
+            some, waiting = waiting[:TOGETHER], waiting[TOGETHER:]
+            answers += methods.answer_sent(some) if sends else map(methods.answer, some)
+            # Others may ask, and the process may be stopped, in the middle of a batch.
+            await anyio.lowlevel.checkpoint()
     return answers
+
+
+def _sends(request: Any) -> bool:
+    return isinstance(request, dict) and request.get("method") == "eth_sendRawTransaction"
 
 
 def split(received: bytes) -> tuple[list[Any], bytes]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from llmasos.ledger._contract import created_address
 from llmasos.ledger.node.evm import CHAIN_ID, Evm, to_hex
+from llmasos.ledger.node.receipt import decode_receipt
 
 if TYPE_CHECKING:
     from llmasos.ledger.node.store import Log, Mined
@@ -25,7 +26,7 @@ def block(evm: Evm, mined: Mined, full: bool) -> dict[str, Any]:
         "parentHash": to_hex(header.parent_hash),
         "nonce": to_hex(header.nonce),
         "sha3Uncles": to_hex(header.uncles_hash),
-        "logsBloom": to_hex(header.bloom.to_bytes(256, "big")),
+        "logsBloom": to_hex(header.bloom),
         "transactionsRoot": to_hex(header.transaction_root),
         "stateRoot": to_hex(header.state_root),
         "receiptsRoot": to_hex(header.receipt_root),
@@ -90,11 +91,8 @@ def receipt(evm: Evm, mined: Mined) -> dict[str, Any] | None:
     """Return what became of a block's transaction; None for the first block, which has none."""
     if mined.tx is None or mined.tx_hash is None or mined.receipt is None:
         return None
-    header, found, made = (
-        evm.header_from(mined.header),
-        evm.decode(mined.tx),
-        evm.decode_receipt(mined.receipt),
-    )
+    header, found = evm.header_from(mined.header), evm.decode(mined.tx)
+    made = decode_receipt(mined.receipt)
     sender = to_hex(found.sender)
     return {
         "transactionHash": to_hex(mined.tx_hash),
@@ -108,9 +106,9 @@ def receipt(evm: Evm, mined: Mined) -> dict[str, Any] | None:
         "effectiveGasPrice": hex(_price(found, header)),
         "contractAddress": None if found.to else created_address(sender, found.nonce),
         "logs": [log(item) for item in evm.store.logs(mined.number, mined.number)],
-        "logsBloom": to_hex(made.bloom.to_bytes(256, "big")),
+        "logsBloom": to_hex(made.bloom),
         "type": hex(getattr(found, "type_id", None) or 0),
-        "status": "0x1" if made.state_root == b"\x01" else "0x0",
+        "status": "0x1" if made.ok else "0x0",
     }
 
 

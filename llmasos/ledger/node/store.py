@@ -4,18 +4,31 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from eth.db.backends.base import BaseDB
 
 from llmasos.errors import LedgerError
 from llmasos.ledger._digest import keccak
+from llmasos.ledger.node.receipt import Event
 
 LAYOUT = 2
 CACHED_NODES = 20_000
+LOG_PAGES, CACHE_KIB = 4_000, 16_000
+
+_CIRCUMSTANCES = {
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_NOMEM,
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_READONLY,
+}
 
 _TABLES = """
 CREATE TABLE blocks (number INTEGER PRIMARY KEY, hash BLOB NOT NULL UNIQUE, header BLOB NOT NULL,
@@ -30,11 +43,18 @@ CREATE INDEX logs_by_topic1 ON logs (topic1, block, position);
 
 
 class FileUnusable(LedgerError):
-    """The chain's file is damaged, or cannot be read or written."""
+    """The chain's file is damaged, or cannot be read or written.
+
+    Args:
+        damaged: Whether it is what the file holds, rather than the disk or its permissions.
+    """
+
+    def __init__(self, message: str, *, hint: str, damaged: bool) -> None:
+        super().__init__(message, hint=hint)
+        self.damaged = damaged
 
 
-@dataclass(frozen=True, slots=True)
-class Mined:
+class Mined(NamedTuple):
     """A block and its only transaction, as encoded for their hashes; the first block has no transaction."""
 
     number: int
@@ -75,13 +95,15 @@ class ChainStore(BaseDB):
     def __init__(self, path: Path) -> None:
         self.path = path.absolute()
         self._nodes: dict[bytes, bytes] = {}
-        self._block = 0
+        self._open = False
+        self._new: dict[bytes, bytes] = {}
+        self._added: tuple[Mined, Sequence[Event]] | None = None
         self.connection = sqlite3.connect(path, isolation_level=None)
         try:
             self._prepare()
         except sqlite3.Error as error:
             self.connection.close()
-            raise self._unusable(str(error)) from error
+            raise self.unusable(str(error), damaged=_damage(error)) from error
         except LedgerError:
             self.connection.close()
             raise
@@ -90,17 +112,23 @@ class ChainStore(BaseDB):
         (layout,) = self.connection.execute("PRAGMA user_version").fetchone()
         (tables,) = self.connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
         if layout != LAYOUT and tables:
-            raise self._unusable(f"its layout is {layout}, of another version of LLMasOS, not {LAYOUT}")
+            raise self.unusable(f"its layout is {layout}, of another version of LLMasOS, not {LAYOUT}")
         self.connection.execute("PRAGMA journal_mode=WAL")
         self.connection.execute("PRAGMA synchronous=NORMAL")
+        self.connection.execute(f"PRAGMA wal_autocheckpoint={LOG_PAGES}")
+        self.connection.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
         if not tables:
             self.connection.executescript(f"BEGIN; {_TABLES} PRAGMA user_version={LAYOUT}; COMMIT;")
 
     @contextmanager
-    def block(self, number: int) -> Iterator[None]:
-        """Keep every write of a block, or none of them."""
-        self._block = number
+    def commit(self) -> Iterator[None]:
+        """Keep the blocks that are added meanwhile in one commit, or none of them.
+
+        Raises:
+            sqlite3.Error: They cannot be kept.
+        """
         self.connection.execute("BEGIN IMMEDIATE")
+        self._open = True
         try:
             yield
             self.connection.execute("COMMIT")
@@ -110,18 +138,41 @@ class ChainStore(BaseDB):
             if self.connection.in_transaction:
                 self.connection.execute("ROLLBACK")
             raise
+        finally:
+            self._open = False
 
-    def add(self, block: Mined, logs: Sequence[Any]) -> None:
+    @contextmanager
+    def block(self, number: int) -> Iterator[None]:
+        """Keep every write of a block, or none of them: nothing is written before all of it is there."""
+        self._new, self._added = {}, None
+        try:
+            yield
+            if self._open and not self.connection.in_transaction:
+                raise sqlite3.OperationalError("a block before this one could not be stored")
+            with nullcontext() if self._open else self.commit():
+                self._write(number)
+            for digest, data in self._new.items():
+                self._remember(digest, data)
+        except sqlite3.Error:
+            # Half a block must not be kept with those before it.
+            if self.connection.in_transaction:
+                self.connection.execute("ROLLBACK")
+            raise
+        finally:
+            self._new, self._added = {}, None
+
+    def add(self, block: Mined, events: Sequence[Event]) -> None:
         """Store a block and what its transaction logged."""
-        self.connection.execute(
-            "INSERT INTO blocks VALUES (?, ?, ?, ?, ?, ?)",
-            (block.number, block.hash, block.header, block.tx_hash, block.tx, block.receipt),
-        )
-        rows = [
-            (block.number, position, *log_columns(log.address, log.topics, log.data))
-            for position, log in enumerate(logs)
-        ]
-        self.connection.executemany("INSERT INTO logs VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
+        self._added = block, events
+
+    def _write(self, number: int) -> None:
+        nodes = [(digest, data, number) for digest, data in self._new.items()]
+        self.connection.executemany("INSERT OR IGNORE INTO nodes (hash, data, block) VALUES (?, ?, ?)", nodes)
+        if self._added is not None:
+            block, events = self._added
+            self.connection.execute("INSERT INTO blocks VALUES (?, ?, ?, ?, ?, ?)", block)
+            rows = [(number, position, *log_columns(*event)) for position, event in enumerate(events)]
+            self.connection.executemany("INSERT INTO logs VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
 
     def newest(self) -> Mined | None:
         """Return the block with the highest number; None when the chain is new.
@@ -132,15 +183,17 @@ class ChainStore(BaseDB):
         try:
             found = self._one("ORDER BY number DESC LIMIT 1")
         except sqlite3.Error as error:
-            raise self._unusable(str(error)) from error
+            raise self.unusable(str(error), damaged=_damage(error)) from error
         if found is not None and (not isinstance(found.header, bytes) or keccak(found.header) != found.hash):
-            raise self._unusable(f"block {found.number} was altered")
+            raise self.unusable(f"block {found.number} was altered")
         return found
 
-    def _unusable(self, reason: str) -> FileUnusable:
+    def unusable(self, reason: str, *, damaged: bool = True) -> FileUnusable:
+        """Return what to raise when the file cannot be used."""
         return FileUnusable(
             f"The chain's file {self.path} cannot be used: {reason}.",
             hint="Move it away: all records are then sent to a new chain.",
+            damaged=damaged,
         )
 
     def by_number(self, number: int) -> Mined | None:
@@ -203,6 +256,8 @@ class ChainStore(BaseDB):
         self.connection.close()
 
     def __getitem__(self, key: bytes) -> bytes:
+        if key in self._new:
+            return self._new[key]
         data = self._nodes.pop(key, None)
         if data is None:
             row = self.connection.execute("SELECT data FROM nodes WHERE hash = ?", (key,)).fetchone()
@@ -214,10 +269,7 @@ class ChainStore(BaseDB):
 
     def __setitem__(self, key: bytes, value: bytes) -> None:
         if key not in self._nodes:
-            self.connection.execute(
-                "INSERT OR IGNORE INTO nodes (hash, data, block) VALUES (?, ?, ?)", (key, value, self._block)
-            )
-            self._remember(key, value)
+            self._new[key] = value
 
     def __delitem__(self, key: bytes) -> None:
         raise NotImplementedError("old states are kept")
@@ -233,6 +285,12 @@ class ChainStore(BaseDB):
         if len(self._nodes) >= CACHED_NODES:
             del self._nodes[next(iter(self._nodes))]
         self._nodes[key] = data
+
+
+def _damage(error: sqlite3.Error) -> bool:
+    """Return whether an error is about what the file holds."""
+    # The first byte is the error's kind, the others say more of it; an error of Python's module has none.
+    return (getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF) not in _CIRCUMSTANCES
 
 
 def log_columns(address: bytes, topics: Sequence[int], data: bytes) -> tuple[bytes | None, ...]:

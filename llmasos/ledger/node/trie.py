@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from llmasos.ledger._digest import keccak
@@ -10,6 +11,7 @@ from llmasos.ledger._digest import keccak
 BLANK_ROOT = bytes.fromhex("56e81f171bcc55a6ff8345e692c0f86e5b48e01b996cadc001622fb5e363b421")
 HASH_BYTES = 32
 BRANCH = 17
+CACHED_NODES = 2_000
 
 Node = list[Any]
 """A leaf or extension of two items, or a branch of 17; a child is its hash, or the node itself."""
@@ -28,7 +30,7 @@ def walk(nodes: Mapping[bytes, bytes], root: bytes, key: bytes) -> tuple[list[by
         node = reference
         if isinstance(reference, bytes):
             walked.append(nodes[reference])
-            node = decode(walked[-1])
+            node = _node(walked[-1])
         if len(node) == BRANCH:
             if not path:
                 return walked, node[16]
@@ -63,11 +65,18 @@ def written(
     return sealed, new
 
 
+@lru_cache(CACHED_NODES)
+def _node(data: bytes) -> Node:
+    """Return a node, which must not be changed: what a transaction reads, it mostly writes then."""
+    node: Node = decode(data)
+    return node
+
+
 def _put(nodes: Mapping[bytes, bytes], reference: Any, path: str, value: bytes) -> Node:
     """Return a node with a value set below it; its children are hashed later, when no more is set."""
     if not reference:
         return [packed(path, leaf=True), value]
-    node: Node = decode(nodes[reference]) if isinstance(reference, bytes) else reference
+    node = [*(_node(nodes[reference]) if isinstance(reference, bytes) else reference)]
     if len(node) == BRANCH:
         place = int(path[0], 16)
         node[place] = _put(nodes, node[place], path[1:], value)
@@ -152,8 +161,17 @@ def _decoded(data: bytes, start: int) -> tuple[Any, int]:
         raise ValueError("the RLP ends too early")
     if base == 0x80:
         return data[start:end], end
-    items = []
+    items: list[Any] = []
     while start < end:
-        item, start = _decoded(data, start)
-        items.append(item)
+        first = data[start]
+        # Most items are hashes and gaps of branches: they need no call.
+        if 0x80 <= first <= 0xB7:
+            following = start + 1 + first - 0x80
+            items.append(data[start + 1 : following])
+            start = following
+        else:
+            item, start = _decoded(data, start)
+            items.append(item)
+    if start > end:
+        raise ValueError("the RLP ends too early")
     return items, end

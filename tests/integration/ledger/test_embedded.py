@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import sqlite3
 import stat
 import subprocess
 import sys
+import tempfile
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 import anyio
@@ -20,6 +22,7 @@ from sqlalchemy import func, select, text
 
 from llmasos.ledger import ChainError, ChainLedger, EmbeddedChain, Entry, Filter
 from llmasos.ledger._tables import OutboxRow
+from llmasos.ledger.chains.port import ChainRefused
 from llmasos.ledger.node.__main__ import LOCKED
 from llmasos.store import Base, Store
 
@@ -188,6 +191,60 @@ async def test_two_nodes_on_one_chain_are_refused(tmp_path: Path) -> None:
     finally:
         await second.close()
         await first.close()
+
+
+async def test_a_damaged_chain_is_refused_and_one_that_cannot_be_read_is_not(tmp_path: Path) -> None:
+    chain = EmbeddedChain(tmp_path)
+    try:
+        await chain.connect()
+        await chain.close()
+        with closing(sqlite3.connect(chain.database)) as connection, connection:
+            connection.execute("UPDATE blocks SET header = header || x'00'")
+        with pytest.raises(ChainRefused, match="damaged") as damaged:
+            await chain.connect()
+        assert damaged.value.hint is not None and str(chain.database) in damaged.value.hint
+        for path in tmp_path.glob("chain/blocks.db*"):
+            path.unlink()
+        chain.database.mkdir()
+        with pytest.raises(ChainError, match="unable to open") as unreadable:
+            await chain.connect()
+        assert not isinstance(unreadable.value, ChainRefused)
+    finally:
+        await chain.close()
+
+
+async def test_a_short_folder_for_the_socket_is_used_again_and_only_if_it_is_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    folder = tmp_path / ("x" * 120)
+    folder.mkdir()
+    chain, again = EmbeddedChain(folder), EmbeddedChain(folder)
+    short = chain.socket.parent
+    assert again.socket == chain.socket and short.parent == tmp_path
+    assert EmbeddedChain(tmp_path / ("y" * 120)).socket != chain.socket
+    try:
+        # What a node that was killed has left behind.
+        short.mkdir(mode=0o700)
+        (short / "node.sock").touch()
+        await chain.connect()
+        assert chain.socket.is_socket()
+        # Another one that cannot start leaves it alone.
+        with pytest.raises(ChainError, match="in use by another node"):
+            await again.connect()
+        assert chain.socket.is_socket()
+        await chain.close()
+        assert not short.exists()
+        short.mkdir()
+        short.chmod(0o755)
+        with pytest.raises(ChainError, match="others may enter it"):
+            await chain.connect()
+        short.rmdir()
+        short.symlink_to(tmp_path)
+        with pytest.raises(ChainError, match="cannot be used for the chain's socket"):
+            await chain.connect()
+    finally:
+        await chain.close()
 
 
 async def test_a_node_ends_with_its_parent(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
 import shutil
@@ -21,7 +22,7 @@ from hypothesis import strategies as st
 
 from llmasos.ledger import _contract
 from llmasos.ledger._digest import FIRST_HEAD, keccak, next_head
-from llmasos.ledger.node.__main__ import UNUSABLE
+from llmasos.ledger.node.__main__ import DAMAGED, UNUSABLE
 from llmasos.ledger.node.evm import CHAIN_ID, Evm, TransactionRefused, to_hex
 from llmasos.ledger.node.methods import (
     INVALID_PARAMS,
@@ -115,6 +116,37 @@ def test_a_transaction_that_cannot_be_stored_leaves_no_trace(
     assert bench.ask("eth_getBlockByNumber", "latest") == before
     assert bench.inspect() == []
     assert bench.ask("eth_sendRawTransaction", to_hex(raw)) == to_hex(keccak(raw))
+    assert bench.inspect() == []
+
+
+def test_of_blocks_that_are_stored_together_none_is_kept_or_all_are(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raws = [bench.account.sign(bench.contract, _contract.open_call(bench.key())) for _ in range(4)]
+    late = bench.account.sign(bench.contract, b"", nonce=bench.account.nonce + 5)
+    requests = [
+        {"id": place, "method": "eth_sendRawTransaction", "params": [to_hex(raw)]}
+        for place, raw in enumerate([*raws[:2], late, *raws[2:]])
+    ]
+    before, write, calls = bench.evm.height, bench.evm.store._write, itertools.count()
+
+    def full(number: int) -> None:
+        write(number)
+        if next(calls) == 1:
+            raise sqlite3.OperationalError("database or disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(bench.evm.store, "_write", full)
+        answers = bench.methods.answer_sent(requests)
+    assert [answer["error"]["code"] for answer in answers] == [SERVER_ERROR] * 5
+    assert [answer["id"] for answer in answers] == list(range(5))
+    assert bench.evm.height == before
+    assert bench.inspect() == []
+    # One that is refused takes none of the others with it.
+    answers = bench.methods.answer_sent(requests)
+    assert ["result" in answer for answer in answers] == [True, True, False, True, True]
+    assert "nonce too high" in answers[2]["error"]["message"]
+    assert bench.evm.height == before + 4
     assert bench.inspect() == []
 
 
@@ -585,10 +617,13 @@ def test_requests_may_come_in_any_pieces() -> None:
 
 async def test_a_file_that_cannot_be_used_is_one_clear_line(tmp_path: Path) -> None:
     (tmp_path / "chain.db").write_bytes(b"this is no chain" * 300)
-    for database in (tmp_path / "chain.db", tmp_path / "missing" / "chain.db"):
+    for database, status in (
+        (tmp_path / "chain.db", DAMAGED),
+        (tmp_path / "missing" / "chain.db", UNUSABLE),
+    ):
         command = [sys.executable, "-m", "llmasos.ledger.node", "--database", str(database)]
         command += ["--socket", str(tmp_path / "s"), "--account", "0x" + "11" * 20]
         done = await anyio.run_process(command, check=False)
-        assert done.returncode == UNUSABLE
+        assert done.returncode == status
         (line,) = done.stderr.decode().splitlines()
         assert str(database.parent) in line

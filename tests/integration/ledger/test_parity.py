@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import re
 import subprocess
 import urllib.request
@@ -133,6 +134,24 @@ def scenario(bench: Bench) -> None:
     assert bench.send(legacy)["type"] == "0x0"
 
 
+def nonsense(bench: Bench) -> None:
+    """Run code that nobody would write: most of it fails somewhere, and burns all of its gas there."""
+    dice, ended = random.Random(7), []
+    # Arithmetic, comparisons, bits, call data, memory, jumps, gas, small constants, copies and exchanges.
+    numbers = [*range(0x01, 0x0B), *range(0x10, 0x1E), 0x35, 0x36, *range(0x50, 0x5C), 0x5F, 0x80, 0x81, 0x90]
+    for _ in range(60):
+        code = bytearray()
+        for _ in range(dice.randrange(3, 40)):
+            width = dice.choice([1, 1, 1, 2, 32])
+            code += bytes([0x5F + width]) + dice.randbytes(width - 1) + bytes([dice.randrange(0, 96)])
+            code += bytes([0x5B] * dice.randrange(2)) + bytes([dice.choice(numbers)])
+        # What is left on the stack goes into memory, and becomes the contract.
+        code += bytes.fromhex("600052602060206000f3")[dice.randrange(0, 2) :]
+        receipt = bench.send(bench.account.sign(None, bytes(code), gas=dice.choice([80_000, 300_000])))
+        ended.append(receipt["status"])
+    assert len(set(ended)) == 2
+
+
 def test_the_same_transactions_give_the_same_blocks(bench: Bench, anvil: Ask) -> None:
     scenario(bench)
     for number, raw in enumerate(bench.sent, 1):
@@ -194,18 +213,22 @@ def test_both_answer_questions_alike(bench: Bench, anvil: Ask) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:SELFDESTRUCT")
-def test_our_accounts_give_the_state_of_py_evms(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_our_parts_give_the_state_of_py_evms(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # anvil keeps slots that were set to zero in its tries, so what deletes is compared with py-evm alone.
     from eth.db.account import AccountDB
+    from eth.vm.forks.cancun.computation import CancunComputation
 
     roots = []
     for name in ("ours", "theirs"):
         if name == "theirs":
             monkeypatch.setattr("llmasos.ledger.node.accounts.Accounts", AccountDB)
+            monkeypatch.setattr("llmasos.ledger.node.interpreter.Computation", CancunComputation)
+            monkeypatch.setattr("llmasos.ledger.node.evm.read", lambda raw: None)
         (tmp_path / name).mkdir()
         bench = Bench(tmp_path / name)
         scenario(bench)
         unlike_a_log(bench)
+        nonsense(bench)
         blocks = [bench.ask("eth_getBlockByNumber", hex(number)) for number in range(bench.evm.height + 1)]
         roots.append([(block["stateRoot"], block["receiptsRoot"], block["hash"]) for block in blocks])
         assert bench.inspect() == []
