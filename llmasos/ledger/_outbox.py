@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from llmasos.ledger import _contract
 from llmasos.ledger._disputes import Disputes, Held, known_lines
 from llmasos.ledger._drafts import TREE, Draft, Drafter, Plan
+from llmasos.ledger._offers import higher, most, payable, send_again
 from llmasos.ledger._queue import Place, Queue, Settled, Slot, current_contract, slot_of
 from llmasos.ledger._reorg import common_ancestor, holds
 from llmasos.ledger._rotation import next_drafts
@@ -23,9 +24,6 @@ from llmasos.store import Store
 
 WINDOW = 1024
 """Transactions that are under way at most."""
-
-STUCK_BLOCKS, STUCK_SECONDS = 3, 30.0
-"""What is not mined for so many blocks is sent again; if it is not for so many seconds, it offers more."""
 
 SUSPECTS = 1000
 DEPLOYMENTS = 3
@@ -137,7 +135,7 @@ class Outbox:
         head = await self._new_head()
         await self._settle_disputes(head)
         signed = await self._sign_more(head)
-        await self._offer_more(head)
+        await self._offer_again(head)
         sent = await self._send(head)
         before = len(self._slots)
         # Without a newer block there are no newer receipts.
@@ -391,8 +389,8 @@ class Outbox:
         if not self._spending.cap:
             return True
         spent = await self._spending.spent()
-        most = spent + sum(_most(slot) for slot in (*self._slots.values(), *slots))
-        if most <= self._spending.cap:
+        total = spent + sum(most(slot) for slot in (*self._slots.values(), *slots))
+        if total <= self._spending.cap:
             self.paused = None
             return True
         if pause:
@@ -403,47 +401,33 @@ class Outbox:
             )
         return False
 
-    async def _offer_more(self, head: Block) -> None:
-        """Sign again, with a higher fee, what is not mined while newer blocks are."""
-        now, account = time.monotonic(), self._queue.account
-        late = [
-            slot for slot in self._slots.values() if slot.sent and head.number - slot.block >= STUCK_BLOCKS
-        ]
-        for slot in late:
-            # The chain may have dropped it; sending it once more is harmless.
-            slot.sent = False
-        stuck = [slot for slot in late if slot.account == account and now - slot.since >= STUCK_SECONDS]
-        better: list[tuple[Slot, Signed]] = []
-        offers: dict[Fees, Fees] = {}
-        for slot in stuck:
-            said = _contract.transaction(slot.attempts[-1].raw)
-            offered = Fees(said.cap, said.tip)
-            if offered not in offers:
-                try:
-                    offers[offered] = await self._chain.fees(offered)
-                except ChainError as error:
-                    self.fees_trouble = Trouble(f"A transaction waits: {error.message}", error.hint)
-                    return
-            fees = offers[offered]
-            if fees.cap <= offered.cap:
-                continue
-            more = (fees.cap - offered.cap) * said.gas
-            value = max(0, said.value - more) if slot.call == "fund" else said.value
-            better.append((slot, self._chain.sign(slot.nonce, said.to, said.data, fees, value)))
-        if not better or not await self._may_offer(better):
+    async def _offer_again(self, head: Block) -> None:
+        """Sign again what is not mined while newer blocks are, and what cannot be paid."""
+        slots = list(self._slots.values())
+        better = await payable(self._chain, slots)
+        late = send_again(slots, head.number)
+        try:
+            more = [] if better else await higher(self._chain, late)
+        except ChainError as error:
+            self.fees_trouble = Trouble(f"A transaction waits: {error.message}", error.hint)
+            return
+        if more and not await self._may_offer(more):
+            return
+        better += more
+        if not better:
             return
         for slot, signed in better:
             slot.offer(signed)
-        slots = [slot for slot, _ in better]
-        await self._store.run(lambda work: self._queue.add(work, slots), durable=True)
+        offered = [slot for slot, _ in better]
+        await self._store.run(lambda work: self._queue.add(work, offered), durable=True)
         self.replaced += len(better)
         self.fees_trouble = None
 
     async def _may_offer(self, better: Sequence[tuple[Slot, Signed]]) -> bool:
         if not self._spending.cap:
             return True
-        under_way = sum(_most(slot) for slot in self._slots.values())
-        more = sum(_contract.transaction(signed.raw).most - _most(slot) for slot, signed in better)
+        under_way = sum(most(slot) for slot in self._slots.values())
+        more = sum(_contract.transaction(signed.raw).most - most(slot) for slot, signed in better)
         return await self._spending.spent() + under_way + more <= self._spending.cap
 
     async def _send(self, head: Block) -> bool:
@@ -472,11 +456,11 @@ class Outbox:
             default=None,
         )
         balance = await self._chain.balance()
-        if first is None or balance >= _most(first):
+        if first is None or balance >= most(first):
             return error
         return ChainError(
             f"The account {first.account} owns {coins(balance)} on the chain {self._chain.chain_id}; "
-            f"its next transaction may cost {coins(_most(first))}.",
+            f"its next transaction may cost {coins(most(first))}.",
             hint=f"Send coins to {first.account}; submitting goes on by itself.",
         )
 
@@ -536,10 +520,6 @@ class Outbox:
             await self._suspect()
         if slot.line is not None:
             self._troubled.add(slot.line)
-
-
-def _most(slot: Slot) -> int:
-    return _contract.transaction(slot.attempts[-1].raw).most
 
 
 def _differ(attempts: Sequence[Signed]) -> bool:

@@ -163,5 +163,5 @@ async def whatever_happens(folder: Path, seed: int) -> None:
 async def test_whatever_happens_each_record_is_on_the_chain_once(
     tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("llmasos.ledger._outbox.STUCK_SECONDS", 0.0)
+    monkeypatch.setattr("llmasos.ledger._offers.STUCK_SECONDS", 0.0)
     await whatever_happens(tmp_path, seed)

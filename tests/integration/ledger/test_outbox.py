@@ -41,7 +41,7 @@ async def test_a_crash_at_any_step_loses_and_doubles_nothing(tmp_path: Path, mod
 async def test_whatever_happens_each_record_is_on_the_chain_once(
     tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("llmasos.ledger._outbox.STUCK_SECONDS", 0.0)
+    monkeypatch.setattr("llmasos.ledger._offers.STUCK_SECONDS", 0.0)
     await whatever_happens(tmp_path, seed)
 
 
