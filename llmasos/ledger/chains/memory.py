@@ -109,7 +109,7 @@ class MemoryChain:
         self._waiting = {**again, **self._waiting} if keep else {}
 
     def mine(self, count: int | None = None) -> None:
-        """Mine one block of the transactions that wait, offer enough and can be paid, all or the first ones."""
+        """Mine a block of the transactions that wait, offer enough and can be paid, all or the first ones."""
         block: list[bytes] = []
         self._times.append(int(self.clock()))
         for account in sorted({account for account, _ in self._waiting}):
