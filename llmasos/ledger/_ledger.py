@@ -334,9 +334,11 @@ class ChainLedger:
     async def _settle(self, last: int, timeout: float) -> bool:
         """Wait until it is known what became of all records up to a number, and return whether it is."""
         self._outbox.hurry = max(self._outbox.hurry, last)
+        # What was recorded here, and waits for nothing more, is on its way: looking again would only disturb.
+        if self._mode != "each" or last > self._recorder.last:
+            self._wake.set()
         with anyio.move_on_after(timeout):
             while not self._outbox.settled(last):
-                self._wake.set()
                 await self._progress.wait()
             return True
         return False

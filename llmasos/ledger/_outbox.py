@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import anyio
 import anyio.to_thread
@@ -23,7 +25,7 @@ from llmasos.ledger.chains.port import Block, Chain, ChainError, ChainRefused, F
 from llmasos.store import Store
 
 WINDOW = 1024
-"""Transactions that are under way at most."""
+"""Transactions that are sent together at most; as many more may be signed meanwhile."""
 
 SUSPECTS = 1000
 DEPLOYMENTS = 3
@@ -72,6 +74,7 @@ class Outbox:
         self._queue = Queue(chain.chain_id, "", "")
         self._slots: dict[Place, Slot] = {}
         self._more = False
+        self._behind = True
         self._next = 0
         self._lost: set[Place] = set()
         self._newest = (0, "")
@@ -134,20 +137,38 @@ class Outbox:
     async def _step(self) -> bool:
         head = await self._new_head()
         await self._settle_disputes(head)
+        before = set(self._slots)
         signed = await self._sign_more(head)
         await self._offer_again(head)
+        if self._behind and self._slots and self._plain():
+            # One machine signs and another mines: neither waits for the other.
+            signed |= await _together(self._sign_ahead, partial(self._send_and_look, head))
+        else:
+            await self._send_and_look(head)
+        moved = signed or not before <= self._slots.keys()
+        more = self._behind or self._slots or self._troubled or self._chain.successor
+        return self._stale or bool(moved and more and self.paused is None)
+
+    def _plain(self) -> bool:
+        """Return whether nothing but records are on their way, none of them in doubt."""
+        if self._stale or self._more or self._troubled or self._checked is not None or self._spending.cap:
+            return False
+        return bool(self._queue.contract) and not self._chain.successor and not self._deploying()
+
+    def _deploying(self) -> bool:
+        return any(slot.call == "deploy" for slot in self._slots.values())
+
+    async def _send_and_look(self, head: Block) -> None:
         sent = await self._send(head)
-        before = len(self._slots)
         # Without a newer block there are no newer receipts.
         if sent or head.hash != self._polled:
             await self._note_receipts([slot for slot in self._slots.values() if slot.sent])
             self._polled = head.hash
-        return self._stale or ((signed or len(self._slots) < before) and self.paused is None)
 
     async def _recover(self) -> None:
         """Bring outbox and chain together, after a start, or after something went wrong."""
         await self._chain.connect()
-        self._stale, self._polled = False, ""
+        self._stale, self._behind, self._polled = False, True, ""
         await self._load_queue()
         mined = await self._chain.nonce()
         await self._check_contract(mined)
@@ -280,12 +301,20 @@ class Outbox:
             return False
         if not self._queue.contract:
             return await self._deploy()
-        if any(slot.call == "deploy" for slot in self._slots.values()):
+        if self._deploying():
             return False
         if self._chain.successor:
             return not self._slots and await self._hand_over(head)
         if room <= 0:
             return False
+        return await self._draft(room)
+
+    async def _sign_ahead(self) -> bool:
+        """Sign what is to be sent after what is under way."""
+        return await self._draft(2 * WINDOW - len(self._slots))
+
+    async def _draft(self, room: int) -> bool:
+        """Sign the records that are next, and return whether there were any."""
         plan = await self._plan(room)
         if self._checked is not None:
             # Of lines that were not compared since, nothing is signed until they are.
@@ -293,16 +322,15 @@ class Outbox:
             if fresh:
                 self._troubled |= fresh
                 return True
-        if not plan.drafts:
-            self.drafter.accept(plan)
-            return False
-        fees = await self._chain.fees()
-        if not await self._sign(plan.drafts, fees):
-            plan = await self._plan(1)
-            if not plan.drafts or not await self._sign(plan.drafts, fees, insist=True):
-                return False
+        if plan.drafts:
+            fees = await self._chain.fees()
+            if not await self._sign(plan.drafts, fees):
+                plan = await self._plan(1)
+                if not plan.drafts or not await self._sign(plan.drafts, fees, insist=True):
+                    return False
         self.drafter.accept(plan)
-        return True
+        self._behind = plan.partial
+        return bool(plan.drafts)
 
     async def _plan(self, room: int) -> Plan:
         skip = self._troubled | set(self.held)
@@ -323,6 +351,7 @@ class Outbox:
                 "The chain refuses the contract.",
                 hint="Check that it runs EVM contracts of the Cancun version.",
             )
+        self._behind = True
         self.drafter.begin()
         address = _contract.created_address(self._queue.account, self._next)
         queue = Queue(self._queue.chain_id, self._queue.account, address)
@@ -520,6 +549,23 @@ class Outbox:
             await self._suspect()
         if slot.line is not None:
             self._troubled.add(slot.line)
+
+
+async def _together(
+    first: Callable[[], Awaitable[bool]], second: Callable[[], Coroutine[Any, Any, None]]
+) -> bool:
+    """Do two things at a time, and return what the first returns; the error of one ends the other."""
+    result = False
+    try:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(second)
+            result = await first()
+    except BaseExceptionGroup as group:
+        error: BaseException = group
+        while isinstance(error, BaseExceptionGroup):
+            error = error.exceptions[0]
+        raise error from None
+    return result
 
 
 def _differ(attempts: Sequence[Signed]) -> bool:
