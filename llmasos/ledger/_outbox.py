@@ -305,8 +305,6 @@ class Outbox:
             return False
         if self._chain.successor:
             return not self._slots and await self._hand_over(head)
-        if room <= 0:
-            return False
         return await self._draft(room)
 
     async def _sign_ahead(self) -> bool:
@@ -315,6 +313,8 @@ class Outbox:
 
     async def _draft(self, room: int) -> bool:
         """Sign the records that are next, and return whether there were any."""
+        if room <= 0:
+            return False
         plan = await self._plan(room)
         if self._checked is not None:
             # Of lines that were not compared since, nothing is signed until they are.
