@@ -61,14 +61,20 @@ class Draft:
 
 @dataclass
 class Plan:
-    """Drafts, and where the drafting stands once they are stored."""
+    """Drafts, and where the drafting stands once they are stored; `newest` is the newest record."""
 
     mark: int
     tree_mark: int
     leaves: int
     tree_head: bytes
+    newest: int = 0
     drafts: list[Draft] = field(default_factory=list)
     signed: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def partial(self) -> bool:
+        """Whether there are records behind those that it drafts."""
+        return min(self.mark, self.tree_mark) < self.newest
 
 
 class Drafter:
@@ -148,8 +154,8 @@ class Drafter:
             now: The time in seconds, by a clock that never jumps.
             hurry: The number up to which records do not wait for more.
         """
-        plan = Plan(self.mark, self.tree_mark, self.leaves, self.tree_head)
         newest = session.scalar(select(func.coalesce(func.max(RecordRow.number), 0))) or 0
+        plan = Plan(self.mark, self.tree_mark, self.leaves, self.tree_head, newest)
         if newest > self.mark:
             self._plan_sessions(session, plan, room, skip, now, hurry, newest)
         if newest > self.tree_mark:

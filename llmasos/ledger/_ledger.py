@@ -15,13 +15,14 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from llmasos.errors import LedgerError, LLMasOSError
-from llmasos.ledger._anchoring import AnchorState, Schedule
+from llmasos.ledger._anchoring import Schedule
 from llmasos.ledger._carriers import carriers
 from llmasos.ledger._outbox import Outbox, Trouble
 from llmasos.ledger._port import EVERYTHING
-from llmasos.ledger._reading import count, recorded, selected
+from llmasos.ledger._reading import recorded, selected
 from llmasos.ledger._recorder import Recorder
 from llmasos.ledger._records import as_record, route_of
+from llmasos.ledger._status import anchored_range, pause, status
 from llmasos.ledger._tables import RecordRow
 from llmasos.ledger._types import (
     SYSTEM,
@@ -163,36 +164,7 @@ class ChainLedger:
 
     async def status(self) -> LedgerStatus:
         """Return how the ledger is doing."""
-        outbox, chain_id = self._outbox, self._chain.chain_id
-        found = await self._store.read(lambda work: count(work, chain_id, outbox.contract))
-        trouble = self._trouble or self._pause(found.failed)
-        head, account = None, ""
-        anchors = sorted(await self._schedule.states(), key=lambda state: -state.records)
-        try:
-            account = self._chain.account
-            block = await self._chain.block()
-            head = block.number if block else None
-        except LedgerError as error:
-            trouble = trouble or Trouble(error.message, error.hint)
-        return LedgerStatus(
-            backend=self._chain.name,
-            chain_id=chain_id,
-            contract=outbox.contract or None,
-            records=found.records,
-            confirmed=found.confirmed,
-            pending=found.records - found.confirmed,
-            head_block=head,
-            resent=outbox.resent,
-            last_error=trouble.message if trouble else "",
-            hint=trouble.hint if trouble else "",
-            mode=self._mode,
-            account=account,
-            replaced=outbox.replaced,
-            failed=found.failed,
-            spent=found.spent,
-            anchored=tuple(_range(state) for state in anchors if state.records),
-            anchor_error=" ".join(f"{state.target}: {state.error}" for state in anchors if state.error),
-        )
+        return await status(self._store, self._chain, self._outbox, self._schedule, self._mode, self._trouble)
 
     async def flush(self, timeout: float) -> bool:
         """Wait until all records made so far are confirmed, and return whether they are.
@@ -258,7 +230,7 @@ class ChainLedger:
             raise LedgerError(
                 " ".join(f"{state.target}: {state.error}" for state in failed), hint=failed[0].hint
             )
-        return [_range(state) for state in states]
+        return [anchored_range(state) for state in states]
 
     async def erase(self, which: Filter, reason: str, by: str) -> int:
         """Erase the bodies of records, which stay provable, and return how many there were."""
@@ -334,9 +306,11 @@ class ChainLedger:
     async def _settle(self, last: int, timeout: float) -> bool:
         """Wait until it is known what became of all records up to a number, and return whether it is."""
         self._outbox.hurry = max(self._outbox.hurry, last)
+        # What was recorded here, and waits for nothing more, is on its way: looking again would only disturb.
+        if self._mode != "each" or last > self._recorder.last:
+            self._wake.set()
         with anyio.move_on_after(timeout):
             while not self._outbox.settled(last):
-                self._wake.set()
                 await self._progress.wait()
             return True
         return False
@@ -358,27 +332,16 @@ class ChainLedger:
         reached = max(self._begun if not self._outbox.contract else 0, self._outbox.drafter.reached)
         if self._recorder.last - reached < self._backlog:
             return
-        trouble = self._trouble or self._pause(0) or Trouble("The chain is slower than the records are made.")
+        trouble = (
+            self._trouble
+            or pause(self._outbox, 0)
+            or Trouble("The chain is slower than the records are made.")
+        )
         raise LedgerError(
             f"{self._recorder.last - reached} records wait for the chain, so the action does not run: "
             f"{trouble.message}",
             hint=trouble.hint or "Wait until they are submitted, or raise LLMASOS_LEDGER__BACKLOG.",
         )
-
-    def _pause(self, failed: int) -> Trouble | None:
-        """Return why submitting does not go on as it should, though the chain answers."""
-        outbox = self._outbox
-        held = list(outbox.held.values())
-        if outbox.paused or outbox.fees_trouble:
-            return outbox.paused or outbox.fees_trouble
-        if held:
-            more = f" And {len(held) - 3} more sessions are held." if len(held) > 3 else ""
-            return Trouble(" ".join(one.message for one in held[:3]) + more, held[0].hint)
-        if failed:
-            return Trouble(
-                f"The contract refused {failed} records.", "`llmasos ledger verify` says which ones."
-            )
-        return None
 
     async def _announce(self, old: str, new: str) -> None:
         """Record a change of keys, once; as the old key signs no more records, the new one does."""
@@ -387,10 +350,6 @@ class ChainLedger:
         body = {"from": old, "to": new}
         if not any(known is not None and json.loads(known) == body for known in bodies):
             await self.record(Entry(session=SYSTEM, kind="rotate", body=body))
-
-
-def _range(state: AnchorState) -> AnchoredRange:
-    return AnchoredRange(state.target, state.records, state.at, block=state.block)
 
 
 def _part(name: str) -> Any:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import anyio
 import anyio.to_thread
@@ -13,6 +15,7 @@ from sqlalchemy.orm import Session
 from llmasos.ledger import _contract
 from llmasos.ledger._disputes import Disputes, Held, known_lines
 from llmasos.ledger._drafts import TREE, Draft, Drafter, Plan
+from llmasos.ledger._offers import higher, most, payable, send_again
 from llmasos.ledger._queue import Place, Queue, Settled, Slot, current_contract, slot_of
 from llmasos.ledger._reorg import common_ancestor, holds
 from llmasos.ledger._rotation import next_drafts
@@ -22,10 +25,7 @@ from llmasos.ledger.chains.port import Block, Chain, ChainError, ChainRefused, F
 from llmasos.store import Store
 
 WINDOW = 1024
-"""Transactions that are under way at most."""
-
-STUCK_BLOCKS, STUCK_SECONDS = 3, 30.0
-"""What is not mined for so many blocks is sent again; if it is not for so many seconds, it offers more."""
+"""Transactions that are sent together at most; as many more may be signed meanwhile."""
 
 SUSPECTS = 1000
 DEPLOYMENTS = 3
@@ -74,6 +74,7 @@ class Outbox:
         self._queue = Queue(chain.chain_id, "", "")
         self._slots: dict[Place, Slot] = {}
         self._more = False
+        self._behind = True
         self._next = 0
         self._lost: set[Place] = set()
         self._newest = (0, "")
@@ -136,20 +137,38 @@ class Outbox:
     async def _step(self) -> bool:
         head = await self._new_head()
         await self._settle_disputes(head)
+        before = set(self._slots)
         signed = await self._sign_more(head)
-        await self._offer_more(head)
+        await self._offer_again(head)
+        if self._behind and self._slots and self._plain():
+            # One machine signs and another mines: neither waits for the other.
+            signed |= await _together(self._sign_ahead, partial(self._send_and_look, head))
+        else:
+            await self._send_and_look(head)
+        moved = signed or not before <= self._slots.keys()
+        more = self._behind or self._slots or self._troubled or self._chain.successor
+        return self._stale or bool(moved and more and self.paused is None)
+
+    def _plain(self) -> bool:
+        """Return whether nothing but records are on their way, none of them in doubt."""
+        if self._stale or self._more or self._troubled or self._checked is not None or self._spending.cap:
+            return False
+        return bool(self._queue.contract) and not self._chain.successor and not self._deploying()
+
+    def _deploying(self) -> bool:
+        return any(slot.call == "deploy" for slot in self._slots.values())
+
+    async def _send_and_look(self, head: Block) -> None:
         sent = await self._send(head)
-        before = len(self._slots)
         # Without a newer block there are no newer receipts.
         if sent or head.hash != self._polled:
             await self._note_receipts([slot for slot in self._slots.values() if slot.sent])
             self._polled = head.hash
-        return self._stale or ((signed or len(self._slots) < before) and self.paused is None)
 
     async def _recover(self) -> None:
         """Bring outbox and chain together, after a start, or after something went wrong."""
         await self._chain.connect()
-        self._stale, self._polled = False, ""
+        self._stale, self._behind, self._polled = False, True, ""
         await self._load_queue()
         mined = await self._chain.nonce()
         await self._check_contract(mined)
@@ -282,10 +301,18 @@ class Outbox:
             return False
         if not self._queue.contract:
             return await self._deploy()
-        if any(slot.call == "deploy" for slot in self._slots.values()):
+        if self._deploying():
             return False
         if self._chain.successor:
             return not self._slots and await self._hand_over(head)
+        return await self._draft(room)
+
+    async def _sign_ahead(self) -> bool:
+        """Sign what is to be sent after what is under way."""
+        return await self._draft(2 * WINDOW - len(self._slots))
+
+    async def _draft(self, room: int) -> bool:
+        """Sign the records that are next, and return whether there were any."""
         if room <= 0:
             return False
         plan = await self._plan(room)
@@ -295,16 +322,15 @@ class Outbox:
             if fresh:
                 self._troubled |= fresh
                 return True
-        if not plan.drafts:
-            self.drafter.accept(plan)
-            return False
-        fees = await self._chain.fees()
-        if not await self._sign(plan.drafts, fees):
-            plan = await self._plan(1)
-            if not plan.drafts or not await self._sign(plan.drafts, fees, insist=True):
-                return False
+        if plan.drafts:
+            fees = await self._chain.fees()
+            if not await self._sign(plan.drafts, fees):
+                plan = await self._plan(1)
+                if not plan.drafts or not await self._sign(plan.drafts, fees, insist=True):
+                    return False
         self.drafter.accept(plan)
-        return True
+        self._behind = plan.partial
+        return bool(plan.drafts)
 
     async def _plan(self, room: int) -> Plan:
         skip = self._troubled | set(self.held)
@@ -325,6 +351,7 @@ class Outbox:
                 "The chain refuses the contract.",
                 hint="Check that it runs EVM contracts of the Cancun version.",
             )
+        self._behind = True
         self.drafter.begin()
         address = _contract.created_address(self._queue.account, self._next)
         queue = Queue(self._queue.chain_id, self._queue.account, address)
@@ -391,8 +418,8 @@ class Outbox:
         if not self._spending.cap:
             return True
         spent = await self._spending.spent()
-        most = spent + sum(_most(slot) for slot in (*self._slots.values(), *slots))
-        if most <= self._spending.cap:
+        total = spent + sum(most(slot) for slot in (*self._slots.values(), *slots))
+        if total <= self._spending.cap:
             self.paused = None
             return True
         if pause:
@@ -403,47 +430,33 @@ class Outbox:
             )
         return False
 
-    async def _offer_more(self, head: Block) -> None:
-        """Sign again, with a higher fee, what is not mined while newer blocks are."""
-        now, account = time.monotonic(), self._queue.account
-        late = [
-            slot for slot in self._slots.values() if slot.sent and head.number - slot.block >= STUCK_BLOCKS
-        ]
-        for slot in late:
-            # The chain may have dropped it; sending it once more is harmless.
-            slot.sent = False
-        stuck = [slot for slot in late if slot.account == account and now - slot.since >= STUCK_SECONDS]
-        better: list[tuple[Slot, Signed]] = []
-        offers: dict[Fees, Fees] = {}
-        for slot in stuck:
-            said = _contract.transaction(slot.attempts[-1].raw)
-            offered = Fees(said.cap, said.tip)
-            if offered not in offers:
-                try:
-                    offers[offered] = await self._chain.fees(offered)
-                except ChainError as error:
-                    self.fees_trouble = Trouble(f"A transaction waits: {error.message}", error.hint)
-                    return
-            fees = offers[offered]
-            if fees.cap <= offered.cap:
-                continue
-            more = (fees.cap - offered.cap) * said.gas
-            value = max(0, said.value - more) if slot.call == "fund" else said.value
-            better.append((slot, self._chain.sign(slot.nonce, said.to, said.data, fees, value)))
-        if not better or not await self._may_offer(better):
+    async def _offer_again(self, head: Block) -> None:
+        """Sign again what is not mined while newer blocks are, and what cannot be paid."""
+        slots = list(self._slots.values())
+        better = await payable(self._chain, slots)
+        late = send_again(slots, head.number)
+        try:
+            more = [] if better else await higher(self._chain, late)
+        except ChainError as error:
+            self.fees_trouble = Trouble(f"A transaction waits: {error.message}", error.hint)
+            return
+        if more and not await self._may_offer(more):
+            return
+        better += more
+        if not better:
             return
         for slot, signed in better:
             slot.offer(signed)
-        slots = [slot for slot, _ in better]
-        await self._store.run(lambda work: self._queue.add(work, slots), durable=True)
+        offered = [slot for slot, _ in better]
+        await self._store.run(lambda work: self._queue.add(work, offered), durable=True)
         self.replaced += len(better)
         self.fees_trouble = None
 
     async def _may_offer(self, better: Sequence[tuple[Slot, Signed]]) -> bool:
         if not self._spending.cap:
             return True
-        under_way = sum(_most(slot) for slot in self._slots.values())
-        more = sum(_contract.transaction(signed.raw).most - _most(slot) for slot, signed in better)
+        under_way = sum(most(slot) for slot in self._slots.values())
+        more = sum(_contract.transaction(signed.raw).most - most(slot) for slot, signed in better)
         return await self._spending.spent() + under_way + more <= self._spending.cap
 
     async def _send(self, head: Block) -> bool:
@@ -472,11 +485,11 @@ class Outbox:
             default=None,
         )
         balance = await self._chain.balance()
-        if first is None or balance >= _most(first):
+        if first is None or balance >= most(first):
             return error
         return ChainError(
             f"The account {first.account} owns {coins(balance)} on the chain {self._chain.chain_id}; "
-            f"its next transaction may cost {coins(_most(first))}.",
+            f"its next transaction may cost {coins(most(first))}.",
             hint=f"Send coins to {first.account}; submitting goes on by itself.",
         )
 
@@ -538,8 +551,21 @@ class Outbox:
             self._troubled.add(slot.line)
 
 
-def _most(slot: Slot) -> int:
-    return _contract.transaction(slot.attempts[-1].raw).most
+async def _together(
+    first: Callable[[], Awaitable[bool]], second: Callable[[], Coroutine[Any, Any, None]]
+) -> bool:
+    """Do two things at a time, and return what the first returns; the error of one ends the other."""
+    result = False
+    try:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(second)
+            result = await first()
+    except BaseExceptionGroup as group:
+        error: BaseException = group
+        while isinstance(error, BaseExceptionGroup):
+            error = error.exceptions[0]
+        raise error from None
+    return result
 
 
 def _differ(attempts: Sequence[Signed]) -> bool:

@@ -19,7 +19,7 @@ DAY = 86_400
 async def test_what_is_not_mined_offers_more_and_every_attempt_is_kept(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("llmasos.ledger._outbox.STUCK_SECONDS", 0.0)
+    monkeypatch.setattr("llmasos.ledger._offers.STUCK_SECONDS", 0.0)
     await bench.settle()
     bench.chain._automatic = False
     await bench.record("a", 2)
@@ -43,7 +43,7 @@ async def test_what_is_not_mined_offers_more_and_every_attempt_is_kept(
 
 
 async def test_an_earlier_attempt_that_is_mined_wins(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("llmasos.ledger._outbox.STUCK_SECONDS", 0.0)
+    monkeypatch.setattr("llmasos.ledger._offers.STUCK_SECONDS", 0.0)
     await bench.record()
     await bench.settle()
     bench.chain._automatic = False
@@ -80,7 +80,7 @@ async def test_what_is_dropped_is_sent_again_with_the_same_bytes(bench: Bench) -
 async def test_a_limit_of_the_fee_is_said_and_waited_for(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("llmasos.ledger._outbox.STUCK_SECONDS", 0.0)
+    monkeypatch.setattr("llmasos.ledger._offers.STUCK_SECONDS", 0.0)
     await bench.settle()
     bench.chain._automatic = False
     await bench.record()

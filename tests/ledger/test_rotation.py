@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from llmasos.ledger import ChainRefused
 from llmasos.ledger._contract import TREE_KEY, transaction
 from llmasos.ledger._digest import session_key
 from llmasos.ledger._tables import OutboxRow, RecordRow
+from llmasos.ledger.chains.memory import GAS
+from llmasos.ledger.chains.port import ChainError
 from tests.ledger.conftest import Bench
 
 pytestmark = pytest.mark.anyio
@@ -94,6 +98,37 @@ async def test_a_wiped_chain_begins_anew_with_the_new_key(bench: Bench) -> None:
     await bench.settle(200)
     bench.check()
     assert [row.state for row in bench.rows(OutboxRow) if row.call == "deploy"] == ["replaced", "confirmed"]
+
+
+async def test_what_remains_is_handed_over_when_it_is_less_than_was_signed(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await bench.record("a", 2)
+    await bench.settle()
+    new = await bench.chain.prepare()
+    real = bench.chain.send
+
+    async def send(transactions: Sequence[bytes]) -> None:
+        if any(transaction(raw).value for raw in transactions):
+            raise ChainError("The line is cut.")
+        await real(transactions)
+
+    monkeypatch.setattr(bench.chain, "send", send)
+    with pytest.raises(ChainError, match="cut"):
+        for _ in range(20):
+            await bench.outbox.step()
+    monkeypatch.undo()
+    bench.chain.wipe()
+    bench.chain.endowment -= 1
+    bench.reopen()
+    await bench.settle()
+    await bench.record("a")
+    await bench.settle()
+    bench.check()
+    assert bench.chain.account == new
+    assert 0 <= bench.chain._balance(OLD) <= GAS
+    funds = [row for row in bench.rows(OutboxRow) if row.call == "fund"]
+    assert sorted(row.state for row in funds) == ["confirmed", "replaced"]
 
 
 async def test_a_contract_that_refuses_the_change_is_said(bench: Bench) -> None:

@@ -103,7 +103,7 @@ async def crash_at(tmp_path: Path, mode: str, first: int, every: int) -> int:
 @pytest.mark.parametrize(("first", "mode"), list(enumerate(MODES)))
 async def test_a_crash_at_any_step_loses_and_doubles_nothing(tmp_path: Path, mode: str, first: int) -> None:
     # The integration tests crash at more of them.
-    assert await crash_at(tmp_path, mode, first, 37) > 150
+    assert await crash_at(tmp_path, mode, first, 61) > 150
 
 
 async def one(bench: Bench, dice: random.Random) -> None:
@@ -159,9 +159,11 @@ async def whatever_happens(folder: Path, seed: int) -> None:
     bench.close()
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(4))
 async def test_whatever_happens_each_record_is_on_the_chain_once(
     tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("llmasos.ledger._outbox.STUCK_SECONDS", 0.0)
+    monkeypatch.setattr("llmasos.ledger._offers.STUCK_SECONDS", 0.0)
+    # With a small window, some are signed while others are sent.
+    monkeypatch.setattr("llmasos.ledger._outbox.WINDOW", (1, 2, 4, 1024)[seed % 4])
     await whatever_happens(tmp_path, seed)

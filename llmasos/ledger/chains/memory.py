@@ -109,7 +109,7 @@ class MemoryChain:
         self._waiting = {**again, **self._waiting} if keep else {}
 
     def mine(self, count: int | None = None) -> None:
-        """Mine one block of the transactions that wait and offer enough, all or the first ones."""
+        """Mine a block of the transactions that wait, offer enough and can be paid, all or the first ones."""
         block: list[bytes] = []
         self._times.append(int(self.clock()))
         for account in sorted({account for account, _ in self._waiting}):
@@ -117,6 +117,8 @@ class MemoryChain:
                 place = account, self._nonces.get(account, 0)
                 raw = self._waiting.get(place)
                 if raw is None or transaction(raw).cap < self.base_fee:
+                    break
+                if self._balance(account) < transaction(raw).most:
                     break
                 self._execute(raw, len(self._mined))
                 block.append(self._waiting.pop(place))

@@ -33,15 +33,19 @@ anyio.run(main)
 
 
 @pytest.mark.parametrize(("first", "mode"), list(enumerate(MODES)))
-async def test_a_crash_at_any_step_loses_and_doubles_nothing(tmp_path: Path, mode: str, first: int) -> None:
-    assert await crash_at(tmp_path, mode, first, 6) > 150
+async def test_a_crash_at_any_step_loses_and_doubles_nothing(
+    tmp_path: Path, mode: str, first: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("llmasos.ledger._outbox.WINDOW", 2)
+    assert await crash_at(tmp_path, mode, first, 9) > 150
 
 
 @pytest.mark.parametrize("seed", range(100, 114))
 async def test_whatever_happens_each_record_is_on_the_chain_once(
     tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("llmasos.ledger._outbox.STUCK_SECONDS", 0.0)
+    monkeypatch.setattr("llmasos.ledger._offers.STUCK_SECONDS", 0.0)
+    monkeypatch.setattr("llmasos.ledger._outbox.WINDOW", (1, 2, 4, 1024)[seed % 4])
     await whatever_happens(tmp_path, seed)
 
 
