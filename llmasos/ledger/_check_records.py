@@ -79,8 +79,8 @@ class RecordCheck:
     def page(self, last: int) -> bool:
         """Check the next records up to a number, and return whether there may be more.
 
-        What is in order is found so by as few steps as Python allows; all else is left to `_explain`, which may
-        still find it in order.
+        What is in order is found so by as few steps as Python allows; all else is left to `_explain`, which
+        may still find it in order.
         """
         from sha3 import keccak_256
 
