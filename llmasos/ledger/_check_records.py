@@ -108,7 +108,9 @@ class RecordCheck:
                     f'"number":{number},"seq":{seq},"session":{_quoted(session)},"tool":{_quoted(tool)}}}'
                 )
                 digested = sha256(b"".join((RECORD_TAG, salt, content.encode()))).digest()
-                link = keccak_256(b"".join((key, seq.to_bytes(32, "big"), before, digested, word))).digest()
+                # Nothing can be joined to a head that is missing: a TypeError, told apart below.
+                parts: Any = (key, seq.to_bytes(32, "big"), before, digested, word)
+                link = keccak_256(b"".join(parts)).digest()
                 fits = (
                     digested.hex() == digest
                     and link.hex() == head

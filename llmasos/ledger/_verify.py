@@ -11,9 +11,10 @@ import anyio.to_thread
 from llmasos.errors import LLMasOSError
 from llmasos.ledger._check_anchors import check_anchor_rows
 from llmasos.ledger._check_chain import ChainCheck
-from llmasos.ledger._check_outbox import Lineage, OutboxCheck
+from llmasos.ledger._check_outbox import OutboxCheck
 from llmasos.ledger._check_records import RecordCheck
 from llmasos.ledger._envelope import named_signer, signer
+from llmasos.ledger._lineage import Lineage
 from llmasos.ledger._pages import Pages
 from llmasos.ledger._problems import Problems
 from llmasos.ledger._types import Finding, Progress, Verdict
