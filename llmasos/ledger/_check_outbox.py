@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Sequence
-from hashlib import sha256
 from typing import NamedTuple
 
 from llmasos.ledger import _contract
 from llmasos.ledger._contract import TREE_KEY
 from llmasos.ledger._digest import next_head, session_key
 from llmasos.ledger._envelope import Envelope, opened
+from llmasos.ledger._lineage import Lineage
+from llmasos.ledger._merkle import Peaks
 from llmasos.ledger._pages import Pages, Row
 from llmasos.ledger._problems import Problems
-from llmasos.ledger._types import SYSTEM, kind_number
+from llmasos.ledger._types import kind_number
 
 PAGE = 100
 LEAVES = 1_000
@@ -29,7 +29,6 @@ _RECORD = "SELECT number, session, seq, kind, digest, head, route FROM ledger_re
 _LEAVES = (
     "SELECT number, digest FROM ledger_records WHERE route = 'tree' AND number >= ? ORDER BY number LIMIT ?"
 )
-_ROTATIONS = "SELECT body FROM ledger_records WHERE session = ? AND kind = 'rotate' ORDER BY seq"
 
 
 class Sent(NamedTuple):
@@ -76,26 +75,6 @@ class _Record(NamedTuple):
     digest: str
     head: str
     route: str
-
-
-class Lineage:
-    """The accounts that the ledger has had, oldest first.
-
-    One follows another when the other has signed that, or a `rotate` record tells it, which is made last.
-    """
-
-    def __init__(self, pages: Pages, account: str) -> None:
-        pairs = [_rotation(body) for (body,) in pages.fetch(_ROTATIONS, SYSTEM)]
-        signed = pages.fetch("SELECT DISTINCT account, raw FROM ledger_outbox WHERE call = 'rotate'")
-        pairs += [(old, _handed_to(raw)) for old, raw in signed if isinstance(old, str)]
-        self.pairs = frozenset(pairs)
-        self.accounts = [account]
-        before = {new: old for old, new in pairs}
-        while (old := before.get(self.accounts[0])) is not None and old not in self.accounts:
-            self.accounts.insert(0, old)
-
-    def __contains__(self, account: str) -> bool:
-        return account in self.accounts
 
 
 class OutboxCheck:
@@ -342,7 +321,7 @@ class OutboxCheck:
             return "was altered: it is signed for something else than its row says."
         if size != row.size:
             return "was altered: it carries another number of records than its row says."
-        tree, last, left = Tree(), row.number - 1, size
+        tree, last, left = Peaks(), row.number - 1, size
         while left and (page := self._pages.fetch(_LEAVES, last + 1, min(left, LEAVES))):
             for _, digest in page:
                 tree.add(bytes.fromhex(digest))
@@ -373,48 +352,8 @@ class OutboxCheck:
         return {row[0]: _Record(*row) for row in found}
 
 
-class Tree:
-    """A Merkle tree as in RFC 9162 that holds one hash per level."""
-
-    def __init__(self) -> None:
-        self._peaks: list[tuple[int, bytes]] = []
-
-    def add(self, digest: bytes) -> None:
-        """Append a leaf."""
-        size, node = 1, sha256(b"\0" + digest).digest()
-        while self._peaks and self._peaks[-1][0] == size:
-            node = sha256(b"\1" + self._peaks.pop()[1] + node).digest()
-            size *= 2
-        self._peaks.append((size, node))
-
-    @property
-    def root(self) -> bytes:
-        """The root over the leaves so far."""
-        if not self._peaks:
-            return sha256(b"").digest()
-        node = self._peaks[-1][1]
-        for _, left in reversed(self._peaks[:-1]):
-            node = sha256(b"\1" + left + node).digest()
-        return node
-
-
 def _which(records: Sequence[_Record]) -> str:
     first, last = records[0], records[-1]
     if first is last:
         return f"record {first.seq} of session {first.session!r}"
     return f"records {first.seq} to {last.seq} of session {first.session!r}"
-
-
-def _handed_to(raw: object) -> str:
-    try:
-        return "0x" + opened(raw).data[48:68].hex() if isinstance(raw, bytes) else ""
-    except ValueError:
-        return ""
-
-
-def _rotation(body: object) -> tuple[str, str]:
-    try:
-        said = json.loads(str(body))
-        return str(said["from"]), str(said["to"])
-    except (ValueError, TypeError, KeyError):
-        return "", ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection
 from datetime import datetime
+from functools import lru_cache
 from hashlib import sha256
 from json.encoder import encode_basestring as quoted
 from typing import Any
@@ -23,7 +24,7 @@ from llmasos.ledger._pages import Pages, Row
 from llmasos.ledger._problems import Problems, record_name
 from llmasos.ledger._types import KINDS, SYSTEM, kind_number
 
-PAGE = 250
+PAGE = 500
 TAILS = 10_000
 WINDOW = 1_000_000
 KEPT_KINDS = ("erase", "rotate")
@@ -68,6 +69,7 @@ class RecordCheck:
     def __init__(self, pages: Pages, problems: Problems, wanted: Collection[int] = ()) -> None:
         self._pages, self._problems = pages, problems
         self._wanted = frozenset(wanted)
+        self._historic = max(self._wanted, default=0)
         self._tails: dict[str, _Tail] = {}
         self._covered = _Erasures(pages)
         self._history = bytes(32)
@@ -75,18 +77,24 @@ class RecordCheck:
         self.histories: dict[int, bytes] = {}
 
     def page(self, last: int) -> bool:
-        """Check the next records up to a number, and return whether there may be more."""
+        """Check the next records up to a number, and return whether there may be more.
+
+        What is in order is found so by as few steps as Python allows; all else is left to `_explain`, which
+        may still find it in order.
+        """
         from sha3 import keccak_256
 
         rows = self._pages.fetch(_PAGE, self.number, last, PAGE)
-        tails, wanted, history = self._tails, self._wanted, self._history
+        tails, newest = self._tails, self.number
+        history, historic = self._history, self._historic
         for row in rows:
             number, session, seq, kind, action, tool, at, body, body_salt, held, salt, digest, head, route = (
                 row
             )
-            if number != self.number + 1:
+            if number != newest + 1:
+                self.number = newest
                 self._gap(number)
-            self.number = number
+            newest = number
             tail, digested, fits = None, _NOTHING, False
             try:
                 tail = tails.get(session)
@@ -94,12 +102,15 @@ class RecordCheck:
                     tail = self._before(session, seq, route, number)
                 _, before, key, way, earlier, _ = tail
                 word, named = _WORDS[kind]
+                # A time and a hash need no escapes; what is neither fits nothing below.
                 content = (
-                    f'{{"action":{quoted(action)},"at":{quoted(at)},"body":{quoted(held)},"kind":{named},'
-                    f'"number":{number},"seq":{seq},"session":{quoted(session)},"tool":{quoted(tool)}}}'
+                    f'{{"action":{quoted(action)},"at":"{at}","body":"{held}","kind":{named},'
+                    f'"number":{number},"seq":{seq},"session":{_quoted(session)},"tool":{_quoted(tool)}}}'
                 )
-                digested = sha256(RECORD_TAG + salt + content.encode()).digest()
-                link = keccak_256(key + seq.to_bytes(32, "big") + before + digested + word).digest()
+                digested = sha256(b"".join((RECORD_TAG, salt, content.encode()))).digest()
+                # Nothing can be joined to a head that is missing: a TypeError, told apart below.
+                parts: Any = (key, seq.to_bytes(32, "big"), before, digested, word)
+                link = keccak_256(b"".join(parts)).digest()
                 fits = (
                     digested.hex() == digest
                     and link.hex() == head
@@ -107,12 +118,13 @@ class RecordCheck:
                     and route in ROUTES
                     and earlier < number
                     and (
-                        sha256(BODY_TAG + body_salt + body.encode()).hexdigest() == held
+                        sha256(b"".join((BODY_TAG, body_salt, body.encode()))).hexdigest() == held
                         if body is not None
-                        else body_salt is None and self._erased(number, kind)
+                        else body_salt is None and len(held) == 64 and self._erased(number, kind)
                     )
                     and len(salt) == SALT_BYTES
                     and _moment(at) is not None
+                    and at[10] == "T"
                     and at[-6:] == UTC
                     and 0 < len(session) <= 200 >= len(action)
                     and len(tool) <= 200
@@ -123,10 +135,11 @@ class RecordCheck:
                 fits = False
             if not fits:
                 self._explain(row, tail)
-            history = sha256(HISTORY_TAG + history + digested).digest()
-            if number in wanted:
-                self.histories[number] = history
-        self._history = history
+            if number <= historic:
+                history = sha256(HISTORY_TAG + history + digested).digest()
+                if number in self._wanted:
+                    self.histories[number] = history
+        self.number, self._history = newest, history
         self.checked += len(rows)
         while len(tails) > TAILS:
             del tails[next(iter(tails))]
@@ -314,4 +327,5 @@ def _is_time(text: str) -> bool:
 
 _WORDS = {kind: (number.to_bytes(32, "big"), quoted(kind)) for number, kind in enumerate(KINDS)}
 _NOTHING = bytes(32)
+_quoted = lru_cache(1_000)(quoted)
 _moment = datetime.fromisoformat

@@ -36,7 +36,7 @@ from llmasos.ledger._types import (
     Verdict,
 )
 from llmasos.ledger.anchors.port import Anchor
-from llmasos.ledger.chains.port import Chain
+from llmasos.ledger.chains.port import Chain, ChainRefused
 from llmasos.store import Store
 
 FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 0.1, 5.0
@@ -191,6 +191,7 @@ class ChainLedger:
             settled=settled,
             anchors=self._anchors,
             trouble=self._trouble.message if self._trouble else "",
+            refused=self._trouble is not None and self._trouble.refused,
             progress=progress or (lambda step: None),
             settle=lambda: self._look_again(last),
         )
@@ -274,7 +275,8 @@ class ChainLedger:
             # records go on being written, and everything is tried again.
             except Exception as error:
                 known = isinstance(error, LLMasOSError)
-                self._trouble = Trouble(error.message, error.hint) if known else Trouble(repr(error))  # type: ignore[attr-defined]
+                refused = isinstance(error, ChainRefused)
+                self._trouble = Trouble(error.message, error.hint, refused) if known else Trouble(repr(error))  # type: ignore[attr-defined]
                 self._advance()
                 await anyio.sleep(delay)
                 delay = min(2 * delay, LAST_RETRY_SECONDS)

@@ -54,6 +54,31 @@ class Tree:
         return siblings
 
 
+class Peaks:
+    """The same tree of leaves that come one by one; it holds one hash per level, and gives no paths."""
+
+    def __init__(self) -> None:
+        self._peaks: list[tuple[int, bytes]] = []
+
+    def add(self, digest: bytes) -> None:
+        """Append a leaf."""
+        size, node = 1, hashlib.sha256(b"\0" + digest).digest()
+        while self._peaks and self._peaks[-1][0] == size:
+            node = hashlib.sha256(b"\1" + self._peaks.pop()[1] + node).digest()
+            size *= 2
+        self._peaks.append((size, node))
+
+    @property
+    def root(self) -> bytes:
+        """The root over the leaves so far."""
+        if not self._peaks:
+            return hashlib.sha256(b"").digest()
+        node = self._peaks[-1][1]
+        for _, left in reversed(self._peaks[:-1]):
+            node = hashlib.sha256(b"\1" + left + node).digest()
+        return node
+
+
 def root(digests: Sequence[bytes]) -> bytes:
     """Return the root of the tree over digests."""
     return Tree(digests).root

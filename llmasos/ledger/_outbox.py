@@ -34,10 +34,11 @@ NOWHERE = "its contract is not on the chain"
 
 @dataclass(frozen=True)
 class Trouble:
-    """Why submitting pauses, and the next step."""
+    """Why submitting pauses, and the next step; `refused` when only a person can help."""
 
     message: str
     hint: str = ""
+    refused: bool = False
 
 
 async def _nothing(old: str, new: str) -> None:

@@ -26,7 +26,7 @@ class Pages:
 
         Args:
             query: SQL with `?` for each value.
-            values: Text that is not UTF-8 matches nothing.
+            values: Text that is not UTF-8 matches nothing, nor does a number of more than 64 bits.
 
         Raises:
             LedgerError: The database cannot be read.
@@ -46,7 +46,7 @@ class Pages:
                     return _rows(connection, query.replace("?", self._mark), values)
                 finally:
                     raw.text_factory = str
-        except UnicodeEncodeError:
+        except (UnicodeEncodeError, OverflowError):
             return []
         except error as problem:
             raise LedgerError(

@@ -11,15 +11,16 @@ import anyio.to_thread
 from llmasos.errors import LLMasOSError
 from llmasos.ledger._check_anchors import check_anchor_rows
 from llmasos.ledger._check_chain import ChainCheck
-from llmasos.ledger._check_outbox import Lineage, OutboxCheck
+from llmasos.ledger._check_outbox import OutboxCheck
 from llmasos.ledger._check_records import RecordCheck
 from llmasos.ledger._envelope import named_signer, signer
+from llmasos.ledger._lineage import Lineage
 from llmasos.ledger._pages import Pages
 from llmasos.ledger._problems import Problems
 from llmasos.ledger._types import Finding, Progress, Verdict
 from llmasos.ledger.anchors.check import AnchorFindings, anchored_numbers, check_anchors
 from llmasos.ledger.anchors.port import Anchor
-from llmasos.ledger.chains.port import Block, Chain, ChainError
+from llmasos.ledger.chains.port import Block, Chain, ChainError, ChainRefused
 from llmasos.store import Store
 
 ROUNDS = 3
@@ -36,6 +37,7 @@ async def verify(
     settled: bool,
     anchors: Sequence[Anchor] = (),
     trouble: str = "",
+    refused: bool = False,
     progress: Callable[[Progress], None] = lambda progress: None,
     settle: Callable[[], Awaitable[bool]] | None = None,
 ) -> Verdict:
@@ -46,11 +48,15 @@ async def verify(
         last: The last record that counts; newer ones may be under way and are left to the next check.
         settled: Whether the outbox has noted what became of everything up to there.
         trouble: Why the chain cannot be asked; empty when it can.
+        refused: Whether that is because it is damaged, lies or is another one, which is a finding.
         progress: Told at least every 1,000 rows.
         settle: Lets the outbox look at the chain once more, and returns `settled`; a difference between the
             two counts when it is still there afterwards.
     """
-    return await _Verification(store, chain, contract, last, progress).run(settled, anchors, trouble, settle)
+    work = _Verification(store, chain, contract, last, progress)
+    if trouble:
+        work.give_up(trouble, refused)
+    return await work.run(settled, anchors, settle)
 
 
 class _Verification:
@@ -72,15 +78,19 @@ class _Verification:
         self._sessions = self._confirmed = self._pending = 0
         self._anchored = AnchorFindings((), (), (), ())
 
+    def give_up(self, trouble: str, refused: bool) -> None:
+        """Note that the chain cannot be asked, and whether that is a finding by itself."""
+        self._trouble = trouble
+        if refused:
+            self._problems.other(0, trouble)
+
     async def run(
         self,
         settled: bool,
         anchors: Sequence[Anchor],
-        trouble: str,
         settle: Callable[[], Awaitable[bool]] | None,
     ) -> Verdict:
         """Check one part after the other."""
-        self._trouble = trouble
         try:
             numbers = [number for number in await anchored_numbers(self._store) if isinstance(number, int)]
             self._records = RecordCheck(self._pages, self._problems, numbers)
@@ -142,7 +152,7 @@ class _Verification:
                 if not found.count or pin is None or (now is not None and now.hash == pin.hash):
                     break
             except ChainError as error:
-                self._trouble = error.message
+                self.give_up(error.message, isinstance(error, ChainRefused))
         self._problems.extend(found)
 
     async def _pin(self) -> Block | None:
@@ -197,8 +207,7 @@ class _Verification:
             self._confirmed, self._pending, self._sessions = check.confirmed, check.pending, check.sessions
 
     async def _inspect(self) -> None:
-        if self._trouble:
-            return
+        # A node that fails over what is damaged may still look through its own file.
         try:
             async for found in self._chain.inspect():
                 if isinstance(found, str):
@@ -206,7 +215,8 @@ class _Verification:
                 else:
                     self._progress(Progress("chain", found, 100))
         except ChainError as error:
-            self._trouble = error.message
+            if not self._trouble:
+                self.give_up(error.message, isinstance(error, ChainRefused))
 
     def _verdict(self, checked: int, erased: int) -> Verdict:
         problems = list(self._problems.texts)
@@ -220,7 +230,7 @@ class _Verification:
             finding = "unreachable"
         elif self._pending:
             finding = "pending"
-        if self._trouble:
+        if self._trouble and self._trouble not in problems:
             problems.append(f"The chain could not be asked: {self._trouble}")
         problems += [f"An anchor could not be asked: {text}" for text in anchored.unreachable]
         covered = max((found.last for found in anchored.anchored), default=0)

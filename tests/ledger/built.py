@@ -10,7 +10,6 @@ from typing import Any
 from sqlalchemy import func, select, update
 
 from llmasos.ledger import MemoryChain
-from llmasos.ledger._check_outbox import Tree
 from llmasos.ledger._contract import (
     TREE_KEY,
     anchor_call,
@@ -22,6 +21,7 @@ from llmasos.ledger._contract import (
     rotate_call,
 )
 from llmasos.ledger._digest import FIRST_HEAD, canonical, next_anchored_head, next_history, session_key
+from llmasos.ledger._merkle import Peaks
 from llmasos.ledger._records import append
 from llmasos.ledger._tables import AnchorRow, OutboxRow, RecordRow
 from llmasos.ledger._types import Entry, Progress, Verdict, kind_number
@@ -246,7 +246,7 @@ class Built:
 
     async def _anchor(self, rows: Sequence[RecordRow]) -> None:
         await self._open(TREE_KEY, rows[0].number)
-        tree = Tree()
+        tree = Peaks()
         for row in rows:
             tree.add(bytes.fromhex(row.digest))
         first, prev, count = self._leaves + 1, self._tree_head, len(rows)

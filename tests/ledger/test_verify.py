@@ -12,10 +12,10 @@ import pytest
 from sqlalchemy import text
 
 from llmasos.ledger import ChainError, MemoryChain, Verdict
-from llmasos.ledger._check_outbox import Tree
 from llmasos.ledger._contract import TREE_KEY, Appended, open_call
 from llmasos.ledger._digest import session_key
 from llmasos.ledger._envelope import opened, signer
+from llmasos.ledger._merkle import Peaks
 from llmasos.ledger._problems import KEPT, Problems
 from llmasos.ledger._types import Progress
 from tests.ledger.built import Built, varied
@@ -554,7 +554,7 @@ def test_a_real_transaction_is_taken_apart(data: bytes) -> None:
     ],
 )
 def test_a_tree_has_the_root_of_the_standard(leaves: list[str], root: str) -> None:
-    tree = Tree()
+    tree = Peaks()
     for leaf in leaves:
         tree.add(bytes.fromhex(leaf))
     assert tree.root.hex() == root
