@@ -172,11 +172,14 @@ def load_settings() -> Settings:
         return Settings()
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        name = ".".join(str(part) for part in first["loc"])
+        path = [str(part) for part in first["loc"]]
+        name, variable = ".".join(path), "__".join(path).upper()
+        # A whole table may hold a key.
+        got = "" if isinstance(first["input"], dict | list) else f" (got {first['input']!r})"
         raise ConfigError(
-            f"The setting {name!r} cannot be used: {first['msg']} (got {first['input']!r}).",
-            hint=f"Correct {name} in {paths.config_dir() / 'config.toml'} or LLMASOS_{name.upper()}.",
-        ) from error
+            f"The setting {name!r} cannot be used: {first['msg']}{got}.",
+            hint=f"Correct {name} in {paths.config_dir() / 'config.toml'} or LLMASOS_{variable}.",
+        ) from None
     except ValueError as error:
         raise ConfigError(
             f"{paths.config_dir() / 'config.toml'} is not valid TOML: {error}.", hint="Correct the file."

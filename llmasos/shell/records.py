@@ -103,7 +103,7 @@ def report_lines(report: VerifyReport) -> Iterator[str]:
         yield f"Anchored: records 1 to {made.last} by {display(made.target)}{when}{note}."
     if report.unanchored is not None and report.checked:
         which = f"records {report.unanchored} to {report.checked}"
-        yield f"Not anchored: {which}. Only this machine's chain vouches for them."
+        yield f"Not anchored: {which}. Nothing outside the ledger's own chain vouches for them."
 
 
 def _said(kind: str, body: dict[str, Any]) -> str:
