@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Literal
 
@@ -10,6 +11,7 @@ from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
+    SettingsError,
     TomlConfigSettingsSource,
 )
 
@@ -179,6 +181,14 @@ def load_settings() -> Settings:
         raise ConfigError(
             f"The setting {name!r} cannot be used: {first['msg']}{got}.",
             hint=f"Correct {name} in {paths.config_dir() / 'config.toml'} or LLMASOS_{variable}.",
+        ) from None
+    except SettingsError as error:
+        found = re.search(r'field "(\w+)"', str(error))
+        variable = f"LLMASOS_{found[1].upper()}" if found else "LLMASOS_*"
+        # Not chained: the cause might hold a key.
+        raise ConfigError(
+            f"A variable {variable} or {variable}__* cannot be read: it is no JSON.",
+            hint="""Write lists as JSON: LLMASOS_LEDGER__ANCHORS='["file:/mnt/other/anchors.jsonl"]'.""",
         ) from None
     except ValueError as error:
         raise ConfigError(

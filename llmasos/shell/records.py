@@ -83,9 +83,9 @@ def anchor_line(made: AnchorInfo, records: int, now: datetime | None = None) -> 
     """Return what a place outside vouches for, in a line."""
     if made.at is None:
         return f"{display(made.target)}: nothing yet; `llmasos ledger anchor` tells it"
-    of = f"{made.last} of {records}" if records else f"1 to {made.last}"
+    of = f" of {records}" if records else ""
     note = f" ({display(made.note)})" if made.note else ""
-    return f"{display(made.target)}: records {of}, {_age(made.at, now)} ago{note}"
+    return f"{display(made.target)}: records 1 to {made.last}{of}, {_age(made.at, now)} ago{note}"
 
 
 def report_lines(report: VerifyReport) -> Iterator[str]:
