@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Literal
 
@@ -10,6 +11,7 @@ from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
+    SettingsError,
     TomlConfigSettingsSource,
 )
 
@@ -172,11 +174,22 @@ def load_settings() -> Settings:
         return Settings()
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        name = ".".join(str(part) for part in first["loc"])
+        path = [str(part) for part in first["loc"]]
+        name, variable = ".".join(path), "__".join(path).upper()
+        # A whole table may hold a key.
+        got = "" if isinstance(first["input"], dict | list) else f" (got {first['input']!r})"
         raise ConfigError(
-            f"The setting {name!r} cannot be used: {first['msg']} (got {first['input']!r}).",
-            hint=f"Correct {name} in {paths.config_dir() / 'config.toml'} or LLMASOS_{name.upper()}.",
-        ) from error
+            f"The setting {name!r} cannot be used: {first['msg']}{got}.",
+            hint=f"Correct {name} in {paths.config_dir() / 'config.toml'} or LLMASOS_{variable}.",
+        ) from None
+    except SettingsError as error:
+        found = re.search(r'field "(\w+)"', str(error))
+        variable = f"LLMASOS_{found[1].upper()}" if found else "LLMASOS_*"
+        # Not chained: the cause might hold a key.
+        raise ConfigError(
+            f"A variable {variable} or {variable}__* cannot be read: it is no JSON.",
+            hint="""Write lists as JSON: LLMASOS_LEDGER__ANCHORS='["file:/mnt/other/anchors.jsonl"]'.""",
+        ) from None
     except ValueError as error:
         raise ConfigError(
             f"{paths.config_dir() / 'config.toml'} is not valid TOML: {error}.", hint="Correct the file."

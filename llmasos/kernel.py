@@ -44,6 +44,7 @@ class Kernel:
         ledger: Replaces the ledger, in tests.
         registry: Replaces the built-in tools, in tests.
         progress: Told what is under way when the start takes long.
+        ended: Called when everything has ended, just before the data folder is let go.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class Kernel:
         ledger: Ledger | None = None,
         registry: Registry | None = None,
         progress: Callable[[str], None] = lambda text: None,
+        ended: Callable[[], None] = lambda: None,
     ) -> None:
         self.settings = settings or load_settings()
         self.started = datetime.now(UTC)
@@ -63,6 +65,7 @@ class Kernel:
         self._provider = provider
         self._ledger = ledger
         self._progress = progress
+        self._ended = ended
         self._exit = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -77,6 +80,7 @@ class Kernel:
         async with AsyncExitStack() as stack:
             data_dir = paths.private_dir(self.settings.data_dir)
             stack.callback((await _Lock.take(data_dir / "kernel.lock")).close)
+            stack.callback(self._ended)
             self.store = Store(self.settings.database)
             stack.callback(self.store.close)
             await anyio.to_thread.run_sync(_migrate, self.store)

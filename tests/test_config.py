@@ -23,6 +23,27 @@ def test_a_wrong_value_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "LLMASOS_SANDBOX" in caught.value.hint
 
 
+def test_a_wrong_value_of_a_part_is_named_without_what_lies_beside_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("LLMASOS_LEDGER__CHAIN", "paper")
+    with pytest.raises(ConfigError, match=r"'ledger\.chain' cannot be used.*'paper'") as caught:
+        load_settings()
+    assert "LLMASOS_LEDGER__CHAIN" in caught.value.hint
+    monkeypatch.delenv("LLMASOS_LEDGER__CHAIN")
+    monkeypatch.setenv("LLMASOS_LEDGER", '[{"key": "abcdef"}]')
+    with pytest.raises(ConfigError, match="'ledger' cannot be used") as caught:
+        load_settings()
+    assert "abcdef" not in str(caught.value)
+
+
+def test_a_list_that_is_no_json_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LLMASOS_LEDGER__ANCHORS", "file:/mnt/other/anchors.jsonl")
+    with pytest.raises(ConfigError, match=r"LLMASOS_LEDGER__.* no JSON") as caught:
+        load_settings()
+    assert "LLMASOS_LEDGER__ANCHORS='[" in caught.value.hint
+
+
 def test_a_broken_file_is_named() -> None:
     (paths.private_dir(paths.config_dir()) / "config.toml").write_text("model = ")
     with pytest.raises(ConfigError, match=r"config\.toml is not valid TOML"):

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from llmasos.agent.asker import asker
 from llmasos.agent.audit import audit_events
+from llmasos.agent.wording import as_anchor, as_filter, as_info, as_report
 from llmasos.api import (
     AccountInfo,
     AnchorInfo,
@@ -22,7 +23,7 @@ from llmasos.api import (
 )
 from llmasos.config import LedgerSettings
 from llmasos.errors import ConfigError, LedgerError, UnknownRecordError
-from llmasos.ledger import KINDS, SYSTEM, AnchoredRange, Filter, Ledger, Progress, Record, Verdict
+from llmasos.ledger import SYSTEM, Filter, Ledger, Progress, Record
 from llmasos.store import Store
 
 _AT_ONCE = 1000
@@ -50,7 +51,7 @@ class Books:
     async def info(self) -> LedgerInfo:
         """Return where the ledger stands."""
         status = await self._ledger.status()
-        anchored = {one.target: _anchor(one) for one in status.anchored}
+        anchored = {one.target: as_anchor(one) for one in status.anchored}
         missing = [AnchorInfo(target=name) for name in self._settings.anchors if name not in anchored]
         return LedgerInfo(
             backend=status.backend,
@@ -80,26 +81,26 @@ class Books:
             ConfigError: There is no such kind.
             UnknownRecordError: There is no such session, action or tool.
         """
-        which = _filter(query)
+        which = as_filter(query)
         found = await self._ledger.records(which, query.limit, bodies=query.bodies)
         if not found:
             await self._refuse_unknown(which)
-        return [_info(record) for record in found]
+        return [as_info(record) for record in found]
 
     async def follow(self, query: RecordQuery) -> AsyncIterator[RecordInfo]:
         """Yield records, those that are there and then those to come, without an end."""
-        which = _filter(query)
+        which = as_filter(query)
         last = await self._newest()
         for record in await self._ledger.records(which, query.limit, bodies=query.bodies):
             last = max(last, record.number)
-            yield _info(record)
+            yield as_info(record)
         while True:
             await self._ledger.wait(last)
             newest = await self._newest()
             page = replace(which, after=last or _BEGINNING)
             found = await self._ledger.records(page, _AT_ONCE, bodies=query.bodies)
             for record in found:
-                yield _info(record)
+                yield as_info(record)
             # A page that is full may have left some out.
             reached = found[-1].number if found else 0
             last = reached if len(found) == _AT_ONCE else max(newest, reached)
@@ -113,7 +114,7 @@ class Books:
         shown = []
         for record in await self._find(what, bodies=True):
             erasure = await self._erasure(record.number) if record.erased else None
-            shown.append(_info(record).model_copy(update={"erasure": erasure}))
+            shown.append(as_info(record).model_copy(update={"erasure": erasure}))
         return shown
 
     async def verify(self, progress: Callable[[VerifyProgress], None] = lambda step: None) -> VerifyReport:
@@ -124,7 +125,7 @@ class Books:
 
         verdict = await self._ledger.verify(tell)
         if verdict.finding == "bad":
-            return _report(verdict)
+            return as_report(verdict)
         audit = await audit_events(
             self._store, self._ledger, lambda done, total: tell(Progress("sessions", done, total))
         )
@@ -133,12 +134,12 @@ class Books:
             unlike = replace(
                 verdict, finding="bad", problems=(*verdict.problems, *audit.problems), message=message
             )
-            return _report(unlike)
+            return as_report(unlike)
         if audit.erased:
             left_out = f"Of {audit.events} events of sessions, {audit.erased} could not be compared"
             message = f"{verdict.message} {left_out}, because what was recorded of them was erased."
-            return _report(replace(verdict, message=message))
-        return _report(verdict)
+            return as_report(replace(verdict, message=message))
+        return as_report(verdict)
 
     async def prove(self, what: str, *, up_to_anchor: bool = False) -> dict[str, Any]:
         """Return the proof of an action's records, or of the record of a number.
@@ -162,7 +163,7 @@ class Books:
         Raises:
             UnknownRecordError: There is no such session, action or tool.
         """
-        chosen = _filter(which)
+        chosen = as_filter(which)
         if not await self._ledger.records(chosen, 1):
             await self._refuse_unknown(chosen)
         async for piece in self._ledger.export(chosen, html=html):
@@ -170,7 +171,7 @@ class Books:
 
     async def anchor(self, target: str = "") -> list[AnchorInfo]:
         """Tell one place outside, or all, of the records so far."""
-        return [_anchor(made) for made in await self._ledger.anchor(target)]
+        return [as_anchor(made) for made in await self._ledger.anchor(target)]
 
     async def erase(self, which: RecordFilter, reason: str, *, count_only: bool = False) -> int:
         """Erase the bodies of records, and return how many there were.
@@ -186,7 +187,7 @@ class Books:
                 "This would erase every body.",
                 hint="Name an action, a session, or a time before which to erase.",
             )
-        chosen = _filter(which)
+        chosen = as_filter(which)
         if count_only:
             return await self._count_bodies(chosen)
         if not reason.strip():
@@ -263,61 +264,3 @@ class Books:
         if not count:
             await self._refuse_unknown(which)
         return count
-
-
-def _filter(query: RecordFilter) -> Filter:
-    if unknown := [kind for kind in query.kinds if kind not in KINDS]:
-        raise ConfigError(f"There is no kind {unknown[0]!r}.", hint=f"The kinds are: {', '.join(KINDS)}.")
-    return Filter(
-        session=query.session,
-        action=query.action,
-        kinds=query.kinds,
-        tool=query.tool,
-        since=_moment(query.since),
-        until=_moment(query.until),
-        after=query.after,
-    )
-
-
-def _moment(at: datetime | None) -> str:
-    """Return a moment as records hold it, so that text can be compared."""
-    return at.astimezone(UTC).isoformat(timespec="microseconds") if at else ""
-
-
-def _info(record: Record) -> RecordInfo:
-    return RecordInfo(
-        number=record.number,
-        session=record.session,
-        seq=record.seq,
-        kind=record.kind,
-        action=record.action,
-        tool=record.tool,
-        digest=record.digest,
-        at=datetime.fromisoformat(record.at),
-        state=record.state,
-        tx_hash=record.tx_hash or "",
-        block=record.block,
-        body=record.body,
-        erased=record.erased,
-    )
-
-
-def _anchor(made: AnchoredRange) -> AnchorInfo:
-    at = datetime.fromisoformat(made.at) if made.at else None
-    return AnchorInfo(target=made.target, last=made.last, at=at, note=made.note, block=made.block)
-
-
-def _report(verdict: Verdict) -> VerifyReport:
-    return VerifyReport(
-        ok=verdict.ok,
-        message=verdict.message,
-        finding=verdict.finding,
-        sessions=verdict.sessions,
-        checked=verdict.checked,
-        confirmed=verdict.confirmed,
-        pending=verdict.pending,
-        erased=verdict.erased,
-        anchored=tuple(map(_anchor, verdict.anchored)),
-        unanchored=verdict.unanchored,
-        problems=verdict.problems,
-    )

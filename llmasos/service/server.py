@@ -31,7 +31,12 @@ async def serve(settings: Settings) -> None:
     Raises:
         KernelError: Another kernel uses the data folder, or the socket's path is too long.
     """
-    async with Kernel(settings, progress=_say) as kernel:
+
+    # Whoever asked the kernel to stop takes it to be gone when its socket is.
+    def gone() -> None:
+        settings.socket.unlink(missing_ok=True)
+
+    async with Kernel(settings, progress=_say, ended=gone) as kernel:
         with _listen(settings.socket) as listener:
             stopping = anyio.Event()
             app = make_app(kernel, stopping.set)
@@ -40,15 +45,12 @@ async def serve(settings: Settings) -> None:
                     app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=2
                 )
             )
-            try:
-                async with anyio.create_task_group() as tasks:
-                    tasks.start_soon(_stop_when, stopping, server)
-                    tasks.start_soon(_stop_on_signals, stopping)
-                    _say(f"The kernel listens on {settings.socket}.")
-                    await server.serve(sockets=[listener])
-                    tasks.cancel_scope.cancel()
-            finally:
-                settings.socket.unlink(missing_ok=True)
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(_stop_when, stopping, server)
+                tasks.start_soon(_stop_on_signals, stopping)
+                _say(f"The kernel listens on {settings.socket}.")
+                await server.serve(sockets=[listener])
+                tasks.cancel_scope.cancel()
 
 
 class _Server(uvicorn.Server):

@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
-from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from llmasos.errors import LLMasOSError
+from llmasos.shell import proofs
 from llmasos.shell.ask import ask, confirmed
+from llmasos.shell.proofs import EXIT_CODES, AsJson
+from llmasos.shell.selection import Action, Kinds, Session, Since, Tool, Until, What, chosen
 from llmasos.shell.words import count
 
 if TYPE_CHECKING:
-    from llmasos.api import RecordFilter, VerifyReport
+    from llmasos.api import VerifyReport
     from llmasos.client import AsyncClient
-
-EXIT_CODES = {"ok": 0, "bad": 1, "usage": 2, "pending": 3, "unreachable": 4}
-_FORMATS: dict[bool, tuple[Literal["html", "json"], str]] = {
-    False: ("html", "ledger.html"),
-    True: ("json", "ledger.jsonl"),
-}
 
 ledger_app = typer.Typer(
     help="Look at what was recorded, verify it, and prove it to others.",
@@ -30,18 +25,7 @@ ledger_app = typer.Typer(
     no_args_is_help=True,
 )
 
-What = Annotated[str, typer.Argument(help="An action such as a-d3c29fb6056b, or a record's number.")]
-Session = Annotated[str, typer.Option("--session", help="Only this session.")]
-Action = Annotated[str, typer.Option("--action", help="Only this action.")]
-Tool = Annotated[str, typer.Option("--tool", help="Only this tool.")]
-Kinds = Annotated[
-    list[str] | None, typer.Option("--kind", help="Only this kind, such as outcome; repeatable.")
-]
-Since = Annotated[str, typer.Option("--since", help="Only from then on: 2h, yesterday, 2026-11-24.")]
-Until = Annotated[str, typer.Option("--until", help="Only before that.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
-Force = Annotated[bool, typer.Option("--force", help="Overwrite the file.")]
 
 
 @ledger_app.command()
@@ -69,8 +53,8 @@ def log(
     from llmasos.api import RecordQuery
     from llmasos.shell.records import record_line
 
-    chosen = _filter(session, action, tool, kind, since, until).model_dump()
-    query = RecordQuery(**chosen, limit=limit, bodies=True)
+    which = chosen(session, action, tool, kind, since, until).model_dump()
+    query = RecordQuery(**which, limit=limit, bodies=True)
     shown = 0
 
     async def list_them(client: AsyncClient) -> None:
@@ -118,97 +102,8 @@ def verify(as_json: AsJson = False) -> None:
     raise typer.Exit(EXIT_CODES[report.finding])
 
 
-@ledger_app.command()
-def prove(
-    what: What,
-    output: Annotated[str, typer.Option("-o", "--output", help="The file; - prints it.")] = "",
-    up_to_anchor: Annotated[
-        bool, typer.Option("--up-to-anchor", help="Lead it up to a block that a place outside vouches for.")
-    ] = False,
-    force: Force = False,
-) -> None:
-    """Write a file that proves an action to somebody who knows one block's hash, and check it."""
-    import json
-
-    path = None if output == "-" else _free(output or f"{_file_name(what)}.proof.json", force)
-    proof = ask(lambda client: client.prove(what, up_to_anchor=up_to_anchor))
-    # Of ASCII names, text and small integers this is the canonical form (RFC 8785), which a proof must have.
-    text = json.dumps(proof, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
-    if path is None:
-        sys.stdout.write(text)
-        return
-    _write(path, text)
-    print(f"Wrote {path}, {len(text.encode()):,} bytes. What a stranger finds in it:\n", flush=True)
-    found = _check(path)
-    print(f"\nWhoever gets it runs: llmasos ledger check {path} --block-hash HASH")
-    print("with the hash as a node of the chain, or a place outside, gives it. `--rpc URL` asks a node.")
-    # A proof that is sound and waits for somebody to confirm the block's hash is what is expected here.
-    raise typer.Exit(0 if found in (EXIT_CODES["ok"], EXIT_CODES["pending"]) else found)
-
-
-@ledger_app.command()
-def check(
-    file: Annotated[Path, typer.Argument(help="A file of `llmasos ledger prove`.")],
-    block_hash: Annotated[
-        str, typer.Option("--block-hash", help="The block's hash, from somebody else.")
-    ] = "",
-    rpc: Annotated[str, typer.Option("--rpc", help="The URL of a node that knows it.")] = "",
-    account: Annotated[str, typer.Option("--account", help="The account that must have signed.")] = "",
-    as_json: AsJson = False,
-) -> None:
-    """Check a proof with nothing but the file and a block's hash; no kernel is needed.
-
-    Exit codes: 0 proved, 1 forged or broken, 2 usage, 3 sound but the block's hash is not confirmed, 4 the
-    node could not be asked.
-    """
-    if not file.is_file():
-        raise LLMasOSError(f"There is no file {file}.", hint="`llmasos ledger prove ACTION` writes one.")
-    given = {"--block-hash": block_hash, "--rpc": rpc, "--account": account}
-    options = [word for name, value in given.items() if value for word in (name, value)]
-    raise typer.Exit(_check(file, *options, *(["--json"] if as_json else [])))
-
-
-@ledger_app.command()
-def export(
-    as_json: Annotated[bool, typer.Option("--json", help="JSON lines.")] = False,
-    html: Annotated[bool, typer.Option("--html", help="One page that checks itself; the default.")] = False,
-    session: Session = "",
-    action: Action = "",
-    tool: Tool = "",
-    kind: Kinds = None,
-    since: Since = "",
-    until: Until = "",
-    output: Annotated[str, typer.Option("-o", "--output", help="The file; - prints it.")] = "",
-    force: Force = False,
-) -> None:
-    """Write records with their proofs to one page that needs no server, or to JSON lines."""
-    if as_json and html:
-        raise typer.BadParameter("it goes not together with --html.", param_hint="--json")
-    kind_of_file, name = _FORMATS[as_json]
-    which = _filter(session, action, tool, kind, since, until)
-    path = None if output == "-" else _free(output or name, force)
-
-    async def read(client: AsyncClient) -> int:
-        size = 0
-        # What breaks off half-way must not pass for the whole.
-        part = path.with_name(f"{path.name}.part") if path else None
-        try:
-            async with client.export(which, kind_of_file) as pieces:
-                with part.open("wb") if part else nullcontext(sys.stdout.buffer) as file:
-                    async for piece in pieces:
-                        size += file.write(piece)
-            if part and path:
-                part.replace(path)
-        except OSError as error:
-            raise _unwritable(path, error) from error
-        finally:
-            if part:
-                part.unlink(missing_ok=True)
-        return size
-
-    size = ask(read)
-    if path:
-        print(f"Wrote {path}, {size:,} bytes.")
+for command in proofs.COMMANDS:
+    ledger_app.command()(command)
 
 
 @ledger_app.command()
@@ -232,9 +127,7 @@ def rotate_key(
     confirmed("Hand the ledger to another key? The old one can add nothing afterwards.", yes)
     print(f"The account is now {ask(lambda client: client.rotate_key(key))}.")
     if key_file:
-        print(
-            f"Set LLMASOS_LEDGER__KEY_FILE to {key_file.absolute()} before the kernel starts the next time."
-        )
+        print(f"Its key lies where the old one lay; {key_file} is not needed any more.")
 
 
 @ledger_app.command()
@@ -250,7 +143,7 @@ def erase(
         raise typer.BadParameter("name an action, --session or --before.", param_hint="ACTION")
     if not reason.strip():
         raise typer.BadParameter("say why; it is recorded.", param_hint="--reason")
-    which = _filter(session, action, until=before)
+    which = chosen(session, action, until=before)
     bodies = ask(lambda client: client.erase(which, count_only=True))
     if not bodies:
         print("There is nothing to erase.")
@@ -280,69 +173,9 @@ async def _verified(client: AsyncClient) -> VerifyReport:
         return await client.verify(tell)
 
 
-def _filter(
-    session: str = "",
-    action: str = "",
-    tool: str = "",
-    kinds: list[str] | None = None,
-    since: str = "",
-    until: str = "",
-) -> RecordFilter:
-    from llmasos.api import RecordFilter
-    from llmasos.shell.times import parse_time
-
-    return RecordFilter(
-        session=session,
-        action=action,
-        tool=tool,
-        kinds=tuple(kinds or ()),
-        since=parse_time(since),
-        until=parse_time(until),
-    )
-
-
-def _check(file: Path, *options: str) -> int:
-    # In a process of its own: what checks a proof knows nothing else of ours.
-    command = [sys.executable, "-m", "llmasos.ledger.check", str(file), *options]
-    try:
-        return subprocess.call(command)
-    except KeyboardInterrupt:
-        return 130
-
-
 def _show(lines: Any) -> None:
     for line in lines:
         print(line)
-
-
-def _file_name(what: str) -> str:
-    safe = "".join(char if char.isalnum() or char in "-_" else "_" for char in what)[:100]
-    return f"record-{safe}" if safe.isdecimal() else safe
-
-
-def _free(name: str, force: bool) -> Path:
-    path = Path(name)
-    if path.exists() and not force:
-        raise LLMasOSError(f"{path} exists.", hint="Name another file with -o, or overwrite it with --force.")
-    if not path.parent.is_dir():
-        raise LLMasOSError(
-            f"There is no folder {path.parent}.", hint="Make it, or name another file with -o."
-        )
-    return path
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise _unwritable(path, error) from error
-
-
-def _unwritable(path: Path | None, error: OSError) -> LLMasOSError:
-    return LLMasOSError(
-        f"{path or 'The standard output'} cannot be written: {error.strerror}.",
-        hint="Name another file with -o.",
-    )
 
 
 def _key_in(file: Path) -> str:

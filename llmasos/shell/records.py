@@ -83,9 +83,9 @@ def anchor_line(made: AnchorInfo, records: int, now: datetime | None = None) -> 
     """Return what a place outside vouches for, in a line."""
     if made.at is None:
         return f"{display(made.target)}: nothing yet; `llmasos ledger anchor` tells it"
-    of = f"{made.last} of {records}" if records else f"1 to {made.last}"
+    of = f" of {records}" if records else ""
     note = f" ({display(made.note)})" if made.note else ""
-    return f"{display(made.target)}: records {of}, {_age(made.at, now)} ago{note}"
+    return f"{display(made.target)}: records 1 to {made.last}{of}, {_age(made.at, now)} ago{note}"
 
 
 def report_lines(report: VerifyReport) -> Iterator[str]:
@@ -103,7 +103,7 @@ def report_lines(report: VerifyReport) -> Iterator[str]:
         yield f"Anchored: records 1 to {made.last} by {display(made.target)}{when}{note}."
     if report.unanchored is not None and report.checked:
         which = f"records {report.unanchored} to {report.checked}"
-        yield f"Not anchored: {which}. Only this machine's chain vouches for them."
+        yield f"Not anchored: {which}. Nothing outside the ledger's own chain vouches for them."
 
 
 def _said(kind: str, body: dict[str, Any]) -> str:

@@ -13,7 +13,7 @@ import pytest
 from llmasos.api import LedgerInfo, RecordQuery, VerifyProgress, VerifyReport
 from llmasos.errors import LLMasOSError
 from llmasos.ledger import Entry, Filter, MemoryLedger, Verdict
-from llmasos.shell import ledger as commands
+from llmasos.shell import proofs
 from llmasos.shell.records import report_lines, status_lines
 from llmasos.shell.times import parse_time
 from tests.shell.conftest import TARGET, Fakes, Run
@@ -90,7 +90,7 @@ def test_a_proof_is_written_once_and_checked(run: Run, fakes: Fakes, monkeypatch
         checked.append((str(file), *options))
         return 3
 
-    monkeypatch.setattr(commands, "_check", check)
+    monkeypatch.setattr(proofs, "_check", check)
     action = action_of(fakes)
     done = run("ledger", "prove", action)
     file = Path(f"{action}.proof.json")
@@ -154,7 +154,7 @@ def test_a_key_is_handed_over_and_never_shown(run: Run, fakes: Fakes, tmp_path: 
     Path("key").write_text(f"0x{key}\n")
     done = run("ledger", "rotate-key", "--key-file", "key", "--yes")
     assert done.code == 0 and fakes.ledger.account in done.out and fakes.ledger.account != before
-    assert "LLMASOS_LEDGER__KEY_FILE" in done.out and key not in done.out + done.err
+    assert "key is not needed" in done.out and key not in done.out + done.err
     Path("key").write_text(f"{key[:-1]}x\n")
     wrong = run("ledger", "rotate-key", "--key-file", "key", "--yes")
     assert wrong.code == 1 and "64 hexadecimal digits" in wrong.err and key[:20] not in wrong.err
