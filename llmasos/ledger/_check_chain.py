@@ -85,6 +85,8 @@ class ChainCheck:
     ) -> None:
         self._pages, self._problems, self._chain, self._outbox = pages, problems, chain, outbox
         self._accounts, self._contract, self._pin = accounts, contract, pin
+        # While the keys are changed, some sessions belong to the next account already.
+        self._owners = {NOBODY, *accounts, chain.successor}
         self._last, self._settled, self._reach = last, settled, reach
         self._events: AsyncIterator[Logged] = chain.logged(contract, 0, pin.number)
         self._event: Logged | None = None
@@ -194,8 +196,8 @@ class ChainCheck:
                 (state,) = await self._chain.sessions(self._contract, [event.key], self._pin)
                 if len(self._strangers) >= STRANGERS:
                     self._strangers.clear()
-                self._strangers[event.key] = state.owner not in self._accounts
-                if state.owner in self._accounts:
+                self._strangers[event.key] = state.owner not in self._owners
+                if state.owner in self._owners:
                     text = f"The chain holds {state.count} records of a session that the database lacks"
                     self._problems.other(self._last + 0.5, f"{text} (its key is 0x{event.key.hex()}).")
             return
@@ -244,7 +246,7 @@ class ChainCheck:
             self._problems.other(end.unopened, text)
 
     def _problems_of_owner(self, name: str, newest: int, state: SessionState) -> None:
-        if state.owner not in (NOBODY, *self._accounts):
+        if state.owner not in self._owners:
             text = f"Session {name!r} belongs to {state.owner} on the chain, which was never this ledger's."
             self._problems.other(newest + 0.5, text)
         if state.closed:
@@ -301,7 +303,7 @@ class ChainCheck:
         total = await self._run(self._pages.one, count, newest)
         ends = "SELECT number FROM ledger_records WHERE route = 'tree' ORDER BY number LIMIT 1 OFFSET ?"
         end = await self._run(self._pages.one, ends, state.count - 1) if state.count else 0
-        if state.owner not in (NOBODY, *self._accounts) or state.closed:
+        if state.owner not in self._owners or state.closed:
             self._problems.other(
                 newest + 0.5, "The trees on the chain were closed, or belong to somebody else."
             )

@@ -16,7 +16,7 @@ from llmasos.ledger import _contract
 from llmasos.ledger._disputes import Disputes, Held, known_lines
 from llmasos.ledger._drafts import TREE, Draft, Drafter, Plan
 from llmasos.ledger._offers import higher, most, payable, send_again
-from llmasos.ledger._queue import Place, Queue, Settled, Slot, current_contract, slot_of
+from llmasos.ledger._queue import Place, Queue, Settled, Slot, current_contract, deployed, slot_of
 from llmasos.ledger._reorg import common_ancestor, holds
 from llmasos.ledger._rotation import next_drafts
 from llmasos.ledger._spending import Spending, coins
@@ -185,7 +185,20 @@ class Outbox:
     async def _load_queue(self) -> None:
         account, chain_id = self._chain.account, self._chain.chain_id
         contract = await self._store.read(lambda work: current_contract(work, chain_id, account))
-        self._queue = Queue(chain_id, account, contract)
+        self._queue = Queue(chain_id, account, contract or await self._inherited())
+
+    async def _inherited(self) -> str:
+        """Return the contract that an account unknown to the database handed to ours; empty if none did.
+
+        The database may be an old copy, from before the keys were changed.
+        """
+        for contract, key in await self._store.read(lambda work: deployed(work, self._chain.chain_id)):
+            head = await self._chain.block()
+            if head is not None and await self._chain.has_code(contract):
+                (state,) = await self._chain.sessions(contract, [key], head)
+                if state.owner == self._chain.account:
+                    return contract
+        return ""
 
     def _load(self, work: Session) -> None:
         self.drafter.load(work, self._queue.chain_id, self._queue.contract)

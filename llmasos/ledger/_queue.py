@@ -11,6 +11,8 @@ from sqlalchemy import ColumnElement, Table, and_, bindparam, case, func, insert
 from sqlalchemy.orm import Session
 
 from llmasos.ledger import _contract
+from llmasos.ledger._contract import TREE_KEY
+from llmasos.ledger._digest import session_key
 from llmasos.ledger._drafts import TREE, Draft
 from llmasos.ledger._tables import OutboxRow, RecordRow
 from llmasos.ledger.chains.port import Receipt, Signed
@@ -262,6 +264,18 @@ def current_contract(session: Session, chain_id: int, account: str) -> str:
         if to == account and session.scalar(deployed.where(row.contract == contract).limit(1)) is not None:
             return contract
     return ""
+
+
+def deployed(session: Session, chain_id: int) -> list[tuple[str, bytes]]:
+    """Return the contracts that are there, the newest first, each with the key of a session in it."""
+    row = OutboxRow
+    opened = select(row.contract, RecordRow.session, RecordRow.route, func.max(row.number))
+    opened = opened.join(RecordRow, RecordRow.number == row.number).group_by(row.contract)
+    opened = opened.where(row.chain_id == chain_id, row.call == "open", row.state == "confirmed")
+    rows = session.execute(opened.order_by(func.max(row.number).desc()))
+    return [
+        (contract, TREE_KEY if route == "tree" else session_key(name)) for contract, name, route, _ in rows
+    ]
 
 
 def slot_of(draft: Draft, account: str, nonce: int, contract: str, signed: Signed) -> Slot:

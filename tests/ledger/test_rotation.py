@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
+from sqlalchemy import delete
+from sqlalchemy.orm import Session
 
 from llmasos.ledger import ChainRefused
 from llmasos.ledger._contract import TREE_KEY, transaction
@@ -141,3 +143,25 @@ async def test_a_contract_that_refuses_the_change_is_said(bench: Bench) -> None:
             await bench.outbox.step()
     assert bench.chain.account == OLD
     bench.chain.refuse = lambda raw: False
+
+
+async def test_an_old_copy_of_the_database_does_not_begin_another_contract(bench: Bench) -> None:
+    await bench.record("a", 2)
+    await bench.settle()
+    contract = bench.outbox.contract
+    copy = {table: bench.rows(table) for table in (RecordRow, OutboxRow)}
+    await rotate(bench)
+    await bench.record("a")
+    await bench.settle()
+
+    def restore(work: Session) -> None:
+        for table, rows in copy.items():
+            work.execute(delete(table))
+            for row in rows:
+                work.merge(row)
+
+    bench.store.run_sync(restore)
+    bench.reopen()
+    await bench.settle()
+    assert bench.outbox.contract == contract
+    assert "the database is older than the chain" in bench.outbox.held["a"].message
