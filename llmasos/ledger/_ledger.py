@@ -97,6 +97,7 @@ class ChainLedger:
 
     async def __aenter__(self) -> ChainLedger:
         await self._recorder.open()
+        await self._outbox.open()
         self._begun = self._recorder.last
         self._tasks = await anyio.create_task_group().__aenter__()
         self._tasks.start_soon(self._submit)
@@ -141,7 +142,7 @@ class ChainLedger:
         """Return the newest records, oldest first; the first ones after `which.after` where that is given."""
         query = selected(which).limit(limit)
         query = query.order_by(RecordRow.number if which.after else RecordRow.number.desc())
-        chain_id, contract = self._chain.chain_id, self._outbox.contract
+        chain_id, contract = self._chain.chain_id, self._outbox.noted
 
         def find(work: Session) -> list[Record]:
             rows = sorted(work.scalars(query), key=lambda row: row.number)
@@ -313,6 +314,9 @@ class ChainLedger:
             self._wake.set()
         with anyio.move_on_after(timeout):
             while not self._outbox.settled(last):
+                # Only a person can help with a chain that refuses.
+                if self._trouble is not None and self._trouble.refused:
+                    return False
                 await self._progress.wait()
             return True
         return False

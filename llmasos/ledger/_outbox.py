@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -12,6 +13,7 @@ import anyio
 import anyio.to_thread
 from sqlalchemy.orm import Session
 
+from llmasos.errors import LedgerError
 from llmasos.ledger import _contract
 from llmasos.ledger._disputes import Disputes, Held, known_lines
 from llmasos.ledger._drafts import TREE, Draft, Drafter, Plan
@@ -72,7 +74,7 @@ class Outbox:
         self._store, self._chain, self._announce = store, chain, announce
         self.drafter = Drafter(mode, batch, wait)
         self._spending = Spending(store, chain, spend_per_day)
-        self._queue = Queue(chain.chain_id, "", "")
+        self._queue, self._noted = Queue(chain.chain_id, "", ""), ""
         self._slots: dict[Place, Slot] = {}
         self._more = False
         self._behind = True
@@ -95,6 +97,19 @@ class Outbox:
     def contract(self) -> str:
         """The contract's address; empty while it is not known."""
         return self._queue.contract
+
+    @property
+    def noted(self) -> str:
+        """The contract's address, by the database alone while the chain was not reached yet."""
+        return self.contract or self._noted
+
+    async def open(self) -> None:
+        """Read which contract the database knows."""
+        chain_id = self._chain.chain_id
+        # A key that cannot be read keeps us from the chain, and is told then.
+        with suppress(LedgerError):
+            account = await anyio.to_thread.run_sync(lambda: self._chain.account)
+            self._noted = await self._store.read(lambda work: current_contract(work, chain_id, account))
 
     @property
     def waiting(self) -> bool:

@@ -19,7 +19,7 @@ async def status(
     Args:
         trouble: What went wrong last, if that was not mended since.
     """
-    found = await store.read(lambda work: count(work, chain.chain_id, outbox.contract))
+    found = await store.read(lambda work: count(work, chain.chain_id, outbox.noted))
     trouble = trouble or pause(outbox, found.failed)
     head, account = None, ""
     anchors = sorted(await schedule.states(), key=lambda state: -state.records)
@@ -28,11 +28,13 @@ async def status(
         block = await chain.block()
         head = block.number if block else None
     except LedgerError as error:
-        trouble = trouble or Trouble(error.message, error.hint)
+        # A chain that is only starting is no trouble yet.
+        if outbox.contract:
+            trouble = trouble or Trouble(error.message, error.hint)
     return LedgerStatus(
         backend=chain.name,
         chain_id=chain.chain_id,
-        contract=outbox.contract or None,
+        contract=outbox.noted or None,
         records=found.records,
         confirmed=found.confirmed,
         pending=found.records - found.confirmed,

@@ -87,6 +87,19 @@ async def test_one_can_wait_for_a_record(opened: Opened) -> None:
             await ledger.record(Entry(session="s", kind="intent"))
 
 
+async def test_what_is_known_is_shown_before_the_chain_is_reached(opened: Opened) -> None:
+    chain = MemoryChain()
+    async with opened(chain) as ledger:
+        await ledger.record(Entry(session="s", kind="intent"))
+        assert await ledger.flush(10)
+        contract = (await ledger.status()).contract
+    chain.away = True
+    async with opened(chain) as ledger:
+        (record,) = await ledger.records()
+        status = await ledger.status()
+    assert (record.state, status.contract, status.confirmed) == ("confirmed", contract, 1)
+
+
 async def test_recording_does_not_wait_for_a_chain_that_is_away(opened: Opened) -> None:
     chain = MemoryChain()
     chain.away = True

@@ -310,3 +310,15 @@ def ask_web3(socket: Path, account: str, contract: str | None) -> None:
     assert provider.make_request("eth_getCode", ["0x12"])["error"]["code"] == -32602
     assert provider._socket is not None and provider._socket.sock is not None
     provider._socket.sock.close()
+
+
+@pytest.mark.parametrize("block", ["4", "(SELECT max(number) FROM blocks)"])
+async def test_a_damaged_chain_is_found(tmp_path: Path, block: str) -> None:
+    async with opened(tmp_path) as (ledger, chain, _):
+        await fill(ledger, 6)
+        assert await ledger.flush(60)
+    with closing(sqlite3.connect(chain.database)) as blocks, blocks:
+        blocks.execute(f"UPDATE blocks SET header = CAST(header || x'00' AS BLOB) WHERE number = {block}")
+    async with opened(tmp_path) as (ledger, chain, _):
+        verdict = await ledger.verify()
+    assert verdict.finding == "bad", verdict
