@@ -52,6 +52,7 @@ class LocalChain(EvmChain):
         self.socket = path
         """The node's socket; JSON-RPC clients of the same user may use it too."""
         self._process: anyio.abc.Process | None = None
+        self._served = False
         super().__init__(
             RpcClient(UnixTransport(path), batch=BATCH),
             KeyFile(self.key_file, make=True),
@@ -137,6 +138,7 @@ class LocalChain(EvmChain):
             said = log.read_text(errors="replace").strip().splitlines()
             reason = said[-1].rstrip(".") if said else "no answer in time"
             raise self._not_started(process.returncode, reason, log) from error
+        self._served = True
 
     def _not_started(self, status: int | None, reason: str, log: Path) -> ChainError:
         """Return what to raise when the node ended with a status before it was ready."""
@@ -164,8 +166,11 @@ class LocalChain(EvmChain):
                 process.kill()
             await process.wait()
             await process.aclose()
+            # What lies there while our node never served is another one's.
+            if self._served:
+                self._served = False
+                self.socket.unlink(missing_ok=True)
             if self._short is not None:
-                # It is not empty while another process of ours serves the same folder.
                 with suppress(OSError):
                     self._short.rmdir()
 
