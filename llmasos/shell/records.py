@@ -102,8 +102,10 @@ def report_lines(report: VerifyReport) -> Iterator[str]:
         note = f" ({display(made.note)})" if made.note else ""
         yield f"Anchored: records 1 to {made.last} by {display(made.target)}{when}{note}."
     if report.unanchored is not None and report.checked:
-        which = f"records {report.unanchored} to {report.checked}"
-        yield f"Not anchored: {which}. Nothing outside the ledger's own chain vouches for them."
+        one = report.unanchored == report.checked
+        which = f"record {report.checked}" if one else f"records {report.unanchored} to {report.checked}"
+        it = "it" if one else "them"
+        yield f"Not anchored: {which}. Nothing outside the ledger's own chain vouches for {it}."
 
 
 def _said(kind: str, body: dict[str, Any]) -> str:

@@ -144,7 +144,8 @@ class _Check:
         # The newest row of a place has no receipt while it is still to be put there.
         if anchor is not None and row.receipt and row.target not in self._unreachable:
             at = await anchor.check(about, row.receipt)
-            self._anchored.append(AnchoredRange(row.target, row.records, at, await self._rebuilt(about)))
+            note = await self._rebuilt(about)
+            self._anchored.append(AnchoredRange(row.target, row.records, at, note, row.block))
 
     async def _rebuilt(self, about: Statement) -> str:
         """Return what is remarkable about the block of a statement whose records hold."""
