@@ -63,7 +63,7 @@ def _first_record(work: Session, line: str, events: Sequence[Logged]) -> int:
 
 async def _raw(chain: Chain, tx_hash: str) -> bytes:
     """Return a transaction's bytes: the value in the last node of the proof that it is in its block."""
-    import rlp  # type: ignore[import-untyped]
+    import rlp
 
     inclusion = await chain.inclusion(tx_hash)
     raw: bytes = rlp.decode(inclusion.transaction[-1])[-1]

@@ -187,8 +187,8 @@ def transaction(raw: bytes) -> Transaction:
     Raises:
         ValueError: The bytes are not one.
     """
-    import rlp  # type: ignore[import-untyped]
-    from rlp.exceptions import RLPException  # type: ignore[import-untyped]
+    import rlp
+    from rlp.exceptions import RLPException
 
     try:
         if raw[:1] != b"\x02":

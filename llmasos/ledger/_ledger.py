@@ -275,9 +275,9 @@ class ChainLedger:
             # Whatever goes wrong here must reach the person through `status`, and must not end the kernel:
             # records go on being written, and everything is tried again.
             except Exception as error:
-                known = isinstance(error, LLMasOSError)
-                refused = isinstance(error, ChainRefused)
-                self._trouble = Trouble(error.message, error.hint, refused) if known else Trouble(repr(error))  # type: ignore[attr-defined]
+                self._trouble = Trouble(repr(error))
+                if isinstance(error, LLMasOSError):
+                    self._trouble = Trouble(error.message, error.hint, isinstance(error, ChainRefused))
                 self._advance()
                 await anyio.sleep(delay)
                 delay = min(2 * delay, LAST_RETRY_SECONDS)

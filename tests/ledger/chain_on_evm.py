@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, cast
 
-import rlp  # type: ignore[import-untyped]
+import rlp
 
 from llmasos.ledger._contract import (
     TREE_KEY,

@@ -62,7 +62,7 @@ def test_the_signer_is_found() -> None:
     ],
 )
 def test_rlp_is_decoded(item: object) -> None:
-    import rlp  # type: ignore[import-untyped]
+    import rlp
 
     assert check.rlp_encode(item) == rlp.encode(item)
     assert check.rlp_decode(rlp.encode(item)) == item

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-import rlp  # type: ignore[import-untyped]
+import rlp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

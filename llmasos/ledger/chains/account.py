@@ -50,7 +50,7 @@ class Account:
 
         RLP and the compiled curve alone take a fortieth of the time of `eth_account`.
         """
-        import rlp  # type: ignore[import-untyped]
+        import rlp
 
         numbers = [minimal(number) for number in (chain_id, nonce, fees.tip, fees.cap, gas)]
         fields = [*numbers, bytes.fromhex(to[2:]) if to is not None else b"", minimal(value), data, []]

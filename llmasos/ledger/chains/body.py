@@ -30,7 +30,7 @@ def raw_transaction(item: dict[str, Any]) -> bytes:
         ValueError: A field is malformed, or the type is not known.
         KeyError: A field is missing.
     """
-    import rlp  # type: ignore[import-untyped]
+    import rlp
 
     kind = type_of(item)
     to = octets(item["to"], 20) if item["to"] is not None else b""

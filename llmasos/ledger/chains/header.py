@@ -59,7 +59,7 @@ def block_shown(block: dict[str, Any]) -> Block:
         ValueError: A field is missing or malformed.
         KeyError: The same.
     """
-    import rlp  # type: ignore[import-untyped]
+    import rlp
 
     # Blocks before these forks lack the fields, and some nodes show them as null.
     later = [field for field in _LATER if block.get(field[0]) is not None]

@@ -140,7 +140,7 @@ class MemoryChain:
 
     def sign(self, nonce: int, to: str | None, data: bytes, fees: Fees, value: int = 0) -> Signed:
         """Return a transaction with the layout of a real one, and the account in place of a signature."""
-        import rlp  # type: ignore[import-untyped]
+        import rlp
 
         target = bytes.fromhex(to[2:]) if to else b""
         account = bytes.fromhex(self._account[2:])

@@ -24,7 +24,7 @@ class Trie:
     """
 
     def __init__(self, items: Mapping[bytes, bytes]) -> None:
-        import rlp  # type: ignore[import-untyped]
+        import rlp
 
         self._nodes: dict[bytes, bytes] = {}
         self._encode = rlp.encode
@@ -77,7 +77,7 @@ def lookup(root: bytes, key: bytes, nodes: Iterable[bytes]) -> bytes | None:
 
 def _walk(root: bytes, path: bytes, nodes: Mapping[bytes, bytes]) -> tuple[bytes | None, list[bytes]]:
     import rlp
-    from rlp.exceptions import RLPException  # type: ignore[import-untyped]
+    from rlp.exceptions import RLPException
 
     passed: list[bytes] = []
     reference: Any = root

@@ -32,8 +32,8 @@ def storage_root(state_root: bytes, contract: str, proof: dict[str, Any]) -> byt
         NoContract: The proof shows that nothing lies at the address.
         ValueError: The proof does not hold.
     """
-    import rlp  # type: ignore[import-untyped]
-    from rlp.exceptions import RLPException  # type: ignore[import-untyped]
+    import rlp
+    from rlp.exceptions import RLPException
 
     account = lookup(state_root, keccak(octets(contract, 20)), map(octets, proof["accountProof"]))
     if account is None:

@@ -146,7 +146,7 @@ class Evm:
                 account's next one, or cannot be paid.
         """
         from eth_utils.exceptions import ValidationError
-        from rlp.exceptions import RLPException  # type: ignore[import-untyped]
+        from rlp.exceptions import RLPException
 
         digest = keccak(raw)
         if self.store.by_transaction(digest) is not None:

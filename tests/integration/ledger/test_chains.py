@@ -11,7 +11,7 @@ from typing import Any
 
 import anyio
 import pytest
-import rlp  # type: ignore[import-untyped]
+import rlp
 
 from llmasos.ledger import _contract
 from llmasos.ledger._contract import SessionState

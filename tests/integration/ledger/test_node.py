@@ -342,7 +342,7 @@ def test_tries_are_those_of_a_library(rounds: list[dict[bytes, bytes]]) -> None:
 
 @given(st.recursive(st.binary(max_size=70), lambda inner: st.lists(inner, max_size=70)))
 def test_rlp_is_that_of_a_library(value: Any) -> None:
-    import rlp  # type: ignore[import-untyped]
+    import rlp
 
     assert encode(value) == rlp.encode(value)
     assert decode(encode(value)) == value

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import rlp  # type: ignore[import-untyped]
+import rlp
 
 from llmasos.ledger import _contract
 from llmasos.ledger._digest import FIRST_HEAD, keccak, next_anchored_head, next_head

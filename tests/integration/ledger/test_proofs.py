@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import rlp  # type: ignore[import-untyped]
+import rlp
 
 from llmasos.ledger import check
 from llmasos.ledger._digest import canonical
