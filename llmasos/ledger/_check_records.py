@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection
 from datetime import datetime
 from functools import lru_cache
@@ -20,14 +19,13 @@ from llmasos.ledger._digest import (
     next_head,
     session_key,
 )
+from llmasos.ledger._erasures import Erasures
 from llmasos.ledger._pages import Pages, Row
 from llmasos.ledger._problems import Problems, record_name
-from llmasos.ledger._types import KINDS, SYSTEM, kind_number
+from llmasos.ledger._types import KEPT, KINDS, kind_number
 
 PAGE = 250
 TAILS = 10_000
-WINDOW = 1_000_000
-KEPT_KINDS = ("erase", "rotate")
 ROUTES = ("session", "tree")
 UTC, AT_LETTERS = "+00:00", len("2026-01-02T03:04:05.000006+00:00")
 
@@ -38,10 +36,6 @@ _PAGE = (
 _BEFORE = (
     "SELECT seq, head, route, number FROM ledger_records WHERE session = ? AND seq < ?"
     " ORDER BY seq DESC LIMIT 1"
-)
-_ERASURES = (
-    "SELECT seq, number, body FROM ledger_records WHERE session = ? AND kind = 'erase' AND seq > ?"
-    " ORDER BY seq LIMIT ?"
 )
 # Text and bytes are greater than every number.
 _UNNUMBERED = (
@@ -71,7 +65,7 @@ class RecordCheck:
         self._wanted = frozenset(wanted)
         self._historic = max(self._wanted, default=0)
         self._tails: dict[str, _Tail] = {}
-        self._covered = _Erasures(pages)
+        self._covered = Erasures(pages)
         self._history = bytes(32)
         self.number = self.checked = self.erased = 0
         self.histories: dict[int, bytes] = {}
@@ -184,7 +178,7 @@ class RecordCheck:
 
     def _erased(self, number: int, kind: str) -> bool:
         self.erased += 1
-        return kind not in KEPT_KINDS and self._covered(number)
+        return kind not in KEPT and self._covered(number)
 
     def _explain(self, row: Row, tail: _Tail | None) -> None:
         """Say what is wrong with a record, and find what the next one follows."""
@@ -201,42 +195,7 @@ class RecordCheck:
             self._tails[session] = (seq, given or other, tail[2], tail[3], number, other)
 
 
-class _Erasures:
-    """Which records some `erase` record covers, for one window of numbers at a time."""
-
-    def __init__(self, pages: Pages) -> None:
-        self._pages = pages
-        self._start, self._seq = -1, 0
-        self._bits = bytearray()
-
-    def __call__(self, number: int) -> bool:
-        """Return whether a record's erasure was recorded."""
-        start = number - number % WINDOW
-        if start != self._start:
-            self._start, self._seq, self._bits = start, 0, bytearray(WINDOW)
-            self._read()
-        # An erasure may have been recorded since the window was read.
-        return bool(self._bits[number - start]) or (self._read() and bool(self._bits[number - start]))
-
-    def _read(self) -> bool:
-        before = self._seq
-        while rows := self._pages.fetch(_ERASURES, SYSTEM, self._seq, PAGE):
-            for self._seq, number, body in rows:
-                for first, last in _ranges(body):
-                    low, high = max(first, self._start), min(last + 1, number, self._start + WINDOW)
-                    if low < high:
-                        self._bits[low - self._start : high - self._start] = b"\1" * (high - low)
-        return self._seq != before
-
-
-def _ranges(body: str) -> list[tuple[int, int]]:
-    try:
-        return [(int(first), int(last)) for first, last in json.loads(body)["ranges"]]
-    except (TypeError, ValueError, KeyError):
-        return []
-
-
-def _wrong(row: Row, tail: _Tail | None, covered: _Erasures) -> tuple[str, bytes | None]:
+def _wrong(row: Row, tail: _Tail | None, covered: Erasures) -> tuple[str, bytes | None]:
     """Return what is wrong with a record, and the head that its content gives."""
     number, session, seq, kind, action, tool, at, body, body_salt, held, salt, digest, head, route = row
     for column, value in (
@@ -284,7 +243,7 @@ def _wrong(row: Row, tail: _Tail | None, covered: _Erasures) -> tuple[str, bytes
         return "was altered: its body, tool, action, time, place or salt is not what was recorded.", link
     if (body is None) != (body_salt is None):
         return "was altered: only one of its body and the body's salt is there.", link
-    if body is None and kind in KEPT_KINDS:
+    if body is None and kind in KEPT:
         return "was altered: its body is missing, and such a body is never erased.", link
     if body is None and not covered(number):
         return "was altered: its body is missing, and no record says that it was erased.", link

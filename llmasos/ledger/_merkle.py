@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 
-from llmasos.ledger.check import Forged, tree_root
-
 
 class Tree:
     """A tree over digests; leaves are hashed after 0x00 and nodes after 0x01, so none passes for the other.
@@ -82,17 +80,3 @@ class Peaks:
 def root(digests: Sequence[bytes]) -> bytes:
     """Return the root of the tree over digests."""
     return Tree(digests).root
-
-
-def path(digests: Sequence[bytes], index: int) -> list[bytes]:
-    """Return the siblings on the way from a digest to the root of the tree over all of them."""
-    return Tree(digests).path(index)
-
-
-def verify(digest: bytes, index: int, count: int, path: Sequence[bytes], root: bytes) -> bool:
-    """Return whether a path shows that the tree of `count` leaves with this root has a digest at `index`."""
-    try:
-        whole = all(len(sibling) == len(root) for sibling in path)
-        return whole and tree_root(digest, index, count, b"".join(path)) == root
-    except Forged:
-        return False

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -16,11 +14,8 @@ from llmasos.errors import LedgerError
 from llmasos.ledger._digest import canonical
 from llmasos.ledger._records import append
 from llmasos.ledger._tables import RecordRow
-from llmasos.ledger._types import SYSTEM, Entry, Filter, Kind, Route
+from llmasos.ledger._types import KEPT, SYSTEM, Entry, Filter, Route
 from llmasos.store import Store
-
-KEPT: tuple[Kind, ...] = ("erase", "rotate")
-"""The kinds whose bodies cannot be erased: without them nobody could tell what was erased, or who signed."""
 
 CHUNK = 5_000
 
@@ -112,50 +107,6 @@ async def wipe(store: Store) -> bool:
             connection.close()
 
     return await anyio.to_thread.run_sync(cut)
-
-
-class Covered:
-    """Which bodies may be missing: those that an `erase` record after them names."""
-
-    def __init__(self, ranges: Iterable[tuple[int, int]]) -> None:
-        self._ranges: list[tuple[int, int]] = []
-        for first, last in sorted(ranges):
-            if self._ranges and first <= self._ranges[-1][1] + 1:
-                first, last = self._ranges[-1][0], max(last, self._ranges.pop()[1])
-            self._ranges.append((first, last))
-
-    def allows(self, number: int, kind: str) -> bool:
-        """Return whether a record's body may be missing."""
-        place = bisect_right(self._ranges, (number, float("inf"))) - 1
-        return kind not in KEPT and place >= 0 and self._ranges[place][1] >= number
-
-
-async def covered(store: Store, last: int) -> Covered:
-    """Return what the `erase` records say, as far as they have a body that can be read.
-
-    They are records like all others: whether one was altered is told by its own digest.
-
-    Args:
-        last: The last record that counts.
-    """
-
-    def ranges(work: Session) -> list[tuple[int, int]]:
-        query = select(RecordRow.number, RecordRow.body).where(
-            RecordRow.session == SYSTEM, RecordRow.kind == "erase", RecordRow.number <= last
-        )
-        found = []
-        for number, body in work.execute(query):
-            found += [(first, min(end, number - 1)) for first, end in _ranges_of(body) if first < number]
-        return found
-
-    return Covered(await store.run(ranges))
-
-
-def _ranges_of(body: str | None) -> list[tuple[int, int]]:
-    try:
-        return [(int(first), int(last)) for first, last in json.loads(body or "")["ranges"]]
-    except (ValueError, KeyError, TypeError):
-        return []
 
 
 class _Step:

@@ -27,6 +27,9 @@ Kind = Literal[
 KINDS: tuple[Kind, ...] = get_args(Kind)
 """The kinds in the order of their numbers on the chain, from 0; new ones go to the end."""
 
+KEPT: tuple[Kind, ...] = ("erase", "rotate")
+"""The kinds whose bodies cannot be erased: without them nobody could tell what was erased, or who signed."""
+
 State = Literal["pending", "confirmed", "failed"]
 
 Mode = Literal["each", "batch", "merkle"]

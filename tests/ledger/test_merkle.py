@@ -6,7 +6,8 @@ import hashlib
 
 import pytest
 
-from llmasos.ledger._merkle import Tree, path, root, verify
+from llmasos.ledger._merkle import Tree, root
+from llmasos.ledger.check import Forged, tree_root
 
 DIGESTS = [hashlib.sha256(bytes([n])).digest() for n in range(70)]
 
@@ -36,26 +37,34 @@ def defined_split(count: int) -> int:
     return split
 
 
+def verify(digest: bytes, index: int, count: int, path: list[bytes], top: bytes) -> bool:
+    """Return whether those who check a proof find the digest in the tree with this root."""
+    try:
+        return tree_root(digest, index, count, b"".join(path)) == top
+    except Forged:
+        return False
+
+
 @pytest.mark.parametrize("count", [*range(1, 20), 31, 32, 33, 63, 64, 65, 70])
 def test_roots_and_paths_are_those_of_the_definition(count: int) -> None:
     digests = DIGESTS[:count]
     assert root(digests) == defined_root(digests)
     for index in range(count):
-        assert path(digests, index) == defined_path(index, digests)
-        assert verify(digests[index], index, count, path(digests, index), root(digests))
+        assert Tree(digests).path(index) == defined_path(index, digests)
+        assert verify(digests[index], index, count, Tree(digests).path(index), root(digests))
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 7, 8, 13])
 def test_a_path_proves_its_leaf_at_its_place_and_nothing_else(count: int) -> None:
     digests, top = DIGESTS[:count], root(DIGESTS[:count])
     for index in range(count):
-        good = path(digests, index)
+        good = Tree(digests).path(index)
         assert not any(
             verify(digests[index], other, count, good, top) for other in range(count) if other != index
         )
         assert not verify(DIGESTS[69], index, count, good, top)
         assert not verify(digests[index], index, count, [*good, bytes(32)], top)
-        assert not verify(digests[index], index, count, [node[:31] for node in good] or [b""], top)
+        assert not verify(digests[index], index, count, [node[:31] for node in good] or [bytes(31)], top)
         assert not verify(digests[index], count, count, good, top)
         assert not verify(digests[index], -1, count, good, top)
         for cut in range(len(good)):

@@ -15,8 +15,10 @@ from sqlalchemy import event, select, text
 from llmasos.errors import ConfigError, LedgerError
 from llmasos.ledger import _retention
 from llmasos.ledger._digest import body_digest, canonical
+from llmasos.ledger._erasures import Erasures
+from llmasos.ledger._pages import Pages
 from llmasos.ledger._records import append
-from llmasos.ledger._retention import Covered, covered, erase, expire, wipe
+from llmasos.ledger._retention import erase, expire, wipe
 from llmasos.ledger._tables import RecordRow
 from llmasos.ledger._types import SYSTEM, Entry, Filter, Kind
 from llmasos.store import Base, Store
@@ -98,8 +100,8 @@ async def test_what_says_so_is_kept(store: Store) -> None:
     again = await erase(store, Filter(), reason="all", by="ann")
     assert (again.records, again.noted) == (0, ())
     assert [row.kind for row in await rows(store) if row.body is not None] == ["rotate", "erase"]
-    found = await covered(store, 3)
-    assert [found.allows(number, "intent") for number in range(5)] == [False, True, False, False, False]
+    erased = Erasures(Pages(store))
+    assert [erased(number) for number in range(5)] == [False, True, False, False, False]
 
 
 async def test_nonsense_is_refused(store: Store) -> None:
@@ -135,8 +137,8 @@ async def test_much_is_erased_in_steps_each_with_its_note(
     await add(store, *"abcd")
     done = await erase(store, range(1, 16), reason="r", by="b")
     assert (done.records, done.noted) == (4, (16, 17))
-    found = await covered(store, 17)
-    assert [number for number in range(20) if found.allows(number, "intent")] == [
+    erased = Erasures(Pages(store))
+    assert [number for number in range(20) if erased(number)] == [
         *range(1, 9),
         *range(12, 16),
     ]
@@ -156,13 +158,6 @@ async def test_what_is_old_expires(store: Store) -> None:
     assert "older than 39 days" in ((await rows(store))[-1].body or "")
 
 
-def test_ranges_are_merged_and_looked_up() -> None:
-    found = Covered([(5, 6), (1, 2), (3, 3), (6, 9), (20, 30), (22, 23)])
-    allowed = [*range(1, 4), *range(5, 10), *range(20, 31)]
-    assert [number for number in range(40) if found.allows(number, "outcome")] == allowed
-    assert not any(found.allows(number, kind) for number in range(40) for kind in _retention.KEPT)
-
-
 @pytest.mark.parametrize(
     "body", [None, "", "{}", "[]", '{"ranges":[[1]]}', '{"ranges":[["a","b"]]}', '{"ranges":3}', "\x00"]
 )
@@ -171,7 +166,7 @@ async def test_a_note_that_cannot_be_read_covers_nothing(store: Store, body: str
     await erase(store, [1], reason="r", by="b")
     change = text("UPDATE ledger_records SET body = :body WHERE number = 2").bindparams(body=body)
     await store.run(lambda work: work.execute(change))
-    assert not (await covered(store, 2)).allows(1, "intent")
+    assert not Erasures(Pages(store))(1)
 
 
 async def test_a_note_covers_nothing_after_itself(store: Store) -> None:
@@ -180,9 +175,8 @@ async def test_a_note_covers_nothing_after_itself(store: Store) -> None:
     entry = Entry(session=SYSTEM, kind="erase", body=body)
     await store.run(lambda work: append(work, entry, canonical(body).decode(), route="session"))
     await add(store, "c")
-    found = await covered(store, 3)
-    assert [number for number in range(1, 100) if found.allows(number, "intent")] == [1]
-    assert not (await covered(store, 1)).allows(1, "intent")
+    erased = Erasures(Pages(store))
+    assert [number for number in range(1, 100) if erased(number)] == [1]
 
 
 def plain(folder: Path) -> set[int]:

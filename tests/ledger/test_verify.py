@@ -15,6 +15,7 @@ from llmasos.ledger import ChainError, MemoryChain, Verdict
 from llmasos.ledger._contract import TREE_KEY, Appended, open_call
 from llmasos.ledger._digest import session_key
 from llmasos.ledger._envelope import opened, signer
+from llmasos.ledger._erasures import Erasures
 from llmasos.ledger._merkle import Peaks
 from llmasos.ledger._problems import KEPT, Problems
 from llmasos.ledger._types import Progress
@@ -299,9 +300,7 @@ async def test_a_body_erased_while_it_is_checked_is_no_alteration(
 ) -> None:
     filled.erase(1)
     await filled.carry()
-    from llmasos.ledger import _check_records
-
-    read = _check_records._Erasures._read
+    read = Erasures._read
     done = False
 
     def late(erasures: Any) -> bool:
@@ -313,8 +312,9 @@ async def test_a_body_erased_while_it_is_checked_is_no_alteration(
             filled.erase(2)
         return found
 
-    monkeypatch.setattr(_check_records._Erasures, "_read", late)
-    monkeypatch.setattr(_check_records, "PAGE", 1)
+    monkeypatch.setattr(Erasures, "_read", late)
+    monkeypatch.setattr("llmasos.ledger._check_records.PAGE", 1)
+    monkeypatch.setattr("llmasos.ledger._erasures.PAGE", 1)
     verdict = await filled.verify(settled=False)
     assert (verdict.finding, verdict.erased) == ("ok", 2), verdict
 
