@@ -62,7 +62,14 @@ function build() {
 
 function summary(record) {
   if (record.erased) return "body erased";
-  return record.body === undefined ? "without its body" : record.body.slice(0, 160);
+  if (record.body === undefined) return "without its body";
+  try {
+    const { asked_by: _, ...facts } = JSON.parse(record.body);
+    const words = Object.entries(facts).map(([name, value]) => `${name} ${typeof value === "string" ? value : JSON.stringify(value)}`);
+    return words.join(", ").slice(0, 160);
+  } catch {
+    return record.body.slice(0, 160);
+  }
 }
 
 function filter() {
