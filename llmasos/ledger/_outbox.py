@@ -15,11 +15,12 @@ from sqlalchemy.orm import Session
 
 from llmasos.errors import LedgerError
 from llmasos.ledger import _contract
+from llmasos.ledger._contracts import current_contract, find_contract, is_gone
 from llmasos.ledger._disputes import Disputes, Held, known_lines
 from llmasos.ledger._drafts import TREE, Draft, Drafter, Plan
 from llmasos.ledger._offers import higher, most, payable, send_again
-from llmasos.ledger._queue import Place, Queue, Settled, Slot, current_contract, deployed, slot_of
-from llmasos.ledger._reorg import common_ancestor, holds
+from llmasos.ledger._queue import Place, Queue, Settled, Slot, slot_of
+from llmasos.ledger._reorg import holds, requeue_lost
 from llmasos.ledger._rotation import next_drafts
 from llmasos.ledger._spending import Spending, coins
 from llmasos.ledger._types import Mode
@@ -187,8 +188,9 @@ class Outbox:
         self._stale, self._behind, self._polled = False, True, ""
         await self._load_queue()
         mined = await self._chain.nonce()
-        await self._check_contract(mined)
-        await self._walk_back(mined)
+        if await is_gone(self._store, self._chain, self._queue, mined):
+            await self._begin_again()
+        self._lost |= await requeue_lost(self._store, self._chain, self._queue, mined)
         await self._store.read(self._load)
         await self._spending.load(self._queue)
         await self._fill_gap(mined)
@@ -198,22 +200,8 @@ class Outbox:
         await self._note_receipts(list(self._slots.values()), mined)
 
     async def _load_queue(self) -> None:
-        account, chain_id = self._chain.account, self._chain.chain_id
-        contract = await self._store.read(lambda work: current_contract(work, chain_id, account))
-        self._queue = Queue(chain_id, account, contract or await self._inherited())
-
-    async def _inherited(self) -> str:
-        """Return the contract that an account unknown to the database handed to ours; empty if none did.
-
-        The database may be an old copy, from before the keys were changed.
-        """
-        for contract, key in await self._store.read(lambda work: deployed(work, self._chain.chain_id)):
-            head = await self._chain.block()
-            if head is not None and await self._chain.has_code(contract):
-                (state,) = await self._chain.sessions(contract, [key], head)
-                if state.owner == self._chain.account:
-                    return contract
-        return ""
+        contract = await find_contract(self._store, self._chain)
+        self._queue = Queue(self._chain.chain_id, self._chain.account, contract)
 
     def _load(self, work: Session) -> None:
         self.drafter.load(work, self._queue.chain_id, self._queue.contract)
@@ -225,45 +213,12 @@ class Outbox:
         self._troubled |= self._queue.refused(work) | set(self.held)
         self.held.clear()
 
-    async def _check_contract(self, mined: int) -> None:
-        """See that the contract is there, or can be there again; otherwise begin with another one."""
-        queue = self._queue
-        if not queue.contract or await self._chain.has_code(queue.contract):
-            return
-        deployment = await self._store.read(queue.deployment)
-        if deployment is None:
-            return
-        account, nonce, state, tx_hash = deployment
-        if account != queue.account:
-            # The account before has nothing on a chain that begins anew, so its bytes are of no use there.
-            if mined and await self._holds_any():
-                return
-            await self._begin_again()
-        elif state == "confirmed" and nonce < mined and await self._chain.receipts([tx_hash]) == [None]:
-            raise ChainRefused(
-                "The chain is not the one that these records were written to: it lacks their contract.",
-                hint="Put the chain's file back, or move it away: all records are then sent again.",
-            )
-
-    async def _holds_any(self) -> bool:
-        seen = await self._store.read(self._queue.blocks)
-        return await common_ancestor(self._chain, seen) > 0
-
     async def _begin_again(self) -> None:
         """Give the contract up; everything goes to a new one."""
         await self._store.run(lambda work: self._queue.give_up(work, NOWHERE), durable=True)
         self._troubled.clear()
         self.held.clear()
         await self._load_queue()
-
-    async def _walk_back(self, mined: int) -> None:
-        """Let everything wait again that the chain has lost."""
-        newest = await self._store.read(lambda work: self._queue.blocks(work, newest=True))
-        ancestor = newest[0][0] if newest else 0
-        if newest and not await holds(self._chain, *newest[0]):
-            ancestor = await common_ancestor(self._chain, await self._store.read(self._queue.blocks))
-        lost = await self._store.run(lambda work: self._queue.requeue(work, ancestor, mined))
-        self._lost |= lost
 
     async def _fill_gap(self, mined: int) -> None:
         """Sign something for nonces that are free before others that wait: a chain takes none after a gap."""

@@ -10,9 +10,6 @@ from typing import Any
 from sqlalchemy import ColumnElement, Table, and_, bindparam, case, func, insert, or_, select, tuple_, update
 from sqlalchemy.orm import Session
 
-from llmasos.ledger import _contract
-from llmasos.ledger._contract import TREE_KEY
-from llmasos.ledger._digest import session_key
 from llmasos.ledger._drafts import TREE, Draft
 from llmasos.ledger._tables import OutboxRow, RecordRow
 from llmasos.ledger.chains.port import Receipt, Signed
@@ -245,37 +242,6 @@ class Queue:
             "block_hash": "",
             "cost": "0",
         }
-
-
-def current_contract(session: Session, chain_id: int, account: str) -> str:
-    """Return the contract that an account writes to; empty when it has none.
-
-    It is the one that it deployed last, or the one that was handed to it with a change of keys.
-    """
-    row = OutboxRow
-    deployed = select(row.contract).where(row.chain_id == chain_id, row.call == "deploy")
-    deployed = deployed.where(row.state.in_(("pending", "confirmed")))
-    own = session.scalar(deployed.where(row.account == account).order_by(row.nonce.desc()).limit(1))
-    if own is not None:
-        return own
-    handed = select(row.contract, row.raw).where(row.chain_id == chain_id, row.call == "rotate")
-    for contract, raw in session.execute(handed):
-        to = _contract.rotated_to(_contract.transaction(raw).data)
-        if to == account and session.scalar(deployed.where(row.contract == contract).limit(1)) is not None:
-            return contract
-    return ""
-
-
-def deployed(session: Session, chain_id: int) -> list[tuple[str, bytes]]:
-    """Return the contracts that are there, the newest first, each with the key of a session in it."""
-    row = OutboxRow
-    opened = select(row.contract, RecordRow.session, RecordRow.route, func.max(row.number))
-    opened = opened.join(RecordRow, RecordRow.number == row.number).group_by(row.contract)
-    opened = opened.where(row.chain_id == chain_id, row.call == "open", row.state == "confirmed")
-    rows = session.execute(opened.order_by(func.max(row.number).desc()))
-    return [
-        (contract, TREE_KEY if route == "tree" else session_key(name)) for contract, name, route, _ in rows
-    ]
 
 
 def slot_of(draft: Draft, account: str, nonce: int, contract: str, signed: Signed) -> Slot:

@@ -4,7 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from llmasos.ledger._queue import Place, Queue
 from llmasos.ledger.chains.port import Chain
+from llmasos.store import Store
+
+
+async def requeue_lost(store: Store, chain: Chain, queue: Queue, mined: int) -> set[Place]:
+    """Let everything wait again that the chain has lost, and return what that is.
+
+    Args:
+        mined: The account's number of mined transactions.
+    """
+    newest = await store.read(lambda work: queue.blocks(work, newest=True))
+    ancestor = newest[0][0] if newest else 0
+    if newest and not await holds(chain, *newest[0]):
+        ancestor = await common_ancestor(chain, await store.read(queue.blocks))
+    return await store.run(lambda work: queue.requeue(work, ancestor, mined))
 
 
 async def common_ancestor(chain: Chain, seen: Sequence[tuple[int, str]]) -> int:
