@@ -101,6 +101,52 @@ class LedgerSettings(BaseModel, frozen=True):
     anchor_key: SecretStr = Field(SecretStr(""), description="That key, instead of a file.")
 
 
+class ModelSettings(BaseModel, frozen=True):
+    """How models share the machine."""
+
+    device: str = Field("auto", description="Where models are loaded: `cpu`, `cuda:0`, or `auto`.")
+    memory_mb: int = Field(0, ge=0, description="Memory in MiB for resident models; 0 chooses.")
+    host_memory_mb: int = Field(
+        0, ge=0, description="Memory in MiB for models that were moved off the device; 0 chooses."
+    )
+    keep_alive: float = Field(
+        0.0, ge=0, description="Seconds that an unused model stays; 0 keeps it while there is room."
+    )
+    slots: int = Field(0, ge=0, le=1024, description="Requests that one model runs at once; 0 chooses.")
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        "auto", description="The type of weights of safetensors models."
+    )
+    queue: int = Field(4096, ge=1, description="Requests that may wait for models, over all.")
+    session_queue: int = Field(64, ge=1, description="Requests of one session that may wait.")
+    wait_seconds: float = Field(
+        15.0, gt=0, description="How long a model in use may keep another one from being loaded."
+    )
+    adapters: dict[str, dict[str, Path]] = Field(
+        {}, description="LoRA adapters: for each model, files by the adapters' names."
+    )
+    upstreams: dict[str, tuple[str, ...]] = Field(
+        {}, description="Models behind OpenAI-compatible endpoints: for each name, base URLs, tried in order."
+    )
+    upstream_keys: dict[str, SecretStr] = Field({}, description="Keys of such endpoints, by base URL.")
+    prices: dict[str, tuple[float, float]] = Field(
+        {}, description="Price of a million tokens read and written, by model, for budgets and spend."
+    )
+    cluster: str = Field("", description="Address of a Ray cluster for replicas, `auto`, or empty for none.")
+    replicas: dict[str, int] = Field({}, description="Replicas on the cluster, by model.")
+
+
+class ServiceSettings(BaseModel, frozen=True):
+    """How other programs reach the kernel over the network."""
+
+    host: str = Field("127.0.0.1", description="Address to listen on, where `port` is given.")
+    port: int = Field(0, ge=0, le=65535, description="TCP port to listen on; 0 listens on the socket only.")
+    tls_certificate: Path | None = Field(None, description="A file with the certificate and its chain.")
+    tls_key: Path | None = Field(None, description="A file with the certificate's key.")
+    origins: tuple[str, ...] = Field((), description="Web origins whose pages may call the API.")
+    drain_seconds: float = Field(10.0, ge=0, description="How long calls may take to end at a stop.")
+    body_mb: int = Field(32, ge=1, description="The largest request in MiB.")
+
+
 class Settings(BaseSettings):
     """Every setting, from `LLMASOS_*` variables and then `config.toml` in the configuration folder."""
 
@@ -140,6 +186,8 @@ class Settings(BaseSettings):
     limits: TurnLimits = TurnLimits()
     sandbox_limits: SandboxLimits = SandboxLimits()
     ledger: LedgerSettings = LedgerSettings()
+    models: ModelSettings = ModelSettings()
+    service: ServiceSettings = ServiceSettings()
 
     @property
     def database(self) -> str:

@@ -1,8 +1,11 @@
 """Models: the catalog, fetching, engines, and the pydantic-ai models over them."""
 
-from llmasos.models.call_model import CallSyntaxModel
-from llmasos.models.catalog import Catalog, HubSource, ModelSpec, Profile, Source, WheelSource
-from llmasos.models.engine import (
+from llmasos.models.calls.model import CallSyntaxModel
+from llmasos.models.catalog.fetch import Progress, fetch
+from llmasos.models.catalog.spec import Catalog, HubSource, ModelSpec, Profile, Source, WheelSource
+from llmasos.models.engines.fake import FakeEngine
+from llmasos.models.engines.llama import LlamaEngine
+from llmasos.models.engines.port import (
     Chunk,
     CompletionRequest,
     ContextExceeded,
@@ -10,9 +13,6 @@ from llmasos.models.engine import (
     TokenUsage,
     Turn,
 )
-from llmasos.models.fake import FakeEngine
-from llmasos.models.fetch import Progress, fetch
-from llmasos.models.llama import LlamaEngine
 from llmasos.models.models import Models, ModelStatus, Origin
 from llmasos.models.remote import remote_model
 

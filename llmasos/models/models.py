@@ -14,10 +14,10 @@ from pydantic import BaseModel
 
 from llmasos.config import Settings
 from llmasos.errors import ModelError
-from llmasos.models.call_model import CallSyntaxModel
-from llmasos.models.catalog import Catalog, ModelSpec, Profile
-from llmasos.models.engine import Engine
-from llmasos.models.fetch import Progress, fetch
+from llmasos.models.calls.model import CallSyntaxModel
+from llmasos.models.catalog.fetch import Progress, fetch
+from llmasos.models.catalog.spec import Catalog, ModelSpec, Profile
+from llmasos.models.engines.port import Engine
 
 if TYPE_CHECKING:
     from pydantic_ai.models import Model
@@ -180,7 +180,7 @@ class Models:
 
 async def load_embedded(spec: ModelSpec, settings: Settings, progress: Progress | None) -> Engine:
     """Fetch the model's file when it is not there, and load it into this process."""
-    from llmasos.models.llama import LlamaEngine
+    from llmasos.models.engines.llama import LlamaEngine
 
     path = await fetch(spec, settings.cache_dir, allow_download=settings.allow_download, progress=progress)
     if progress is not None:

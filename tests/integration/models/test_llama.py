@@ -32,9 +32,9 @@ from llmasos.models import (
     Turn,
     fetch,
 )
-from llmasos.models.calls import CallForm, parse_call
-from llmasos.models.grammar import grammar
-from llmasos.models.prompt import forms_of
+from llmasos.models.calls.grammar import grammar
+from llmasos.models.calls.prompt import forms_of
+from llmasos.models.calls.syntax import CallForm, parse_call
 
 pytestmark = [pytest.mark.integration, pytest.mark.anyio]
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from llmasos.errors import ModelError
-from llmasos.models.catalog import HubSource, Source, WheelSource
+from llmasos.models.catalog.spec import HubSource, Source, WheelSource
 
 _CONNECT_SECONDS = 4.0
 _READ_SECONDS = 30.0

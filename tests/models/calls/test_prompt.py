@@ -12,8 +12,8 @@ from pydantic_ai.messages import (
 )
 
 from benchmarks.model_tools import tools
-from llmasos.models.engine import ContextExceeded
-from llmasos.models.prompt import Item, fit, forms_of, items_of, prefix_of, tokens
+from llmasos.models.calls.prompt import Item, fit, forms_of, items_of, prefix_of, tokens
+from llmasos.models.engines.port import ContextExceeded
 
 
 def test_the_prefix_is_the_same_for_the_same_tools() -> None:

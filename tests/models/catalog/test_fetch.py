@@ -12,7 +12,7 @@ import pytest
 
 from llmasos.errors import ModelError
 from llmasos.models import HubSource, ModelSpec, WheelSource, _download, fetch
-from llmasos.models.catalog import Source
+from llmasos.models.catalog.spec import Source
 
 pytestmark = pytest.mark.anyio
 

@@ -10,8 +10,8 @@ from typing import Any, Literal
 from pydantic_ai.messages import ModelMessage, ModelResponse, TextPart, ToolCallPart, UserPromptPart
 from pydantic_ai.tools import ToolDefinition
 
-from llmasos.models.calls import ANSWER, CallForm
-from llmasos.models.engine import ContextExceeded, Turn
+from llmasos.models.calls.syntax import ANSWER, CallForm
+from llmasos.models.engines.port import ContextExceeded, Turn
 
 _INTRO = """\
 You work in the person's folder by calling tools. Every reply is exactly one of:

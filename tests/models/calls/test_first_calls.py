@@ -1,7 +1,7 @@
 import pytest
 from pydantic_ai.tools import ToolDefinition
 
-from llmasos.models.prompt import Item, first_calls
+from llmasos.models.calls.prompt import Item, first_calls
 
 TOOLS = [
     ToolDefinition(name="script", metadata={"looks": True}),

@@ -6,9 +6,9 @@ from typing import Any
 from pydantic_ai.tools import ToolDefinition
 
 from benchmarks.model_tools import tools
-from llmasos.models.calls import CallForm
-from llmasos.models.grammar import grammar
-from llmasos.models.prompt import forms_of
+from llmasos.models.calls.grammar import grammar
+from llmasos.models.calls.prompt import forms_of
+from llmasos.models.calls.syntax import CallForm
 
 
 def rules(

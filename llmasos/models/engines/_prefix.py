@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from llmasos import paths
-from llmasos.models.engine import Turn
+from llmasos.models.engines.port import Turn
 
 _KEEP = 4
 _TIMEOUT = 60.0

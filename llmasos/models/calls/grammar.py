@@ -6,7 +6,7 @@ import json
 import re
 from typing import Any
 
-from llmasos.models.calls import ANSWER, CallForm, Parameter, alternatives
+from llmasos.models.calls.syntax import ANSWER, CallForm, Parameter, alternatives
 
 _SHARED = r"""
 string ::= "\"" char* "\""

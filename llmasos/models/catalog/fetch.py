@@ -19,8 +19,8 @@ from pydantic import BaseModel, ValidationError
 
 from llmasos import paths
 from llmasos.errors import ModelError
-from llmasos.models._download import download_hub, download_wheels
-from llmasos.models.catalog import ModelSpec, Source
+from llmasos.models.catalog._download import download_hub, download_wheels
+from llmasos.models.catalog.spec import ModelSpec, Source
 
 Progress = Callable[[str, float, float, str], None]
 

@@ -26,8 +26,10 @@ from pydantic_ai.tools import ToolDefinition
 from pydantic_ai.usage import RequestUsage
 
 from llmasos.errors import ModelError
-from llmasos.models.calls import ANSWER, CallForm, CallSyntaxError, ParsedCall, parse_call
-from llmasos.models.engine import (
+from llmasos.models.calls.grammar import grammar
+from llmasos.models.calls.prompt import first_calls, fit, forms_of, items_of, offered, prefix_of, tokens
+from llmasos.models.calls.syntax import ANSWER, CallForm, CallSyntaxError, ParsedCall, parse_call
+from llmasos.models.engines.port import (
     Chunk,
     CompletionRequest,
     ContextExceeded,
@@ -36,8 +38,6 @@ from llmasos.models.engine import (
     TokenUsage,
     Turn,
 )
-from llmasos.models.grammar import grammar
-from llmasos.models.prompt import first_calls, fit, forms_of, items_of, offered, prefix_of, tokens
 
 _MAX_TOKENS = 1024
 _ATTEMPTS = 2

@@ -17,8 +17,8 @@ import anyio.from_thread
 import anyio.lowlevel
 
 from llmasos.errors import ModelError
-from llmasos.models._prefix import PrefixCache
-from llmasos.models.engine import Chunk, CompletionRequest, ContextExceeded, TokenUsage, Turn
+from llmasos.models.engines._prefix import PrefixCache
+from llmasos.models.engines.port import Chunk, CompletionRequest, ContextExceeded, TokenUsage, Turn
 
 # One batch is the unit in which a cancelled prompt stops: small enough to be prompt, large enough
 # not to slow reading down.

@@ -1,0 +1,1 @@
+"""Call syntax: how small models are shown tools and call them."""

@@ -1,0 +1,1 @@
+"""Chats: what programs say to models, and hear from them."""

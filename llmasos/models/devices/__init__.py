@@ -1,0 +1,1 @@
+"""Devices: whose memory models share."""

@@ -1,0 +1,1 @@
+"""The scheduler: who is served next, and which models are resident."""
