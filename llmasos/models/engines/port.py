@@ -261,7 +261,7 @@ class Engine(Protocol):
         """Return the bytes that the model takes now, measured where that is possible."""
 
     async def park(self) -> int:
-        """Move the weights to the host's memory and return the bytes they take there; nothing runs meanwhile."""
+        """Move the weights to the host's memory and return the bytes they take there; nothing runs then."""
 
     async def unpark(self) -> None:
         """Move the weights back.
