@@ -57,7 +57,7 @@ class Traits(BaseModel, frozen=True):
 
 
 _THINK = ("<think>", "</think>")
-# The first pattern that is found in "architecture name" decides, so that a derived model comes before its base.
+# The first pattern that is found decides, so that a derived model comes before its base.
 _FAMILIES: tuple[tuple[str, Profile], ...] = (
     (r"gpt[-_ ]?oss", Profile(family="gpt-oss", temperature=1.0, top_p=1.0, languages=("en",))),
     (r"deepseek", Profile(family="deepseek", temperature=0.6, thinking=_THINK)),
