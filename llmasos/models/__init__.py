@@ -3,7 +3,8 @@
 from llmasos.models.calls.model import CallSyntaxModel
 from llmasos.models.catalog.fetch import Progress, fetch
 from llmasos.models.catalog.profile import Drive, Profile
-from llmasos.models.catalog.spec import Catalog, HubSource, ModelSpec, Source, WheelSource
+from llmasos.models.catalog.source import HubSource, Source, WheelSource
+from llmasos.models.catalog.spec import Catalog, ModelSpec
 from llmasos.models.engines.fake import FakeEngine
 from llmasos.models.engines.llama import LlamaEngine
 from llmasos.models.engines.port import (
