@@ -8,11 +8,10 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field
 
 from llmasos.errors import ModelError
+from llmasos.models.catalog.profile import Drive
 
 HUB = "https://huggingface.co"
 GGUF_MAGIC = b"GGUF"
-
-Profile = Literal["calls", "native"]
 
 
 class HubSource(BaseModel, frozen=True):
@@ -75,7 +74,7 @@ class ModelSpec(BaseModel, frozen=True):
     sha256: str = ""
     size: int = 0
     sources: tuple[Source, ...] = ()
-    profile: Profile = "calls"
+    profile: Drive = "calls"
     context: int = 32_768
     path: Path | None = None
 
