@@ -2,7 +2,9 @@
 
 from llmasos.models.calls.model import CallSyntaxModel
 from llmasos.models.catalog.fetch import Progress, fetch
-from llmasos.models.catalog.spec import Catalog, HubSource, ModelSpec, Profile, Source, WheelSource
+from llmasos.models.catalog.profile import Drive, Profile
+from llmasos.models.catalog.source import HubSource, Source, WheelSource
+from llmasos.models.catalog.spec import Catalog, ModelSpec
 from llmasos.models.engines.fake import FakeEngine
 from llmasos.models.engines.llama import LlamaEngine
 from llmasos.models.engines.port import (
@@ -22,6 +24,7 @@ __all__ = [
     "Chunk",
     "CompletionRequest",
     "ContextExceeded",
+    "Drive",
     "Engine",
     "FakeEngine",
     "HubSource",

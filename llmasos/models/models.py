@@ -16,7 +16,8 @@ from llmasos.config import Settings
 from llmasos.errors import ModelError
 from llmasos.models.calls.model import CallSyntaxModel
 from llmasos.models.catalog.fetch import Progress, fetch
-from llmasos.models.catalog.spec import Catalog, ModelSpec, Profile
+from llmasos.models.catalog.profile import Drive
+from llmasos.models.catalog.spec import Catalog, ModelSpec
 from llmasos.models.engines.port import Engine
 
 if TYPE_CHECKING:
@@ -120,7 +121,7 @@ class Models:
             self._digests[spec.name] = digest
         return Origin(model=spec.name, weights_sha256=digest)
 
-    def profile(self, name: str | None = None) -> Profile:
+    def profile(self, name: str | None = None) -> Drive:
         """Return how the model is driven."""
         if self._settings.model_url:
             return "native"
