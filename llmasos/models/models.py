@@ -17,7 +17,7 @@ from llmasos.errors import ModelError
 from llmasos.models.calls.model import CallSyntaxModel
 from llmasos.models.catalog.fetch import Progress, fetch
 from llmasos.models.catalog.spec import Catalog, ModelSpec, Profile
-from llmasos.models.engines.port import Engine
+from llmasos.models.engines.port import Engine, LoadPlan
 
 if TYPE_CHECKING:
     from pydantic_ai.models import Model
@@ -186,12 +186,14 @@ async def load_embedded(spec: ModelSpec, settings: Settings, progress: Progress 
     if progress is not None:
         progress(f"Loading {spec.title}", 0.0, 0.0, "")
     return await LlamaEngine.load(
-        path,
-        name=spec.name,
-        fingerprint=spec.sha256 or _fingerprint(path),
-        cache_dir=settings.cache_dir,
-        context=min(settings.model_context, spec.context),
-        threads=settings.model_threads,
+        LoadPlan(
+            name=spec.name,
+            path=path,
+            fingerprint=spec.sha256 or _fingerprint(path),
+            cache_dir=settings.cache_dir,
+            context=min(settings.model_context, spec.context),
+            threads=settings.model_threads,
+        )
     )
 
 
