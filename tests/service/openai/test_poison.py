@@ -6,6 +6,7 @@ import json
 import random
 import tempfile
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -98,7 +99,7 @@ def places(value: Any) -> Iterator[tuple[Any, Any]]:
 
 def poisoned(rng: random.Random, path: str) -> bytes:
     """Return a body that was sound, with some of it replaced, removed, added or broken."""
-    body = json.loads(json.dumps(PATHS[path]))
+    body = deepcopy(PATHS[path])
     for _ in range(rng.randint(1, 3)):
         found = list(places(body))
         if not found:
@@ -108,9 +109,11 @@ def poisoned(rng: random.Random, path: str) -> bytes:
             case 0 if isinstance(container, dict):
                 del container[key]
             case 1 if isinstance(container, dict):
-                container[rng.choice(["extra", "type", "n", "stream", "previous_response_id", "\x00", "é" * 50])] = rng.choice(ODD)
+                container[
+                    rng.choice(["extra", "type", "n", "stream", "previous_response_id", "\x00", "é" * 50])
+                ] = deepcopy(rng.choice(ODD))
             case _:
-                container[key] = json.loads(json.dumps(rng.choice(ODD)))
+                container[key] = deepcopy(rng.choice(ODD))
     text = json.dumps(body).encode()
     if rng.random() < 0.3:
         cut = rng.randrange(len(text))
