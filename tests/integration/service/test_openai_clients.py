@@ -294,9 +294,12 @@ async def test_a_client_that_does_not_read_holds_up_its_own_model_only(serve: Se
     chat = PartChat([piece] * 10_000)
     it = serve(chat, FakeChat(["hello"], name="other"))
     body = {"model": "fake", "messages": HELLO, "stream": True}
-    async with httpx2.AsyncClient() as client, it.patient as other:
-        async with client.stream("POST", f"{it.url}/chat/completions", json=body):
-            made = await other.chat.completions.create(model="other", messages=HELLO)
-            assert made.choices[0].message.content == "hello"
-            # What the kernel's and the server's buffers hold, not a hundred megabytes.
-            assert chat.given < 5000
+    async with (
+        httpx2.AsyncClient() as client,
+        it.patient as other,
+        client.stream("POST", f"{it.url}/chat/completions", json=body),
+    ):
+        made = await other.chat.completions.create(model="other", messages=HELLO)
+        assert made.choices[0].message.content == "hello"
+        # What the kernel's and the server's buffers hold, not a hundred megabytes.
+        assert chat.given < 5000

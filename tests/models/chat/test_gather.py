@@ -8,7 +8,9 @@ from llmasos.models.chat.port import CallDelta, ChatCall, ChatDelta, ChatMessage
 from llmasos.models.engines.port import TokenUsage
 
 
-@given(st.lists(st.tuples(st.integers(0, 3), st.text(max_size=4)), max_size=20), st.lists(st.text(max_size=4)))
+@given(
+    st.lists(st.tuples(st.integers(0, 3), st.text(max_size=4)), max_size=20), st.lists(st.text(max_size=4))
+)
 def test_pieces_of_calls_and_text_come_together_in_any_order(
     pieces: list[tuple[int, str]], texts: list[str]
 ) -> None:
