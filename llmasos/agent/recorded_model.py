@@ -15,6 +15,7 @@ from pydantic_ai.models.wrapper import WrapperModel
 from pydantic_ai.settings import ModelSettings
 
 from llmasos.agent.approvals import sha256_json
+from llmasos.agent.metering import charge
 from llmasos.agent.recording import record
 from llmasos.errors import LedgerError
 from llmasos.ledger import Ledger
@@ -88,6 +89,7 @@ class RecordedModel(WrapperModel):
                 cached_tokens=response.usage.cache_read_tokens,
                 output_tokens=response.usage.output_tokens,
             )
+            await charge(self._origin.model, response.usage.input_tokens, response.usage.output_tokens)
 
     async def _record_failure(self, sent: str, began: float, error: BaseException) -> None:
         """Record a call without a reply; nothing follows from it, so it may go unrecorded."""
