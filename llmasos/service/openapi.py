@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -103,14 +102,16 @@ def _operations(routes: Sequence[BaseRoute]) -> Iterator[tuple[Route, str, Opera
     for route in routes:
         if not isinstance(route, Route):
             continue
-        found = getattr(route.endpoint, "operation", None) or Operation(_summary(route.endpoint))
+        found = getattr(route.endpoint, "operation", None) or _undescribed(route)
         for method in sorted((route.methods or set()) - {"HEAD"}):
             yield route, method.lower(), found
 
 
-def _summary(endpoint: Callable[..., Any]) -> str:
-    doc = inspect.getdoc(endpoint) or getattr(endpoint, "__name__", "").replace("_", " ").capitalize() + "."
-    return doc.splitlines()[0]
+def _undescribed(route: Route) -> Operation:
+    """Return what is known of an endpoint that says nothing itself, but may hold the type of its body."""
+    body = getattr(route.endpoint, "body", None)
+    takes = isinstance(body, type) and issubclass(body, BaseModel) and body.model_fields
+    return Operation(f"{_path(route)}, as in OpenAI's API.", body=body if takes else None)
 
 
 class _Schemas:
