@@ -6,7 +6,8 @@ from typing import Literal
 
 from llmasos.models.scheduler.draft import Draft
 from llmasos.models.scheduler.eviction import demand
-from llmasos.models.scheduler.state import NEVER, ModelState
+from llmasos.models.scheduler.queue import NEVER
+from llmasos.models.scheduler.state import ModelState
 from llmasos.models.scheduler.types import Card, Job, Refuse
 
 LONGEST_RETRY = 600.0

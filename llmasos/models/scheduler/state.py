@@ -5,14 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from llmasos.models.scheduler.queue import BANDS, Queue
+from llmasos.models.scheduler.queue import BANDS, NEVER, Queue
 from llmasos.models.scheduler.ranking import Ranking
 from llmasos.models.scheduler.types import Card, Job, Rules
 
 JobPhase = Literal["waiting", "running", "preempting", "stopping", "stalled"]
 ModelPhase = Literal["absent", "loading", "resident", "parking", "parked", "unloading"]
-
-NEVER = float("inf")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +22,7 @@ class JobState:
         deadline: When its time is over.
         phase: `preempting` and `stopping` jobs have their slot until `Stopped`; `stalled` ones have none
             and wait for their reader.
-        band: The band in which it competes, 0 being interactive.
+        band: The band in which it holds its slot, 0 being interactive.
         stalled: Its reader does not keep up.
         charged: Whether its prompt was counted.
         kept: Tokens that it wrote before its last start.
