@@ -55,7 +55,10 @@ def too_large(draft: Draft, card: Card) -> str:
 
 def size(number: int) -> str:
     """Return a number of bytes as a person reads it."""
-    return f"{number / 1e9:.1f} GB" if number >= 1e9 else f"{number / 1e6:.0f} MB"
+    for unit, one in (("GB", 1e9), ("MB", 1e6)):
+        if number >= one:
+            return f"{number / one:.1f} {unit}"
+    return f"{number} bytes"
 
 
 def _refusal(draft: Draft, job: Job) -> Refuse | None:

@@ -1,4 +1,11 @@
-"""Slots: which jobs start, and which give way to others."""
+"""Slots: which jobs start, and which give way to others.
+
+A running job gives way to one of a more urgent band, and to one whose session is behind by more than a
+quantum. One that has just started is left alone, and for longer each time that it was preempted. Among
+sessions that use about the same, a job goes on until it has written as much as would have to be read again,
+so that taking turns costs little. A session that used less than all others need not wait so long, nor until
+one with several jobs is a quantum ahead.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +14,9 @@ from collections.abc import Mapping
 from llmasos.models.scheduler.draft import Draft
 from llmasos.models.scheduler.state import JobState, ModelState
 from llmasos.models.scheduler.types import Preempt, Start, Stop
+
+CROWD = 8
+"""So many sessions that used less than others are no crowd, however few slots there are."""
 
 
 def dispatch(draft: Draft) -> None:
@@ -135,47 +145,39 @@ def _start(draft: Draft, job: JobState) -> None:
 
 def _make_way(draft: Draft, model: ModelState, job: JobState, running: list[JobState]) -> None:
     """Preempt a running job when the one that is next has a better right to its slot."""
+    rules, queue = draft.state.rules, draft.queue(model.name)
     going = sum(other.phase in ("preempting", "stopping") for other in running)
-    if going >= draft.queue(model.name).sessions(job.arrived):
+    if going >= queue.sessions(job.arrived):
         return
     reserved = job.arrived == 0 and sum(other.arrived == 0 for other in running) < _reserve(draft, model)
-    candidates = [
-        other
-        for other in running
-        if other.phase == "running"
-        and other.job.preemptible
-        and ((reserved and other.arrived > 0) or _gives_way(draft, other, job, going))
-    ]
-    if candidates:
-        preempt(draft, max(candidates, key=lambda other: _worse(draft, other)))
+    session = draft.state.sessions[job.job.client.session]
+    light = session.counter < draft.state.floor
+    # A crowd of newcomers has no better right than those who were served before it.
+    light = light and queue.sessions(job.arrived, draft.state.floor) <= max(CROWD, 2 * model.card.slots)
+    quantum = int(rules.quantum / max(rules.output_cost, 1e-3))
+
+    def gives_way(other: JobState) -> bool:
+        if other.phase != "running" or not other.job.preemptible:
+            return False
+        if other.stalled or (reserved and other.arrived > 0):
+            return True
+        band, soon = _band(draft, other), min(2 << other.preempted, quantum)
+        if job.arrived != band:
+            return job.arrived < band and other.written >= soon
+        its = draft.state.sessions[other.job.client.session]
+        lead = 0.0 if light and its.jobs > 1 and not session.running else rules.quantum
+        enough = soon if light else max(other.job.prompt_tokens + other.kept, quantum)
+        return not going and its.counter > session.counter + lead and other.written >= enough
+
+    victims = filter(gives_way, running)
+    worst = max(victims, key=lambda other: _little_right(draft, other), default=None)
+    if worst is not None:
+        preempt(draft, worst)
 
 
-def _worse(draft: Draft, job: JobState) -> tuple[bool, int, float, int]:
+def _little_right(draft: Draft, job: JobState) -> tuple[bool, int, float, int]:
     """Order running jobs by how little right they have to their slots."""
     return job.stalled, _band(draft, job), draft.counter(job.job.client.session), job.job.id
-
-
-def _gives_way(draft: Draft, running: JobState, job: JobState, going: int) -> bool:
-    """Return whether a running job is to be preempted for one that waits.
-
-    A job that has just started is left alone, and one that was preempted before for longer each time. Among
-    sessions that use about the same, a job goes on until it has written as much as would have to be read
-    again, so that taking turns costs little; a session that used less than all others need not wait so long.
-    """
-    rules = draft.state.rules
-    if running.stalled:
-        return True
-    quantum = int(rules.quantum / max(rules.output_cost, 1e-3))
-    soon = min(2 << running.preempted, quantum)
-    if job.arrived < _band(draft, running):
-        return running.written >= soon
-    counter = draft.counter(job.job.client.session)
-    if going or job.arrived > _band(draft, running):
-        return False
-    light = counter < draft.state.floor
-    return draft.counter(running.job.client.session) - counter > rules.quantum and running.written >= (
-        soon if light else max(running.job.prompt_tokens + running.kept, quantum)
-    )
 
 
 def _band(draft: Draft, job: JobState) -> int:

@@ -138,8 +138,8 @@ class Draft:
             lowest = state.active.first(self.counter)
             if lowest is not None:
                 state.floor = max(state.floor, self.counter(lowest))
-            own = session.counter if session else 0.0
-            session = SessionState(max(own, state.floor - state.rules.quantum))
+            least = 0.0 if state.floor == -NEVER else state.floor - state.rules.quantum
+            session = SessionState(max(session.counter, least) if session else least)
             state.idle.remove(name)
             state.active.add(name, session.counter)
         state.sessions[name] = replace(session, jobs=session.jobs + 1)

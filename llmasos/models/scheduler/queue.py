@@ -109,9 +109,9 @@ class Queue:
             return 0
         return next((band for band in range(3) if self._lines[band]), None)
 
-    def sessions(self, band: int) -> int:
-        """Return how many sessions have jobs in a band."""
-        return len(self._order[band])
+    def sessions(self, band: int, below: float = NEVER) -> int:
+        """Return how many sessions have jobs in a band, and a counter below a number."""
+        return self._order[band].below(below)
 
     def first(self, counter: Callable[[str], float], *, interactive: bool = False) -> int | None:
         """Return the job that is to start next.

@@ -135,7 +135,8 @@ class State:
         deadlines: When jobs' time is over.
         active: Sessions with jobs, by counter.
         idle: The other sessions.
-        floor: The smallest counter of the active sessions, or of the last one that was active.
+        floor: The smallest counter of the active sessions when the last one became active; newcomers
+            begin a quantum below.
         interval: Seconds from one job's end to the next while there is work.
         ended: When a job ended last, or work began.
         withheld: Bytes by device that are taken by something unknown, and until when this is believed.
@@ -149,7 +150,7 @@ class State:
     deadlines: list[tuple[float, int]] = field(default_factory=list)
     active: Ranking = field(default_factory=Ranking)
     idle: Ranking = field(default_factory=Ranking)
-    floor: float = 0.0
+    floor: float = -NEVER
     interval: float = 1.0
     ended: float = 0.0
     withheld: dict[str, tuple[int, float]] = field(default_factory=dict)

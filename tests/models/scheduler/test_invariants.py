@@ -91,8 +91,8 @@ class Operations(RuleBasedStateMachine):
     @precondition(lambda self: self.world.tasks)
     @rule(
         pick=PICK,
-        fails=st.sampled_from(["", "", "", "memory", "other"]),
-        size=st.sampled_from([None, None, 45, 120]),
+        fails=st.sampled_from(["", "", "", "", "", "memory", "other"]),
+        size=st.sampled_from([None, None, None, 45, 120]),
     )
     def answer(self, pick: int, fails: str, size: int | None) -> None:
         self.world.answer(fails, size, pick % len(self.world.tasks))
@@ -104,24 +104,24 @@ class Operations(RuleBasedStateMachine):
         for _ in range(len(self.world.tasks)):
             self.world.answer()
 
-    @rule(model=MODELS)
-    def die(self, model: str) -> None:
-        if self.world.state.models[model].phase in ("resident", "parked"):
+    @rule(model=MODELS, session=st.sampled_from("xyz"), jobs=st.integers(2, 4))
+    def burst(self, model: str, session: str, jobs: int) -> None:
+        for _ in range(jobs):
+            self.world.submit(model, session, (20, 100))
+
+    @rule(model=MODELS, change=st.sampled_from(["die", 20, 60, 130, "load", "unload", "pin", "unpin"]))
+    def disturb(self, model: str, change: str | int) -> None:
+        if isinstance(change, int):
+            self.world.send(Measured(model, change))
+        elif change != "die":
+            self.world.send(Asked(model, change))  # type: ignore[arg-type]
+        elif self.world.state.models[model].phase in ("resident", "parked"):
             self.world.die(model)
 
-    @rule(model=MODELS, size=st.sampled_from([20, 60, 130]))
-    def measure(self, model: str, size: int) -> None:
-        self.world.send(Measured(model, size))
-
-    @rule(model=MODELS, ask=st.sampled_from(["load", "unload", "pin", "unpin"]))
-    def ask(self, model: str, ask: str) -> None:
-        self.world.send(Asked(model, ask))  # type: ignore[arg-type]
-
-    @rule(model=MODELS, size=st.sampled_from([20, 60, 130]), slots=st.integers(1, 3), pinned=st.booleans())
-    def register(self, model: str, size: int, slots: int, pinned: bool) -> None:
+    @rule(model=MODELS, size=st.sampled_from([None, None, 20, 60, 130]), pinned=st.booleans())
+    def register(self, model: str, size: int | None, pinned: bool) -> None:
         card = self.world.state.models[model].registered
-        if len(self.world.state.models[model].running) <= slots:
-            self.world.send(Registered(replace(card, bytes=size, slots=slots, pinned=pinned)))
+        self.world.send(Registered(replace(card, bytes=size or card.bytes, pinned=pinned)))
 
     @rule(seconds=st.sampled_from([0.1, 1.0, 7.0, 20.0, 70.0]))
     def pass_time(self, seconds: float) -> None:
@@ -144,8 +144,8 @@ class Operations(RuleBasedStateMachine):
 
 
 Operations.TestCase.settings = settings(
-    max_examples=400,
-    stateful_step_count=80,
+    max_examples=50,
+    stateful_step_count=40,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )

@@ -60,6 +60,7 @@ class World:
     Args:
         rules: How models are shared.
         cards: Models that are known from the start.
+        watch: Whether each decision is checked, which takes time when thousands wait.
     """
 
     def __init__(self, rules: Rules, *cards: Card, watch: bool = True) -> None:
@@ -89,7 +90,8 @@ class World:
         self.wake = None
         for effect in effects:
             self._carry_out(effect)
-        self._check()
+        if self._watch:
+            self._check()
         return effects
 
     def submit(
