@@ -117,6 +117,13 @@ class Stopped:
 
 
 @dataclass(frozen=True, slots=True)
+class Declined:
+    """The job cannot be stopped for a while, as `Preempt` demanded, and runs on to its end."""
+
+    job: int
+
+
+@dataclass(frozen=True, slots=True)
 class Stalled:
     """The job's reader does not keep up, and what it was sent waits."""
 
@@ -209,6 +216,7 @@ Event = (
     | Produced
     | Ended
     | Stopped
+    | Declined
     | Stalled
     | Drained
     | Registered

@@ -184,6 +184,18 @@ def test_what_cannot_be_preempted_is_not() -> None:
     assert not world.halting
 
 
+def test_who_declines_to_be_preempted_is_not_asked_again() -> None:
+    world = world_of(slots=2)
+    first = world.submit(session="x", band="batch")
+    second = world.submit(session="y", band="batch")
+    world.write(tokens=10)
+    world.submit(session="p", band="interactive")
+    (declining,) = world.halting
+    world.decline(declining)
+    assert list(world.halting) == [first if declining == second else second]
+    assert declining in world.running
+
+
 def test_the_least_urgent_gives_way() -> None:
     world = world_of(slots=3, reserve=0)
     jobs = [world.submit(session=band, band=band) for band in ("normal", "batch", "interactive")]
