@@ -90,7 +90,7 @@ class Submitted:
 
 @dataclass(frozen=True, slots=True)
 class Cancelled:
-    """Nobody wants the job's reply any more."""
+    """Nobody wants the job's reply any more; one that has no slot is forgotten without an effect."""
 
     job: int
 

@@ -11,6 +11,7 @@ from benchmarks.simulated import (
     Aios,
     LeastRecentlyUsed,
     Ollama,
+    engine,
     flood,
     many,
     now_and_then,
@@ -60,6 +61,19 @@ def test_a_light_session_is_served_at_once_under_a_flood() -> None:
     assert max(ours.waits("light")) < 0.5
     assert max(other.waits("light")) > 20
     assert ours.throughput >= 0.97 * other.throughput
+
+
+@pytest.mark.parametrize("weight", [1.0, 3.0])
+def test_two_floods_share_by_their_weights_whatever_they_ask(weight: float) -> None:
+    agents = [
+        SimAgent("a", Client(session, weight=part), prompt, output, n / 20)
+        for session, part, prompt, output in (("short", 1.0, 50, 30), ("long", weight, 400, 300))
+        for n in range(12)
+    ]
+    policy = Scheduled(Rules({"gpu": 100}, session_queue=100))
+    Simulation(policy, [engine("a")], agents).run(60.0)
+    counters = {name: session.counter for name, session in policy.state.sessions.items()}
+    assert counters["long"] == pytest.approx(counters["short"], rel=0.05)
 
 
 def test_many_agents_lose_nothing_by_being_treated_fairly() -> None:

@@ -237,6 +237,7 @@ class World:
             assert (model.bytes > 0) == (model.phase in ("loading", "resident", "parking")) or (
                 model.phase == "unloading"
             )
+        assert not [job for job in state.jobs.values() if job.phase == "waiting" and job.stalled]
         waiting = [job for queue in state.queues.values() for job in queue]
         assert sorted(waiting) == sorted(j for j, job in state.jobs.items() if job.phase == "waiting")
         jobs = Counter(job.job.client.session for job in state.jobs.values())
