@@ -9,6 +9,7 @@ from typing import Any
 from transformers.generation.continuous_batching.requests import RequestStatus
 from transformers.generation.continuous_batching.scheduler import SCHEDULER_MAPPING, FIFOScheduler
 
+from llmasos.models.engines.transformers.paging import TenantCache
 from llmasos.models.engines.transformers.reply import Reply
 
 NAME = "token_counter"
@@ -28,6 +29,7 @@ class TokenCounterScheduler(FIFOScheduler):
     Source: Sheng et al., "Fairness in Serving Large Language Models" (OSDI 2024).
     """
 
+    cache: TenantCache
     replies: Mapping[str, Reply]
     ran: frozenset[str]
 
@@ -40,7 +42,7 @@ class TokenCounterScheduler(FIFOScheduler):
         self.ran = frozenset()
 
     def schedule_batch(self, token_budget: int, cache_budget: int) -> tuple[list[Any], bool, int, int]:
-        """Return the requests of the next step, whether all of them write, and the tokens read anew and again."""
+        """Return the requests of the next step, and how much it reads, as the base class says."""
         removed: set[str] = set()
         picked = self._with_room(self._pick(token_budget), token_budget, removed)
         scheduled, _, fast, read, again = self._process_candidates(
