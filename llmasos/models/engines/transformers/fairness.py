@@ -18,6 +18,8 @@ _READ = 1.0
 _WRITTEN = 2.0
 # A request in the batch stays until its session is this far ahead of another one.
 _PATIENCE = 4 * _WRITTEN
+# A session that comes back begins that far behind the others: enough to get the next free place.
+_WELCOME = _PATIENCE + _WRITTEN
 
 
 class TokenCounterScheduler(FIFOScheduler):
@@ -112,12 +114,12 @@ class TokenCounterScheduler(FIFOScheduler):
         return sorted(picked, key=lambda state: state.status != RequestStatus.DECODING)
 
     def _lift(self, sessions: Any) -> None:
-        """Bring sessions that come back from idleness up to the others: being away earns nothing."""
+        """Bring sessions that come back from idleness up to the others: being away earns next to nothing."""
         staying = [self._served[session] for session in sessions if session in self._present]
         floor = min(staying, default=0.0)
         for session in sessions:
             if session not in self._present:
-                self._served[session] = max(self._served.get(session, 0.0), floor)
+                self._served[session] = max(self._served.get(session, 0.0), floor - _WELCOME)
         self._present = frozenset(sessions)
         self._served = {
             session: served
@@ -159,8 +161,9 @@ class TokenCounterScheduler(FIFOScheduler):
                 return False
             worst = spare[-1]
             ahead = self._served[self._session(worst)] - self._served[self._session(state)]
-            # Reading again costs as much as the tokens that are given up.
-            if not must and not holds and ahead < _READ * worst.current_len():
+            # Reading again costs as much as the tokens that are given up; a first token is worth that.
+            price = _READ * worst.current_len() if self.replies[state.request_id].tokens else 0.0
+            if not must and not holds and ahead <= price:
                 return False
             self.requeue(spare.pop())
             self.cache.pool.try_to_free_sectors()
