@@ -33,7 +33,7 @@ from llmasos.models.engines.transformers.vocabulary import Vocabulary
 # Pages are the unit in which prefixes are shared.
 PAGE = 32
 # Tokens of one step: a cancelled prompt stops after that many.
-_STEP = {"cpu": 512, "cuda": 1024}
+_STEP = {"cpu": 256, "cuda": 1024}
 
 
 class Batch:
@@ -213,7 +213,7 @@ def _processor(model: Any, context: int, slots: int) -> Any:
     settings = ContinuousBatchingConfig(
         page_size=PAGE,
         num_blocks=blocks,
-        max_batch_tokens=max(_STEP.get(model.device.type, 512), slots),
+        max_batch_tokens=max(_STEP.get(model.device.type, 256), slots),
         max_memory_percent=1.0,
         max_requests_per_batch=slots,
         max_blocks_per_request=0,

@@ -89,29 +89,33 @@ class TokenCounterScheduler(FIFOScheduler):
         for line in lines.values():
             line.sort(key=lambda state: (state.request_id not in self.ran, order[state.request_id]))
             line.reverse()
-        heap: list[tuple[float, int, str]] = []
+        heap: list[tuple[float, float, int, str]] = []
 
         def enter(session: str, served: float) -> None:
-            if lines[session]:
-                head = lines[session][-1].request_id
-                heapq.heappush(
-                    heap, (served - (_PATIENCE if head in self.ran else 0.0), order[head], session)
-                )
+            if not lines[session]:
+                return
+            state = lines[session][-1]
+            stays = _PATIENCE if state.request_id in self.ran else 0.0
+            # Among equals the shortest goes first, which makes the mean wait for a first token shorter.
+            cost = self._cost(state, token_budget)
+            heapq.heappush(heap, (served - stays, cost, order[state.request_id], session))
 
         served = {session: self._served[session] for session in lines}
         for session in lines:
             enter(session, served[session])
         picked: list[Any] = []
         while heap and len(picked) < self.max_requests_per_batch:
-            session = heapq.heappop(heap)[2]
+            session = heapq.heappop(heap)[3]
             state = lines[session].pop()
             picked.append(state)
-            reading = state.status != RequestStatus.DECODING
-            served[session] += (
-                _READ * min(len(state.remaining_prefill_tokens), token_budget) if reading else _WRITTEN
-            )
+            served[session] += self._cost(state, token_budget)
             enter(session, served[session])
         return sorted(picked, key=lambda state: state.status != RequestStatus.DECODING)
+
+    def _cost(self, state: Any, token_budget: int) -> float:
+        if state.status == RequestStatus.DECODING:
+            return _WRITTEN
+        return _READ * min(len(state.remaining_prefill_tokens), token_budget)
 
     def _lift(self, sessions: Any) -> None:
         """Bring sessions that come back from idleness up to the others: being away earns next to nothing."""
