@@ -19,8 +19,9 @@ from benchmarks.weights import smollm_safetensors
 from llmasos.models.engines.port import CompletionRequest, Engine, LoadPlan
 from llmasos.models.engines.transformers import load_transformers
 
-RUNS = 1
-REQUESTS = tuple((f"Item {number}: " + "and then something else happened " * size, count)
+RUNS = 3
+REQUESTS = tuple(
+    (f"Item {number}: " + "and then something else happened " * size, count)
     for number, (size, count) in enumerate(
         ((2, 48), (20, 24), (5, 64), (40, 16), (1, 64), (10, 32), (30, 40), (3, 48))
     )
@@ -123,10 +124,14 @@ async def batching(engine: Engine, folder: Path) -> None:
         # Each run has a tenant of its own, or the second one would find the first one's prompts.
         runs.append(await together(engine, REQUESTS, lambda _, number=number: f"run{number}"))  # type: ignore[misc]
     alone = await anyio.to_thread.run_sync(_generate, folder)
-    print(f"tokens per second: {statistics.median(r for r, _ in runs):.1f}, "
-          f"{_ratio([r for r, _ in runs], [r for r, _ in alone]):.2f}x of generate")
-    print(f"mean first token: {statistics.median(f for _, f in runs):.2f} s, "
-          f"{_ratio([f for _, f in alone], [f for _, f in runs]):.2f}x better than generate")
+    print(
+        f"tokens per second: {statistics.median(r for r, _ in runs):.1f}, "
+        f"{_ratio([r for r, _ in runs], [r for r, _ in alone]):.2f}x of generate"
+    )
+    print(
+        f"mean first token: {statistics.median(f for _, f in runs):.2f} s, "
+        f"{_ratio([f for _, f in alone], [f for _, f in runs]):.2f}x better than generate"
+    )
 
 
 async def prefix(engine: Engine) -> None:
@@ -137,8 +142,10 @@ async def prefix(engine: Engine) -> None:
         await _read(engine, SHARED + " Question", 1, 0.0, f"shared{number}")
         shared.append(await together(engine, requests, lambda _, number=number: f"shared{number}"))  # type: ignore[misc]
         apart.append(await together(engine, requests, lambda at, number=number: f"{number} {at}"))  # type: ignore[misc]
-    print(f"shared prefix: {_ratio([r for r, _ in shared], [r for r, _ in apart]):.2f}x in time, "
-          f"{_ratio([f for _, f in apart], [f for _, f in shared]):.2f}x to the first token")
+    print(
+        f"shared prefix: {_ratio([r for r, _ in shared], [r for r, _ in apart]):.2f}x in time, "
+        f"{_ratio([f for _, f in apart], [f for _, f in shared]):.2f}x to the first token"
+    )
 
 
 async def reload(folder: Path, first: float) -> None:
@@ -154,8 +161,10 @@ async def reload(folder: Path, first: float) -> None:
         await engine.unpark()
         hot.append(time.perf_counter() - begun)
         await engine.close()
-    print(f"reload from the host: {statistics.median(hot):.3f} s, "
-          f"{_ratio(hot, cold[1:]):.3f}x of a cold load of {statistics.median(cold[1:]):.2f} s")
+    print(
+        f"reload from the host: {statistics.median(hot):.3f} s, "
+        f"{_ratio(hot, cold[1:]):.3f}x of a cold load of {statistics.median(cold[1:]):.2f} s"
+    )
 
 
 async def main() -> None:

@@ -30,11 +30,15 @@ def _tokenizer(folder: Path) -> None:
 
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder with a Llama of 259 byte tokens whose weights are random, but always the same."""
+    """Return a folder with a tiny model."""
+    return make_tiny(tmp_path_factory.mktemp("tiny"))
+
+
+def make_tiny(folder: Path) -> Path:
+    """Put a Llama of 259 byte tokens into the folder; its weights are random, but always the same."""
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    folder = tmp_path_factory.mktemp("tiny")
     _tokenizer(folder)
     torch.manual_seed(5)
     config = LlamaConfig(
