@@ -178,6 +178,8 @@ class CountingEngine(FakeEngine):
             raise InvalidRequest("Counting follows no grammar and has no adapter.", hint="Leave it out.")
         if not (request.prompt or request.turns):
             raise InvalidRequest("The request has no prompt.", hint="Send a text or messages.")
+        if request.logit_bias:
+            raise InvalidRequest("Counting has no bias.", hint="Leave it out.")
 
     def _piece(self, request: CompletionRequest, place: int) -> Piece:
         if request.temperature:

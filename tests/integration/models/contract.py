@@ -213,6 +213,8 @@ class EngineContract:
             {"grammar": "nothing"},
             {"grammar": "root ::= root"},
             {"grammar": 'root ::= "a"', "json_schema": "{}"},
+            {"grammar": 'root ::= (((("a"?){50}){50}){50}){50}'},
+            {"logit_bias": ((5, float("nan")),)},
             {"adapter": "unknown"},
             {"prompt": ""},
         ],
@@ -222,7 +224,7 @@ class EngineContract:
         self, loaded: Engine, fields: dict[str, object]
     ) -> None:
         with pytest.raises(InvalidRequest) as raised:
-            await reply_of(loaded, asking(**fields))
+            await reply_of(loaded, CompletionRequest.model_validate({"prompt": PROMPT, **fields}))
         assert raised.value.hint
         assert (await reply_of(loaded, asking())).reason == "length"
 
@@ -231,7 +233,7 @@ class EngineContract:
             assert (await reply_of(loaded, asking(text))).reason is not None
 
     async def test_embeddings_have_length_one(self, loaded: Engine) -> None:
-        embeddings = await loaded.embed(["a cat", "a cat", "the tax law of 98"])
+        embeddings = await loaded.embed(["a cat", "a cat", "the tax laws of 98"])
         first, same, other = embeddings.vectors
         assert first == pytest.approx(same, abs=1e-4)
         assert first != pytest.approx(other, abs=1e-2)
