@@ -16,6 +16,7 @@ import anyio.to_thread
 
 from llmasos.errors import ModelError
 from llmasos.models.engines._prefix import PrefixCache
+from llmasos.models.engines.llama_constraint import Constraint
 from llmasos.models.engines.llama_output import Output
 from llmasos.models.engines.llama_request import completion_body
 from llmasos.models.engines.llama_server import Event, LlamaServer, Signals, version
@@ -116,26 +117,26 @@ class LlamaEngine:
             send.close()
             ended.set()
 
-        try:
-            future = self._pool.submit(work)
-        except RuntimeError:
-            raise self._unloaded() from None
-        future.add_done_callback(lambda _: call(end))
         finished = False
-        try:
-            async for item in receive:
-                if isinstance(item, ModelError):
-                    raise item
-                if isinstance(item, Exception):
-                    raise ModelError(f"The engine failed: {item}.", hint="Try again.") from item
-                finished = finished or item.finish_reason is not None
-                yield item
-        finally:
-            cancelled.set()
-            future.cancel()
-            with anyio.CancelScope(shield=True):
-                await ended.wait()
-            receive.close()
+        with send, receive:
+            try:
+                future = self._pool.submit(work)
+            except RuntimeError:
+                raise self._unloaded() from None
+            future.add_done_callback(lambda _: call(end))
+            try:
+                async for item in receive:
+                    if isinstance(item, ModelError):
+                        raise item
+                    if isinstance(item, Exception):
+                        raise ModelError(f"The engine failed: {item}.", hint="Try again.") from item
+                    finished = finished or item.finish_reason is not None
+                    yield item
+            finally:
+                cancelled.set()
+                future.cancel()
+                with anyio.CancelScope(shield=True):
+                    await ended.wait()
         if not finished:
             raise self._unloaded()
 
@@ -227,11 +228,20 @@ class LlamaEngine:
             )
         output = Output(request, len(prompt), lambda text: server.tokenize(text, prompt=False))
         if len(tokens) >= self.context or len(request.kept) >= request.max_tokens:
-            deliver(output.end())
+            deliver(output.end("length"))
             return
-        body = {**completion_body(request, tokens, context=self.context), "lora": adapters}
+        constraint = Constraint(request) if request.grammar or request.json_schema else None
+        grammar = constraint.grammar if constraint is not None else ""
+        body = {
+            **completion_body(request, tokens, context=self.context, constraint=grammar),
+            "lora": adapters,
+        }
 
         def on_event(event: Event) -> bool:
+            if constraint is not None:
+                constraint.follow(event["content"])
+                if event["stop"] and event["stop_type"] == "eos":
+                    constraint.end()
             if (chunk := output.add(event)) is not None:
                 deliver(chunk)
             return output.finished or stop()
