@@ -31,7 +31,7 @@ class ChatCompletions:
         """Reply to a conversation, `n` times."""
         body = call.body
         requests = [body.request(choice) for choice in range(body.n)]
-        chat = self._gateway.chat(body.model, call.caller, "chat.completions")
+        chat = await self._gateway.chat(body.model, call.caller, "chat.completions")
         completion = _Completion(call, chat)
         if body.stream:
             await completion.stream(requests)

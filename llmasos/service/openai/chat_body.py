@@ -114,7 +114,9 @@ class ChatBody(SamplingFields):
 
     messages: list[Message] = Field(min_length=1, max_length=MOST_MESSAGES)
     tools: list[Tool] = Field([], max_length=MOST_TOOLS)
-    tool_choice: Annotated[ToolChoice, BeforeValidator(_as_object)] = ToolChoice(type="auto")
+    tool_choice: Annotated[
+        ToolChoice, BeforeValidator(_as_object, json_schema_input_type=Choosing | ToolChoice)
+    ] = ToolChoice(type="auto")
     parallel_tool_calls: bool = True
     response_format: ResponseFormat = ResponseFormat(type="text")
     logprobs: bool = False

@@ -95,7 +95,7 @@ class Completions:
         """Continue each prompt, `n` times."""
         body = call.body
         requests = body.requests(call.caller)
-        completion = _Completion(call, self._gateway.chat(body.model, call.caller, "completions"))
+        completion = _Completion(call, await self._gateway.chat(body.model, call.caller, "completions"))
         if body.stream:
             await completion.stream(requests)
         else:

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from llmasos.agent.recorded_chat import RecordedChat
 from llmasos.ledger import Ledger
-from llmasos.models import Origin
+from llmasos.models import ModelStatus, Origin
 from llmasos.models.chat.port import Chat
 from llmasos.models.engines.port import TokenUsage
 from llmasos.models.scheduler.types import Client
@@ -17,10 +17,10 @@ from llmasos.service.openai.identity import Access, Caller
 class ChatModels(Protocol):
     """The kernel's models, as far as the gateway knows them."""
 
-    def names(self) -> tuple[str, ...]:
-        """Return the names that can be chosen from."""
+    def status(self) -> tuple[ModelStatus, ...]:
+        """Return where every known model stands."""
 
-    def chat(self, name: str, client: Client) -> Chat:
+    async def chat(self, name: str, client: Client) -> Chat:
         """Return the chat with a model, on behalf of a client."""
 
     async def chat_origin(self, name: str) -> Origin:
@@ -41,7 +41,7 @@ class Gateway:
 
     def names(self, access: Access | None) -> list[str]:
         """Return the models that a caller may ask."""
-        return [name for name in self._models.names() if access is None or access.allows(name)]
+        return [name for name in self._here() if access is None or access.allows(name)]
 
     def check(self, name: str, access: Access | None) -> None:
         """Let a caller pass who may ask this model.
@@ -49,14 +49,13 @@ class Gateway:
         Raises:
             ApiError: There is no such model, or it is not for this caller.
         """
-        # Other names would have the kernel open files or reach the network for whoever calls.
-        if name not in self._models.names():
+        if name not in self._here():
             raise ApiError(
                 404,
                 f"The model {name[:200]!r} does not exist.",
                 param="model",
                 code="model_not_found",
-                hint="GET /v1/models lists those that do.",
+                hint="GET /v1/models lists those that do; `llmasos models pull` gets others.",
             )
         if access is not None and not access.allows(name):
             raise ApiError(
@@ -67,7 +66,7 @@ class Gateway:
                 hint="GET /v1/models lists those that it may.",
             )
 
-    def chat(self, name: str, caller: Caller, operation: str) -> RecordedChat:
+    async def chat(self, name: str, caller: Caller, operation: str) -> RecordedChat:
         """Return the chat with a model.
 
         Args:
@@ -77,9 +76,10 @@ class Gateway:
 
         Raises:
             ApiError: There is no such model, or it is not for this caller.
+            ModelError: It cannot be used.
         """
         self.check(name, caller.access)
-        chat = self._models.chat(name, caller.client)
+        chat = await self._models.chat(name, caller.client)
 
         async def origin() -> Origin:
             return await self._models.chat_origin(name)
@@ -96,3 +96,10 @@ class Gateway:
             facts={"operation": operation, "request": caller.request_id, "client_session": caller.named},
             spent=spent,
         )
+
+    def _here(self) -> list[str]:
+        """Return the models that need not be fetched, and the default one.
+
+        Other names would have the kernel open files, or fill the disk, for whoever calls.
+        """
+        return [model.name for model in self._models.status() if model.state != "absent" or model.default]

@@ -80,13 +80,13 @@ def _listed(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
-Content = Annotated[str, BeforeValidator(_text)]
+Content = Annotated[str, BeforeValidator(_text, json_schema_input_type=str | list[dict[str, Any]])]
 """Text, as one string or in parts."""
 
 JsonObject = Annotated[dict[str, Any], AfterValidator(_plain)]
 """Any object, such as a JSON schema."""
 
-Texts = Annotated[list[str], BeforeValidator(_listed)]
+Texts = Annotated[list[str], BeforeValidator(_listed, json_schema_input_type=str | list[str])]
 """Several texts, or a single one."""
 
 Name = Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]

@@ -18,7 +18,7 @@ from starlette.types import Message, Receive, Scope, Send
 from llmasos.config import ServiceSettings, Settings
 from llmasos.kernel import Kernel
 from llmasos.ledger import MemoryLedger
-from llmasos.models import Origin
+from llmasos.models import ModelStatus, Origin
 from llmasos.models.chat.fake import FakeChat, Reply
 from llmasos.models.chat.port import Chat, ChatDelta, ChatRequest
 from llmasos.models.engines.port import Chunk, CompletionRequest, Embeddings
@@ -34,11 +34,13 @@ class FakeModels:
     def __init__(self, chats: Sequence[Chat]) -> None:
         self.chats = {chat.name: chat for chat in chats}
         self.clients: list[Client] = []
+        self.absent = [ModelStatus(name="absent", title="", state="absent")]
 
-    def names(self) -> tuple[str, ...]:
-        return tuple(self.chats)
+    def status(self) -> tuple[ModelStatus, ...]:
+        here = [ModelStatus(name=name, title="", state="resident") for name in self.chats]
+        return (*here, *self.absent)
 
-    def chat(self, name: str, client: Client) -> Chat:
+    async def chat(self, name: str, client: Client) -> Chat:
         self.clients.append(client)
         return self.chats[name]
 

@@ -86,6 +86,7 @@ ODD: list[Any] = [
     *({"type": "text"}, {"type": []}, {"": ""}, {"type": "function", "function": {"name": "f" * 65}}),
     *([{"role": "user", "content": "x"}], {"$ref": "#"}, {"type": "image_url", "image_url": {"url": "x"}}),
 ]
+NAMES = ["extra", "type", "n", "stream", "previous_response_id", "\x00", "é" * 50]
 
 
 def places(value: Any) -> Iterator[tuple[Any, Any]]:
@@ -109,9 +110,7 @@ def poisoned(rng: random.Random, path: str) -> bytes:
             case 0 if isinstance(container, dict):
                 del container[key]
             case 1 if isinstance(container, dict):
-                container[
-                    rng.choice(["extra", "type", "n", "stream", "previous_response_id", "\x00", "é" * 50])
-                ] = deepcopy(rng.choice(ODD))
+                container[rng.choice(NAMES)] = deepcopy(rng.choice(ODD))
             case _:
                 container[key] = deepcopy(rng.choice(ODD))
     text = json.dumps(body).encode()

@@ -71,14 +71,18 @@ class ResponseBody(Wire):
     """The body of `POST /v1/responses`."""
 
     model: str = Field(min_length=1)
-    input: Annotated[list[Item], BeforeValidator(_as_items)] = Field(min_length=1, max_length=MOST_MESSAGES)
+    input: Annotated[list[Item], BeforeValidator(_as_items, json_schema_input_type=str | list[Item])] = Field(
+        min_length=1, max_length=MOST_MESSAGES
+    )
     instructions: str | None = None
     previous_response_id: str | None = Field(None, max_length=100)
     store: bool = True
     stream: bool = False
     stream_options: StreamOptions | None = None
     tools: list[FunctionTool] = Field([], max_length=MOST_TOOLS)
-    tool_choice: Annotated[ToolChoice, BeforeValidator(_as_choice)] = ToolChoice(type="auto")
+    tool_choice: Annotated[
+        ToolChoice, BeforeValidator(_as_choice, json_schema_input_type=Choosing | ToolChoice)
+    ] = ToolChoice(type="auto")
     parallel_tool_calls: bool = True
     text: TextOptions = TextOptions()
     temperature: float | None = Field(None, ge=0, le=2)

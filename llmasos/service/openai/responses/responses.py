@@ -35,7 +35,7 @@ class Responses:
         """Reply to what was said, here and in the responses before."""
         body = call.body
         request = body.request(await self._before(call))
-        chat = self._gateway.chat(body.model, call.caller, "responses")
+        chat = await self._gateway.chat(body.model, call.caller, "responses")
         await _Response(call, chat, self._store).send(request)
 
     async def show(self, call: Call[Empty]) -> None:
