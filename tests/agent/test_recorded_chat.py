@@ -42,7 +42,7 @@ async def test_a_record_holds_hashes_of_the_conversation_and_no_words() -> None:
     deltas = [delta async for delta in it.chat.stream(REQUEST)]
     assert deltas[-1].finish_reason == "tool_calls" and (it.chat.name, it.chat.context) == ("fake", 8192)
     made = ChatMessage(role="assistant", calls=(call,))
-    result = ChatMessage(role="tool", content="ok", call_id="c")
+    result = ChatMessage(role="tool", content="long" * 50_000, call_id="c")
     longer = REQUEST.model_copy(update={"messages": (HELLO, made, result)})
     assert [delta async for delta in it.chat.stream(longer)]
     first, second = (entry.body for entry in it.ledger.entries)

@@ -14,6 +14,7 @@ import anyio
 import pytest
 
 from llmasos.models.chat.fake import FakeChat
+from llmasos.service.openai.wire import MOST_PARTS
 from tests.service.openai.conftest import Service, asked
 
 CASES = 4000
@@ -177,3 +178,14 @@ def test_arguments_of_old_calls_may_not_be_nested_without_end(depth: int, tmp_pa
         return status
 
     assert anyio.run(fire) == (200 if depth < 200 else 400)
+
+
+def test_a_body_has_a_largest_number_of_parts(tmp_path: Path) -> None:
+    async def fire() -> list[int]:
+        it = Service([FakeChat("x" for _ in range(9))], tmp_path)
+        bodies = [asked(metadata={"a": [[]] * count}) for count in (MOST_PARTS - 10, MOST_PARTS)]
+        statuses = [(await it.post("/v1/chat/completions", body)).status for body in bodies]
+        it.store.close()
+        return statuses
+
+    assert anyio.run(fire) == [200, 400]
