@@ -68,9 +68,10 @@ class Responses:
         found = await self._store.conversation(call.caller.owner, id)
         if found is None:
             raise invalid(
-                f"The response {id!r}, or one before it, is not there.",
+                f"The response {id!r}, or one before it, is not there, or too much was said before.",
                 "previous_response_id",
                 code="previous_response_not_found",
+                hint="Send the conversation as `input` instead.",
             )
         return [Item.model_validate(item) for item in found]
 

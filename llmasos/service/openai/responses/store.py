@@ -18,6 +18,9 @@ DAYS = 30
 MOST_BEFORE = 1000
 """Responses that one may follow on, one after the other."""
 
+MOST_CHARACTERS = 32_000_000
+"""Characters of a conversation that is gone on with, as it is stored."""
+
 
 class ResponseRow(Base):
     """A response, and the items that it replied to."""
@@ -91,15 +94,18 @@ class ResponseStore:
     async def conversation(self, owner: str, id: str) -> list[Json] | None:
         """Return all that was said up to a response, its own output included.
 
-        None when the response, or one before it, is not there any more, or there are too many.
+        None when the response, or one before it, is not there any more, or when it is too much.
         """
 
         def read(session: Session) -> list[Json] | None:
             parts: list[list[Json]] = []
-            place = id
+            place, left = id, MOST_CHARACTERS
             while place:
                 row = _row(session, owner, place)
                 if row is None or len(parts) == MOST_BEFORE:
+                    return None
+                left -= len(row.input) + len(row.response)
+                if left < 0:
                     return None
                 parts.append([*json.loads(row.input), *json.loads(row.response)["output"]])
                 place = row.previous
