@@ -8,10 +8,13 @@ from llmasos.agent.recorded_chat import RecordedChat
 from llmasos.ledger import Ledger
 from llmasos.models import ModelStatus, Origin
 from llmasos.models.chat.port import Chat
-from llmasos.models.engines.port import TokenUsage
+from llmasos.models.engines.port import ContextExceeded, TokenUsage
 from llmasos.models.scheduler.types import Client
 from llmasos.service.openai.errors import ApiError
 from llmasos.service.openai.identity import Access, Caller
+
+_LONGEST_TOKEN = 128
+"""Characters that the longest tokens of vocabularies have, which are runs of spaces."""
 
 
 class ChatModels(Protocol):
@@ -66,20 +69,28 @@ class Gateway:
                 hint="GET /v1/models lists those that it may.",
             )
 
-    async def chat(self, name: str, caller: Caller, operation: str) -> RecordedChat:
+    async def chat(self, name: str, caller: Caller, operation: str, length: int) -> RecordedChat:
         """Return the chat with a model.
 
         Args:
             name: The model.
             caller: Who asks.
             operation: What is done with it, as records say it.
+            length: Characters of the longest text that it is asked.
 
         Raises:
             ApiError: There is no such model, or it is not for this caller.
-            ModelError: It cannot be used.
+            ContextExceeded: The text can never fit.
+            ModelError: The model cannot be used.
         """
         self.check(name, caller.access)
         chat = await self._models.chat(name, caller.client)
+        # To count its tokens would take the model's time from all others.
+        if chat.context is not None and length > chat.context * _LONGEST_TOKEN:
+            raise ContextExceeded(
+                f"{length} characters are too long for {name}, which keeps {chat.context} tokens in view.",
+                hint="Send less.",
+            )
 
         async def origin() -> Origin:
             return await self._models.chat_origin(name)

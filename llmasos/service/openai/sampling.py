@@ -55,8 +55,13 @@ class SamplingFields(Wire):
         """Whether a stream ends with the usage."""
         return self.stream_options is not None and self.stream_options.include_usage
 
-    def sampling(self, choice: int) -> dict[str, Any]:
-        """Return the engine's fields for one of several replies; each has a seed of its own."""
+    @property
+    def seeds(self) -> list[int | None]:
+        """The seed of each of the `n` replies."""
+        return [None if self.seed is None else self.seed + choice for choice in range(self.n)]
+
+    def sampling(self) -> dict[str, Any]:
+        """Return the engine's fields that all replies share."""
         return {
             # No probability at all would leave no token; the likeliest one is what is meant.
             "top_p": max(self.top_p, _LEAST_SHARE),
@@ -65,7 +70,6 @@ class SamplingFields(Wire):
             "presence_penalty": self.presence_penalty,
             "frequency_penalty": self.frequency_penalty,
             "repeat_penalty": self.repetition_penalty,
-            "seed": None if self.seed is None else self.seed + choice,
             "stop": tuple(self.stop),
             "logit_bias": tuple((int(token), bias) for token, bias in self.logit_bias.items()),
         }

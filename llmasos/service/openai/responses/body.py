@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field
 
 from llmasos.models.chat.port import ChatRequest
 from llmasos.service.openai.chat_body import NamedTool
-from llmasos.service.openai.conversation import Choosing, Function, chosen
+from llmasos.service.openai.conversation import Choosing, Function, check_schemas, chosen
 from llmasos.service.openai.endpoint import Json
 from llmasos.service.openai.errors import invalid
 from llmasos.service.openai.responses.items import Item, check_items, conversation
@@ -172,7 +172,9 @@ class ResponseBody(Wire):
         if form.type == "json_object":
             return {}
         _given(form.name, "text.format.name")
-        return _given(form.schema_, "text.format.schema")
+        schema = _given(form.schema_, "text.format.schema")
+        check_schemas([schema], "text.format.schema")
+        return schema
 
 
 def _given(value: T | None, param: str) -> T:
