@@ -33,7 +33,7 @@ class ChatCompletions:
         body = call.body
         requests = body.requests()
         longest = length(requests[0].messages)
-        chat = await self._gateway.chat(body.model, call.caller, "chat.completions", longest)
+        chat = self._gateway.chat(body.model, call.caller, "chat.completions", longest)
         completion = _Completion(call, chat)
         if body.stream:
             await completion.stream(requests)

@@ -97,7 +97,7 @@ class Completions:
         body = call.body
         requests = body.requests(call.caller)
         longest = max(map(len, body.prompt))
-        chat = await self._gateway.chat(body.model, call.caller, "completions", longest)
+        chat = self._gateway.chat(body.model, call.caller, "completions", longest)
         completion = _Completion(call, chat)
         if body.stream:
             await completion.stream(requests)

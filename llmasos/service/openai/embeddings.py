@@ -48,7 +48,7 @@ class EmbeddingsEndpoint:
     async def create(self, call: Call[EmbeddingBody]) -> None:
         """Return the embeddings of texts."""
         body = call.body
-        chat = await self._gateway.chat(body.model, call.caller, "embeddings", max(map(len, body.input)))
+        chat = self._gateway.chat(body.model, call.caller, "embeddings", max(map(len, body.input)))
         made = await chat.embed(body.input)
         length = len(made.vectors[0])
         if body.dimensions not in (None, length):

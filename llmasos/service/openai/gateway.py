@@ -23,7 +23,7 @@ class ChatModels(Protocol):
     def status(self) -> tuple[ModelStatus, ...]:
         """Return where every known model stands."""
 
-    async def chat(self, name: str, client: Client) -> Chat:
+    def chat(self, name: str, client: Client) -> Chat:
         """Return the chat with a model, on behalf of a client."""
 
     async def chat_origin(self, name: str) -> Origin:
@@ -36,23 +36,26 @@ class Gateway:
     Args:
         models: The models.
         ledger: Where calls are recorded.
+        context: Tokens that models of this machine keep in view at most.
     """
 
-    def __init__(self, models: ChatModels, ledger: Ledger) -> None:
+    def __init__(self, models: ChatModels, ledger: Ledger, context: int) -> None:
         self._models = models
         self._ledger = ledger
+        self._context = context
 
     def names(self, access: Access | None) -> list[str]:
         """Return the models that a caller may ask."""
         return [name for name in self._here() if access is None or access.allows(name)]
 
-    def check(self, name: str, access: Access | None) -> None:
-        """Let a caller pass who may ask this model.
+    def find(self, name: str, access: Access | None) -> ModelStatus:
+        """Return how a model stands that a caller may ask.
 
         Raises:
             ApiError: There is no such model, or it is not for this caller.
         """
-        if name not in self._here():
+        status = self._here().get(name)
+        if status is None:
             raise ApiError(
                 404,
                 f"The model {name[:200]!r} does not exist.",
@@ -68,8 +71,9 @@ class Gateway:
                 code="model_not_allowed",
                 hint="GET /v1/models lists those that it may.",
             )
+        return status
 
-    async def chat(self, name: str, caller: Caller, operation: str, length: int) -> RecordedChat:
+    def chat(self, name: str, caller: Caller, operation: str, length: int) -> RecordedChat:
         """Return the chat with a model.
 
         Args:
@@ -83,12 +87,13 @@ class Gateway:
             ContextExceeded: The text can never fit.
             ModelError: The model cannot be used.
         """
-        self.check(name, caller.access)
-        chat = await self._models.chat(name, caller.client)
-        # To count its tokens would take the model's time from all others.
-        if chat.context is not None and length > chat.context * _LONGEST_TOKEN:
+        status = self.find(name, caller.access)
+        chat = self._models.chat(name, caller.client)
+        # To count the tokens would take the model's time from all others.
+        context = chat.context or (None if status.state == "remote" else self._context)
+        if context is not None and length > context * _LONGEST_TOKEN:
             raise ContextExceeded(
-                f"{length} characters are too long for {name}, which keeps {chat.context} tokens in view.",
+                f"{length} characters are too long for {name}, which keeps {context} tokens in view.",
                 hint="Send less.",
             )
 
@@ -108,9 +113,10 @@ class Gateway:
             spent=spent,
         )
 
-    def _here(self) -> list[str]:
+    def _here(self) -> dict[str, ModelStatus]:
         """Return the models that need not be fetched, and the default one.
 
         Other names would have the kernel open files, or fill the disk, for whoever calls.
         """
-        return [model.name for model in self._models.status() if model.state != "absent" or model.default]
+        known = self._models.status()
+        return {model.name: model for model in known if model.state != "absent" or model.default}

@@ -40,7 +40,7 @@ class FakeModels:
         here = [ModelStatus(name=name, title="", state="resident") for name in self.chats]
         return (*here, *self.absent)
 
-    async def chat(self, name: str, client: Client) -> Chat:
+    def chat(self, name: str, client: Client) -> Chat:
         self.clients.append(client)
         return self.chats[name]
 
@@ -140,7 +140,7 @@ class Service:
             models=self.models,
             ledger=self.ledger,
             store=self.store,
-            settings=Settings(service=ServiceSettings(body_mb=1)),
+            settings=Settings(model_context=2048, service=ServiceSettings(body_mb=1)),
             started=datetime(2026, 1, 1, tzinfo=UTC),
         )
         app = Starlette(routes=openai_routes(cast(Kernel, kernel)))

@@ -240,16 +240,17 @@ async def test_hanging_up_within_the_body_is_no_error(service: MakeService) -> N
 @pytest.mark.parametrize(
     ("path", "body"),
     [
-        (PATH, asked(messages=[{"role": "user", "content": "x" * 1300}])),
-        ("/v1/completions", {"model": "fake", "prompt": ["x", "x" * 1300]}),
-        ("/v1/embeddings", {"model": "fake", "input": ["x", "x" * 1300]}),
-        ("/v1/responses", {"model": "fake", "input": "x" * 1300}),
+        (PATH, asked(messages=[{"role": "user", "content": "x" * 300_000}])),
+        ("/v1/completions", {"model": "fake", "prompt": ["x", "x" * 300_000]}),
+        ("/v1/embeddings", {"model": "fake", "input": ["x", "x" * 300_000]}),
+        ("/v1/responses", {"model": "fake", "input": "x" * 300_000}),
     ],
 )
+@pytest.mark.parametrize("context", [2000, None])
 async def test_what_can_never_fit_is_not_even_counted(
-    service: MakeService, path: str, body: dict[str, Any]
+    service: MakeService, path: str, body: dict[str, Any], context: int | None
 ) -> None:
-    chat = FakeChat(["x"], context=10)
+    chat = FakeChat(["x"], context=context)
     answer = await service(chat).post(path, body)
     assert answer.status == 400 and answer.error["code"] == "context_length_exceeded"
     assert (chat.requests, chat.completions, chat.embedded) == ([], [], [])

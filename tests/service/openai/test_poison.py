@@ -189,3 +189,20 @@ def test_a_body_has_a_largest_number_of_parts(tmp_path: Path) -> None:
         return statuses
 
     assert anyio.run(fire) == [200, 400]
+
+
+def test_no_path_is_answered_with_a_fault_of_ours(tmp_path: Path) -> None:
+    async def fire() -> None:
+        it = Service([FakeChat()], tmp_path)
+        names = ["\x00", "..", "../../etc/passwd", "é" * 5000, "a\r\nb", "resp_" + "0" * 32, "'; --", "%00"]
+        for name in names:
+            for method, path in (
+                ("GET", f"/v1/models/{name}"),
+                ("GET", f"/v1/responses/{name}"),
+                ("DELETE", f"/v1/responses/{name}"),
+                ("GET", f"/v1/responses/{name}/input_items"),
+            ):
+                assert (await it.ask(method, path)).status == 404, (method, name)
+        it.store.close()
+
+    anyio.run(fire)

@@ -13,7 +13,7 @@ from llmasos.service.openai.conversation import Choosing, Function, check_schema
 from llmasos.service.openai.endpoint import Json
 from llmasos.service.openai.errors import invalid
 from llmasos.service.openai.responses.items import Item, check_items, conversation
-from llmasos.service.openai.sampling import StreamOptions
+from llmasos.service.openai.sampling import StreamOptions, likely
 from llmasos.service.openai.wire import MOST_MESSAGES, MOST_TOOLS, Ignored, JsonObject, Name, Wire
 
 T = TypeVar("T")
@@ -113,11 +113,12 @@ class ResponseBody(Wire):
         """
         check_items(self.input)
         logprobs = self.top_logprobs if self.top_logprobs or LOGPROBS in self.include else None
+        said = {"top_p": likely(self.top_p)} if "top_p" in self.model_fields_set else {}
         return ChatRequest(
+            **said,
             **self._tools(),
             messages=conversation(self.instructions, [*before, *self.input]),
             temperature=self.temperature,
-            top_p=max(self.top_p, 1e-6),
             parallel_calls=self.parallel_tool_calls,
             json_schema=self._schema(),
             max_tokens=self.max_output_tokens,

@@ -36,7 +36,7 @@ class Responses:
         """Reply to what was said, here and in the responses before."""
         body = call.body
         request = body.request(await self._before(call))
-        chat = await self._gateway.chat(body.model, call.caller, "responses", length(request.messages))
+        chat = self._gateway.chat(body.model, call.caller, "responses", length(request.messages))
         await _Response(call, chat, self._store).send(request)
 
     async def show(self, call: Call[Empty]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Sequence
 
@@ -20,6 +21,9 @@ MOST_BEFORE = 1000
 
 MOST_CHARACTERS = 32_000_000
 """Characters of a conversation that is gone on with, as it is stored."""
+
+
+_ID = re.compile(r"resp_[0-9a-f]{32}")
 
 
 class ResponseRow(Base):
@@ -115,5 +119,8 @@ class ResponseStore:
 
 
 def _row(session: Session, owner: str, id: str) -> ResponseRow | None:
+    # Some databases fail on text that no id has.
+    if not _ID.fullmatch(id):
+        return None
     query = select(ResponseRow).where(ResponseRow.id == id, ResponseRow.owner == owner)
     return session.scalars(query).one_or_none()
