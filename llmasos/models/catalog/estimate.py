@@ -9,7 +9,7 @@ _MIB = 2**20
 _DTYPE_BYTES = {"auto": 2, "bfloat16": 2, "float16": 2, "float32": 4}
 _SMALLEST_CONTEXT = 2048
 
-# Measured with llama.cpp on models of 49,152 and 151,936 tokens: buffers of one batch, and the vocabulary itself.
+# Measured with llama.cpp on vocabularies of 49,152 and 151,936 tokens: buffers, and the vocabulary itself.
 _LLAMA_FIXED = 8 * _MIB
 _LLAMA_PER_TOKEN = 480
 # One step of transformers: hidden states of a batch, its logits as float32, and a copy of them.
