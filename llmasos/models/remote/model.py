@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from llmasos.errors import ModelError
 from llmasos.models.remote.endpoint import Endpoint, Patience
 from llmasos.models.remote.errors import shown
 
 if TYPE_CHECKING:
-    from pydantic_ai.models import Model
+    from llmasos.models.chat.model import ChatModel
 
 
 async def remote_model(
     url: str, *, key: str = "", name: str = "", patience: Patience | None = None
-) -> Model[Any]:
+) -> ChatModel:
     """Return the model behind the endpoint; without a name, the first one that it lists.
 
     Raises:
