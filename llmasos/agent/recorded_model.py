@@ -13,6 +13,7 @@ from pydantic_ai.models.wrapper import WrapperModel
 from pydantic_ai.settings import ModelSettings
 
 from llmasos.agent.approvals import sha256_json
+from llmasos.agent.metering import charge
 from llmasos.agent.model_call import ModelCall
 from llmasos.ledger import Ledger
 from llmasos.models import Origin
@@ -51,7 +52,7 @@ class RecordedModel(WrapperModel):
         except BaseException as error:
             await call.failed(error)
             raise
-        await call.replied(**_facts(response))
+        await self._replied(call, response)
         return response
 
     @asynccontextmanager
@@ -72,12 +73,16 @@ class RecordedModel(WrapperModel):
         except BaseException as error:
             await call.failed(error)
             raise
-        await call.replied(**_facts(stream.get()))
+        await self._replied(call, stream.get())
 
     def _call(self, messages: list[ModelMessage]) -> ModelCall:
         return ModelCall(
             self._ledger, self._session, self._whence, sha256_messages(messages), turn=self._turn
         )
+
+    async def _replied(self, call: ModelCall, response: ModelResponse) -> None:
+        await call.replied(**_facts(response))
+        await charge(self._origin.model, response.usage.input_tokens, response.usage.output_tokens)
 
     async def _whence(self) -> Origin:
         return self._origin

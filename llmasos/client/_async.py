@@ -24,6 +24,7 @@ from llmasos.api import (
     ToolInfo,
 )
 from llmasos.client._errors import gone, refusal
+from llmasos.client._keys import KeyCalls
 from llmasos.client._ledger import LedgerCalls, Query
 from llmasos.client._session import AsyncSession
 from llmasos.client._start import start_kernel
@@ -34,7 +35,7 @@ T = TypeVar("T")
 _POLL_SECONDS = 0.05
 
 
-class AsyncClient(LedgerCalls):
+class AsyncClient(LedgerCalls, KeyCalls):
     """Asynchronous client of the kernel.
 
     Args:
