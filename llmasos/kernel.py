@@ -17,13 +17,13 @@ import anyio.to_thread
 
 import llmasos
 from llmasos import paths
-from llmasos.agent import Books, DefaultPolicy, Services, Sessions, record_start
-from llmasos.api import Check, KernelInfo, ModelInfo, ToolInfo
+from llmasos.agent import Books, DefaultPolicy, Services, Sessions, definition, record_start
+from llmasos.api import Check, KernelInfo, ToolInfo
 from llmasos.config import Settings, load_settings
 from llmasos.doctor import examine
 from llmasos.errors import KernelError
 from llmasos.ledger import ChainLedger, Ledger
-from llmasos.models import Models
+from llmasos.models import Library, Models
 from llmasos.sandbox import SandboxProvider, choose_provider
 from llmasos.store import Store
 from llmasos.tools import Registry, builtin_tools
@@ -97,6 +97,7 @@ class Kernel:
             await self.provider.sweep(data_dir / "workspaces")
             self.models = self._models or Models(self.settings)
             stack.push_async_callback(self.models.close)
+            self.library = Library(self.settings, self.models, [definition(tool) for tool in builtin_tools()])
             tasks = await stack.enter_async_context(anyio.create_task_group())
             # What still runs in the background at the end, such as a model that warms up, is not waited for.
             stack.callback(tasks.cancel_scope.cancel)
@@ -140,13 +141,6 @@ class Kernel:
     async def doctor(self) -> list[Check]:
         """Look at each part and say what is missing, with the command that mends it."""
         return await examine(self.settings)
-
-    def models_info(self) -> list[ModelInfo]:
-        """Return the models that can be chosen."""
-        return [
-            ModelInfo(name=model.name, title=model.title, size=model.size, state=model.state)
-            for model in self.models.status()
-        ]
 
     def tools_info(self) -> list[ToolInfo]:
         """Return the tools as the model sees them."""

@@ -15,6 +15,7 @@ from llmasos.models.engines.port import (
     TokenUsage,
     Turn,
 )
+from llmasos.models.library import Library
 from llmasos.models.models import Models, ModelStatus, Origin
 from llmasos.models.remote import remote_model
 
@@ -28,6 +29,7 @@ __all__ = [
     "Engine",
     "FakeEngine",
     "HubSource",
+    "Library",
     "LlamaEngine",
     "ModelSpec",
     "ModelStatus",

@@ -32,6 +32,7 @@ from llmasos.api import (
 from llmasos.errors import LLMasOSError
 from llmasos.kernel import Kernel
 from llmasos.service.ledger import ledger_routes
+from llmasos.service.models import model_routes
 from llmasos.service.replies import body, explained, refusal, reply
 
 _CLIENT = re.compile(r"[a-z0-9][a-z0-9._-]{0,39}")
@@ -61,8 +62,6 @@ def make_app(kernel: Kernel, stop: Callable[[], None]) -> Starlette:
         Route("/v1/kernel", api.kernel_info),
         Route("/v1/kernel/doctor", api.doctor),
         Route("/v1/kernel/stop", api.stop, methods=["POST"]),
-        Route("/v1/models", api.models),
-        Route("/v1/models/warm", api.warm, methods=["POST"]),
         Route("/v1/tools", api.tools),
         Route("/v1/sessions", api.list_sessions),
         Route("/v1/sessions", api.create_session, methods=["POST"]),
@@ -86,6 +85,7 @@ def make_app(kernel: Kernel, stop: Callable[[], None]) -> Starlette:
         Route("/v1/sessions/{id}/jobs/{job}/stop", api.stop_job, methods=["POST"]),
         Route("/v1/sessions/{id}/state/save", api.save_state, methods=["POST"]),
         Route("/v1/sessions/{id}/state/restore", api.restore_state, methods=["POST"]),
+        *model_routes(kernel),
         *ledger_routes(kernel.books),
     ]
     return Starlette(
@@ -126,13 +126,6 @@ class _Api:
 
     async def stop(self, _request: Request) -> Response:
         self._stop()
-        return Response(status_code=204)
-
-    async def models(self, _request: Request) -> Response:
-        return reply(self._kernel.models_info())
-
-    async def warm(self, request: Request) -> Response:
-        self._kernel.sessions.warm((await body(request, ModelChoice)).model)
         return Response(status_code=204)
 
     async def tools(self, _request: Request) -> Response:

@@ -74,6 +74,18 @@ def newest(spec: ModelSpec) -> ModelSpec:
     return ModelSpec(name=spec.name, title=spec.name, reference=reference) if reference else spec
 
 
+def resolved(spec: ModelSpec, hub: Hub) -> ModelSpec:
+    """Return a model with the files that a hub has of it now.
+
+    Raises:
+        ModelError: The hub cannot be asked, or has nothing that can be loaded.
+    """
+    assert spec.reference is not None
+    found = hub.resolve(spec.reference)
+    size = sum(file.size for file in found.files)
+    return spec.model_copy(update={**dict(found), "size": size})
+
+
 async def digest(spec: ModelSpec, path: Path, known: dict[tuple[Path, int, int], str] | None = None) -> str:
     """Return the SHA-256 of a model: of its file, or over the names and digests of its files.
 
@@ -113,7 +125,8 @@ class _Fetch:
                     f"The model {self._spec.name} is not here, and fetching is turned off.",
                     hint="Set LLMASOS_ALLOW_DOWNLOAD=true, or give the path to its files.",
                 )
-            self._resolve()
+            self._report(f"Asking for {self._spec.name}", 0.0, 0.0)
+            self._spec = resolved(self._spec, self._hub)
         files = self._files()
         path = self._models / self._spec.file
         if self._spec.reference is not None:
@@ -129,20 +142,6 @@ class _Fetch:
             read_header(path)
             self._remember(path)
         return path
-
-    def _resolve(self) -> None:
-        assert self._spec.reference is not None
-        self._report(f"Asking for {self._spec.name}", 0.0, 0.0)
-        found = self._hub.resolve(self._spec.reference)
-        self._spec = self._spec.model_copy(
-            update={
-                "reference": found.reference,
-                "format": found.format,
-                "files": found.files,
-                "licence": found.licence,
-                "size": sum(file.size for file in found.files),
-            }
-        )
 
     def _files(self) -> list[CachedFile]:
         spec = self._spec
