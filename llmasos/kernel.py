@@ -23,7 +23,7 @@ from llmasos.config import Settings, load_settings
 from llmasos.doctor import examine
 from llmasos.errors import KernelError
 from llmasos.ledger import ChainLedger, Ledger
-from llmasos.models import Library, Models
+from llmasos.models import Administration, Models
 from llmasos.sandbox import SandboxProvider, choose_provider
 from llmasos.store import Store
 from llmasos.tools import Registry, builtin_tools
@@ -97,7 +97,9 @@ class Kernel:
             await self.provider.sweep(data_dir / "workspaces")
             self.models = self._models or Models(self.settings)
             stack.push_async_callback(self.models.close)
-            self.library = Library(self.settings, self.models, [definition(tool) for tool in builtin_tools()])
+            self.administration = Administration(
+                self.settings, self.models, [definition(tool) for tool in builtin_tools()]
+            )
             tasks = await stack.enter_async_context(anyio.create_task_group())
             # What still runs in the background at the end, such as a model that warms up, is not waited for.
             stack.callback(tasks.cancel_scope.cancel)

@@ -1,5 +1,6 @@
 """Models: the catalog, fetching, engines, and the pydantic-ai models over them."""
 
+from llmasos.models.administration import Administration
 from llmasos.models.calls.model import CallSyntaxModel
 from llmasos.models.catalog.fetch import Progress, fetch
 from llmasos.models.catalog.profile import Drive, Profile
@@ -15,11 +16,11 @@ from llmasos.models.engines.port import (
     TokenUsage,
     Turn,
 )
-from llmasos.models.library import Library
 from llmasos.models.models import Models, ModelStatus, Origin
 from llmasos.models.remote import remote_model
 
 __all__ = [
+    "Administration",
     "CallSyntaxModel",
     "Catalog",
     "Chunk",
@@ -29,7 +30,6 @@ __all__ = [
     "Engine",
     "FakeEngine",
     "HubSource",
-    "Library",
     "LlamaEngine",
     "ModelSpec",
     "ModelStatus",

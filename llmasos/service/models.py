@@ -16,7 +16,7 @@ from llmasos.service.replies import ProgressReply, body, query, reply
 
 if TYPE_CHECKING:
     from llmasos.kernel import Kernel
-    from llmasos.models import Library, Progress
+    from llmasos.models import Administration, Progress
 
 _PREFIX = "/v1/kernel/models"
 
@@ -43,38 +43,38 @@ class _ModelsApi:
         self._kernel = kernel
 
     @property
-    def _library(self) -> Library:
-        return self._kernel.library
+    def _administration(self) -> Administration:
+        return self._kernel.administration
 
     async def list(self, _request: Request) -> Response:
-        return reply(self._library.list())
+        return reply(self._administration.list())
 
     async def warm(self, request: Request) -> Response:
         self._kernel.sessions.warm((await body(request, ModelChoice)).model)
         return Response(status_code=204)
 
     async def show(self, request: Request) -> Response:
-        return reply(await self._library.show(query(request, ModelChoice).model))
+        return reply(await self._administration.show(query(request, ModelChoice).model))
 
     async def top(self, _request: Request) -> Response:
-        return reply(self._library.top())
+        return reply(self._administration.top())
 
     async def pull(self, request: Request) -> Response:
-        return await self._followed(request, self._library.pull)
+        return await self._followed(request, self._administration.pull)
 
     async def load(self, request: Request) -> Response:
-        return await self._followed(request, self._library.load)
+        return await self._followed(request, self._administration.load)
 
     async def unload(self, request: Request) -> Response:
-        await self._library.unload((await body(request, ModelChoice)).model)
+        await self._administration.unload((await body(request, ModelChoice)).model)
         return Response(status_code=204)
 
     async def pin(self, request: Request) -> Response:
-        await self._library.pin((await body(request, ModelChoice)).model)
+        await self._administration.pin((await body(request, ModelChoice)).model)
         return Response(status_code=204)
 
     async def unpin(self, request: Request) -> Response:
-        await self._library.unpin((await body(request, ModelChoice)).model)
+        await self._administration.unpin((await body(request, ModelChoice)).model)
         return Response(status_code=204)
 
     async def bench(self, request: Request) -> Response:
@@ -84,7 +84,7 @@ class _ModelsApi:
             def progress(what: str, done: float, total: float, unit: str) -> None:
                 tell(BenchLine(progress=ModelProgress(what=what, done=done, total=total, unit=unit)))
 
-            return BenchLine(report=await self._library.bench(wanted.model, wanted.limit, progress))
+            return BenchLine(report=await self._administration.bench(wanted.model, wanted.limit, progress))
 
         return ProgressReply(work, lambda error: BenchLine(error=error))
 

@@ -1,4 +1,4 @@
-"""The library: what is known of every model, and having models pulled, loaded and measured."""
+"""Administration: what is known of every model, and having models pulled, loaded and measured."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Shared(Protocol):
     async def unpin(self, name: str) -> None: ...
 
 
-class Library:
+class Administration:
     """Every model by name: what it is, and where it stands.
 
     Args:
