@@ -21,12 +21,9 @@ from llmasos.shell.model_lines import report_lines
 
 async def main(name: str, limit: int) -> None:
     """Measure one model of the catalog."""
-    models = Models(load_settings())
-    try:
+    async with Models(load_settings()) as models:
         report = await bench(await models.resolve(name), tools(), limit=limit, tell=_tell)
-        print("\n".join(report_lines(report)))
-    finally:
-        await models.close()
+    print("\n".join(report_lines(report)))
 
 
 def _tell(what: str, done: float, total: float, unit: str) -> None:

@@ -16,14 +16,18 @@ from llmasos.models.engines.port import (
     TokenUsage,
     Turn,
 )
-from llmasos.models.models import Models, ModelStatus, Origin
+from llmasos.models.models import Models
 from llmasos.models.remote import remote_model
+from llmasos.models.scheduler.top import Top
+from llmasos.models.scheduler.types import Client, Refused
+from llmasos.models.status import ModelStatus, Origin
 
 __all__ = [
     "Administration",
     "CallSyntaxModel",
     "Catalog",
     "Chunk",
+    "Client",
     "CompletionRequest",
     "ContextExceeded",
     "Drive",
@@ -37,8 +41,10 @@ __all__ = [
     "Origin",
     "Profile",
     "Progress",
+    "Refused",
     "Source",
     "TokenUsage",
+    "Top",
     "Turn",
     "WheelSource",
     "fetch",

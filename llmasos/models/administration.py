@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -15,17 +15,17 @@ from llmasos.config import Settings
 from llmasos.errors import ModelError
 from llmasos.models.catalog.estimate import footprint_of
 from llmasos.models.catalog.fetch import Progress, fetch, newest, resolved
-from llmasos.models.catalog.header import Header, format_of, read_header
+from llmasos.models.catalog.header import Header, read_header
 from llmasos.models.catalog.hub import Hub
-from llmasos.models.catalog.profile import recognise
 from llmasos.models.catalog.spec import Catalog, ModelSpec
-from llmasos.models.engines.port import LoadPlan
+from llmasos.models.devices.port import Device
+from llmasos.models.plans import plan_model
 
 if TYPE_CHECKING:
     from pydantic_ai.models import Model
     from pydantic_ai.tools import ToolDefinition
 
-    from llmasos.models.models import ModelStatus
+    from llmasos.models.status import ModelStatus
 
 
 class Shared(Protocol):
@@ -35,13 +35,16 @@ class Shared(Protocol):
 
     async def resolve(self, name: str | None = None, progress: Progress | None = None) -> Model[Any]: ...
 
+    @property
+    def devices(self) -> Mapping[str, Device]: ...
+
     def top(self) -> BaseModel: ...
 
-    async def load(self, name: str) -> None: ...
+    async def load(self, name: str, progress: Progress | None = None) -> None: ...
 
     async def unload(self, name: str) -> None: ...
 
-    async def pin(self, name: str) -> None: ...
+    async def pin(self, name: str, progress: Progress | None = None) -> None: ...
 
     async def unpin(self, name: str) -> None: ...
 
@@ -83,7 +86,13 @@ class Administration:
             ModelError: There is no such model, or it cannot be fetched.
         """
         self._local()
-        await self._fetch(newest(self._catalog.get(name or self._default)), progress)
+        await fetch(
+            newest(self._catalog.get(name or self._default)),
+            self._settings.cache_dir,
+            allow_download=self._settings.allow_download,
+            progress=progress,
+            hub=self._hub,
+        )
         return await self.show(name)
 
     async def load(self, name: str, progress: Progress) -> ModelDetails:
@@ -93,11 +102,8 @@ class Administration:
             ModelError: There is no such model, it cannot be fetched or loaded, or it does not fit.
         """
         self._local()
-        spec = self._catalog.get(name or self._default)
-        await self._fetch(spec, progress)
-        progress(f"Loading {spec.name}", 0.0, 0.0, "")
-        await self._models.load(spec.name)
-        return await self.show(spec.name)
+        await self._models.load(name or self._default, progress)
+        return await self.show(name)
 
     async def unload(self, name: str) -> None:
         """Have a model leave the memory.
@@ -165,10 +171,6 @@ class Administration:
                 hint="Unset LLMASOS_MODEL_URL to use models of this machine.",
             )
 
-    async def _fetch(self, spec: ModelSpec, progress: Progress) -> None:
-        allowed = self._settings.allow_download
-        await fetch(spec, self._settings.cache_dir, allow_download=allowed, progress=progress, hub=self._hub)
-
     def _details(self, spec: ModelSpec) -> ModelDetails:
         status = next((one for one in self._models.status() if one.name == spec.name), None)
         path = spec.path or self._settings.cache_dir / "models" / spec.file
@@ -203,29 +205,19 @@ class Administration:
         return resolved(spec, self._hub or Hub.from_environment())
 
     def _measured(self, spec: ModelSpec, path: Path, header: Header) -> dict[str, Any]:
-        devices = self.top().devices
-        plan = LoadPlan(
-            name=spec.name,
-            path=path,
-            format=format_of(path),
-            cache_dir=self._settings.cache_dir,
-            context=min(self._settings.model_context, spec.context),
-            slots=self._settings.models.slots or 1,
-            device=devices[0].name if devices else "cpu",
-            dtype=self._settings.models.dtype,
-        )
-        taken = footprint_of(header, plan)
-        profile = recognise(header.traits)
+        devices = self._models.devices
+        planned = plan_model(spec, path, self._settings, devices)
+        taken = footprint_of(header, planned.plan)
         return {
             "path": str(path),
             "size": spec.size or header.weights,
             "parameters": header.traits.parameters,
-            "family": profile.family,
-            "drive": profile.drive,
-            "tool_format": profile.tool_format,
+            "family": planned.profile.family,
+            "drive": planned.profile.drive,
+            "tool_format": planned.profile.tool_format,
             "context": header.context or spec.context,
             "memory": MemoryInfo(**taken.model_dump()),
-            "fits": any(taken.total <= device.budget for device in devices) if devices else None,
+            "fits": taken.total <= devices[planned.plan.device].budget,
         }
 
 

@@ -148,7 +148,11 @@ class Loaded:
 
 @dataclass(frozen=True, slots=True)
 class LoadFailed:
-    """A model could not be loaded; with `out_of_memory`, the device had less room than was thought."""
+    """A model could not be loaded; with `out_of_memory`, the device had less room than was thought.
+
+    One that came from the host's memory is still parked there after `out_of_memory`, and lies nowhere after
+    any other failure.
+    """
 
     model: str
     reason: str
@@ -235,7 +239,11 @@ class Preempt:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """Stop the job in its engine for good; answered by `Stopped`."""
+    """Stop the job in its engine for good; answered by `Stopped`.
+
+    A job whose `Preempt` was not answered yet may get one, and then one `Stopped` answers both. It comes
+    because the job was cancelled, or because its time is over.
+    """
 
     job: int
 
@@ -282,7 +290,7 @@ class Unload:
 
 @dataclass(frozen=True, slots=True)
 class Wake:
-    """Send a `Tick` at this time, if nothing else happens before."""
+    """Send a `Tick` at this time, if nothing else happens before; each decision says it anew."""
 
     at: float
 
