@@ -57,7 +57,7 @@ class Administration:
         models: The models that share this machine.
         tools: The built-in tools, which models are measured with.
         catalog: The models known by name.
-        hub: The hub that is asked; by default the one of the environment.
+        hub: The hub that is asked; by default the one of the settings.
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class Administration:
             self._settings.cache_dir,
             allow_download=self._settings.allow_download,
             progress=progress,
-            hub=self._hub,
+            hub=self._asked_hub,
         )
         return await self.show(name)
 
@@ -157,6 +157,10 @@ class Administration:
         return await bench(model, self._tools, limit=limit, tell=progress)
 
     @property
+    def _asked_hub(self) -> Hub:
+        return self._hub or Hub.of(self._settings.models)
+
+    @property
     def _default(self) -> str:
         return next((one.name for one in self._models.status() if one.default), self._settings.model)
 
@@ -202,7 +206,7 @@ class Administration:
         """Return what a hub says of a model that is not here."""
         if not self._settings.allow_download:
             return spec
-        return resolved(spec, self._hub or Hub.from_environment())
+        return resolved(spec, self._asked_hub)
 
     def _measured(self, spec: ModelSpec, path: Path, header: Header) -> dict[str, Any]:
         devices = self._models.devices

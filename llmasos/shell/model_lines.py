@@ -17,9 +17,11 @@ _KINDS = {"tuning": "open requests", "held out": "other requests", "results": "a
 
 def list_lines(models: Sequence[ModelInfo]) -> Iterator[str]:
     """Yield a line for each model: name, state, size, title."""
-    for model in models:
+    names = [display(model.name) for model in models]
+    width = max(map(len, names), default=0)
+    for name, model in zip(names, models, strict=True):
         size = f"{size_text(model.size):>9}" if model.size else " " * 9
-        yield f"{display(model.name):<24} {MODEL_STATES[model.state]:<16} {size}  {display(model.title)}"
+        yield f"{name:<{max(width, 24)}} {MODEL_STATES[model.state]:<16} {size}  {display(model.title)}"
 
 
 def detail_lines(model: ModelDetails) -> Iterator[str]:

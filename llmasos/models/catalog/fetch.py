@@ -14,6 +14,7 @@ import anyio.from_thread
 import anyio.to_thread
 
 from llmasos import paths
+from llmasos.config import ModelSettings
 from llmasos.errors import ModelError
 from llmasos.models.catalog._download import HubDownload, download_wheels
 from llmasos.models.catalog._file import SPARE_BYTES, CachedFile, Downloader, FileFetch, no_space
@@ -44,7 +45,7 @@ async def fetch(
         allow_download: Whether anything may be fetched.
         progress: Called with what is done, how much of it, of how much, and the unit.
         downloaders: By the type of source; what a test replaces.
-        hub: The hub that is asked; by default the one of the environment.
+        hub: The hub that is asked; by default the one that the environment describes.
 
     Raises:
         ModelError: The model is not here and cannot be fetched, does not match its digest, does not fit
@@ -54,7 +55,7 @@ async def fetch(
         if spec.path.is_dir():
             await anyio.to_thread.run_sync(read_header, spec.path)
         return spec.path
-    asked = hub or Hub.from_environment()
+    asked = hub or Hub.of(ModelSettings())
     report = progress or (lambda what, done, total, unit: None)
 
     def on_loop(what: str, done: float, total: float) -> None:
