@@ -19,8 +19,8 @@ from llmasos.config import LedgerSettings, Settings
 from llmasos.kernel import Kernel
 from llmasos.ledger import MemoryLedger
 from llmasos.models import Engine, FakeEngine, Models
-from llmasos.sandbox import FakeProvider
 from llmasos.models.engines.port import LoadPlan
+from llmasos.sandbox import FakeProvider
 from llmasos.service.app import make_app
 from llmasos.shell import cli
 
