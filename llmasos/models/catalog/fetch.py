@@ -19,7 +19,7 @@ from llmasos.errors import ModelError
 from llmasos.models.catalog._download import HubDownload, download_wheels
 from llmasos.models.catalog._file import SPARE_BYTES, CachedFile, Downloader, FileFetch, no_space
 from llmasos.models.catalog.header import gguf_parts, read_header, safetensors_files
-from llmasos.models.catalog.hub import Hub
+from llmasos.models.catalog.hub import SMALL_FILES, Hub
 from llmasos.models.catalog.source import ModelFile, parse_reference
 from llmasos.models.catalog.spec import MANIFEST, ModelSpec, described
 
@@ -204,8 +204,7 @@ def _combined(files: Iterable[ModelFile]) -> str:
 
 def _digest(path: Path, known: dict[tuple[Path, int, int], str]) -> str:
     if path.is_dir():
-        files = [*safetensors_files(path), *(file for file in path.iterdir() if file.suffix == ".json")]
-        files = [file for file in files if not file.name.endswith((MANIFEST, ".verified.json"))]
+        files = [*safetensors_files(path), *(path / name for name in SMALL_FILES if (path / name).exists())]
     else:
         files = list(gguf_parts(path))
     found = []

@@ -30,7 +30,7 @@ _PART = re.compile(r"-(\d{5})-of-(\d{5})\.gguf$")
 _PREFERRED = ("q4_k_m", "q4_k", "q4_0", "q8_0")
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".msgpack", ".h5")
 # Beside the weights, what a tokenizer and a configuration consist of; never code.
-_SMALL_FILES = frozenset(
+SMALL_FILES = frozenset(
     {
         *("config.json", "generation_config.json", "model.safetensors.index.json"),
         *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
@@ -215,7 +215,7 @@ def choose_files(reference: Reference, files: Sequence[ModelFile]) -> tuple[Mode
     if reference.file:
         return _gguf(name, ggufs, reference.file)
     if model and "config.json" in top and not any(file.name.startswith("adapter_") for file in model):
-        return (*model, *(top[file] for file in sorted(_SMALL_FILES & top.keys())))
+        return (*model, *(top[file] for file in sorted(SMALL_FILES & top.keys())))
     if ggufs:
         return _gguf(name, ggufs, "")
     if any(file.path.endswith(_PICKLES) for file in files):

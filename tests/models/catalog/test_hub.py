@@ -16,7 +16,7 @@ from llmasos.config import ModelSettings
 from llmasos.errors import ModelError
 from llmasos.models import Catalog, ModelSpec, fetch
 from llmasos.models.catalog._download import HubDownload
-from llmasos.models.catalog.fetch import newest
+from llmasos.models.catalog.fetch import digest, newest
 from llmasos.models.catalog.hub import Hub, choose_files
 from llmasos.models.catalog.source import HUB, ModelFile, Reference, parse_reference
 from tests.models.catalog.files import CONFIG, gguf, safetensors
@@ -73,11 +73,13 @@ async def test_a_model_is_pulled_without_code_or_pickles_and_is_known_afterwards
         512,
     )
     assert spec.reference == Reference(repository=REPOSITORY, revision=COMMIT) and spec.pulled is not None
-    digests = sorted(
+    lines = sorted(
         f"{hashlib.sha256(FILES[name]).hexdigest()}  {name}\n"
         for name in ("config.json", "tokenizer.json", "model.safetensors")
     )
-    assert spec.sha256 == hashlib.sha256("".join(digests).encode()).hexdigest()
+    assert spec.sha256 == hashlib.sha256("".join(lines).encode()).hexdigest()
+    copy = Catalog.builtin().get(str(shutil.copytree(path, tmp_path / "copy")))
+    assert copy.sha256 == "" and await digest(copy, tmp_path / "copy") == spec.sha256
     asked = len(hub.seen)
     assert await fetch(spec, tmp_path, allow_download=False) == path
     assert len(hub.seen) == asked, "what is here is not asked for again"
