@@ -21,6 +21,8 @@ from llmasos.service.access import Access, Keys, key_routes, needs
 from llmasos.service.drain import Drain
 from llmasos.service.health import health_routes
 from llmasos.service.ledger import ledger_routes
+from llmasos.service.models import model_routes
+from llmasos.service.openai import openai_routes
 from llmasos.service.openapi import openapi_route
 from llmasos.service.refusals import refused, said
 from llmasos.service.replies import explained
@@ -48,6 +50,8 @@ def make_app(
     routes = [
         *needs(None, health_routes(kernel, drain)),
         *system_routes(kernel, stop),
+        *needs("models", openai_routes(kernel)),
+        *needs("admin", model_routes(kernel)),
         *session_routes(kernel, drain),
         *needs("admin", ledger_routes(kernel.books)),
         *needs("admin", key_routes(keys)),
