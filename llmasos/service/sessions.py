@@ -29,7 +29,7 @@ from llmasos.api import (
     TurnAccepted,
     TurnRequest,
 )
-from llmasos.events import EVENT
+from llmasos.events import Event
 from llmasos.kernel import Kernel
 from llmasos.service.access import Access, Owners, needs
 from llmasos.service.drain import Drain
@@ -113,7 +113,7 @@ class _SessionsApi:
     async def session_info(self, request: Request) -> Response:
         return reply(await (await self.session(request)).info())
 
-    @operation("Follow a session's events.", query=_EventsQuery, answer=EVENT, media=SERVER_SENT)
+    @operation("Follow a session's events.", query=_EventsQuery, answer=Event, media=SERVER_SENT)
     async def events(self, request: Request) -> Response:
         session = await self.session(request)
         after = place(request)
