@@ -70,10 +70,11 @@ def session_routes(kernel: Kernel, drain: Drain) -> list[Route]:
 
 
 class _EventsQuery(BaseModel):
-    """Which events: those after a number, and with `follow` those to come."""
+    """Which events: those after a number, and with `follow` those to come, or those up to the end of a turn."""
 
     after: int | None = None
     follow: bool = True
+    turn: str = ""
 
 
 class _FolderQuery(BaseModel):
@@ -118,7 +119,7 @@ class _SessionsApi:
         session = await self.session(request)
         after = place(request)
         if request.query_params.get("follow", "true") == "true":
-            return EventReply(session, after)
+            return EventReply(session, after, turn=request.query_params.get("turn", ""))
         return Response(await stored(session, after or 0), media_type=SERVER_SENT)
 
     @operation("Start a turn; its events follow.", body=TurnRequest, answer=TurnAccepted, status=202)

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.types import Message
 
 from llmasos.agent import EventStream, Session
-from llmasos.events import Notice, TextDelta
+from llmasos.events import Notice, TextDelta, TurnFinished
 from llmasos.service.events import EventReply, place, stored
 from llmasos.service.refusals import Refusal
 from llmasos.store import Store
@@ -165,6 +165,14 @@ async def test_a_session_that_is_closed_ends_its_readers(session: Session) -> No
         await reader.until(": following")
         session.stream.close()
     assert reader.ended
+
+
+async def test_a_reader_of_one_turn_ends_with_it(session: Session) -> None:
+    for turn in ("t-1", "t-2", "t-3"):
+        await session.stream.append(TurnFinished(turn=turn, status="done"))
+    reader = Reader()
+    await EventReply(session, 0, turn="t-2")({}, reader.receive, reader.send)
+    assert reader.ended and reader.ids == [1, 2]
 
 
 async def test_stored_events_are_read_at_once(session: Session) -> None:
