@@ -40,8 +40,10 @@ class Reply:
 
     async def whole(self, body: Json, status: int = 200, headers: Mapping[str, str] | None = None) -> None:
         """Send one object."""
-        await self._start(status, "application/json", headers or {})
-        await self._write(_encoded(body), more=False)
+        content = _encoded(body)
+        extra = {"content-length": str(len(content)), **(headers or {})}
+        await self._start(status, "application/json", extra)
+        await self._write(content, more=False)
 
     async def event(self, body: Json, name: str = "") -> None:
         """Send an event; the first one begins the stream."""

@@ -81,6 +81,7 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
     def start(*replies: Reply | FakeChat) -> Served:
         chats = [reply for reply in replies if isinstance(reply, FakeChat)]
         service = Service(chats or [FakeChat(reply for reply in replies)], tmp_path)  # type: ignore[misc]
+        service.remember()
         config = uvicorn.Config(service.app, port=0, log_config=None, access_log=False, lifespan="off")
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run)
