@@ -67,7 +67,6 @@ class Reply:
             await self.whole(error.body(), error.status, error.headers())
 
     async def _start(self, status: int, media_type: str, extra: Mapping[str, str]) -> None:
-        self.started = True
         headers = {
             "content-type": media_type,
             "x-request-id": self._name,
@@ -76,6 +75,7 @@ class Reply:
         }
         raw = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
         await self._send({"type": "http.response.start", "status": status, "headers": raw})
+        self.started = True
 
     async def _write(self, content: bytes, *, more: bool) -> None:
         await self._send({"type": "http.response.body", "body": content, "more_body": more})

@@ -21,7 +21,11 @@ DONE = ChatDelta(finish_reason="stop", usage=TokenUsage(input=3, cached=1, outpu
 
 
 async def talk(
-    it: Service, body: object, send: Callable[[Message], Awaitable[None]], gone: anyio.Event, path: str = PATH
+    it: Service,
+    body: object,
+    send: Callable[[Message], Awaitable[None]],
+    gone: anyio.Event,
+    **headers: str,
 ) -> None:
     """Call with a `send` of one's own, and hang up at an event."""
     came = iter([{"type": "http.request", "body": json.dumps(body).encode(), "more_body": False}])
@@ -32,7 +36,7 @@ async def talk(
         await gone.wait()
         return {"type": "http.disconnect"}
 
-    await it.app(scope("POST", path, {}), receive, send)
+    await it.app(scope("POST", PATH, headers), receive, send)
 
 
 @pytest.mark.parametrize(
@@ -216,6 +220,20 @@ async def test_the_deadline_ends_a_reply(service: MakeService) -> None:
     it = service(PartChat([ChatDelta(text="a"), TimeoutError()]))
     streamed = await it.post(PATH, asked(stream=True))
     assert streamed.data[-1]["error"]["code"] == "deadline_exceeded"
+
+
+async def test_a_deadline_before_the_stream_begins_has_a_status(service: MakeService) -> None:
+    sent: list[Message] = []
+    stuck = [anyio.sleep_forever]
+
+    async def send(message: Message) -> None:
+        if stuck:
+            await stuck.pop()()
+        sent.append(message)
+
+    await talk(service("a"), asked(stream=True), send, anyio.Event(), **{"llmasos-deadline": "0.01"})
+    assert [message.get("status") for message in sent] == [504, None]
+    assert json.loads(sent[1]["body"])["error"]["code"] == "deadline_exceeded"
 
 
 async def test_a_body_has_a_largest_size(service: MakeService) -> None:
