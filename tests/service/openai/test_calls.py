@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, cast
 
 import anyio
@@ -25,6 +26,7 @@ async def talk(
     body: object,
     send: Callable[[Message], Awaitable[None]],
     gone: anyio.Event,
+    path: str = PATH,
 ) -> None:
     """Call with a `send` of one's own, and hang up at an event."""
     came = iter([{"type": "http.request", "body": json.dumps(body).encode(), "more_body": False}])
@@ -35,7 +37,7 @@ async def talk(
         await gone.wait()
         return {"type": "http.disconnect"}
 
-    await it.app(scope("POST", PATH, {}), receive, send)
+    await it.app(scope("POST", path, {}), receive, send)
 
 
 @pytest.mark.parametrize(
@@ -189,6 +191,39 @@ async def test_hanging_up_stops_the_model(service: MakeService, stream: bool, n:
     assert [entry.body["status"] for entry in it.ledger.entries] == ["cancelled"] * n
     # Who hangs up pays for what was written.
     assert len(it.access.counted) == n and all(used[2] > 0 for used in it.access.counted)
+
+
+async def _leaving(sent: list[Message], stage: int, gone: anyio.Event, message: Message) -> None:
+    """Take a message, and hang up when there are so many."""
+    sent.append(message)
+    if len(sent) == stage:
+        gone.set()
+    await anyio.lowlevel.checkpoint()
+
+
+@pytest.mark.parametrize("path", [PATH, "/v1/completions", "/v1/responses"])
+@pytest.mark.parametrize("stream", [False, True])
+async def test_hanging_up_at_any_stage_leaves_one_record(
+    service: MakeService, path: str, stream: bool
+) -> None:
+    it = service(FakeChat("some text to send" for _ in range(1000)))
+    it.remember()
+    body = {
+        PATH: asked(stream=stream),
+        "/v1/completions": {"model": "fake", "prompt": "x", "stream": stream},
+        "/v1/responses": {"model": "fake", "input": "x", "stream": stream},
+    }[path]
+    for stage in range(16):
+        gone, sent = anyio.Event(), list[Message]()
+        if not stage:
+            gone.set()
+        await talk(it, body, partial(_leaving, sent, stage, gone), gone, path)
+    chat = it.models.chats["fake"]
+    assert isinstance(chat, FakeChat)
+    asked_for = len(chat.requests) + len(chat.completions)
+    statuses = [entry.body["status"] for entry in it.ledger.entries]
+    assert len(statuses) == asked_for and set(statuses) <= {"ok", "cancelled"} and "ok" in statuses
+    assert (await it.post(path, body)).status == 200
 
 
 async def test_a_slow_reader_is_waited_for(service: MakeService) -> None:
