@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import anyio
 from anyio.abc import TaskGroup
 
 from llmasos.errors import ModelError
 from llmasos.models.engines.port import Engine, EngineDied
-from llmasos.models.scheduler import moves
 from llmasos.models.scheduler.metrics import Metrics
+from llmasos.models.scheduler.moves import Moves, ending
 from llmasos.models.scheduler.resident import Resident
-from llmasos.models.scheduler.ticket import Ticket, carry_out
+from llmasos.models.scheduler.ticket import Ticket, carry_out, failure
 from llmasos.models.scheduler.types import (
     Died,
     Effect,
@@ -32,6 +32,8 @@ from llmasos.models.scheduler.types import (
     Stopped,
     Unload,
 )
+
+T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 # An engine that needs longer than this to stop one reply is given up.
@@ -64,6 +66,7 @@ class Effects:
         self._wrote = wrote
         self._clock = clock
         self._metrics = metrics
+        self._moves = Moves(self.residents, tasks, post, clock, metrics)
         self._emptied = anyio.Event()
 
     def resident(self, model: str) -> Resident:
@@ -99,13 +102,14 @@ class Effects:
                 self._metrics.refused(ticket.job, effect.status)
                 self.end(ticket, self._refusal(ticket, effect))
             case Load(model):
-                self._move(self.residents[model], "loading", partial(moves.load, clock=self._clock))
+                self._moves.load(self.residents[model])
             case Park(model):
-                self._evict(self.residents[model], "parking", moves.park)
+                self._moves.park(self.residents[model])
             case Unload(model):
-                self._evict(self.residents[model], "unloading", moves.unload)
+                self._moves.unload(self.residents[model])
             case _:
-                _log.warning("nothing can be done about %s", effect)
+                # It ended just before the effect was decided on.
+                pass
 
     def add(self, ticket: Ticket[Any]) -> None:
         """Take care of a ticket from now on."""
@@ -124,6 +128,33 @@ class Effects:
         elif not ticket.over.is_set():
             self._metrics.queued(ticket.job, -1)
             self._over(ticket, "refused")
+
+    async def aside(self, model: str, function: Callable[[Engine], Awaitable[T]]) -> tuple[bool, T | None]:
+        """Call an engine where it is resident, beside what it does for tickets.
+
+        Returns:
+            Whether it could be called, and the result.
+
+        Raises:
+            ModelError: There is no such model, or its engine failed.
+        """
+        resident = self.resident(model)
+        with resident.use() as engine:
+            if engine is None:
+                return False, None
+            try:
+                return True, await function(engine)
+            except EngineDied as error:
+                self._die(resident, engine, error)
+                raise
+            except ModelError:
+                raise
+            except Exception as error:
+                raise failure(model, error) from error
+            except anyio.get_cancelled_exc_class() as stray:
+                if ending():
+                    raise
+                raise failure(model, stray) from stray
 
     async def emptied(self) -> None:
         """Return when there is no ticket."""
@@ -166,10 +197,10 @@ class Effects:
                     error = await carry_out(
                         ticket, ticket.engine, partial(self._heard, ticket), partial(self._stall, ticket)
                     )
-        except anyio.get_cancelled_exc_class():
-            if moves.ending():
+        except anyio.get_cancelled_exc_class() as stray:
+            if ending():
                 raise
-            error = ModelError(f"The engine of {ticket.job.model} gave up.", hint="Try again.")
+            error = failure(ticket.job.model, stray)
         finally:
             self._settle(ticket, scope, error)
 
@@ -238,27 +269,6 @@ class Effects:
                 self._stop(other, "died")
         self._tasks.start_soon(resident.abandon)
         self._post(Died(model, error.message))
-
-    def _evict(self, resident: Resident, place: Any, move: Callable[[Resident], Any]) -> None:
-        if not resident.sent_away:
-            self._metrics.evicted(resident.card)
-        self._move(resident, place, move)
-
-    def _move(self, resident: Resident, place: Any, move: Callable[[Resident], Any]) -> None:
-        resident.move(place)
-        self._tasks.start_soon(self._moved, resident, move)
-
-    async def _moved(self, resident: Resident, move: Callable[[Resident], Any]) -> None:
-        began = self._clock()
-        event = await move(resident)
-        if self.residents[resident.card.model] is not resident:
-            await resident.abandon()
-            return
-        if resident.place == "resident":
-            self._metrics.loaded(resident.card, resident.bytes, self._clock() - began)
-        else:
-            self._metrics.measured(resident.card, 0)
-        self._post(event)
 
     def _refusal(self, ticket: Ticket[Any], effect: Refuse) -> Refused:
         """Return the error of a refusal, with the next step where a failed load is the reason."""

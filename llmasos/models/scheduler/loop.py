@@ -152,9 +152,9 @@ class Scheduler:
             As `stream`.
         """
         if aside and not self._closed:
-            with self.effects.resident(model).use() as engine:
-                if engine is not None:
-                    return await function(engine)
+            done, result = await self.effects.aside(model, function)
+            if done:
+                return cast(T, result)
         ticket = self._submit(model, Call(function, tokens, operation), client)
         try:
             return cast(T, await self._next(ticket))

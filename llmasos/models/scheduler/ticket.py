@@ -94,11 +94,14 @@ async def carry_out(
     except ModelError as error:
         return error
     except Exception as error:
-        _log.exception("the engine of %s failed", ticket.job.model)
-        return ModelError(
-            f"The engine of {ticket.job.model} failed: {type(error).__name__}: {error}.", hint="Try again."
-        )
+        return failure(ticket.job.model, error)
     return None
+
+
+def failure(model: str, error: BaseException) -> ModelError:
+    """Return what those who asked are told of an error that no engine should raise, and log it."""
+    _log.error("the engine of %s failed", model, exc_info=error)
+    return ModelError(f"The engine of {model} failed: {type(error).__name__}: {error}.", hint="Try again.")
 
 
 def _tokens(item: object) -> int:

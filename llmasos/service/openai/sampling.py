@@ -15,6 +15,13 @@ _LEAST_SHARE = 1e-6
 _ALIKE = {"top_p", "top_k", "min_p", "presence_penalty", "frequency_penalty"}
 
 
+class StreamOptions(Wire):
+    """What a stream has beside the reply."""
+
+    include_usage: bool = False
+    include_obfuscation: Ignored = None
+
+
 class SamplingFields(Wire):
     """Fields of chat and text completions; `top_k`, `min_p` and `repetition_penalty` are extensions."""
 
@@ -78,13 +85,3 @@ class SamplingFields(Wire):
 def likely(top_p: float) -> float:
     """Return a share of the probability that at least the likeliest token has; 0 means no more than that."""
     return max(top_p, _LEAST_SHARE)
-
-
-class StreamOptions(Wire):
-    """What a stream has beside the reply."""
-
-    include_usage: bool = False
-    include_obfuscation: Ignored = None
-
-
-SamplingFields.model_rebuild()

@@ -150,19 +150,28 @@ async def test_odd_engines_fail_the_stream(fault: Exception) -> None:
         assert not it.scheduler.state.jobs
 
 
-@pytest.mark.parametrize("what", ["embed", "prepare"])
+@pytest.mark.parametrize("aside", [True, False])
 @pytest.mark.parametrize("fault", ODD, ids=repr)
-async def test_odd_engines_fail_the_call(what: str, fault: Exception) -> None:
+async def test_odd_engines_fail_the_call(aside: bool, fault: Exception) -> None:
     async with bench("a") as it:
         await it.read("a", 1)
         engine = it.loader.last("a")
-        engine.faults[what] = fault
-        with pytest.raises(ModelError):
-            if what == "embed":
-                await it.scheduler.call("a", lambda engine: engine.embed(["x"]))
-            else:
-                await it.scheduler.call("a", lambda engine: engine.prepare(()))
+        engine.faults["embed"] = fault
+        with pytest.raises(ModelError, match="failed"):
+            await it.scheduler.call("a", lambda engine: engine.embed(["x"]), aside=aside)
         assert await it.read("a", 2) == text(2)
+        assert it.loader.engines == [engine]
+
+
+@pytest.mark.parametrize("aside", [True, False])
+async def test_a_death_is_noticed_by_a_call_too(aside: bool) -> None:
+    async with bench("a", slots=2) as it:
+        await it.read("a", 1)
+        it.loader.last("a").die()
+        with pytest.raises(EngineDied):
+            await it.scheduler.call("a", lambda engine: engine.embed(["x"]), aside=aside)
+        assert await it.read("a", 2) == text(2)
+        assert len(it.loader.engines) == 2
 
 
 async def test_an_engine_that_cannot_be_measured_is_not_loaded() -> None:

@@ -134,7 +134,7 @@ class Service:
         self.models = FakeModels(chats)
         self.ledger = MemoryLedger()
         self.store = Store(f"sqlite:///{folder / 'service.db'}")
-        ResponseRow.metadata.tables["responses"].create(self.store.engine, checkfirst=True)
+        self._remembers = False
         self.access: FakeAccess | None = None
         kernel = SimpleNamespace(
             models=self.models,
@@ -155,7 +155,15 @@ class Service:
         content = body if isinstance(body, bytes) else json.dumps(body).encode()
         return await self.ask("POST", path, content, **headers)
 
+    def remember(self) -> None:
+        """Make the table of responses, which most tests need not wait for."""
+        if not self._remembers:
+            ResponseRow.metadata.tables["responses"].create(self.store.engine, checkfirst=True)
+            self._remembers = True
+
     async def ask(self, method: str, path: str, content: bytes = b"", **headers: str) -> Answer:
+        if path.startswith("/v1/responses"):
+            self.remember()
         came = iter([{"type": "http.request", "body": content, "more_body": False}])
         answer = Answer(0, {}, b"")
 

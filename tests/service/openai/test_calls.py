@@ -1,38 +1,19 @@
-"""What all calls have in common: errors, headers, records, hanging up, slow readers, budgets."""
+"""What all calls have in common: errors, headers, records, limits."""
 
-import json
-from collections.abc import Awaitable, Callable
-from typing import Any, cast
+from typing import Any
 
-import anyio
 import pytest
-from starlette.types import Message
 
 from llmasos.errors import LedgerError, ModelError
 from llmasos.models.chat.fake import FakeChat
 from llmasos.models.chat.port import ChatDelta
 from llmasos.models.engines.port import ContextExceeded, EngineDied, InvalidRequest, TokenUsage
 from llmasos.models.scheduler.types import Client, Refused
-from tests.service.openai.conftest import FakeAccess, MakeService, PartChat, Service, asked, scope
+from tests.service.openai.conftest import FakeAccess, MakeService, PartChat, asked
 
 pytestmark = pytest.mark.anyio
 PATH = "/v1/chat/completions"
 DONE = ChatDelta(finish_reason="stop", usage=TokenUsage(input=3, cached=1, output=2))
-
-
-async def talk(
-    it: Service, body: object, send: Callable[[Message], Awaitable[None]], gone: anyio.Event, path: str = PATH
-) -> None:
-    """Call with a `send` of one's own, and hang up at an event."""
-    came = iter([{"type": "http.request", "body": json.dumps(body).encode(), "more_body": False}])
-
-    async def receive() -> Message:
-        if (message := next(came, None)) is not None:
-            return cast(Message, message)
-        await gone.wait()
-        return {"type": "http.disconnect"}
-
-    await it.app(scope("POST", path, {}), receive, send)
 
 
 @pytest.mark.parametrize(
@@ -166,75 +147,9 @@ async def test_what_cannot_be_recorded_is_not_replied(service: MakeService) -> N
     assert "[DONE]" not in streamed.data and streamed.data[-1]["error"]["code"] == "ledger_unavailable"
 
 
-@pytest.mark.parametrize("stream", [False, True])
-@pytest.mark.parametrize("n", [1, 3])
-async def test_hanging_up_stops_the_model(service: MakeService, stream: bool, n: int) -> None:
-    chat = PartChat([ChatDelta(text="abcdef"), anyio.sleep_forever, DONE])
-    it = service(chat)
-    it.access = FakeAccess()
-    gone = anyio.Event()
-
-    async def send(_message: Message) -> None:
-        await anyio.lowlevel.checkpoint()
-
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(talk, it, asked(stream=stream, n=n), send, gone)
-        await anyio.wait_all_tasks_blocked()
-        assert chat.stopped == 0
-        gone.set()
-    assert chat.stopped == n
-    assert [entry.body["status"] for entry in it.ledger.entries] == ["cancelled"] * n
-    # Who hangs up pays for what was written.
-    assert len(it.access.counted) == n and all(used[2] > 0 for used in it.access.counted)
-
-
-async def test_a_slow_reader_is_waited_for(service: MakeService) -> None:
-    chat = PartChat([ChatDelta(text="x")] * 1000 + [DONE])
-    it = service(chat)
-    sent, more = [], anyio.Semaphore(0)
-
-    async def send(message: Message) -> None:
-        await more.acquire()
-        sent.append(message)
-
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(talk, it, asked(stream=True), send, anyio.Event())
-        for _ in range(5):
-            more.release()
-        await anyio.wait_all_tasks_blocked()
-        assert len(sent) == 5 and chat.given <= 5
-        for _ in range(2000):
-            more.release()
-    assert chat.given == 1001 and sent[-1]["body"].endswith(b"data: [DONE]\n\n")
-
-
-async def test_the_deadline_ends_a_reply(service: MakeService) -> None:
-    chat = PartChat([ChatDelta(text="a"), anyio.sleep_forever])
-    it = service(chat)
-    answer = await it.post(PATH, asked(), llmasos_deadline="0.01")
-    assert answer.status == 504 and answer.error["code"] == "deadline_exceeded" and chat.stopped == 1
-    it = service(PartChat([ChatDelta(text="a"), TimeoutError()]))
-    streamed = await it.post(PATH, asked(stream=True))
-    assert streamed.data[-1]["error"]["code"] == "deadline_exceeded"
-
-
 async def test_a_body_has_a_largest_size(service: MakeService) -> None:
     answer = await service("a").post(PATH, b" " * (2**20 + 1))
     assert answer.status == 413 and answer.error["code"] == "request_too_large"
-
-
-async def test_hanging_up_within_the_body_is_no_error(service: MakeService) -> None:
-    it = service("a")
-    messages = iter([{"type": "http.request", "body": b"{", "more_body": True}, {"type": "http.disconnect"}])
-
-    async def receive() -> Message:
-        return cast(Message, next(messages))
-
-    async def send(_message: Message) -> None:
-        raise AssertionError("nobody is there")
-
-    await it.app(scope("POST", PATH, {}), receive, send)
-    assert it.ledger.entries == []
 
 
 @pytest.mark.parametrize(

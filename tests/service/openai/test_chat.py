@@ -239,53 +239,6 @@ async def test_text_in_the_last_piece_is_not_lost(service: MakeService) -> None:
     assert [chunk["choices"][0]["finish_reason"] for chunk in data[:-1]] == [None, None, "stop"]
 
 
-@pytest.mark.parametrize(
-    ("fields", "param"),
-    [
-        ({"messages": []}, "messages"),
-        ({"messages": [{"role": "user"}]}, "messages[0].content"),
-        ({"messages": [{"role": "robot", "content": "x"}]}, "messages[0].role"),
-        ({"messages": [{"role": "tool", "content": "x"}]}, "messages[0].tool_call_id"),
-        ({"messages": [{"role": "tool", "content": "x", "tool_call_id": "1"}]}, "messages[0]"),
-        ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, "messages[0].content"),
-        ({"messages": [{"role": "user", "content": [{"type": "input_audio"}]}]}, "messages[0].content"),
-        ({"n": 0}, "n"),
-        ({"n": 17}, "n"),
-        ({"temperature": 2.1}, "temperature"),
-        ({"temperature": "hot"}, "temperature"),
-        ({"stop": ["x"] * 17}, "stop"),
-        ({"stop": ""}, "stop"),
-        ({"top_logprobs": 2}, "top_logprobs"),
-        ({"logprobs": True, "top_logprobs": 21}, "top_logprobs"),
-        ({"logit_bias": {"x": 1}}, "logit_bias"),
-        ({"logit_bias": {"1": 101}}, "logit_bias"),
-        ({"stream_options": {"include_usage": True}}, "stream_options"),
-        ({"tool_choice": "required"}, "tool_choice"),
-        (
-            {"tool_choice": {"type": "function", "function": {"name": "other"}}, "tools": [TIME]},
-            "tool_choice",
-        ),
-        ({"tools": [TIME, TIME]}, "tools"),
-        ({"tools": [{"type": "web_search"}]}, "tools[0].type"),
-        ({"tools": [TIME] * 257}, "tools"),
-        ({"response_format": {"type": "json_schema"}}, "response_format.json_schema"),
-        ({"modalities": ["audio"]}, "modalities[0]"),
-        ({"functions": []}, "functions"),
-        ({"audio": {"voice": "x"}}, "audio"),
-        ({"max_tokens": 0}, "max_tokens"),
-        ({"model": 5}, "model"),
-    ],
-)
-async def test_what_cannot_be_done_is_refused_by_name(
-    service: MakeService, fields: dict[str, Any], param: str
-) -> None:
-    it = service("x")
-    answer = await it.post(PATH, asked(**fields))
-    assert answer.status == 400 and answer.error["type"] == "invalid_request_error"
-    assert answer.error["param"] == param, answer.error
-    assert fake(it).requests == []
-
-
 async def test_a_stream_sends_what_there_is_before_the_next_piece(service: MakeService) -> None:
     more = anyio.Event()
     pieces = [ChatDelta(text="first"), more.wait, ChatDelta(text="second"), ChatDelta(finish_reason="stop")]

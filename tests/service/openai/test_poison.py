@@ -17,7 +17,7 @@ from llmasos.models.chat.fake import FakeChat
 from llmasos.service.openai.wire import MOST_PARTS
 from tests.service.openai.conftest import Service, asked
 
-CASES = 4000
+CASES = 2400
 PATHS = {
     "/v1/chat/completions": asked(
         messages=[
