@@ -25,7 +25,13 @@ from llmasos.models.engines.transformers.batching import Batch
 from llmasos.models.engines.transformers.constraint import Constraints
 from llmasos.models.engines.transformers.embedding import embed
 from llmasos.models.engines.transformers.load import Loaded
-from llmasos.models.engines.transformers.memory import ParkedWeights, allocating, weight_bytes
+from llmasos.models.engines.transformers.memory import (
+    ParkedWeights,
+    allocated_bytes,
+    allocating,
+    release,
+    weight_bytes,
+)
 from llmasos.models.engines.transformers.prompt import Prompts
 from llmasos.models.engines.transformers.reply import Item, Reply
 from llmasos.models.engines.transformers.sampling import Sampler
@@ -245,6 +251,8 @@ class TransformersEngine:
         weights = 0 if self._model is None or self._parked else weight_bytes(self._model)
         cache = self._batch.cache_bytes if self._batch else 0
         workspace = self._batch.workspace_bytes if self._batch else 0
+        if self._batch:
+            workspace = max(workspace, allocated_bytes(self._model.device) - weights - cache)
         return Footprint(weights=weights, cache=cache, workspace=workspace)
 
     def _park(self) -> int:
@@ -255,6 +263,7 @@ class TransformersEngine:
             except ModelError:
                 self._batch = self._new_batch()
                 raise
+            release()
         return self._parked.bytes
 
     def _unpark(self) -> None:
@@ -265,12 +274,14 @@ class TransformersEngine:
             self._batch = self._new_batch()
         except ModelError:
             self._parked.withdraw()
+            release()
             raise
         self._parked = None
 
     def _free(self) -> None:
         self._drop_all(ModelError(f"The model {self.name} was unloaded.", hint="Ask again to load it."))
         self._model = self._parked = None
+        release()
 
 
 def _deliver(loop: asyncio.AbstractEventLoop, send: Any, item: Item) -> None:
