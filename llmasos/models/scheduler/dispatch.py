@@ -19,6 +19,9 @@ from llmasos.models.scheduler.types import Preempt, Start, Stop
 CROWD = 8
 """So many sessions that used less than others are no crowd, however few slots there are."""
 
+SAFE = 1 / 8
+"""The part of a quantum for which a job that had waited long is safe from more urgent ones."""
+
 
 def dispatch(draft: Draft) -> None:
     """Start jobs where there are slots, and stop others where a waiting job has a better right."""
@@ -189,6 +192,6 @@ def _little_right(draft: Draft, job: JobState) -> tuple[bool, int, float, int]:
 
 
 def _band(draft: Draft, job: JobState) -> int:
-    """Return the band of a running job; one that had waited long is safe for the length of a quantum."""
+    """Return the band of a running job; one that had waited long is as an interactive one at first."""
     rules = draft.state.rules
-    return job.band if job.written * rules.output_cost < rules.quantum else job.arrived
+    return job.band if job.written * rules.output_cost < rules.quantum * SAFE else job.arrived

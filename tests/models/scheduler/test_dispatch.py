@@ -262,6 +262,22 @@ def test_batch_is_served_under_a_flood_of_people() -> None:
     assert {*batch[1:]} <= set(starts)
 
 
+def test_who_waited_long_is_safe_from_people_only_at_first() -> None:
+    world = world_of(age_seconds=30.0, quantum=256.0)
+    running = world.submit(session="p", band="interactive")
+    batch = world.submit(session="b", band="batch")
+    world.pass_time(30.0)
+    while batch not in world.running:
+        world.submit(session="p", band="interactive")
+        world.end(running)
+        (running,) = world.running
+    world.submit(session="p", band="interactive")
+    world.write(batch, tokens=15)
+    assert not world.halting
+    world.write(batch)
+    assert world.halting == {batch: "preempt"}
+
+
 def test_slow_readers_give_up_their_slot_and_come_back() -> None:
     world = world_of()
     slow = world.submit(session="x")
