@@ -165,3 +165,24 @@ async def test_ten_thousand_poisonous_requests_leave_the_engine_alive(tmp_path: 
     assert engine._batch.replies == {}
     assert (await _run(engine, prompt="Good", max_tokens=20))[0] == good
     await engine.close()
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif("not __import__('torch').cuda.is_available()", reason="there is no GPU")
+async def test_a_gpu_gives_the_same_tokens_and_gets_its_memory_back(tmp_path: Path) -> None:
+    import torch
+
+    tiny = make_tiny(tmp_path)
+    texts = []
+    for device in ("cpu", "cuda:0"):
+        before = torch.cuda.memory_allocated()
+        engine = await load_transformers(_plan(tiny, device=device))
+        texts.append((await _run(engine, prompt="Once", max_tokens=30))[0])
+        used = await engine.footprint()
+        assert await engine.park() >= used.weights
+        assert torch.cuda.memory_allocated() == before
+        await engine.unpark()
+        assert (await _run(engine, prompt="Once", max_tokens=30))[0] == texts[0]
+        await engine.close()
+        assert torch.cuda.memory_allocated() == before
+    assert texts[0] == texts[1]

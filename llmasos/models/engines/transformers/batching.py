@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from typing import Any
 
 import torch
@@ -25,7 +24,7 @@ from transformers.generation.continuous_batching.requests import RequestState
 from llmasos.errors import ModelError
 from llmasos.models.engines.port import EngineDied, TokenChoice
 from llmasos.models.engines.transformers.fairness import NAME, register
-from llmasos.models.engines.transformers.memory import is_out_of_memory, out_of_memory
+from llmasos.models.engines.transformers.memory import is_out_of_memory, out_of_memory, release
 from llmasos.models.engines.transformers.paging import TenantCache
 from llmasos.models.engines.transformers.reply import Reply
 from llmasos.models.engines.transformers.vocabulary import Vocabulary
@@ -123,7 +122,7 @@ class Batch:
             reply.fail(error)
         self.replies.clear()
         self._processor = None
-        _collect()
+        release()
 
     def _discard(self, request_id: str) -> None:
         self._processor.scheduler.discard(request_id)
@@ -141,7 +140,7 @@ class Batch:
         for request_id in known or list(self.replies):
             self.replies[request_id].fail(reason)
             self._discard(request_id)
-        _collect()
+        release()
         if self._model.device.type == "cuda":
             try:
                 torch.cuda.synchronize()
@@ -158,27 +157,32 @@ class Batch:
         scores = scores[0]
         batch = self._processor.inputs_and_outputs.requests_in_batch
         rows = [self.replies[future.state.request_id] for future in batch if future.has_new_token]
+        # A GPU still computes here: the masks are ready when it is.
+        masks = [_mask(reply) for reply in rows]
         best, places = scores[: len(rows)].max(dim=-1)
         tokens: list[int] = places.tolist()
         usable: list[bool] = torch.isfinite(best).tolist()
         for row, reply in enumerate(rows):
+            if reply.finished:
+                continue
             plain = reply.sampler.plain and reply.constraint is None and reply.alternatives is None
             if plain and usable[row]:
                 self._chosen.append((reply, tokens[row], None))
                 continue
             try:
-                tokens[row], choice = self._row(scores[row], reply)
+                tokens[row], choice = self._row(scores[row], reply, masks[row])
             except ModelError as error:
                 reply.fail(error)
             else:
                 self._chosen.append((reply, tokens[row], choice))
         output_ids[0, : len(rows)] = torch.tensor(tokens, dtype=output_ids.dtype, device=output_ids.device)
 
-    def _row(self, logits: torch.Tensor, reply: Reply) -> tuple[int, TokenChoice | None]:
+    def _row(
+        self, logits: torch.Tensor, reply: Reply, forbidden: torch.Tensor | None
+    ) -> tuple[int, TokenChoice | None]:
         allowed = reply.sampler.adjust(logits, reply.prompt, reply.tokens)
-        if reply.constraint is not None:
-            forbidden = reply.constraint.forbidden().to(logits.device)
-            allowed = allowed.masked_fill(forbidden, float("-inf"))
+        if forbidden is not None:
+            allowed = allowed.masked_fill(forbidden.to(logits.device), float("-inf"))
         token = reply.sampler.choose(allowed, len(reply.tokens))
         if reply.alternatives is None:
             return token, None
@@ -192,17 +196,21 @@ class Batch:
         return TokenChoice(text=data.decode("utf-8", "replace"), data=data, logprob=odds, others=others)
 
 
+def _mask(reply: Reply) -> torch.Tensor | None:
+    if reply.constraint is None:
+        return None
+    try:
+        return reply.constraint.forbidden()
+    except ModelError as error:
+        reply.fail(error)
+        return None
+
+
 def _guarded(reply: Reply, token: int, choice: TokenChoice | None) -> None:
     try:
         reply.push(token, choice)
     except ModelError as error:
         reply.fail(error)
-
-
-def _collect() -> None:
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
 
 
 def _processor(model: Any, context: int, slots: int) -> Any:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-import math
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
 from typing import Any
 
 import anyio
@@ -25,16 +24,20 @@ from llmasos.models.engines.transformers.batching import Batch
 from llmasos.models.engines.transformers.constraint import Constraints
 from llmasos.models.engines.transformers.embedding import embed
 from llmasos.models.engines.transformers.load import Loaded
-from llmasos.models.engines.transformers.memory import ParkedWeights, allocating, weight_bytes
+from llmasos.models.engines.transformers.mailbox import Mailbox
+from llmasos.models.engines.transformers.memory import (
+    ParkedWeights,
+    allocated_bytes,
+    allocating,
+    release,
+    weight_bytes,
+)
 from llmasos.models.engines.transformers.prompt import Prompts
-from llmasos.models.engines.transformers.reply import Item, Reply
+from llmasos.models.engines.transformers.reply import Reply
 from llmasos.models.engines.transformers.sampling import Sampler
 from llmasos.models.engines.transformers.text import ReplyText
 from llmasos.models.engines.transformers.thread import ModelThread
 from llmasos.models.engines.transformers.vocabulary import Vocabulary
-
-# Chunks that may lie unread before a reply pauses.
-_UNREAD = 256
 
 
 class TransformersEngine:
@@ -82,24 +85,9 @@ class TransformersEngine:
         if reply.finished:
             yield reply.last()
             return
-        send, receive = anyio.create_memory_object_stream[Item](math.inf)
-        loop = asyncio.get_running_loop()
-        reply.send = lambda item: _deliver(loop, send, item)
-        reply.stalled = lambda: receive.statistics().current_buffer_used >= _UNREAD
-        with send, receive:
-            try:
-                await self._thread.run(lambda: self._running().add(reply))
-                async for item in receive:
-                    if isinstance(item, Exception):
-                        raise item
-                    yield item
-                    if item.finish_reason is not None:
-                        return
-            finally:
-                if not reply.finished:
-                    reply.finished = True
-                    with anyio.CancelScope(shield=True):
-                        await self._drop(reply)
+        async with aclosing(self._follow(reply)) as chunks:
+            async for chunk in chunks:
+                yield chunk
 
     def resumable(self, request: CompletionRequest) -> bool:
         """Return that it is: grammars and seeds go on with the tokens that were kept."""
@@ -111,16 +99,9 @@ class TransformersEngine:
         if not tokens or len(tokens) >= self.context:
             return
         reply = self._plain_reply(tokens, CompletionRequest(max_tokens=1))
-        done = anyio.Event()
-        loop = asyncio.get_running_loop()
-        reply.send = lambda item: _call_soon(loop, done.set)
-        try:
-            await self._thread.run(lambda: self._running().add(reply))
-            await done.wait()
-        finally:
-            if not reply.finished:
-                with anyio.CancelScope(shield=True):
-                    await self._drop(reply)
+        async with aclosing(self._follow(reply)) as chunks:
+            async for _ in chunks:
+                pass
 
     async def render(
         self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]] = ()
@@ -169,6 +150,20 @@ class TransformersEngine:
                 self._model = self._batch = self._parked = None
             self._thread.close()
             await anyio.to_thread.run_sync(self._thread.join)
+
+    async def _follow(self, reply: Reply) -> AsyncGenerator[Chunk]:
+        """Let the reply take part in the batch, and return its chunks; whoever leaves takes it out."""
+        with Mailbox() as mailbox:
+            reply.send, reply.stalled = mailbox.put, mailbox.stalled
+            try:
+                await self._thread.run(lambda: self._running().add(reply))
+                async for chunk in mailbox.chunks():
+                    yield chunk
+            finally:
+                if not reply.finished:
+                    reply.finished = True
+                    with anyio.CancelScope(shield=True):
+                        await self._drop(reply)
 
     def _reply(self, request: CompletionRequest) -> Reply:
         """Check the request and return what the batch needs of it."""
@@ -245,6 +240,8 @@ class TransformersEngine:
         weights = 0 if self._model is None or self._parked else weight_bytes(self._model)
         cache = self._batch.cache_bytes if self._batch else 0
         workspace = self._batch.workspace_bytes if self._batch else 0
+        if self._batch:
+            workspace = max(workspace, allocated_bytes(self._model.device) - weights - cache)
         return Footprint(weights=weights, cache=cache, workspace=workspace)
 
     def _park(self) -> int:
@@ -255,6 +252,7 @@ class TransformersEngine:
             except ModelError:
                 self._batch = self._new_batch()
                 raise
+            release()
         return self._parked.bytes
 
     def _unpark(self) -> None:
@@ -265,28 +263,11 @@ class TransformersEngine:
             self._batch = self._new_batch()
         except ModelError:
             self._parked.withdraw()
+            release()
             raise
         self._parked = None
 
     def _free(self) -> None:
         self._drop_all(ModelError(f"The model {self.name} was unloaded.", hint="Ask again to load it."))
         self._model = self._parked = None
-
-
-def _deliver(loop: asyncio.AbstractEventLoop, send: Any, item: Item) -> None:
-    def put() -> None:
-        try:
-            send.send_nowait(item)
-        except (anyio.BrokenResourceError, anyio.ClosedResourceError):
-            # The reader has gone, and the reply is about to be dropped.
-            return
-
-    _call_soon(loop, put)
-
-
-def _call_soon(loop: asyncio.AbstractEventLoop, call: Any) -> None:
-    try:
-        loop.call_soon_threadsafe(call)
-    except RuntimeError:
-        # The loop is closed, and with it whoever waited.
-        return
+        release()

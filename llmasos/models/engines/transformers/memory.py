@@ -108,6 +108,17 @@ def weight_bytes(model: Any) -> int:
     return sum(int(tensor.nbytes) for tensor in tensors.values() if tensor.device.type != "meta")
 
 
+def release() -> None:
+    """Give memory that nothing uses any more back to the device."""
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+def allocated_bytes(device: torch.device) -> int:
+    """Return the bytes that tensors take on a GPU; 0 on the processor, where nobody counts them."""
+    return int(torch.cuda.memory_allocated(device)) if device.type == "cuda" else 0
+
+
 def _to_host(tensor: torch.Tensor) -> torch.Tensor:
     if tensor.device.type == "cpu":
         return tensor

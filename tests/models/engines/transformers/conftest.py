@@ -1,6 +1,9 @@
 """A tiny model with random weights, made once."""
 
+import gc
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,12 +17,14 @@ def _tokenizer(folder: Path) -> None:
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
+    make: Any = PreTrainedTokenizerFast
+
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     tokens = ["<|end|>", "<|im_start|>", "<|im_end|>", *alphabet]
     backend = Tokenizer(models.BPE({token: number for number, token in enumerate(tokens)}, []))
     backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     backend.decoder = decoders.ByteLevel()
-    tokenizer = PreTrainedTokenizerFast(
+    tokenizer = make(
         tokenizer_object=backend,
         eos_token="<|im_end|>",
         additional_special_tokens=["<|end|>", "<|im_start|>"],
@@ -29,9 +34,13 @@ def _tokenizer(folder: Path) -> None:
 
 
 @pytest.fixture(scope="session")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Return a folder with a tiny model."""
-    return make_tiny(tmp_path_factory.mktemp("tiny"))
+    folder = make_tiny(tmp_path_factory.mktemp("tiny"))
+    # Each cache that is freed collects garbage, among all that was imported by now.
+    gc.freeze()
+    yield folder
+    gc.unfreeze()
 
 
 def make_tiny(folder: Path) -> Path:
@@ -40,6 +49,8 @@ def make_tiny(folder: Path) -> Path:
     from transformers import LlamaConfig, LlamaForCausalLM
 
     _tokenizer(folder)
+    # Threads that wait for each other on busy cores make tiny computations slow.
+    torch.set_num_threads(1)
     torch.manual_seed(5)
     config = LlamaConfig(
         vocab_size=259,

@@ -98,8 +98,8 @@ def test_a_session_that_was_away_has_earned_nothing(loaded: Loaded) -> None:
 
 def test_everything_is_written_the_same_when_blocks_are_short(loaded: Loaded) -> None:
     alone: list[list[int]] = []
-    desk = Desk(loaded, slots=2, context=128)
-    replies = [desk.add(str(number), length=60, limit=60) for number in range(9)]
+    desk = Desk(loaded, slots=2, context=96)
+    replies = [desk.add(str(number), length=40, limit=40) for number in range(6)]
     requeued = 0
     scheduler = desk.batch._processor.scheduler
     inner = scheduler.requeue
@@ -113,9 +113,9 @@ def test_everything_is_written_the_same_when_blocks_are_short(loaded: Loaded) ->
     desk.run()
     assert requeued > 0
     assert desk.batch.replies == {}
-    single = Desk(loaded, slots=1, context=128)
+    single = Desk(loaded, slots=1, context=96)
     for _ in replies:
-        alone.append(single.add("", length=60, limit=60).tokens)
+        alone.append(single.add("", length=40, limit=40).tokens)
         single.run()
     assert [reply.tokens for reply in replies] == alone
     # All that is left are blocks kept for others.
@@ -206,6 +206,23 @@ def test_numbers_that_are_none_end_one_reply(loaded: Loaded) -> None:
     desk.batch._processor.model_runner._sample = inner
     desk.run()
     assert isinstance(desk.sent[id(broken)][-1], ModelError)
+    assert len(good.tokens) == 9
+
+
+def test_a_grammar_that_cannot_be_followed_ends_one_reply(loaded: Loaded) -> None:
+    desk = Desk(loaded, slots=2)
+    broken, good = desk.add("a", limit=9), desk.add("b", limit=9)
+
+    class Broken:
+        finished = False
+
+        def forbidden(self) -> None:
+            raise ModelError("too complex")
+
+    desk.run(2)
+    broken.constraint = Broken()
+    desk.run()
+    assert str(desk.sent[id(broken)][-1]) == "too complex"
     assert len(good.tokens) == 9
 
 

@@ -15,7 +15,8 @@ def table(tiny: Path) -> Any:
     from llguidance import hf
     from transformers import AutoTokenizer
 
-    return hf.from_tokenizer(AutoTokenizer.from_pretrained(tiny))
+    tokenizer: Any = AutoTokenizer.from_pretrained(tiny)
+    return hf.from_tokenizer(tokenizer)
 
 
 def _matches(table: Any, source: str, text: str) -> bool:

@@ -1,5 +1,6 @@
 """Memory that runs out while a model is loaded, parked or brought back, and a device that dies."""
 
+import weakref
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -104,6 +105,21 @@ async def test_no_room_on_the_host_leaves_a_model_on_its_device(
         with pytest.raises(OutOfMemory):
             await engine.park()
     assert await _text(engine)
+
+
+async def test_a_closed_or_parked_engine_holds_nothing(tiny: Path) -> None:
+    engine: Any = await load_transformers(_plan(tiny))
+    assert await _text(engine)
+    cache = weakref.ref(engine._batch._processor.cache.cache_tensor)
+    model = weakref.ref(engine._model)
+    await engine.park()
+    assert cache() is None
+    await engine.unpark()
+    assert await _text(engine)
+    cache = weakref.ref(engine._batch._processor.cache.cache_tensor)
+    await engine.close()
+    assert cache() is None
+    assert model() is None
 
 
 async def test_weights_come_back_as_they_were(engine: Any) -> None:

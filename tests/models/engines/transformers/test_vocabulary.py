@@ -19,9 +19,8 @@ def _sentencepiece() -> Any:
     backend.decoder = decoders.Sequence(
         [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
     )
-    return PreTrainedTokenizerFast(
-        tokenizer_object=backend, eos_token="</s>", bos_token="<s>", unk_token="<unk>"
-    )
+    make: Any = PreTrainedTokenizerFast
+    return make(tokenizer_object=backend, eos_token="</s>", bos_token="<s>", unk_token="<unk>")
 
 
 @pytest.mark.parametrize("text", [" a b a", "é€😀", "\n\t\x00 a"])
