@@ -125,7 +125,9 @@ class Draft:
         weight = job.job.client.weight
         # Whatever a client says, counters stay numbers, and grow.
         weight = min(max(weight, 1e-3), 1e3) if weight > 0 else 1.0
-        self.state.sessions[name] = replace(session, counter=session.counter + max(tokens, 0.0) / weight)
+        counter = session.counter + max(tokens, 0.0) / weight
+        # Written out because it happens for each token.
+        self.state.sessions[name] = SessionState(counter, session.jobs, session.waiting, session.running)
 
     def _count(self, name: str, *, waiting: int = 0, running: int = 0) -> None:
         session = self.state.sessions[name]

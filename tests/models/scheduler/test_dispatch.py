@@ -1,4 +1,4 @@
-"""Which jobs start, and which give way."""
+"""Which jobs start, and what becomes of them."""
 
 import pytest
 
@@ -7,7 +7,6 @@ from llmasos.models.scheduler.types import (
     Card,
     Drained,
     Ended,
-    Preempt,
     Refuse,
     Rules,
     Stalled,
@@ -15,25 +14,7 @@ from llmasos.models.scheduler.types import (
     Stop,
     Stopped,
 )
-from tests.models.scheduler.world import World
-
-
-def world_of(slots: int = 1, **rules: float) -> World:
-    """Return a world with a model that is resident."""
-    world = World(
-        Rules({"gpu": 100}, session_queue=500, **rules),  # type: ignore[arg-type]
-        Card("a", "gpu", 50, slots=slots, context=100_000),
-    )
-    first = world.submit(session="first")
-    world.answer()
-    world.end(first)
-    return world
-
-
-def step(world: World) -> None:
-    """Let every running job write a token, and those be stopped that have to."""
-    world.write()
-    world.halt()
+from tests.models.scheduler.world import World, slots_of
 
 
 def test_a_job_starts_when_its_model_is_there() -> None:
@@ -45,7 +26,7 @@ def test_a_job_starts_when_its_model_is_there() -> None:
 
 
 def test_no_more_jobs_than_slots() -> None:
-    world = world_of(slots=3)
+    world = slots_of(slots=3)
     jobs = [world.submit(session=f"s{n}") for n in range(5)]
     assert list(world.running) == jobs[:3]
     world.end(jobs[1])
@@ -53,7 +34,7 @@ def test_no_more_jobs_than_slots() -> None:
 
 
 def test_the_session_that_used_least_is_next() -> None:
-    world = world_of()
+    world = slots_of()
     running = world.submit(session="x", tokens=(500, 10))
     again = world.submit(session="x")
     other = world.submit(session="y", tokens=(400, 10))
@@ -64,7 +45,7 @@ def test_the_session_that_used_least_is_next() -> None:
 
 
 def test_a_weight_makes_tokens_count_less() -> None:
-    world = world_of()
+    world = slots_of()
     running = world.submit(session="busy")
     world.submit(session="x", tokens=(400, 10), weight=4.0)
     world.submit(session="y", tokens=(400, 10))
@@ -77,7 +58,7 @@ def test_a_weight_makes_tokens_count_less() -> None:
 
 @pytest.mark.parametrize("weight", [0.0, -1.0, float("nan"), float("inf"), 1e-300])
 def test_no_weight_breaks_the_order(weight: float) -> None:
-    world = world_of()
+    world = slots_of()
     for _ in range(3):
         world.submit(session="odd", tokens=(400, 10), weight=weight)
         world.submit(session="plain", tokens=(400, 10))
@@ -87,7 +68,7 @@ def test_no_weight_breaks_the_order(weight: float) -> None:
 
 
 def test_output_counts_double() -> None:
-    world = world_of()
+    world = slots_of()
     job = world.submit(session="x", tokens=(10, 10))
     before = world.state.sessions["x"].counter
     world.write(job, tokens=7)
@@ -95,7 +76,7 @@ def test_output_counts_double() -> None:
 
 
 def test_idleness_saves_up_no_more_than_a_quantum() -> None:
-    world = world_of(quantum=256.0)
+    world = slots_of(quantum=256.0)
     job = world.submit(session="busy", tokens=(10, 5000))
     world.write(job, tokens=3000)
     world.submit(session="new")
@@ -104,7 +85,7 @@ def test_idleness_saves_up_no_more_than_a_quantum() -> None:
 
 
 def test_returning_resets_nothing() -> None:
-    world = world_of(slots=2)
+    world = slots_of(slots=2)
     other = world.submit(session="y")
     job = world.submit(session="x")
     world.write(job, tokens=500)
@@ -116,7 +97,7 @@ def test_returning_resets_nothing() -> None:
 
 
 def test_sessions_that_no_longer_matter_are_forgotten() -> None:
-    world = world_of()
+    world = slots_of()
     for n in range(50):
         job = world.submit(session=f"one-time {n}", tokens=(300, 10))
         world.end(job)
@@ -124,119 +105,15 @@ def test_sessions_that_no_longer_matter_are_forgotten() -> None:
 
 
 def test_who_never_reads_does_not_make_all_others_be_remembered() -> None:
-    world = world_of(slots=2)
+    world = slots_of(slots=2)
     world.send(Stalled(world.submit(session="asleep")))
     for n in range(REMEMBERED + 100):
         world.end(world.submit(session=f"one-time {n}", tokens=(300, 10)))
     assert len(world.state.sessions) <= REMEMBERED + 2
 
 
-@pytest.mark.parametrize(("slots", "sessions"), [(1, 1), (2, 1), (2, 2), (8, 1), (8, 3), (8, 8)])
-@pytest.mark.parametrize("prompt", [5, 300])
-def test_a_light_session_has_a_token_within_five_steps_of_a_flood(
-    slots: int, sessions: int, prompt: int
-) -> None:
-    world = world_of(slots=slots)
-    for n in range(60):
-        world.submit(session=f"flood {n % sessions}", tokens=(prompt, 2000))
-    for _ in range(3):
-        step(world)
-    light = world.submit(session="light", tokens=(20, 20))
-    for _ in range(5):
-        step(world)
-    assert world.state.jobs[light].written + world.state.jobs[light].kept > 0
-
-
-def test_a_crowd_of_newcomers_does_not_preempt_one_another() -> None:
-    world = world_of(slots=2)
-    for n in range(40):
-        world.submit(session=f"agent {n}", tokens=(300, 100))
-    for _ in range(40):
-        step(world)
-    assert not [effect for _, _, effects in world.log for effect in effects if isinstance(effect, Preempt)]
-
-
-def test_a_more_urgent_job_takes_the_slot_of_another_and_gives_it_back() -> None:
-    world = world_of()
-    batch = world.submit(session="b", band="batch")
-    world.write(batch, tokens=4)
-    person = world.submit(session="p", band="interactive")
-    assert world.halting == {batch: "preempt"}
-    world.halt()
-    assert list(world.running) == [person]
-    assert world.state.jobs[batch].kept == 4
-    world.end(person)
-    assert list(world.running) == [batch]
-
-
-def test_a_job_that_has_just_started_is_left_alone() -> None:
-    world = world_of()
-    batch = world.submit(session="b", band="batch")
-    world.submit(session="p", band="interactive")
-    assert not world.halting
-    world.write(batch)
-    assert not world.halting
-    world.write(batch)
-    assert world.halting == {batch: "preempt"}
-
-
-def test_a_job_is_left_alone_for_longer_each_time_that_it_was_preempted() -> None:
-    world = world_of(quantum=256.0)
-    batch = world.submit(session="b", band="batch", tokens=(10, 5000))
-    lengths = []
-    for _ in range(9):
-        person = world.submit(session="p", band="interactive")
-        written = 0
-        while not world.halting:
-            world.write(batch)
-            written += 1
-        world.halt()
-        world.end(person)
-        lengths.append(written)
-    assert lengths == [2, 4, 8, 16, 32, 64, 128, 128, 128]
-
-
-def test_what_cannot_be_preempted_is_not() -> None:
-    world = world_of()
-    batch = world.submit(session="b", band="batch", preemptible=False)
-    world.write(batch, tokens=500)
-    world.submit(session="p", band="interactive")
-    assert not world.halting
-
-
-def test_who_declines_to_be_preempted_is_not_asked_again() -> None:
-    world = world_of(slots=2)
-    first = world.submit(session="x", band="batch")
-    second = world.submit(session="y", band="batch")
-    world.write(tokens=10)
-    world.submit(session="p", band="interactive")
-    (declining,) = world.halting
-    world.decline(declining)
-    assert list(world.halting) == [first if declining == second else second]
-    assert declining in world.running
-
-
-def test_the_least_urgent_gives_way() -> None:
-    world = world_of(slots=3, reserve=0)
-    jobs = [world.submit(session=band, band=band) for band in ("normal", "batch", "interactive")]
-    world.write(tokens=10)
-    world.submit(session="p", band="interactive")
-    assert list(world.halting) == [jobs[1]]
-
-
-def test_a_reserved_slot_is_free_for_a_person_at_once() -> None:
-    world = world_of(slots=2)
-    jobs = [world.submit(session=f"s{n}") for n in range(2)]
-    person = world.submit(session="p", band="interactive")
-    assert list(world.halting) == jobs[1:]
-    world.halt()
-    assert person in world.running
-    world.submit(session="q", band="interactive")
-    assert not world.halting
-
-
 def test_jobs_that_cannot_be_preempted_leave_the_reserved_slot_empty() -> None:
-    world = world_of(slots=2)
+    world = slots_of(slots=2)
     first = world.submit(session="x", preemptible=False)
     world.submit(session="x", preemptible=False)
     assert list(world.running) == [first]
@@ -245,7 +122,7 @@ def test_jobs_that_cannot_be_preempted_leave_the_reserved_slot_empty() -> None:
 
 
 def test_batch_is_served_under_a_flood_of_people() -> None:
-    world = world_of(age_seconds=30.0)
+    world = slots_of(age_seconds=30.0)
     batch = [world.submit(session="b", band="batch") for _ in range(3)]
     world.end(batch[0])
     starts = []
@@ -262,41 +139,8 @@ def test_batch_is_served_under_a_flood_of_people() -> None:
     assert {*batch[1:]} <= set(starts)
 
 
-def test_who_waited_long_is_safe_from_people_only_at_first() -> None:
-    world = world_of(age_seconds=30.0, quantum=256.0)
-    running = world.submit(session="p", band="interactive")
-    batch = world.submit(session="b", band="batch")
-    world.pass_time(30.0)
-    while batch not in world.running:
-        world.submit(session="p", band="interactive")
-        world.end(running)
-        (running,) = world.running
-    world.submit(session="p", band="interactive")
-    world.write(batch, tokens=15)
-    assert not world.halting
-    world.write(batch)
-    assert world.halting == {batch: "preempt"}
-
-
-def test_slow_readers_give_up_their_slot_and_come_back() -> None:
-    world = world_of()
-    slow = world.submit(session="x")
-    world.write(slow, tokens=3)
-    world.send(Stalled(slow))
-    assert not world.halting
-    other = world.submit(session="y")
-    assert world.halting == {slow: "preempt"}
-    world.halt()
-    assert list(world.running) == [other]
-    world.end(other)
-    assert not world.running
-    world.send(Drained(slow))
-    assert list(world.running) == [slow]
-    assert world.state.jobs[slow].kept == 3
-
-
 def test_who_stalls_while_waiting_waits_for_the_reader() -> None:
-    world = world_of()
+    world = slots_of()
     running = world.submit(session="x")
     stalled = world.submit(session="y")
     world.send(Stalled(stalled))
@@ -307,7 +151,7 @@ def test_who_stalls_while_waiting_waits_for_the_reader() -> None:
 
 
 def test_cancelling_stops_what_runs_and_drops_what_waits() -> None:
-    world = world_of()
+    world = slots_of()
     running, waiting = world.submit(), world.submit()
     world.cancel(waiting)
     assert waiting not in world.state.jobs
@@ -318,20 +162,8 @@ def test_cancelling_stops_what_runs_and_drops_what_waits() -> None:
     assert world.done == {1: "ended", waiting: "cancelled", running: "stopped"}
 
 
-def test_cancelling_what_is_being_preempted_stops_it_for_good() -> None:
-    world = world_of()
-    batch = world.submit(session="b", band="batch")
-    world.write(batch, tokens=4)
-    person = world.submit(session="p", band="interactive")
-    world.cancel(batch)
-    assert world.halting == {batch: "stop"}
-    world.halt()
-    assert world.done[batch] == "stopped"
-    assert list(world.running) == [person]
-
-
 def test_what_ended_while_it_was_to_be_stopped_has_ended() -> None:
-    world = world_of()
+    world = slots_of()
     job = world.submit()
     world.cancel(job)
     world.end(job)
@@ -340,7 +172,7 @@ def test_what_ended_while_it_was_to_be_stopped_has_ended() -> None:
 
 
 def test_time_is_over_for_what_waits_and_for_what_runs() -> None:
-    world = world_of()
+    world = slots_of()
     running = world.submit(session="x", seconds=10.0)
     waiting = world.submit(session="x", seconds=5.0)
     assert world.wake == 5.0
@@ -355,14 +187,14 @@ def test_time_is_over_for_what_waits_and_for_what_runs() -> None:
 
 
 def test_no_time_at_all_is_over_at_once() -> None:
-    world = world_of()
+    world = slots_of()
     job = world.submit(seconds=0.0)
     assert isinstance(world.log[-1][2][0], Refuse)
     assert world.done[job] == "refused"
 
 
 def test_events_of_jobs_that_are_not_there_change_nothing() -> None:
-    world = world_of()
+    world = slots_of()
     for event in (Ended(99), Stopped(99), Stalled(99), Drained(99)):
         assert world.send(event) == ()
     world.cancel(99)
@@ -370,7 +202,7 @@ def test_events_of_jobs_that_are_not_there_change_nothing() -> None:
 
 
 def test_a_number_is_taken_once() -> None:
-    world = world_of()
+    world = slots_of()
     job = world.submit()
     event = next(event for event, _, effects in reversed(world.log) if Start(job) in effects)
     assert world.send(event) == ()

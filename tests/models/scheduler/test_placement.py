@@ -5,8 +5,7 @@ from dataclasses import replace
 import pytest
 
 from llmasos.models.scheduler.types import Asked, Card, Load, Park, Rules, Stalled, Unload
-from tests.models.scheduler.test_residency import phases, serve, world_of
-from tests.models.scheduler.world import World
+from tests.models.scheduler.world import World, phases, serve, world_of
 
 
 def busy(world: World, *models: str) -> None:

@@ -15,29 +15,7 @@ from llmasos.models.scheduler.types import (
     Unload,
     Unloaded,
 )
-from tests.models.scheduler.world import World
-
-
-def world_of(*cards: Card, host: int = 0, budget: int = 100) -> World:
-    sizes = {"a": 50, "b": 40, "c": 60}
-    return World(
-        Rules({"gpu": budget}, host),
-        *(cards or (Card(name, "gpu", size, size, slots=2) for name, size in sizes.items())),
-    )
-
-
-def serve(world: World, *models: str) -> None:
-    """Let a job of each model be served, one after the other."""
-    for model in models:
-        job = world.submit(model)
-        while job not in world.running:
-            world.answer()
-        world.pass_time(1.0)
-        world.end(job)
-
-
-def phases(world: World) -> dict[str, str]:
-    return {name: model.phase for name, model in world.state.models.items()}
+from tests.models.scheduler.world import World, phases, serve, world_of
 
 
 def test_room_is_reserved_before_a_load() -> None:

@@ -6,17 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.simulated import (
-    PEERS,
-    Aios,
-    LeastRecentlyUsed,
-    Ollama,
-    engine,
-    flood,
-    many,
-    now_and_then,
-    third_model,
-)
+from benchmarks.simulated import engine, flood, many, now_and_then, third_model
+from benchmarks.simulated_peers import PEERS, Aios, LeastRecentlyUsed, Ollama
 from llmasos.models.scheduler.simulation import Scheduled, Simulation
 from llmasos.models.scheduler.trace import Outcome, SimAgent, SimEngine
 from llmasos.models.scheduler.types import Band, Card, Client, Rules

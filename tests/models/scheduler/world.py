@@ -249,3 +249,39 @@ class World:
             assert session.running == active[name]
         assert len(state.active) == len(jobs)
         assert len(state.active) + len(state.idle) == len(state.sessions)
+
+
+def world_of(*cards: Card, host: int = 0, budget: int = 100) -> World:
+    """Return a world with these models, or with three of which two fit."""
+    sizes = {"a": 50, "b": 40, "c": 60}
+    return World(
+        Rules({"gpu": budget}, host),
+        *(cards or (Card(name, "gpu", size, size, slots=2) for name, size in sizes.items())),
+    )
+
+
+def serve(world: World, *models: str) -> None:
+    """Let a job of each model be served, one after the other."""
+    for model in models:
+        job = world.submit(model)
+        while job not in world.running:
+            world.answer()
+        world.pass_time(1.0)
+        world.end(job)
+
+
+def phases(world: World) -> dict[str, str]:
+    """Return where the models lie."""
+    return {name: model.phase for name, model in world.state.models.items()}
+
+
+def slots_of(slots: int = 1, **rules: float) -> World:
+    """Return a world with a model that is resident, and has so many slots."""
+    world = World(
+        Rules({"gpu": 100}, session_queue=500, **rules),  # type: ignore[arg-type]
+        Card("a", "gpu", 50, slots=slots, context=100_000),
+    )
+    first = world.submit(session="first")
+    world.answer()
+    world.end(first)
+    return world
