@@ -69,7 +69,9 @@ class Remotes:
                 if self._settings.model_url:
                     key = self._settings.model_key.get_secret_value()
                     own = self._own_name(name)
-                    self._models[name] = await remote_model(self._settings.model_url, key=key, name=own)
+                    self._models[name] = await remote_model(
+                        self._settings.model_url, key=key, name=own, spend=self.spend
+                    )
                 else:
                     self._models[name] = ChatModel(self._upstreams[name])
             return self._models[name]
