@@ -181,8 +181,9 @@ class RayCluster:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         private: dict[str, Any] = {}
         if not self._address:
-            # Ray listens on every interface.
-            os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=secrets.token_hex(32))
+            # Ray listens on every interface, and reads its token once in the life of a process.
+            os.environ["RAY_AUTH_MODE"] = "token"
+            os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
             self._folder = tempfile.mkdtemp(prefix="llmasos-ray-")
             private = {
                 "num_cpus": self._cpus or None,
@@ -206,6 +207,9 @@ class RayCluster:
                 "Ray is not installed.", hint="Install it with: pip install 'llmasos[cluster]'."
             ) from error
         except Exception as error:
+            # What was started before it failed is ended; a cluster of somebody else's in this process stays.
+            if not ray.is_initialized():
+                ray.shutdown()
             self._clean()
             where = f"at {self._address}" if self._address else "on this machine"
             raise ClusterError(
@@ -223,8 +227,6 @@ class RayCluster:
         if self._folder:
             shutil.rmtree(self._folder, ignore_errors=True)
             self._folder = ""
-            for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN"):
-                os.environ.pop(name, None)
 
 
 def _died(error: Exception) -> WorkerDied:

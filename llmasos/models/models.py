@@ -238,11 +238,7 @@ class Models:
 
     async def _prepare(self, name: str | None, progress: Progress | None = None) -> Planned:
         """Have a model's files here, and tell the scheduler of it."""
-        if self._name(name) in self._remotes:
-            raise ModelError(
-                f"The model {self._name(name)} runs elsewhere, and is loaded and unloaded there.",
-                hint="Choose a model of this machine.",
-            )
+        self._refuse_remote(name)
         known = self._library.known(name)
         if known is None or self._running.effects.resident(known.spec.name).place == "absent":
             known = await self._library.plan(name, progress)
@@ -256,7 +252,15 @@ class Models:
                 progress(f"Loading {planned.spec.title}", 0.0, 0.0, "")
             await self._running.ask(name, "load")
 
+    def _refuse_remote(self, name: str | None) -> None:
+        if self._name(name) in self._remotes:
+            raise ModelError(
+                f"The model {self._name(name)} runs elsewhere, and is loaded and unloaded there.",
+                hint="Choose a model of this machine.",
+            )
+
     async def _ask(self, name: str, ask: Ask) -> None:
+        self._refuse_remote(name)
         if (known := self._library.known(self._library.get(name).name)) is not None:
             await self._running.ask(known.spec.name, ask)
 

@@ -43,16 +43,18 @@ class Remotes:
     @asynccontextmanager
     async def watched(self) -> AsyncGenerator[None]:
         """Check in the background which upstreams work, and let go of all connections at the end."""
-        async with anyio.create_task_group() as group:
-            for upstreams in self._upstreams.values():
-                group.start_soon(upstreams.watch)
-            try:
-                yield
-            finally:
-                group.cancel_scope.cancel()
-                with anyio.CancelScope(shield=True):
-                    for upstreams in self._upstreams.values():
-                        await upstreams.close()
+        group = await anyio.create_task_group().__aenter__()
+        for upstreams in self._upstreams.values():
+            group.start_soon(upstreams.watch)
+        try:
+            yield
+        finally:
+            group.cancel_scope.cancel()
+            # What the body raised is nothing that the checks have to do with.
+            await group.__aexit__(None, None, None)
+            with anyio.CancelScope(shield=True):
+                for upstreams in self._upstreams.values():
+                    await upstreams.close()
 
     async def model(self, name: str) -> ChatModel:
         """Return a model as agents ask it.
@@ -67,7 +69,9 @@ class Remotes:
                 if self._settings.model_url:
                     key = self._settings.model_key.get_secret_value()
                     own = self._own_name(name)
-                    self._models[name] = await remote_model(self._settings.model_url, key=key, name=own)
+                    self._models[name] = await remote_model(
+                        self._settings.model_url, key=key, name=own, spend=self.spend
+                    )
                 else:
                     self._models[name] = ChatModel(self._upstreams[name])
             return self._models[name]

@@ -96,7 +96,8 @@ class SchemaRules:
 
     def _object(self, schema: Mapping[str, Any]) -> str:
         properties = dict(schema.get("properties", {}))
-        others = schema.get("additionalProperties", True)
+        # Who lists properties, even none, means these.
+        others = schema.get("additionalProperties", "properties" not in schema)
         required = list(schema.get("required", ()))
         for name in required:
             properties.setdefault(name, others or {})

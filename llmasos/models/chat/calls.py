@@ -12,11 +12,13 @@ from typing import Any, cast
 from pydantic_ai.models import ModelRequestParameters
 from pydantic_ai.settings import ModelSettings
 
+from llmasos.models.calls.grammar import grammar
 from llmasos.models.calls.model import CallSyntaxModel
+from llmasos.models.calls.prompt import forms_of
 from llmasos.models.chat.messages import agent_messages, agent_tools
 from llmasos.models.chat.port import CallDelta, ChatDelta, ChatRequest, ChatTool
 from llmasos.models.chat.text import Stops
-from llmasos.models.engines.port import Engine
+from llmasos.models.engines.port import Engine, InvalidRequest
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 _SETTINGS = (
@@ -32,7 +34,11 @@ _SETTINGS = (
 
 def expressible(tools: Sequence[ChatTool]) -> bool:
     """Return whether call syntax has a form for all of these tools."""
-    return all(_expressible(tool) for tool in tools)
+    try:
+        return all(map(_expressible, tools)) and bool(grammar(tuple(forms_of(agent_tools(tools)).values())))
+    except (AttributeError, LookupError, TypeError, ValueError, RecursionError, InvalidRequest):
+        # What is wrong with a schema is told by the form that can say all.
+        return False
 
 
 async def call_syntax_reply(engine: Engine, request: ChatRequest) -> AsyncGenerator[ChatDelta]:

@@ -48,6 +48,10 @@ class LocalChat:
         """Reply to a conversation, with tools as the model's profile says."""
         if not request.tools or request.tool_choice == "none":
             replies = self._plain(request)
+        elif request.tool_named and all(tool.name != request.tool_named for tool in request.tools):
+            raise InvalidRequest(
+                f"The tool {request.tool_named!r} is to be called, and is not offered.", hint="Offer it."
+            )
         elif request.logprobs is not None:
             raise InvalidRequest(
                 "Log-probabilities are not reported beside tools.", hint="Leave one of the two out."

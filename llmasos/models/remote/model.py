@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 from llmasos.errors import ModelError
 from llmasos.models.remote.endpoint import Endpoint, Patience
 from llmasos.models.remote.errors import shown
+from llmasos.models.remote.spend import Spend
 
 if TYPE_CHECKING:
     from llmasos.models.chat.model import ChatModel
 
 
 async def remote_model(
-    url: str, *, key: str = "", name: str = "", patience: Patience | None = None
+    url: str, *, key: str = "", name: str = "", patience: Patience | None = None, spend: Spend | None = None
 ) -> ChatModel:
     """Return the model behind the endpoint; without a name, the first one that it lists.
 
@@ -24,7 +25,7 @@ async def remote_model(
     from llmasos.models.remote.chat import RemoteChat
 
     endpoint = Endpoint(url, key, patience or Patience())
-    return ChatModel(RemoteChat(endpoint, name or await _first_model(endpoint)))
+    return ChatModel(RemoteChat(endpoint, name or await _first_model(endpoint), spend=spend))
 
 
 async def _first_model(endpoint: Endpoint) -> str:

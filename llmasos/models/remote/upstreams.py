@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -71,7 +72,7 @@ class Upstreams:
         chats: Sequence[RemoteChat],
         *,
         interval: float = 15.0,
-        clock: Callable[[], float] = anyio.current_time,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.name = name
         self._upstreams = [_Upstream(chat) for chat in chats]

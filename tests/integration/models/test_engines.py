@@ -12,12 +12,13 @@ import anyio
 import anyio.to_thread
 import pytest
 
-from benchmarks.weights import smollm_gguf, smollm_safetensors
+from benchmarks.weights import smollm_gguf
 from llmasos.models.engines import process
 from llmasos.models.engines.llama import LlamaEngine
 from llmasos.models.engines.port import Engine, EngineDied, Loader, LoadPlan
 from llmasos.models.engines.process import EngineProcess, load_process
 from tests.integration.models.contract import CONTEXT, SLOTS, EngineContract, Load, asking, begin, reply_of
+from tests.models.engines.transformers.conftest import make_tiny
 
 pytestmark = [pytest.mark.integration, pytest.mark.anyio]
 
@@ -47,10 +48,11 @@ def plan(tmp_path_factory: pytest.TempPathFactory) -> LoadPlan:
 
 
 @pytest.fixture(scope="module", params=LOADERS)
-def load(request: pytest.FixtureRequest, plan: LoadPlan) -> Load:
+def load(request: pytest.FixtureRequest, plan: LoadPlan, tmp_path_factory: pytest.TempPathFactory) -> Load:
     loader, kind = LOADERS[request.param]
     if kind == "safetensors":
-        plan = plan.model_copy(update={"path": smollm_safetensors(), "format": kind})
+        folder = make_tiny(tmp_path_factory.mktemp("tiny"))
+        plan = plan.model_copy(update={"path": folder, "format": kind, "dtype": "float32"})
     return lambda: loader(plan)
 
 

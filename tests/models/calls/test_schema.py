@@ -59,6 +59,7 @@ ROW = {
         ({"type": "object"}, '{"any": [1, {"b": null}]}', "[]"),
         ({"type": "object", "additionalProperties": {"type": "integer"}}, '{"a": 1}', '{"a": "b"}'),
         ({"type": "object", "additionalProperties": False}, "{}", '{"a": 1}'),
+        ({"type": "object", "properties": {}}, "{}", '{"a": 1}'),
         ({"anyOf": [{"type": "string"}, {"type": "integer"}]}, "7", "true"),
         ({"allOf": [{"properties": {"a": {"const": 1}}}, {"required": ["a"]}]}, '{"a": 1}', "{}"),
         ({"type": "string", "minLength": 1}, '"\\u00e9"', '""'),

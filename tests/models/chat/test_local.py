@@ -261,11 +261,26 @@ async def test_logprobs_beside_tools_are_refused() -> None:
         await reply(LocalChat(FakeEngine([]), LARGE), asked(tools=(WEATHER,), logprobs=1))
 
 
+async def test_a_tool_that_is_named_has_to_be_offered() -> None:
+    request = asked(tools=(WEATHER,), tool_choice="required", tool_named="other")
+    with pytest.raises(InvalidRequest, match="'other' is to be called"):
+        await reply(LocalChat(FakeEngine([]), LARGE), request)
+
+
 @pytest.mark.parametrize("profile", [SMALL, LARGE])
-async def test_bad_schemas_of_tools_are_refused(profile: Profile) -> None:
-    bad = ChatTool(
-        name="bad", parameters={"type": "object", "properties": {"a": {"$ref": "#/nowhere"}, "b": 3}}
-    )
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"type": "object", "properties": {"a": {"$ref": "#/nowhere"}, "b": 3}},
+        {"type": "object", "properties": {"a": {"enum": 3}}},
+        {"type": "object", "properties": {"a": {"anyOf": 3}}},
+        {"type": "object", "properties": {"a": {"type": "array", "minItems": "x"}}},
+        {"type": "object", "properties": {"a": {}}, "required": 3},
+        {"properties": 3},
+    ],
+)
+async def test_bad_schemas_of_tools_are_refused(profile: Profile, parameters: dict[str, Any]) -> None:
+    bad = ChatTool(name="bad", parameters=parameters)
     with pytest.raises(InvalidRequest, match="schema"):
         await reply(LocalChat(FakeEngine(["x"]), profile), asked(tools=(bad,)))
 

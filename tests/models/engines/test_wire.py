@@ -39,7 +39,7 @@ def test_frames_arrive_whole_however_they_are_cut(size: int) -> None:
     there = Wire(received.append, lambda: None)
     here = Wire(received.append, lambda: None)
     here._transport = cast(Any, Pipe(there, size))
-    frames: list[Frame] = [{"id": 1, "text": "中\ud800😀\n"}, {"id": 2}, {"id": 3, "value": [1.5, None, -1e308]}]
+    frames: list[Frame] = [{"id": 1, "text": "中\ud800😀\n"}, {"id": 2}, {"value": [1.5, None, -1e308]}]
     for frame in frames:
         here.send(frame)
     assert received == frames
