@@ -6,11 +6,13 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing, suppress
+from functools import partial
 from typing import Any, TypeVar
 
 import anyio
 
 from llmasos.errors import LLMasOSError
+from llmasos.models.engines.placed import Place, PlacedEngine
 from llmasos.models.engines.port import (
     Chunk,
     CompletionRequest,
@@ -18,6 +20,8 @@ from llmasos.models.engines.port import (
     Engine,
     EngineDied,
     Footprint,
+    Loader,
+    LoadPlan,
     ReplicaDied,
     Turn,
 )
@@ -233,6 +237,27 @@ class Replicas:
                 await anyio.sleep(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE)
         self._changed.set()
+
+
+def replicating(loader: Loader, place: Callable[[LoadPlan], Place], counts: Mapping[str, int]) -> Loader:
+    """Return a loader that loads the models which have replicas as replicas elsewhere, and others as before.
+
+    Args:
+        loader: Loads an engine, here and there.
+        place: Returns where an engine of a plan is placed.
+        counts: Replicas by model.
+    """
+
+    async def load(plan: LoadPlan) -> Engine:
+        count = counts.get(plan.name, 0)
+        if not count:
+            return await loader(plan)
+        # A worker sees only the GPUs that it was given.
+        device = "cuda:0" if plan.device.startswith("cuda") else plan.device
+        there = plan.model_copy(update={"device": device})
+        return await Replicas.load(count, partial(PlacedEngine.load, place(plan), loader, there))
+
+    return load
 
 
 def _home(request: CompletionRequest) -> tuple[str, ...]:

@@ -21,7 +21,7 @@ from llmasos.models.engines.port import (
     ReplicaDied,
     Turn,
 )
-from llmasos.models.engines.replicas import Replicas
+from llmasos.models.engines.replicas import Replicas, replicating
 
 pytestmark = pytest.mark.anyio
 
@@ -242,6 +242,17 @@ async def test_an_engine_is_the_same_elsewhere() -> None:
         await PlacedEngine.load(cluster.place, counting, plan(9))
     await there.close()
     await cluster.close()
+
+
+async def test_models_with_replicas_are_loaded_elsewhere() -> None:
+    cluster = LocalCluster()
+    load = replicating(counting, lambda _: cluster.place, {"c": 2})
+    replicas = await load(plan())
+    assert isinstance(replicas, Replicas)
+    assert (replicas.alive, replicas.slots, len(cluster.workers)) == (2, 6, 2)
+    assert isinstance(await load(plan().model_copy(update={"name": "d"})), CountingEngine)
+    assert len(cluster.workers) == 2
+    await replicas.close()
 
 
 async def test_a_lost_place_is_a_dead_engine() -> None:
