@@ -103,7 +103,7 @@ class Batch:
         self._chosen.clear()
         try:
             if not self._processor.prepare_next_batch():
-                return False
+                return self._give_up()
             self._processor._generation_step(self._model)
             self._processor.update_batch()
         except Exception as error:
@@ -128,6 +128,19 @@ class Batch:
         self._processor.scheduler.discard(request_id)
         self._processor.cache.forget(request_id)
         del self.replies[request_id]
+
+    def _give_up(self) -> bool:
+        """End the first reply that could have gone on but did not fit; return whether there was one.
+
+        Blocks of models with several kinds of layers are given out in large pieces, which may not
+        go round in a very small cache.
+        """
+        for request_id, reply in self.replies.items():
+            if not reply.stalled():
+                reply.fail(out_of_memory("keep what was read", MemoryError("the cache is too small.")))
+                self._discard(request_id)
+                return True
+        return False
 
     def _fail(self, error: Exception) -> None:
         """End the replies of a step that failed; the others go on."""
@@ -233,14 +246,14 @@ def _processor(model: Any, context: int, slots: int) -> Any:
     )
     config = model.config.get_text_config()
     helper = DistributedHelper(device_mesh=None, cpu_group_timeout=None, tp_plan={})
-    settings = resolve_continuous_batching_config(
-        config=config,
-        cb_config=settings,
-        workload_hints=None,
-        has_logit_processors=False,
-        device=model.device,
-    )
     try:
+        settings = resolve_continuous_batching_config(
+            config=config,
+            cb_config=settings,
+            workload_hints=None,
+            has_logit_processors=False,
+            device=model.device,
+        )
         cache = TenantCache(
             config=config,
             continuous_batching_config=settings,

@@ -68,9 +68,14 @@ def read(plan: LoadPlan) -> Loaded:
     quiet()
     place: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
     dtype = torch.bfloat16 if plan.dtype == "auto" else getattr(torch, plan.dtype)
+    if plan.device != "cpu" and (torch.device(plan.device).index or 0) >= torch.cuda.device_count():
+        raise ModelError(
+            f"There is no device {plan.device}: torch sees {torch.cuda.device_count()} GPUs.",
+            hint="Set LLMASOS_MODELS__DEVICE=cpu, or name a GPU that is there.",
+        )
     with allocating(f"load {plan.name}"):
         try:
-            if plan.device.startswith("cuda"):
+            if plan.device != "cpu":
                 torch.cuda.set_device(torch.device(plan.device))
             config = AutoConfig.from_pretrained(plan.path, **place)
             tokenizer = AutoTokenizer.from_pretrained(plan.path, **place)

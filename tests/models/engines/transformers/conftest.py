@@ -43,27 +43,35 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     gc.unfreeze()
 
 
-def make_tiny(folder: Path) -> Path:
-    """Put a Llama of 259 byte tokens into the folder; its weights are random, but always the same."""
+def make_tiny(folder: Path, kind: str = "Llama", **changes: Any) -> Path:
+    """Put a model of 259 byte tokens into the folder; its weights are random, but always the same.
+
+    Args:
+        folder: Where to.
+        kind: The architecture, as in the names of transformers' classes.
+        changes: Changes to its configuration.
+    """
     import torch
-    from transformers import LlamaConfig, LlamaForCausalLM
+    import transformers
 
     _tokenizer(folder)
     # Threads that wait for each other on busy cores make tiny computations slow.
     torch.set_num_threads(1)
     torch.manual_seed(5)
-    config = LlamaConfig(
-        vocab_size=259,
-        hidden_size=64,
-        intermediate_size=96,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=512,
-        tie_word_embeddings=True,
-        initializer_range=0.3,
-        bos_token_id=None,
-        eos_token_id=2,
-    )
-    LlamaForCausalLM(config).save_pretrained(folder)
+    shape: dict[str, Any] = {
+        "vocab_size": 259,
+        "hidden_size": 64,
+        "intermediate_size": 96,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "max_position_embeddings": 512,
+        "tie_word_embeddings": True,
+        "initializer_range": 0.3,
+        "bos_token_id": None,
+        "eos_token_id": 2,
+    }
+    config = getattr(transformers, "Gemma3TextConfig" if kind == "Gemma3" else f"{kind}Config")
+    model = getattr(transformers, f"{kind}ForCausalLM")
+    model(config(**shape | changes)).save_pretrained(folder)
     return folder

@@ -191,6 +191,15 @@ def test_out_of_memory_anywhere_in_a_step_leaves_the_batch_alive(
     assert desk.batch.free_share > 0.9
 
 
+def test_a_request_that_no_cache_can_hold_ends_and_others_go_on(loaded: Loaded) -> None:
+    desk = Desk(loaded, slots=2, context=64)
+    huge, good = desk.add("a", length=400, limit=9), desk.add("b", limit=9)
+    desk.run()
+    assert isinstance(desk.sent[id(huge)][-1], OutOfMemory)
+    assert len(good.tokens) == 9
+    assert desk.batch.free_share == 1.0
+
+
 def test_numbers_that_are_none_end_one_reply(loaded: Loaded) -> None:
     desk = Desk(loaded, slots=2)
     broken, good = desk.add("a", limit=9), desk.add("b", limit=9)

@@ -21,6 +21,7 @@ from llmasos.models.engines.port import (
     Turn,
 )
 from llmasos.models.engines.transformers import load_transformers
+from tests.models.engines.transformers.conftest import make_tiny
 
 pytestmark = pytest.mark.anyio
 
@@ -105,6 +106,47 @@ async def test_greedy_tokens_are_those_of_generate_alone_together_preempted_and_
         await engine.unpark()
         await one(1, tuple(kept))
         assert replies[1] == expected[1]
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes"),
+    [
+        ("Mistral", {"sliding_window": 16}),
+        (
+            "Gemma3",
+            {
+                "head_dim": 16,
+                "sliding_window": 16,
+                "layer_types": ["sliding_attention", "full_attention"],
+                "pad_token_id": 0,
+            },
+        ),
+    ],
+)
+async def test_models_that_look_back_only_so_far_are_batched_too(
+    tmp_path: Path, kind: str, changes: dict[str, Any]
+) -> None:
+    folder = make_tiny(tmp_path, kind, **changes)
+    prompts = [f"Prompt {number} " * (number + 1) for number in range(5)]
+    expected = [_reference(folder, prompt, 24) for prompt in prompts]
+    replies: list[list[int]] = [[] for _ in prompts]
+    async with _loaded(folder, slots=2) as engine:
+
+        async def one(number: int) -> None:
+            _, chunks = await _run(engine, prompt=prompts[number], max_tokens=24, session=str(number))
+            replies[number] = _tokens(chunks)
+
+        async with anyio.create_task_group() as tasks:
+            for number in range(len(prompts)):
+                tasks.start_soon(one, number)
+    assert replies == expected
+
+
+async def test_a_model_whose_layers_are_no_attention_is_refused(tmp_path: Path) -> None:
+    folder = make_tiny(tmp_path, "Lfm2", layer_types=["conv", "full_attention"])
+    with pytest.raises(ModelError, match="cannot be batched"):
+        async with _loaded(folder):
+            pass
 
 
 async def test_a_reply_ends_with_its_reason_and_usage(tiny: Path) -> None:
@@ -348,6 +390,9 @@ async def test_folders_that_hold_no_model_are_refused(tiny: Path, tmp_path: Path
             (tmp_path / file.name).write_bytes(file.read_bytes())
     with pytest.raises(ModelError, match="cannot be loaded"):
         async with _loaded(tmp_path):
+            pass
+    with pytest.raises(ModelError, match="no device cuda:99"):
+        async with _loaded(tiny, device="cuda:99"):
             pass
     with pytest.raises(InvalidRequest, match="adapters"):
         async with _loaded(tiny, adapters=(("a", tmp_path),)):
