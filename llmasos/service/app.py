@@ -92,7 +92,7 @@ class _Asked:
             return
         access: Access | None = scope.setdefault("state", {}).setdefault("access", None)
         if access is not None:
-            with asked_through(f"api:{access.key_id}"), metered(access.spent):
+            with asked_through(f"api:{access.key_id}"), metered(access):
                 await self._app(scope, receive, send)
             return
         named = headers.get(CLIENT_HEADER, "")

@@ -70,7 +70,7 @@ def session_routes(kernel: Kernel, drain: Drain) -> list[Route]:
 
 
 class _EventsQuery(BaseModel):
-    """Which events: those after a number, and with `follow` those to come, or those up to the end of a turn."""
+    """Which events: those after a number, and with `follow` those to come, up to the end of a turn."""
 
     after: int | None = None
     follow: bool = True

@@ -271,10 +271,10 @@ def certificate(folder: Path, name: str) -> tuple[str, str]:
 
 
 def test_tls_is_spoken_and_needed_where_others_could_listen(machine: Machine, port: int) -> None:
-    machine.env["LLMASOS_SERVICE__HOST"] = "0.0.0.0"
-    refused = machine.run("serve")
+    refused = machine.run("serve", "--host", "0.0.0.0", "--port", str(port))
     assert refused.returncode == 1 and "not a loopback address" in refused.stderr
     assert "LLMASOS_SERVICE__TLS_CERTIFICATE" in refused.stderr
+    machine.env["LLMASOS_SERVICE__HOST"] = "0.0.0.0"
     one, two = certificate(machine.base, "one"), certificate(machine.base, "two")
     machine.env["LLMASOS_SERVICE__TLS_CERTIFICATE"] = one[0]
     machine.env["LLMASOS_SERVICE__TLS_KEY"] = two[1]
