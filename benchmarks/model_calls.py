@@ -252,15 +252,12 @@ async def run_two_steps(model: Model) -> None:
 
 async def main(name: str, show_held_out: bool) -> None:
     """Run everything for one model of the catalog."""
-    models = Models(load_settings())
-    try:
+    async with Models(load_settings()) as models:
         model = await models.resolve(name)
         print("| requests | n | tool | valid | arguments | seconds each |\n|---|---|---|---|---|---|")
         await run_cases(model, "tuning", TUNING, show=True)
         await run_cases(model, "held out", HELD_OUT, show=show_held_out)
         await run_two_steps(model)
-    finally:
-        await models.close()
 
 
 if __name__ == "__main__":

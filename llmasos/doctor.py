@@ -138,8 +138,6 @@ async def _model(settings: Settings) -> Check:
             await models.resolve()
     except LLMasOSError as error:
         return Check(part="model", ok=False, message=error.message, fix=error.hint)
-    finally:
-        await models.close()
     if default.state == "absent" and not settings.allow_download:
         return Check(
             part="model",

@@ -95,8 +95,7 @@ class Kernel:
             self.provider = self._provider or await choose_provider(self.settings, self._progress)
             stack.push_async_callback(self.provider.close)
             await self.provider.sweep(data_dir / "workspaces")
-            self.models = self._models or Models(self.settings)
-            stack.push_async_callback(self.models.close)
+            self.models = await stack.enter_async_context(self._models or Models(self.settings))
             tasks = await stack.enter_async_context(anyio.create_task_group())
             # What still runs in the background at the end, such as a model that warms up, is not waited for.
             stack.callback(tasks.cancel_scope.cancel)

@@ -41,6 +41,7 @@ from llmasos.events import (
     TurnFinished,
     TurnStarted,
 )
+from llmasos.models import Client
 from llmasos.sandbox import Workspace
 
 _log = logging.getLogger(__name__)
@@ -201,6 +202,8 @@ class Session:
                 Progress(turn=turn, what=what, done=done, total=total, unit=unit)
             ),
             services.definitions,
+            # In the shell a person waits for the answer.
+            Client(session=self.id, band="interactive" if request.approve == "ask" else "normal"),
         )
         origin = await services.models.origin(model, self._info.model or None)
         model = RecordedModel(model, origin, services.ledger, session=self.id, turn=turn)

@@ -2,7 +2,9 @@
 
 from llmasos.models.calls.model import CallSyntaxModel
 from llmasos.models.catalog.fetch import Progress, fetch
-from llmasos.models.catalog.spec import Catalog, HubSource, ModelSpec, Profile, Source, WheelSource
+from llmasos.models.catalog.profile import Drive, Profile
+from llmasos.models.catalog.source import HubSource, Source, WheelSource
+from llmasos.models.catalog.spec import Catalog, ModelSpec
 from llmasos.models.engines.fake import FakeEngine
 from llmasos.models.engines.llama import LlamaEngine
 from llmasos.models.engines.port import (
@@ -13,15 +15,20 @@ from llmasos.models.engines.port import (
     TokenUsage,
     Turn,
 )
-from llmasos.models.models import Models, ModelStatus, Origin
+from llmasos.models.models import Models
 from llmasos.models.remote import remote_model
+from llmasos.models.scheduler.top import Top
+from llmasos.models.scheduler.types import Client, Refused
+from llmasos.models.status import ModelStatus, Origin
 
 __all__ = [
     "CallSyntaxModel",
     "Catalog",
     "Chunk",
+    "Client",
     "CompletionRequest",
     "ContextExceeded",
+    "Drive",
     "Engine",
     "FakeEngine",
     "HubSource",
@@ -32,8 +39,10 @@ __all__ = [
     "Origin",
     "Profile",
     "Progress",
+    "Refused",
     "Source",
     "TokenUsage",
+    "Top",
     "Turn",
     "WheelSource",
     "fetch",

@@ -1,102 +1,199 @@
-"""The models of one kernel: resolved by name, loaded on first use, kept until the end."""
+"""The models of one kernel: found by name, fetched and loaded on first use, shared by all who ask."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Awaitable, Callable, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
-from urllib.parse import urlsplit
-
-import anyio
-import anyio.to_thread
-from pydantic import BaseModel
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from functools import partial
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from llmasos.config import Settings
 from llmasos.errors import ModelError
 from llmasos.models.calls.model import CallSyntaxModel
-from llmasos.models.catalog.fetch import Progress, fetch
-from llmasos.models.catalog.spec import Catalog, ModelSpec, Profile
-from llmasos.models.engines.port import Engine
+from llmasos.models.catalog.fetch import Progress
+from llmasos.models.catalog.profile import Drive
+from llmasos.models.catalog.spec import Catalog, ModelSpec
+from llmasos.models.chat.local import LocalChat
+from llmasos.models.chat.model import ChatModel
+from llmasos.models.chat.port import Chat
+from llmasos.models.chats import OpeningChat
+from llmasos.models.devices.port import Device
+from llmasos.models.engines.port import Engine, Loader, LoadPlan
+from llmasos.models.library import Fetcher, Library, leave
+from llmasos.models.plans import Planned, rules_of
+from llmasos.models.remotes import Remotes
+from llmasos.models.scheduler.loop import Scheduler
+from llmasos.models.scheduler.scheduled import ScheduledEngine
+from llmasos.models.scheduler.top import Top
+from llmasos.models.scheduler.types import Ask, Client
+from llmasos.models.status import ModelStatus, Origin
 
 if TYPE_CHECKING:
     from pydantic_ai.models import Model
     from pydantic_ai.tools import ToolDefinition
 
-Loader = Callable[[ModelSpec, Settings, Progress | None], Awaitable[Engine]]
-
-
-class ModelStatus(BaseModel, frozen=True):
-    """Where one model stands."""
-
-    name: str
-    title: str
-    state: Literal["remote", "resident", "cached", "absent"]
-    default: bool = False
-    licence: str = ""
-    size: int = 0
-
-
-class Origin(BaseModel, frozen=True):
-    """Where a model's replies come from, as records hold it.
-
-    Args:
-        model: The model's name.
-        weights_sha256: The SHA-256 of the file with its weights; empty where it is not ours.
-        endpoint: The host and port that is asked; empty where the weights are ours.
-    """
-
-    model: str
-    weights_sha256: str = ""
-    endpoint: str = ""
-
-    def fields(self) -> dict[str, str]:
-        """Return what is known."""
-        return self.model_dump(exclude_defaults=True)
+_NORMAL = Client()
 
 
 class Models:
-    """Every model this kernel may ask.
+    """Every model this kernel may ask; those that are loaded need `async with`.
 
     Args:
-        settings: Which model is the default, and where it comes from.
-        loader: Fetches and loads a model; what a test replaces.
+        settings: Which model is the default, and where models come from and go to.
+        loader: Loads a model; what a test replaces, in which case nothing is fetched.
         catalog: The models known by name.
+        fetcher: Brings a model's files here.
+        devices: Where models are loaded, the preferred device first.
     """
 
     def __init__(
-        self, settings: Settings, *, loader: Loader | None = None, catalog: Catalog | None = None
+        self,
+        settings: Settings,
+        *,
+        loader: Loader | None = None,
+        catalog: Catalog | None = None,
+        fetcher: Fetcher | None = None,
+        devices: Sequence[Device] = (),
     ) -> None:
         self._settings = settings
-        self._catalog = catalog or Catalog.builtin()
-        self._loader = loader or load_embedded
-        self._resident: dict[str, tuple[Engine | None, Model[Any]]] = {}
-        self._digests: dict[str, str] = {}
-        self._lock = anyio.Lock()
+        self._library = Library(
+            settings,
+            catalog or Catalog.builtin(settings.cache_dir),
+            # What a test loads needs no files.
+            fetcher=fetcher or (None if loader is None else leave),
+            devices=devices,
+        )
+        self._loader = loader or load_engine
+        self._remotes = Remotes(settings, lambda: tuple(spec.name for spec in self._library.specs()))
+        self._scheduler: Scheduler | None = None
+        self._exit = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        """Start sharing.
+
+        Raises:
+            ConfigError: There is no such device.
+        """
+        devices = self._library.devices
+        rules = rules_of(self._settings.models, devices)
+        scheduler = Scheduler(rules, tuple(devices.values()), self._loader)
+        await self._exit.enter_async_context(self._remotes.watched())
+        self._scheduler = await self._exit.enter_async_context(scheduler)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._exit.__aexit__(kind, error, trace)
 
     async def resolve(
-        self, name: str | None = None, progress: Progress | None = None, tools: Sequence[ToolDefinition] = ()
+        self,
+        name: str | None = None,
+        progress: Progress | None = None,
+        tools: Sequence[ToolDefinition] = (),
+        client: Client = _NORMAL,
     ) -> Model[Any]:
         """Return the model of this name, or the default one, loading it on first use.
 
         Args:
-            name: A name of the catalog, a path to a GGUF file, or a name of the endpoint.
+            name: A name of the catalog, a path to a model, or a name of the endpoint.
             progress: Called while it is fetched or loaded.
             tools: What it will be offered; a small model reads them once, here.
+            client: Who asks, and how urgently.
 
         Raises:
             ModelError: There is no such model, or it cannot be fetched, loaded or reached.
+            Refused: It cannot be loaded now.
         """
-        key = name or self._settings.model
-        async with self._lock:
-            if key not in self._resident:
-                self._resident[key] = await self._load(key, progress)
-            model = self._resident[key][1]
-            if tools and isinstance(model, CallSyntaxModel):
-                if progress is not None:
-                    progress("Reading the tools", 0.0, 0.0, "")
-                await model.warm(tools)
-            return model
+        if self._name(name) in self._remotes:
+            return await self._remotes.model(self._name(name))
+        planned = await self._prepare(name, progress)
+        await self._load(planned, progress)
+        engine = self._engine(planned, client)
+        if planned.spec.profile == "native":
+            return ChatModel(LocalChat(engine, planned.profile))
+        model = CallSyntaxModel(engine)
+        if tools:
+            if progress is not None:
+                progress("Reading the tools", 0.0, 0.0, "")
+            await model.warm(tools)
+        return model
+
+    async def engine(self, name: str | None = None, client: Client = _NORMAL) -> Engine:
+        """Return an engine of this name, which is loaded when it is used.
+
+        Raises:
+            ModelError: There is no such model, or its files cannot be fetched.
+        """
+        return self._engine(await self._prepare(name), client)
+
+    def chat(self, name: str, client: Client = _NORMAL) -> Chat:
+        """Return a chat with a model, which is fetched and loaded when it is asked.
+
+        Raises:
+            ModelError: There is no such model.
+        """
+        if name in self._remotes:
+            return OpeningChat(name, partial(self._remotes.chat, name))
+        return OpeningChat(self._library.get(name).name, partial(self._local_chat, name, client))
+
+    async def chat_origin(self, name: str) -> Origin:
+        """Return where the replies of a chat come from.
+
+        Raises:
+            ModelError: There is no such model, or its weights cannot be read any more.
+        """
+        if name in self._remotes:
+            return await self._remotes.origin(name)
+        spec = self._library.get(name)
+        return Origin(model=spec.name, weights_sha256=await self._library.digest(spec))
+
+    async def load(self, name: str, progress: Progress | None = None) -> None:
+        """Make a model resident.
+
+        Raises:
+            ModelError: There is no such model, or it cannot be fetched or loaded.
+            Refused: It cannot be loaded now.
+        """
+        await self._load(await self._prepare(name, progress), progress)
+
+    async def unload(self, name: str) -> None:
+        """Let a model run out, and free it; a pinned one is let go of.
+
+        Raises:
+            ModelError: There is no such model.
+        """
+        await self._ask(name, "unload")
+
+    async def pin(self, name: str, progress: Progress | None = None) -> None:
+        """Make a model resident, and never evict it to make room.
+
+        Raises:
+            As `load`.
+        """
+        await self._running.ask((await self._prepare(name, progress)).spec.name, "pin")
+
+    async def unpin(self, name: str) -> None:
+        """Let a model be evicted again.
+
+        Raises:
+            ModelError: There is no such model.
+        """
+        await self._ask(name, "unpin")
+
+    @property
+    def devices(self) -> Mapping[str, Device]:
+        """Where models are loaded, by name, the preferred device first."""
+        return self._library.devices
+
+    def top(self) -> Top:
+        """Return how devices, models and sessions stand."""
+        return Top() if self._scheduler is None else self._scheduler.top()
+
+    async def drain(self, seconds: float) -> bool:
+        """Take no more requests, wait so long for those there are, and return whether all ended."""
+        return self._scheduler is None or await self._scheduler.drain(seconds)
 
     async def origin(self, model: Model[Any], name: str | None = None) -> Origin:
         """Return where the replies of a model that was resolved come from.
@@ -108,23 +205,11 @@ class Models:
         Raises:
             ModelError: The file with its weights cannot be read any more.
         """
-        if self._settings.model_url:
-            place = urlsplit(self._settings.model_url)
-            host = place.hostname or ""
-            return Origin(model=model.model_name, endpoint=f"{host}:{place.port}" if place.port else host)
-        spec = self._catalog.get(name or self._settings.model)
-        # The catalog's digest was checked when the file was fetched.
-        digest = spec.sha256 or self._digests.get(spec.name, "")
-        if not digest and spec.path is not None:
-            digest = await anyio.to_thread.run_sync(_sha256, spec.path)
-            self._digests[spec.name] = digest
-        return Origin(model=spec.name, weights_sha256=digest)
+        return await self.chat_origin(self._name(name))
 
-    def profile(self, name: str | None = None) -> Profile:
+    def profile(self, name: str | None = None) -> Drive:
         """Return how the model is driven."""
-        if self._settings.model_url:
-            return "native"
-        return self._catalog.get(name or self._settings.model).profile
+        return "native" if self._name(name) in self._remotes else self._library.get(name).profile
 
     def names(self) -> tuple[str, ...]:
         """Return the names a person can choose from."""
@@ -132,42 +217,62 @@ class Models:
 
     def status(self) -> tuple[ModelStatus, ...]:
         """Return where every known model stands, the default one first."""
-        default = self._settings.model
+        elsewhere = self._remotes.status()
         if self._settings.model_url:
-            shown = self._remote_name(default) or "default"
-            return (ModelStatus(name=shown, title=self._settings.model_url, state="remote", default=True),)
-        specs = {spec.name: spec for spec in self._catalog.list()}
-        for name in (*self._resident, default):
-            specs.setdefault(name, self._catalog.get(name))
-        found = [self._status(spec, default=spec.name == default) for spec in specs.values()]
-        return tuple(sorted(found, key=lambda status: not status.default))
+            return elsewhere
+        default = self._name(None)
+        specs = list(self._library.specs())
+        if default not in self._remotes and self._library.get().name not in {spec.name for spec in specs}:
+            specs.append(self._library.get())
+        here = (self._status(spec, default=default in (spec.name, str(spec.path))) for spec in specs)
+        return tuple(sorted((*elsewhere, *here), key=lambda status: not status.default))
 
-    async def close(self) -> None:
-        """Unload every model."""
-        async with self._lock:
-            resident, self._resident = self._resident, {}
-            for engine, _ in resident.values():
-                if engine is not None:
-                    await engine.close()
+    def _name(self, name: str | None) -> str:
+        return name or (self._settings.model if self._settings.model_url else self._library.default)
 
-    async def _load(self, name: str, progress: Progress | None) -> tuple[Engine | None, Model[Any]]:
-        if self._settings.model_url:
-            from llmasos.models.remote import remote_model
+    @property
+    def _running(self) -> Scheduler:
+        if self._scheduler is None:
+            raise ModelError("The models are not started.", hint="Use them with `async with`.")
+        return self._scheduler
 
-            key = self._settings.model_key.get_secret_value()
-            return None, await remote_model(self._settings.model_url, key=key, name=self._remote_name(name))
-        engine = await self._loader(self._catalog.get(name), self._settings, progress)
-        return engine, CallSyntaxModel(engine)
+    async def _prepare(self, name: str | None, progress: Progress | None = None) -> Planned:
+        """Have a model's files here, and tell the scheduler of it."""
+        if self._name(name) in self._remotes:
+            raise ModelError(
+                f"The model {self._name(name)} runs elsewhere, and is loaded and unloaded there.",
+                hint="Choose a model of this machine.",
+            )
+        known = self._library.known(name)
+        if known is None or self._running.effects.resident(known.spec.name).place == "absent":
+            known = await self._library.plan(name, progress)
+            self._running.register(known.card, known.plan)
+        return known
 
-    def _remote_name(self, name: str) -> str:
-        """Return the endpoint's own name of a model; the catalog's names mean nothing to it."""
-        return "" if name in {spec.name for spec in self._catalog.list()} else name
+    async def _load(self, planned: Planned, progress: Progress | None) -> None:
+        name = planned.spec.name
+        if self._running.effects.resident(name).engine is None:
+            if progress is not None:
+                progress(f"Loading {planned.spec.title}", 0.0, 0.0, "")
+            await self._running.ask(name, "load")
+
+    async def _ask(self, name: str, ask: Ask) -> None:
+        if (known := self._library.known(self._library.get(name).name)) is not None:
+            await self._running.ask(known.spec.name, ask)
+
+    async def _local_chat(self, name: str, client: Client) -> Chat:
+        planned = await self._prepare(name)
+        return LocalChat(self._engine(planned, client), planned.profile)
+
+    def _engine(self, planned: Planned, client: Client) -> ScheduledEngine:
+        return ScheduledEngine(self._running, planned.spec.name, client)
 
     def _status(self, spec: ModelSpec, *, default: bool) -> ModelStatus:
-        file = spec.path or self._settings.cache_dir / "models" / spec.file
-        state: Literal["resident", "cached", "absent"] = "cached" if file.exists() else "absent"
-        if spec.name in self._resident:
-            state = "resident"
+        here = self._library.file(spec).exists()
+        state: Literal["resident", "cached", "absent"] = "cached" if here else "absent"
+        if self._scheduler is not None and self._library.known(spec.name) is not None:
+            resident = self._scheduler.effects.resident(spec.name)
+            state = "resident" if resident.engine is not None else state
         return ModelStatus(
             name=spec.name,
             title=spec.title,
@@ -178,33 +283,8 @@ class Models:
         )
 
 
-async def load_embedded(spec: ModelSpec, settings: Settings, progress: Progress | None) -> Engine:
-    """Fetch the model's file when it is not there, and load it into this process."""
-    from llmasos.models.engines.llama import LlamaEngine
+async def load_engine(plan: LoadPlan) -> Engine:
+    """Load a model into a process of its own."""
+    from llmasos.models.engines.process import load_process
 
-    path = await fetch(spec, settings.cache_dir, allow_download=settings.allow_download, progress=progress)
-    if progress is not None:
-        progress(f"Loading {spec.title}", 0.0, 0.0, "")
-    return await LlamaEngine.load(
-        path,
-        name=spec.name,
-        fingerprint=spec.sha256 or _fingerprint(path),
-        cache_dir=settings.cache_dir,
-        context=min(settings.model_context, spec.context),
-        threads=settings.model_threads,
-    )
-
-
-def _sha256(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise ModelError(
-            f"The model file {path} cannot be read: {error.strerror}.", hint="Check that it is still there."
-        ) from error
-
-
-def _fingerprint(path: Path) -> str:
-    info = path.stat()
-    return f"{path}:{info.st_size}:{info.st_mtime_ns}"
+    return await load_process(plan)

@@ -81,11 +81,11 @@ def stage(tmp_path: Path, folder: Path) -> MakeStage:
         upgrade(store)
         ledger = ledger or MemoryLedger()
         provider = FakeProvider()
-        async with anyio.create_task_group() as tasks:
+        async with Models(configuration, loader=loader) as models, anyio.create_task_group() as tasks:
             services = Services(
                 settings=configuration,
                 store=store,
-                models=Models(configuration, loader=loader),
+                models=models,
                 provider=provider,
                 ledger=ledger,
                 registry=Registry([*builtin_tools(), *tools]),

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
-import re
 from typing import Any
 
+from llmasos.models.calls.schema import SchemaRules, literal
 from llmasos.models.calls.syntax import ANSWER, CallForm, Parameter, alternatives
 
+_SIMPLE = ("string", "integer", "number")
+_PLAIN_ARRAY = {"type", "items", "title", "description", "default"}
+_OBJECT = {"properties", "additionalProperties", "required"}
 _SHARED = r"""
 string ::= "\"" char* "\""
 char ::= [^"\\\x00-\x1f] | "\\" (["\\/bfnrt] | "u" [0-9a-fA-F] [0-9a-fA-F] [0-9a-fA-F] [0-9a-fA-F])
@@ -37,67 +40,68 @@ def grammar(forms: tuple[CallForm, ...], *, answer: bool = True) -> str:
     subset of them, after the required ones.
     """
     rules: list[str] = []
-    roots = [f"{_text(ANSWER)} answer-text"] if answer else []
+    roots = [f"{literal(ANSWER)} answer-text"] if answer else []
     for number, form in enumerate(forms):
         roots.append(f"tool{number}")
         rules += _tool(f"tool{number}", form)
-    return "\n".join([f"root ::= {' | '.join(roots)}", *rules, _SHARED, ""])
+    # Tools share the rules of their nested values.
+    return "\n".join([f"root ::= {' | '.join(roots)}", *dict.fromkeys(rules), _SHARED, ""])
 
 
 def _tool(rule: str, form: CallForm) -> list[str]:
     rules: list[str] = []
-    call = _text(form.name)
+    nested = SchemaRules({}, prefix=f"{rule}-value")
+    call = literal(form.name)
     if form.parameters or not form.block:
         call += f' "(" {rule}-first0 ")"'
     if form.block:
-        opening = _text(f"```{form.language}\n")
+        opening = literal(f"```{form.language}\n")
         call += f' "\\n" ({opening} body3 "```" | "`" {opening} body4 "````")'
     rules.append(f"{rule} ::= {call}")
     last = len(form.parameters)
     for number, parameter in enumerate(form.parameters):
-        given = f"{_text(parameter.name + '=')} {_parameter(parameter)} {rule}-rest{number + 1}"
+        given = f"{literal(parameter.name + '=')} {_parameter(parameter, nested)} {rule}-rest{number + 1}"
         later = f" | {rule}-rest{number + 1}" if not parameter.required else ""
         first = f" | {rule}-first{number + 1}" if not parameter.required else ""
         rules.append(f'{rule}-rest{number} ::= ", " {given}{later}')
         rules.append(f"{rule}-first{number} ::= {given}{first}")
     if form.parameters or not form.block:
         rules += [f'{rule}-rest{last} ::= ""', f'{rule}-first{last} ::= ""']
-    return rules
+    return rules + [f"{name} ::= {body}" for name, body in nested.rules.items()]
 
 
-def _parameter(parameter: Parameter) -> str:
-    return _value(parameter.json_schema)
+def _parameter(parameter: Parameter, nested: SchemaRules) -> str:
+    value = _value(parameter.json_schema, nested)
+    # An argument that can be left out is, rather than given as nothing.
+    return f'({value} | "None")' if parameter.required and _nullable(parameter.json_schema) else value
 
 
-def _value(schema: dict[str, Any]) -> str:
+def _nullable(schema: dict[str, Any]) -> bool:
+    options = schema.get("anyOf") or schema.get("oneOf") or [schema]
+    kinds = [option.get("type") for option in options]
+    return (len(options) > 1 and "null" in kinds) or any(isinstance(k, list) and "null" in k for k in kinds)
+
+
+def _value(schema: dict[str, Any], nested: SchemaRules) -> str:
     options = alternatives(schema)
     if len(options) != 1:
-        return f"({' | '.join(dict.fromkeys(map(_value, options)))})" if options else '"None"'
+        values = dict.fromkeys(_value(option, nested) for option in options)
+        return f"({' | '.join(values)})" if options else '"None"'
     schema = options[0]
     if "const" in schema:
         return _constant(schema["const"])
     if "enum" in schema:
         return f"({' | '.join(map(_constant, schema['enum']))})"
     kind = schema.get("type")
-    if kind == "array":
-        item = _value(schema.get("items", {}))
+    if kind == "array" and schema.keys() <= _PLAIN_ARRAY and schema.get("items", {}).get("type") in _SIMPLE:
+        item = _value(schema["items"], nested)
         return f'("[" ({item} (", " {item})*)? "]")'
-    simple = {
-        "string": "string",
-        "integer": "integer",
-        "number": "number",
-        "boolean": "boolean",
-        "object": "object",
-    }
-    return simple.get(str(kind), "json")
+    if kind == "array" or (kind == "object" and schema.keys() & _OBJECT):
+        return nested.add(schema)
+    return str(kind) if kind in (*_SIMPLE, "boolean", "object") else "json"
 
 
 def _constant(value: Any) -> str:
     if value is None or isinstance(value, bool):
-        return _text(str(value))
-    return _text(json.dumps(value, ensure_ascii=False))
-
-
-def _text(text: str) -> str:
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-    return '"' + re.sub(r"[\x00-\x1f]", lambda match: f"\\x{ord(match.group()):02x}", escaped) + '"'
+        return literal(str(value))
+    return literal(json.dumps(value, ensure_ascii=False))

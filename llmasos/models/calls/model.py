@@ -8,7 +8,6 @@ import warnings
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 
 from pydantic_ai import RunContext
@@ -16,18 +15,17 @@ from pydantic_ai.messages import (
     ModelMessage,
     ModelRequest,
     ModelResponse,
-    ModelResponseStreamEvent,
     SystemPromptPart,
 )
 from pydantic_ai.models import Model, ModelRequestParameters, StreamedResponse
 from pydantic_ai.profiles import ModelProfile
 from pydantic_ai.settings import ModelSettings
 from pydantic_ai.tools import ToolDefinition
-from pydantic_ai.usage import RequestUsage
 
 from llmasos.errors import ModelError
 from llmasos.models.calls.grammar import grammar
 from llmasos.models.calls.prompt import first_calls, fit, forms_of, items_of, offered, prefix_of, tokens
+from llmasos.models.calls.response import CallSyntaxResponse, Reply
 from llmasos.models.calls.syntax import ANSWER, CallForm, CallSyntaxError, ParsedCall, parse_call
 from llmasos.models.engines.port import (
     Chunk,
@@ -43,19 +41,10 @@ _MAX_TOKENS = 1024
 _ATTEMPTS = 2
 _FIT_ATTEMPTS = 3
 _RETRY_PENALTY = 1.1
+_SAMPLING = ("temperature", "top_p", "top_k", "seed", "presence_penalty", "frequency_penalty")
 # A phrase or a character over and over; deep indentation, rulers and rows of zeros are none of these.
 _RUNAWAY = re.compile(r"(\S.{7,79}?)\1{11,}\Z|(\S.{0,6}?)\2{59,}\Z|(.)\3{199,}\Z", re.DOTALL)
 _RUNAWAY_WINDOW = 1200
-
-
-@dataclass(frozen=True)
-class Reply:
-    """A piece of a reply: text of an answer, a whole call, or its end."""
-
-    text: str = ""
-    call: ParsedCall | None = None
-    finish_reason: FinishReason | None = None
-    usage: TokenUsage = field(default_factory=TokenUsage)
 
 
 class CallSyntaxModel(Model[None]):
@@ -115,14 +104,22 @@ class CallSyntaxModel(Model[None]):
     ) -> AsyncGenerator[StreamedResponse]:
         """Stream one reply; the text of answers comes as it is generated, calls when they are whole."""
         settings, parameters = self.prepare_request(model_settings, model_request_parameters)
-        async with aclosing(self._replies(messages, settings or {}, parameters)) as replies:
+        async with aclosing(self.replies(messages, settings or {}, parameters)) as replies:
             yield CallSyntaxResponse(
                 model_request_parameters=parameters, _model_name=self.model_name, _replies=replies
             )
 
-    async def _replies(
+    async def replies(
         self, messages: list[ModelMessage], settings: ModelSettings, parameters: ModelRequestParameters
     ) -> AsyncGenerator[Reply]:
+        """Stream one reply in pieces of our own.
+
+        With the tool choice `auto` the model is free; without any, a request that speaks of files has to
+        begin with a call.
+
+        Raises:
+            ModelError: The engine failed, or the model wrote no usable reply.
+        """
         tools = [*offered(parameters.declared_function_tools), *parameters.output_tools]
         if not tools:
             async for reply in self._plain(messages, settings):
@@ -132,7 +129,9 @@ class CallSyntaxModel(Model[None]):
         prefix = prefix_of(tools, forms)
         choice = settings.get("tool_choice")
         items = items_of(messages, forms)
-        first = first_calls(items, tools)
+        first = first_calls(items, tools) if choice is None else None
+        if isinstance(choice, list):
+            first = frozenset(choice)
         allowed = tuple(
             form for form in forms.values() if choice != "none" and (first is None or form.name in first)
         )
@@ -152,8 +151,8 @@ class CallSyntaxModel(Model[None]):
                     prefix=len(prefix),
                     grammar=rules,
                     max_tokens=max_tokens,
-                    temperature=settings.get("temperature") or 0.0,
                     repeat_penalty=penalty,
+                    **_sampling(settings),
                 )
                 written = _Written()
                 try:
@@ -189,9 +188,7 @@ class CallSyntaxModel(Model[None]):
         notes = _notes(messages)
         system = (Turn(role="system", content=notes),) if notes else ()
         turns = fit(items_of(messages, {}), self.engine.context - max_tokens - tokens(notes))
-        request = CompletionRequest(
-            turns=(*system, *turns), max_tokens=max_tokens, temperature=settings.get("temperature") or 0.0
-        )
+        request = CompletionRequest(turns=(*system, *turns), max_tokens=max_tokens, **_sampling(settings))
         written = _Written(opening="")
         async with aclosing(self.engine.stream(request)) as chunks:
             async for delta in written.read(chunks):
@@ -264,59 +261,16 @@ def _notes(messages: Sequence[ModelMessage]) -> str:
     )
 
 
+def _sampling(settings: ModelSettings) -> dict[str, Any]:
+    """Return what the settings say of how tokens are chosen, as fields of a request."""
+    given: dict[str, Any] = {name: settings.get(name) for name in _SAMPLING}
+    given["stop"] = tuple(settings.get("stop_sequences") or ()) or None
+    bias = settings.get("logit_bias") or {}
+    given["logit_bias"] = tuple((int(token), value) for token, value in bias.items()) or None
+    return {name: value for name, value in given.items() if value is not None}
+
+
 def _sum(one: TokenUsage, other: TokenUsage) -> TokenUsage:
     return TokenUsage(
         input=one.input + other.input, cached=one.cached + other.cached, output=one.output + other.output
     )
-
-
-@dataclass
-class CallSyntaxResponse(StreamedResponse):
-    """The stream of one reply, as pydantic-ai's events."""
-
-    _model_name: str
-    _replies: AsyncGenerator[Reply]
-    _timestamp: datetime = field(default_factory=lambda: datetime.now(UTC))
-
-    async def _get_event_iterator(self) -> AsyncIterator[ModelResponseStreamEvent]:
-        async for reply in self._replies:
-            if reply.text:
-                for event in self._parts_manager.handle_text_delta(
-                    vendor_part_id="answer", content=reply.text
-                ):
-                    yield event
-            if reply.call is not None:
-                yield self._parts_manager.handle_tool_call_part(
-                    vendor_part_id="call", tool_name=reply.call.tool, args=reply.call.arguments
-                )
-            if reply.finish_reason is not None:
-                self.finish_reason = "tool_call" if reply.call is not None else reply.finish_reason
-                self._usage = RequestUsage(
-                    input_tokens=reply.usage.input,
-                    cache_read_tokens=reply.usage.cached,
-                    output_tokens=reply.usage.output,
-                )
-
-    async def close_stream(self) -> None:
-        """Stop the decoding."""
-        await self._replies.aclose()
-
-    @property
-    def model_name(self) -> str:
-        """The engine's model."""
-        return self._model_name
-
-    @property
-    def provider_name(self) -> str | None:
-        """The provider's name in traces."""
-        return "llmasos"
-
-    @property
-    def provider_url(self) -> str | None:
-        """There is no remote provider."""
-        return None
-
-    @property
-    def timestamp(self) -> datetime:
-        """When the reply began."""
-        return self._timestamp

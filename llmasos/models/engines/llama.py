@@ -1,129 +1,197 @@
-"""The embedded engine: llama.cpp inside this process."""
+"""The engine for GGUF files: llama.cpp inside this process."""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import math
-import os
-import secrets
 import threading
-from collections.abc import AsyncGenerator, Callable
-from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
 import anyio
-import anyio.from_thread
-import anyio.lowlevel
+import anyio.to_thread
 
 from llmasos.errors import ModelError
 from llmasos.models.engines._prefix import PrefixCache
-from llmasos.models.engines.port import Chunk, CompletionRequest, ContextExceeded, TokenUsage, Turn
-
-# One batch is the unit in which a cancelled prompt stops: small enough to be prompt, large enough
-# not to slow reading down.
-_BATCH = 128
-_HOST_CACHE_MIB = 256
+from llmasos.models.engines.llama_output import Output
+from llmasos.models.engines.llama_request import completion_body
+from llmasos.models.engines.llama_server import Event, LlamaServer, Signals, version
+from llmasos.models.engines.llama_slots import Slots
+from llmasos.models.engines.port import (
+    Chunk,
+    CompletionRequest,
+    ContextExceeded,
+    Embeddings,
+    Footprint,
+    InvalidRequest,
+    LoadPlan,
+    Turn,
+)
+from llmasos.models.engines.processors import spare_processors
 
 T = TypeVar("T")
 
 
 class LlamaEngine:
-    """Runs one GGUF model on the processor, one request at a time.
+    """Runs one GGUF model, as many requests at once as it has slots.
 
-    All calls into llama.cpp happen on one thread of its own, in order.
+    Each running request has a thread that waits for the server's tokens, and a slot that keeps what was
+    computed for it. A request of another tenant, or with another adapter, uses nothing of that.
 
     Args:
-        name: The model's name.
-        server: The loaded `xllamacpp.Server`.
+        plan: What was loaded.
+        server: The server that has the model.
         prefixes: Prefixes kept on the disk.
-        context: Tokens of prompt and output together.
+        threads: Threads that the server computes with.
+        memory: Bytes of memory of its own that the process took to load the model.
     """
 
     def __init__(
-        self, name: str, server: Any, prefixes: PrefixCache, context: int, pool: ThreadPoolExecutor
+        self, plan: LoadPlan, server: LlamaServer, prefixes: PrefixCache, threads: int, memory: int
     ) -> None:
-        self.name = name
-        self.context = context
-        self._server: Any | None = server
+        self.name = plan.name
+        self.context = plan.context
+        self.slots = plan.slots
+        self._plan = plan
+        self._server: LlamaServer | None = server
+        self._embedder: LlamaServer | None = None
+        self._embedding = threading.Lock()
         self._prefixes = prefixes
-        self._pool = pool
+        self._threads = threads
+        self._memory = memory
+        self._places = Slots(plan.slots)
+        self._adapters = [name for name, _ in plan.adapters]
+        # As many threads as slots: who finds a thread finds a slot, and the others wait their turn.
+        self._pool = ThreadPoolExecutor(plan.slots, thread_name_prefix="llama")
         self._closing = threading.Event()
 
     @classmethod
-    async def load(
-        cls,
-        path: Path,
-        *,
-        name: str,
-        fingerprint: str,
-        cache_dir: Path,
-        context: int = 8192,
-        threads: int = 0,
-    ) -> LlamaEngine:
+    async def load(cls, plan: LoadPlan) -> LlamaEngine:
         """Load the model file.
-
-        Args:
-            path: A GGUF file.
-            name: The model's name.
-            fingerprint: Identifies the weights; kept prefixes of other weights are not used.
-            cache_dir: Where prefixes are kept between processes.
-            context: Tokens of prompt and output together.
-            threads: Threads to compute with; 0 takes as many as this process may use.
 
         Raises:
             ModelError: The engine is not installed, or the file cannot be loaded.
         """
-        pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="llama")
-
-        def work() -> tuple[Any, PrefixCache]:
-            return _load(path, fingerprint, cache_dir, context, threads or _threads())
-
+        signals = Signals()
         try:
-            server, prefixes = await _on(pool, work)
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-        return cls(name, server, prefixes, context, pool)
+            return await anyio.to_thread.run_sync(cls._load, plan)
+        finally:
+            signals.restore()
+
+    @classmethod
+    def _load(cls, plan: LoadPlan) -> LlamaEngine:
+        threads = plan.threads or spare_processors()
+        identity = f"{plan.fingerprint}:{plan.context}:{version()}"
+        prefixes = PrefixCache(plan.cache_dir / "prefixes", identity)
+        before = _own_memory()
+        server = LlamaServer.start(plan, threads, prefixes.folder)
+        return cls(plan, server, prefixes, threads, max(0, _own_memory() - before))
 
     async def stream(self, request: CompletionRequest) -> AsyncGenerator[Chunk]:
         """Generate text for the request."""
-        send, receive = anyio.create_memory_object_stream[Chunk | ModelError](math.inf)
-        loop = _Loop()
+        send, receive = anyio.create_memory_object_stream[Chunk | Exception](math.inf)
+        loop = asyncio.get_running_loop()
+        ended = anyio.Event()
         cancelled = threading.Event()
 
-        def deliver(item: Chunk | ModelError) -> None:
-            # The receiver is gone when a cancelled decoding reports its last token.
-            with contextlib.suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
-                loop.call(send.send_nowait, item)
+        def call(function: Callable[..., object], *arguments: object) -> None:
+            # The loop is gone when a program ended without closing the engine.
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(function, *arguments)
 
         def work() -> None:
             try:
-                self._decode(request, deliver, lambda: cancelled.is_set() or self._closing.is_set())
-            except ModelError as error:
-                deliver(error)
+                self._decode(
+                    request,
+                    lambda chunk: call(send.send_nowait, chunk),
+                    lambda: cancelled.is_set() or self._closing.is_set(),
+                )
             except Exception as error:
-                deliver(ModelError(f"The engine failed: {error}.", hint="Try again."))
+                call(send.send_nowait, error)
+
+        def end() -> None:
+            send.close()
+            ended.set()
 
         finished = False
-        with receive:
+        with send, receive:
             try:
-                self._submit(work).add_done_callback(lambda _: loop.call(send.close))
+                future = self._pool.submit(work)
+            except RuntimeError:
+                raise self._unloaded() from None
+            future.add_done_callback(lambda _: call(end))
+            try:
                 async for item in receive:
                     if isinstance(item, ModelError):
                         raise item
+                    if isinstance(item, Exception):
+                        raise ModelError(f"The engine failed: {item}.", hint="Try again.") from item
                     finished = finished or item.finish_reason is not None
                     yield item
             finally:
                 cancelled.set()
-                send.close()
+                future.cancel()
+                with anyio.CancelScope(shield=True):
+                    await ended.wait()
         if not finished:
-            raise ModelError(f"The model {self.name} stopped without finishing.", hint="Try again.")
+            raise self._unloaded()
+
+    def resumable(self, request: CompletionRequest) -> bool:
+        """Return whether the reply can go on later: a grammar begins anew, and so does a seed."""
+        seeded = request.seed is not None and request.temperature > 0
+        return not (request.grammar or request.json_schema or seeded)
 
     async def prepare(self, prefix: tuple[Turn, ...]) -> None:
         """Compute the prefix, or restore it from the disk, and keep it for the next process."""
+
+        def work() -> None:
+            tokens = self._prefixes.tokens(prefix, self._running())
+            with self._places.take(tokens, ("", "")) as slot:
+                self._prefixes.ensure(tokens, slot, self._running(), self._closing.is_set, self._scales(""))
+
         if not self._closing.is_set():
-            await _on(self._pool, lambda: self._prepare(prefix))
+            with contextlib.suppress(RuntimeError):
+                await asyncio.wrap_future(self._pool.submit(work))
+
+    async def render(
+        self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]] = ()
+    ) -> str:
+        """Return the prompt that the model's own chat template makes."""
+        return await _in_thread(lambda: self._running().render(list(messages), list(tools)))
+
+    async def count(self, request: CompletionRequest) -> int:
+        """Return the tokens of the request's prompt."""
+        return len(await _in_thread(lambda: self._prompt(request)))
+
+    async def embed(self, texts: Sequence[str]) -> Embeddings:
+        """Return the texts' embeddings."""
+        if not texts or not all(texts):
+            raise InvalidRequest("There is an empty text to embed.", hint="Leave it out.")
+        reply = await _in_thread(lambda: self._embed(list(texts)))
+        rows = sorted(reply["data"], key=lambda row: row["index"])
+        return Embeddings(
+            vectors=tuple(tuple(row["embedding"]) for row in rows), tokens=reply["usage"]["prompt_tokens"]
+        )
+
+    async def footprint(self) -> Footprint:
+        """Return the size of the files, and the memory that the process took beside them to load them.
+
+        That holds the cache for all slots, which llama.cpp makes at once.
+        """
+        files = (self._plan.path, *(path for _, path in self._plan.adapters))
+        return Footprint(weights=sum(path.stat().st_size for path in files), cache=self._memory)
+
+    async def park(self) -> int:
+        """Refuse: the weights already lie in the host's memory."""
+        raise InvalidRequest(
+            f"The model {self.name} cannot be moved to the host's memory.", hint="Unload it instead."
+        )
+
+    async def unpark(self) -> None:
+        """Do nothing: it never left."""
 
     async def close(self) -> None:
         """Stop what runs and free the model."""
@@ -133,148 +201,88 @@ class LlamaEngine:
 
     def _shutdown(self) -> None:
         self._pool.shutdown(wait=True, cancel_futures=True)
-        self._server = None
+        with self._embedding:
+            self._server = self._embedder = None
 
-    def _submit(self, work: Callable[[], None]) -> Future[None]:
-        try:
-            return self._pool.submit(work)
-        except RuntimeError as error:
-            raise ModelError(f"The model {self.name} was unloaded.", hint="Ask again to load it.") from error
+    def _running(self) -> LlamaServer:
+        if self._server is None or self._closing.is_set():
+            raise self._unloaded()
+        return self._server
 
-    def _prepare(self, prefix: tuple[Turn, ...]) -> None:
-        if self._server is not None and not self._closing.is_set():
-            self._prefixes.ensure(prefix, self._server, self._closing.is_set)
+    def _unloaded(self) -> ModelError:
+        return ModelError(f"The model {self.name} was unloaded.", hint="Ask again to load it.")
 
     def _decode(
         self, request: CompletionRequest, deliver: Callable[[Chunk], None], stop: Callable[[], bool]
     ) -> None:
-        if self._server is None or stop():
+        server = self._running()
+        adapters = self._scales(request.adapter)
+        prompt = self._prompt(request)
+        tokens = [*prompt, *request.kept]
+        if len(tokens) >= self.context and not request.kept:
+            raise ContextExceeded(
+                f"The conversation is too long for the model: {len(prompt)} tokens, and it keeps "
+                f"{self.context} in view.",
+                hint="Start a new session.",
+            )
+        output = Output(request, len(prompt), lambda text: server.tokenize(text, prompt=False))
+        if len(tokens) >= self.context or len(request.kept) >= request.max_tokens:
+            deliver(output.end("length"))
             return
-        if request.prefix:
-            self._prefixes.ensure(request.turns[: request.prefix], self._server, stop)
-        failure: list[dict[str, Any]] = []
-        reason: list[str] = []
+        body = {**completion_body(request, tokens, context=self.context), "lora": adapters}
 
-        def on_chunk(data: dict[str, Any]) -> bool:
-            if "error" in data:
-                failure.append(data["error"])
-                return True
-            for choice in data.get("choices", ()):
-                if text := choice["delta"].get("content"):
-                    deliver(Chunk(text=text))
-                if choice["finish_reason"]:
-                    reason.append(choice["finish_reason"])
-            if usage := data.get("usage"):
-                cached = usage.get("prompt_tokens_details", {}).get("cached_tokens", 0)
-                deliver(
-                    Chunk(
-                        finish_reason="length" if "length" in reason else "stop",
-                        usage=TokenUsage(
-                            input=usage["prompt_tokens"], cached=cached, output=usage["completion_tokens"]
-                        ),
-                    )
-                )
-            return stop()
+        def on_event(event: Event) -> bool:
+            if (chunk := output.add(event)) is not None:
+                deliver(chunk)
+            return output.finished or stop()
 
-        self._server.handle_chat_completions(_body(request), on_chunk)
-        if failure:
-            raise _failure(failure[0])
+        prefix: list[int] = []
+        if request.prefix and not request.prompt:
+            prefix = self._prefixes.tokens(request.turns[: request.prefix], server)
+        with self._places.take(tokens, (request.tenant, request.adapter), len(prefix)) as slot:
+            if stop():
+                return
+            self._prefixes.ensure(prefix, slot, server, stop, adapters)
+            body |= {"id_slot": slot.number, "cache_prompt": bool(slot.tokens)}
+            slot.tokens = []
+            server.complete(body, on_event)
+            slot.tokens = [*tokens, *output.tokens]
 
+    def _prompt(self, request: CompletionRequest) -> list[int]:
+        server = self._running()
+        if not (request.prompt or request.turns):
+            raise InvalidRequest("The request has no prompt.", hint="Send a text or messages.")
+        text = request.prompt or server.render([turn.model_dump() for turn in request.turns], [])
+        tokens = server.tokenize(text, prompt=True)
+        if not tokens:
+            raise InvalidRequest("The prompt has no text.", hint="Send a longer one.")
+        return tokens
 
-def _body(request: CompletionRequest) -> dict[str, Any]:
-    body: dict[str, Any] = {
-        "messages": [turn.model_dump() for turn in request.turns],
-        "max_tokens": request.max_tokens,
-        "temperature": request.temperature,
-        "repeat_penalty": request.repeat_penalty,
-        "cache_prompt": True,
-        "stream": True,
-        "stream_options": {"include_usage": True},
-        # Progress is reported between batches, which is where a cancelled prompt can stop.
-        "return_progress": True,
-    }
-    if request.grammar:
-        body["grammar"] = request.grammar
-    return body
+    def _scales(self, adapter: str) -> list[dict[str, float]]:
+        if adapter and adapter not in self._adapters:
+            known = ", ".join(self._adapters) or "none"
+            raise InvalidRequest(
+                f"The model {self.name} has no adapter {adapter!r}; it has {known}.",
+                hint="Add it to the setting models.adapters.",
+            )
+        return [{"id": number, "scale": float(name == adapter)} for number, name in enumerate(self._adapters)]
+
+    def _embed(self, texts: list[str]) -> dict[str, Any]:
+        with self._embedding:
+            self._running()
+            if self._embedder is None:
+                self._embedder = LlamaServer.start_embedding(self._plan, self._threads)
+            return self._embedder.embed(texts)
 
 
-def _failure(error: dict[str, Any]) -> ModelError:
-    message = str(error.get("message", "unknown error"))
-    if error.get("type") == "exceed_context_size_error":
-        return ContextExceeded(
-            f"The conversation is too long for the model: {message}.", hint="Start a new session."
-        )
-    return ModelError(f"The engine refused the request: {message}.", hint="Try again.")
+def _own_memory() -> int:
+    """Return the bytes of this process that are no file's; source: proc(5)."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("RssAnon:"):
+                return int(line.split()[1]) * 1024
+    return 0
 
 
-def _load(
-    path: Path, fingerprint: str, cache_dir: Path, context: int, threads: int
-) -> tuple[Any, PrefixCache]:
-    try:
-        import xllamacpp
-    except ImportError as error:
-        raise ModelError(
-            "The embedded engine is not installed.",
-            hint="Install it with: pip install 'llmasos[embedded]', or set LLMASOS_MODEL_URL.",
-        ) from error
-    secret = secrets.token_urlsafe(32)
-    prefixes = PrefixCache(cache_dir / "prefixes", f"{fingerprint}:{context}:{xllamacpp.__version__}", secret)
-    params = xllamacpp.CommonParams()
-    params.model.path = str(path)
-    params.n_ctx = context
-    params.n_parallel = 1
-    params.n_batch = params.n_ubatch = _BATCH
-    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads
-    params.cache_ram_mib = _HOST_CACHE_MIB
-    params.warmup = False
-    params.verbosity = -1
-    # The server listens on a loopback port of its own choosing; nobody else knows the key.
-    params.api_keys = [secret]
-    params.ui = False
-    params.endpoint_slots = True
-    params.slot_save_path = f"{prefixes.folder}{os.sep}"
-    try:
-        return xllamacpp.Server(params), prefixes
-    except RuntimeError as error:
-        raise ModelError(
-            f"The model file {path} cannot be loaded; it is damaged, incomplete or of an unknown kind.",
-            hint="Remove it to fetch it again, or choose another model.",
-        ) from error
-
-
-def _threads() -> int:
-    return max(1, len(os.sched_getaffinity(0)))
-
-
-class _Loop:
-    """The running event loop, to be called from any thread."""
-
-    def __init__(self) -> None:
-        self._token = anyio.lowlevel.current_token()
-        self._thread = threading.get_ident()
-
-    def call(self, function: Callable[..., object], *arguments: object) -> None:
-        """Call the function on the loop's thread; nothing happens when the loop is gone."""
-        # What is done already calls back at once, on the loop's own thread, which must not wait for itself.
-        if threading.get_ident() == self._thread:
-            function(*arguments)
-            return
-        with contextlib.suppress(RuntimeError):
-            anyio.from_thread.run_sync(function, *arguments, token=self._token)
-
-
-async def _on(pool: ThreadPoolExecutor, work: Callable[[], T]) -> T:
-    """Run `work` on the pool's thread; when the awaiting task is cancelled the work is left to end."""
-    done = anyio.Event()
-    loop = _Loop()
-    future = pool.submit(work)
-    future.add_done_callback(lambda _: loop.call(done.set))
-    try:
-        await done.wait()
-    except BaseException:
-        future.cancel()
-        raise
-    try:
-        return future.result()
-    except CancelledError as error:
-        raise ModelError("The model was unloaded.", hint="Ask again to load it.") from error
+async def _in_thread(work: Callable[[], T]) -> T:
+    return await anyio.to_thread.run_sync(work)

@@ -148,7 +148,11 @@ class Loaded:
 
 @dataclass(frozen=True, slots=True)
 class LoadFailed:
-    """A model could not be loaded; with `out_of_memory`, the device had less room than was thought."""
+    """A model could not be loaded; with `out_of_memory`, the device had less room than was thought.
+
+    One that came from the host's memory is still parked there after `out_of_memory`, and lies nowhere after
+    any other failure.
+    """
 
     model: str
     reason: str
@@ -235,7 +239,11 @@ class Preempt:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """Stop the job in its engine for good; answered by `Stopped`."""
+    """Stop the job in its engine for good; answered by `Stopped`.
+
+    A job whose `Preempt` was not answered yet may get one, and then one `Stopped` answers both. It comes
+    because the job was cancelled, or because its time is over.
+    """
 
     job: int
 
@@ -282,7 +290,7 @@ class Unload:
 
 @dataclass(frozen=True, slots=True)
 class Wake:
-    """Send a `Tick` at this time, if nothing else happens before."""
+    """Send a `Tick` at this time, if nothing else happens before; each decision says it anew."""
 
     at: float
 
@@ -299,11 +307,12 @@ class Rules:
         host_budget: Bytes that parked models may take in the host's memory.
         session_queue: Jobs of one session that may wait.
         queue: Jobs that may wait over all.
-        age_seconds: Waiting that long raises a job by one band.
+        age_seconds: Jobs that waited that long have every third start, whatever their bands.
         input_cost: What a token read counts.
         output_cost: What a token written counts.
         quantum: Counted tokens that a running session may be ahead of a waiting one before it is preempted.
-        reserve: Slots of a model with more than one that only interactive jobs use.
+        reserve: Slots of a model with more than one that interactive jobs get at once; others use them
+            meanwhile, unless they cannot be preempted.
         drain_seconds: How long a model that is in use may keep others from being loaded.
     """
 

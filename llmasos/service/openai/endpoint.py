@@ -40,8 +40,10 @@ class Reply:
 
     async def whole(self, body: Json, status: int = 200, headers: Mapping[str, str] | None = None) -> None:
         """Send one object."""
-        await self._start(status, "application/json", headers or {})
-        await self._write(_encoded(body), more=False)
+        content = _encoded(body)
+        extra = {"content-length": str(len(content)), **(headers or {})}
+        await self._start(status, "application/json", extra)
+        await self._write(content, more=False)
 
     async def event(self, body: Json, name: str = "") -> None:
         """Send an event; the first one begins the stream."""
@@ -65,7 +67,6 @@ class Reply:
             await self.whole(error.body(), error.status, error.headers())
 
     async def _start(self, status: int, media_type: str, extra: Mapping[str, str]) -> None:
-        self.started = True
         headers = {
             "content-type": media_type,
             "x-request-id": self._name,
@@ -74,6 +75,7 @@ class Reply:
         }
         raw = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
         await self._send({"type": "http.response.start", "status": status, "headers": raw})
+        self.started = True
 
     async def _write(self, content: bytes, *, more: bool) -> None:
         await self._send({"type": "http.response.body", "body": content, "more_body": more})

@@ -98,7 +98,9 @@ def api_error(error: BaseException) -> ApiError:
 
 def malformed(error: ValidationError) -> ApiError:
     """Return the error of a body that is not as it must be; it names the first parameter that is wrong."""
-    first = error.errors(include_url=False, include_input=False)[0]
+    errors = error.errors(include_url=False, include_input=False)
+    # What lacks something, or has too much, may be another type of thing than it must be.
+    first = min(errors, key=lambda one: one["type"] != "literal_error")
     param = _path(first["loc"])
     if first["type"] == "extra_forbidden":
         return invalid(f"The parameter {param!r} is not supported.", param, code="unsupported_parameter")

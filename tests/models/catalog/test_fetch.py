@@ -11,8 +11,9 @@ import anyio
 import pytest
 
 from llmasos.errors import ModelError
-from llmasos.models import HubSource, ModelSpec, WheelSource, _download, fetch
-from llmasos.models.catalog.spec import Source
+from llmasos.models import HubSource, ModelSpec, WheelSource, fetch
+from llmasos.models.catalog import _download
+from llmasos.models.catalog.source import Source
 
 pytestmark = pytest.mark.anyio
 

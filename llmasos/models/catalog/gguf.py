@@ -1,0 +1,219 @@
+"""Headers of GGUF files: metadata and tensors, read without trusting the file."""
+
+from __future__ import annotations
+
+import math
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from llmasos.errors import ModelError
+
+MAGIC = b"GGUF"
+
+Value = str | int | float | bool | tuple[int | float | bool, ...]
+
+# The bounds lie far above what any model has: a file that passes them is hostile or damaged.
+_MAX_KEYS = 10_000
+_MAX_TENSORS = 200_000
+_MAX_ITEMS = 8_000_000
+_MAX_TEXT = 8 * 2**20
+_MAX_NAME = 65_535
+_KEPT_ITEMS = 4096
+_MAX_DIMENSIONS = 8
+_WINDOW = 2**20
+
+_STRING, _ARRAY = 8, 9
+_SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
+
+# Elements and bytes of a block, by the number of ggml's type.
+_BLOCKS = {
+    **{0: (1, 4), 1: (1, 2), 2: (32, 18), 3: (32, 20), 6: (32, 22), 7: (32, 24), 8: (32, 34), 9: (32, 40)},
+    **{10: (256, 84), 11: (256, 110), 12: (256, 144), 13: (256, 176), 14: (256, 210), 15: (256, 292)},
+    **{16: (256, 66), 17: (256, 74), 18: (256, 98), 19: (256, 50), 20: (32, 18), 21: (256, 110)},
+    **{22: (256, 82), 23: (256, 136), 24: (1, 1), 25: (1, 2), 26: (1, 4), 27: (1, 8), 28: (1, 8)},
+    **{29: (256, 56), 30: (1, 2), 34: (256, 54), 35: (256, 66), 39: (32, 17), 40: (64, 36), 41: (128, 18)},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """One tensor of a file.
+
+    Args:
+        name: Its name.
+        shape: Its dimensions, the fastest one first as GGUF has them.
+        bytes: Its size in the file.
+        kind: The type of its numbers, as its format names it.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    bytes: int
+    kind: int | str
+
+
+@dataclass(frozen=True, slots=True)
+class GGUFHeader:
+    """What a GGUF file says of itself.
+
+    Args:
+        metadata: Its keys; long arrays and arrays of texts have their length alone, as `KEY.length`.
+        tensors: Its tensors, in order.
+    """
+
+    metadata: dict[str, Value]
+    tensors: tuple[Tensor, ...]
+
+    def text(self, key: str) -> str:
+        """Return a text, or an empty one."""
+        value = self.metadata.get(key, "")
+        return value if isinstance(value, str) else ""
+
+    def number(self, key: str, missing: int = 0) -> int:
+        """Return a whole number, the sum of a list of them, or what stands for a missing one."""
+        value = self.metadata.get(key)
+        if isinstance(value, tuple):
+            return sum(int(item) for item in value)
+        return int(value) if isinstance(value, int | float) else missing
+
+
+def read_gguf(path: Path) -> GGUFHeader:
+    """Read the header of a GGUF file.
+
+    Source: the specification of GGUF, versions 2 and 3, in ggml's `docs/gguf.md`.
+
+    Raises:
+        ModelError: It cannot be read, is no GGUF file, is damaged, or was cut.
+    """
+    try:
+        with path.open("rb") as file:
+            size = path.stat().st_size
+            if file.read(len(MAGIC)) != MAGIC:
+                raise ModelError(f"{path} is not a GGUF file.", hint="Give a model in the GGUF format.")
+            return _Reader(path, file, size).header()
+    except FileNotFoundError as error:
+        raise ModelError(f"The model file {path} does not exist.", hint="Check the path.") from error
+    except OSError as error:
+        raise ModelError(
+            f"The model file {path} cannot be read: {error.strerror}.", hint="Check its permissions."
+        ) from error
+
+
+class _Reader:
+    """Walks through a header in a window of the file, within the bounds."""
+
+    def __init__(self, path: Path, file: BinaryIO, size: int) -> None:
+        self._path, self._file, self._size = path, file, size
+        self._place = len(MAGIC)
+        self._window = b""
+        self._start = 0
+        self._items = _MAX_ITEMS
+
+    def header(self) -> GGUFHeader:
+        version = self._scalar("I")
+        if version not in (2, 3):
+            # Files of the other byte order have their version in the upper bytes.
+            raise ModelError(
+                f"{self._path} is a GGUF file of a kind that is not supported (version {version}).",
+                hint="Convert the model again with a current llama.cpp.",
+            )
+        tensors, keys = self._count(_MAX_TENSORS, "tensors"), self._count(_MAX_KEYS, "keys")
+        metadata: dict[str, Value] = {}
+        for _ in range(keys):
+            key = self._text(_MAX_NAME)
+            if key in metadata:
+                raise self._damaged(f"it has the key {key[:80]!r} twice")
+            self._value(key, metadata)
+        infos = [self._tensor() for _ in range(tensors)]
+        alignment = metadata.get("general.alignment", 32)
+        if type(alignment) is not int or not 0 < alignment <= 2**20:
+            raise self._damaged("its alignment is no size")
+        data = -(-self._place // alignment) * alignment
+        for tensor, offset in infos:
+            if data + offset + tensor.bytes > self._size:
+                raise self._cut()
+        return GGUFHeader(metadata, tuple(tensor for tensor, _ in infos))
+
+    def _value(self, key: str, metadata: dict[str, Value]) -> None:
+        kind = self._scalar("I")
+        if kind == _STRING:
+            metadata[key] = self._text(_MAX_TEXT)
+        elif kind == _ARRAY:
+            item = self._scalar("I")
+            length = self._count(self._items, "items")
+            self._items -= length
+            if item == _STRING:
+                for _ in range(length):
+                    self._skip(self._scalar("Q"))
+                metadata[f"{key}.length"] = length
+            elif (code := _SCALARS.get(item)) is None:
+                raise self._damaged(f"{key[:80]!r} has items of the unknown type {item}")
+            elif length > _KEPT_ITEMS:
+                self._skip(length * struct.calcsize(code))
+                metadata[f"{key}.length"] = length
+            else:
+                metadata[key] = struct.unpack(f"<{length}{code}", self._take(length * struct.calcsize(code)))
+        elif (code := _SCALARS.get(kind)) is not None:
+            metadata[key] = self._scalar(code)
+        else:
+            raise self._damaged(f"{key[:80]!r} has the unknown type {kind}")
+
+    def _tensor(self) -> tuple[Tensor, int]:
+        name = self._text(_MAX_NAME)
+        dimensions = self._scalar("I")
+        if dimensions > _MAX_DIMENSIONS:
+            raise self._damaged(f"the tensor {name[:80]!r} has {dimensions} dimensions")
+        shape = tuple(self._scalar("Q") for _ in range(dimensions))
+        kind, offset = self._scalar("I"), self._scalar("Q")
+        if kind not in _BLOCKS:
+            raise self._damaged(f"the tensor {name[:80]!r} has the unknown type {kind}")
+        elements, size = _BLOCKS[kind]
+        if shape and shape[0] % elements:
+            raise self._damaged(f"the tensor {name[:80]!r} does not consist of whole blocks")
+        return Tensor(name, shape, math.prod(shape) // elements * size, kind), offset
+
+    def _count(self, most: int, of: str) -> int:
+        count = self._scalar("Q")
+        if count > most:
+            raise self._damaged(f"it claims to have {count} {of}")
+        return count
+
+    def _text(self, most: int) -> str:
+        length = self._scalar("Q")
+        if length > most:
+            raise self._damaged(f"a text in it is {length} bytes long")
+        return self._take(length).decode("utf-8", "replace")
+
+    def _scalar(self, code: str) -> int:
+        # Floating-point numbers and booleans come this way too; only their keys know.
+        value: int = struct.unpack(f"<{code}", self._take(struct.calcsize(f"<{code}")))[0]
+        return value
+
+    def _skip(self, size: int) -> None:
+        if size > self._size - self._place:
+            raise self._cut()
+        self._place += size
+
+    def _take(self, size: int) -> bytes:
+        begin = self._place - self._start
+        if begin < 0 or begin + size > len(self._window):
+            if size > self._size - self._place:
+                raise self._cut()
+            self._file.seek(self._place)
+            self._window = self._file.read(max(size, _WINDOW))
+            self._start, begin = self._place, 0
+            if len(self._window) < size:
+                raise self._cut()
+        self._place += size
+        return self._window[begin : begin + size]
+
+    def _damaged(self, what: str) -> ModelError:
+        return ModelError(f"{self._path} is damaged: {what}.", hint="Fetch the file again.")
+
+    def _cut(self) -> ModelError:
+        return ModelError(
+            f"{self._path} is cut: it has {self._size} bytes, and its header promises more.",
+            hint="Fetch the file again.",
+        )

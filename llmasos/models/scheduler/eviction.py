@@ -1,0 +1,112 @@
+"""Eviction: what a resident model is worth, and which ones go to make room."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from llmasos.models.scheduler.draft import Draft
+from llmasos.models.scheduler.state import ModelState
+
+HALF_LIFE = 300.0
+"""Seconds after which a request counts half in a model's demand."""
+
+
+def demand(model: ModelState, now: float) -> float:
+    """Return how much a model was asked for lately, in requests."""
+    return float(model.demand * 0.5 ** ((now - model.counted) / HALF_LIFE))
+
+
+def value(model: ModelState, now: float) -> float:
+    """Return what keeping a model saves: seconds of loading x demand, for each byte that it takes."""
+    return model.card.load_seconds * demand(model, now) / max(model.card.bytes, 1)
+
+
+def idle(draft: Draft, model: ModelState) -> bool:
+    """Return whether a resident model has nothing to do."""
+    return model.ready and not model.running and not draft.state.waiting(model.name)
+
+
+def urgency(draft: Draft, model: ModelState) -> int:
+    """Return the most urgent band of a model's jobs, 0 being interactive and 3 no job at all."""
+    queue = draft.state.queues.get(model.name)
+    waiting = queue.band() if queue is not None else None
+    running = (draft.state.jobs[job].arrived for job in model.running)
+    return min([*running, 3 if waiting is None else waiting])
+
+
+def order(models: Iterable[ModelState], now: float) -> list[ModelState]:
+    """Return models in the order in which they are evicted."""
+    return sorted(models, key=lambda model: (value(model, now), model.used, model.name))
+
+
+def enough(models: Iterable[ModelState], short: int) -> list[ModelState]:
+    """Return the models of a list that make enough room, the last ones spared where that can be.
+
+    Args:
+        models: In the order in which they are to go.
+        short: Bytes that are missing.
+
+    Returns:
+        Nothing when all of them together do not suffice.
+    """
+    chosen: list[ModelState] = []
+    freed = 0
+    for model in models:
+        if freed >= short:
+            break
+        chosen.append(model)
+        freed += model.bytes
+    if freed < short:
+        return []
+    for model in list(reversed(chosen)):
+        if freed - model.bytes >= short:
+            chosen.remove(model)
+            freed -= model.bytes
+    return chosen
+
+
+def victims(draft: Draft, claimant: ModelState, short: int) -> list[ModelState]:
+    """Return the models that are to leave a device for another one.
+
+    Idle ones go first, by their value. Models in use go only when the other has waited for
+    `drain_seconds`, when they have been there for as long, and when nothing more urgent is theirs; the one
+    that has been there longest goes first, so that each has its turn.
+
+    Args:
+        draft: What is known.
+        claimant: The model that is to be loaded.
+        short: Bytes that it lacks.
+
+    Returns:
+        Nothing when there is not enough to be had yet.
+    """
+    now = draft.now
+    there = [
+        model
+        for model in draft.models
+        if model.card.device == claimant.card.device and model.ready and not model.pinned
+    ]
+    unused = order((model for model in there if idle(draft, model)), now)
+    if chosen := enough(unused, short):
+        return chosen
+    wanted = urgency(draft, claimant) if draft.state.waiting(claimant.name) else 0
+    used = [
+        model
+        for model in there
+        if not idle(draft, model)
+        and wanted <= urgency(draft, model)
+        and (drains_at(draft, claimant, model) <= now or _stuck(draft, model))
+    ]
+    return enough([*unused, *sorted(used, key=lambda model: (model.loaded, model.name))], short)
+
+
+def drains_at(draft: Draft, claimant: ModelState, model: ModelState) -> float:
+    """Return when a model in use may be made to leave for another one."""
+    claimed = draft.now if claimant.claimed is None else claimant.claimed
+    return max(claimed, model.loaded) + draft.state.rules.drain_seconds
+
+
+def _stuck(draft: Draft, model: ModelState) -> bool:
+    """Return whether all that a model does is to wait for slow readers."""
+    jobs = [draft.state.jobs[job] for job in model.running]
+    return not draft.state.waiting(model.name) and all(job.stalled and job.job.preemptible for job in jobs)

@@ -1,0 +1,106 @@
+"""An engine that shares its model with everybody else."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from typing import Any
+
+from llmasos.models.engines.port import Chunk, CompletionRequest, Embeddings, Engine, Footprint, Turn
+from llmasos.models.scheduler.loop import Scheduler
+from llmasos.models.scheduler.types import Client
+from llmasos.models.scheduler.work import estimate
+
+_WAITING = Client()
+
+
+class ScheduledEngine:
+    """One model of a scheduler, as one client sees it; it is loaded when it is needed.
+
+    Args:
+        scheduler: Who shares the models.
+        model: The model's name.
+        client: Who asks.
+    """
+
+    def __init__(self, scheduler: Scheduler, model: str, client: Client = _WAITING) -> None:
+        self._scheduler = scheduler
+        self._client = client
+        self.name = model
+
+    @property
+    def context(self) -> int:
+        """Tokens of prompt and output together that the engine keeps in view for one request."""
+        resident = self._scheduler.effects.resident(self.name)
+        return resident.card.context if resident.engine is None else resident.engine.context
+
+    @property
+    def slots(self) -> int:
+        """Requests that run at once, of all clients together."""
+        return self._scheduler.effects.resident(self.name).card.slots
+
+    def stream(self, request: CompletionRequest) -> AsyncGenerator[Chunk]:
+        """Generate text for the request, when it is this client's turn."""
+        mine = {
+            "tenant": request.tenant or self._client.tenant,
+            "session": request.session or self._client.session,
+        }
+        return self._scheduler.stream(self.name, request.model_copy(update=mine), self._client)
+
+    def resumable(self, request: CompletionRequest) -> bool:
+        """Return that what is kept here is kept for the scheduler alone."""
+        return False
+
+    async def prepare(self, prefix: tuple[Turn, ...]) -> None:
+        """Have the engine read the prefix, unless it did since it was loaded."""
+        resident = self._scheduler.effects.resident(self.name)
+        key = hash((prefix, self._client.tenant))
+        if resident.engine is not None and key in resident.prepared:
+            return
+
+        async def work(engine: Engine) -> None:
+            await engine.prepare(prefix)
+            resident.prepared.add(key)
+
+        tokens = estimate(turn.content for turn in prefix)
+        await self._scheduler.call(self.name, work, self._client, tokens=min(tokens, self.context))
+
+    async def render(
+        self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]] = ()
+    ) -> str:
+        """Return the prompt that the model's own chat template makes."""
+        return await self._scheduler.call(
+            self.name, lambda engine: engine.render(messages, tools), self._client, aside=True
+        )
+
+    async def count(self, request: CompletionRequest) -> int:
+        """Return the tokens of the request's prompt."""
+        return await self._scheduler.call(
+            self.name, lambda engine: engine.count(request), self._client, aside=True
+        )
+
+    async def embed(self, texts: Sequence[str]) -> Embeddings:
+        """Return the texts' embeddings."""
+        return await self._scheduler.call(
+            self.name,
+            lambda engine: engine.embed(texts),
+            self._client,
+            # Texts are read one after the other; each has to fit alone.
+            tokens=min(estimate(texts), self.context),
+            operation="embeddings",
+        )
+
+    async def footprint(self) -> Footprint:
+        """Return the bytes that the model takes now."""
+        return await self._scheduler.call(
+            self.name, lambda engine: engine.footprint(), self._client, aside=True
+        )
+
+    async def park(self) -> int:
+        """Leave the model where the scheduler wants it."""
+        return 0
+
+    async def unpark(self) -> None:
+        """Leave the model where the scheduler wants it."""
+
+    async def close(self) -> None:
+        """Leave the model to the others; the scheduler unloads it."""
