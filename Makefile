@@ -1,6 +1,8 @@
 python := .venv/bin/python
+# A file's tests stay together, since they share what is slow to make.
+parallel := -n 2 --dist loadfile
 
-.PHONY: shell test unit integration lint lock setup bench
+.PHONY: shell test unit integration with-components lint lock setup bench
 
 shell: ## set everything up and open the shell on this folder
 	@scripts/setup --link
@@ -9,15 +11,21 @@ shell: ## set everything up and open the shell on this folder
 test: ## set everything up and run every check
 	@scripts/setup --test
 	@$(MAKE) --no-print-directory lint
-	scripts/with-docker $(python) -m pytest
+	$(python) -m pytest $(parallel) --ignore tests/integration
+	scripts/with-docker $(MAKE) --no-print-directory with-components
 
 unit: ## the fast tests
-	@scripts/setup
-	$(python) -m pytest --ignore tests/integration
+	@scripts/setup --test
+	$(python) -m pytest $(parallel) --ignore tests/integration
 
 integration: ## the tests with real components
 	@scripts/setup --test
-	scripts/with-docker $(python) -m pytest tests/integration
+	scripts/with-docker $(MAKE) --no-print-directory with-components
+
+# The image comes first: tests that run side by side must not build it each.
+with-components:
+	.venv/bin/llmasos sandbox build
+	$(python) -m pytest $(parallel) tests/integration
 
 lint:
 	$(python) -m ruff check .

@@ -147,6 +147,9 @@ class ServiceSettings(BaseModel, frozen=True):
     tls_certificate: Path | None = Field(None, description="A file with the certificate and its chain.")
     tls_key: Path | None = Field(None, description="A file with the certificate's key.")
     origins: tuple[str, ...] = Field((), description="Web origins whose pages may call the API.")
+    names: tuple[str, ...] = Field(
+        (), description="Host names of a proxy before a loopback address, whose requests are answered."
+    )
     drain_seconds: float = Field(10.0, ge=0, description="How long calls may take to end at a stop.")
     body_mb: int = Field(32, ge=1, description="The largest request in MiB.")
 

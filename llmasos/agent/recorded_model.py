@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any
 
-import anyio
 from pydantic_ai import RunContext
 from pydantic_ai.messages import ModelMessage, ModelMessagesTypeAdapter, ModelResponse
 from pydantic_ai.models import Model, ModelRequestParameters, StreamedResponse
@@ -15,8 +13,8 @@ from pydantic_ai.models.wrapper import WrapperModel
 from pydantic_ai.settings import ModelSettings
 
 from llmasos.agent.approvals import sha256_json
-from llmasos.agent.recording import record
-from llmasos.errors import LedgerError
+from llmasos.agent.metering import charge
+from llmasos.agent.model_call import ModelCall
 from llmasos.ledger import Ledger
 from llmasos.models import Origin
 
@@ -48,13 +46,13 @@ class RecordedModel(WrapperModel):
         model_request_parameters: ModelRequestParameters,
     ) -> ModelResponse:
         """Return one reply, recorded."""
-        began, sent = time.monotonic(), sha256_messages(messages)
+        call = self._call(messages)
         try:
             response = await super().request(messages, model_settings, model_request_parameters)
         except BaseException as error:
-            await self._record_failure(sent, began, error)
+            await call.failed(error)
             raise
-        await self._record(sent, began, response)
+        await self._replied(call, response)
         return response
 
     @asynccontextmanager
@@ -66,51 +64,37 @@ class RecordedModel(WrapperModel):
         run_context: RunContext[Any] | None = None,
     ) -> AsyncGenerator[StreamedResponse]:
         """Stream one reply, recorded when it has come to its end."""
-        began, sent = time.monotonic(), sha256_messages(messages)
+        call = self._call(messages)
         try:
             async with super().request_stream(
                 messages, model_settings, model_request_parameters, run_context
             ) as stream:
                 yield stream
         except BaseException as error:
-            await self._record_failure(sent, began, error)
+            await call.failed(error)
             raise
-        await self._record(sent, began, stream.get())
+        await self._replied(call, stream.get())
 
-    async def _record(self, sent: str, began: float, response: ModelResponse) -> None:
-        with anyio.CancelScope(shield=True):
-            await self._write(
-                sent,
-                began,
-                status="ok",
-                reply_sha256=sha256_messages([response]),
-                input_tokens=response.usage.input_tokens,
-                cached_tokens=response.usage.cache_read_tokens,
-                output_tokens=response.usage.output_tokens,
-            )
-
-    async def _record_failure(self, sent: str, began: float, error: BaseException) -> None:
-        """Record a call without a reply; nothing follows from it, so it may go unrecorded."""
-        cancelled = isinstance(error, anyio.get_cancelled_exc_class() | GeneratorExit)
-        with anyio.CancelScope(shield=True), suppress(LedgerError):
-            await self._write(
-                sent,
-                began,
-                status="cancelled" if cancelled else "failed",
-                error="" if cancelled else type(error).__name__,
-            )
-
-    async def _write(self, sent: str, began: float, **facts: Any) -> None:
-        await record(
-            self._ledger,
-            self._session,
-            "model",
-            turn=self._turn,
-            **self._origin.fields(),
-            messages_sha256=sent,
-            milliseconds=round((time.monotonic() - began) * 1000),
-            **facts,
+    def _call(self, messages: list[ModelMessage]) -> ModelCall:
+        return ModelCall(
+            self._ledger, self._session, self._whence, sha256_messages(messages), turn=self._turn
         )
+
+    async def _replied(self, call: ModelCall, response: ModelResponse) -> None:
+        await call.replied(**_facts(response))
+        await charge(self._origin.model, response.usage.input_tokens, response.usage.output_tokens)
+
+    async def _whence(self) -> Origin:
+        return self._origin
+
+
+def _facts(response: ModelResponse) -> dict[str, Any]:
+    return {
+        "reply_sha256": sha256_messages([response]),
+        "input_tokens": response.usage.input_tokens,
+        "cached_tokens": response.usage.cache_read_tokens,
+        "output_tokens": response.usage.output_tokens,
+    }
 
 
 def sha256_messages(messages: Sequence[ModelMessage]) -> str:

@@ -23,6 +23,7 @@ from llmasos.api import (
 )
 from llmasos.client._connection import Query
 from llmasos.client._errors import gone, refusal
+from llmasos.client._keys import KeyCalls
 from llmasos.client._ledger import LedgerCalls
 from llmasos.client._models import ModelCalls
 from llmasos.client._session import AsyncSession
@@ -34,7 +35,7 @@ T = TypeVar("T")
 _POLL_SECONDS = 0.05
 
 
-class AsyncClient(LedgerCalls, ModelCalls):
+class AsyncClient(LedgerCalls, KeyCalls, ModelCalls):
     """Asynchronous client of the kernel.
 
     Args:

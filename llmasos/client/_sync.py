@@ -15,6 +15,9 @@ from llmasos.api import (
     AnchorInfo,
     Check,
     KernelInfo,
+    KeyCreated,
+    KeyInfo,
+    KeyRequest,
     LedgerInfo,
     ModelInfo,
     RecordFilter,
@@ -161,6 +164,22 @@ class Client:
     def rotate_key(self, key: str = "") -> str:
         """Hand the ledger to another key, and return the address of its account."""
         return self._call(self._client.rotate_key(key))
+
+    def create_key(self, wanted: KeyRequest) -> KeyCreated:
+        """Make a key; its secret is in the answer, and cannot be had again."""
+        return self._call(self._client.create_key(wanted))
+
+    def keys(self) -> list[KeyInfo]:
+        """Return every key, with what it has used."""
+        return self._call(self._client.keys())
+
+    def key(self, key: str) -> KeyInfo:
+        """Return one key, with what it has used."""
+        return self._call(self._client.key(key))
+
+    def revoke_key(self, key: str) -> KeyInfo:
+        """End a key at once."""
+        return self._call(self._client.revoke_key(key))
 
     def stop(self) -> None:
         """Stop the kernel and return when it is gone."""

@@ -22,6 +22,7 @@ Kind = Literal[
     "plugin",
     "erase",
     "rotate",
+    "key",
 ]
 
 KINDS: tuple[Kind, ...] = get_args(Kind)

@@ -9,7 +9,7 @@ from sqlalchemy import inspect, text
 from llmasos.errors import ConfigError
 from llmasos.store import Store
 
-HEAD = "0003"
+HEAD = "0005"
 
 
 def upgrade(store: Store) -> None:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
-from urllib.parse import urlsplit
-
-import anyio
 
 from llmasos.config import Settings
 from llmasos.errors import ModelError
@@ -16,10 +14,15 @@ from llmasos.models.calls.model import CallSyntaxModel
 from llmasos.models.catalog.fetch import Progress
 from llmasos.models.catalog.profile import Drive
 from llmasos.models.catalog.spec import Catalog, ModelSpec
+from llmasos.models.chat.local import LocalChat
+from llmasos.models.chat.model import ChatModel
+from llmasos.models.chat.port import Chat
+from llmasos.models.chats import OpeningChat
 from llmasos.models.devices.port import Device
 from llmasos.models.engines.port import Engine, Loader, LoadPlan
 from llmasos.models.library import Fetcher, Library, leave
 from llmasos.models.plans import Planned, rules_of
+from llmasos.models.remotes import Remotes
 from llmasos.models.scheduler.loop import Scheduler
 from llmasos.models.scheduler.scheduled import ScheduledEngine
 from llmasos.models.scheduler.top import Top
@@ -62,8 +65,7 @@ class Models:
             devices=devices,
         )
         self._loader = loader or load_engine
-        self._remote: dict[str, Model[Any]] = {}
-        self._lock = anyio.Lock()
+        self._remotes = Remotes(settings, lambda: tuple(spec.name for spec in self._library.specs()))
         self._scheduler: Scheduler | None = None
         self._exit = AsyncExitStack()
 
@@ -76,6 +78,7 @@ class Models:
         devices = self._library.devices
         rules = rules_of(self._settings.models, devices)
         scheduler = Scheduler(rules, tuple(devices.values()), self._loader)
+        await self._exit.enter_async_context(self._remotes.watched())
         self._scheduler = await self._exit.enter_async_context(scheduler)
         return self
 
@@ -103,11 +106,14 @@ class Models:
             ModelError: There is no such model, or it cannot be fetched, loaded or reached.
             Refused: It cannot be loaded now.
         """
-        if self._settings.model_url:
-            return await self._resolve_remote(name or self._settings.model)
+        if self._name(name) in self._remotes:
+            return await self._remotes.model(self._name(name))
         planned = await self._prepare(name, progress)
         await self._load(planned, progress)
-        model = CallSyntaxModel(self._engine(planned, client))
+        engine = self._engine(planned, client)
+        if planned.spec.profile == "native":
+            return ChatModel(LocalChat(engine, planned.profile))
+        model = CallSyntaxModel(engine)
         if tools:
             if progress is not None:
                 progress("Reading the tools", 0.0, 0.0, "")
@@ -121,6 +127,27 @@ class Models:
             ModelError: There is no such model, or its files cannot be fetched.
         """
         return self._engine(await self._prepare(name), client)
+
+    def chat(self, name: str, client: Client = _NORMAL) -> Chat:
+        """Return a chat with a model, which is fetched and loaded when it is asked.
+
+        Raises:
+            ModelError: There is no such model.
+        """
+        if name in self._remotes:
+            return OpeningChat(name, partial(self._remotes.chat, name))
+        return OpeningChat(self._library.get(name).name, partial(self._local_chat, name, client))
+
+    async def chat_origin(self, name: str) -> Origin:
+        """Return where the replies of a chat come from.
+
+        Raises:
+            ModelError: There is no such model, or its weights cannot be read any more.
+        """
+        if name in self._remotes:
+            return await self._remotes.origin(name)
+        spec = self._library.get(name)
+        return Origin(model=spec.name, weights_sha256=await self._library.digest(spec))
 
     async def load(self, name: str, progress: Progress | None = None) -> None:
         """Make a model resident.
@@ -178,18 +205,11 @@ class Models:
         Raises:
             ModelError: The file with its weights cannot be read any more.
         """
-        if self._settings.model_url:
-            place = urlsplit(self._settings.model_url)
-            host = place.hostname or ""
-            return Origin(model=model.model_name, endpoint=f"{host}:{place.port}" if place.port else host)
-        spec = self._library.get(name)
-        return Origin(model=spec.name, weights_sha256=await self._library.digest(spec))
+        return await self.chat_origin(self._name(name))
 
     def profile(self, name: str | None = None) -> Drive:
         """Return how the model is driven."""
-        if self._settings.model_url:
-            return "native"
-        return self._library.get(name).profile
+        return "native" if self._name(name) in self._remotes else self._library.get(name).profile
 
     def names(self) -> tuple[str, ...]:
         """Return the names a person can choose from."""
@@ -197,12 +217,18 @@ class Models:
 
     def status(self) -> tuple[ModelStatus, ...]:
         """Return where every known model stands, the default one first."""
+        elsewhere = self._remotes.status()
         if self._settings.model_url:
-            shown = self._remote_name(self._settings.model) or "default"
-            return (ModelStatus(name=shown, title=self._settings.model_url, state="remote", default=True),)
-        default = self._library.get()
-        specs = {default.name: default, **{spec.name: spec for spec in self._library.specs()}}
-        return tuple(self._status(spec, default=spec.name == default.name) for spec in specs.values())
+            return elsewhere
+        default = self._name(None)
+        specs = list(self._library.specs())
+        if default not in self._remotes and self._library.get().name not in {spec.name for spec in specs}:
+            specs.append(self._library.get())
+        here = (self._status(spec, default=default in (spec.name, str(spec.path))) for spec in specs)
+        return tuple(sorted((*elsewhere, *here), key=lambda status: not status.default))
+
+    def _name(self, name: str | None) -> str:
+        return name or (self._settings.model if self._settings.model_url else self._library.default)
 
     @property
     def _running(self) -> Scheduler:
@@ -212,10 +238,10 @@ class Models:
 
     async def _prepare(self, name: str | None, progress: Progress | None = None) -> Planned:
         """Have a model's files here, and tell the scheduler of it."""
-        if self._settings.model_url:
+        if self._name(name) in self._remotes:
             raise ModelError(
-                f"The models of {self._settings.model_url} are loaded and unloaded there.",
-                hint="Unset LLMASOS_MODEL_URL to use models of this machine.",
+                f"The model {self._name(name)} runs elsewhere, and is loaded and unloaded there.",
+                hint="Choose a model of this machine.",
             )
         known = self._library.known(name)
         if known is None or self._running.effects.resident(known.spec.name).place == "absent":
@@ -234,23 +260,12 @@ class Models:
         if (known := self._library.known(self._library.get(name).name)) is not None:
             await self._running.ask(known.spec.name, ask)
 
+    async def _local_chat(self, name: str, client: Client) -> Chat:
+        planned = await self._prepare(name)
+        return LocalChat(self._engine(planned, client), planned.profile)
+
     def _engine(self, planned: Planned, client: Client) -> ScheduledEngine:
         return ScheduledEngine(self._running, planned.spec.name, client)
-
-    async def _resolve_remote(self, name: str) -> Model[Any]:
-        from llmasos.models.remote import remote_model
-
-        async with self._lock:
-            if name not in self._remote:
-                key = self._settings.model_key.get_secret_value()
-                self._remote[name] = await remote_model(
-                    self._settings.model_url, key=key, name=self._remote_name(name)
-                )
-            return self._remote[name]
-
-    def _remote_name(self, name: str) -> str:
-        """Return the endpoint's own name of a model; the catalog's names mean nothing to it."""
-        return "" if name in {spec.name for spec in self._library.specs()} else name
 
     def _status(self, spec: ModelSpec, *, default: bool) -> ModelStatus:
         here = self._library.file(spec).exists()
@@ -269,7 +284,7 @@ class Models:
 
 
 async def load_engine(plan: LoadPlan) -> Engine:
-    """Load a model."""
-    from llmasos.models.engines.llama import LlamaEngine
+    """Load a model into a process of its own."""
+    from llmasos.models.engines.process import load_process
 
-    return await LlamaEngine.load(plan)
+    return await load_process(plan)

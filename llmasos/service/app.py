@@ -1,102 +1,76 @@
-"""The kernel's HTTP API: sessions, their event streams, models, tools and the ledger."""
+"""The kernel's HTTP API: all its routes in one application."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Callable
-from pathlib import Path
+from collections.abc import Callable
 
 from pydantic import ValidationError
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
-from starlette.routing import Route
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from llmasos.agent import Session, Workbench, asked_through, asker
-from llmasos.api import (
-    CLIENT_HEADER,
-    AccessRequest,
-    ApprovalRequest,
-    ChangesRequest,
-    Choice,
-    CommitChoice,
-    ErrorBody,
-    JobPlace,
-    ModelChoice,
-    SessionRequest,
-    StateRequest,
-    TurnRequest,
-)
+from llmasos.agent import asked_through, metered
+from llmasos.api import CLIENT_HEADER, ErrorBody
 from llmasos.errors import LLMasOSError
 from llmasos.kernel import Kernel
+from llmasos.service.access import Access, Keys, key_routes, needs
+from llmasos.service.drain import Drain
+from llmasos.service.health import health_routes
 from llmasos.service.ledger import ledger_routes
 from llmasos.service.models import model_routes
-from llmasos.service.replies import body, explained, refusal, reply
+from llmasos.service.openapi import openapi_route
+from llmasos.service.refusals import refused, said
+from llmasos.service.replies import explained
+from llmasos.service.sessions import session_routes
+from llmasos.service.system import system_routes
 
 _CLIENT = re.compile(r"[a-z0-9][a-z0-9._-]{0,39}")
-_STATUS = {
-    "session": 409,
-    "workspace": 409,
-    "conflict": 409,
-    "config": 400,
-    "model": 422,
-    "tool": 422,
-    "unknown": 404,
-    "ledger": 503,
-    "sandbox": 503,
-}
+_MEBIBYTE = 2**20
 
 
-def make_app(kernel: Kernel, stop: Callable[[], None]) -> Starlette:
-    """Return the application that serves a kernel.
+def make_app(
+    kernel: Kernel, stop: Callable[[], None], *, keys: Keys | None = None, drain: Drain | None = None
+) -> Starlette:
+    """Return the application that serves a kernel; whoever reaches it without a guard may do everything.
 
     Args:
         kernel: The running kernel.
         stop: Asks the server to stop.
+        keys: The keys of other programs.
+        drain: Says when nothing new may begin.
     """
-    api = _Api(kernel, stop)
+    settings = kernel.settings
+    keys = keys or Keys(kernel.store, kernel.ledger, settings.models.prices)
+    drain = drain or Drain(settings.service.drain_seconds)
     routes = [
-        Route("/v1/ping", api.ping),
-        Route("/v1/kernel", api.kernel_info),
-        Route("/v1/kernel/doctor", api.doctor),
-        Route("/v1/kernel/stop", api.stop, methods=["POST"]),
-        Route("/v1/tools", api.tools),
-        Route("/v1/sessions", api.list_sessions),
-        Route("/v1/sessions", api.create_session, methods=["POST"]),
-        Route("/v1/sessions/{id}", api.session_info),
-        Route("/v1/sessions/{id}/events", api.events),
-        Route("/v1/sessions/{id}/turns", api.start_turn, methods=["POST"]),
-        Route("/v1/sessions/{id}/cancel", api.cancel, methods=["POST"]),
-        Route("/v1/sessions/{id}/model", api.use_model, methods=["POST"]),
-        Route("/v1/sessions/{id}/approvals/{action}", api.approve, methods=["POST"]),
-        Route("/v1/sessions/{id}/diff", api.diff),
-        Route("/v1/sessions/{id}/commit", api.commit, methods=["POST"]),
-        Route("/v1/sessions/{id}/discard", api.discard, methods=["POST"]),
-        Route("/v1/sessions/{id}/undo", api.undo, methods=["POST"]),
-        Route("/v1/sessions/{id}/redo", api.redo, methods=["POST"]),
-        Route("/v1/sessions/{id}/history", api.history),
-        Route("/v1/sessions/{id}/merged", api.merged),
-        Route("/v1/sessions/{id}/resolve", api.resolve, methods=["POST"]),
-        Route("/v1/sessions/{id}/access", api.allow, methods=["POST"]),
-        Route("/v1/sessions/{id}/jobs", api.jobs),
-        Route("/v1/sessions/{id}/jobs/{job}", api.job_output),
-        Route("/v1/sessions/{id}/jobs/{job}/stop", api.stop_job, methods=["POST"]),
-        Route("/v1/sessions/{id}/state/save", api.save_state, methods=["POST"]),
-        Route("/v1/sessions/{id}/state/restore", api.restore_state, methods=["POST"]),
-        *model_routes(kernel),
-        *ledger_routes(kernel.books),
+        *needs(None, health_routes(kernel, drain)),
+        *system_routes(kernel, stop),
+        *model_routes(kernel, drain),
+        *session_routes(kernel, drain),
+        *needs("admin", ledger_routes(kernel.books)),
+        *needs("admin", key_routes(keys)),
     ]
+    routes += needs(None, [openapi_route(routes)])
     return Starlette(
         routes=routes,
         middleware=[Middleware(_Asked)],
-        exception_handlers={LLMasOSError: _refused, ValidationError: _malformed, Exception: _broken},
+        exception_handlers={
+            LLMasOSError: _refused,
+            ValidationError: _malformed,
+            HTTPException: _unfound,
+            ClientDisconnect: _left,
+            Exception: _broken,
+        },
+        max_body_size=settings.service.body_mb * _MEBIBYTE,
     )
 
 
 class _Asked:
-    """Has what a request does recorded as asked for by its client, which names itself in a header."""
+    """Has what a request does recorded as asked for by its key, or by its client as a header names it."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -105,165 +79,49 @@ class _Asked:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        access: Access | None = scope.setdefault("state", {}).setdefault("access", None)
+        if access is not None:
+            with asked_through(f"api:{access.key_id}"), metered(access.spent):
+                await self._app(scope, receive, send)
+            return
         named = dict(scope["headers"]).get(CLIENT_HEADER.encode(), b"").decode("latin-1")
         with asked_through(named if _CLIENT.fullmatch(named) else "http"):
             await self._app(scope, receive, send)
 
 
-class _Api:
-    def __init__(self, kernel: Kernel, stop: Callable[[], None]) -> None:
-        self._kernel = kernel
-        self._stop = stop
-
-    async def ping(self, _request: Request) -> Response:
-        return Response(status_code=204)
-
-    async def kernel_info(self, _request: Request) -> Response:
-        return reply(await self._kernel.info())
-
-    async def doctor(self, _request: Request) -> Response:
-        return reply(await self._kernel.doctor())
-
-    async def stop(self, _request: Request) -> Response:
-        self._stop()
-        return Response(status_code=204)
-
-    async def tools(self, _request: Request) -> Response:
-        return reply(self._kernel.tools_info())
-
-    async def list_sessions(self, request: Request) -> Response:
-        folder = request.query_params.get("folder")
-        return reply(await self._kernel.sessions.list(Path(folder) if folder else None))
-
-    async def create_session(self, request: Request) -> Response:
-        wanted = await body(request, SessionRequest)
-        options = wanted.model_dump(exclude={"folder"})
-        session = await self._kernel.sessions.create(Path(wanted.folder), **options)
-        return reply(await session.info(), status=201)
-
-    async def session_info(self, request: Request) -> Response:
-        return reply(await (await self._session(request)).info())
-
-    async def events(self, request: Request) -> Response:
-        session = await self._session(request)
-        given = request.query_params.get("after")
-        after = int(given) if given and given.isdecimal() else None
-        follow = request.query_params.get("follow", "true") == "true"
-        return StreamingResponse(_server_sent(session, after, follow), media_type="text/event-stream")
-
-    async def start_turn(self, request: Request) -> Response:
-        session = await self._session(request)
-        return reply(await session.start(await body(request, TurnRequest)), status=202)
-
-    async def cancel(self, request: Request) -> Response:
-        await (await self._session(request)).cancel()
-        return Response(status_code=204)
-
-    async def use_model(self, request: Request) -> Response:
-        session = await self._session(request)
-        await session.use_model((await body(request, ModelChoice)).model)
-        return reply(await session.info())
-
-    async def approve(self, request: Request) -> Response:
-        session = await self._session(request)
-        answer = await body(request, ApprovalRequest)
-        session.approvals.answer(
-            request.path_params["action"],
-            answer.digest,
-            approved=answer.approve,
-            by=str(asker()),
-        )
-        return Response(status_code=204)
-
-    async def allow(self, request: Request) -> Response:
-        session = await self._session(request)
-        await session.allow(await body(request, AccessRequest))
-        return reply(await session.info())
-
-    async def diff(self, request: Request) -> Response:
-        return reply(await (await self._workbench(request)).diff())
-
-    async def commit(self, request: Request) -> Response:
-        workbench = await self._workbench(request)
-        wanted = await body(request, ChangesRequest)
-        return reply(await workbench.commit(wanted.choices, merge=wanted.merge))
-
-    async def discard(self, request: Request) -> Response:
-        workbench = await self._workbench(request)
-        await workbench.discard((await body(request, ChangesRequest)).choices)
-        return Response(status_code=204)
-
-    async def undo(self, request: Request) -> Response:
-        workbench = await self._workbench(request)
-        return reply(await workbench.undo((await body(request, CommitChoice)).commit))
-
-    async def redo(self, request: Request) -> Response:
-        workbench = await self._workbench(request)
-        return reply(await workbench.redo((await body(request, CommitChoice)).commit))
-
-    async def history(self, request: Request) -> Response:
-        return reply(await (await self._workbench(request)).history())
-
-    async def merged(self, request: Request) -> Response:
-        choice = Choice(path=request.query_params.get("path", ""))
-        return reply(await (await self._workbench(request)).merged(choice.path))
-
-    async def resolve(self, request: Request) -> Response:
-        workbench = await self._workbench(request)
-        return reply(await workbench.resolve((await body(request, Choice)).path))
-
-    async def jobs(self, request: Request) -> Response:
-        return reply(await (await self._workbench(request)).jobs())
-
-    async def job_output(self, request: Request) -> Response:
-        workbench = await self._workbench(request)
-        where = JobPlace.model_validate(dict(request.query_params))
-        return reply(await workbench.job_output(request.path_params["job"], where.offset, where.wait))
-
-    async def stop_job(self, request: Request) -> Response:
-        return reply(await (await self._workbench(request)).stop_job(request.path_params["job"]))
-
-    async def save_state(self, request: Request) -> Response:
-        workbench = await self._workbench(request)
-        await workbench.save_state((await body(request, StateRequest)).name)
-        return Response(status_code=204)
-
-    async def restore_state(self, request: Request) -> Response:
-        workbench = await self._workbench(request)
-        await workbench.restore_state((await body(request, StateRequest)).name)
-        return Response(status_code=204)
-
-    async def _session(self, request: Request) -> Session:
-        return await self._kernel.sessions.get(request.path_params["id"])
-
-    async def _workbench(self, request: Request) -> Workbench:
-        return (await self._session(request)).workbench
+async def _refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, LLMasOSError)
+    return refused(request.url.path, error)
 
 
-async def _server_sent(session: Session, after: int | None, follow: bool) -> AsyncIterator[str]:
-    """Yield a session's events in the format of the HTML standard's server-sent events."""
-    if not follow:
-        for event in await session.stream.read(after or 0):
-            yield f"id: {event.seq}\ndata: {event.model_dump_json()}\n\n"
-        return
-    async with session.stream.follow(after) as events:
-        yield ": following\n\n"
-        async for event in events:
-            yield f"id: {event.seq}\ndata: {event.model_dump_json()}\n\n"
-
-
-async def _refused(_request: Request, error: Exception) -> Response:
-    said = explained(error)
-    return refusal(_STATUS.get(said.code, 500), said)
-
-
-async def _malformed(_request: Request, error: Exception) -> Response:
+async def _malformed(request: Request, error: Exception) -> Response:
     assert isinstance(error, ValidationError)
     first = error.errors(include_url=False)[0]
     where = ".".join(str(part) for part in first["loc"]) or "body"
     message = f"The request is malformed: {where}: {first['msg']}."
-    return refusal(400, ErrorBody(code="request", message=message))
+    return said(request.url.path, 400, ErrorBody(code="request", message=message))
 
 
-async def _broken(_request: Request, error: Exception) -> Response:
-    return refusal(500, explained(error))
+async def _unfound(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    named = f"{request.method} {request.url.path[:200]}"
+    codes = {404: "unknown", 405: "method", 413: "size"}
+    messages = {
+        404: f"There is no {named}.",
+        405: f"There is no {named}; the path takes {(error.headers or {}).get('Allow', 'other methods')}.",
+        413: "The request is too large.",
+    }
+    message = messages.get(error.status_code, f"{error.detail}.")
+    hints = {413: "Send less, or raise LLMASOS_SERVICE__BODY_MB.", 404: "/openapi.json lists what there is."}
+    body = ErrorBody(
+        code=codes.get(error.status_code, "request"), message=message, hint=hints.get(error.status_code, "")
+    )
+    return said(request.url.path, error.status_code, body, dict(error.headers or {}))
+
+
+async def _left(_request: Request, _error: Exception) -> Response:
+    return Response(status_code=400)
+
+
+async def _broken(request: Request, error: Exception) -> Response:
+    return said(request.url.path, 500, explained(error))

@@ -1,56 +1,90 @@
-"""The kernel process: one kernel behind HTTP on a Unix socket that only its user can open."""
+"""The kernel process: one kernel behind HTTP, on a Unix socket that only its user can open, and on TCP."""
 
 from __future__ import annotations
 
 import logging
-import os
 import signal
-import socket
+import ssl
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
+from typing import Any
 
 import anyio
 import uvicorn
+from starlette.types import ASGIApp
 
 from llmasos import paths
-from llmasos.config import Settings, load_settings
-from llmasos.errors import KernelError, LLMasOSError
+from llmasos.config import ServiceSettings, Settings, load_settings
+from llmasos.errors import LLMasOSError
 from llmasos.kernel import Kernel
+from llmasos.service.access import Keys, guarded
 from llmasos.service.app import make_app
+from llmasos.service.connection import Connection
+from llmasos.service.drain import Drain
+from llmasos.service.listen import (
+    address_of,
+    tcp_addresses,
+    tcp_listeners,
+    tls_context,
+    unix_listener,
+)
 
-_LONGEST_SOCKET_PATH = 100  # sockaddr_un.sun_path holds 108 bytes on Linux
 _LOG_BYTES = 2_000_000
+_LARGEST_HEAD = 64 * 1024
+_CLOSING_SECONDS = 2
 
 
 async def serve(settings: Settings) -> None:
-    """Run a kernel behind its socket until it is asked to stop.
+    """Run a kernel behind its socket, and behind TCP where a port is set, until it is asked to stop.
 
     Raises:
-        KernelError: Another kernel uses the data folder, or the socket's path is too long.
+        KernelError: Another kernel uses the data folder, the socket's path is too long, or the port is taken.
+        ConfigError: The service cannot be reached in the way that the settings want.
     """
+    tls = tls_context(settings.service)
+    if settings.service.port:
+        tcp_addresses(settings.service)
 
     # Whoever asked the kernel to stop takes it to be gone when its socket is.
     def gone() -> None:
         settings.socket.unlink(missing_ok=True)
 
     async with Kernel(settings, progress=_say, ended=gone) as kernel:
-        with _listen(settings.socket) as listener:
-            stopping = anyio.Event()
-            app = make_app(kernel, stopping.set)
-            server = _Server(
-                uvicorn.Config(
-                    app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=2
+        stopping = _Stopping()
+        keys = Keys(kernel.store, kernel.ledger, settings.models.prices)
+        drain = Drain(settings.service.drain_seconds)
+        app = make_app(kernel, stopping.ask, keys=keys, drain=drain)
+        with unix_listener(settings.socket) as listener:
+            listening = [(_server(app), [listener])]
+            if settings.service.port:
+                listening.append(
+                    (_tcp_server(app, keys, settings.service, tls), tcp_listeners(settings.service))
                 )
-            )
             async with anyio.create_task_group() as tasks:
-                tasks.start_soon(_stop_when, stopping, server)
-                tasks.start_soon(_stop_on_signals, stopping)
-                _say(f"The kernel listens on {settings.socket}.")
-                await server.serve(sockets=[listener])
+                tasks.start_soon(_on_signals, stopping)
+                tasks.start_soon(_stop, stopping, kernel, drain, [server for server, _ in listening])
+                async with anyio.create_task_group() as serving:
+                    for server, listeners in listening:
+                        serving.start_soon(server.serve, listeners)
+                    _say(f"The kernel listens on {settings.socket}.")
+                    for each in (each for _, listeners in listening[1:] for each in listeners):
+                        _say(f"Other programs reach it at {address_of(each, tls is not None)}, with a key.")
                 tasks.cancel_scope.cancel()
+
+
+class _Stopping:
+    """Whether the kernel is to stop, and whether it is to hurry."""
+
+    def __init__(self) -> None:
+        self.asked = anyio.Event()
+        self.again = anyio.Event()
+
+    def ask(self) -> None:
+        """Ask for a stop; a second time, for one without waiting."""
+        (self.again if self.asked.is_set() else self.asked).set()
 
 
 class _Server(uvicorn.Server):
@@ -62,37 +96,56 @@ class _Server(uvicorn.Server):
         yield
 
 
+def _server(app: ASGIApp, **options: Any) -> _Server:
+    return _Server(
+        uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            ws="none",
+            timeout_graceful_shutdown=_CLOSING_SECONDS,
+            h11_max_incomplete_event_size=_LARGEST_HEAD,
+            **options,
+        )
+    )
+
+
+def _tcp_server(app: ASGIApp, keys: Keys, settings: ServiceSettings, tls: ssl.SSLContext | None) -> _Server:
+    # Behind TLS a page of somebody else's cannot pass for this host, as it has no certificate for it.
+    names = (settings.host, *settings.names) if tls is None else None
+    front = guarded(app, keys, origins=settings.origins, names=names)
+    options: dict[str, Any] = {} if tls is None else {"ssl_context_factory": lambda *_: tls}
+    return _server(front, http=Connection, proxy_headers=False, server_header=False, **options)
+
+
 def _say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-async def _stop_on_signals(stopping: anyio.Event) -> None:
+async def _on_signals(stopping: _Stopping) -> None:
     with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         async for _ in signals:
-            stopping.set()
+            stopping.ask()
 
 
-async def _stop_when(stopping: anyio.Event, server: uvicorn.Server) -> None:
-    await stopping.wait()
-    server.should_exit = True
+async def _stop(stopping: _Stopping, kernel: Kernel, drain: Drain, servers: list[_Server]) -> None:
+    """When asked to, let what runs end, then end it, then close the servers."""
+    await stopping.asked.wait()
+    drain.begin()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(_hurry, stopping, drain)
+        await drain.wait(lambda: kernel.sessions.running)
+        tasks.cancel_scope.cancel()
+    # Whoever follows a session is told its end, before the connection is closed.
+    await kernel.sessions.close()
+    for server in servers:
+        server.should_exit = True
 
 
-def _listen(path: Path) -> socket.socket:
-    paths.private_dir(path.parent)
-    if len(os.fsencode(path)) > _LONGEST_SOCKET_PATH:
-        raise KernelError(
-            f"The socket's path is too long: {path}.", hint="Set LLMASOS_RUNTIME_DIR to a shorter one."
-        )
-    # The kernel's lock is held, so a socket that is there was left behind by a crash.
-    path.unlink(missing_ok=True)
-    listener = socket.socket(socket.AF_UNIX)
-    before = os.umask(0o177)
-    try:
-        listener.bind(str(path))
-    finally:
-        os.umask(before)
-    listener.listen(64)
-    return listener
+async def _hurry(stopping: _Stopping, drain: Drain) -> None:
+    await stopping.again.wait()
+    drain.hurry()
 
 
 def main() -> int:
@@ -105,8 +158,10 @@ def main() -> int:
         print(f"llmasos: {error}", file=sys.stderr)
         return 1
     except BaseExceptionGroup as group:
-        logging.getLogger(__name__).exception("the kernel ended", exc_info=group)
-        print(f"llmasos: {_first(group)}", file=sys.stderr)
+        first = _first(group)
+        if not isinstance(first, LLMasOSError):
+            logging.getLogger(__name__).exception("the kernel ended", exc_info=group)
+        print(f"llmasos: {first}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 128 + signal.SIGINT

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated
 
 import typer
@@ -11,6 +14,7 @@ import typer
 from llmasos.errors import LLMasOSError
 from llmasos.shell import changes
 from llmasos.shell.ask import ask
+from llmasos.shell.keys import keys_app
 from llmasos.shell.ledger import ledger_app
 from llmasos.shell.models import models_app
 from llmasos.shell.sandbox import sandbox_app
@@ -26,6 +30,7 @@ app = typer.Typer(
 )
 app.add_typer(ledger_app, name="ledger")
 app.add_typer(models_app, name="models")
+app.add_typer(keys_app, name="keys")
 for command in changes.COMMANDS:
     app.command()(command)
 app.add_typer(sandbox_app, name="sandbox")
@@ -112,9 +117,13 @@ def run(
 
 
 @app.command()
-def serve() -> None:
+def serve(
+    host: Annotated[str, typer.Option("--host", help="The address for other programs.")] = "",
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="The TCP port for them.")] = 0,
+) -> None:
     """Run the kernel in the foreground; the shell starts one by itself."""
-    raise typer.Exit(_module("llmasos.service"))
+    given = {"LLMASOS_SERVICE__HOST": host, "LLMASOS_SERVICE__PORT": str(port or "")}
+    raise typer.Exit(_module("llmasos.service", {name: value for name, value in given.items() if value}))
 
 
 @app.command()
@@ -184,12 +193,12 @@ def main() -> None:
         sys.exit(130)
 
 
-def _module(name: str) -> int:
-    """Run a part of the system in a process of its own, in the foreground."""
+def _module(name: str, settings: Mapping[str, str] = MappingProxyType({})) -> int:
+    """Run a part of the system in a process of its own, in the foreground, with some settings."""
     import subprocess
 
     try:
-        return subprocess.call([sys.executable, "-m", name])
+        return subprocess.call([sys.executable, "-m", name], env={**os.environ, **settings})
     except KeyboardInterrupt:
         return 130
 

@@ -1,20 +1,34 @@
 """The models of a kernel."""
 
+import os
 import sys
 from pathlib import Path
 
 import anyio
 import pytest
+from pydantic_ai.messages import ModelRequest, UserPromptPart
+from pydantic_ai.models import ModelRequestParameters
+from pydantic_ai.tools import ToolDefinition
 
-from llmasos.config import Settings
-from llmasos.errors import ModelError
-from llmasos.models import Engine, FakeEngine, Models, ModelSpec, Progress
+from llmasos.config import ModelSettings, Settings
+from llmasos.errors import ConfigError, ModelError
+from llmasos.models import Client, Engine, FakeEngine, Models, ModelSpec, Progress, Refused
+from llmasos.models.catalog.spec import Catalog
+from llmasos.models.devices.sim import SimDevice
+from llmasos.models.engines.port import LoadPlan
+from llmasos.models.library import Library
 
 pytestmark = pytest.mark.anyio
 
+BIG, SMALL = "qwen2.5-coder-1.5b", "qwen2.5-coder-0.5b"
+GIB = 1024**3
+TOOL = ToolDefinition(name="look", description="Looks.", parameters_json_schema={"type": "object"})
+
 
 def settings(tmp_path: Path, **values: object) -> Settings:
-    return Settings(data_dir=tmp_path, cache_dir=tmp_path, runtime_dir=tmp_path, **values)  # type: ignore[arg-type]
+    return Settings.model_validate(
+        {"data_dir": tmp_path, "cache_dir": tmp_path, "runtime_dir": tmp_path, **values}
+    )
 
 
 class FakeLoader:
@@ -22,46 +36,82 @@ class FakeLoader:
 
     def __init__(self) -> None:
         self.engines: list[FakeEngine] = []
+        self.plans: list[LoadPlan] = []
 
-    async def __call__(self, spec: ModelSpec, settings: Settings, progress: Progress | None) -> Engine:
+    async def __call__(self, plan: LoadPlan) -> Engine:
         await anyio.lowlevel.checkpoint()
-        self.engines.append(FakeEngine(name=spec.name))
+        self.plans.append(plan)
+        self.engines.append(FakeEngine(["Answer: yes."] * 3, name=plan.name))
         return self.engines[-1]
 
 
 async def test_a_model_is_loaded_once_for_many_who_ask(tmp_path: Path) -> None:
     loader = FakeLoader()
-    models = Models(settings(tmp_path), loader=loader)
-    async with anyio.create_task_group() as group:
-        for _ in range(5):
-            group.start_soon(models.resolve)
-    assert len(loader.engines) == 1
-    assert models.status()[0].state == "resident"
-    assert models.names() == ("qwen2.5-coder-1.5b", "qwen2.5-coder-0.5b")
-    await models.close()
+    async with Models(settings(tmp_path), loader=loader) as models:
+        async with anyio.create_task_group() as group:
+            for _ in range(5):
+                group.start_soon(models.resolve)
+        assert len(loader.engines) == 1
+        assert models.status()[0].state == "resident"
+        assert models.names() == (BIG, SMALL)
     assert loader.engines[0].closed
+
+
+async def test_a_resolved_model_answers_as_its_client(tmp_path: Path) -> None:
+    loader = FakeLoader()
+    async with Models(settings(tmp_path), loader=loader) as models:
+        model = await models.resolve(client=Client(session="s-1", tenant="t-1"))
+        asked = [ModelRequest(parts=[UserPromptPart("Is it?")])]
+        reply = await model.request([*asked], None, ModelRequestParameters(function_tools=[TOOL]))
+        assert [type(part).__name__ for part in reply.parts] == ["TextPart"]
+        request = loader.engines[0].requests[0]
+        assert (request.session, request.tenant) == ("s-1", "t-1")
+        assert models.top().models[0].name == BIG
+        assert models.top().models[0].loads == 1
+
+
+async def test_tools_are_read_once_for_each_load(tmp_path: Path) -> None:
+    loader = FakeLoader()
+    said: list[str] = []
+
+    def progress(what: str, *_: object) -> None:
+        said.append(what)
+
+    async with Models(settings(tmp_path), loader=loader) as models:
+        await models.resolve(None, progress, [TOOL])
+        await models.resolve(None, progress, [TOOL])
+        assert len(loader.engines[0].prepared) == 1
+        await models.unload(BIG)
+        assert models.status()[0].state == "absent"
+        await models.resolve(None, progress, [TOOL])
+        assert len(loader.engines[1].prepared) == 1
+    assert said.count("Loading Qwen2.5-Coder 1.5B Instruct (Q4_K_M)") == 2
+    assert said[1] == "Reading the tools"
 
 
 async def test_a_failed_load_is_tried_again(tmp_path: Path) -> None:
     class Failing(FakeLoader):
-        async def __call__(self, spec: ModelSpec, settings: Settings, progress: Progress | None) -> Engine:
+        async def __call__(self, plan: LoadPlan) -> Engine:
             if not self.engines:
                 self.engines.append(FakeEngine())
-                raise ModelError("no")
-            return await super().__call__(spec, settings, progress)
+                raise ModelError("The file is torn.", hint="Mend it.")
+            return await super().__call__(plan)
 
-    models = Models(settings(tmp_path), loader=Failing())
-    with pytest.raises(ModelError):
-        await models.resolve()
-    assert (await models.resolve()).model_name == "qwen2.5-coder-1.5b"
+    async with Models(settings(tmp_path), loader=Failing()) as models:
+        with pytest.raises(ModelError, match="The file is torn") as caught:
+            await models.resolve()
+        assert caught.value.hint == "Mend it."
+        assert (await models.resolve()).model_name == BIG
 
 
 async def test_unknown_names_and_missing_files_are_named(tmp_path: Path) -> None:
-    models = Models(settings(tmp_path, model=str(tmp_path / "gone.gguf")), loader=FakeLoader())
-    with pytest.raises(ModelError, match=r"gone\.gguf does not exist"):
-        await models.resolve()
-    with pytest.raises(ModelError, match="no model named"):
-        await models.resolve("gpt-9")
+    gone = settings(tmp_path, model=str(tmp_path / "gone.gguf"))
+    async with Models(gone, loader=FakeLoader()) as models:
+        with pytest.raises(ModelError, match=r"gone\.gguf does not exist"):
+            await models.resolve()
+        for ask in (models.resolve, models.load, models.unload, models.pin, models.unpin):
+            with pytest.raises(ModelError, match="no model named"):
+                await ask("gpt-9")
 
 
 async def test_without_the_engine_the_hint_says_how_to_get_it(
@@ -69,9 +119,11 @@ async def test_without_the_engine_the_hint_says_how_to_get_it(
 ) -> None:
     file = tmp_path / "m.gguf"
     file.write_bytes(b"GGUF")
-    monkeypatch.setitem(sys.modules, "xllamacpp", None)
-    with pytest.raises(ModelError) as caught:
-        await Models(settings(tmp_path, model=str(file))).resolve()
+    (tmp_path / "xllamacpp.py").write_text("raise ImportError")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), *sys.path]))
+    async with Models(settings(tmp_path, model=str(file))) as models:
+        with pytest.raises(ModelError) as caught:
+            await models.resolve()
     assert "llmasos[embedded]" in caught.value.hint
 
 
@@ -80,3 +132,88 @@ async def test_an_endpoint_replaces_the_catalog(tmp_path: Path) -> None:
     assert models.profile() == "native"
     assert models.names() == ("big",)
     assert (await models.resolve()).model_name == "big"
+    with pytest.raises(ModelError, match="runs elsewhere"):
+        await models.load("big")
+
+
+async def test_files_are_fetched_once_for_many_who_ask(tmp_path: Path) -> None:
+    fetched: list[str] = []
+
+    async def fetch(spec: ModelSpec, _: Settings, progress: Progress | None) -> Path:
+        fetched.append(spec.name)
+        assert progress is not None
+        progress("Fetching", 1, 2, "bytes")
+        await anyio.lowlevel.checkpoint()
+        return tmp_path / "weights"
+
+    loader, said = FakeLoader(), []
+
+    def progress(what: str, *_: object) -> None:
+        said.append(what)
+
+    async with (
+        Models(settings(tmp_path), loader=loader, fetcher=fetch) as models,
+        anyio.create_task_group() as group,
+    ):
+        for _ in range(5):
+            group.start_soon(models.resolve, None, progress)
+    assert fetched == [BIG]
+    assert loader.plans[0].path == tmp_path / "weights"
+    assert said[0] == "Fetching"
+
+
+async def test_two_models_take_turns_in_memory_for_one(tmp_path: Path) -> None:
+    loader = FakeLoader()
+    device = SimDevice(2 * GIB, name="cpu")
+    async with Models(settings(tmp_path), loader=loader, devices=[device]) as models:
+        await models.load(BIG)
+        await models.load(SMALL)
+        assert {status.name: status.state for status in models.status()} == {BIG: "absent", SMALL: "resident"}
+        await models.pin(SMALL)
+        with pytest.raises(Refused, match=SMALL) as caught:
+            await models.load(BIG)
+        assert caught.value.status == 503
+        await models.unpin(SMALL)
+        await models.load(BIG)
+        top = models.top()
+    assert [plan.name for plan in loader.plans] == [BIG, SMALL, BIG]
+    assert {model.name: model.evictions for model in top.models} == {BIG: 1, SMALL: 1}
+    assert top.devices[0].used <= top.devices[0].budget
+
+
+async def test_what_is_larger_than_the_device_is_refused_with_what_would_fit(tmp_path: Path) -> None:
+    device = SimDevice(GIB * 5 // 4, name="cpu")
+    async with Models(settings(tmp_path), loader=FakeLoader(), devices=[device]) as models:
+        assert models.names()[0] == SMALL
+        await models.load(SMALL)
+        with pytest.raises(Refused, match=f"What fits: {SMALL}") as caught:
+            await models.load(BIG)
+    assert caught.value.status == 400
+
+
+async def test_the_settings_say_how_models_are_loaded(tmp_path: Path) -> None:
+    loader = FakeLoader()
+    own = ModelSettings(slots=3, keep_alive=60, adapters={BIG: {"poet": tmp_path / "poet.gguf"}})
+    async with Models(settings(tmp_path, models=own, model_context=4096), loader=loader) as models:
+        await models.load(BIG)
+        engine = await models.engine(BIG)
+        assert (engine.name, engine.slots) == (BIG, 3)
+    plan = loader.plans[0]
+    assert (plan.slots, plan.context, plan.format, plan.device) == (3, 4096, "gguf", "cpu")
+    assert plan.adapters == (("poet", tmp_path / "poet.gguf"),)
+
+
+async def test_a_device_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="quantum"):
+        async with Models(settings(tmp_path, models={"device": "quantum"})):
+            pass
+
+
+def test_a_model_that_was_chosen_is_the_default_whatever_the_memory(tmp_path: Path) -> None:
+    small = [SimDevice(GIB, name="cpu")]
+
+    def default(**values: object) -> str:
+        return Library(settings(tmp_path, **values), Catalog.builtin(tmp_path), devices=small).default
+
+    assert default() == default(model="auto") == SMALL
+    assert default(model=BIG) == BIG

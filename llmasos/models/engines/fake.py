@@ -1,19 +1,25 @@
-"""An engine that replies from a script."""
+"""Engines without a model: one replies from a script, one counts."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from random import Random
 from typing import Any
 
+import anyio
 import anyio.lowlevel
 
 from llmasos.errors import ModelError
+from llmasos.models.engines.pieces import Piece, Pieces
 from llmasos.models.engines.port import (
     Chunk,
     CompletionRequest,
+    ContextExceeded,
     Embeddings,
     FinishReason,
     Footprint,
+    InvalidRequest,
+    TokenChoice,
     TokenUsage,
     Turn,
 )
@@ -111,3 +117,92 @@ class FakeEngine:
     async def close(self) -> None:
         """Remember that it was closed."""
         self.closed = True
+
+
+class CountingEngine(FakeEngine):
+    """Counts, `1 2 3 ...`, as a model would: every character is a token, and every request is obeyed.
+
+    With a temperature it writes digits by chance, the same ones for the same seed.
+
+    Args:
+        name: Its name.
+        context: Tokens of prompt and output together; characters here.
+        slots: Requests that run at once.
+        length: Characters after which it stops by itself.
+    """
+
+    def __init__(
+        self, *, name: str = "counting", context: int = 8192, slots: int = 1, length: int = 100_000
+    ) -> None:
+        super().__init__(name=name, context=context, slots=slots)
+        self._running = anyio.Semaphore(slots)
+        self._length = length
+
+    async def stream(self, request: CompletionRequest) -> AsyncGenerator[Chunk]:
+        """Yield the numbers, a character at a time."""
+        self.requests.append(request)
+        self._check(request)
+        read = await self.count(request)
+        if read >= self.context:
+            raise ContextExceeded(f"There are {read} tokens, and {self.context} fit.", hint="Send less.")
+        last = min(request.max_tokens, self.context - read)
+        written = len(request.kept)
+        pieces = Pieces(request.stop)
+        reason: FinishReason = "length"
+        finished = False
+        try:
+            async with self._running:
+                while written < last and reason == "length":
+                    await anyio.lowlevel.checkpoint()
+                    self._check(request)
+                    chunk = pieces.add(self._piece(request, written))
+                    written += 1
+                    if chunk is not None:
+                        yield chunk
+                    if pieces.stopped() or written >= self._length:
+                        reason = "stop"
+                yield pieces.end(reason, TokenUsage(input=read, output=written))
+            finished = True
+        finally:
+            self.stopped += not finished
+
+    def resumable(self, request: CompletionRequest) -> bool:
+        """Return that everything is."""
+        return True
+
+    async def embed(self, texts: Sequence[str]) -> Embeddings:
+        """Return vectors that tell only the lengths apart, and the texts' tokens."""
+        vectors = (await super().embed(texts)).vectors
+        return Embeddings(vectors=vectors, tokens=sum(map(len, texts)))
+
+    def _check(self, request: CompletionRequest) -> None:
+        if self.closed:
+            raise ModelError(f"The model {self.name} was unloaded.", hint="Ask again to load it.")
+        if request.grammar or request.json_schema or request.adapter:
+            raise InvalidRequest("Counting follows no grammar and has no adapter.", hint="Leave it out.")
+        if not (request.prompt or request.turns):
+            raise InvalidRequest("The request has no prompt.", hint="Send a text or messages.")
+        if request.logit_bias:
+            raise InvalidRequest("Counting has no bias.", hint="Leave it out.")
+
+    def _piece(self, request: CompletionRequest, place: int) -> Piece:
+        if request.temperature:
+            # A seed of None makes it different every time.
+            seed = None if request.seed is None else f"{request.seed} {place}"
+            text = Random(seed).choice("0123456789 ")  # noqa: S311
+        else:
+            text = _counted(place)
+        choices: tuple[TokenChoice, ...] = ()
+        if request.logprobs is not None:
+            choice = TokenChoice(text=text, data=text.encode(), logprob=0.0)
+            choices = (choice.model_copy(update={"others": (choice,) * min(1, request.logprobs)}),)
+        return Piece(text, (ord(text),), choices)
+
+
+def _counted(place: int) -> str:
+    """Return one character of `1 2 3 ...`."""
+    digits, first = 1, 1
+    while place >= (size := 9 * first * (digits + 1)):
+        place, digits, first = place - size, digits + 1, first * 10
+    number, place = divmod(place, digits + 1)
+    return f"{first + number} "[place]

@@ -116,26 +116,26 @@ class LlamaEngine:
             send.close()
             ended.set()
 
-        try:
-            future = self._pool.submit(work)
-        except RuntimeError:
-            raise self._unloaded() from None
-        future.add_done_callback(lambda _: call(end))
         finished = False
-        try:
-            async for item in receive:
-                if isinstance(item, ModelError):
-                    raise item
-                if isinstance(item, Exception):
-                    raise ModelError(f"The engine failed: {item}.", hint="Try again.") from item
-                finished = finished or item.finish_reason is not None
-                yield item
-        finally:
-            cancelled.set()
-            future.cancel()
-            with anyio.CancelScope(shield=True):
-                await ended.wait()
-            receive.close()
+        with send, receive:
+            try:
+                future = self._pool.submit(work)
+            except RuntimeError:
+                raise self._unloaded() from None
+            future.add_done_callback(lambda _: call(end))
+            try:
+                async for item in receive:
+                    if isinstance(item, ModelError):
+                        raise item
+                    if isinstance(item, Exception):
+                        raise ModelError(f"The engine failed: {item}.", hint="Try again.") from item
+                    finished = finished or item.finish_reason is not None
+                    yield item
+            finally:
+                cancelled.set()
+                future.cancel()
+                with anyio.CancelScope(shield=True):
+                    await ended.wait()
         if not finished:
             raise self._unloaded()
 
@@ -227,7 +227,7 @@ class LlamaEngine:
             )
         output = Output(request, len(prompt), lambda text: server.tokenize(text, prompt=False))
         if len(tokens) >= self.context or len(request.kept) >= request.max_tokens:
-            deliver(output.end())
+            deliver(output.end("length"))
             return
         body = {**completion_body(request, tokens, context=self.context), "lora": adapters}
 

@@ -1,20 +1,13 @@
-"""The server's events as chunks: whole tokens, stop texts, log-probabilities."""
+"""The server's events as chunks."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 from llmasos.models.engines.llama_server import Event
-from llmasos.models.engines.port import Chunk, CompletionRequest, TokenChoice, TokenUsage
-
-
-class _Piece(NamedTuple):
-    """Text that goes with whole tokens."""
-
-    text: str
-    tokens: tuple[int, ...]
-    choices: tuple[TokenChoice, ...]
+from llmasos.models.engines.pieces import Piece, Pieces
+from llmasos.models.engines.port import Chunk, CompletionRequest, FinishReason, TokenChoice, TokenUsage
 
 
 class Output:
@@ -33,7 +26,7 @@ class Output:
         self._request = request
         self._prompt = prompt
         self._tokenize = tokenize
-        self._held: list[_Piece] = []
+        self._pieces = Pieces(request.stop)
         self._predicted = 0
         self._cached = 0
         self.tokens: list[int] = []
@@ -47,52 +40,21 @@ class Output:
         advance = event["tokens_predicted"] - self._predicted
         self._predicted = event["tokens_predicted"]
         if event["stop"]:
-            return self._end("length" if event["stop_type"] == "limit" else "stop", event["content"])
+            return self.end("length" if event["stop_type"] == "limit" else "stop")
         if not advance:
             return None
         tokens = tuple(event["tokens"] if advance == 1 else self._tokenize(event["content"]))
-        self._held.append(_Piece(event["content"], tokens, self._choices(event)))
         self.tokens += tokens
-        text = "".join(piece.text for piece in self._held)
-        places = [text.find(stop) for stop in self._request.stop if stop and stop in text]
-        if places:
-            return self._end("stop", cut=min(places))
-        return self._release(len(text) - _beginning(text, self._request.stop))
+        chunk = self._pieces.add(Piece(event["content"], tokens, self._choices(event)))
+        return self.end("stop") if self._pieces.stopped() else chunk
 
-    def end(self) -> Chunk:
-        """Return the chunk of a reply that has no room for another token."""
-        return self._end("length")
-
-    def _end(self, reason: str, more: str = "", cut: int | None = None) -> Chunk:
+    def end(self, reason: FinishReason) -> Chunk:
+        """Return the last chunk."""
         self.finished = True
-        text = "".join(piece.text for piece in self._held) + more
-        # A token without text at the end is the one that says so.
-        while self._held and not self._held[-1].text and reason == "stop":
-            self._held.pop()
-        kept, length = [], 0
-        for piece in self._held:
-            if cut is None or length < cut:
-                kept.append(piece)
-            length += len(piece.text)
-        chunk = _chunk(kept, text[:cut])
         usage = TokenUsage(
             input=self._prompt, cached=self._cached, output=len(self._request.kept) + self._predicted
         )
-        return chunk.model_copy(update={"finish_reason": reason, "usage": usage})
-
-    def _release(self, length: int) -> Chunk | None:
-        """Return the tokens that lie within the first `length` characters of what is held."""
-        count = place = 0
-        for number, piece in enumerate(self._held, 1):
-            place += len(piece.text)
-            if place > length:
-                break
-            if piece.text:
-                count = number
-        if not count:
-            return None
-        ready, self._held = self._held[:count], self._held[count:]
-        return _chunk(ready, "".join(piece.text for piece in ready))
+        return self._pieces.end(reason, usage)
 
     def _choices(self, event: Event) -> tuple[TokenChoice, ...]:
         if self._request.logprobs is None:
@@ -103,14 +65,6 @@ class Output:
         )
 
 
-def _chunk(pieces: list[_Piece], text: str) -> Chunk:
-    return Chunk(
-        text=text,
-        tokens=tuple(token for piece in pieces for token in piece.tokens),
-        logprobs=tuple(choice for piece in pieces for choice in piece.choices),
-    )
-
-
 def _choice(entry: dict[str, Any], others: list[TokenChoice] | None = None) -> TokenChoice:
     data = bytes(entry["bytes"])
     return TokenChoice(
@@ -119,12 +73,3 @@ def _choice(entry: dict[str, Any], others: list[TokenChoice] | None = None) -> T
         logprob=entry["logprob"],
         others=tuple(others or ()),
     )
-
-
-def _beginning(text: str, stops: tuple[str, ...]) -> int:
-    """Return how many characters at the end of a text may be the beginning of a stop text."""
-    longest = max((len(stop) for stop in stops), default=0)
-    for length in range(min(longest - 1, len(text)), 0, -1):
-        if any(stop.startswith(text[-length:]) for stop in stops):
-            return length
-    return 0

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,8 +13,13 @@ from llmasos.models.engines.port import CompletionRequest, InvalidRequest
 
 # The server's largest seed means that it is to choose one.
 _SEEDS = 2**32 - 1
-_MOST_GRAMMAR = 2**20
+_LARGEST_GRAMMAR = 2**20
 _DEEPEST_GRAMMAR = 256
+_MOST_REPEATED = 10_000
+_GBNF = re.compile(
+    r'"(?:\\.|[^"\\])*"|\[(?:\\.|[^\]\\])*\]|#[^\n]*'
+    r"|\{(?P<least>\d+),?(?P<most>\d*)\}|(?P<open>\()|(?P<close>\))"
+)
 _LLGUIDANCE = "%llguidance"
 
 
@@ -52,10 +59,17 @@ def completion_body(request: CompletionRequest, tokens: Sequence[int], *, contex
     if request.logprobs is not None:
         body["n_probs"] = max(1, request.logprobs)
     if request.logit_bias:
-        body["logit_bias"] = [list(pair) for pair in request.logit_bias]
+        body["logit_bias"] = _biases(request)
     if constraint := _constraint(request):
         body["grammar"] = constraint
     return body
+
+
+def _biases(request: CompletionRequest) -> list[list[float]]:
+    for token, bias in request.logit_bias:
+        if not (0 <= token < 2**31 and math.isfinite(bias)):
+            raise InvalidRequest(f"The bias {bias} of token {token} is out of bounds.", hint="Leave it out.")
+    return [[token, bias] for token, bias in request.logit_bias]
 
 
 def _constraint(request: CompletionRequest) -> str:
@@ -96,12 +110,24 @@ def _schema(text: str) -> str:
 
 
 def _check_grammar(grammar: str) -> None:
-    """Refuse what would go to another compiler, or end the process by its size."""
+    """Refuse what would go to another compiler, or keep the server busy for ever.
+
+    The server follows every way through a grammar at once, so that repetitions of repetitions multiply.
+    """
     if grammar.lstrip().startswith(_LLGUIDANCE):
         raise InvalidRequest("The grammar is not GBNF.", hint="Write it as GBNF, or send a JSON schema.")
-    deepest = depth = 0
-    for character in grammar:
-        depth += (character == "(") - (character == ")")
-        deepest = max(deepest, depth)
-    if len(grammar) > _MOST_GRAMMAR or deepest > _DEEPEST_GRAMMAR:
+    groups, times = [1], 1
+    most = deepest = 1
+    for part in _GBNF.finditer(grammar):
+        if part["open"]:
+            groups.append(1)
+        elif part["close"] and len(groups) > 1:
+            times = groups.pop()
+        elif part["least"]:
+            times *= max(1, int(part["most"] or part["least"]))
+        else:
+            times = 1
+        groups[-1] = max(groups[-1], times)
+        most, deepest = max(most, times), max(deepest, len(groups))
+    if len(grammar) > _LARGEST_GRAMMAR or deepest > _DEEPEST_GRAMMAR or most > _MOST_REPEATED:
         raise InvalidRequest("The grammar is too large or too deep.", hint="Send a smaller one.")

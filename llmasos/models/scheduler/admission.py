@@ -6,7 +6,8 @@ from typing import Literal
 
 from llmasos.models.scheduler.draft import Draft
 from llmasos.models.scheduler.eviction import demand
-from llmasos.models.scheduler.state import NEVER, ModelState
+from llmasos.models.scheduler.queue import NEVER
+from llmasos.models.scheduler.state import ModelState
 from llmasos.models.scheduler.types import Card, Job, Refuse
 
 LONGEST_RETRY = 600.0
@@ -54,7 +55,10 @@ def too_large(draft: Draft, card: Card) -> str:
 
 def size(number: int) -> str:
     """Return a number of bytes as a person reads it."""
-    return f"{number / 1e9:.1f} GB" if number >= 1e9 else f"{number / 1e6:.0f} MB"
+    for unit, one in (("GB", 1e9), ("MB", 1e6)):
+        if number >= one:
+            return f"{number / one:.1f} {unit}"
+    return f"{number} bytes"
 
 
 def _refusal(draft: Draft, job: Job) -> Refuse | None:

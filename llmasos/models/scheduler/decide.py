@@ -6,8 +6,8 @@ from bisect import bisect_right
 
 from llmasos.models.scheduler import admission, dispatch, placement, residency
 from llmasos.models.scheduler.draft import Draft
-from llmasos.models.scheduler.queue import RAISED
-from llmasos.models.scheduler.state import NEVER, State
+from llmasos.models.scheduler.queue import NEVER
+from llmasos.models.scheduler.state import State
 from llmasos.models.scheduler.types import (
     Asked,
     Cancelled,
@@ -47,7 +47,7 @@ def decide(state: State, event: Event, now: float) -> tuple[State, tuple[Effect,
     draft = Draft(state, now)
     _take_in(draft, event)
     _expire(draft)
-    _raise(draft)
+    _age(draft)
     placement.settle(draft)
     dispatch.dispatch(draft)
     wake = _next(draft)
@@ -105,12 +105,11 @@ def _expire(draft: Draft) -> None:
             dispatch.stop(draft, state)
 
 
-def _raise(draft: Draft) -> None:
-    """Raise jobs that have waited for long."""
-    for queue in list(draft.state.queues.values()):
+def _age(draft: Draft) -> None:
+    """Note which jobs have waited long."""
+    for model, queue in list(draft.state.queues.items()):
         if queue.next_due() <= draft.now:
-            for job in queue.due(draft.now):
-                draft.raise_(draft.state.jobs[job], RAISED[queue.place(job)])
+            draft.queue(model).age(draft.now)
 
 
 def _next(draft: Draft) -> float:

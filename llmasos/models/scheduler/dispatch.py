@@ -1,4 +1,11 @@
-"""Slots: which jobs start, and which give way to others."""
+"""Slots: which jobs start, and which give way to others.
+
+A running job gives way to one of a more urgent band, and to one whose session is behind by more than a
+quantum. One that has just started is left alone, and for longer each time that it was preempted. Among
+sessions that use about the same, a job goes on until it has written as much as would have to be read again,
+so that taking turns costs little. A session that used less than all others need not wait so long, nor until
+one with several jobs is a quantum ahead.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +14,9 @@ from collections.abc import Mapping
 from llmasos.models.scheduler.draft import Draft
 from llmasos.models.scheduler.state import JobState, ModelState
 from llmasos.models.scheduler.types import Preempt, Start, Stop
+
+CROWD = 8
+"""So many sessions that used less than others are no crowd, however few slots there are."""
 
 
 def dispatch(draft: Draft) -> None:
@@ -99,77 +109,78 @@ def preempt(draft: Draft, job: JobState) -> None:
 
 def _start_next(draft: Draft, model: ModelState) -> bool:
     """Start the job that is next, or make room for it; return whether one started."""
-    rules, state = draft.state.rules, draft.state
+    state, queue = draft.state, draft.queue(model.name)
     running = [state.jobs[job] for job in model.running]
-    shared = model.card.slots - min(rules.reserve, model.card.slots - 1)
-    full = len(running) >= model.card.slots
-    only_reserved = sum(job.arrived > 0 for job in running) >= shared
-    first = draft.queue(model.name).first(draft.counter, reserved=only_reserved and not full)
-    if first is not None and not full:
+    first = queue.first(draft.counter)
+    if first is not None and _stays(state.jobs[first]):
+        shared = model.card.slots - _reserve(draft, model)
+        if sum(map(_stays, running)) >= shared:
+            first = queue.first(draft.counter, interactive=True)
+    if first is None:
+        return False
+    if len(running) < model.card.slots:
         _start(draft, state.jobs[first])
-        return len(draft.queue(model.name)) > 0
-    first = draft.queue(model.name).first(draft.counter)
-    if first is not None:
-        _make_way(draft, model, state.jobs[first], running, only_reserved)
+        return len(queue) > 0
+    challenger = queue.challenger(draft.counter)
+    if challenger is not None:
+        _make_way(draft, model, state.jobs[challenger], running)
     return False
 
 
+def _stays(job: JobState) -> bool:
+    """Return whether a job can hold up interactive ones, so that it may not use the reserved slots."""
+    return job.arrived > 0 and not job.job.preemptible
+
+
+def _reserve(draft: Draft, model: ModelState) -> int:
+    return min(draft.state.rules.reserve, model.card.slots - 1)
+
+
 def _start(draft: Draft, job: JobState) -> None:
-    draft.leave_queue(job, started=True)
     if not job.charged:
         draft.charge(job, job.job.prompt_tokens * draft.state.rules.input_cost)
-    draft.take_slot(job, charged=True, written=0)
+    draft.start(job)
     draft.effects.append(Start(job.job.id))
 
 
-def _make_way(
-    draft: Draft, model: ModelState, job: JobState, running: list[JobState], only_reserved: bool
-) -> None:
+def _make_way(draft: Draft, model: ModelState, job: JobState, running: list[JobState]) -> None:
     """Preempt a running job when the one that is next has a better right to its slot."""
+    rules, queue = draft.state.rules, draft.queue(model.name)
     going = sum(other.phase in ("preempting", "stopping") for other in running)
-    if going >= draft.queue(model.name).waiting(job.band):
+    if going >= queue.sessions(job.arrived):
         return
-    candidates = [
-        other
-        for other in running
-        if other.phase == "running"
-        and other.job.preemptible
-        # A job that may not use the reserved slots gains nothing by one of them.
-        and (job.arrived == 0 or other.arrived > 0 or not only_reserved)
-        and _gives_way(draft, other, job, going)
-    ]
-    if candidates:
-        preempt(draft, max(candidates, key=lambda other: _worse(draft, other)))
+    reserved = job.arrived == 0 and sum(other.arrived == 0 for other in running) < _reserve(draft, model)
+    session = draft.state.sessions[job.job.client.session]
+    light = session.counter < draft.state.floor
+    # A crowd of newcomers has no better right than those who were served before it.
+    light = light and queue.sessions(job.arrived, draft.state.floor) <= max(CROWD, 2 * model.card.slots)
+    quantum = int(rules.quantum / max(rules.output_cost, 1e-3))
+
+    def gives_way(other: JobState) -> bool:
+        if other.phase != "running" or not other.job.preemptible:
+            return False
+        if other.stalled or (reserved and other.arrived > 0):
+            return True
+        band, soon = _band(draft, other), min(2 << other.preempted, quantum)
+        if job.arrived != band:
+            return job.arrived < band and other.written >= soon
+        its = draft.state.sessions[other.job.client.session]
+        lead = 0.0 if light and its.jobs > 1 and not session.running else rules.quantum
+        enough = soon if light else max(other.job.prompt_tokens + other.kept, quantum)
+        return not going and its.counter > session.counter + lead and other.written >= enough
+
+    victims = filter(gives_way, running)
+    worst = max(victims, key=lambda other: _little_right(draft, other), default=None)
+    if worst is not None:
+        preempt(draft, worst)
 
 
-def _worse(draft: Draft, job: JobState) -> tuple[bool, int, float, int]:
+def _little_right(draft: Draft, job: JobState) -> tuple[bool, int, float, int]:
     """Order running jobs by how little right they have to their slots."""
     return job.stalled, _band(draft, job), draft.counter(job.job.client.session), job.job.id
 
 
-def _gives_way(draft: Draft, running: JobState, job: JobState, going: int) -> bool:
-    """Return whether a running job is to be preempted for one that waits.
-
-    A job that has just started is left alone, and one that was preempted before for longer each time, so
-    that reading prompts again never takes most of the time.
-    """
-    rules = draft.state.rules
-    if running.stalled:
-        return True
-    quantum = rules.quantum / rules.output_cost if rules.output_cost > 0 else rules.quantum
-    if job.band < _band(draft, running):
-        return running.written >= min(2 << running.preempted, quantum)
-    again = (running.job.prompt_tokens + running.kept) / 4 if running.preempted else 0
-    ahead = draft.counter(running.job.client.session) - draft.counter(job.job.client.session)
-    return (
-        not going
-        and job.band == _band(draft, running)
-        and ahead > rules.quantum
-        and running.written >= max(min(2 << running.preempted, quantum), again)
-    )
-
-
 def _band(draft: Draft, job: JobState) -> int:
-    """Return the band of a running job; one that was raised keeps that for the length of a quantum."""
+    """Return the band of a running job; one that had waited long is safe for the length of a quantum."""
     rules = draft.state.rules
     return job.band if job.written * rules.output_cost < rules.quantum else job.arrived

@@ -6,8 +6,8 @@ from bisect import bisect_left, insort
 from dataclasses import replace
 from typing import Any
 
-from llmasos.models.scheduler.queue import REACHED, Queue
-from llmasos.models.scheduler.state import NEVER, JobState, ModelState, SessionState, State
+from llmasos.models.scheduler.queue import NEVER, Queue
+from llmasos.models.scheduler.state import JobState, ModelState, SessionState, State
 from llmasos.models.scheduler.types import Effect, Job, Refuse
 
 SMOOTHING = 0.2
@@ -67,29 +67,27 @@ class Draft:
         self.wait(admitted)
 
     def wait(self, job: JobState) -> None:
-        """Put a job into its model's queue, in the band in which it arrived."""
-        self._place(job, job.arrived)
-        self._count(job.job.client.session, waiting=1)
-
-    def raise_(self, job: JobState, place: int) -> None:
-        """Move a job that has waited for long to another place of its queue."""
+        """Put a job into its model's queue."""
         session = job.job.client.session
-        self.queue(job.job.model).remove(job.job.id, session, self.counter(session))
-        self._place(job, place)
+        due = self.now + self.state.rules.age_seconds
+        self.queue(job.job.model).add(job.job.id, session, job.arrived, self.counter(session), due)
+        self._count(session, waiting=1)
+        self.change(job, phase="waiting", band=job.arrived)
 
-    def leave_queue(self, job: JobState, *, started: bool = False) -> None:
+    def leave_queue(self, job: JobState) -> None:
         """Take a job out of its queue."""
         session = job.job.client.session
-        queue = self.queue(job.job.model)
-        (queue.take if started else queue.remove)(job.job.id, session, self.counter(session))
+        self.queue(job.job.model).remove(job.job.id, session, self.counter(session))
         self._count(session, waiting=-1)
 
-    def take_slot(self, job: JobState, **changes: Any) -> None:
-        """Give a slot of its model to a job."""
+    def start(self, job: JobState) -> None:
+        """Give a waiting job a slot of its model."""
+        session = job.job.client.session
         model = self.state.models[job.job.model]
+        turn = self.queue(model.name).take(job.job.id, session, self.counter(session))
         self.update(model, running=(*model.running, job.job.id), used=self.now)
-        self._count(job.job.client.session, running=1)
-        self.change(job, phase="running", **changes)
+        self._count(session, waiting=-1, running=1)
+        self.change(job, phase="running", band=0 if turn else job.arrived, charged=True, written=0)
 
     def free_slot(self, job: JobState) -> None:
         """Take a job's slot from it."""
@@ -126,12 +124,6 @@ class Draft:
             session, counter=session.counter + tokens / min(max(weight, 1e-3), 1e3)
         )
 
-    def _place(self, job: JobState, place: int) -> None:
-        session = job.job.client.session
-        due = self.now + self.state.rules.age_seconds
-        self.queue(job.job.model).add(job.job.id, session, place, self.counter(session), due)
-        self.change(job, phase="waiting", band=REACHED[place])
-
     def _count(self, name: str, *, waiting: int = 0, running: int = 0) -> None:
         session = self.state.sessions[name]
         self.state.sessions[name] = replace(
@@ -146,8 +138,8 @@ class Draft:
             lowest = state.active.first(self.counter)
             if lowest is not None:
                 state.floor = max(state.floor, self.counter(lowest))
-            own = session.counter if session else 0.0
-            session = SessionState(max(own, state.floor - state.rules.quantum))
+            least = 0.0 if state.floor == -NEVER else state.floor - state.rules.quantum
+            session = SessionState(max(session.counter, least) if session else least)
             state.idle.remove(name)
             state.active.add(name, session.counter)
         state.sessions[name] = replace(session, jobs=session.jobs + 1)

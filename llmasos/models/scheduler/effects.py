@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import anyio
 from anyio.abc import TaskGroup
@@ -34,6 +34,8 @@ from llmasos.models.scheduler.types import (
 )
 
 _log = logging.getLogger(__name__)
+# An engine that needs longer than this to stop one reply is given up.
+_STOP_SECONDS = 10.0
 
 
 class Effects:
@@ -86,7 +88,7 @@ class Effects:
                 # What turns out not to be resumable runs to its end.
                 if ticket.work.resumable(self.residents[ticket.job.model].engine):
                     self._metrics.preempted(ticket.job)
-                    ticket.stop("preempt")
+                    self._stop(ticket, "preempt")
             case Stop(job) if (ticket := self.tickets.get(job)) is not None:
                 seconds = ticket.job.client.seconds
                 late = (
@@ -118,7 +120,7 @@ class Effects:
     def drop(self, ticket: Ticket[Any]) -> None:
         """Do nothing more for a ticket; what its engine does is stopped."""
         if ticket.scope is not None:
-            ticket.stop("stop")
+            self._stop(ticket, "stop")
         elif not ticket.over.is_set():
             self._metrics.queued(ticket.job, -1)
             self._over(ticket, "refused")
@@ -142,7 +144,8 @@ class Effects:
         if ticket.scope is not None:
             _log.warning("the job %s was started twice", ticket.job.id)
             return
-        ticket.scope = anyio.CancelScope()
+        ticket.engine = self.residents[ticket.job.model].engine
+        ticket.scope, ticket.idle = anyio.CancelScope(), anyio.Event()
         now = self._clock()
         if ticket.started is None:
             ticket.started = now
@@ -155,34 +158,42 @@ class Effects:
         """Have the engine work for a ticket, and post how that ended."""
         resident = self.residents[ticket.job.model]
         error: Exception | None = closed()
-        engine: Engine | None = None
         try:
-            with resident.use() as engine:
-                if engine is None:
+            with resident.use():
+                if ticket.engine is None:
                     error = EngineDied(f"The model {ticket.job.model} is not loaded.", hint="Ask again.")
                 else:
                     error = await carry_out(
-                        ticket, engine, partial(self._heard, ticket), partial(self._stall, ticket)
+                        ticket, ticket.engine, partial(self._heard, ticket), partial(self._stall, ticket)
                     )
         except anyio.get_cancelled_exc_class():
             if moves.ending():
                 raise
             error = ModelError(f"The engine of {ticket.job.model} gave up.", hint="Try again.")
         finally:
-            self._settle(ticket, scope, resident, engine, error)
+            self._settle(ticket, scope, error)
 
-    def _settle(
-        self,
-        ticket: Ticket[Any],
-        scope: anyio.CancelScope,
-        resident: Resident,
-        engine: Engine | None,
-        error: Exception | None,
-    ) -> None:
+    def _stop(self, ticket: Ticket[Any], why: Literal["preempt", "stop", "died"]) -> None:
+        ticket.stop(why)
+        self._tasks.start_soon(self._insist, ticket, ticket.scope)
+
+    async def _insist(self, ticket: Ticket[Any], scope: anyio.CancelScope | None) -> None:
+        """Give an engine up that does not stop."""
+        with anyio.move_on_after(_STOP_SECONDS):
+            await ticket.idle.wait()
+        if scope is not None and ticket.scope is scope:
+            model = ticket.job.model
+            error = EngineDied(f"The engine of {model} does not stop.", hint="Ask again to load it anew.")
+            self._settle(ticket, scope, error)
+
+    def _settle(self, ticket: Ticket[Any], scope: anyio.CancelScope, error: Exception | None) -> None:
+        if ticket.scope is not scope:
+            return
         leaving, ticket.leaving, ticket.scope = ticket.leaving, "", None
+        ticket.idle.set()
         self._metrics.running(ticket.job, -1)
-        if isinstance(error, EngineDied) and engine is not None:
-            self._die(resident, engine, error)
+        if isinstance(error, EngineDied):
+            self._die(self.residents[ticket.job.model], ticket.engine, error)
         stopped = error is None and scope.cancelled_caught
         if stopped and leaving == "preempt":
             self._metrics.queued(ticket.job, 1)
@@ -214,9 +225,9 @@ class Effects:
         ticket.stalled = True
         self._post(Stalled(ticket.job.id))
 
-    def _die(self, resident: Resident, engine: Engine, error: EngineDied) -> None:
+    def _die(self, resident: Resident, engine: Engine | None, error: EngineDied) -> None:
         """End everything that an engine did when it died, unless that was noticed before."""
-        if resident.engine is not engine:
+        if engine is None or resident.engine is not engine:
             return
         model = resident.card.model
         resident.move("absent")
@@ -224,7 +235,7 @@ class Effects:
         for other in [*self.tickets.values()]:
             if other.job.model == model and other.scope is not None:
                 other.reply.end(error)
-                other.stop("died")
+                self._stop(other, "died")
         self._tasks.start_soon(resident.abandon)
         self._post(Died(model, error.message))
 

@@ -90,13 +90,15 @@ class Scheduler:
         self._closed = True
         for ticket in [*self.effects.tickets.values()]:
             self.effects.end(ticket, closed())
-        self._tasks.cancel_scope.cancel()
-        # What the body raised is nothing that the tasks here have to do with.
-        await self._tasks.__aexit__(None, None, None)
         with anyio.CancelScope(shield=True):
+            # Ends by itself, because engines that do not stop are given up.
+            await self.effects.emptied()
+            self._tasks.cancel_scope.cancel()
             async with anyio.create_task_group() as group:
                 for resident in self.effects.residents.values():
                     group.start_soon(resident.abandon)
+        # What the body raised is nothing that the tasks here have to do with.
+        await self._tasks.__aexit__(None, None, None)
 
     def register(self, card: Card, plan: LoadPlan) -> None:
         """Make a model known, or change what is known of it; a loaded one is changed at its next load."""

@@ -180,7 +180,7 @@ def _leave(draft: Draft, model: ModelState) -> None:
     less = [
         other
         for other in eviction.order(parked, draft.now)
-        if other.phase == "parked" and not _wanted(draft, other) and eviction.value(other, draft.now) < worth
+        if _parked_for_nothing(draft, other) and eviction.value(other, draft.now) < worth
     ]
     freed = 0
     for other in less:
@@ -197,6 +197,10 @@ def _trim_host(draft: Draft) -> None:
     for model in eviction.order(draft.models, draft.now) if over > 0 else []:
         if model.phase == "unloading":
             over -= model.host_bytes
-        elif model.phase == "parked" and over > 0:
+        elif over > 0 and _parked_for_nothing(draft, model):
             unload(draft, model)
             over -= model.host_bytes
+
+
+def _parked_for_nothing(draft: Draft, model: ModelState) -> bool:
+    return model.phase == "parked" and not model.pinned and not _wanted(draft, model)

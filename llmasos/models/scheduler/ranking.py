@@ -41,6 +41,10 @@ class Ranking:
         if entry is not None:
             del self._entries[bisect_left(self._entries, entry)]
 
+    def below(self, number: float) -> int:
+        """Return how many names had a smaller number when that was looked at last."""
+        return bisect_left(self._entries, (number,))
+
     def first(self, number: Callable[[str], float]) -> str | None:
         """Return the name with the smallest number.
 

@@ -29,7 +29,8 @@ def registered(draft: Draft, card: Card) -> None:
         # What a loaded model takes stays on the books of the device that it is on.
         there = replace(card, device=model.card.device) if model.bytes else card
         pinned = card.pinned if card.pinned != model.registered.pinned else model.pinned
-        draft.update(model, card=there, registered=card, pinned=pinned)
+        leaving = "" if pinned and not model.pinned else model.leaving
+        draft.update(model, card=there, registered=card, pinned=pinned, leaving=leaving)
 
 
 def loaded(draft: Draft, name: str, size: int, seconds: float) -> None:
@@ -98,14 +99,16 @@ def parked(draft: Draft, name: str, host_bytes: int) -> None:
 
 def unloaded(draft: Draft, name: str) -> None:
     """Note that a model lies nowhere."""
-    if (model := draft.state.models.get(name)) is not None:
+    model = draft.state.models.get(name)
+    if model is not None and model.phase != "loading":
         _vanish(draft, model)
 
 
 def died(draft: Draft, name: str, reason: str) -> None:
     """Note that a model's engine ended; one that keeps dying is loaded again after a pause."""
     model = draft.state.models.get(name)
-    if model is None:
+    # Otherwise the answer to what it was told last is still to come, and says where it lies.
+    if model is None or model.phase not in ("resident", "parked"):
         return
     model = _failed(draft, _vanish(draft, model), reason)
     pause = min(2.0 ** (model.failures - 1), LONGEST_PAUSE) if model.failures > 1 else 0.0

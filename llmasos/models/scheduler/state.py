@@ -5,14 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from llmasos.models.scheduler.queue import BANDS, Queue
+from llmasos.models.scheduler.queue import BANDS, NEVER, Queue
 from llmasos.models.scheduler.ranking import Ranking
 from llmasos.models.scheduler.types import Card, Job, Rules
 
 JobPhase = Literal["waiting", "running", "preempting", "stopping", "stalled"]
 ModelPhase = Literal["absent", "loading", "resident", "parking", "parked", "unloading"]
-
-NEVER = float("inf")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +22,7 @@ class JobState:
         deadline: When its time is over.
         phase: `preempting` and `stopping` jobs have their slot until `Stopped`; `stalled` ones have none
             and wait for their reader.
-        band: The band in which it competes, 0 being interactive.
+        band: The band in which it holds its slot, 0 being interactive.
         stalled: Its reader does not keep up.
         charged: Whether its prompt was counted.
         kept: Tokens that it wrote before its last start.
@@ -137,7 +135,8 @@ class State:
         deadlines: When jobs' time is over.
         active: Sessions with jobs, by counter.
         idle: The other sessions.
-        floor: The smallest counter of the active sessions, or of the last one that was active.
+        floor: The smallest counter of the active sessions when the last one became active; newcomers
+            begin a quantum below.
         interval: Seconds from one job's end to the next while there is work.
         ended: When a job ended last, or work began.
         withheld: Bytes by device that are taken by something unknown, and until when this is believed.
@@ -151,7 +150,7 @@ class State:
     deadlines: list[tuple[float, int]] = field(default_factory=list)
     active: Ranking = field(default_factory=Ranking)
     idle: Ranking = field(default_factory=Ranking)
-    floor: float = 0.0
+    floor: float = -NEVER
     interval: float = 1.0
     ended: float = 0.0
     withheld: dict[str, tuple[int, float]] = field(default_factory=dict)

@@ -10,7 +10,7 @@ from typing import Generic, Literal, TypeVar
 import anyio
 
 from llmasos.errors import ModelError
-from llmasos.models.engines.port import Chunk, Engine, EngineDied
+from llmasos.models.engines.port import Chunk, Engine
 from llmasos.models.scheduler.reply import Reply
 from llmasos.models.scheduler.types import Job
 from llmasos.models.scheduler.work import Work
@@ -18,8 +18,6 @@ from llmasos.models.scheduler.work import Work
 T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
-# An engine that needs longer than this to stop one reply is given up.
-_STOP_SECONDS = 10.0
 
 
 @dataclass(eq=False)
@@ -33,7 +31,9 @@ class Ticket(Generic[T]):
         submitted: When it arrived; here and below as the scheduler's clock says.
         started: When it was first given to its engine.
         first: When its first item came.
-        scope: What its engine's work runs in, while it does.
+        engine: What works for it.
+        scope: What that runs in, while it does.
+        idle: Set when it does not run any more.
         leaving: Why that is being stopped.
         stalled: Whether its reader does not keep up.
         over: Set when nothing happens for it any more.
@@ -45,7 +45,9 @@ class Ticket(Generic[T]):
     submitted: float
     started: float | None = None
     first: float | None = None
+    engine: Engine | None = None
     scope: anyio.CancelScope | None = None
+    idle: anyio.Event = field(default_factory=anyio.Event)
     leaving: Literal["", "preempt", "stop", "died"] = ""
     stalled: bool = False
     over: anyio.Event = field(default_factory=anyio.Event)
@@ -87,12 +89,8 @@ async def carry_out(
                         stalled()
                         await ticket.reply.room()
             finally:
-                with anyio.move_on_after(_STOP_SECONDS, shield=True) as patience:
+                with anyio.CancelScope(shield=True):
                     await items.aclose()
-                if patience.cancelled_caught:
-                    raise EngineDied(
-                        f"The engine of {ticket.job.model} does not stop.", hint="Ask again to load it anew."
-                    )
     except ModelError as error:
         return error
     except Exception as error:

@@ -307,11 +307,12 @@ class Rules:
         host_budget: Bytes that parked models may take in the host's memory.
         session_queue: Jobs of one session that may wait.
         queue: Jobs that may wait over all.
-        age_seconds: Waiting that long raises a job by one band.
+        age_seconds: Jobs that waited that long have every third start, whatever their bands.
         input_cost: What a token read counts.
         output_cost: What a token written counts.
         quantum: Counted tokens that a running session may be ahead of a waiting one before it is preempted.
-        reserve: Slots of a model with more than one that only interactive jobs use.
+        reserve: Slots of a model with more than one that interactive jobs get at once; others use them
+            meanwhile, unless they cannot be preempted.
         drain_seconds: How long a model that is in use may keep others from being loaded.
     """
 

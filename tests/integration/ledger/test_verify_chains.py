@@ -180,7 +180,8 @@ async def test_damage_to_the_files_of_a_real_chain_is_found(
     live, kept, dice, found, refused = tmp_path / "live", tmp_path / "kept", random.Random(str(file)), 0, 0
     live.mkdir()
     await fill(live, iter([HousedChain(live) for _ in MODES]))
-    assert (await verified(live, HousedChain(live))).finding == "ok"
+    before = await verified(live, HousedChain(live))
+    assert before.finding == "ok", before
     shutil.copytree(live, kept)
     for statement, values in changes(kept, file, count, dice):
         shutil.rmtree(live)

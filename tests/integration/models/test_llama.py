@@ -35,6 +35,7 @@ from llmasos.models import (
 from llmasos.models.calls.grammar import grammar
 from llmasos.models.calls.prompt import forms_of
 from llmasos.models.calls.syntax import CallForm, parse_call
+from llmasos.models.engines.port import LoadPlan
 
 pytestmark = [pytest.mark.integration, pytest.mark.anyio]
 
@@ -47,11 +48,14 @@ async def model_file() -> Path:
 
 @pytest.fixture
 async def engine(model_file: Path, tmp_path: Path) -> AsyncGenerator[LlamaEngine]:
-    loaded = await LlamaEngine.load(
-        model_file, name="small", fingerprint="f", cache_dir=tmp_path, context=4096
-    )
+    loaded = await LlamaEngine.load(plan_of(model_file, tmp_path))
     yield loaded
     await loaded.close()
+
+
+def plan_of(path: Path, cache: Path, **fields: object) -> LoadPlan:
+    given = {"name": "small", "path": path, "fingerprint": "f", "cache_dir": cache, "context": 4096}
+    return LoadPlan.model_validate({**given, **fields})
 
 
 def user(text: str) -> tuple[Turn, ...]:
@@ -163,13 +167,13 @@ async def test_a_closed_engine_says_so(engine: LlamaEngine) -> None:
 async def test_a_prefix_is_restored_in_a_fresh_process(model_file: Path, tmp_path: Path) -> None:
     script = textwrap.dedent("""
         import anyio, sys
-        from pathlib import Path
         from llmasos.models import CompletionRequest, LlamaEngine, Turn
+        from llmasos.models.engines.port import LoadPlan
 
         async def main():
-            engine = await LlamaEngine.load(
-                Path(sys.argv[1]), name="small", fingerprint="f", cache_dir=Path(sys.argv[2]), context=2048
-            )
+            engine = await LlamaEngine.load(LoadPlan(
+                name="small", path=sys.argv[1], fingerprint="f", cache_dir=sys.argv[2], context=2048
+            ))
             prefix = (Turn(role="system", content="You are kind. " * 60),)
             request = CompletionRequest(
                 turns=(*prefix, Turn(role="user", content="Say yes.")), prefix=1, max_tokens=3
@@ -211,7 +215,7 @@ async def test_a_cut_file_is_refused_without_harm(model_file: Path, tmp_path: Pa
     with model_file.open("rb") as whole:
         cut.write_bytes(whole.read(kept))
     with pytest.raises(ModelError, match="damaged, incomplete"):
-        await LlamaEngine.load(cut, name="cut", fingerprint="c", cache_dir=tmp_path)
+        await LlamaEngine.load(plan_of(cut, tmp_path))
 
 
 async def test_a_damaged_header_is_refused_without_harm(model_file: Path, tmp_path: Path) -> None:
@@ -221,4 +225,4 @@ async def test_a_damaged_header_is_refused_without_harm(model_file: Path, tmp_pa
     data[100:600] = b"\xff" * 500
     damaged.write_bytes(data)
     with pytest.raises(ModelError, match="damaged, incomplete"):
-        await LlamaEngine.load(damaged, name="damaged", fingerprint="d", cache_dir=tmp_path)
+        await LlamaEngine.load(plan_of(damaged, tmp_path))

@@ -127,7 +127,7 @@ class Machine:
         if input is not None:
             options["stdin"] = subprocess.PIPE
         with self.popen(*arguments, **options) as process:
-            out, err = process.communicate(input, timeout=280)
+            out, err = process.communicate(input, timeout=600)
         assert "Traceback" not in out + err, out + err
         return subprocess.CompletedProcess(list(arguments), process.returncode, out, err)
 

@@ -4,25 +4,18 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmasos.models.calls.schema import SchemaRules, grammar_of
 from llmasos.models.engines.port import InvalidRequest
+from tests.models.grammars import accepts as matched
 
 
 def accepts(schema: Any, text: str) -> bool:
-    import llguidance
-    from llguidance.gbnf_to_lark import gbnf_to_lark
-
     rules = SchemaRules(schema)
     root = rules.add(schema)
-    tokenizer = llguidance.LLTokenizer("byte")
-    lark = gbnf_to_lark(grammar_of(root, rules.rules))
-    matcher = llguidance.LLMatcher(tokenizer, llguidance.LLMatcher.grammar_from_lark(lark))
-    assert not matcher.get_error()
-    tokens = tokenizer.tokenize_str(text)
-    return bool(matcher.try_consume_tokens(tokens) == len(tokens) and matcher.is_accepting())
+    return matched(grammar_of(root, rules.rules), text)
 
 
 TREE = {
@@ -77,6 +70,7 @@ def test_values_are_told_apart(schema: Any, right: str, wrong: str) -> None:
     assert not accepts(schema, wrong)
 
 
+@settings(max_examples=30)
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers(-(10**9), 10**9) | st.text(max_size=6),

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import AsyncIterator
+from pathlib import Path
 
 import anyio
+import anyio.lowlevel
 
 from llmasos.models.devices.sim import SimDevice
 from llmasos.models.engines.fake import FakeEngine
@@ -21,7 +22,8 @@ from llmasos.models.engines.port import (
     TokenUsage,
     Turn,
 )
-from llmasos.models.scheduler.loop import Scheduler
+from llmasos.models.scheduler.decide import decide
+from llmasos.models.scheduler.loop import Decide, Scheduler
 from llmasos.models.scheduler.types import Card, Client, Rules
 
 SIZE = 100
@@ -146,14 +148,17 @@ class SlowLoader:
     engines: list[SlowEngine] = field(default_factory=list)
     faults: list[BaseException] = field(default_factory=list)
     held: bool = False
+    make: type[SlowEngine] = SlowEngine
+    loaded: Callable[[SlowEngine], object] = lambda engine: None
 
     async def __call__(self, plan: LoadPlan) -> SlowEngine:
         await anyio.lowlevel.checkpoint()
         if self.faults:
             raise self.faults.pop(0)
         self.device.take(plan.name, SIZE)
-        engine = SlowEngine(plan, self.device)
+        engine = self.make(plan, self.device)
         engine.free = not self.held
+        self.loaded(engine)
         self.engines.append(engine)
         return engine
 
@@ -173,7 +178,9 @@ class Bench:
     def register(self, *models: str, slots: int = 1, host: int = 0, context: int = 1000) -> None:
         for model in models:
             card = Card(model, self.device.name, SIZE, host_bytes=host, context=context, slots=slots)
-            plan = LoadPlan(name=model, path="/none", cache_dir="/none", context=context, slots=slots)  # type: ignore[arg-type]
+            plan = LoadPlan(
+                name=model, path=Path("none"), cache_dir=Path("none"), context=context, slots=slots
+            )
             self.scheduler.register(card, plan)
 
     async def read(self, model: str, tokens: int, client: Client | None = None, **more: object) -> str:
@@ -202,11 +209,14 @@ async def bench(
     host: int = 0,
     buffer: int = 64,
     rules: Rules | None = None,
+    decide: Decide = decide,
 ) -> AsyncIterator[Bench]:
     """Set up a scheduler with models of `SIZE` bytes each."""
     device = SimDevice(budget)
     loader = SlowLoader(device)
-    async with Scheduler(rules or Rules(host_budget=10 * SIZE), [device], loader, buffer=buffer) as scheduler:
+    async with Scheduler(
+        rules or Rules(host_budget=10 * SIZE), [device], loader, buffer=buffer, decide=decide
+    ) as scheduler:
         it = Bench(scheduler, loader, device)
         it.register(*models, slots=slots, host=host)
         yield it
@@ -214,8 +224,7 @@ async def bench(
     assert device.taken == 0, "something was not freed"
 
 
-async def until(condition: "object") -> None:
+async def until(condition: Callable[[], object]) -> None:
     """Let other tasks run until the condition holds."""
-    assert callable(condition)
     while not condition():
         await anyio.lowlevel.checkpoint()

@@ -5,7 +5,6 @@ import pytest
 
 from llmasos.errors import ModelError
 from llmasos.models.engines.port import Chunk
-from llmasos.models.scheduler.loop import Scheduler
 from llmasos.models.scheduler.types import Client, Refused, Rules
 from tests.models.scheduler.slow import SIZE, ask, bench, text, until, word
 
@@ -27,8 +26,13 @@ async def test_a_reader_that_leaves_stops_the_decoding_within_a_step() -> None:
     async with bench("a") as it:
         it.loader.held = True
         stream = it.scheduler.stream("a", ask(100))
+
+        async def allow() -> None:
+            await until(lambda: it.loader.engines)
+            it.loader.last("a").allow()
+
         async with anyio.create_task_group() as group:
-            group.start_soon(until, lambda: it.loader.engines and not it.loader.last("a").allow())
+            group.start_soon(allow)
             assert (await anext(stream)).text == word(0)
         engine = it.loader.last("a")
         await stream.aclose()
@@ -212,18 +216,17 @@ async def test_draining_ends_when_its_time_is_over() -> None:
 async def test_closing_ends_every_stream_with_an_error() -> None:
     errors: list[ModelError] = []
 
-    async with anyio.create_task_group() as group:
-        async with bench("a") as it:
-            it.loader.held = True
+    async with anyio.create_task_group() as group, bench("a") as it:
+        it.loader.held = True
 
-            async def read(session: str) -> None:
-                with pytest.raises(ModelError) as caught:
-                    await it.read("a", 5, Client(session=session))
-                errors.append(caught.value)
+        async def read(session: str) -> None:
+            with pytest.raises(ModelError) as caught:
+                await it.read("a", 5, Client(session=session))
+            errors.append(caught.value)
 
-            for session in ("one", "two"):
-                group.start_soon(read, session)
-            await until(lambda: it.loader.engines and it.loader.last("a").running)
+        for session in ("one", "two"):
+            group.start_soon(read, session)
+        await until(lambda: it.loader.engines and it.loader.last("a").running)
     assert len(errors) == 2
     assert it.loader.last("a").closed
     with pytest.raises(ModelError):
@@ -232,7 +235,7 @@ async def test_closing_ends_every_stream_with_an_error() -> None:
 
 async def test_an_error_in_the_body_comes_out_as_it_is() -> None:
     with pytest.raises(KeyError):
-        async with Scheduler(Rules(), [], lambda plan: None):  # type: ignore[arg-type,return-value]
+        async with bench("a"):
             raise KeyError
 
 

@@ -1,4 +1,4 @@
-"""Endpoints that misbehave, served from this process."""
+"""The model behind a URL, as agents ask it."""
 
 import json
 import threading
@@ -12,8 +12,11 @@ from pydantic_ai.messages import ModelRequest
 
 from llmasos.errors import ModelError
 from llmasos.models import remote_model
+from llmasos.models.remote import Patience
 
 pytestmark = pytest.mark.anyio
+
+ONCE = Patience(attempts=1)
 
 
 @contextmanager
@@ -53,7 +56,7 @@ def endpoint(*, status: int = 200, finish: str | None = "stop") -> Iterator[str]
 
 
 async def reply(url: str, name: str = "m") -> str:
-    model = await remote_model(url, name=name)
+    model = await remote_model(url, name=name, patience=ONCE)
     async with model_request_stream(model, [ModelRequest.user_text_prompt("hi")]) as stream:
         async for _ in stream:
             pass

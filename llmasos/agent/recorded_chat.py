@@ -1,0 +1,142 @@
+"""A chat whose every call is recorded, after its reply and before its end is handed on."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing
+from typing import Any
+
+import anyio
+
+from llmasos.agent.approvals import sha256_json
+from llmasos.agent.model_call import ModelCall
+from llmasos.errors import ModelError
+from llmasos.ledger import Ledger
+from llmasos.models import Origin
+from llmasos.models.calls.prompt import tokens
+from llmasos.models.chat.gather import Gathering
+from llmasos.models.chat.port import Chat, ChatDelta, ChatMessage, ChatRequest
+from llmasos.models.engines.port import Chunk, CompletionRequest, Embeddings, TokenUsage
+
+
+class RecordedChat:
+    """Passes requests on unchanged, and records each.
+
+    Args:
+        chat: What is asked.
+        origin: Tells where its replies come from.
+        ledger: Where calls are recorded.
+        session: The ledger's session of the records.
+        facts: What is recorded of every call, such as its request's id.
+        spent: Told what a call used; of one that was cut off, what that is about.
+    """
+
+    def __init__(
+        self,
+        chat: Chat,
+        origin: Callable[[], Awaitable[Origin]],
+        ledger: Ledger,
+        *,
+        session: str,
+        facts: Mapping[str, Any],
+        spent: Callable[[TokenUsage], Awaitable[None]],
+    ) -> None:
+        self._chat = chat
+        self._origin = origin
+        self._ledger = ledger
+        self._session = session
+        self._facts = facts
+        self._spent = spent
+
+    @property
+    def name(self) -> str:
+        """The model's name."""
+        return self._chat.name
+
+    @property
+    def context(self) -> int | None:
+        """Tokens of prompt and reply together; None when unknown."""
+        return self._chat.context
+
+    async def stream(self, request: ChatRequest) -> AsyncGenerator[ChatDelta]:
+        """Reply to a conversation; the last piece comes when the call is recorded."""
+        call = self._call(sha256_chat(request.messages))
+        reply = Gathering()
+        try:
+            async with aclosing(self._chat.stream(request)) as deltas:
+                async for delta in deltas:
+                    reply.add(delta)
+                    if delta.finish_reason is None:
+                        yield delta
+                    else:
+                        last = delta
+            if reply.finish_reason is None:
+                raise ModelError(f"The reply of {self.name} broke off.", hint="Ask again.")
+        except BaseException as error:
+            asked = "".join(message.content for message in request.messages)
+            written = reply.text + "".join(made.arguments for made in reply.calls)
+            await self._broken(call, error, reply.usage, asked, written)
+            raise
+        await self._whole(call, sha256_chat([reply.message]), reply.usage or TokenUsage())
+        yield last
+
+    async def complete(self, request: CompletionRequest) -> AsyncGenerator[Chunk]:
+        """Continue a text; the last piece comes when the call is recorded."""
+        call = self._call(sha256_json(request.prompt))
+        texts: list[str] = []
+        last: Chunk | None = None
+        try:
+            async with aclosing(self._chat.complete(request)) as chunks:
+                async for chunk in chunks:
+                    texts.append(chunk.text)
+                    if chunk.finish_reason is None:
+                        yield chunk
+                    else:
+                        last = chunk
+            if last is None:
+                raise ModelError(f"The reply of {self.name} broke off.", hint="Ask again.")
+        except BaseException as error:
+            await self._broken(call, error, None, request.prompt, "".join(texts))
+            raise
+        await self._whole(call, sha256_json("".join(texts)), last.usage or TokenUsage())
+        yield last
+
+    async def embed(self, texts: Sequence[str]) -> Embeddings:
+        """Return the texts' embeddings, recorded."""
+        call = self._call(sha256_json(list(texts)))
+        try:
+            made = await self._chat.embed(texts)
+        except BaseException as error:
+            await self._broken(call, error, None, "".join(texts), "")
+            raise
+        await self._whole(call, "", TokenUsage(input=made.tokens))
+        return made
+
+    def _call(self, sent: str) -> ModelCall:
+        return ModelCall(self._ledger, self._session, self._origin, sent, **self._facts)
+
+    async def _whole(self, call: ModelCall, reply_sha256: str, usage: TokenUsage) -> None:
+        with anyio.CancelScope(shield=True):
+            await self._spent(usage)
+        await call.replied(
+            reply_sha256=reply_sha256,
+            input_tokens=usage.input,
+            cached_tokens=usage.cached,
+            output_tokens=usage.output,
+        )
+
+    async def _broken(
+        self, call: ModelCall, error: BaseException, usage: TokenUsage | None, asked: str, written: str
+    ) -> None:
+        # Who hangs up before the end has used what came until then.
+        if usage is None and written:
+            usage = TokenUsage(input=tokens(asked), output=tokens(written))
+        with anyio.CancelScope(shield=True):
+            if usage is not None:
+                await self._spent(usage)
+            await call.failed(error)
+
+
+def sha256_chat(messages: Sequence[ChatMessage]) -> str:
+    """Return the SHA-256 of what messages say: role, content, calls and the call that is answered."""
+    return sha256_json([message.model_dump(mode="json", exclude_defaults=True) for message in messages])

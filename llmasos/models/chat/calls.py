@@ -1,0 +1,84 @@
+"""Chats with small models: tools in call syntax, under a grammar."""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from typing import Any, cast
+
+from pydantic_ai.models import ModelRequestParameters
+from pydantic_ai.settings import ModelSettings
+
+from llmasos.models.calls.model import CallSyntaxModel
+from llmasos.models.chat.messages import agent_messages, agent_tools
+from llmasos.models.chat.port import CallDelta, ChatDelta, ChatRequest, ChatTool
+from llmasos.models.chat.text import Stops
+from llmasos.models.engines.port import Engine
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
+_SETTINGS = (
+    "max_tokens",
+    "temperature",
+    "top_p",
+    "top_k",
+    "seed",
+    "presence_penalty",
+    "frequency_penalty",
+)
+
+
+def expressible(tools: Sequence[ChatTool]) -> bool:
+    """Return whether call syntax has a form for all of these tools."""
+    return all(_expressible(tool) for tool in tools)
+
+
+async def call_syntax_reply(engine: Engine, request: ChatRequest) -> AsyncGenerator[ChatDelta]:
+    """Reply with text or one call.
+
+    Raises:
+        InvalidRequest: The conversation cannot be read.
+        ModelError: The engine failed, or the model wrote no usable reply.
+    """
+    model = CallSyntaxModel(engine)
+    parameters = ModelRequestParameters(function_tools=agent_tools(request.tools))
+    stops = Stops(request.stop)
+    called = False
+    replies = model.replies(agent_messages(request.messages), _settings(request), parameters)
+    async with aclosing(replies):
+        async for reply in replies:
+            if text := stops.feed(reply.text):
+                yield ChatDelta(text=text)
+            if reply.call is not None:
+                called = True
+                call = CallDelta(index=0, id=f"call_{secrets.token_hex(12)}", name=reply.call.tool)
+                yield ChatDelta(calls=(call,))
+                arguments = json.dumps(reply.call.arguments)
+                yield ChatDelta(calls=(CallDelta(index=0, arguments=arguments),))
+            if reply.finish_reason is not None:
+                finish = "tool_calls" if called else reply.finish_reason
+                finish = "stop" if stops.hit else finish
+                yield ChatDelta(text=stops.end(), finish_reason=finish, usage=reply.usage)
+
+
+def _expressible(tool: ChatTool) -> bool:
+    schema = tool.parameters
+    properties = schema.get("properties", {})
+    return (
+        _NAME.fullmatch(tool.name) is not None
+        and schema.get("type", "object") == "object"
+        and isinstance(properties, dict)
+        and all(_NAME.fullmatch(name) and isinstance(value, dict) for name, value in properties.items())
+        and set(schema.get("required", ())) <= properties.keys()
+        and (bool(properties) or schema.get("additionalProperties") in (None, False))
+        and not schema.keys() & {"$ref", "anyOf", "oneOf", "allOf"}
+    )
+
+
+def _settings(request: ChatRequest) -> ModelSettings:
+    settings: dict[str, Any] = {name: getattr(request, name) for name in _SETTINGS}
+    settings["logit_bias"] = {str(token): value for token, value in request.logit_bias}
+    settings["tool_choice"] = [request.tool_named] if request.tool_named else request.tool_choice
+    return cast(ModelSettings, {name: value for name, value in settings.items() if value is not None})

@@ -1,0 +1,18 @@
+"""Models behind OpenAI-compatible endpoints."""
+
+from llmasos.models.remote.chat import RemoteChat
+from llmasos.models.remote.endpoint import Endpoint, Patience
+from llmasos.models.remote.model import remote_model
+from llmasos.models.remote.spend import Expense, Spend
+from llmasos.models.remote.upstreams import Upstreams, UpstreamStatus
+
+__all__ = [
+    "Endpoint",
+    "Expense",
+    "Patience",
+    "RemoteChat",
+    "Spend",
+    "UpstreamStatus",
+    "Upstreams",
+    "remote_model",
+]

@@ -1,0 +1,119 @@
+"""The models that run elsewhere: behind the endpoint of the settings, or behind several upstreams."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import anyio
+
+from llmasos.config import Settings
+from llmasos.models.chat.port import Chat
+from llmasos.models.remote import Endpoint, Patience, RemoteChat, Spend, Upstreams, remote_model
+from llmasos.models.status import ModelStatus, Origin
+
+if TYPE_CHECKING:
+    from llmasos.models.chat.model import ChatModel
+
+
+class Remotes:
+    """Every model that runs elsewhere. Where the settings have an endpoint, that is every model there is.
+
+    Args:
+        settings: The endpoint, and the upstreams by name.
+        known: Returns the names of models of this machine, which mean nothing to the endpoint.
+    """
+
+    def __init__(self, settings: Settings, known: Callable[[], tuple[str, ...]]) -> None:
+        self._settings = settings
+        self._known = known
+        self.spend = Spend(settings.models.prices)
+        self._upstreams = {
+            name: Upstreams(name, [self._at(url, name) for url in urls])
+            for name, urls in settings.models.upstreams.items()
+        }
+        self._models: dict[str, ChatModel] = {}
+        self._lock = anyio.Lock()
+
+    def __contains__(self, name: str) -> bool:
+        return bool(self._settings.model_url) or name in self._upstreams
+
+    @asynccontextmanager
+    async def watched(self) -> AsyncGenerator[None]:
+        """Check in the background which upstreams work, and let go of all connections at the end."""
+        async with anyio.create_task_group() as group:
+            for upstreams in self._upstreams.values():
+                group.start_soon(upstreams.watch)
+            try:
+                yield
+            finally:
+                group.cancel_scope.cancel()
+                with anyio.CancelScope(shield=True):
+                    for upstreams in self._upstreams.values():
+                        await upstreams.close()
+
+    async def model(self, name: str) -> ChatModel:
+        """Return a model as agents ask it.
+
+        Raises:
+            ModelError: The endpoint cannot be reached, refuses the key, or lists no model.
+        """
+        from llmasos.models.chat.model import ChatModel
+
+        async with self._lock:
+            if name not in self._models:
+                if self._settings.model_url:
+                    key = self._settings.model_key.get_secret_value()
+                    own = self._own_name(name)
+                    self._models[name] = await remote_model(self._settings.model_url, key=key, name=own)
+                else:
+                    self._models[name] = ChatModel(self._upstreams[name])
+            return self._models[name]
+
+    async def chat(self, name: str) -> Chat:
+        """Return a model as programs ask it.
+
+        Raises:
+            ModelError: The endpoint cannot be reached, refuses the key, or lists no model.
+        """
+        return (await self.model(name)).chat
+
+    async def origin(self, name: str) -> Origin:
+        """Return where a model's replies come from.
+
+        Raises:
+            ModelError: The endpoint has no such model.
+        """
+        urls = self._settings.models.upstreams.get(name, ())
+        if self._settings.model_url:
+            urls = (self._settings.model_url,)
+        places = ", ".join(sorted(map(_place, urls)))
+        return Origin(model=(await self.model(name)).model_name, endpoint=places)
+
+    def status(self) -> tuple[ModelStatus, ...]:
+        """Return the models that are known to run elsewhere; the endpoint's are known by one name."""
+        if self._settings.model_url:
+            shown = self._own_name(self._settings.model) or "default"
+            return (ModelStatus(name=shown, title=self._settings.model_url, state="remote", default=True),)
+        return tuple(
+            ModelStatus(
+                name=name, title=", ".join(urls), state="remote", default=name == self._settings.model
+            )
+            for name, urls in self._settings.models.upstreams.items()
+        )
+
+    def _own_name(self, name: str) -> str:
+        """Return the endpoint's own name of a model; empty where it is to choose."""
+        return "" if name in self._known() else name
+
+    def _at(self, url: str, name: str) -> RemoteChat:
+        key: Any = self._settings.models.upstream_keys.get(url)
+        endpoint = Endpoint(url, key.get_secret_value() if key else "", Patience())
+        return RemoteChat(endpoint, name, spend=self.spend)
+
+
+def _place(url: str) -> str:
+    place = urlsplit(url)
+    return f"{place.hostname}:{place.port}" if place.port else place.hostname or ""

@@ -1,0 +1,174 @@
+"""The guard before everything that comes over TCP: the right host name, and a valid key within its limits."""
+
+from __future__ import annotations
+
+import ipaddress
+import time
+from collections.abc import Callable, Collection
+
+import anyio
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from llmasos.errors import LLMasOSError
+from llmasos.service.access.account import Account
+from llmasos.service.access.keys import Keys
+from llmasos.service.access.throttle import Throttle
+from llmasos.service.refusals import LimitReached, Refusal, WrongKey, refused
+
+OPEN = ("/health", "/ready")
+"""What needs no key: whoever balances loads asks it, and it says nothing of anybody."""
+
+_LEFT = tuple(
+    f"x-ratelimit-{part}-{what}"
+    for part in ("limit", "remaining", "reset")
+    for what in ("requests", "tokens")
+)
+_EXPOSED = ("retry-after", "x-request-id", "openai-processing-ms", *_LEFT)
+
+
+class WrongHost(Refusal):
+    """A request that was sent to another name: a web page may have had its own name lead here."""
+
+    code = "host"
+    status = 421
+
+
+def guarded(
+    app: ASGIApp,
+    keys: Keys,
+    *,
+    origins: Collection[str] = (),
+    names: Collection[str] | None = None,
+    clock: Callable[[], float] = time.monotonic,
+) -> ASGIApp:
+    """Return the application as it may be reached over TCP.
+
+    Args:
+        app: The application.
+        keys: The keys that open it.
+        origins: Web origins whose pages may call it.
+        names: Host names that requests may be sent to, beside loopback addresses; None means any.
+        clock: A monotonic clock in seconds.
+    """
+    guard = Guard(app, keys, names=names, clock=clock)
+    if not origins:
+        return guard
+    return CORSMiddleware(
+        guard,
+        allow_origins=origins,
+        allow_methods=("GET", "POST", "DELETE"),
+        allow_headers=("*",),
+        allow_private_network=True,
+        expose_headers=_EXPOSED,
+    )
+
+
+class Guard:
+    """Lets requests with a valid key through, with what they may do in `request.state.access`.
+
+    Args:
+        app: What is guarded.
+        keys: The keys.
+        names: Host names that requests may be sent to, beside loopback addresses; None means any.
+        clock: A monotonic clock in seconds.
+    """
+
+    def __init__(
+        self, app: ASGIApp, keys: Keys, *, names: Collection[str] | None, clock: Callable[[], float]
+    ) -> None:
+        self._app = app
+        self._keys = keys
+        self._names = None if names is None else {name.lower() for name in names}
+        self._throttle = Throttle(clock)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a request through, or refuse it."""
+        if scope["type"] != "http":
+            return
+        try:
+            self._check_host(Headers(scope=scope).get("host", ""))
+            if scope["path"] in OPEN:
+                await self._app(scope, receive, send)
+                return
+            account = await self._account(Request(scope))
+        except LLMasOSError as error:
+            await refused(scope["path"], error)(scope, receive, send)
+            return
+        try:
+            account.take_request()
+        except LimitReached as error:
+            await refused(scope["path"], error)(scope, receive, _limited(send, account))
+            return
+        await self._keys.used(account)
+        scope.setdefault("state", {})["access"] = self._keys.access(account)
+        deadline = anyio.current_time() + account.seconds_left()
+        with anyio.CancelScope(deadline=deadline) as running:
+            account.running.add(running)
+            try:
+                await self._app(scope, receive, _limited(send, account))
+            finally:
+                account.running.discard(running)
+
+    async def _account(self, request: Request) -> Account:
+        secret = _secret(request.headers)
+        account = await self._keys.find(secret)
+        if account is not None and not account.ended:
+            return account
+        wait = self._throttle.failed(request.client.host if request.client else "")
+        if wait:
+            raise LimitReached(
+                "Too many requests without a valid key came from this address.", retry_after=wait
+            )
+        if account is not None:
+            raise WrongKey(
+                f"The key {account.key.id} {account.ended}.", hint="Make another: `llmasos keys create`."
+            )
+        raise WrongKey(
+            "The key is not valid." if secret else "A key is needed.",
+            hint="Make one with `llmasos keys create`, and send it as `Authorization: Bearer KEY`.",
+        )
+
+    def _check_host(self, host: str) -> None:
+        name = _host_name(host)
+        if self._names is None or name in self._names or _is_loopback(name):
+            return
+        raise WrongHost(
+            f"Requests for the host {host[:100]!r} are not answered here.",
+            hint="Use the address, or add the name to LLMASOS_SERVICE__NAMES.",
+        )
+
+
+def _limited(send: Send, account: Account) -> Send:
+    """Return a `send` that adds what is left of the key's limits."""
+
+    async def sending(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = MutableHeaders(scope=message)
+            for name, value in account.limit_headers().items():
+                headers[name] = value
+        await send(message)
+
+    return sending
+
+
+def _secret(headers: Headers) -> str:
+    kind, _, rest = headers.get("authorization", "").partition(" ")
+    return rest.strip() if kind.lower() == "bearer" else headers.get("x-api-key", "").strip()
+
+
+def _host_name(host: str) -> str:
+    if host.startswith("["):
+        return host[1:].partition("]")[0].lower()
+    return host.partition(":")[0].rstrip(".").lower()
+
+
+def _is_loopback(name: str) -> bool:
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,272 @@
+"""The HTTP API of sessions: turns, approvals, events, and what is done with their changes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import BaseModel
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from llmasos.agent import Session, Workbench, asker
+from llmasos.api import (
+    AccessRequest,
+    ApprovalRequest,
+    ChangesRequest,
+    Choice,
+    CommitChoice,
+    CommitInfo,
+    Diff,
+    JobInfo,
+    JobOutput,
+    JobPlace,
+    MergedFile,
+    ModelChoice,
+    SessionInfo,
+    SessionRequest,
+    StateRequest,
+    TurnAccepted,
+    TurnRequest,
+)
+from llmasos.events import EVENT
+from llmasos.kernel import Kernel
+from llmasos.service.access import Access, Owners, needs
+from llmasos.service.drain import Drain
+from llmasos.service.events import SERVER_SENT, EventReply, place, stored
+from llmasos.service.openapi import operation
+from llmasos.service.replies import body, reply
+
+_SHOWN = 100
+_LOOKED_THROUGH = 10_000
+
+
+def session_routes(kernel: Kernel, drain: Drain) -> list[Route]:
+    """Return the routes under `/v1/sessions`, each with what it needs."""
+    api = _SessionsApi(kernel)
+    changes = _ChangesApi(api)
+    return [
+        *needs("agent", [Route("/v1/sessions/{id}/turns", api.start_turn, methods=["POST"])], drain),
+        *needs(
+            "approve",
+            [
+                Route("/v1/sessions/{id}/approvals/{action}", api.approve, methods=["POST"]),
+                Route("/v1/sessions/{id}/access", api.allow, methods=["POST"]),
+            ],
+        ),
+        *needs(
+            "agent",
+            [
+                Route("/v1/sessions", api.list_sessions),
+                Route("/v1/sessions", api.create_session, methods=["POST"]),
+                Route("/v1/sessions/{id}", api.session_info),
+                Route("/v1/sessions/{id}/events", api.events),
+                Route("/v1/sessions/{id}/cancel", api.cancel, methods=["POST"]),
+                Route("/v1/sessions/{id}/model", api.use_model, methods=["POST"]),
+                *changes.routes(),
+            ],
+        ),
+    ]
+
+
+class _EventsQuery(BaseModel):
+    """Which events: those after a number, and with `follow` those to come."""
+
+    after: int | None = None
+    follow: bool = True
+
+
+class _FolderQuery(BaseModel):
+    """Whose sessions: those of a folder."""
+
+    folder: str = ""
+
+
+class _SessionsApi:
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel = kernel
+        self._owners = Owners(kernel.store)
+
+    @operation("List the newest sessions.", query=_FolderQuery, answer=SessionInfo, many=True)
+    async def list_sessions(self, request: Request) -> Response:
+        given = request.query_params.get("folder")
+        folder = Path(given) if given else None
+        infos = await self._kernel.sessions.list(
+            folder, _SHOWN if _access(request) is None else _LOOKED_THROUGH
+        )
+        return reply((await self._owners.visible(_access(request), infos))[:_SHOWN])
+
+    @operation("Begin a session on a folder.", body=SessionRequest, answer=SessionInfo, status=201)
+    async def create_session(self, request: Request) -> Response:
+        wanted = await body(request, SessionRequest)
+        access = _access(request)
+        if access is not None:
+            access.require_model(self._model(wanted.model))
+            if wanted.in_place or wanted.hosts or wanted.granted:
+                access.require("approve")
+        options = wanted.model_dump(exclude={"folder"})
+        session = await self._kernel.sessions.create(Path(wanted.folder), **options)
+        await self._owners.began(access, session.id)
+        return reply(await session.info(), status=201)
+
+    @operation("Show a session.", answer=SessionInfo)
+    async def session_info(self, request: Request) -> Response:
+        return reply(await (await self.session(request)).info())
+
+    @operation("Follow a session's events.", query=_EventsQuery, answer=EVENT, media=SERVER_SENT)
+    async def events(self, request: Request) -> Response:
+        session = await self.session(request)
+        after = place(request)
+        if request.query_params.get("follow", "true") == "true":
+            return EventReply(session, after)
+        return Response(await stored(session, after or 0), media_type=SERVER_SENT)
+
+    @operation("Start a turn; its events follow.", body=TurnRequest, answer=TurnAccepted, status=202)
+    async def start_turn(self, request: Request) -> Response:
+        session = await self.session(request)
+        wanted = await body(request, TurnRequest)
+        access = _access(request)
+        if access is not None:
+            access.require_model(self._model((await session.info()).model))
+            if wanted.approve == "all":
+                access.require("approve")
+        return reply(await session.start(wanted), status=202)
+
+    @operation("Cancel the running turn.", status=204)
+    async def cancel(self, request: Request) -> Response:
+        await (await self.session(request)).cancel()
+        return Response(status_code=204)
+
+    @operation("Choose the model of the turns to come.", body=ModelChoice, answer=SessionInfo)
+    async def use_model(self, request: Request) -> Response:
+        session = await self.session(request)
+        wanted = (await body(request, ModelChoice)).model
+        if (access := _access(request)) is not None:
+            access.require_model(self._model(wanted))
+        await session.use_model(wanted)
+        return reply(await session.info())
+
+    @operation("Answer an approval request.", body=ApprovalRequest, status=204)
+    async def approve(self, request: Request) -> Response:
+        session = await self.session(request)
+        answer = await body(request, ApprovalRequest)
+        session.approvals.answer(
+            request.path_params["action"],
+            answer.digest,
+            approved=answer.approve,
+            by=str(asker()),
+        )
+        return Response(status_code=204)
+
+    @operation("Change what code may reach and see.", body=AccessRequest, answer=SessionInfo)
+    async def allow(self, request: Request) -> Response:
+        session = await self.session(request)
+        await session.allow(await body(request, AccessRequest))
+        return reply(await session.info())
+
+    async def session(self, request: Request) -> Session:
+        """Return the session that a request names, if whoever asks may use it."""
+        named = request.path_params["id"]
+        await self._owners.check(_access(request), named)
+        return await self._kernel.sessions.get(named)
+
+    async def workbench(self, request: Request) -> Workbench:
+        """Return the workbench of that session."""
+        return (await self.session(request)).workbench
+
+    def _model(self, named: str) -> str:
+        return named or self._kernel.models.status()[0].name
+
+
+class _ChangesApi:
+    def __init__(self, sessions: _SessionsApi) -> None:
+        self._workbench = sessions.workbench
+
+    def routes(self) -> list[Route]:
+        """Return the routes about a session's view and its sandbox."""
+        return [
+            Route("/v1/sessions/{id}/diff", self.diff),
+            Route("/v1/sessions/{id}/commit", self.commit, methods=["POST"]),
+            Route("/v1/sessions/{id}/discard", self.discard, methods=["POST"]),
+            Route("/v1/sessions/{id}/undo", self.undo, methods=["POST"]),
+            Route("/v1/sessions/{id}/redo", self.redo, methods=["POST"]),
+            Route("/v1/sessions/{id}/history", self.history),
+            Route("/v1/sessions/{id}/merged", self.merged),
+            Route("/v1/sessions/{id}/resolve", self.resolve, methods=["POST"]),
+            Route("/v1/sessions/{id}/jobs", self.jobs),
+            Route("/v1/sessions/{id}/jobs/{job}", self.job_output),
+            Route("/v1/sessions/{id}/jobs/{job}/stop", self.stop_job, methods=["POST"]),
+            Route("/v1/sessions/{id}/state/save", self.save_state, methods=["POST"]),
+            Route("/v1/sessions/{id}/state/restore", self.restore_state, methods=["POST"]),
+        ]
+
+    @operation("Show what the view would change in the folder.", answer=Diff)
+    async def diff(self, request: Request) -> Response:
+        return reply(await (await self._workbench(request)).diff())
+
+    @operation("Write changes to the folder.", body=ChangesRequest, answer=CommitInfo)
+    async def commit(self, request: Request) -> Response:
+        workbench = await self._workbench(request)
+        wanted = await body(request, ChangesRequest)
+        return reply(await workbench.commit(wanted.choices, merge=wanted.merge))
+
+    @operation("Drop changes.", body=ChangesRequest, status=204)
+    async def discard(self, request: Request) -> Response:
+        workbench = await self._workbench(request)
+        await workbench.discard((await body(request, ChangesRequest)).choices)
+        return Response(status_code=204)
+
+    @operation("Take a commit back.", body=CommitChoice, answer=CommitInfo)
+    async def undo(self, request: Request) -> Response:
+        workbench = await self._workbench(request)
+        return reply(await workbench.undo((await body(request, CommitChoice)).commit))
+
+    @operation("Write an undone commit again.", body=CommitChoice, answer=CommitInfo)
+    async def redo(self, request: Request) -> Response:
+        workbench = await self._workbench(request)
+        return reply(await workbench.redo((await body(request, CommitChoice)).commit))
+
+    @operation("List the commits.", answer=CommitInfo, many=True)
+    async def history(self, request: Request) -> Response:
+        return reply(await (await self._workbench(request)).history())
+
+    @operation("Show a file that was changed on both sides, merged.", query=Choice, answer=MergedFile)
+    async def merged(self, request: Request) -> Response:
+        choice = Choice(path=request.query_params.get("path", ""))
+        return reply(await (await self._workbench(request)).merged(choice.path))
+
+    @operation("Take a merged text into the view.", body=Choice, answer=MergedFile)
+    async def resolve(self, request: Request) -> Response:
+        workbench = await self._workbench(request)
+        return reply(await workbench.resolve((await body(request, Choice)).path))
+
+    @operation("List what runs in the background.", answer=JobInfo, many=True)
+    async def jobs(self, request: Request) -> Response:
+        return reply(await (await self._workbench(request)).jobs())
+
+    @operation("Read what a job has printed.", query=JobPlace, answer=JobOutput)
+    async def job_output(self, request: Request) -> Response:
+        workbench = await self._workbench(request)
+        where = JobPlace.model_validate(dict(request.query_params))
+        return reply(await workbench.job_output(request.path_params["job"], where.offset, where.wait))
+
+    @operation("Stop a job.", answer=JobInfo)
+    async def stop_job(self, request: Request) -> Response:
+        return reply(await (await self._workbench(request)).stop_job(request.path_params["job"]))
+
+    @operation("Keep Python's variables under a name.", body=StateRequest, status=204)
+    async def save_state(self, request: Request) -> Response:
+        workbench = await self._workbench(request)
+        await workbench.save_state((await body(request, StateRequest)).name)
+        return Response(status_code=204)
+
+    @operation("Go back to variables that were kept.", body=StateRequest, status=204)
+    async def restore_state(self, request: Request) -> Response:
+        workbench = await self._workbench(request)
+        await workbench.restore_state((await body(request, StateRequest)).name)
+        return Response(status_code=204)
+
+
+def _access(request: Request) -> Access | None:
+    access: Access | None = request.state.access
+    return access

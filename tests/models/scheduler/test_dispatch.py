@@ -1,0 +1,329 @@
+"""Which jobs start, and which give way."""
+
+import pytest
+
+from llmasos.models.scheduler.types import (
+    Card,
+    Drained,
+    Ended,
+    Preempt,
+    Refuse,
+    Rules,
+    Stalled,
+    Start,
+    Stop,
+    Stopped,
+)
+from tests.models.scheduler.world import World
+
+
+def world_of(slots: int = 1, **rules: float) -> World:
+    """Return a world with a model that is resident."""
+    world = World(
+        Rules({"gpu": 100}, session_queue=500, **rules),  # type: ignore[arg-type]
+        Card("a", "gpu", 50, slots=slots, context=100_000),
+    )
+    first = world.submit(session="first")
+    world.answer()
+    world.end(first)
+    return world
+
+
+def step(world: World) -> None:
+    """Let every running job write a token, and those be stopped that have to."""
+    world.write()
+    world.halt()
+
+
+def test_a_job_starts_when_its_model_is_there() -> None:
+    world = World(Rules({"gpu": 100}), Card("a", "gpu", 50))
+    job = world.submit()
+    assert world.running == {}
+    world.answer()
+    assert list(world.running) == [job]
+
+
+def test_no_more_jobs_than_slots() -> None:
+    world = world_of(slots=3)
+    jobs = [world.submit(session=f"s{n}") for n in range(5)]
+    assert list(world.running) == jobs[:3]
+    world.end(jobs[1])
+    assert list(world.running) == [jobs[0], jobs[2], jobs[3]]
+
+
+def test_the_session_that_used_least_is_next() -> None:
+    world = world_of()
+    running = world.submit(session="x", tokens=(500, 10))
+    again = world.submit(session="x")
+    other = world.submit(session="y", tokens=(400, 10))
+    world.end(running)
+    assert list(world.running) == [other]
+    world.end(other)
+    assert list(world.running) == [again]
+
+
+def test_a_weight_makes_tokens_count_less() -> None:
+    world = world_of()
+    running = world.submit(session="busy")
+    world.submit(session="x", tokens=(400, 10), weight=4.0)
+    world.submit(session="y", tokens=(400, 10))
+    for _ in range(2):
+        world.end(running)
+        running = next(iter(world.running))
+    sessions = world.state.sessions
+    assert sessions["y"].counter - sessions["x"].counter == pytest.approx(300)
+
+
+def test_output_counts_double() -> None:
+    world = world_of()
+    job = world.submit(session="x", tokens=(10, 10))
+    before = world.state.sessions["x"].counter
+    world.write(job, tokens=7)
+    assert world.state.sessions["x"].counter == before + 14
+
+
+def test_idleness_saves_up_no_more_than_a_quantum() -> None:
+    world = world_of(quantum=256.0)
+    job = world.submit(session="busy", tokens=(10, 5000))
+    world.write(job, tokens=3000)
+    world.submit(session="new")
+    counter = world.state.sessions["busy"].counter
+    assert world.state.sessions["new"].counter == counter - 256
+
+
+def test_returning_resets_nothing() -> None:
+    world = world_of(slots=2)
+    other = world.submit(session="y")
+    job = world.submit(session="x")
+    world.write(job, tokens=500)
+    used = world.state.sessions["x"].counter
+    world.end(job)
+    world.submit(session="x", tokens=(0, 10))
+    assert world.state.sessions["x"].counter == used
+    assert other in world.running
+
+
+def test_sessions_that_no_longer_matter_are_forgotten() -> None:
+    world = world_of()
+    for n in range(50):
+        job = world.submit(session=f"one-time {n}", tokens=(300, 10))
+        world.end(job)
+    assert len(world.state.sessions) < 10
+
+
+@pytest.mark.parametrize(("slots", "sessions"), [(1, 1), (2, 1), (2, 2), (8, 1), (8, 3), (8, 8)])
+@pytest.mark.parametrize("prompt", [5, 300])
+def test_a_light_session_has_a_token_within_five_steps_of_a_flood(
+    slots: int, sessions: int, prompt: int
+) -> None:
+    world = world_of(slots=slots)
+    for n in range(60):
+        world.submit(session=f"flood {n % sessions}", tokens=(prompt, 2000))
+    for _ in range(3):
+        step(world)
+    light = world.submit(session="light", tokens=(20, 20))
+    for _ in range(5):
+        step(world)
+    assert world.state.jobs[light].written + world.state.jobs[light].kept > 0
+
+
+def test_a_crowd_of_newcomers_does_not_preempt_one_another() -> None:
+    world = world_of(slots=2)
+    for n in range(40):
+        world.submit(session=f"agent {n}", tokens=(300, 100))
+    for _ in range(40):
+        step(world)
+    assert not [effect for _, _, effects in world.log for effect in effects if isinstance(effect, Preempt)]
+
+
+def test_a_more_urgent_job_takes_the_slot_of_another_and_gives_it_back() -> None:
+    world = world_of()
+    batch = world.submit(session="b", band="batch")
+    world.write(batch, tokens=4)
+    person = world.submit(session="p", band="interactive")
+    assert world.halting == {batch: "preempt"}
+    world.halt()
+    assert list(world.running) == [person]
+    assert world.state.jobs[batch].kept == 4
+    world.end(person)
+    assert list(world.running) == [batch]
+
+
+def test_a_job_that_has_just_started_is_left_alone() -> None:
+    world = world_of()
+    batch = world.submit(session="b", band="batch")
+    world.submit(session="p", band="interactive")
+    assert not world.halting
+    world.write(batch)
+    assert not world.halting
+    world.write(batch)
+    assert world.halting == {batch: "preempt"}
+
+
+def test_a_job_is_left_alone_for_longer_each_time_that_it_was_preempted() -> None:
+    world = world_of(quantum=256.0)
+    batch = world.submit(session="b", band="batch", tokens=(10, 5000))
+    lengths = []
+    for _ in range(9):
+        person = world.submit(session="p", band="interactive")
+        written = 0
+        while not world.halting:
+            world.write(batch)
+            written += 1
+        world.halt()
+        world.end(person)
+        lengths.append(written)
+    assert lengths == [2, 4, 8, 16, 32, 64, 128, 128, 128]
+
+
+def test_what_cannot_be_preempted_is_not() -> None:
+    world = world_of()
+    batch = world.submit(session="b", band="batch", preemptible=False)
+    world.write(batch, tokens=500)
+    world.submit(session="p", band="interactive")
+    assert not world.halting
+
+
+def test_the_least_urgent_gives_way() -> None:
+    world = world_of(slots=3, reserve=0)
+    jobs = [world.submit(session=band, band=band) for band in ("normal", "batch", "interactive")]
+    world.write(tokens=10)
+    world.submit(session="p", band="interactive")
+    assert list(world.halting) == [jobs[1]]
+
+
+def test_a_reserved_slot_is_free_for_a_person_at_once() -> None:
+    world = world_of(slots=2)
+    jobs = [world.submit(session=f"s{n}") for n in range(2)]
+    person = world.submit(session="p", band="interactive")
+    assert list(world.halting) == jobs[1:]
+    world.halt()
+    assert person in world.running
+    world.submit(session="q", band="interactive")
+    assert not world.halting
+
+
+def test_jobs_that_cannot_be_preempted_leave_the_reserved_slot_empty() -> None:
+    world = world_of(slots=2)
+    first = world.submit(session="x", preemptible=False)
+    world.submit(session="x", preemptible=False)
+    assert list(world.running) == [first]
+    person = world.submit(session="p", band="interactive", preemptible=False)
+    assert list(world.running) == [first, person]
+
+
+def test_batch_is_served_under_a_flood_of_people() -> None:
+    world = world_of(age_seconds=30.0)
+    batch = [world.submit(session="b", band="batch") for _ in range(3)]
+    world.end(batch[0])
+    starts = []
+    waiting = [world.submit(session=f"p{n}", band="interactive") for n in range(2)]
+    for n in range(40):
+        world.pass_time(5.0)
+        running = next(iter(world.running))
+        waiting.append(world.submit(session=f"q{n}", band="interactive"))
+        world.write(running, tokens=4)
+        world.halt()
+        if world.running == {running: "a"}:
+            world.end(running)
+        starts.append(next(iter(world.running)))
+    assert {*batch[1:]} <= set(starts)
+
+
+def test_slow_readers_give_up_their_slot_and_come_back() -> None:
+    world = world_of()
+    slow = world.submit(session="x")
+    world.write(slow, tokens=3)
+    world.send(Stalled(slow))
+    assert not world.halting
+    other = world.submit(session="y")
+    assert world.halting == {slow: "preempt"}
+    world.halt()
+    assert list(world.running) == [other]
+    world.end(other)
+    assert not world.running
+    world.send(Drained(slow))
+    assert list(world.running) == [slow]
+    assert world.state.jobs[slow].kept == 3
+
+
+def test_who_stalls_while_waiting_waits_for_the_reader() -> None:
+    world = world_of()
+    running = world.submit(session="x")
+    stalled = world.submit(session="y")
+    world.send(Stalled(stalled))
+    world.end(running)
+    assert not world.running
+    world.send(Drained(stalled))
+    assert list(world.running) == [stalled]
+
+
+def test_cancelling_stops_what_runs_and_drops_what_waits() -> None:
+    world = world_of()
+    running, waiting = world.submit(), world.submit()
+    world.cancel(waiting)
+    assert waiting not in world.state.jobs
+    world.cancel(running)
+    assert world.halting == {running: "stop"}
+    world.cancel(running)
+    world.halt()
+    assert world.done == {1: "ended", waiting: "cancelled", running: "stopped"}
+
+
+def test_cancelling_what_is_being_preempted_stops_it_for_good() -> None:
+    world = world_of()
+    batch = world.submit(session="b", band="batch")
+    world.write(batch, tokens=4)
+    person = world.submit(session="p", band="interactive")
+    world.cancel(batch)
+    assert world.halting == {batch: "stop"}
+    world.halt()
+    assert world.done[batch] == "stopped"
+    assert list(world.running) == [person]
+
+
+def test_what_ended_while_it_was_to_be_stopped_has_ended() -> None:
+    world = world_of()
+    job = world.submit()
+    world.cancel(job)
+    world.end(job)
+    assert world.state.jobs == {}
+    assert world.send(Stopped(job)) == world.send(Ended(job)) == ()
+
+
+def test_time_is_over_for_what_waits_and_for_what_runs() -> None:
+    world = world_of()
+    running = world.submit(session="x", seconds=10.0)
+    waiting = world.submit(session="x", seconds=5.0)
+    assert world.wake == 5.0
+    world.pass_time(5.0)
+    assert world.refusals[waiting].status == 504
+    assert "5 seconds" in world.refusals[waiting].reason
+    world.pass_time(5.0)
+    assert world.log[-1][2] == (Stop(running),)
+    world.halt()
+    assert world.state.jobs == {}
+    assert world.state.deadlines == []
+
+
+def test_no_time_at_all_is_over_at_once() -> None:
+    world = world_of()
+    job = world.submit(seconds=0.0)
+    assert isinstance(world.log[-1][2][0], Refuse)
+    assert world.done[job] == "refused"
+
+
+def test_events_of_jobs_that_are_not_there_change_nothing() -> None:
+    world = world_of()
+    for event in (Ended(99), Stopped(99), Stalled(99), Drained(99)):
+        assert world.send(event) == ()
+    world.cancel(99)
+    world.write(99)
+
+
+def test_a_number_is_taken_once() -> None:
+    world = world_of()
+    job = world.submit()
+    event = next(event for event, _, effects in reversed(world.log) if Start(job) in effects)
+    assert world.send(event) == ()
+    assert world.state.sessions["s"].jobs == 1
