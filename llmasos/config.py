@@ -132,6 +132,10 @@ class ModelSettings(BaseModel, frozen=True):
         {}, description="Price of a million tokens read and written, by model, for budgets and spend."
     )
     cluster: str = Field("", description="Address of a Ray cluster for replicas, `auto`, or empty for none.")
+    hub: str = Field("", description="Base URL of the model hub; empty means `HF_ENDPOINT`, or Hugging Face.")
+    hub_token: SecretStr = Field(
+        SecretStr(""), description="The hub's token for gated models; empty means `HF_TOKEN`."
+    )
     replicas: dict[str, int] = Field({}, description="Replicas on the cluster, by model.")
 
 

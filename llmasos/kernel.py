@@ -17,13 +17,13 @@ import anyio.to_thread
 
 import llmasos
 from llmasos import paths
-from llmasos.agent import Books, DefaultPolicy, Services, Sessions, record_start
-from llmasos.api import Check, KernelInfo, ModelInfo, ToolInfo
+from llmasos.agent import Books, DefaultPolicy, Services, Sessions, definition, record_start
+from llmasos.api import Check, KernelInfo, ToolInfo
 from llmasos.config import Settings, load_settings
 from llmasos.doctor import examine
 from llmasos.errors import KernelError
 from llmasos.ledger import ChainLedger, Ledger
-from llmasos.models import Models
+from llmasos.models import Administration, Models
 from llmasos.sandbox import SandboxProvider, choose_provider
 from llmasos.store import Store
 from llmasos.tools import Registry, builtin_tools
@@ -96,6 +96,8 @@ class Kernel:
             stack.push_async_callback(self.provider.close)
             await self.provider.sweep(data_dir / "workspaces")
             self.models = await stack.enter_async_context(self._models or Models(self.settings))
+            tools = [definition(tool) for tool in builtin_tools()]
+            self.administration = Administration(self.settings, self.models, tools)
             tasks = await stack.enter_async_context(anyio.create_task_group())
             # What still runs in the background at the end, such as a model that warms up, is not waited for.
             stack.callback(tasks.cancel_scope.cancel)
@@ -139,13 +141,6 @@ class Kernel:
     async def doctor(self) -> list[Check]:
         """Look at each part and say what is missing, with the command that mends it."""
         return await examine(self.settings)
-
-    def models_info(self) -> list[ModelInfo]:
-        """Return the models that can be chosen."""
-        return [
-            ModelInfo(name=model.name, title=model.title, size=model.size, state=model.state)
-            for model in self.models.status()
-        ]
 
     def tools_info(self) -> list[ToolInfo]:
         """Return the tools as the model sees them."""

@@ -17,15 +17,15 @@ from llmasos.api import (
     CLIENT_HEADER,
     Check,
     KernelInfo,
-    ModelChoice,
-    ModelInfo,
     SessionInfo,
     SessionRequest,
     ToolInfo,
 )
+from llmasos.client._connection import Query
 from llmasos.client._errors import gone, refusal
 from llmasos.client._keys import KeyCalls
-from llmasos.client._ledger import LedgerCalls, Query
+from llmasos.client._ledger import LedgerCalls
+from llmasos.client._models import ModelCalls
 from llmasos.client._session import AsyncSession
 from llmasos.client._start import start_kernel
 from llmasos.errors import KernelError
@@ -35,7 +35,7 @@ T = TypeVar("T")
 _POLL_SECONDS = 0.05
 
 
-class AsyncClient(LedgerCalls, KeyCalls):
+class AsyncClient(LedgerCalls, KeyCalls, ModelCalls):
     """Asynchronous client of the kernel.
 
     Args:
@@ -151,14 +151,6 @@ class AsyncClient(LedgerCalls, KeyCalls):
         """Return what the doctor found in each part."""
         return await self.request("GET", "/v1/kernel/doctor", list[Check])
 
-    async def models(self) -> list[ModelInfo]:
-        """Return the models that can be chosen."""
-        return await self.request("GET", "/v1/models", list[ModelInfo])
-
-    async def warm(self, model: str = "") -> None:
-        """Have a model loaded in the background, the default one if none is named."""
-        await self.post("/v1/models/warm", ModelChoice(model=model))
-
     async def tools(self) -> list[ToolInfo]:
         """Return the tools as the model sees them."""
         return await self.request("GET", "/v1/tools", list[ToolInfo])
@@ -201,7 +193,7 @@ class AsyncClient(LedgerCalls, KeyCalls):
 
     @asynccontextmanager
     async def stream(
-        self, method: str, path: str, *, query: Query | None = None
+        self, method: str, path: str, *, body: BaseModel | None = None, query: Query | None = None
     ) -> AsyncIterator[httpx2.Response]:
         """Send a request whose answer comes piece by piece.
 
@@ -209,8 +201,9 @@ class AsyncClient(LedgerCalls, KeyCalls):
             KernelError: The kernel is gone.
             RequestRefused: The kernel said no.
         """
+        content = body.model_dump_json() if body is not None else None
         try:
-            async with self._http.stream(method, path, params=query) as response:
+            async with self._http.stream(method, path, params=query, content=content) as response:
                 if response.is_error:
                     raise refusal(await response.aread(), response.status_code)
                 yield response

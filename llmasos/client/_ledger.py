@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
-
-from pydantic import BaseModel
+from typing import Any, Literal
 
 from llmasos.api import (
     AccountInfo,
@@ -25,42 +23,19 @@ from llmasos.api import (
     VerifyProgress,
     VerifyReport,
 )
+from llmasos.client._connection import Connection
 from llmasos.client._errors import RequestRefused, gone
-
-if TYPE_CHECKING:
-    import httpx2
-
-T = TypeVar("T")
-Query = Mapping[str, str | list[str]]
-
-
-class _Connection(Protocol):
-    """What is needed of the client."""
-
-    async def request(
-        self,
-        method: str,
-        path: str,
-        answer: type[T],
-        body: BaseModel | None = None,
-        *,
-        query: Query | None = None,
-    ) -> T: ...
-
-    def stream(
-        self, method: str, path: str, *, query: Query | None = None
-    ) -> AbstractAsyncContextManager[httpx2.Response]: ...
 
 
 class LedgerCalls:
     """The part of the asynchronous client that asks the ledger."""
 
-    async def ledger(self: _Connection) -> LedgerInfo:
+    async def ledger(self: Connection) -> LedgerInfo:
         """Return where the ledger stands."""
         return await self.request("GET", "/v1/ledger", LedgerInfo)
 
     async def verify(
-        self: _Connection, progress: Callable[[VerifyProgress], None] = lambda step: None
+        self: Connection, progress: Callable[[VerifyProgress], None] = lambda step: None
     ) -> VerifyReport:
         """Have the whole ledger verified.
 
@@ -79,7 +54,7 @@ class LedgerCalls:
         raise gone()
 
     async def records(
-        self: _Connection,
+        self: Connection,
         session: str | None = None,
         limit: int = 100,
         *,
@@ -122,7 +97,7 @@ class LedgerCalls:
 
     @asynccontextmanager
     async def follow_records(
-        self: _Connection, wanted: RecordQuery
+        self: Connection, wanted: RecordQuery
     ) -> AsyncIterator[AsyncIterator[RecordInfo]]:
         """Follow the ledger: the records that are there, then those to come."""
         query = query_of(wanted.model_copy(update={"follow": True}))
@@ -132,7 +107,7 @@ class LedgerCalls:
             await anext(lines, None)
             yield _records(lines)
 
-    async def show_record(self: _Connection, what: str) -> list[RecordInfo]:
+    async def show_record(self: Connection, what: str) -> list[RecordInfo]:
         """Return everything that is recorded of an action, or the record of a number.
 
         Raises:
@@ -142,7 +117,7 @@ class LedgerCalls:
 
         return await self.request("GET", f"/v1/ledger/records/{quote(what, safe='')}", list[RecordInfo])
 
-    async def prove(self: _Connection, what: str, *, up_to_anchor: bool = False) -> dict[str, Any]:
+    async def prove(self: Connection, what: str, *, up_to_anchor: bool = False) -> dict[str, Any]:
         """Return the proof of an action, or of the record of a number.
 
         Args:
@@ -157,14 +132,14 @@ class LedgerCalls:
 
     @asynccontextmanager
     async def export(
-        self: _Connection, which: RecordFilter, format: Literal["html", "json"] = "html"
+        self: Connection, which: RecordFilter, format: Literal["html", "json"] = "html"
     ) -> AsyncIterator[AsyncIterator[bytes]]:
         """Read records with their proofs: one page, or JSON lines."""
         query = {**query_of(which), "format": format}
         async with self.stream("GET", "/v1/ledger/export", query=query) as response:
             yield response.aiter_bytes()
 
-    async def anchor(self: _Connection, target: str = "") -> list[AnchorInfo]:
+    async def anchor(self: Connection, target: str = "") -> list[AnchorInfo]:
         """Tell one place outside, or all, of the records so far.
 
         Raises:
@@ -173,7 +148,7 @@ class LedgerCalls:
         return await self.request("POST", "/v1/ledger/anchor", list[AnchorInfo], AnchorRequest(target=target))
 
     async def erase(
-        self: _Connection, which: RecordFilter, reason: str = "", *, count_only: bool = False
+        self: Connection, which: RecordFilter, reason: str = "", *, count_only: bool = False
     ) -> int:
         """Erase the bodies of records, which stay provable, and return how many there were.
 
@@ -185,7 +160,7 @@ class LedgerCalls:
         wanted = EraseRequest(which=which, reason=reason, count_only=count_only)
         return (await self.request("POST", "/v1/ledger/erase", Erased, wanted)).count
 
-    async def rotate_key(self: _Connection, key: str = "") -> str:
+    async def rotate_key(self: Connection, key: str = "") -> str:
         """Hand the ledger to another key, and return the address of its account.
 
         Args:

@@ -3,40 +3,34 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Protocol, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from llmasos.api import (
     AnchorInfo,
     Check,
-    CommitInfo,
-    Diff,
-    JobInfo,
-    JobOutput,
     KernelInfo,
     KeyCreated,
     KeyInfo,
     KeyRequest,
     LedgerInfo,
-    MergedFile,
     ModelInfo,
     RecordFilter,
     RecordInfo,
     RecordQuery,
     SessionInfo,
     ToolInfo,
-    TurnResult,
     VerifyProgress,
     VerifyReport,
 )
+from llmasos.api.models import BenchReport, ModelDetails, ModelsTop
 from llmasos.client._async import AsyncClient
-from llmasos.client._session import AsyncSession, Changes
-from llmasos.events import Event
+from llmasos.client._sync_session import Session, iterate
 
 T = TypeVar("T")
 
@@ -89,6 +83,38 @@ class Client:
         """Have a model loaded in the background, the default one if none is named."""
         self._call(self._client.warm(model))
 
+    def show_model(self, model: str = "") -> ModelDetails:
+        """Return everything that is known of a model, the default one if none is named."""
+        return self._call(self._client.show_model(model))
+
+    def models_top(self) -> ModelsTop:
+        """Return how models share the machine now."""
+        return self._call(self._client.models_top())
+
+    def pull_model(self, model: str, **options: Any) -> ModelDetails:
+        """Have a model fetched; takes what `AsyncClient.pull_model` takes."""
+        return self._call(self._client.pull_model(model, **options))
+
+    def load_model(self, model: str = "", **options: Any) -> ModelDetails:
+        """Have a model resident; takes what `AsyncClient.load_model` takes."""
+        return self._call(self._client.load_model(model, **options))
+
+    def unload_model(self, model: str = "") -> None:
+        """Have a model leave the memory."""
+        self._call(self._client.unload_model(model))
+
+    def pin_model(self, model: str = "") -> None:
+        """Keep a model resident, whatever else is asked for."""
+        self._call(self._client.pin_model(model))
+
+    def unpin_model(self, model: str = "") -> None:
+        """Let a model go when others need its memory."""
+        self._call(self._client.unpin_model(model))
+
+    def bench_model(self, model: str = "", limit: int = 0, **options: Any) -> BenchReport:
+        """Measure what a model can be trusted with; takes what `AsyncClient.bench_model` takes."""
+        return self._call(self._client.bench_model(model, limit, **options))
+
     def tools(self) -> list[ToolInfo]:
         """Return the tools as the model sees them."""
         return self._call(self._client.tools())
@@ -109,7 +135,7 @@ class Client:
     def follow_records(self, wanted: RecordQuery) -> Iterator[Iterator[RecordInfo]]:
         """Follow the ledger: the records that are there, then those to come."""
         with self._wrap(self._client.follow_records(wanted)) as records:
-            yield _iterate(self._call, records)
+            yield iterate(self._call, records)
 
     def show_record(self, what: str) -> list[RecordInfo]:
         """Return everything that is recorded of an action, or the record of a number."""
@@ -125,7 +151,7 @@ class Client:
     ) -> Iterator[Iterator[bytes]]:
         """Read records with their proofs: one page, or JSON lines."""
         with self._wrap(self._client.export(which, format)) as pieces:
-            yield _iterate(self._call, pieces)
+            yield iterate(self._call, pieces)
 
     def anchor(self, target: str = "") -> list[AnchorInfo]:
         """Tell one place outside, or all, of the records so far."""
@@ -167,130 +193,9 @@ class Client:
         return self._portal.wrap_async_context_manager(manager)
 
 
-class _Call(Protocol):
-    """Runs a coroutine on the client's thread and returns what it returns."""
-
-    def __call__(self, work: Coroutine[Any, Any, T]) -> T: ...
-
-
-class Session:
-    """A session, through the synchronous client."""
-
-    def __init__(
-        self,
-        call: _Call,
-        wrap: Callable[[AbstractAsyncContextManager[Any]], AbstractContextManager[Any]],
-        session: AsyncSession,
-    ) -> None:
-        self._call = call
-        self._wrap = wrap
-        self._session = session
-        self.id = session.id
-        self.folder = session.folder
-
-    def info(self) -> SessionInfo:
-        """Return the session as it stands."""
-        return self._call(self._session.info())
-
-    def run(self, text: str, **options: Any) -> TurnResult:
-        """Run a turn to its end and return what came of it; takes what `AsyncSession.run` takes."""
-        return self._call(self._session.run(text, **options))
-
-    @contextmanager
-    def turn(self, text: str, **options: Any) -> Iterator[Iterator[Event]]:
-        """Start a turn and follow its events to its end."""
-        with self._wrap(self._session.turn(text, **options)) as events:
-            yield _iterate(self._call, events)
-
-    def cancel(self) -> None:
-        """Cancel the running turn."""
-        self._call(self._session.cancel())
-
-    def use_model(self, model: str) -> None:
-        """Choose the model of the next turns."""
-        self._call(self._session.use_model(model))
-
-    def answer(self, action: str, digest: str, *, approve: bool) -> None:
-        """Answer an approval request."""
-        self._call(self._session.answer(action, digest, approve=approve))
-
-    def diff(self) -> Diff:
-        """Return what the session's view would change in the folder."""
-        return self._call(self._session.diff())
-
-    def commit(self, changes: Changes = None, *, merge: bool = False) -> CommitInfo:
-        """Write changes to the folder, all or those chosen."""
-        return self._call(self._session.commit(changes, merge=merge))
-
-    def discard(self, changes: Changes = None) -> None:
-        """Drop changes, all or those chosen."""
-        self._call(self._session.discard(changes))
-
-    def undo(self, commit: str = "") -> CommitInfo:
-        """Take a commit back, the newest if none is named."""
-        return self._call(self._session.undo(commit))
-
-    def redo(self, commit: str = "") -> CommitInfo:
-        """Write an undone commit again, the one undone last if none is named."""
-        return self._call(self._session.redo(commit))
-
-    def history(self) -> list[CommitInfo]:
-        """Return the session's commits, oldest first."""
-        return self._call(self._session.history())
-
-    def merged(self, path: str) -> MergedFile:
-        """Return a file that was changed on both sides, merged, with what clashes between markers."""
-        return self._call(self._session.merged(path))
-
-    def resolve(self, path: str) -> MergedFile:
-        """Make a file's merged text the view's version, so that what clashes can be edited there."""
-        return self._call(self._session.resolve(path))
-
-    def allow(
-        self, *, hosts: Sequence[str] | None = None, granted: Sequence[str] | None = None
-    ) -> SessionInfo:
-        """Change which hosts code may reach, and which hidden files it may see."""
-        return self._call(self._session.allow(hosts=hosts, granted=granted))
-
-    def jobs(self) -> list[JobInfo]:
-        """Return what runs, or ran, in the background of the session's sandbox."""
-        return self._call(self._session.jobs())
-
-    def job_output(self, job: str, *, offset: int = 0, wait: float = 0.0) -> JobOutput:
-        """Return what a job has printed from a byte on."""
-        return self._call(self._session.job_output(job, offset=offset, wait=wait))
-
-    def stop_job(self, job: str) -> JobInfo:
-        """Stop a job."""
-        return self._call(self._session.stop_job(job))
-
-    def save_state(self, name: str) -> None:
-        """Keep the variables of the session's Python under a name."""
-        self._call(self._session.save_state(name))
-
-    def restore_state(self, name: str) -> None:
-        """Go back to variables that were kept."""
-        self._call(self._session.restore_state(name))
-
-
 async def _made(make: Callable[[], AsyncClient]) -> AsyncClient:
     return make()
 
 
 async def _awaited(work: Coroutine[Any, Any, T]) -> T:
     return await work
-
-
-def _iterate(call: _Call, items: AsyncIterator[T]) -> Iterator[T]:
-    while True:
-        found = call(_next(items))
-        if not found:
-            return
-        yield found[0]
-
-
-async def _next(items: AsyncIterator[T]) -> list[T]:
-    """Return the next item in a list, which is empty at the end."""
-    async for item in items:
-        return [item]
-    return []

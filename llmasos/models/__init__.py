@@ -1,5 +1,6 @@
 """Models: the catalog, fetching, engines, and the pydantic-ai models over them."""
 
+from llmasos.models.administration import Administration
 from llmasos.models.calls.model import CallSyntaxModel
 from llmasos.models.catalog.fetch import Progress, fetch
 from llmasos.models.catalog.profile import Drive, Profile
@@ -22,6 +23,7 @@ from llmasos.models.scheduler.types import Client, Refused
 from llmasos.models.status import ModelStatus, Origin
 
 __all__ = [
+    "Administration",
     "CallSyntaxModel",
     "Catalog",
     "Chunk",

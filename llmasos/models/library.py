@@ -13,6 +13,7 @@ import anyio.to_thread
 from llmasos.config import Settings
 from llmasos.errors import ModelError
 from llmasos.models.catalog.fetch import Progress, digest, fetch
+from llmasos.models.catalog.hub import Hub
 from llmasos.models.catalog.spec import Catalog, ModelSpec
 from llmasos.models.devices.choose import choose_device
 from llmasos.models.devices.cpu import CpuDevice
@@ -129,4 +130,5 @@ async def leave(spec: ModelSpec, settings: Settings, _progress: Progress | None)
 
 
 async def _fetch(spec: ModelSpec, settings: Settings, progress: Progress | None) -> Path:
-    return await fetch(spec, settings.cache_dir, allow_download=settings.allow_download, progress=progress)
+    allowed, hub = settings.allow_download, Hub.of(settings.models)
+    return await fetch(spec, settings.cache_dir, allow_download=allowed, progress=progress, hub=hub)

@@ -1,4 +1,4 @@
-"""The HTTP API of the kernel itself, its models and its tools."""
+"""The HTTP API of the kernel itself and its tools."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from llmasos.api import Check, KernelInfo, ModelChoice, ModelInfo, ToolInfo
+from llmasos.api import Check, KernelInfo, ToolInfo
 from llmasos.kernel import Kernel
 from llmasos.service.access import needs
 from llmasos.service.openapi import operation
-from llmasos.service.replies import body, reply
+from llmasos.service.replies import reply
 
 
 def system_routes(kernel: Kernel, stop: Callable[[], None]) -> list[Route]:
@@ -25,10 +25,7 @@ def system_routes(kernel: Kernel, stop: Callable[[], None]) -> list[Route]:
     api = _SystemApi(kernel, stop)
     return [
         *needs(None, [Route("/v1/ping", api.ping)]),
-        *needs("models", [Route("/v1/models", api.models)]),
-        *needs(
-            "agent", [Route("/v1/tools", api.tools), Route("/v1/models/warm", api.warm, methods=["POST"])]
-        ),
+        *needs("agent", [Route("/v1/tools", api.tools)]),
         *needs(
             "admin",
             [
@@ -60,15 +57,6 @@ class _SystemApi:
     @operation("Stop the kernel.", status=204)
     async def stop(self, _request: Request) -> Response:
         self._stop()
-        return Response(status_code=204)
-
-    @operation("List the models.", answer=ModelInfo, many=True)
-    async def models(self, _request: Request) -> Response:
-        return reply(self._kernel.models_info())
-
-    @operation("Have a model loaded in the background.", body=ModelChoice, status=204)
-    async def warm(self, request: Request) -> Response:
-        self._kernel.sessions.warm((await body(request, ModelChoice)).model)
         return Response(status_code=204)
 
     @operation("List the tools.", answer=ToolInfo, many=True)

@@ -14,8 +14,9 @@ from llmasos.shell import changes
 from llmasos.shell.ask import ask
 from llmasos.shell.keys import keys_app
 from llmasos.shell.ledger import ledger_app
+from llmasos.shell.models import models_app
 from llmasos.shell.sandbox import sandbox_app
-from llmasos.shell.words import MODEL_STATES, count
+from llmasos.shell.words import count
 
 app = typer.Typer(
     name="llmasos",
@@ -26,6 +27,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(ledger_app, name="ledger")
+app.add_typer(models_app, name="models")
 app.add_typer(keys_app, name="keys")
 for command in changes.COMMANDS:
     app.command()(command)
@@ -169,13 +171,6 @@ def sessions() -> None:
         when = info.updated.astimezone().strftime("%Y-%m-%d %H:%M")
         turns = count(info.turns, "turn")
         print(f"{info.id}  {when}  {turns:>9}  {display(info.folder)}  {display(info.title)}")
-
-
-@app.command()
-def models() -> None:
-    """List the models."""
-    for model in ask(lambda client: client.models()):
-        print(f"{model.name:<24} {MODEL_STATES[model.state]:<16} {model.size / 1e6:>7,.0f} MB  {model.title}")
 
 
 @app.command()

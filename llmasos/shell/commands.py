@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from llmasos.errors import LLMasOSError
-from llmasos.shell.words import MODEL_STATES, count
+from llmasos.shell.model_lines import list_lines
+from llmasos.shell.words import count
 
 if TYPE_CHECKING:
     from llmasos.shell.repl import Shell
@@ -41,9 +42,8 @@ async def _model(shell: Shell, rest: str) -> None:
         shell.options = replace(shell.options, model=rest)
         print(f"The next requests go to {rest}.")
         return
-    for model in await client.models():
-        size = f"{model.size / 1e6:,.0f} MB" if model.size else ""
-        print(f"  {model.name:<24} {MODEL_STATES[model.state]:<16} {size:>9}  {model.title}")
+    for line in list_lines(await client.models()):
+        print(f"  {line}")
     print("Choose one with /model NAME.")
 
 

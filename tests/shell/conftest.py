@@ -19,6 +19,7 @@ from llmasos.config import LedgerSettings, Settings
 from llmasos.kernel import Kernel
 from llmasos.ledger import MemoryLedger
 from llmasos.models import Engine, FakeEngine, Models
+from llmasos.models.engines.port import LoadPlan
 from llmasos.sandbox import FakeProvider
 from llmasos.service.app import make_app
 from llmasos.shell import cli
@@ -46,12 +47,16 @@ def fakes() -> Iterator[Fakes]:
     folder.mkdir()
     (folder / "notes.txt").write_text("今天天气很好\n")
     settings = Settings(
-        data_dir=base / "data", runtime_dir=base, ledger=LedgerSettings(anchors=(TARGET,)), sandbox_pool=0
+        data_dir=base / "data",
+        cache_dir=base / "cache",
+        runtime_dir=base,
+        ledger=LedgerSettings(anchors=(TARGET,)),
+        sandbox_pool=0,
     )
     engine = FakeEngine(['read_file(path="notes.txt")', "Answer: fine."])
     kernel_ledger = MemoryLedger(targets=[TARGET])
 
-    async def load(*_: object) -> Engine:
+    async def load(plan: LoadPlan) -> Engine:
         return engine
 
     started = threading.Event()
@@ -71,7 +76,9 @@ def fakes() -> Iterator[Fakes]:
     thread = threading.Thread(target=anyio.run, args=(serve,))
     thread.start()
     assert started.wait(60)
-    with Client(settings.socket, start=True) as client:
+    while not servers[0].started:
+        thread.join(0.01)
+    with Client(settings.socket, start=False) as client:
         client.session(folder).run("read notes.txt")
     yield Fakes(settings.socket, folder, engine, kernel_ledger)
     servers[0].should_exit = True

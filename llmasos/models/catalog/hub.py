@@ -6,11 +6,13 @@ import json
 import os
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote
 
 from pydantic import BaseModel, SecretStr, ValidationError
 
+from llmasos.config import ModelSettings
 from llmasos.errors import ModelError
 from llmasos.models.catalog.header import Format
 from llmasos.models.catalog.source import HUB, HubSource, ModelFile, Reference
@@ -21,13 +23,14 @@ if TYPE_CHECKING:
 CONNECT_SECONDS = 4.0
 READ_SECONDS = 30.0
 
+_WHERE = "HF_TOKEN or LLMASOS_MODELS__HUB_TOKEN"
 _MAX_ANSWER = 32 * 2**20
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _PART = re.compile(r"-(\d{5})-of-(\d{5})\.gguf$")
 _PREFERRED = ("q4_k_m", "q4_k", "q4_0", "q8_0")
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".msgpack", ".h5")
 # Beside the weights, what a tokenizer and a configuration consist of; never code.
-_SMALL_FILES = frozenset(
+SMALL_FILES = frozenset(
     {
         *("config.json", "generation_config.json", "model.safetensors.index.json"),
         *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
@@ -35,6 +38,16 @@ _SMALL_FILES = frozenset(
         *("chat_template.jinja", "chat_template.json"),
     }
 )
+
+
+def _logged_in() -> str:
+    """Return the token that the hub's own login command left, if it did."""
+    home = Path(os.environ.get("HF_HOME", "~/.cache/huggingface")).expanduser()
+    file = Path(os.environ.get("HF_TOKEN_PATH", home / "token"))
+    try:
+        return file.read_text(encoding="ascii")
+    except (OSError, ValueError):
+        return ""
 
 
 class Resolved(BaseModel, frozen=True):
@@ -65,10 +78,11 @@ class Hub(BaseModel, frozen=True):
     token: SecretStr = SecretStr("")
 
     @classmethod
-    def from_environment(cls) -> Self:
-        """Return the hub that `HF_ENDPOINT` and `HF_TOKEN` describe, as the hub's own tools read them."""
-        endpoint = os.environ.get("HF_ENDPOINT", "").strip().rstrip("/")
-        return cls(endpoint=endpoint or HUB, token=SecretStr(os.environ.get("HF_TOKEN", "").strip()))
+    def of(cls, settings: ModelSettings) -> Self:
+        """Return the hub of the settings, or else the one that the variables of its own tools describe."""
+        endpoint = settings.hub or os.environ.get("HF_ENDPOINT", "") or HUB
+        token = settings.hub_token.get_secret_value() or os.environ.get("HF_TOKEN", "") or _logged_in()
+        return cls(endpoint=endpoint.strip().rstrip("/"), token=SecretStr(token.strip()))
 
     def own(self, url: str) -> str:
         """Return the URL of the same file at this hub, where it is a mirror."""
@@ -151,8 +165,8 @@ class Hub(BaseModel, frozen=True):
         if code == "GatedRepo" or (status == 403 and not code):
             return ModelError(
                 f"{repository} is gated: its makers want their terms to be accepted first.",
-                hint=f"Accept them at {self.endpoint}/{repository}, set HF_TOKEN to a token of that account, "
-                "and try again.",
+                hint=f"Accept them at {self.endpoint}/{repository}, put a token of that account into "
+                f"{_WHERE}, run `llmasos stop`, and try again.",
             )
         if code == "RevisionNotFound":
             return ModelError(
@@ -162,13 +176,15 @@ class Hub(BaseModel, frozen=True):
         if code == "EntryNotFound":
             return ModelError(f"{repository} has this file no more.", hint="Pull the model again.")
         if status in (401, 404):
-            wrong = " HF_TOKEN may be wrong." if status == 401 and self.token.get_secret_value() else ""
+            wrong = " The token may be wrong." if status == 401 and self.token.get_secret_value() else ""
             return ModelError(
                 f"The hub has no model {repository}, or keeps it private.{wrong}",
-                hint="Check the name; for a private model, set HF_TOKEN to a token that may read it.",
+                hint=f"Check the name; for a private model, put a token that may read it into {_WHERE}.",
             )
         if status == 429:
-            return ModelError("The hub wants fewer requests.", hint="Wait some minutes, or set HF_TOKEN.")
+            return ModelError(
+                "The hub wants fewer requests.", hint=f"Wait some minutes, or put a token into {_WHERE}."
+            )
         return ModelError(f"The hub failed with status {status}.", hint="Try again later.")
 
     def out_of_reach(self, error: Exception) -> ModelError:
@@ -181,7 +197,7 @@ class Hub(BaseModel, frozen=True):
     def _nonsense(self, reference: Reference) -> ModelError:
         return ModelError(
             f"What answers at {self.endpoint} for {reference.repository} is no model hub.",
-            hint="Check HF_ENDPOINT.",
+            hint="Check LLMASOS_MODELS__HUB and HF_ENDPOINT.",
         )
 
 
@@ -199,7 +215,7 @@ def choose_files(reference: Reference, files: Sequence[ModelFile]) -> tuple[Mode
     if reference.file:
         return _gguf(name, ggufs, reference.file)
     if model and "config.json" in top and not any(file.name.startswith("adapter_") for file in model):
-        return (*model, *(top[file] for file in sorted(_SMALL_FILES & top.keys())))
+        return (*model, *(top[file] for file in sorted(SMALL_FILES & top.keys())))
     if ggufs:
         return _gguf(name, ggufs, "")
     if any(file.path.endswith(_PICKLES) for file in files):

@@ -55,6 +55,10 @@ class FakeEngine:
         self._replies = iter(replies)
         self._finish_reason = finish_reason
 
+    def script(self, replies: Iterable[str | Exception]) -> None:
+        """Reply with other texts from now on."""
+        self._replies = iter(replies)
+
     async def stream(self, request: CompletionRequest) -> AsyncGenerator[Chunk]:
         """Yield the next scripted reply."""
         self.requests.append(request)

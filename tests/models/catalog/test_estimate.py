@@ -33,9 +33,9 @@ def test_weights_cache_and_copies_are_counted(plan: LoadPlan, tmp_path: Path) ->
 def test_safetensors_take_what_their_type_takes(tmp_path: Path) -> None:
     folder = write_folder(tmp_path / "m")
     plan = LoadPlan(name="m", path=folder, format="safetensors", cache_dir=tmp_path, context=64)
-    assert (estimate(plan).weights, estimate(plan).cache) == (8 * 2, 2 * 2 * 2 * 2 * 64 * 2)
+    assert (estimate(plan).weights, estimate(plan).cache) == (8 * 2, 2 * 2 * 2 * 2 * 64 * 2 * 2)
     whole = plan.model_copy(update={"dtype": "float32"})
-    assert (estimate(whole).weights, estimate(whole).cache) == (8 * 4, 2 * 2 * 2 * 2 * 64 * 4)
+    assert (estimate(whole).weights, estimate(whole).cache) == (8 * 4, 2 * 2 * 2 * 2 * 64 * 2 * 4)
     quantised = write_folder(tmp_path / "q", quantization_config={"bits": 4})
     assert estimate(plan.model_copy(update={"path": quantised})).weights == 32
 

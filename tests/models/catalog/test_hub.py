@@ -12,12 +12,13 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
+from llmasos.config import ModelSettings
 from llmasos.errors import ModelError
 from llmasos.models import Catalog, ModelSpec, fetch
 from llmasos.models.catalog._download import HubDownload
-from llmasos.models.catalog.fetch import newest
+from llmasos.models.catalog.fetch import digest, newest
 from llmasos.models.catalog.hub import Hub, choose_files
-from llmasos.models.catalog.source import ModelFile, Reference, parse_reference
+from llmasos.models.catalog.source import HUB, ModelFile, Reference, parse_reference
 from tests.models.catalog.files import CONFIG, gguf, safetensors
 from tests.models.catalog.hub_server import COMMIT, REPOSITORY, HubServer
 
@@ -72,11 +73,13 @@ async def test_a_model_is_pulled_without_code_or_pickles_and_is_known_afterwards
         512,
     )
     assert spec.reference == Reference(repository=REPOSITORY, revision=COMMIT) and spec.pulled is not None
-    digests = sorted(
+    lines = sorted(
         f"{hashlib.sha256(FILES[name]).hexdigest()}  {name}\n"
         for name in ("config.json", "tokenizer.json", "model.safetensors")
     )
-    assert spec.sha256 == hashlib.sha256("".join(digests).encode()).hexdigest()
+    assert spec.sha256 == hashlib.sha256("".join(lines).encode()).hexdigest()
+    copy = Catalog.builtin().get(str(shutil.copytree(path, tmp_path / "copy")))
+    assert copy.sha256 == "" and await digest(copy, tmp_path / "copy") == spec.sha256
     asked = len(hub.seen)
     assert await fetch(spec, tmp_path, allow_download=False) == path
     assert len(hub.seen) == asked, "what is here is not asked for again"
@@ -139,7 +142,12 @@ async def test_a_gated_model_gives_the_next_step_and_opens_to_a_token(hub: HubSe
     hub.gated, hub.token = True, "hf_secret"
     for token in ("", "hf_wrong"):
         said = await refused(hub, tmp_path, token=token)
-        assert "gated" in said.message and f"{hub.url}/{REPOSITORY}" in said.hint and "HF_TOKEN" in said.hint
+        assert (
+            "gated" in said.message
+            and f"{hub.url}/{REPOSITORY}" in said.hint
+            and "HF_TOKEN" in said.hint
+            and "llmasos stop" in said.hint
+        )
     await pull(hub, tmp_path, token="hf_secret")
 
 
@@ -296,3 +304,31 @@ def test_a_pulled_models_folder_is_its_own(tmp_path: Path) -> None:
     ]
     assert len({spec.folder for spec in specs[:2]}) == 2
     assert all("/" not in spec.folder and not spec.folder.startswith(".") for spec in specs)
+
+
+def test_the_hub_and_its_token_come_from_settings_variables_or_a_login(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def found(**settings: Any) -> tuple[str, str]:
+        hub = Hub.of(ModelSettings(**settings))
+        assert "hf_" not in repr(hub)
+        return hub.endpoint, hub.token.get_secret_value()
+
+    for name in ("HF_ENDPOINT", "HF_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HF_TOKEN_PATH", str(tmp_path / "token"))
+    assert found() == (HUB, "")
+    (tmp_path / "token").write_text("hf_login\n")
+    assert found() == (HUB, "hf_login")
+    monkeypatch.setenv("HF_ENDPOINT", "https://mirror.example.org/")
+    monkeypatch.setenv("HF_TOKEN", "hf_variable")
+    assert found() == ("https://mirror.example.org", "hf_variable")
+    assert found(hub="https://hub.example.net", hub_token="hf_set") == ("https://hub.example.net", "hf_set")
+
+
+def test_a_mirror_serves_what_ships_with_the_system() -> None:
+    hub = Hub(endpoint="https://mirror.example.org", token=SecretStr("hf_x"))
+    assert hub.own(f"{HUB}/a/b/resolve/main/c.gguf") == "https://mirror.example.org/a/b/resolve/main/c.gguf"
+    assert hub.own("https://example.net/x") == "https://example.net/x"
+    assert hub.headers("https://mirror.example.org.example.net/x") == {}
+    assert hub.headers("https://mirror.example.org/x") == {"Authorization": "Bearer hf_x"}

@@ -200,12 +200,20 @@ class StateRequest(_Wire):
 
 
 class ModelInfo(_Wire):
-    """A model that can be chosen."""
+    """A model that can be chosen.
+
+    Args:
+        size: Bytes of its files; 0 when that is not known.
+        licence: SPDX identifier, or what its makers say.
+        default: Whether it is asked where none is named.
+    """
 
     name: str
     title: str = ""
     size: int = 0
     state: Literal["remote", "resident", "cached", "absent"] = "absent"
+    licence: str = ""
+    default: bool = False
 
 
 class ToolInfo(_Wire):

@@ -1,0 +1,1 @@
+"""What a model can be trusted with, measured with the project's own requests."""

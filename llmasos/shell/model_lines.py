@@ -1,0 +1,146 @@
+"""What a terminal shows of models, line by line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from llmasos.events import display
+from llmasos.shell.words import MODEL_STATES, fit
+
+if TYPE_CHECKING:
+    from llmasos.api import ModelInfo
+    from llmasos.api.models import BenchReport, BenchRow, DeviceShare, ModelDetails, ModelProgress, ModelsTop
+
+_WIDEST = 48
+_KINDS = {"tuning": "open requests", "held out": "other requests", "results": "answers from results"}
+
+
+def list_lines(models: Sequence[ModelInfo]) -> Iterator[str]:
+    """Yield a line for each model: name, state, size, title."""
+    names = [display(model.name) for model in models]
+    width = max(map(len, names), default=0)
+    for name, model in zip(names, models, strict=True):
+        size = f"{size_text(model.size):>9}" if model.size else " " * 9
+        yield f"{name:<{max(width, 24)}} {MODEL_STATES[model.state]:<16} {size}  {display(model.title)}"
+
+
+def detail_lines(model: ModelDetails) -> Iterator[str]:
+    """Yield everything that is known of a model."""
+    yield f"{display(model.name)}: {display(model.title)}, {MODEL_STATES[model.state]}"
+    facts = {
+        "licence": display(model.licence),
+        "source": display(model.source),
+        "path": display(model.path),
+        "pulled": f"{model.pulled.astimezone():%Y-%m-%d %H:%M}" if model.pulled else "",
+        "format": model.format,
+        "size": size_text(model.size) if model.size else "",
+        "parameters": f"{model.parameters / 1e9:.2f} billion" if model.parameters else "",
+        "context": f"{model.context:,} tokens" if model.context else "",
+        "sha256": model.sha256,
+        "family": model.family,
+        "driven by": _drive(model),
+        "memory": _memory(model),
+    }
+    for name, value in facts.items():
+        if value:
+            yield f"  {name:<11} {value}"
+    for file in model.files:
+        yield f"  {'file':<11} {display(file.name)}, {size_text(file.size)}"
+
+
+def progress_text(step: ModelProgress) -> str:
+    """Return how much is done, of how much."""
+    if step.unit == "bytes":
+        return f"{size_text(step.done)} of {size_text(step.total)}" if step.total else ""
+    return f"{step.done:.0f} of {step.total:.0f} {step.unit}" if step.total else ""
+
+
+def top_lines(top: ModelsTop) -> Iterator[str]:
+    """Yield how models share the machine."""
+    for device in top.devices:
+        yield _device(device)
+    if top.host.budget or top.host.used:
+        yield _device(top.host)
+    if top.draining:
+        yield "The kernel is stopping: no new requests are taken."
+    names = [fit(display(model.name) + (" *" if model.pinned else ""), _WIDEST) for model in top.models]
+    width = max([*map(len, names), len("MODEL")])
+    yield ""
+    yield (
+        f"{'MODEL':<{width}} {'STATE':<10} {'MEMORY':>9} {'RUN':>5} {'WAIT':>5} {'P50':>7} {'P90':>7} "
+        f"{'FIRST':>7} {'TOK/S':>7} {'LOADS':>5} {'OUT':>4} {'IDLE':>7}"
+    )
+    for name, model in zip(names, top.models, strict=True):
+        yield (
+            f"{name:<{width}} {model.state:<10} {size_text(model.bytes):>9} "
+            f"{model.running:>2}/{model.slots:<2} {model.waiting:>5} {_seconds(model.wait_p50):>7} {_seconds(model.wait_p90):>7} "
+            f"{_seconds(model.first_token):>7} {model.tokens_per_second:>7.1f} {model.loads:>5} "
+            f"{model.evictions:>4} {_seconds(model.idle):>7}"
+        )
+    if any(model.pinned for model in top.models):
+        yield "* pinned"
+    if top.sessions:
+        yield ""
+        yield f"{'SESSION':<28} {'BAND':<12} {'SHARE':>6} {'RUN':>4} {'WAIT':>5}"
+        for session in top.sessions:
+            yield (
+                f"{display(session.id) or '-':<28} {session.band:<12} {session.share:>6.0%} "
+                f"{session.running:>4} {session.waiting:>5}"
+            )
+
+
+def report_lines(report: BenchReport) -> Iterator[str]:
+    """Yield a measurement as a table, with the verdict at its end."""
+    for miss in report.misses:
+        yield f"  {display(miss)}"
+    name = fit(display(report.model), 24)
+    yield f"{name:<24} {'requests':>9} {'tool':>6} {'valid':>6} {'args':>6} {'seconds':>8}"
+    for row in report.rows:
+        yield (
+            f"{_KINDS.get(row.kind, row.kind):<24} {row.requests:>9} {_share(row, row.tool)} "
+            f"{_share(row, row.valid)} {_share(row, row.arguments)} {row.seconds:>8.1f}"
+        )
+    yield (
+        f"Reads {report.read_per_second:,.0f} and writes {report.written_per_second:,.1f} tokens a second; "
+        f"first token after {report.first_token:.1f} s; {report.cpu_seconds:.1f} CPU-seconds a request."
+    )
+    yield report.verdict
+
+
+def size_text(size: float) -> str:
+    """Return bytes as people write them."""
+    return f"{size / 1e9:,.1f} GB" if size >= 10e9 else f"{size / 1e6:,.0f} MB"
+
+
+def _device(device: DeviceShare) -> str:
+    free = f", {size_text(device.free)} free" if device.free is not None else ""
+    title = f" ({display(device.title)})" if device.title else ""
+    return f"{device.name}{title}: {size_text(device.used)} of {size_text(device.budget)}{free}"
+
+
+def _drive(model: ModelDetails) -> str:
+    if model.drive == "native":
+        return f"its own tool format ({model.tool_format})"
+    return "call syntax under a grammar" if model.drive else ""
+
+
+def _memory(model: ModelDetails) -> str:
+    if model.memory is None:
+        return ""
+    parts = (
+        ("weights", model.memory.weights),
+        ("context", model.memory.cache),
+        ("work", model.memory.workspace),
+    )
+    shown = ", ".join(f"{size_text(size)} {name}" for name, size in parts)
+    fits = {True: "", False: "; it does not fit", None: ""}[model.fits]
+    return f"{size_text(model.memory.total)} ({shown}){fits}"
+
+
+def _share(row: BenchRow, number: int) -> str:
+    return f"{100 * number / max(row.requests, 1):>5.0f}%"
+
+
+def _seconds(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1f} s"

@@ -1,0 +1,166 @@
+"""`llmasos models`: list, pull, load and measure models, and see how they share the machine."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Coroutine, Iterable
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+
+from llmasos.shell.ask import ask
+from llmasos.shell.model_lines import (
+    detail_lines,
+    list_lines,
+    progress_text,
+    report_lines,
+    top_lines,
+)
+
+if TYPE_CHECKING:
+    from llmasos.api.models import ModelProgress
+    from llmasos.client import AsyncClient
+
+T = TypeVar("T")
+Work = Callable[["AsyncClient", Callable[["ModelProgress"], None]], Coroutine[Any, Any, T]]
+
+_REFRESH_SECONDS = 1.0
+
+models_app = typer.Typer(
+    help="List, pull, load and measure models; alone, it lists them.", rich_markup_mode=None
+)
+
+Name = Annotated[
+    str,
+    typer.Argument(
+        help="A name of the list, a path, or a hub's org/name[@revision][:file.gguf]; or the default."
+    ),
+]
+Needed = Annotated[
+    str, typer.Argument(help="A name of the list, or a hub's org/name[@revision][:file.gguf].")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@models_app.callback(invoke_without_command=True)
+def models(context: typer.Context) -> None:
+    """List, pull, load and measure models; alone, it lists them."""
+    if context.invoked_subcommand is None:
+        show_list()
+
+
+@models_app.command("list")
+def show_list(as_json: AsJson = False) -> None:
+    """List the models: those that ship with the system, and those that were pulled."""
+    found = ask(lambda client: client.models())
+    _print((one.model_dump_json() for one in found) if as_json else list_lines(found))
+
+
+@models_app.command()
+def pull(name: Needed, as_json: AsJson = False) -> None:
+    """Fetch a model, from a hub the newest that it has; safetensors or GGUF, never pickles."""
+    found = _watched(lambda client, tell: client.pull_model(name, tell))
+    _print([found.model_dump_json()] if as_json else [f"{found.name} is here: {found.path}"])
+
+
+@models_app.command()
+def show(name: Name = "", as_json: AsJson = False) -> None:
+    """Show a model: where it comes from, its digest, how it is driven, what memory it takes."""
+    found = ask(lambda client: client.show_model(name))
+    _print([found.model_dump_json()] if as_json else detail_lines(found))
+
+
+@models_app.command()
+def load(name: Name = "", as_json: AsJson = False) -> None:
+    """Have a model resident, fetched first where it is not here."""
+    found = _watched(lambda client, tell: client.load_model(name, tell))
+    _print([found.model_dump_json()] if as_json else [f"{found.name} is loaded."])
+
+
+@models_app.command()
+def unload(name: Name = "") -> None:
+    """Have a model leave the memory, when its requests have ended."""
+    ask(lambda client: client.unload_model(name))
+    print("Unloaded.")
+
+
+@models_app.command()
+def pin(name: Name = "") -> None:
+    """Keep a model resident, whatever else is asked for."""
+    ask(lambda client: client.pin_model(name))
+    print("Pinned.")
+
+
+@models_app.command()
+def unpin(name: Name = "") -> None:
+    """Let a model go when others need its memory."""
+    ask(lambda client: client.unpin_model(name))
+    print("Let go.")
+
+
+@models_app.command()
+def top(as_json: AsJson = False) -> None:
+    """Show how models share the machine; on a terminal, until Ctrl-C."""
+    if as_json or not sys.stdout.isatty():
+        found = ask(lambda client: client.models_top())
+        _print([found.model_dump_json()] if as_json else top_lines(found))
+        return
+    ask(_follow_top)
+
+
+@models_app.command()
+def bench(
+    name: Name = "",
+    limit: Annotated[int, typer.Option(min=0, help="Requests of each kind at most; 0 is all.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Measure what a model can be trusted with: its choice of tools, its arguments, its speed.
+
+    It is asked some eighty requests in English and Chinese; nothing is carried out.
+    """
+    report = _watched(lambda client, tell: client.bench_model(name, limit, tell))
+    _print([report.model_dump_json()] if as_json else report_lines(report))
+
+
+async def _follow_top(client: AsyncClient) -> None:
+    import anyio
+    from rich.live import Live
+    from rich.text import Text
+
+    from llmasos.shell.render import make_console
+
+    with Live(console=make_console(), auto_refresh=False, screen=True) as live:
+        while True:
+            lines = top_lines(await client.models_top())
+            live.update(Text("\n".join(lines), no_wrap=True, overflow="ellipsis"), refresh=True)
+            await anyio.sleep(_REFRESH_SECONDS)
+
+
+def _watched(work: Work[T]) -> T:
+    """Return what comes of work, with a bar on a terminal while it lasts."""
+    if not sys.stderr.isatty():
+        return ask(lambda client: work(client, lambda step: None))
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from llmasos.shell.render import make_console
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.fields[amount]}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=make_console(stderr=True), transient=True) as bar:
+        task = bar.add_task("Asking", total=None, amount="")
+
+        def tell(step: ModelProgress) -> None:
+            if bar.tasks[0].description != step.what:
+                bar.reset(task, description=step.what, total=step.total or None, amount="")
+            bar.update(task, completed=step.done, total=step.total or None, amount=progress_text(step))
+
+        return ask(lambda client: work(client, tell))
+
+
+def _print(lines: Iterable[str]) -> None:
+    for line in lines:
+        print(line)
