@@ -24,6 +24,7 @@ from llmasos.service.drain import Drain
 from llmasos.service.health import health_routes
 from llmasos.service.ledger import ledger_routes
 from llmasos.service.models import model_routes
+from llmasos.service.openai import openai_routes
 from llmasos.service.openapi import openapi_route
 from llmasos.service.refusals import TooLarge, refused, said
 from llmasos.service.replies import explained
@@ -52,6 +53,7 @@ def make_app(
         *needs(None, health_routes(kernel, drain)),
         *system_routes(kernel, stop),
         *model_routes(kernel, drain),
+        *needs("models", openai_routes(kernel), drain),
         *session_routes(kernel, drain),
         *needs("admin", ledger_routes(kernel.books)),
         *needs("admin", key_routes(keys)),
