@@ -6,7 +6,7 @@ from llmasos.agent.audit import Audit, audit_events
 from llmasos.agent.books import Books
 from llmasos.agent.gate import ActionOutcome, Gate
 from llmasos.agent.loaded import record_start
-from llmasos.agent.metering import charge, metered
+from llmasos.agent.metering import Meter, metered
 from llmasos.agent.policy import Decision, DefaultPolicy, InPlacePolicy, Policy
 from llmasos.agent.services import Services
 from llmasos.agent.session import Session
@@ -27,6 +27,7 @@ __all__ = [
     "EventStream",
     "Gate",
     "InPlacePolicy",
+    "Meter",
     "Policy",
     "Services",
     "Session",
@@ -35,7 +36,6 @@ __all__ = [
     "asked_through",
     "asker",
     "audit_events",
-    "charge",
     "definition",
     "metered",
     "record_start",

@@ -27,6 +27,7 @@ from llmasos.ledger import SYSTEM, Filter, Ledger, Progress, Record
 from llmasos.store import Store
 
 _AT_ONCE = 1000
+_LONGEST_NUMBER = 20
 _MOST_OF_AN_ACTION = 1000
 # Before the first record; 0 asks for the newest ones.
 _BEGINNING = -1
@@ -204,9 +205,9 @@ class Books:
 
     async def _find(self, what: str, *, bodies: bool = False) -> Sequence[Record]:
         if what.isascii() and what.isdecimal():
-            number = int(what)
             # Larger ones are no numbers of a database.
-            if 0 < number < 2**63:
+            number = int(what[:_LONGEST_NUMBER])
+            if 0 < number < 2**63 and len(what) < _LONGEST_NUMBER:
                 page = Filter(after=number - 1 or _BEGINNING)
                 found = await self._ledger.records(page, 1, bodies=bodies)
                 if found and found[0].number == number:

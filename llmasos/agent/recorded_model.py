@@ -13,7 +13,7 @@ from pydantic_ai.models.wrapper import WrapperModel
 from pydantic_ai.settings import ModelSettings
 
 from llmasos.agent.approvals import sha256_json
-from llmasos.agent.metering import charge
+from llmasos.agent.metering import admit, charge
 from llmasos.agent.model_call import ModelCall
 from llmasos.ledger import Ledger
 from llmasos.models import Origin
@@ -46,6 +46,7 @@ class RecordedModel(WrapperModel):
         model_request_parameters: ModelRequestParameters,
     ) -> ModelResponse:
         """Return one reply, recorded."""
+        await admit()
         call = self._call(messages)
         try:
             response = await super().request(messages, model_settings, model_request_parameters)
@@ -64,6 +65,7 @@ class RecordedModel(WrapperModel):
         run_context: RunContext[Any] | None = None,
     ) -> AsyncGenerator[StreamedResponse]:
         """Stream one reply, recorded when it has come to its end."""
+        await admit()
         call = self._call(messages)
         try:
             async with super().request_stream(

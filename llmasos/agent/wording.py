@@ -13,7 +13,7 @@ def as_filter(query: RecordFilter) -> Filter:
     """Return the ledger's filter of a query.
 
     Raises:
-        ConfigError: There is no such kind.
+        ConfigError: There is no such kind, or a moment is out of range.
     """
     if unknown := [kind for kind in query.kinds if kind not in KINDS]:
         raise ConfigError(f"There is no kind {unknown[0]!r}.", hint=f"The kinds are: {', '.join(KINDS)}.")
@@ -30,7 +30,10 @@ def as_filter(query: RecordFilter) -> Filter:
 
 def _moment(at: datetime | None) -> str:
     """Return a moment as records hold it, so that text can be compared."""
-    return at.astimezone(UTC).isoformat(timespec="microseconds") if at else ""
+    try:
+        return at.astimezone(UTC).isoformat(timespec="microseconds") if at else ""
+    except OverflowError:
+        raise ConfigError(f"{at} is no moment of UTC.", hint="Name one within the years 1 to 9999.") from None
 
 
 def as_info(record: Record) -> RecordInfo:

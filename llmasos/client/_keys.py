@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Protocol, TypeVar
 from urllib.parse import quote
 
-from pydantic import BaseModel
-
 from llmasos.api import KeyCreated, KeyInfo, KeyRequest
-
-T = TypeVar("T")
-
-
-class _Connection(Protocol):
-    """What is needed of the client."""
-
-    async def request(self, method: str, path: str, answer: type[T], body: BaseModel | None = None) -> T: ...
+from llmasos.client._connection import Connection
 
 
 class KeyCalls:
     """The part of the asynchronous client that is about keys of other programs."""
 
-    async def create_key(self: _Connection, wanted: KeyRequest) -> KeyCreated:
+    async def create_key(self: Connection, wanted: KeyRequest) -> KeyCreated:
         """Make a key; its secret is in the answer, and cannot be had again.
 
         Raises:
@@ -29,11 +19,11 @@ class KeyCalls:
         """
         return await self.request("POST", "/v1/keys", KeyCreated, wanted)
 
-    async def keys(self: _Connection) -> list[KeyInfo]:
+    async def keys(self: Connection) -> list[KeyInfo]:
         """Return every key, with what it has used."""
         return await self.request("GET", "/v1/keys", list[KeyInfo])
 
-    async def key(self: _Connection, key: str) -> KeyInfo:
+    async def key(self: Connection, key: str) -> KeyInfo:
         """Return one key, with what it has used.
 
         Raises:
@@ -41,7 +31,7 @@ class KeyCalls:
         """
         return await self.request("GET", f"/v1/keys/{quote(key, safe='')}", KeyInfo)
 
-    async def revoke_key(self: _Connection, key: str) -> KeyInfo:
+    async def revoke_key(self: Connection, key: str) -> KeyInfo:
         """End a key at once.
 
         Raises:

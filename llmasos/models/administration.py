@@ -20,6 +20,7 @@ from llmasos.models.catalog.hub import Hub
 from llmasos.models.catalog.spec import Catalog, ModelSpec
 from llmasos.models.devices.port import Device
 from llmasos.models.plans import plan_model
+from llmasos.models.scheduler.types import Client
 
 if TYPE_CHECKING:
     from pydantic_ai.models import Model
@@ -28,12 +29,18 @@ if TYPE_CHECKING:
     from llmasos.models.status import ModelStatus
 
 
+# Whoever waits for a reply goes first.
+_BENCH = Client(session="bench", band="batch")
+
+
 class Shared(Protocol):
     """What is needed of the models that share this machine."""
 
     def status(self) -> Sequence[ModelStatus]: ...
 
-    async def resolve(self, name: str | None = None, progress: Progress | None = None) -> Model[Any]: ...
+    async def resolve(
+        self, name: str | None = None, progress: Progress | None = None, *, client: Client
+    ) -> Model[Any]: ...
 
     @property
     def devices(self) -> Mapping[str, Device]: ...
@@ -135,9 +142,9 @@ class Administration:
         Raises:
             ModelError: There is no such model, or its files are damaged.
         """
-        remote = next((one for one in self._models.status() if one.state == "remote"), None)
-        if remote is not None and name in ("", remote.name):
-            return ModelDetails(**_common(remote), source=remote.title)
+        for status in self._models.status():
+            if status.state == "remote" and (name == status.name or (not name and status.default)):
+                return ModelDetails(**_common(status), source=status.title)
         spec = self._catalog.get(name or self._default)
         return await anyio.to_thread.run_sync(self._details, spec)
 
@@ -153,7 +160,7 @@ class Administration:
         """
         from llmasos.models.bench.run import bench
 
-        model = await self._models.resolve(name or None, progress)
+        model = await self._models.resolve(name or None, progress, client=_BENCH)
         return await bench(model, self._tools, limit=limit, tell=progress)
 
     @property

@@ -195,6 +195,11 @@ class Models:
         """Take no more requests, wait so long for those there are, and return whether all ended."""
         return self._scheduler is None or await self._scheduler.drain(seconds)
 
+    def end(self) -> None:
+        """End every request there is with an error."""
+        if self._scheduler is not None:
+            self._scheduler.end()
+
     async def origin(self, model: Model[Any], name: str | None = None) -> Origin:
         """Return where the replies of a model that was resolved come from.
 

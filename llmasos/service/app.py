@@ -52,8 +52,8 @@ def make_app(
     routes = [
         *needs(None, health_routes(kernel, drain)),
         *system_routes(kernel, stop),
-        *needs("models", openai_routes(kernel)),
-        *needs("admin", model_routes(kernel)),
+        *model_routes(kernel, drain),
+        *needs("models", openai_routes(kernel), drain),
         *session_routes(kernel, drain),
         *needs("admin", ledger_routes(kernel.books)),
         *needs("admin", key_routes(keys)),
@@ -96,7 +96,7 @@ class _Asked:
             return
         access: Access | None = scope.setdefault("state", {}).setdefault("access", None)
         if access is not None:
-            with asked_through(f"api:{access.key_id}"), metered(access.spent):
+            with asked_through(f"api:{access.key_id}"), metered(access):
                 await self._app(scope, receive, send)
             return
         named = headers.get(CLIENT_HEADER, "")

@@ -145,8 +145,10 @@ async def _stop(stopping: _Stopping, kernel: Kernel, drain: Drain, servers: list
         tasks.start_soon(_hurry, stopping, drain)
         await drain.wait(lambda: kernel.sessions.running)
         tasks.cancel_scope.cancel()
-    # Whoever follows a session is told its end, before the connection is closed.
+    # Whoever follows a session, or a reply, is told its end before the connection is closed.
     await kernel.sessions.close()
+    await kernel.models.drain(0)
+    kernel.models.end()
     for server in servers:
         server.should_exit = True
 

@@ -35,6 +35,7 @@ from llmasos.service.access import Access, Owners, needs
 from llmasos.service.drain import Drain
 from llmasos.service.events import SERVER_SENT, EventReply, place, stored
 from llmasos.service.openapi import operation
+from llmasos.service.refusals import Refusal
 from llmasos.service.replies import body, reply
 
 _SHOWN = 100
@@ -70,7 +71,7 @@ def session_routes(kernel: Kernel, drain: Drain) -> list[Route]:
 
 
 class _EventsQuery(BaseModel):
-    """Which events: those after a number, and with `follow` those to come, or those up to the end of a turn."""
+    """Which events: those after a number, and with `follow` those to come, up to the end of a turn."""
 
     after: int | None = None
     follow: bool = True
@@ -106,7 +107,7 @@ class _SessionsApi:
             if wanted.in_place or wanted.hosts or wanted.granted:
                 access.require("approve")
         options = wanted.model_dump(exclude={"folder"})
-        session = await self._kernel.sessions.create(Path(wanted.folder), **options)
+        session = await self._kernel.sessions.create(_folder(wanted.folder), **options)
         await self._owners.began(access, session.id)
         return reply(await session.info(), status=201)
 
@@ -266,6 +267,16 @@ class _ChangesApi:
         workbench = await self._workbench(request)
         await workbench.restore_state((await body(request, StateRequest)).name)
         return Response(status_code=204)
+
+
+def _folder(named: str) -> Path:
+    try:
+        folder = Path(named).expanduser()
+    except RuntimeError as error:
+        raise Refusal(f"The folder {named[:100]!r} is nobody's.", hint="Name it from the root on.") from error
+    if "\0" in named:
+        raise Refusal("A folder's name holds no zero byte.", hint="Name a folder that is there.")
+    return folder
 
 
 def _access(request: Request) -> Access | None:

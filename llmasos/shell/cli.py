@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
 from pathlib import Path
-from types import MappingProxyType
 from typing import Annotated
 
 import typer
@@ -29,8 +27,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(ledger_app, name="ledger")
-app.add_typer(keys_app, name="keys")
 app.add_typer(models_app, name="models")
+app.add_typer(keys_app, name="keys")
 for command in changes.COMMANDS:
     app.command()(command)
 app.add_typer(sandbox_app, name="sandbox")
@@ -123,7 +121,9 @@ def serve(
 ) -> None:
     """Run the kernel in the foreground; the shell starts one by itself."""
     given = {"LLMASOS_SERVICE__HOST": host, "LLMASOS_SERVICE__PORT": str(port or "")}
-    raise typer.Exit(_module("llmasos.service", {name: value for name, value in given.items() if value}))
+    env = {**os.environ, **{name: value for name, value in given.items() if value}}
+    # In place of this process, so that signals reach the kernel and it can end in order.
+    os.execve(sys.executable, [sys.executable, "-m", "llmasos.service"], env)  # noqa: S606
 
 
 @app.command()
@@ -193,12 +193,12 @@ def main() -> None:
         sys.exit(130)
 
 
-def _module(name: str, settings: Mapping[str, str] = MappingProxyType({})) -> int:
-    """Run a part of the system in a process of its own, in the foreground, with some settings."""
+def _module(name: str) -> int:
+    """Run a part of the system in a process of its own, in the foreground."""
     import subprocess
 
     try:
-        return subprocess.call([sys.executable, "-m", name], env={**os.environ, **settings})
+        return subprocess.call([sys.executable, "-m", name])
     except KeyboardInterrupt:
         return 130
 

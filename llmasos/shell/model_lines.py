@@ -6,12 +6,13 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from llmasos.events import display
-from llmasos.shell.words import MODEL_STATES
+from llmasos.shell.words import MODEL_STATES, fit
 
 if TYPE_CHECKING:
     from llmasos.api import ModelInfo
     from llmasos.api.models import BenchReport, BenchRow, DeviceShare, ModelDetails, ModelProgress, ModelsTop
 
+_WIDEST = 48
 _KINDS = {"tuning": "open requests", "held out": "other requests", "results": "answers from results"}
 
 
@@ -63,16 +64,17 @@ def top_lines(top: ModelsTop) -> Iterator[str]:
         yield _device(top.host)
     if top.draining:
         yield "The kernel is stopping: no new requests are taken."
+    names = [fit(display(model.name) + (" *" if model.pinned else ""), _WIDEST) for model in top.models]
+    width = max([*map(len, names), len("MODEL")])
     yield ""
     yield (
-        f"{'MODEL':<28} {'STATE':<10} {'MEMORY':>9} {'RUN':>5} {'WAIT':>5} {'P50':>7} {'P90':>7} "
+        f"{'MODEL':<{width}} {'STATE':<10} {'MEMORY':>9} {'RUN':>5} {'WAIT':>5} {'P50':>7} {'P90':>7} "
         f"{'FIRST':>7} {'TOK/S':>7} {'LOADS':>5} {'OUT':>4} {'IDLE':>7}"
     )
-    for model in top.models:
-        name = display(model.name) + (" *" if model.pinned else "")
+    for name, model in zip(names, top.models, strict=True):
         yield (
-            f"{name:<28} {model.state:<10} {size_text(model.bytes):>9} {model.running:>2}/{model.slots:<2} "
-            f"{model.waiting:>5} {_seconds(model.wait_p50):>7} {_seconds(model.wait_p90):>7} "
+            f"{name:<{width}} {model.state:<10} {size_text(model.bytes):>9} "
+            f"{model.running:>2}/{model.slots:<2} {model.waiting:>5} {_seconds(model.wait_p50):>7} {_seconds(model.wait_p90):>7} "
             f"{_seconds(model.first_token):>7} {model.tokens_per_second:>7.1f} {model.loads:>5} "
             f"{model.evictions:>4} {_seconds(model.idle):>7}"
         )
@@ -92,7 +94,8 @@ def report_lines(report: BenchReport) -> Iterator[str]:
     """Yield a measurement as a table, with the verdict at its end."""
     for miss in report.misses:
         yield f"  {display(miss)}"
-    yield f"{display(report.model):<24} {'requests':>9} {'tool':>6} {'valid':>6} {'args':>6} {'seconds':>8}"
+    name = fit(display(report.model), 24)
+    yield f"{name:<24} {'requests':>9} {'tool':>6} {'valid':>6} {'args':>6} {'seconds':>8}"
     for row in report.rows:
         yield (
             f"{_KINDS.get(row.kind, row.kind):<24} {row.requests:>9} {_share(row, row.tool)} "

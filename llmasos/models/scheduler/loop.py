@@ -88,8 +88,7 @@ class Scheduler:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._closed = True
-        for ticket in [*self.effects.tickets.values()]:
-            self.effects.end(ticket, closed())
+        self.end()
         with anyio.CancelScope(shield=True):
             # Ends by itself, because engines that do not stop are given up.
             await self.effects.emptied()
@@ -183,6 +182,11 @@ class Scheduler:
         with anyio.move_on_after(seconds):
             await self.effects.emptied()
         return not self.effects.tickets
+
+    def end(self) -> None:
+        """End every job with an error that says that the kernel is stopping."""
+        for ticket in [*self.effects.tickets.values()]:
+            self.effects.end(ticket, closed())
 
     def top(self) -> Top:
         """Return how everything stands."""

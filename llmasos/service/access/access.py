@@ -7,10 +7,12 @@ from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from typing import get_args
 
+import anyio
+
 from llmasos.api import KeyScope
 from llmasos.models.scheduler.types import Band
 from llmasos.service.access.account import Account
-from llmasos.service.refusals import NotAllowed
+from llmasos.service.refusals import LimitReached, NotAllowed, QuotaReached, WrongKey
 
 # What a call is taken to use while nobody has said how much it may.
 _EXPECTED_TOKENS = 1000
@@ -108,6 +110,24 @@ class Access:
         self._account.check_tokens()
         self._reserved = tokens
         self._account.reserved += tokens
+
+    async def admit(self) -> None:
+        """Return when a turn may ask a model again; a minute's tokens are waited for.
+
+        Raises:
+            QuotaReached: The day's tokens or the month's money are used up.
+            WrongKey: The key has ended since the turn began.
+        """
+        while True:
+            if self._account.ended:
+                raise WrongKey(f"The key {self.key_id} {self._account.ended}.")
+            try:
+                self._account.check_tokens()
+                return
+            except QuotaReached:
+                raise
+            except LimitReached as limit:
+                await anyio.sleep(limit.retry_after or 1.0)
 
     async def spent(self, model: str, input_tokens: int, output_tokens: int) -> None:
         """Charge what a model has read and written for this request."""

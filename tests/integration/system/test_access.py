@@ -166,7 +166,7 @@ def test_keys_open_what_they_name_and_their_limits_outlive_the_kernel(machine: M
     machine.endpoint.replies = ["Hello."]
     admin = program(machine, port, "--scope", "admin")
 
-    def key(**limits: int) -> Program:
+    def key(**limits: object) -> Program:
         wanted = {"name": "another", "scopes": ["agent"], **limits}
         return Program(port, admin.send("POST", "/v1/keys", wanted)[1]["secret"])
 
@@ -204,6 +204,16 @@ def test_keys_open_what_they_name_and_their_limits_outlive_the_kernel(machine: M
     assert one.send("GET", place)[0] == 401
     # What the machine's own user does over the socket needs no key.
     assert session in machine.run("sessions").stdout
+
+    asks = {"model": "default", "messages": [{"role": "user", "content": "Hello?"}]}
+    models = key(scopes=["models"], tokens_per_day=15)
+    assert [model["id"] for model in models.send("GET", "/v1/models")[1]["data"]] == ["default"]
+    status, completion, headers = models.send("POST", "/v1/chat/completions", asks)
+    assert status == 200 and completion["choices"][0]["message"]["content"] == "Hello."
+    assert completion["usage"]["total_tokens"] == 15 and headers["x-request-id"]
+    status, refusal, headers = models.send("POST", "/v1/chat/completions", asks)
+    assert (status, refusal["error"]["code"]) == (429, "insufficient_quota") and headers["retry-after"]
+    assert one.send("POST", "/v1/chat/completions", asks)[0] == 401
 
     limited = key(tokens_per_day=15, requests_per_minute=50)
     session = limited.send("POST", "/v1/sessions", {"folder": str(machine.folder)})[1]["id"]
@@ -271,10 +281,10 @@ def certificate(folder: Path, name: str) -> tuple[str, str]:
 
 
 def test_tls_is_spoken_and_needed_where_others_could_listen(machine: Machine, port: int) -> None:
-    machine.env["LLMASOS_SERVICE__HOST"] = "0.0.0.0"
-    refused = machine.run("serve")
+    refused = machine.run("serve", "--host", "0.0.0.0", "--port", str(port))
     assert refused.returncode == 1 and "not a loopback address" in refused.stderr
     assert "LLMASOS_SERVICE__TLS_CERTIFICATE" in refused.stderr
+    machine.env["LLMASOS_SERVICE__HOST"] = "0.0.0.0"
     one, two = certificate(machine.base, "one"), certificate(machine.base, "two")
     machine.env["LLMASOS_SERVICE__TLS_CERTIFICATE"] = one[0]
     machine.env["LLMASOS_SERVICE__TLS_KEY"] = two[1]

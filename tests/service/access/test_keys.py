@@ -8,10 +8,12 @@ from pathlib import Path
 import anyio
 import pytest
 
+from llmasos.agent import metered
+from llmasos.agent.metering import admit, charge
 from llmasos.errors import ConfigError, LedgerError, UnknownRecordError
 from llmasos.ledger import Entry, Record
 from llmasos.service.access import Access
-from llmasos.service.refusals import LimitReached, NotAllowed, QuotaReached
+from llmasos.service.refusals import LimitReached, NotAllowed, QuotaReached, WrongKey
 from tests.service.access.conftest import Desk
 
 pytestmark = pytest.mark.anyio
@@ -206,6 +208,37 @@ async def test_charges_at_once_are_all_kept(desk: Desk) -> None:
     for keys in (desk.keys, desk.reopened()):
         total = (await keys.get(made.key.id)).total
         assert (total.calls, total.input_tokens, total.output_tokens) == (20, 20, 40)
+
+
+async def test_a_turn_stops_asking_when_its_quota_or_its_key_has_ended(desk: Desk) -> None:
+    made = await desk.make(tokens_per_day=10)
+    one = await access(desk, made.secret)
+    with metered(one):
+        await admit()
+        await charge("small", 5, 5)
+        with pytest.raises(QuotaReached):
+            await admit()
+        desk.pass_time(days=1)
+        await admit()
+        await desk.keys.revoke(made.key.id)
+        with pytest.raises(WrongKey, match="was revoked"):
+            await admit()
+    await admit()
+    await charge("small", 1, 1)
+    assert (await desk.keys.get(made.key.id)).total.calls == 1
+
+
+async def test_a_turn_waits_for_a_minutes_tokens(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = await access(desk, (await desk.make(tokens_per_minute=60)).secret)
+    await one.spent("small", 60, 30)
+
+    async def sleep(seconds: float) -> None:
+        desk.pass_time(seconds=seconds)
+
+    monkeypatch.setattr(anyio, "sleep", sleep)
+    before = desk.time
+    await one.admit()
+    assert (desk.time - before).total_seconds() == pytest.approx(31)
 
 
 async def test_last_use_is_noted_and_does_not_undo_a_revocation(desk: Desk) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import UTC, datetime
 from typing import cast
 
 from starlette.routing import Route
@@ -24,7 +25,8 @@ class Bare:
     def __init__(self, store: Store) -> None:
         self.settings = Settings()
         self.store = store
-        self.ledger = self.books = None
+        self.ledger = self.books = self.models = self.administration = None
+        self.started = datetime.now(UTC)
 
 
 def routes(store: Store) -> list[Route]:
