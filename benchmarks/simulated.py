@@ -9,14 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from llmasos.models.scheduler.simulation import (
-    Outcome,
-    Policy,
-    Scheduled,
-    SimAgent,
-    SimEngine,
-    Simulation,
-)
+from llmasos.models.scheduler.simulation import Policy, Scheduled, Simulation
+from llmasos.models.scheduler.trace import Outcome, SimAgent, SimEngine
 from llmasos.models.scheduler.types import (
     Card,
     Client,
@@ -273,14 +267,14 @@ def crowd(model: str, agents: int = 8, start: float = 0.0) -> tuple[SimAgent, ..
     )
 
 
-def third_model(seconds: float = 300.0, host: int = 0) -> Trace:
+def third_model(seconds: float = 300.0) -> Trace:
     """Return two models that are never idle, and a third one for which there is no room beside them."""
     return Trace(
         "two models that are never idle, and a third",
-        tuple(engine(name, host=host) for name in "abc"),
+        tuple(engine(name) for name in "abc"),
         (*crowd("a"), *crowd("b"), *crowd("c", start=10.0)),
         seconds,
-        Rules({"gpu": BUDGET}, 200 if host else 0),
+        Rules({"gpu": BUDGET}),
     )
 
 
@@ -306,10 +300,22 @@ def many(agents: int = 250, seconds: float = 120.0) -> Trace:
     return Trace(f"{agents} agents of one model", (engine("a"),), each, seconds, Rules({"gpu": BUDGET}))
 
 
+def now_and_then(host: int = 0, seconds: float = 300.0) -> Trace:
+    """Return three models that are each used now and then, and of which two fit."""
+    return Trace(
+        f"three models used now and then, {'with' if host else 'without'} host memory for them",
+        tuple(engine(name, host=host) for name in "abc"),
+        tuple(SimAgent(name, Client(name), 200, 60, n, think=7.0 + n) for n, name in enumerate("abc")),
+        seconds,
+        Rules({"gpu": BUDGET}, 200 if host else 0),
+    )
+
+
 def lines() -> list[str]:
     """Run all traces and return tables of what came out."""
     out: list[str] = []
-    for trace in (third_model(), third_model(host=40), flood(), many()):
+    traces = (third_model(), now_and_then(), now_and_then(host=40), flood(), many(8), many(64), many(250))
+    for trace in traces:
         out += [f"{trace.title.capitalize()}, {trace.seconds:.0f} s", ""]
         out += ["| rule | tokens/s | served by model | p50 / p99 / longest wait, s | Jain | loads |"]
         out += ["| --- | --- | --- | --- | --- | --- |"]

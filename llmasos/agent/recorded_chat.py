@@ -7,6 +7,7 @@ from contextlib import aclosing
 from typing import Any
 
 import anyio
+import anyio.to_thread
 
 from llmasos.agent.approvals import sha256_json
 from llmasos.agent.model_call import ModelCall
@@ -17,6 +18,8 @@ from llmasos.models.calls.prompt import tokens
 from llmasos.models.chat.gather import Gathering
 from llmasos.models.chat.port import Chat, ChatDelta, ChatMessage, ChatRequest
 from llmasos.models.engines.port import Chunk, CompletionRequest, Embeddings, TokenUsage
+
+_LONG = 100_000
 
 
 class RecordedChat:
@@ -60,7 +63,8 @@ class RecordedChat:
 
     async def stream(self, request: ChatRequest) -> AsyncGenerator[ChatDelta]:
         """Reply to a conversation; the last piece comes when the call is recorded."""
-        call = self._call(sha256_chat(request.messages))
+        asked = "".join(message.content for message in request.messages)
+        call = await self._call(sha256_chat, request.messages, len(asked))
         reply = Gathering()
         try:
             async with aclosing(self._chat.stream(request)) as deltas:
@@ -73,7 +77,6 @@ class RecordedChat:
             if reply.finish_reason is None:
                 raise ModelError(f"The reply of {self.name} broke off.", hint="Ask again.")
         except BaseException as error:
-            asked = "".join(message.content for message in request.messages)
             written = reply.text + "".join(made.arguments for made in reply.calls)
             await self._broken(call, error, reply.usage, asked, written)
             raise
@@ -82,7 +85,7 @@ class RecordedChat:
 
     async def complete(self, request: CompletionRequest) -> AsyncGenerator[Chunk]:
         """Continue a text; the last piece comes when the call is recorded."""
-        call = self._call(sha256_json(request.prompt))
+        call = await self._call(sha256_json, request.prompt, len(request.prompt))
         texts: list[str] = []
         last: Chunk | None = None
         try:
@@ -103,17 +106,20 @@ class RecordedChat:
 
     async def embed(self, texts: Sequence[str]) -> Embeddings:
         """Return the texts' embeddings, recorded."""
-        call = self._call(sha256_json(list(texts)))
+        asked = "".join(texts)
+        call = await self._call(sha256_json, list(texts), len(asked))
         try:
             made = await self._chat.embed(texts)
         except BaseException as error:
-            await self._broken(call, error, None, "".join(texts), "")
+            await self._broken(call, error, None, asked, "")
             raise
         await self._whole(call, "", TokenUsage(input=made.tokens))
         return made
 
-    def _call(self, sent: str) -> ModelCall:
-        return ModelCall(self._ledger, self._session, self._origin, sent, **self._facts)
+    async def _call(self, digest: Callable[[Any], str], sent: Any, length: int) -> ModelCall:
+        # What is long takes a while, in which others are served.
+        sha256 = await anyio.to_thread.run_sync(digest, sent) if length > _LONG else digest(sent)
+        return ModelCall(self._ledger, self._session, self._origin, sha256, **self._facts)
 
     async def _whole(self, call: ModelCall, reply_sha256: str, usage: TokenUsage) -> None:
         with anyio.CancelScope(shield=True):

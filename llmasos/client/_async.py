@@ -35,7 +35,7 @@ T = TypeVar("T")
 _POLL_SECONDS = 0.05
 
 
-class AsyncClient(LedgerCalls, KeyCalls, ModelCalls):
+class AsyncClient(LedgerCalls, ModelCalls, KeyCalls):
     """Asynchronous client of the kernel.
 
     Args:

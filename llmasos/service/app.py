@@ -7,8 +7,10 @@ from collections.abc import Callable
 
 from pydantic import ValidationError
 from starlette.applications import Starlette
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
+from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -22,8 +24,9 @@ from llmasos.service.drain import Drain
 from llmasos.service.health import health_routes
 from llmasos.service.ledger import ledger_routes
 from llmasos.service.models import model_routes
+from llmasos.service.openai import openai_routes
 from llmasos.service.openapi import openapi_route
-from llmasos.service.refusals import refused, said
+from llmasos.service.refusals import TooLarge, refused, said
 from llmasos.service.replies import explained
 from llmasos.service.sessions import session_routes
 from llmasos.service.system import system_routes
@@ -49,15 +52,17 @@ def make_app(
     routes = [
         *needs(None, health_routes(kernel, drain)),
         *system_routes(kernel, stop),
+        *needs("models", openai_routes(kernel)),
         *model_routes(kernel, drain),
         *session_routes(kernel, drain),
         *needs("admin", ledger_routes(kernel.books)),
         *needs("admin", key_routes(keys)),
     ]
     routes += needs(None, [openapi_route(routes)])
+    most = settings.service.body_mb * _MEBIBYTE
     return Starlette(
         routes=routes,
-        middleware=[Middleware(_Asked)],
+        middleware=[Middleware(_Asked, most), Middleware(RequestBodyLimitMiddleware, max_body_size=most)],
         exception_handlers={
             LLMasOSError: _refused,
             ValidationError: _malformed,
@@ -65,26 +70,36 @@ def make_app(
             ClientDisconnect: _left,
             Exception: _broken,
         },
-        max_body_size=settings.service.body_mb * _MEBIBYTE,
     )
 
 
 class _Asked:
-    """Has what a request does recorded as asked for by its key, or by its client as a header names it."""
+    """Has what a request does recorded as asked for by its key, or by its client as a header names it.
 
-    def __init__(self, app: ASGIApp) -> None:
+    Args:
+        app: What carries it out.
+        most: The largest body in bytes; a request that announces a larger one is refused before it is read.
+    """
+
+    def __init__(self, app: ASGIApp, most: int) -> None:
         self._app = app
+        self._most = most
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        length = headers.get("content-length", "")
+        if length.isdecimal() and int(length[:20]) > self._most:
+            await refused(scope["path"], TooLarge())(scope, receive, send)
             return
         access: Access | None = scope.setdefault("state", {}).setdefault("access", None)
         if access is not None:
             with asked_through(f"api:{access.key_id}"), metered(access.spent):
                 await self._app(scope, receive, send)
             return
-        named = dict(scope["headers"]).get(CLIENT_HEADER.encode(), b"").decode("latin-1")
+        named = headers.get(CLIENT_HEADER, "")
         with asked_through(named if _CLIENT.fullmatch(named) else "http"):
             await self._app(scope, receive, send)
 
@@ -104,19 +119,15 @@ async def _malformed(request: Request, error: Exception) -> Response:
 
 async def _unfound(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    named = f"{request.method} {request.url.path[:200]}"
-    codes = {404: "unknown", 405: "method", 413: "size"}
-    messages = {
-        404: f"There is no {named}.",
-        405: f"There is no {named}; the path takes {(error.headers or {}).get('Allow', 'other methods')}.",
-        413: "The request is too large.",
-    }
-    message = messages.get(error.status_code, f"{error.detail}.")
-    hints = {413: "Send less, or raise LLMASOS_SERVICE__BODY_MB.", 404: "/openapi.json lists what there is."}
-    body = ErrorBody(
-        code=codes.get(error.status_code, "request"), message=message, hint=hints.get(error.status_code, "")
+    path, headers = request.url.path, dict(error.headers or {})
+    if error.status_code == TooLarge.status:
+        return refused(path, TooLarge())
+    named = f"{request.method} {path[:200]}"
+    hint = (
+        f"The path takes {headers['Allow']}." if "Allow" in headers else "/openapi.json lists what there is."
     )
-    return said(request.url.path, error.status_code, body, dict(error.headers or {}))
+    body = ErrorBody(code="unknown", message=f"There is no {named}.", hint=hint)
+    return said(path, error.status_code, body, headers)
 
 
 async def _left(_request: Request, _error: Exception) -> Response:

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from llmasos.agent import Session
-from llmasos.events import Event
+from llmasos.events import Event, TurnFinished
 from llmasos.service.refusals import Refusal
 
 SERVER_SENT = "text/event-stream"
@@ -60,6 +60,7 @@ class EventReply(Response):
     Args:
         session: The session.
         after: The number of the event after which it begins; None begins with what comes.
+        turn: The turn at whose end it ends, too; empty for none.
         heartbeat: Seconds of silence after which a comment shows that the connection lives.
         stalled: Seconds after which a reader that takes nothing is left.
     """
@@ -69,6 +70,7 @@ class EventReply(Response):
         session: Session,
         after: int | None,
         *,
+        turn: str = "",
         heartbeat: float = _HEARTBEAT_SECONDS,
         stalled: float = _STALLED_SECONDS,
     ) -> None:
@@ -76,6 +78,7 @@ class EventReply(Response):
         del self.headers["content-length"]
         self._session = session
         self._after = after
+        self._turn = turn
         self._heartbeat = heartbeat
         self._stalled = stalled
         self._sending = anyio.Lock()
@@ -96,6 +99,8 @@ class EventReply(Response):
     async def _follow(self, send: Send, events: AsyncIterator[Event], scope: anyio.CancelScope) -> None:
         async for event in events:
             await self._tell(send, written(event), scope)
+            if isinstance(event, TurnFinished) and event.turn == self._turn:
+                break
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _beat(self, send: Send, scope: anyio.CancelScope) -> None:

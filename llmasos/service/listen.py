@@ -110,13 +110,19 @@ def tls_context(settings: ServiceSettings) -> ssl.SSLContext | None:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     for path in filter(None, (certificate, key)):
         _check_readable(path)
+    asked: list[str] = []
+
+    def password() -> str:
+        # OpenSSL would ask for it on the terminal.
+        asked.append("the key has a password")
+        return ""
+
     try:
-        # Without a password given, OpenSSL would ask for one on the terminal.
-        context.load_cert_chain(certificate, key, password="")
+        context.load_cert_chain(certificate, key, password=password)
     except ssl.SSLError as error:
         raise ConfigError(
             f"The certificate {certificate} and its key {key or 'in the same file'} cannot be used: "
-            f"{_why(error)}.",
+            f"{asked[0] if asked else _why(error)}.",
             hint="Both are PEM files, the key without a password, and the key is the certificate's own.",
         ) from error
     return context
@@ -149,11 +155,6 @@ def _check_readable(path: Path) -> None:
 def _why(error: ssl.SSLError) -> str:
     reasons = {
         "KEY_VALUES_MISMATCH": "the key is of another certificate",
-        "BAD_DECRYPT": "the key has a password",
-        "BAD_PASSWORD_READ": "the key has a password",
-        "EMPTY_PASSWORD": "the key has a password",
         "NO_START_LINE": "one of them is no PEM file",
     }
-    return reasons.get(
-        error.reason or "", (error.reason or "they are no PEM files").lower().replace("_", " ")
-    )
+    return reasons.get(error.reason or "", "one of them is missing, or no PEM file")

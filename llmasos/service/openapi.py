@@ -131,6 +131,10 @@ class _Schemas:
         """Return the schema of a type."""
         if (kind, mode) in self._refs:
             return dict(self._refs[kind, mode])
+        return self.whole(kind, mode)
+
+    def whole(self, kind: Any, mode: JsonSchemaMode) -> dict[str, Any]:
+        """Return the schema of a type itself, and no reference to it."""
         schema = TypeAdapter(kind).json_schema(mode=mode, ref_template=_REF)
         self.definitions.update(schema.pop("$defs", {}))
         return schema
@@ -181,7 +185,7 @@ def _path_parameters(route: Route) -> list[dict[str, Any]]:
 def _query_parameters(found: Operation, schemas: _Schemas) -> list[dict[str, Any]]:
     if found.query is None:
         return []
-    schema = schemas.of(found.query, "validation")
+    schema = schemas.whole(found.query, "validation")
     required = schema.get("required", [])
     return [
         {"name": name, "in": "query", "required": name in required, "schema": each}

@@ -95,6 +95,17 @@ class QuotaReached(LimitReached):
         return {"x-should-retry": "false", **super().headers()}
 
 
+class TooLarge(Refusal):
+    """A body that is larger than bodies may be."""
+
+    code = "size"
+    status = 413
+    reason = "request_too_large"
+
+    def __init__(self) -> None:
+        super().__init__("The request is too large.", hint="Send less, or raise LLMASOS_SERVICE__BODY_MB.")
+
+
 class Draining(Refusal):
     """A kernel that is about to stop, and begins nothing new."""
 

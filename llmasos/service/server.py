@@ -58,7 +58,7 @@ async def serve(settings: Settings) -> None:
         drain = Drain(settings.service.drain_seconds)
         app = make_app(kernel, stopping.ask, keys=keys, drain=drain)
         with unix_listener(settings.socket) as listener:
-            listening = [(_server(app), [listener])]
+            listening = [(make_server(app), [listener])]
             if settings.service.port:
                 listening.append(
                     (_tcp_server(app, keys, settings.service, tls), tcp_listeners(settings.service))
@@ -96,7 +96,13 @@ class _Server(uvicorn.Server):
         yield
 
 
-def _server(app: ASGIApp, **options: Any) -> _Server:
+def make_server(app: ASGIApp, **options: Any) -> uvicorn.Server:
+    """Return a server for an application, with limits on heads and no signals of its own.
+
+    Args:
+        app: The application.
+        options: Other settings of uvicorn.
+    """
     return _Server(
         uvicorn.Config(
             app,
@@ -111,12 +117,14 @@ def _server(app: ASGIApp, **options: Any) -> _Server:
     )
 
 
-def _tcp_server(app: ASGIApp, keys: Keys, settings: ServiceSettings, tls: ssl.SSLContext | None) -> _Server:
+def _tcp_server(
+    app: ASGIApp, keys: Keys, settings: ServiceSettings, tls: ssl.SSLContext | None
+) -> uvicorn.Server:
     # Behind TLS a page of somebody else's cannot pass for this host, as it has no certificate for it.
     names = (settings.host, *settings.names) if tls is None else None
     front = guarded(app, keys, origins=settings.origins, names=names)
     options: dict[str, Any] = {} if tls is None else {"ssl_context_factory": lambda *_: tls}
-    return _server(front, http=Connection, proxy_headers=False, server_header=False, **options)
+    return make_server(front, http=Connection, proxy_headers=False, server_header=False, **options)
 
 
 def _say(text: str) -> None:
@@ -129,7 +137,7 @@ async def _on_signals(stopping: _Stopping) -> None:
             stopping.ask()
 
 
-async def _stop(stopping: _Stopping, kernel: Kernel, drain: Drain, servers: list[_Server]) -> None:
+async def _stop(stopping: _Stopping, kernel: Kernel, drain: Drain, servers: list[uvicorn.Server]) -> None:
     """When asked to, let what runs end, then end it, then close the servers."""
     await stopping.asked.wait()
     drain.begin()

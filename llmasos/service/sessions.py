@@ -29,7 +29,7 @@ from llmasos.api import (
     TurnAccepted,
     TurnRequest,
 )
-from llmasos.events import EVENT
+from llmasos.events import Event
 from llmasos.kernel import Kernel
 from llmasos.service.access import Access, Owners, needs
 from llmasos.service.drain import Drain
@@ -70,10 +70,11 @@ def session_routes(kernel: Kernel, drain: Drain) -> list[Route]:
 
 
 class _EventsQuery(BaseModel):
-    """Which events: those after a number, and with `follow` those to come."""
+    """Which events: those after a number, and with `follow` those to come, or those up to the end of a turn."""
 
     after: int | None = None
     follow: bool = True
+    turn: str = ""
 
 
 class _FolderQuery(BaseModel):
@@ -113,12 +114,12 @@ class _SessionsApi:
     async def session_info(self, request: Request) -> Response:
         return reply(await (await self.session(request)).info())
 
-    @operation("Follow a session's events.", query=_EventsQuery, answer=EVENT, media=SERVER_SENT)
+    @operation("Follow a session's events.", query=_EventsQuery, answer=Event, media=SERVER_SENT)
     async def events(self, request: Request) -> Response:
         session = await self.session(request)
         after = place(request)
         if request.query_params.get("follow", "true") == "true":
-            return EventReply(session, after)
+            return EventReply(session, after, turn=request.query_params.get("turn", ""))
         return Response(await stored(session, after or 0), media_type=SERVER_SENT)
 
     @operation("Start a turn; its events follow.", body=TurnRequest, answer=TurnAccepted, status=202)

@@ -29,8 +29,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(ledger_app, name="ledger")
-app.add_typer(models_app, name="models")
 app.add_typer(keys_app, name="keys")
+app.add_typer(models_app, name="models")
 for command in changes.COMMANDS:
     app.command()(command)
 app.add_typer(sandbox_app, name="sandbox")

@@ -16,6 +16,7 @@ import anyio.to_thread
 
 from llmasos.errors import ModelError
 from llmasos.models.engines._prefix import PrefixCache
+from llmasos.models.engines.llama_constraint import Constraint
 from llmasos.models.engines.llama_output import Output
 from llmasos.models.engines.llama_request import completion_body
 from llmasos.models.engines.llama_server import Event, LlamaServer, Signals, version
@@ -229,9 +230,18 @@ class LlamaEngine:
         if len(tokens) >= self.context or len(request.kept) >= request.max_tokens:
             deliver(output.end("length"))
             return
-        body = {**completion_body(request, tokens, context=self.context), "lora": adapters}
+        constraint = Constraint(request) if request.grammar or request.json_schema else None
+        grammar = constraint.grammar if constraint is not None else ""
+        body = {
+            **completion_body(request, tokens, context=self.context, constraint=grammar),
+            "lora": adapters,
+        }
 
         def on_event(event: Event) -> bool:
+            if constraint is not None:
+                constraint.follow(event["content"])
+                if event["stop"] and event["stop_type"] == "eos":
+                    constraint.end()
             if (chunk := output.add(event)) is not None:
                 deliver(chunk)
             return output.finished or stop()

@@ -107,20 +107,25 @@ class LlamaServer:
         Raises:
             InvalidRequest: The server refuses the request.
             ModelError: The server failed.
+            Exception: What `on_event` raises.
         """
-        failures: list[dict[str, Any]] = []
+        failures: list[Exception] = []
 
         def on_data(data: bytes) -> bool:
-            event = json.loads(data)
-            if "error" in event:
-                failures.append(event["error"])
+            # An exception would be lost in the binding, and the request go on.
+            try:
+                event = json.loads(data)
+                if "error" in event:
+                    raise _failure(event["error"])
+                return on_event(event["__verbose"])
+            except Exception as error:
+                failures.append(error)
                 return True
-            return on_event(event["__verbose"])
 
         # Of OpenAI's format only the part that llama.cpp's own has is used.
         self._server.handle_completions(_encoded({**body, "stream": True, "verbose": True}), on_data)
         if failures:
-            raise _failure(failures[0])
+            raise failures[0]
 
     def embed(self, texts: list[str]) -> dict[str, Any]:
         """Return embeddings in OpenAI's format.

@@ -199,6 +199,10 @@ class EngineDied(ModelError):
     code = "engine"
 
 
+class ReplicaDied(EngineDied):
+    """One of several processes that ran a model ended; the others go on."""
+
+
 class Engine(Protocol):
     """Runs one model.
 

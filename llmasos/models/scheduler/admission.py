@@ -8,7 +8,7 @@ from llmasos.models.scheduler.draft import Draft
 from llmasos.models.scheduler.eviction import demand
 from llmasos.models.scheduler.queue import NEVER
 from llmasos.models.scheduler.state import ModelState
-from llmasos.models.scheduler.types import Card, Job, Refuse
+from llmasos.models.scheduler.types import Job, Refuse
 
 LONGEST_RETRY = 600.0
 """Seconds after which a client is told to try again, at most."""
@@ -33,18 +33,20 @@ def retry_after(draft: Draft, jobs: int) -> float:
     return round(min(max(jobs * draft.state.interval, 1.0), LONGEST_RETRY), 1)
 
 
-def too_large(draft: Draft, card: Card) -> str:
-    """Return why a model can never be loaded on its device, and what would fit; empty when it can."""
-    state = draft.state
+def too_large(draft: Draft, model: ModelState) -> str:
+    """Return why a model can never be loaded on its device, and what would fit; empty when it can.
+
+    What counts is the card: a model that ran, and took more than the device has for models, did fit.
+    """
+    state, card = draft.state, model.registered
     budget = state.rules.budgets.get(card.device)
     if budget is None:
         return f"The model {card.model} is for the device {card.device}, which is not there."
     if card.bytes <= budget:
         return ""
+    cards = (other.registered for other in state.models.values())
     fitting = sorted(
-        model.name
-        for model in state.models.values()
-        if model.card.bytes <= state.rules.budgets.get(model.card.device, 0)
+        other.model for other in cards if other.bytes <= state.rules.budgets.get(other.device, 0)
     )
     advice = f"What fits: {', '.join(fitting)}." if fitting else "No model that is known fits."
     return (
@@ -77,7 +79,7 @@ def _refusal(draft: Draft, job: Job) -> Refuse | None:
             f"The request has {job.prompt_tokens} tokens and asks for {job.max_tokens} more; "
             f"{job.model} keeps {model.card.context} in view.",
         )
-    if not model.bytes and (reason := too_large(draft, model.card)):
+    if not model.bytes and (reason := too_large(draft, model)):
         return refuse(400, reason)
     if model.refusing and draft.now < model.retry_at:
         return refuse(503, _problem(model), round(max(model.retry_at - draft.now, 1.0), 1))

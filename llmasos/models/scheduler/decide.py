@@ -11,6 +11,7 @@ from llmasos.models.scheduler.state import State
 from llmasos.models.scheduler.types import (
     Asked,
     Cancelled,
+    Declined,
     Died,
     Drained,
     Effect,
@@ -68,6 +69,8 @@ def _take_in(draft: Draft, event: Event) -> None:
             dispatch.ended(draft, job)
         case Stopped(job):
             dispatch.stopped(draft, job)
+        case Declined(job):
+            dispatch.declined(draft, job)
         case Stalled(job):
             dispatch.stalled(draft, job)
         case Drained(job):

@@ -10,6 +10,7 @@ one with several jobs is a quantum ahead.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from llmasos.models.scheduler.draft import Draft
 from llmasos.models.scheduler.state import JobState, ModelState
@@ -77,6 +78,13 @@ def stopped(draft: Draft, job: int) -> None:
     )
     if not state.stalled:
         draft.wait(state)
+
+
+def declined(draft: Draft, job: int) -> None:
+    """Note that a job which was to be preempted runs on."""
+    state = draft.state.jobs.get(job)
+    if state is not None and state.phase == "preempting":
+        draft.change(state, phase="running", job=replace(state.job, preemptible=False))
 
 
 def stalled(draft: Draft, job: int) -> None:

@@ -13,6 +13,9 @@ from llmasos.models.scheduler.types import Effect, Job, Refuse
 SMOOTHING = 0.2
 """The part of the last interval between two ends in the average of them."""
 
+REMEMBERED = 1000
+"""Idle sessions whose counters are kept at most, the smallest being forgotten first."""
+
 
 class Draft:
     """The state that a decision leads to; the one it came from stays as it was.
@@ -120,9 +123,9 @@ class Draft:
         name = job.job.client.session
         session = self.state.sessions[name]
         weight = job.job.client.weight
-        self.state.sessions[name] = replace(
-            session, counter=session.counter + tokens / min(max(weight, 1e-3), 1e3)
-        )
+        # Whatever a client says, counters stay numbers, and grow.
+        weight = min(max(weight, 1e-3), 1e3) if weight > 0 else 1.0
+        self.state.sessions[name] = replace(session, counter=session.counter + max(tokens, 0.0) / weight)
 
     def _count(self, name: str, *, waiting: int = 0, running: int = 0) -> None:
         session = self.state.sessions[name]
@@ -154,7 +157,7 @@ class Draft:
         if not len(state.active):
             state.floor = max(state.floor, session.counter)
         while (first := state.idle.first(self.counter)) is not None:
-            if self.counter(first) > state.floor - state.rules.quantum:
+            if len(state.idle) <= REMEMBERED and self.counter(first) > state.floor - state.rules.quantum:
                 break
             state.idle.remove(first)
             del state.sessions[first]

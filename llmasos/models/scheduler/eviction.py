@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from llmasos.models.scheduler.draft import Draft
+from llmasos.models.scheduler.queue import NEVER
 from llmasos.models.scheduler.state import ModelState
 
 HALF_LIFE = 300.0
@@ -68,8 +69,7 @@ def enough(models: Iterable[ModelState], short: int) -> list[ModelState]:
 def victims(draft: Draft, claimant: ModelState, short: int) -> list[ModelState]:
     """Return the models that are to leave a device for another one.
 
-    Idle ones go first, by their value. Models in use go only when the other has waited for
-    `drain_seconds`, when they have been there for as long, and when nothing more urgent is theirs; the one
+    Idle ones go first, by their value. Models in use go only when they may, as `drains_at` says; the one
     that has been there longest goes first, so that each has its turn.
 
     Args:
@@ -80,33 +80,34 @@ def victims(draft: Draft, claimant: ModelState, short: int) -> list[ModelState]:
     Returns:
         Nothing when there is not enough to be had yet.
     """
-    now = draft.now
     there = [
         model
         for model in draft.models
         if model.card.device == claimant.card.device and model.ready and not model.pinned
     ]
-    unused = order((model for model in there if idle(draft, model)), now)
+    unused = order((model for model in there if idle(draft, model)), draft.now)
     if chosen := enough(unused, short):
         return chosen
-    wanted = urgency(draft, claimant) if draft.state.waiting(claimant.name) else 0
     used = [
-        model
-        for model in there
-        if not idle(draft, model)
-        and wanted <= urgency(draft, model)
-        and (drains_at(draft, claimant, model) <= now or _stuck(draft, model))
+        model for model in there if not idle(draft, model) and drains_at(draft, claimant, model) <= draft.now
     ]
     return enough([*unused, *sorted(used, key=lambda model: (model.loaded, model.name))], short)
 
 
 def drains_at(draft: Draft, claimant: ModelState, model: ModelState) -> float:
-    """Return when a model in use may be made to leave for another one."""
-    claimed = draft.now if claimant.claimed is None else claimant.claimed
-    return max(claimed, model.loaded) + draft.state.rules.drain_seconds
+    """Return when a model in use may be made to leave for another one.
 
-
-def _stuck(draft: Draft, model: ModelState) -> bool:
-    """Return whether all that a model does is to wait for slow readers."""
+    It has been there for `drain_seconds` then, and the other has waited for as long, unless what that has
+    to do is more urgent. It stays while its own jobs are the more urgent ones, and goes at once when all
+    that it does is to wait for slow readers.
+    """
+    wanted = urgency(draft, claimant) if draft.state.waiting(claimant.name) else 0
+    own = urgency(draft, model)
     jobs = [draft.state.jobs[job] for job in model.running]
-    return not draft.state.waiting(model.name) and all(job.stalled and job.job.preemptible for job in jobs)
+    if not draft.state.waiting(model.name) and all(job.stalled and job.job.preemptible for job in jobs):
+        return draft.now
+    if wanted > own:
+        return NEVER
+    claimed = draft.now if claimant.claimed is None else claimant.claimed
+    since = model.loaded if wanted < own else max(claimed, model.loaded)
+    return since + draft.state.rules.drain_seconds

@@ -40,7 +40,6 @@ def times(draft: Draft) -> list[float]:
     models = draft.models
     for model in models:
         if model.claimed is not None:
-            found.append(model.claimed + draft.state.rules.drain_seconds)
             found += [
                 eviction.drains_at(draft, model, other)
                 for other in models
@@ -84,7 +83,7 @@ def _claim(draft: Draft, model: ModelState) -> None:
     claims = (
         model.phase not in ("loading", "resident") and draft.now >= model.retry_at and _wanted(draft, model)
     )
-    if claims and (reason := too_large(draft, model.card)):
+    if claims and (reason := too_large(draft, model)):
         fail(draft, model, reason)
     elif claims != (model.claimed is not None):
         draft.update(model, claimed=draft.now if claims else None)
@@ -104,7 +103,7 @@ def _share_out(draft: Draft, device: str) -> None:
         for model in there:
             if model.leaving == "room" and model.phase == "resident" and over <= 0:
                 draft.update(model, leaving="")
-        if over > 0:
+        if over > 0 and sum(model.bytes > 0 for model in there) > 1:
             _evict_idle(draft, there, over)
         return
 
@@ -119,10 +118,12 @@ def _share_out(draft: Draft, device: str) -> None:
 
 def _place(draft: Draft, model: ModelState) -> bool:
     """Load a model, or make others leave for it; return whether the next one may be looked at."""
-    device, need = model.card.device, model.card.bytes
+    device = model.card.device
+    budget = draft.state.rules.budgets[device]
+    need = min(model.card.bytes, budget)
     there = [other for other in draft.models if other.bytes and other.card.device == device]
     pinned = [other for other in there if other.pinned]
-    most = draft.state.rules.budgets[device] - sum(other.bytes for other in pinned)
+    most = budget - sum(other.bytes for other in pinned)
     if need > most:
         names = ", ".join(other.name for other in pinned)
         fail(
@@ -146,7 +147,7 @@ def _place(draft: Draft, model: ModelState) -> bool:
 
 
 def _evict_idle(draft: Draft, there: list[ModelState], over: int) -> None:
-    """Evict idle models while all together take more than they may."""
+    """Evict idle models while several together take more than they may."""
     for model in eviction.order(there, draft.now):
         if over > 0 and not model.pinned and eviction.idle(draft, model):
             draft.update(model, leaving="room")

@@ -136,7 +136,7 @@ def asked(draft: Draft, name: str, ask: Ask) -> None:
 
 
 def _load(draft: Draft, model: ModelState) -> None:
-    problem = "" if model.bytes else too_large(draft, model.card)
+    problem = "" if model.bytes else too_large(draft, model)
     if problem:
         draft.update(model, problem=problem, pinned=model.registered.pinned)
         return

@@ -90,7 +90,7 @@ class Submitted:
 
 @dataclass(frozen=True, slots=True)
 class Cancelled:
-    """Nobody wants the job's reply any more."""
+    """Nobody wants the job's reply any more; one that has no slot is forgotten without an effect."""
 
     job: int
 
@@ -112,6 +112,13 @@ class Ended:
 @dataclass(frozen=True, slots=True)
 class Stopped:
     """The job was stopped in its engine, as `Preempt` or `Stop` demanded, and its slot is free."""
+
+    job: int
+
+
+@dataclass(frozen=True, slots=True)
+class Declined:
+    """The job cannot be stopped for a while, as `Preempt` demanded, and runs on to its end."""
 
     job: int
 
@@ -209,6 +216,7 @@ Event = (
     | Produced
     | Ended
     | Stopped
+    | Declined
     | Stalled
     | Drained
     | Registered

@@ -12,6 +12,7 @@ from llmasos.models.chat.gather import Gathering
 from llmasos.models.chat.port import CallDelta, Chat, ChatDelta, ChatRequest
 from llmasos.models.engines.port import TokenUsage
 from llmasos.service.openai.chat_body import ChatBody
+from llmasos.service.openai.conversation import length
 from llmasos.service.openai.endpoint import Call, Json
 from llmasos.service.openai.gateway import Gateway
 from llmasos.service.openai.shapes import logprob_list, new_id, total, usage_object
@@ -30,8 +31,9 @@ class ChatCompletions:
     async def create(self, call: Call[ChatBody]) -> None:
         """Reply to a conversation, `n` times."""
         body = call.body
-        requests = [body.request(choice) for choice in range(body.n)]
-        chat = self._gateway.chat(body.model, call.caller, "chat.completions")
+        requests = body.requests()
+        longest = length(requests[0].messages)
+        chat = self._gateway.chat(body.model, call.caller, "chat.completions", longest)
         completion = _Completion(call, chat)
         if body.stream:
             await completion.stream(requests)

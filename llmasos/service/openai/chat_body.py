@@ -7,7 +7,14 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from llmasos.models.chat.port import ChatCall, ChatMessage, ChatRequest
-from llmasos.service.openai.conversation import Choosing, Function, SchemaFormat, check_calls, chosen
+from llmasos.service.openai.conversation import (
+    Choosing,
+    Function,
+    SchemaFormat,
+    check_calls,
+    check_schemas,
+    chosen,
+)
 from llmasos.service.openai.errors import invalid
 from llmasos.service.openai.sampling import SamplingFields
 from llmasos.service.openai.wire import MOST_MESSAGES, MOST_TOOLS, Content, Ignored, Name, Wire
@@ -114,7 +121,9 @@ class ChatBody(SamplingFields):
 
     messages: list[Message] = Field(min_length=1, max_length=MOST_MESSAGES)
     tools: list[Tool] = Field([], max_length=MOST_TOOLS)
-    tool_choice: Annotated[ToolChoice, BeforeValidator(_as_object)] = ToolChoice(type="auto")
+    tool_choice: Annotated[
+        ToolChoice, BeforeValidator(_as_object, json_schema_input_type=Choosing | ToolChoice)
+    ] = ToolChoice(type="auto")
     parallel_tool_calls: bool = True
     response_format: ResponseFormat = ResponseFormat(type="text")
     logprobs: bool = False
@@ -133,8 +142,8 @@ class ChatBody(SamplingFields):
     reasoning_effort: Ignored = None
     verbosity: Ignored = None
 
-    def request(self, choice: int) -> ChatRequest:
-        """Return what one of the replies asks of the chat.
+    def requests(self) -> list[ChatRequest]:
+        """Return what each of the `n` replies asks of the chat.
 
         Raises:
             ApiError: The parameters do not go together.
@@ -147,8 +156,8 @@ class ChatBody(SamplingFields):
         for index, message in enumerate(self.messages):
             _check_role(message, f"messages[{index}]")
         check_calls(messages, "messages")
-        return ChatRequest(
-            **self.sampling(choice),
+        request = ChatRequest(
+            **self.sampling(),
             **self._tools(),
             messages=messages,
             temperature=self.temperature,
@@ -157,6 +166,7 @@ class ChatBody(SamplingFields):
             max_tokens=self.max_completion_tokens or self.max_tokens,
             logprobs=self.top_logprobs if self.logprobs else None,
         )
+        return [request.model_copy(update={"seed": seed}) for seed in self.seeds]
 
     def _tools(self) -> dict[str, Any]:
         tools = [tool.function.tool for tool in self.tools]
@@ -182,6 +192,7 @@ class ChatBody(SamplingFields):
             return {}
         if form.json_schema is None:
             raise _incomplete("response_format.json_schema")
+        check_schemas([form.json_schema.schema_], "response_format.json_schema.schema")
         return form.json_schema.schema_
 
 

@@ -68,8 +68,9 @@ class CompletionBody(SamplingFields):
             raise invalid(f"More than {_MOST_CHOICES} choices are asked for.", "n", code="invalid_value")
         return [
             CompletionRequest(
-                **self.sampling(choice),
+                **self.sampling(),
                 prompt=prompt,
+                seed=seed,
                 temperature=1.0 if self.temperature is None else self.temperature,
                 max_tokens=self.max_tokens,
                 logprobs=self.logprobs,
@@ -77,7 +78,7 @@ class CompletionBody(SamplingFields):
                 session=caller.client.session,
             )
             for prompt in self.prompt
-            for choice in range(self.n)
+            for seed in self.seeds
         ]
 
 
@@ -95,7 +96,9 @@ class Completions:
         """Continue each prompt, `n` times."""
         body = call.body
         requests = body.requests(call.caller)
-        completion = _Completion(call, self._gateway.chat(body.model, call.caller, "completions"))
+        longest = max(map(len, body.prompt))
+        chat = self._gateway.chat(body.model, call.caller, "completions", longest)
+        completion = _Completion(call, chat)
         if body.stream:
             await completion.stream(requests)
         else:

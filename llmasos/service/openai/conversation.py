@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -14,6 +15,7 @@ from llmasos.service.openai.wire import Ignored, JsonObject, Name, Wire
 
 Choosing = Literal["none", "auto", "required"]
 NO_PARAMETERS: dict[str, Any] = {"type": "object", "properties": {}}
+_LARGEST_SCHEMAS = 256_000
 
 
 class Function(Wire):
@@ -55,7 +57,7 @@ def chosen(
         among: The only tools that may be called; None allows all.
 
     Raises:
-        ApiError: Tools have the same name, or one is named that there is not.
+        ApiError: Tools have the same name, or are too large, or one is named that there is not.
     """
     names = [tool.name for tool in tools]
     if len(set(names)) < len(names):
@@ -64,6 +66,7 @@ def chosen(
     for name in [*([named] if named else []), *(among or ())]:
         if name not in names:
             raise invalid(f"There is no tool {name[:100]!r} to choose.", "tool_choice", code="invalid_value")
+    check_schemas([tool.parameters for tool in tools], "tools")
     if choice == "required" and not tools:
         raise invalid("A call is required, and there are no tools.", "tool_choice", code="invalid_value")
     return {
@@ -71,6 +74,18 @@ def chosen(
         "tool_choice": choice,
         "tool_named": named,
     }
+
+
+def check_schemas(schemas: Sequence[dict[str, Any]], param: str) -> None:
+    """Let schemas pass of which a grammar can be made in reasonable time.
+
+    Raises:
+        ApiError: They are too large.
+    """
+    if len(json.dumps(schemas)) > _LARGEST_SCHEMAS:
+        raise invalid(
+            f"The schemas have more than {_LARGEST_SCHEMAS} characters.", param, code="invalid_value"
+        )
 
 
 def check_calls(messages: Sequence[ChatMessage], param: str) -> None:
@@ -101,3 +116,10 @@ def _too_deep(arguments: str) -> bool:
     except ValueError as error:
         return "recursion limit" in str(error)
     return False
+
+
+def length(messages: Sequence[ChatMessage]) -> int:
+    """Return the characters of a conversation."""
+    return sum(
+        len(message.content) + sum(len(call.arguments) for call in message.calls) for message in messages
+    )

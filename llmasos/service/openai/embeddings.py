@@ -48,7 +48,8 @@ class EmbeddingsEndpoint:
     async def create(self, call: Call[EmbeddingBody]) -> None:
         """Return the embeddings of texts."""
         body = call.body
-        made = await self._gateway.chat(body.model, call.caller, "embeddings").embed(body.input)
+        chat = self._gateway.chat(body.model, call.caller, "embeddings", max(map(len, body.input)))
+        made = await chat.embed(body.input)
         length = len(made.vectors[0])
         if body.dimensions not in (None, length):
             raise invalid(

@@ -28,7 +28,7 @@ class ModelList:
     async def show(self, call: Call[Empty]) -> None:
         """Return one model."""
         name = call.path["model"]
-        self._gateway.check(name, call.caller.access)
+        self._gateway.find(name, call.caller.access)
         await call.reply.whole(self._object(name))
 
     def _object(self, name: str) -> Json:

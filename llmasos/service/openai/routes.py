@@ -26,7 +26,7 @@ def openai_routes(kernel: Kernel) -> list[Route]:
     Args:
         kernel: The running kernel.
     """
-    gateway = Gateway(kernel.models, kernel.ledger)
+    gateway = Gateway(kernel.models, kernel.ledger, kernel.settings.model_context)
     models = ModelList(gateway, kernel.started)
     responses = Responses(gateway, ResponseStore(kernel.store))
     most_bytes = kernel.settings.service.body_mb * 2**20

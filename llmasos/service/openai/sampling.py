@@ -12,6 +12,7 @@ MOST_CHOICES = 16
 MOST_STOPS = 16
 _LARGEST_SEED = 2**63 - 1
 _LEAST_SHARE = 1e-6
+_ALIKE = {"top_p", "top_k", "min_p", "presence_penalty", "frequency_penalty"}
 
 
 class SamplingFields(Wire):
@@ -55,20 +56,28 @@ class SamplingFields(Wire):
         """Whether a stream ends with the usage."""
         return self.stream_options is not None and self.stream_options.include_usage
 
-    def sampling(self, choice: int) -> dict[str, Any]:
-        """Return the engine's fields for one of several replies; each has a seed of its own."""
-        return {
-            # No probability at all would leave no token; the likeliest one is what is meant.
-            "top_p": max(self.top_p, _LEAST_SHARE),
-            "top_k": self.top_k,
-            "min_p": self.min_p,
-            "presence_penalty": self.presence_penalty,
-            "frequency_penalty": self.frequency_penalty,
-            "repeat_penalty": self.repetition_penalty,
-            "seed": None if self.seed is None else self.seed + choice,
-            "stop": tuple(self.stop),
-            "logit_bias": tuple((int(token), bias) for token, bias in self.logit_bias.items()),
-        }
+    @property
+    def seeds(self) -> list[int | None]:
+        """The seed of each of the `n` replies."""
+        return [None if self.seed is None else self.seed + choice for choice in range(self.n)]
+
+    def sampling(self) -> dict[str, Any]:
+        """Return the engine's fields that all replies share, where the request says something of them."""
+        said: dict[str, Any] = {name: getattr(self, name) for name in _ALIKE & self.model_fields_set}
+        if "top_p" in said:
+            said["top_p"] = likely(self.top_p)
+        if "repetition_penalty" in self.model_fields_set:
+            said["repeat_penalty"] = self.repetition_penalty
+        if self.stop:
+            said["stop"] = tuple(self.stop)
+        if self.logit_bias:
+            said["logit_bias"] = tuple((int(token), bias) for token, bias in self.logit_bias.items())
+        return said
+
+
+def likely(top_p: float) -> float:
+    """Return a share of the probability that at least the likeliest token has; 0 means no more than that."""
+    return max(top_p, _LEAST_SHARE)
 
 
 class StreamOptions(Wire):

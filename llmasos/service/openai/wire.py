@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import from_json
 
 from llmasos.service.openai.errors import invalid, malformed
@@ -13,6 +13,7 @@ B = TypeVar("B", bound=BaseModel)
 
 MOST_MESSAGES = 4096
 MOST_TOOLS = 256
+MOST_PARTS = 50_000
 _LARGEST_NUMBER = 1e308
 
 
@@ -40,24 +41,25 @@ def parse(content: bytes, model: type[B]) -> B:
         raise invalid(f"The body is not JSON: {error}.", code="invalid_json") from None
     if not isinstance(fields, dict):
         raise invalid("The body must be a JSON object.", code="invalid_json")
+    _bounded(fields)
     try:
         return model.model_validate({name: value for name, value in fields.items() if value is not None})
     except ValidationError as error:
         raise malformed(error) from None
 
 
-def _plain(value: Any) -> Any:
-    """Refuse numbers that JSON readers disagree about."""
-    waiting = [value]
+def _bounded(value: Any) -> None:
+    """Refuse more parts than a conversation has, and numbers that JSON readers disagree about."""
+    waiting, parts = [value], 0
     while waiting:
         item = waiting.pop()
-        if isinstance(item, dict):
-            waiting += item.values()
-        elif isinstance(item, list):
-            waiting += item
+        if isinstance(item, dict | list):
+            parts += 1
+            if parts > MOST_PARTS:
+                raise invalid(f"The body has more than {MOST_PARTS} objects and lists.", code="invalid_json")
+            waiting += item.values() if isinstance(item, dict) else item
         elif isinstance(item, int | float) and not abs(item) < _LARGEST_NUMBER:
-            raise ValueError("a number is too large")
-    return value
+            raise invalid("The body has a number that is too large.", code="invalid_json")
 
 
 def _text(content: Any) -> Any:
@@ -80,13 +82,13 @@ def _listed(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
-Content = Annotated[str, BeforeValidator(_text)]
+Content = Annotated[str, BeforeValidator(_text, json_schema_input_type=str | list[dict[str, Any]])]
 """Text, as one string or in parts."""
 
-JsonObject = Annotated[dict[str, Any], AfterValidator(_plain)]
+JsonObject = dict[str, Any]
 """Any object, such as a JSON schema."""
 
-Texts = Annotated[list[str], BeforeValidator(_listed)]
+Texts = Annotated[list[str], BeforeValidator(_listed, json_schema_input_type=str | list[str])]
 """Several texts, or a single one."""
 
 Name = Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]

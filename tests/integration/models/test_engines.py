@@ -6,12 +6,13 @@ import sys
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from pathlib import Path
+from typing import Literal
 
 import anyio
 import anyio.to_thread
 import pytest
 
-from benchmarks.weights import smollm_gguf
+from benchmarks.weights import smollm_gguf, smollm_safetensors
 from llmasos.models.engines import process
 from llmasos.models.engines.llama import LlamaEngine
 from llmasos.models.engines.port import Engine, EngineDied, Loader, LoadPlan
@@ -20,7 +21,11 @@ from tests.integration.models.contract import CONTEXT, SLOTS, EngineContract, Lo
 
 pytestmark = [pytest.mark.integration, pytest.mark.anyio]
 
-LOADERS: dict[str, Loader] = {"llama": LlamaEngine.load, "llama-process": load_process}
+LOADERS: dict[str, tuple[Loader, Literal["gguf", "safetensors"]]] = {
+    "llama": (LlamaEngine.load, "gguf"),
+    "llama-process": (load_process, "gguf"),
+    "transformers-process": (load_process, "safetensors"),
+}
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +48,10 @@ def plan(tmp_path_factory: pytest.TempPathFactory) -> LoadPlan:
 
 @pytest.fixture(scope="module", params=LOADERS)
 def load(request: pytest.FixtureRequest, plan: LoadPlan) -> Load:
-    return lambda: LOADERS[request.param](plan)
+    loader, kind = LOADERS[request.param]
+    if kind == "safetensors":
+        plan = plan.model_copy(update={"path": smollm_safetensors(), "format": kind})
+    return lambda: loader(plan)
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,6 @@
 """The embedded engine with a real model, the small one of the catalog."""
 
+import signal
 import subprocess
 import sys
 import textwrap
@@ -8,6 +9,7 @@ from contextlib import aclosing
 from pathlib import Path
 
 import anyio
+import numpy
 import pytest
 from pydantic_ai.messages import (
     ModelMessage,
@@ -21,6 +23,7 @@ from pydantic_ai.models import ModelRequestParameters
 from pydantic_ai.tools import ToolDefinition
 
 from benchmarks.model_tools import tools
+from benchmarks.weights import smollm_gguf
 from llmasos import paths
 from llmasos.errors import ModelError
 from llmasos.models import (
@@ -226,3 +229,126 @@ async def test_a_damaged_header_is_refused_without_harm(model_file: Path, tmp_pa
     damaged.write_bytes(data)
     with pytest.raises(ModelError, match="damaged, incomplete"):
         await LlamaEngine.load(plan_of(damaged, tmp_path))
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> LoadPlan:
+    """Return how to load the smallest model, with three slots."""
+    return plan_of(smollm_gguf(), tmp_path, context=1024, slots=3, threads=1)
+
+
+async def read(engine: LlamaEngine, request: CompletionRequest) -> tuple[str, list[int], int]:
+    text, tokens, cached = "", list[int](), 0
+    async with aclosing(engine.stream(request)) as chunks:
+        async for chunk in chunks:
+            text += chunk.text
+            tokens += chunk.tokens
+            cached = chunk.usage.cached if chunk.usage is not None else cached
+    return text, tokens, cached
+
+
+async def test_tokens_within_characters_are_kept_whole(tiny: LoadPlan) -> None:
+    engine = await LlamaEngine.load(tiny)
+    words = "Say 😀 and 中文 again: 😀 and 中文.\nSay 😀 and 中文 again:"
+    request = CompletionRequest(prompt=words, max_tokens=14, logit_bias=((0, -100.0),))
+    text, tokens, _ = await read(engine, request)
+    assert "😀" in text
+    position, ends = 0, []
+    async with aclosing(engine.stream(request)) as chunks:
+        async for chunk in chunks:
+            position += len(chunk.tokens)
+            ends.append(position)
+    for end in ends[:-1]:
+        rest, more, _ = await read(engine, request.model_copy(update={"kept": tuple(tokens[:end])}))
+        assert more == tokens[end:]
+        assert text.endswith(rest)
+    await engine.close()
+
+
+async def test_a_prompt_is_shared_within_a_tenant_and_never_beyond(tiny: LoadPlan) -> None:
+    engine = await LlamaEngine.load(tiny)
+    prompt = "The secret of this tenant is long and not to be guessed. " * 12
+
+    async def cached(tenant: str, adapter: str = "") -> int:
+        request = CompletionRequest(prompt=prompt, max_tokens=1, tenant=tenant, adapter=adapter)
+        return (await read(engine, request))[2]
+
+    assert await cached("one") == 0
+    assert await cached("one") > 100
+    # There are fewer slots than tenants, so that slots are taken over.
+    for tenant in ("two", "three", "four", "five"):
+        assert await cached(tenant) == 0
+        assert await cached(tenant) > 100
+    assert await cached("one") == 0
+    await engine.close()
+
+
+async def test_prefixes_of_several_conversations_stay_in_several_slots(tiny: LoadPlan) -> None:
+    engine = await LlamaEngine.load(tiny)
+    prefix = (Turn(role="system", content="You count sheep and never sleep. " * 12),)
+
+    async def cached(tenant: str, *texts: str) -> int:
+        said = tuple(turn for text in texts for turn in user(text))
+        request = CompletionRequest(turns=(*prefix, *said), prefix=1, max_tokens=1, tenant=tenant)
+        return (await read(engine, request))[2]
+
+    await engine.prepare(prefix)
+    known = await cached("", "one " * 100)
+    assert known > 80
+    assert await cached("", "two " * 100) == known
+    # Both conversations are still there, and go on where they were.
+    assert await cached("", "one " * 100, "more") > known + 90
+    assert await cached("", "two " * 100, "more") > known + 90
+    # Another tenant reads its own prefix, once.
+    assert await cached("other", "one") == known
+    files = list((tiny.cache_dir / "prefixes").iterdir())
+    assert len(files) == 2
+    assert not any(b"one one" in file.read_bytes() for file in files)
+    await engine.close()
+
+
+async def test_an_adapter_is_applied_to_the_requests_that_name_it(tiny: LoadPlan, tmp_path: Path) -> None:
+    adapter = tmp_path / "adapter.gguf"
+    write_adapter(adapter)
+    engine = await LlamaEngine.load(tiny.model_copy(update={"adapters": (("loud", adapter),)}))
+    plain = CompletionRequest(prompt="1 2 3 4 5 6 7", max_tokens=8)
+    loud = plain.model_copy(update={"adapter": "loud"})
+    before = await read(engine, plain)
+    changed = await read(engine, loud)
+    assert changed[1] != before[1]
+    assert changed[2] == 0
+    assert (await read(engine, plain))[1] == before[1]
+    assert (await read(engine, loud))[1] == changed[1]
+    await engine.close()
+
+
+def write_adapter(path: Path) -> None:
+    """Write a LoRA adapter for one projection of SmolLM2 135M that changes everything it says."""
+    from gguf import GGUFWriter
+
+    chance = numpy.random.default_rng(0)
+    writer = GGUFWriter(path, "llama")
+    writer.add_type("adapter")
+    writer.add_string("adapter.type", "lora")
+    writer.add_float32("adapter.lora.alpha", 8.0)
+    for name in ("a", "b"):
+        shape = (4, 576) if name == "a" else (576, 4)
+        tensor = chance.normal(size=shape).astype(numpy.float32)
+        writer.add_tensor(f"blk.0.attn_output.weight.lora_{name}", tensor)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+async def test_the_programs_own_signals_survive_a_loading(tiny: LoadPlan) -> None:
+    received: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, _: received.append(number))
+    try:
+        engine = await LlamaEngine.load(tiny)
+        signal.raise_signal(signal.SIGTERM)
+        assert received == [signal.SIGTERM]
+        assert await complete(engine, CompletionRequest(prompt="1 2 3", max_tokens=2))
+        await engine.close()
+    finally:
+        signal.signal(signal.SIGTERM, before)

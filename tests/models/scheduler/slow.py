@@ -24,6 +24,7 @@ from llmasos.models.engines.port import (
 )
 from llmasos.models.scheduler.decide import decide
 from llmasos.models.scheduler.loop import Decide, Scheduler
+from llmasos.models.scheduler.metrics import Metrics
 from llmasos.models.scheduler.types import Card, Client, Rules
 
 SIZE = 100
@@ -207,18 +208,19 @@ async def bench(
     budget: int = 10 * SIZE,
     slots: int = 1,
     host: int = 0,
+    context: int = 1000,
     buffer: int = 64,
     rules: Rules | None = None,
     decide: Decide = decide,
+    metrics: Metrics | None = None,
 ) -> AsyncIterator[Bench]:
     """Set up a scheduler with models of `SIZE` bytes each."""
     device = SimDevice(budget)
     loader = SlowLoader(device)
-    async with Scheduler(
-        rules or Rules(host_budget=10 * SIZE), [device], loader, buffer=buffer, decide=decide
-    ) as scheduler:
+    rules = rules or Rules(host_budget=10 * SIZE)
+    async with Scheduler(rules, [device], loader, buffer=buffer, decide=decide, metrics=metrics) as scheduler:
         it = Bench(scheduler, loader, device)
-        it.register(*models, slots=slots, host=host)
+        it.register(*models, slots=slots, host=host, context=context)
         yield it
     assert not scheduler.effects.tickets
     assert device.taken == 0, "something was not freed"

@@ -61,7 +61,7 @@ def test_wishes_for_models_that_are_not_there_are_nothing() -> None:
 
 
 def test_thousands_wait_and_all_are_served() -> None:
-    world = World(Rules({"gpu": 100}, queue=3000), *(Card(n, "gpu", 60, slots=8) for n in "ab"), watch=False)
+    world = World(Rules({"gpu": 100}, queue=3000), *(Card(n, "gpu", 60, slots=8) for n in "ab"))
     jobs = [world.submit("ab"[n % 2], f"session {n}") for n in range(2000)]
     world.calm(10_000)
     assert [world.done[job] for job in jobs] == ["ended"] * 2000

@@ -2,6 +2,7 @@
 
 import pytest
 
+from llmasos.models.scheduler.draft import REMEMBERED
 from llmasos.models.scheduler.types import (
     Card,
     Drained,
@@ -74,6 +75,17 @@ def test_a_weight_makes_tokens_count_less() -> None:
     assert sessions["y"].counter - sessions["x"].counter == pytest.approx(300)
 
 
+@pytest.mark.parametrize("weight", [0.0, -1.0, float("nan"), float("inf"), 1e-300])
+def test_no_weight_breaks_the_order(weight: float) -> None:
+    world = world_of()
+    for _ in range(3):
+        world.submit(session="odd", tokens=(400, 10), weight=weight)
+        world.submit(session="plain", tokens=(400, 10))
+    world.calm()
+    assert all(abs(session.counter) < 1e7 for session in world.state.sessions.values())
+    assert set(world.done.values()) == {"ended"}
+
+
 def test_output_counts_double() -> None:
     world = world_of()
     job = world.submit(session="x", tokens=(10, 10))
@@ -109,6 +121,14 @@ def test_sessions_that_no_longer_matter_are_forgotten() -> None:
         job = world.submit(session=f"one-time {n}", tokens=(300, 10))
         world.end(job)
     assert len(world.state.sessions) < 10
+
+
+def test_who_never_reads_does_not_make_all_others_be_remembered() -> None:
+    world = world_of(slots=2)
+    world.send(Stalled(world.submit(session="asleep")))
+    for n in range(REMEMBERED + 100):
+        world.end(world.submit(session=f"one-time {n}", tokens=(300, 10)))
+    assert len(world.state.sessions) <= REMEMBERED + 2
 
 
 @pytest.mark.parametrize(("slots", "sessions"), [(1, 1), (2, 1), (2, 2), (8, 1), (8, 3), (8, 8)])
@@ -182,6 +202,18 @@ def test_what_cannot_be_preempted_is_not() -> None:
     world.write(batch, tokens=500)
     world.submit(session="p", band="interactive")
     assert not world.halting
+
+
+def test_who_declines_to_be_preempted_is_not_asked_again() -> None:
+    world = world_of(slots=2)
+    first = world.submit(session="x", band="batch")
+    second = world.submit(session="y", band="batch")
+    world.write(tokens=10)
+    world.submit(session="p", band="interactive")
+    (declining,) = world.halting
+    world.decline(declining)
+    assert list(world.halting) == [first if declining == second else second]
+    assert declining in world.running
 
 
 def test_the_least_urgent_gives_way() -> None:

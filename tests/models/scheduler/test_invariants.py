@@ -43,6 +43,7 @@ class Operations(RuleBasedStateMachine):
                 Card(name, "cpu" if name == "d" else "gpu", size, size // 2, 200, slots, 2.0, keep_alive)
                 for name, size in sizes.items()
             ),
+            watch=True,
         )
 
     @rule(
@@ -76,10 +77,14 @@ class Operations(RuleBasedStateMachine):
         self.world.end(jobs[pick % len(jobs)])
 
     @precondition(lambda self: self.world.halting)
-    @rule(pick=PICK)
-    def halt(self, pick: int) -> None:
+    @rule(pick=PICK, decline=st.sampled_from([False, False, True]))
+    def halt(self, pick: int, decline: bool) -> None:
         jobs = list(self.world.halting)
-        self.world.halt(jobs[pick % len(jobs)])
+        job = jobs[pick % len(jobs)]
+        if decline and self.world.halting[job] == "preempt":
+            self.world.decline(job)
+        else:
+            self.world.halt(job)
 
     @precondition(lambda self: self.world.state.jobs)
     @rule(pick=PICK, slow=st.booleans())
@@ -144,7 +149,7 @@ class Operations(RuleBasedStateMachine):
 
 
 Operations.TestCase.settings = settings(
-    max_examples=50,
+    max_examples=30,
     stateful_step_count=40,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],

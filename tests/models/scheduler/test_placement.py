@@ -125,6 +125,19 @@ def test_batch_jobs_displace_people_only_when_they_have_waited_long() -> None:
     assert world.halting
 
 
+def test_people_displace_batch_jobs_that_had_their_time_at_once() -> None:
+    world = world_of(Card("a", "gpu", 60), Card("c", "gpu", 60))
+    world.submit("a", band="batch")
+    world.answer()
+    world.submit("c", band="interactive")
+    world.pass_time(14.9)
+    assert not world.halting
+    world.cancel(2)
+    world.pass_time(10.0)
+    world.submit("c", band="interactive")
+    assert world.halting
+
+
 def test_a_model_that_only_waits_for_slow_readers_leaves_at_once() -> None:
     world = world_of(Card("a", "gpu", 60), Card("c", "gpu", 60))
     job = world.submit("a")

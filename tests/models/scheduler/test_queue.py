@@ -35,6 +35,17 @@ def test_bands_then_counters_then_age() -> None:
     assert drain(queue, {job: session for job, session, _ in jobs}) == [5, 4, 3, 6, 1, 2]
 
 
+def test_equal_sessions_go_by_their_oldest_jobs() -> None:
+    queue = Queue()
+    for number, session in enumerate("xyxyx", 1):
+        queue.add(number, session, 1, 0.0, 30.0)
+    order = []
+    while (job := queue.first(lambda _: 0.0)) is not None:
+        queue.take(job, "y" if job in (2, 4) else "x", 0.0)
+        order.append(job)
+    assert order == [1, 2, 3, 4, 5]
+
+
 def test_a_job_that_comes_back_is_before_the_others_of_its_session() -> None:
     queue = queue_of((4, "x", 1), (7, "x", 1), (2, "x", 1))
     assert drain(queue, dict.fromkeys((2, 4, 7), "x")) == [2, 4, 7]

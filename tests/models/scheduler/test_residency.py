@@ -75,6 +75,17 @@ def test_what_takes_more_than_it_may_goes_when_idle() -> None:
     assert phases(world)["b"] == "resident"
 
 
+def test_a_model_that_takes_more_than_it_should_stays_alone_and_comes_back() -> None:
+    world = world_of()
+    serve(world, "a")
+    world.send(Measured("a", 130))
+    assert phases(world)["a"] == "resident"
+    serve(world, "b")
+    assert phases(world)["a"] == "absent"
+    serve(world, "a")
+    assert phases(world) == {"a": "resident", "b": "absent", "c": "absent"}
+
+
 def test_nothing_is_loaded_while_more_is_taken_than_may_be() -> None:
     world = world_of()
     job = world.submit("a")

@@ -1,10 +1,25 @@
 """Our scheduler beside the rules of others, on short traces under a virtual clock."""
 
-import pytest
+from itertools import pairwise
 
-from benchmarks.simulated import PEERS, Aios, LeastRecentlyUsed, Ollama, flood, many, third_model
-from llmasos.models.scheduler.simulation import Outcome, Scheduled, SimAgent, SimEngine, Simulation
-from llmasos.models.scheduler.types import Card, Client, Rules
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from benchmarks.simulated import (
+    PEERS,
+    Aios,
+    LeastRecentlyUsed,
+    Ollama,
+    engine,
+    flood,
+    many,
+    now_and_then,
+    third_model,
+)
+from llmasos.models.scheduler.simulation import Scheduled, Simulation
+from llmasos.models.scheduler.trace import Outcome, SimAgent, SimEngine
+from llmasos.models.scheduler.types import Band, Card, Client, Rules
 
 SECONDS = 100.0
 
@@ -48,6 +63,19 @@ def test_a_light_session_is_served_at_once_under_a_flood() -> None:
     assert ours.throughput >= 0.97 * other.throughput
 
 
+@pytest.mark.parametrize("weight", [1.0, 3.0])
+def test_two_floods_share_by_their_weights_whatever_they_ask(weight: float) -> None:
+    agents = [
+        SimAgent("a", Client(session, weight=part), prompt, output, n / 20)
+        for session, part, prompt, output in (("short", 1.0, 50, 30), ("long", weight, 400, 300))
+        for n in range(12)
+    ]
+    policy = Scheduled(Rules({"gpu": 100}, session_queue=100))
+    Simulation(policy, [engine("a")], agents).run(60.0)
+    counters = {name: session.counter for name, session in policy.state.sessions.items()}
+    assert counters["long"] == pytest.approx(counters["short"], rel=0.05)
+
+
 def test_many_agents_lose_nothing_by_being_treated_fairly() -> None:
     trace = many(64, seconds=40.0)
     ours, other = trace.ours(), trace.run(LeastRecentlyUsed())
@@ -60,12 +88,10 @@ def test_the_same_trace_has_the_same_outcome() -> None:
     assert first == second
 
 
-def test_parked_models_come_back_faster() -> None:
-    trace = third_model(60.0, host=40)
-    cold = third_model(60.0).ours()
-    warm = trace.ours()
-    assert max(warm.waits()) <= max(cold.waits())
-    assert len(warm.loads) >= len(cold.loads)
+def test_host_memory_makes_models_come_back_faster() -> None:
+    cold, warm = now_and_then().ours(), now_and_then(host=40).ours()
+    assert len(warm.loads) > 10
+    assert sum(warm.waits()) / len(warm.waits()) < 0.3 * sum(cold.waits()) / len(cold.waits())
 
 
 def test_time_passes_as_the_engine_says() -> None:
@@ -83,3 +109,32 @@ def test_refused_agents_ask_again() -> None:
     agents = [SimAgent("a", Client("x"), 10, 10, requests=2) for _ in range(4)]
     outcome = Simulation(Scheduled(Rules({"gpu": 10}, session_queue=1)), [engine], agents).run(60.0)
     assert outcome.served("a") + sum(request.refused < 60 for request in outcome.requests) == 8
+
+
+@settings(max_examples=10, deadline=None)
+@given(
+    sizes=st.lists(st.integers(20, 100), min_size=3, max_size=4),
+    slots=st.integers(1, 4),
+    host=st.sampled_from([0, 60, 400]),
+    bands=st.lists(st.sampled_from(["interactive", "normal", "batch"]), min_size=4, max_size=4),
+    preemptible=st.booleans(),
+)
+def test_no_model_waits_for_ever_beside_others_that_are_never_idle(
+    sizes: list[int], slots: int, host: int, bands: list[Band], preemptible: bool
+) -> None:
+    engines = [
+        SimEngine(Card(name, "gpu", size, size, slots=slots, load_seconds=2.0), step=0.2)
+        for name, size in zip("abcd", sizes, strict=False)
+    ]
+    agents = [
+        SimAgent(name, Client(f"{name}{n}", band), 50, 10, n * 0.3, preemptible=preemptible)
+        for name, band, _ in zip("abcd", bands, sizes, strict=False)
+        for n in range(slots + 1)
+    ]
+    rules = Rules({"gpu": 100}, host, drain_seconds=5.0, age_seconds=10.0)
+    outcome = Simulation(Scheduled(rules), engines, agents).run(120.0)
+    # Each other model has its turn before, and the requests that it has must have waited long.
+    bound = rules.age_seconds + len(sizes) * (rules.drain_seconds + 2.0 + 0.2 * 20)
+    for name, _ in zip("abcd", sizes, strict=False):
+        gaps = [0.0, *sorted(r.first for r in outcome.requests if r.job.model == name and r.first < 120)]
+        assert max(later - before for before, later in pairwise([*gaps, 120.0])) <= bound

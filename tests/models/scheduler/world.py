@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 
 from llmasos.models.scheduler.decide import decide
 from llmasos.models.scheduler.queue import Queue
@@ -13,6 +13,7 @@ from llmasos.models.scheduler.types import (
     Cancelled,
     Card,
     Client,
+    Declined,
     Died,
     Effect,
     Ended,
@@ -60,10 +61,10 @@ class World:
     Args:
         rules: How models are shared.
         cards: Models that are known from the start.
-        watch: Whether each decision is checked, which takes time when thousands wait.
+        watch: Whether all that is known is checked after each decision, which takes time.
     """
 
-    def __init__(self, rules: Rules, *cards: Card, watch: bool = True) -> None:
+    def __init__(self, rules: Rules, *cards: Card, watch: bool = False) -> None:
         self.state = State.of(rules)
         self.now = 0.0
         self.log: list[tuple[Event, float, tuple[Effect, ...]]] = []
@@ -132,6 +133,12 @@ class World:
             if why == "stop":
                 self._finish(one, "stopped")
             self.send(Stopped(one))
+
+    def decline(self, job: int) -> None:
+        """Answer a job's `Preempt` by going on."""
+        assert self.halting.pop(job) == "preempt"
+        self.jobs[job] = replace(self.jobs[job], preemptible=False)
+        self.send(Declined(job))
 
     def answer(self, fails: str = "", size: int | None = None, index: int = 0, seconds: float = 1.0) -> None:
         """Answer what was to be done with a model."""
@@ -230,6 +237,7 @@ class World:
             assert (model.bytes > 0) == (model.phase in ("loading", "resident", "parking")) or (
                 model.phase == "unloading"
             )
+        assert not [job for job in state.jobs.values() if job.phase == "waiting" and job.stalled]
         waiting = [job for queue in state.queues.values() for job in queue]
         assert sorted(waiting) == sorted(j for j, job in state.jobs.items() if job.phase == "waiting")
         jobs = Counter(job.job.client.session for job in state.jobs.values())

@@ -18,7 +18,7 @@ from starlette.types import Message, Receive, Scope, Send
 from llmasos.config import ServiceSettings, Settings
 from llmasos.kernel import Kernel
 from llmasos.ledger import MemoryLedger
-from llmasos.models import Origin
+from llmasos.models import ModelStatus, Origin
 from llmasos.models.chat.fake import FakeChat, Reply
 from llmasos.models.chat.port import Chat, ChatDelta, ChatRequest
 from llmasos.models.engines.port import Chunk, CompletionRequest, Embeddings
@@ -34,9 +34,11 @@ class FakeModels:
     def __init__(self, chats: Sequence[Chat]) -> None:
         self.chats = {chat.name: chat for chat in chats}
         self.clients: list[Client] = []
+        self.absent = [ModelStatus(name="absent", title="", state="absent")]
 
-    def names(self) -> tuple[str, ...]:
-        return tuple(self.chats)
+    def status(self) -> tuple[ModelStatus, ...]:
+        here = [ModelStatus(name=name, title="", state="resident") for name in self.chats]
+        return (*here, *self.absent)
 
     def chat(self, name: str, client: Client) -> Chat:
         self.clients.append(client)
@@ -138,7 +140,7 @@ class Service:
             models=self.models,
             ledger=self.ledger,
             store=self.store,
-            settings=Settings(service=ServiceSettings(body_mb=1)),
+            settings=Settings(model_context=2048, service=ServiceSettings(body_mb=1)),
             started=datetime(2026, 1, 1, tzinfo=UTC),
         )
         app = Starlette(routes=openai_routes(cast(Kernel, kernel)))

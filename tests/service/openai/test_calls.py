@@ -9,6 +9,7 @@ import pytest
 from starlette.types import Message
 
 from llmasos.errors import LedgerError, ModelError
+from llmasos.models.chat.fake import FakeChat
 from llmasos.models.chat.port import ChatDelta
 from llmasos.models.engines.port import ContextExceeded, EngineDied, InvalidRequest, TokenUsage
 from llmasos.models.scheduler.types import Client, Refused
@@ -234,3 +235,39 @@ async def test_hanging_up_within_the_body_is_no_error(service: MakeService) -> N
 
     await it.app(scope("POST", PATH, {}), receive, send)
     assert it.ledger.entries == []
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        (PATH, asked(messages=[{"role": "user", "content": "x" * 300_000}])),
+        ("/v1/completions", {"model": "fake", "prompt": ["x", "x" * 300_000]}),
+        ("/v1/embeddings", {"model": "fake", "input": ["x", "x" * 300_000]}),
+        ("/v1/responses", {"model": "fake", "input": "x" * 300_000}),
+    ],
+)
+@pytest.mark.parametrize("context", [2000, None])
+async def test_what_can_never_fit_is_not_even_counted(
+    service: MakeService, path: str, body: dict[str, Any], context: int | None
+) -> None:
+    chat = FakeChat(["x"], context=context)
+    answer = await service(chat).post(path, body)
+    assert answer.status == 400 and answer.error["code"] == "context_length_exceeded"
+    assert (chat.requests, chat.completions, chat.embedded) == ([], [], [])
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"tools": [{"type": "function", "function": {"name": "f", "parameters": {"a": "x" * 256_001}}}]},
+        {
+            "response_format": {
+                "type": "json_schema",
+                "json_schema": {"name": "f", "schema": {"a": "x" * 256_001}},
+            }
+        },
+    ],
+)
+async def test_schemas_have_a_largest_size(service: MakeService, fields: dict[str, Any]) -> None:
+    answer = await service("x").post(PATH, asked(**fields))
+    assert answer.status == 400 and "schemas have more than" in answer.error["message"]

@@ -102,6 +102,16 @@ async def test_every_parameter_reaches_the_chat(service: MakeService) -> None:
     assert request.logit_bias == ((12, -100.0),) and request.logprobs == 3 and request.max_tokens == 9
 
 
+async def test_what_is_not_said_is_left_to_the_model(service: MakeService) -> None:
+    it = service("x", "y")
+    await it.post(PATH, asked(top_p=None))
+    await it.post(PATH, asked(top_p=0, repetition_penalty=1.5))
+    said = [request.model_fields_set for request in fake(it).requests]
+    assert not said[0] & {"top_p", "top_k", "min_p", "presence_penalty", "stop", "repeat_penalty"}
+    assert fake(it).requests[0].temperature is None
+    assert {"top_p", "repeat_penalty"} <= said[1] and 0 < fake(it).requests[1].top_p < 0.001
+
+
 @pytest.mark.parametrize(
     ("given", "schema"),
     [

@@ -14,6 +14,7 @@ import anyio
 import pytest
 
 from llmasos.models.chat.fake import FakeChat
+from llmasos.service.openai.wire import MOST_PARTS
 from tests.service.openai.conftest import Service, asked
 
 CASES = 4000
@@ -86,6 +87,7 @@ ODD: list[Any] = [
     *({"type": "text"}, {"type": []}, {"": ""}, {"type": "function", "function": {"name": "f" * 65}}),
     *([{"role": "user", "content": "x"}], {"$ref": "#"}, {"type": "image_url", "image_url": {"url": "x"}}),
 ]
+NAMES = ["extra", "type", "n", "stream", "previous_response_id", "\x00", "é" * 50]
 
 
 def places(value: Any) -> Iterator[tuple[Any, Any]]:
@@ -109,9 +111,7 @@ def poisoned(rng: random.Random, path: str) -> bytes:
             case 0 if isinstance(container, dict):
                 del container[key]
             case 1 if isinstance(container, dict):
-                container[
-                    rng.choice(["extra", "type", "n", "stream", "previous_response_id", "\x00", "é" * 50])
-                ] = deepcopy(rng.choice(ODD))
+                container[rng.choice(NAMES)] = deepcopy(rng.choice(ODD))
             case _:
                 container[key] = deepcopy(rng.choice(ODD))
     text = json.dumps(body).encode()
@@ -178,3 +178,31 @@ def test_arguments_of_old_calls_may_not_be_nested_without_end(depth: int, tmp_pa
         return status
 
     assert anyio.run(fire) == (200 if depth < 200 else 400)
+
+
+def test_a_body_has_a_largest_number_of_parts(tmp_path: Path) -> None:
+    async def fire() -> list[int]:
+        it = Service([FakeChat("x" for _ in range(9))], tmp_path)
+        bodies = [asked(metadata={"a": [[]] * count}) for count in (MOST_PARTS - 10, MOST_PARTS)]
+        statuses = [(await it.post("/v1/chat/completions", body)).status for body in bodies]
+        it.store.close()
+        return statuses
+
+    assert anyio.run(fire) == [200, 400]
+
+
+def test_no_path_is_answered_with_a_fault_of_ours(tmp_path: Path) -> None:
+    async def fire() -> None:
+        it = Service([FakeChat()], tmp_path)
+        names = ["\x00", "..", "../../etc/passwd", "é" * 5000, "a\r\nb", "resp_" + "0" * 32, "'; --", "%00"]
+        for name in names:
+            for method, path in (
+                ("GET", f"/v1/models/{name}"),
+                ("GET", f"/v1/responses/{name}"),
+                ("DELETE", f"/v1/responses/{name}"),
+                ("GET", f"/v1/responses/{name}/input_items"),
+            ):
+                assert (await it.ask(method, path)).status == 404, (method, name)
+        it.store.close()
+
+    anyio.run(fire)

@@ -201,8 +201,11 @@ async def test_old_responses_are_forgotten(service: MakeService, monkeypatch: py
     assert (await it.ask("GET", f"{PATH}/{old}")).status == 404
 
 
-async def test_a_conversation_has_an_end(service: MakeService, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store, "MOST_BEFORE", 2)
+@pytest.mark.parametrize(("limit", "most"), [("MOST_BEFORE", 2), ("MOST_CHARACTERS", 2500)])
+async def test_a_conversation_has_an_end(
+    service: MakeService, monkeypatch: pytest.MonkeyPatch, limit: str, most: int
+) -> None:
+    monkeypatch.setattr(store, limit, most)
     it = service("a", "b", "c")
     last: str | None = None
     for _ in range(2):

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from llmasos.models import ModelStatus
 from llmasos.models.chat.fake import FakeChat
 from llmasos.models.engines.port import Chunk, InvalidRequest, TokenChoice, TokenUsage
 from tests.service.openai.conftest import FakeAccess, MakeService, PartChat
@@ -117,8 +118,11 @@ async def test_models_are_listed_for_those_who_may_ask_them(service: MakeService
     assert [model["id"] for model in listed["data"]] == ["fake", "org/name:q4.gguf"]
     assert listed["data"][0]["created"] == 1767225600
     assert (await it.ask("GET", "/v1/models/org/name:q4.gguf")).json == listed["data"][1]
-    missing = await it.ask("GET", "/v1/models/no/such")
-    assert missing.status == 404 and missing.error["code"] == "model_not_found"
+    for name in ("no/such", "absent"):
+        missing = await it.ask("GET", f"/v1/models/{name}")
+        assert missing.status == 404 and missing.error["code"] == "model_not_found"
+    it.models.absent = [ModelStatus(name="first", title="", state="absent", default=True)]
+    assert (await it.ask("GET", "/v1/models/first")).status == 200
     it.access = FakeAccess()
     assert [model["id"] for model in (await it.ask("GET", "/v1/models")).json["data"]] == ["fake"]
     assert (await it.ask("GET", "/v1/models/org/name:q4.gguf")).status == 403

@@ -15,4 +15,5 @@ async def load_transformers(plan: LoadPlan) -> Engine:
     """
     from llmasos.models.engines.transformers.load import load
 
-    return await load(plan)
+    engine: Engine = await load(plan)
+    return engine

@@ -6,7 +6,7 @@ import gc
 from typing import Any
 
 import torch
-from transformers import ContinuousBatchingConfig, GenerationConfig, LogitsProcessorList
+from transformers import ContinuousBatchingConfig, LogitsProcessorList
 from transformers.generation.continuous_batching.cb_logits_processors import (
     ContinuousBatchingLogitsProcessorList,
 )
@@ -33,7 +33,7 @@ from llmasos.models.engines.transformers.vocabulary import Vocabulary
 # Pages are the unit in which prefixes are shared.
 PAGE = 32
 # Tokens of one step: a cancelled prompt stops after that many.
-_STEP = {"cpu": 512, "cuda": 1024}
+_STEP = {"cpu": 256, "cuda": 1024}
 
 
 class Batch:
@@ -205,7 +205,7 @@ def _collect() -> None:
         torch.cuda.empty_cache()
 
 
-def _processor(model: Any, context: int, slots: int) -> ContinuousBatchProcessor:
+def _processor(model: Any, context: int, slots: int) -> Any:
     """Return the processor with its cache, as `ContinuousBatchingManager` would make it."""
     # Each slot has room for a whole context, so that a step can always be made; one more context
     # keeps prefixes of requests that are over.
@@ -213,7 +213,7 @@ def _processor(model: Any, context: int, slots: int) -> ContinuousBatchProcessor
     settings = ContinuousBatchingConfig(
         page_size=PAGE,
         num_blocks=blocks,
-        max_batch_tokens=max(_STEP.get(model.device.type, 512), slots),
+        max_batch_tokens=max(_STEP.get(model.device.type, 256), slots),
         max_memory_percent=1.0,
         max_requests_per_batch=slots,
         max_blocks_per_request=0,
@@ -223,7 +223,6 @@ def _processor(model: Any, context: int, slots: int) -> ContinuousBatchProcessor
         safety_margin=0.0,
         auto_switch_to_flash=False,
     )
-    generation = GenerationConfig(do_sample=False, eos_token_id=-1)
     config = model.config.get_text_config()
     helper = DistributedHelper(device_mesh=None, cpu_group_timeout=None, tp_plan={})
     settings = resolve_continuous_batching_config(
@@ -247,11 +246,11 @@ def _processor(model: Any, context: int, slots: int) -> ContinuousBatchProcessor
             f"The model cannot be batched: {error}.", hint="Choose a model whose layers are all attention."
         ) from error
     update_cb_config_after_cache_creation(settings, cache.num_blocks, cache.max_batch_tokens)
-    scheduler = register()(cache, settings.safety_margin, settings.max_requests_per_batch)
+    scheduler = register()(cache, 0.0, slots)
     return ContinuousBatchProcessor(
         cache=cache,
         config=config,
-        generation_config=generation,
+        generation_config=model.generation_config,
         continuous_batching_config=settings,
         logit_processor=ContinuousBatchingLogitsProcessorList(LogitsProcessorList()),
         input_queue=None,

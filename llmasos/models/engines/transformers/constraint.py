@@ -14,7 +14,7 @@ from llmasos.models.engines.port import CompletionRequest, InvalidRequest
 from llmasos.models.engines.transformers import gbnf
 
 # Models that may write any white space can write it for ever.
-_JSON_OPTIONS = {"whitespace_pattern": r"[ \t\n]{0,20}", "coerce_one_of": True}
+_JSON_OPTIONS: Any = {"whitespace_pattern": r"[ \t\n]{0,20}", "coerce_one_of": True}
 _MAX_LENGTH = 1_000_000
 _WORD = 32
 

@@ -250,7 +250,11 @@ class TransformersEngine:
     def _park(self) -> int:
         if self._parked is None:
             self._drop_all(ModelError(f"The model {self.name} was moved off its device.", hint="Try again."))
-            self._parked = ParkedWeights(self._model)
+            try:
+                self._parked = ParkedWeights(self._model)
+            except ModelError:
+                self._batch = self._new_batch()
+                raise
         return self._parked.bytes
 
     def _unpark(self) -> None:
@@ -260,7 +264,7 @@ class TransformersEngine:
         try:
             self._batch = self._new_batch()
         except ModelError:
-            self._parked = ParkedWeights(self._model)
+            self._parked.withdraw()
             raise
         self._parked = None
 

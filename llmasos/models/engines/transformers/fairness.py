@@ -9,6 +9,7 @@ from typing import Any
 from transformers.generation.continuous_batching.requests import RequestStatus
 from transformers.generation.continuous_batching.scheduler import SCHEDULER_MAPPING, FIFOScheduler
 
+from llmasos.models.engines.transformers.paging import TenantCache
 from llmasos.models.engines.transformers.reply import Reply
 
 NAME = "token_counter"
@@ -17,6 +18,8 @@ _READ = 1.0
 _WRITTEN = 2.0
 # A request in the batch stays until its session is this far ahead of another one.
 _PATIENCE = 4 * _WRITTEN
+# A session that comes back begins that far behind the others: enough to get the next free place.
+_WELCOME = _PATIENCE + _WRITTEN
 
 
 class TokenCounterScheduler(FIFOScheduler):
@@ -28,6 +31,7 @@ class TokenCounterScheduler(FIFOScheduler):
     Source: Sheng et al., "Fairness in Serving Large Language Models" (OSDI 2024).
     """
 
+    cache: TenantCache
     replies: Mapping[str, Reply]
     ran: frozenset[str]
 
@@ -40,7 +44,7 @@ class TokenCounterScheduler(FIFOScheduler):
         self.ran = frozenset()
 
     def schedule_batch(self, token_budget: int, cache_budget: int) -> tuple[list[Any], bool, int, int]:
-        """Return the requests of the next step, whether all of them write, and the tokens read anew and again."""
+        """Return the requests of the next step, and how much it reads, as the base class says."""
         removed: set[str] = set()
         picked = self._with_room(self._pick(token_budget), token_budget, removed)
         scheduled, _, fast, read, again = self._process_candidates(
@@ -85,37 +89,41 @@ class TokenCounterScheduler(FIFOScheduler):
         for line in lines.values():
             line.sort(key=lambda state: (state.request_id not in self.ran, order[state.request_id]))
             line.reverse()
-        heap: list[tuple[float, int, str]] = []
+        heap: list[tuple[float, float, int, str]] = []
 
         def enter(session: str, served: float) -> None:
-            if lines[session]:
-                head = lines[session][-1].request_id
-                heapq.heappush(
-                    heap, (served - (_PATIENCE if head in self.ran else 0.0), order[head], session)
-                )
+            if not lines[session]:
+                return
+            state = lines[session][-1]
+            stays = _PATIENCE if state.request_id in self.ran else 0.0
+            # Among equals the shortest goes first, which makes the mean wait for a first token shorter.
+            cost = self._cost(state, token_budget)
+            heapq.heappush(heap, (served - stays, cost, order[state.request_id], session))
 
         served = {session: self._served[session] for session in lines}
         for session in lines:
             enter(session, served[session])
         picked: list[Any] = []
         while heap and len(picked) < self.max_requests_per_batch:
-            session = heapq.heappop(heap)[2]
+            session = heapq.heappop(heap)[3]
             state = lines[session].pop()
             picked.append(state)
-            reading = state.status != RequestStatus.DECODING
-            served[session] += (
-                _READ * min(len(state.remaining_prefill_tokens), token_budget) if reading else _WRITTEN
-            )
+            served[session] += self._cost(state, token_budget)
             enter(session, served[session])
         return sorted(picked, key=lambda state: state.status != RequestStatus.DECODING)
 
+    def _cost(self, state: Any, token_budget: int) -> float:
+        if state.status == RequestStatus.DECODING:
+            return _WRITTEN
+        return _READ * min(len(state.remaining_prefill_tokens), token_budget)
+
     def _lift(self, sessions: Any) -> None:
-        """Bring sessions that come back from idleness up to the others: being away earns nothing."""
+        """Bring sessions that come back from idleness up to the others: being away earns next to nothing."""
         staying = [self._served[session] for session in sessions if session in self._present]
         floor = min(staying, default=0.0)
         for session in sessions:
             if session not in self._present:
-                self._served[session] = max(self._served.get(session, 0.0), floor)
+                self._served[session] = max(self._served.get(session, 0.0), floor - _WELCOME)
         self._present = frozenset(sessions)
         self._served = {
             session: served
@@ -157,8 +165,9 @@ class TokenCounterScheduler(FIFOScheduler):
                 return False
             worst = spare[-1]
             ahead = self._served[self._session(worst)] - self._served[self._session(state)]
-            # Reading again costs as much as the tokens that are given up.
-            if not must and not holds and ahead < _READ * worst.current_len():
+            # Reading again costs as much as the tokens that are given up; a first token is worth that.
+            price = _READ * worst.current_len() if self.replies[state.request_id].tokens else 0.0
+            if not must and not holds and ahead <= price:
                 return False
             self.requeue(spare.pop())
             self.cache.pool.try_to_free_sectors()

@@ -64,7 +64,8 @@ def read(plan: LoadPlan) -> Loaded:
             "The engine for safetensors is not installed.",
             hint="Install it with: pip install 'llmasos[transformers]'.",
         ) from error
-    logging.disable_progress_bar()
+    quiet: Any = logging.disable_progress_bar
+    quiet()
     place: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
     dtype = torch.bfloat16 if plan.dtype == "auto" else getattr(torch, plan.dtype)
     with allocating(f"load {plan.name}"):
@@ -73,7 +74,7 @@ def read(plan: LoadPlan) -> Loaded:
                 torch.cuda.set_device(torch.device(plan.device))
             config = AutoConfig.from_pretrained(plan.path, **place)
             tokenizer = AutoTokenizer.from_pretrained(plan.path, **place)
-            model = AutoModelForCausalLM.from_pretrained(
+            model: Any = AutoModelForCausalLM.from_pretrained(
                 plan.path,
                 config=config,
                 dtype=dtype,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -17,6 +18,8 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Return whether the error says that an allocation failed, on a GPU or on the processor."""
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
         return True
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
     return isinstance(error, RuntimeError) and any(sign in str(error).lower() for sign in _SIGNS)
 
 
@@ -68,9 +71,7 @@ class ParkedWeights:
         with allocating("move the model to the host"):
             for key, tensor in found.items():
                 self._host[key] = _to_host(tensor.data)
-        empty = {key: _like(tensor, tensor.data.to("meta")) for key, tensor in found.items()}
-        for table, name, key in self._places:
-            table[name] = empty[key]
+        self.withdraw()
 
     @property
     def bytes(self) -> int:
@@ -85,13 +86,20 @@ class ParkedWeights:
         """
         with allocating("move the model back to its device"):
             moved = {key: tensor.to(self._device, non_blocking=True) for key, tensor in self._host.items()}
+        self._put(moved)
+        if self._device.type == "cuda":
+            torch.cuda.synchronize(self._device)
+
+    def withdraw(self) -> None:
+        """Take them off the device again."""
+        self._put({key: tensor.to("meta") for key, tensor in self._host.items()})
+
+    def _put(self, tensors: dict[int, torch.Tensor]) -> None:
         shared: dict[int, torch.Tensor] = {}
         for table, name, key in self._places:
             if key not in shared:
-                shared[key] = _like(table[name], moved[key])
+                shared[key] = _like(table[name], tensors[key])
             table[name] = shared[key]
-        if self._device.type == "cuda":
-            torch.cuda.synchronize(self._device)
 
 
 def weight_bytes(model: Any) -> int:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import mmap
 import secrets
 from typing import Any
 
+import torch
 from transformers.generation.continuous_batching.cache import PagedAttentionCache
 from transformers.generation.continuous_batching.cache_allocators.cache_allocator import compute_block_hash
 
@@ -17,8 +19,16 @@ class TenantCache(PagedAttentionCache):
     secret of this process, so that nobody can construct a prompt whose blocks are another tenant's.
     """
 
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
+    def __init__(self, *, device: Any, **options: Any) -> None:
+        super().__init__(device="meta", **options)
+        # Memory of the processor is taken when it is first written, so that a cache is there at once.
+        self.device = torch.device(device)
+        size = self.cache_tensor.numel()
+        self.cache_tensor = _zeros(size, self.device)
+        for allocator in self.cache_allocators.values():
+            allocator.register_cache_tensor(
+                self.bytes_per_sector, size - 2 * self.bytes_per_sector, self.cache_tensor, self.pool
+            )
         self._secret = secrets.token_bytes(32)
         self._tenants: dict[str, str] = {}
 
@@ -110,3 +120,9 @@ class TenantCache(PagedAttentionCache):
         tenant = self._tenants[request_id].encode("utf-8", "surrogatepass")
         digest = hashlib.blake2b(tenant, digest_size=8, key=self._secret).digest()
         return int.from_bytes(digest, "little")
+
+
+def _zeros(size: int, device: torch.device) -> torch.Tensor:
+    if device.type == "cpu":
+        return torch.frombuffer(mmap.mmap(-1, size), dtype=torch.uint8)
+    return torch.zeros(size, dtype=torch.uint8, device=device)

@@ -9,11 +9,11 @@ from pydantic import BeforeValidator, Field
 
 from llmasos.models.chat.port import ChatRequest
 from llmasos.service.openai.chat_body import NamedTool
-from llmasos.service.openai.conversation import Choosing, Function, chosen
+from llmasos.service.openai.conversation import Choosing, Function, check_schemas, chosen
 from llmasos.service.openai.endpoint import Json
 from llmasos.service.openai.errors import invalid
 from llmasos.service.openai.responses.items import Item, check_items, conversation
-from llmasos.service.openai.sampling import StreamOptions
+from llmasos.service.openai.sampling import StreamOptions, likely
 from llmasos.service.openai.wire import MOST_MESSAGES, MOST_TOOLS, Ignored, JsonObject, Name, Wire
 
 T = TypeVar("T")
@@ -71,14 +71,18 @@ class ResponseBody(Wire):
     """The body of `POST /v1/responses`."""
 
     model: str = Field(min_length=1)
-    input: Annotated[list[Item], BeforeValidator(_as_items)] = Field(min_length=1, max_length=MOST_MESSAGES)
+    input: Annotated[list[Item], BeforeValidator(_as_items, json_schema_input_type=str | list[Item])] = Field(
+        min_length=1, max_length=MOST_MESSAGES
+    )
     instructions: str | None = None
     previous_response_id: str | None = Field(None, max_length=100)
     store: bool = True
     stream: bool = False
     stream_options: StreamOptions | None = None
     tools: list[FunctionTool] = Field([], max_length=MOST_TOOLS)
-    tool_choice: Annotated[ToolChoice, BeforeValidator(_as_choice)] = ToolChoice(type="auto")
+    tool_choice: Annotated[
+        ToolChoice, BeforeValidator(_as_choice, json_schema_input_type=Choosing | ToolChoice)
+    ] = ToolChoice(type="auto")
     parallel_tool_calls: bool = True
     text: TextOptions = TextOptions()
     temperature: float | None = Field(None, ge=0, le=2)
@@ -109,11 +113,12 @@ class ResponseBody(Wire):
         """
         check_items(self.input)
         logprobs = self.top_logprobs if self.top_logprobs or LOGPROBS in self.include else None
+        said = {"top_p": likely(self.top_p)} if "top_p" in self.model_fields_set else {}
         return ChatRequest(
+            **said,
             **self._tools(),
             messages=conversation(self.instructions, [*before, *self.input]),
             temperature=self.temperature,
-            top_p=max(self.top_p, 1e-6),
             parallel_calls=self.parallel_tool_calls,
             json_schema=self._schema(),
             max_tokens=self.max_output_tokens,
@@ -168,7 +173,9 @@ class ResponseBody(Wire):
         if form.type == "json_object":
             return {}
         _given(form.name, "text.format.name")
-        return _given(form.schema_, "text.format.schema")
+        schema = _given(form.schema_, "text.format.schema")
+        check_schemas([schema], "text.format.schema")
+        return schema
 
 
 def _given(value: T | None, param: str) -> T:

@@ -7,6 +7,7 @@ from contextlib import aclosing
 
 from llmasos.models.chat.port import Chat, ChatRequest
 from llmasos.models.engines.port import TokenUsage
+from llmasos.service.openai.conversation import length
 from llmasos.service.openai.endpoint import Call, Empty, Json
 from llmasos.service.openai.errors import ApiError, api_error, invalid
 from llmasos.service.openai.gateway import Gateway
@@ -35,7 +36,7 @@ class Responses:
         """Reply to what was said, here and in the responses before."""
         body = call.body
         request = body.request(await self._before(call))
-        chat = self._gateway.chat(body.model, call.caller, "responses")
+        chat = self._gateway.chat(body.model, call.caller, "responses", length(request.messages))
         await _Response(call, chat, self._store).send(request)
 
     async def show(self, call: Call[Empty]) -> None:
@@ -68,9 +69,10 @@ class Responses:
         found = await self._store.conversation(call.caller.owner, id)
         if found is None:
             raise invalid(
-                f"The response {id!r}, or one before it, is not there.",
+                f"The response {id!r}, or one before it, is not there, or too much was said before.",
                 "previous_response_id",
                 code="previous_response_not_found",
+                hint="Send the conversation as `input` instead.",
             )
         return [Item.model_validate(item) for item in found]
 

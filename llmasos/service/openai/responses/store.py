@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Sequence
 
@@ -17,6 +18,12 @@ DAYS = 30
 
 MOST_BEFORE = 1000
 """Responses that one may follow on, one after the other."""
+
+MOST_CHARACTERS = 32_000_000
+"""Characters of a conversation that is gone on with, as it is stored."""
+
+
+_ID = re.compile(r"resp_[0-9a-f]{32}")
 
 
 class ResponseRow(Base):
@@ -91,15 +98,18 @@ class ResponseStore:
     async def conversation(self, owner: str, id: str) -> list[Json] | None:
         """Return all that was said up to a response, its own output included.
 
-        None when the response, or one before it, is not there any more, or there are too many.
+        None when the response, or one before it, is not there any more, or when it is too much.
         """
 
         def read(session: Session) -> list[Json] | None:
             parts: list[list[Json]] = []
-            place = id
+            place, left = id, MOST_CHARACTERS
             while place:
                 row = _row(session, owner, place)
                 if row is None or len(parts) == MOST_BEFORE:
+                    return None
+                left -= len(row.input) + len(row.response)
+                if left < 0:
                     return None
                 parts.append([*json.loads(row.input), *json.loads(row.response)["output"]])
                 place = row.previous
@@ -109,5 +119,8 @@ class ResponseStore:
 
 
 def _row(session: Session, owner: str, id: str) -> ResponseRow | None:
+    # Some databases fail on text that no id has.
+    if not _ID.fullmatch(id):
+        return None
     query = select(ResponseRow).where(ResponseRow.id == id, ResponseRow.owner == owner)
     return session.scalars(query).one_or_none()

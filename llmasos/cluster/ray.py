@@ -1,0 +1,235 @@
+"""A cluster of Ray's: one that runs, or a private one on this machine."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import logging
+import os
+import secrets
+import shutil
+import tempfile
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from typing import Any
+
+import anyio
+import anyio.to_thread
+
+from llmasos.cluster._host import Host
+from llmasos.cluster.port import ClusterError, Share, WorkerDied
+
+_STREAMS = 1000
+_STORE_BYTES = 128 << 20
+_PLACE_SECONDS = 60.0
+_STOP_SECONDS = 10.0
+
+
+class RayWorker:
+    """An object in a process of Ray's."""
+
+    def __init__(self, actor: Any, ray: Any) -> None:
+        self.pid = 0
+        self._actor = actor
+        self._ray = ray
+        self._numbers = itertools.count()
+
+    async def make(self, make: Callable[..., Awaitable[Any]], arguments: tuple[Any, ...]) -> None:
+        """Make the object.
+
+        Raises:
+            WorkerDied: The worker ended.
+        """
+        self.pid = await self._answer(self._actor.make.remote(make, arguments))
+
+    async def call(self, method: str, *arguments: Any) -> Any:
+        """Call an asynchronous method."""
+        number = next(self._numbers)
+        try:
+            return await self._answer(self._actor.call.remote(number, method, arguments))
+        except anyio.get_cancelled_exc_class():
+            await self._abandon(number)
+            raise
+
+    async def stream(self, method: str, *arguments: Any) -> AsyncGenerator[Any]:
+        """Yield what an asynchronous generator method yields."""
+        number = next(self._numbers)
+        options = self._actor.stream.options(num_returns="streaming")
+        answers = options.remote(number, method, arguments)
+        ended = False
+        try:
+            while True:
+                try:
+                    reference = await anext(answers)
+                except StopAsyncIteration:
+                    ended = True
+                    return
+                except self._ray.exceptions.RayError as error:
+                    ended = True
+                    raise _died(error) from None
+                yield await self._answer(reference)
+        finally:
+            if not ended:
+                await self._abandon(number)
+
+    async def died(self) -> str:
+        """Wait until the process has ended."""
+        try:
+            await self._actor.wait.remote()
+        except self._ray.exceptions.RayError as error:
+            return _reason(error)
+        return "it ended"
+
+    async def stop(self) -> None:
+        """End the process."""
+        self._ray.kill(self._actor)
+        with anyio.move_on_after(_STOP_SECONDS, shield=True):
+            await self.died()
+
+    async def _answer(self, reference: Any) -> Any:
+        try:
+            value, failure = await reference
+        except self._ray.exceptions.RayError as error:
+            raise _died(error) from None
+        if failure is not None:
+            raise failure.error()
+        return value
+
+    async def _abandon(self, number: int) -> None:
+        with anyio.move_on_after(_STOP_SECONDS, shield=True), contextlib.suppress(ClusterError):
+            try:
+                await self._actor.stop.remote(number)
+            except self._ray.exceptions.RayError as error:
+                raise _died(error) from None
+
+
+class RayCluster:
+    """Places workers on a Ray cluster.
+
+    One process can be in one cluster at a time. A private one listens with a token that nobody else knows,
+    and nothing of it is left when it is closed.
+
+    Args:
+        address: The cluster's address, `auto` for the one of this machine, or empty for a private one.
+        cpus: Cores that a private one gives; 0 is all.
+    """
+
+    def __init__(self, address: str = "", *, cpus: int = 0) -> None:
+        self._address = address
+        self._cpus = cpus
+        self._ray: Any = None
+        self._folder = ""
+        self._workers: list[RayWorker] = []
+        self._lock = anyio.Lock()
+
+    async def place(
+        self, make: Callable[..., Awaitable[Any]], *arguments: Any, share: Share | None = None
+    ) -> RayWorker:
+        """Make an object on a worker, joining or starting the cluster first.
+
+        Raises:
+            ClusterError: Ray is not installed, the cluster cannot be reached, or has no place.
+            WorkerDied: The worker ended before the object was made.
+        """
+        async with self._lock:
+            if self._ray is None:
+                await anyio.to_thread.run_sync(self._join)
+        share = share or Share()
+        ray = self._ray
+        actor_class = ray.remote(Host).options(
+            num_cpus=share.cpus,
+            num_gpus=share.gpus,
+            memory=share.memory or None,
+            max_concurrency=_STREAMS,
+            max_restarts=0,
+        )
+        worker = RayWorker(actor_class.remote(), ray)
+        self._workers.append(worker)
+        try:
+            await self._placed(worker, share)
+            await worker.make(make, arguments)
+        except BaseException:
+            self._workers.remove(worker)
+            await worker.stop()
+            raise
+        return worker
+
+    async def close(self) -> None:
+        """Stop every worker, and a private cluster with them."""
+        async with self._lock:
+            if self._ray is None:
+                return
+            with anyio.CancelScope(shield=True):
+                workers, self._workers = self._workers, []
+                for worker in workers:
+                    await worker.stop()
+                await anyio.to_thread.run_sync(self._leave)
+
+    async def _placed(self, worker: RayWorker, share: Share) -> None:
+        try:
+            with anyio.fail_after(_PLACE_SECONDS):
+                await worker._actor.__ray_ready__.remote()
+        except TimeoutError:
+            raise ClusterError(
+                f"The cluster has no place for a worker with {share.cpus:g} cores and {share.gpus:g} GPUs.",
+                hint="Ask for fewer replicas, or add machines.",
+            ) from None
+        except self._ray.exceptions.RayError as error:
+            raise _died(error) from None
+
+    def _join(self) -> None:
+        # Read when Ray is imported: it is to send nothing home.
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        private: dict[str, Any] = {}
+        if not self._address:
+            # Ray listens on every interface.
+            os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=secrets.token_hex(32))
+            self._folder = tempfile.mkdtemp(prefix="llmasos-ray-")
+            private = {
+                "num_cpus": self._cpus or None,
+                "object_store_memory": _STORE_BYTES,
+                "include_dashboard": False,
+                "_temp_dir": self._folder,
+                "_node_ip_address": "127.0.0.1",
+            }
+        try:
+            import ray
+
+            ray.init(
+                address=self._address or None,
+                logging_level=logging.ERROR,
+                log_to_driver=False,
+                configure_logging=False,
+                **private,
+            )
+        except ImportError as error:
+            raise ClusterError(
+                "Ray is not installed.", hint="Install it with: pip install 'llmasos[cluster]'."
+            ) from error
+        except Exception as error:
+            self._clean()
+            where = f"at {self._address}" if self._address else "on this machine"
+            raise ClusterError(
+                f"The Ray cluster {where} cannot be used: {str(error).partition(chr(10))[0]}.",
+                hint="Check the address in models.cluster, and that Ray runs there in the same version.",
+            ) from error
+        self._ray = ray
+
+    def _leave(self) -> None:
+        ray, self._ray = self._ray, None
+        ray.shutdown()
+        self._clean()
+
+    def _clean(self) -> None:
+        if self._folder:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            self._folder = ""
+            for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN"):
+                os.environ.pop(name, None)
+
+
+def _died(error: Exception) -> WorkerDied:
+    return WorkerDied(f"The worker ended: {_reason(error)}.", hint="Try again.")
+
+
+def _reason(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0].rstrip(".") or type(error).__name__

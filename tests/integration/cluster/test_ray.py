@@ -1,0 +1,79 @@
+"""The cluster port on a private cluster of Ray's."""
+
+import contextlib
+import os
+import signal
+import tempfile
+from pathlib import Path
+
+import anyio
+import pytest
+
+from llmasos.cluster import RayCluster, WorkerDied
+from llmasos.models.scheduler.types import Refused
+from tests.cluster.test_local import counter
+
+pytestmark = [pytest.mark.integration, pytest.mark.anyio]
+
+
+def children() -> set[int]:
+    found: set[int] = set()
+    waiting = {os.getpid()}
+    while waiting:
+        tasks = Path(f"/proc/{waiting.pop()}/task")
+        # A process may end while it is looked at.
+        with contextlib.suppress(OSError):
+            for task in tasks.iterdir():
+                waiting |= {int(pid) for pid in (task / "children").read_text().split()} - found
+        found |= waiting
+    return found
+
+
+def folders() -> set[Path]:
+    return set(Path(tempfile.gettempdir()).glob("llmasos-ray-*"))
+
+
+async def test_workers_do_what_local_ones_do_and_nothing_is_left() -> None:
+    before, left = children(), folders()
+    cluster = RayCluster(cpus=2)
+    worker = await cluster.place(counter, 1)
+    assert worker.pid not in (0, os.getpid())
+    assert await worker.call("add", 2) == 3
+    assert [number async for number in worker.stream("count", 200)] == list(range(200))
+    with pytest.raises(Refused, match="Too busy") as caught:
+        await worker.call("fail")
+    assert (caught.value.status, caught.value.retry_after, caught.value.hint) == (429, 3, "Wait.")
+    with pytest.raises(ValueError, match="negative"):
+        await cluster.place(counter, -1)
+
+    stream = worker.stream("count", 10**9)
+    await anext(stream)
+    assert await worker.call("busy") == 1
+    await stream.aclose()
+    assert await worker.call("busy") == 0
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(worker.call, "hang")
+        while await worker.call("busy") == 0:
+            pass
+        tasks.cancel_scope.cancel()
+    assert await worker.call("busy") == 0
+
+    other = await cluster.place(counter, 5)
+    stream = worker.stream("count", 10**9)
+    await anext(stream)
+    os.kill(worker.pid, signal.SIGKILL)
+    with pytest.raises(WorkerDied):
+        async for _ in stream:
+            pass
+    assert await worker.died()
+    with pytest.raises(WorkerDied):
+        await worker.call("add", 1)
+    assert await other.call("add", 1) == 6
+
+    started = children() - before
+    await cluster.close()
+    with anyio.fail_after(30):
+        while any(Path(f"/proc/{pid}").exists() for pid in started):
+            await anyio.sleep(0.05)
+    assert folders() == left
+    assert "RAY_AUTH_TOKEN" not in os.environ
