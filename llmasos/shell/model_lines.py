@@ -74,9 +74,9 @@ def top_lines(top: ModelsTop) -> Iterator[str]:
     for name, model in zip(names, top.models, strict=True):
         yield (
             f"{name:<{width}} {model.state:<10} {size_text(model.bytes):>9} "
-            f"{model.running:>2}/{model.slots:<2} {model.waiting:>5} {_seconds(model.wait_p50):>7} {_seconds(model.wait_p90):>7} "
-            f"{_seconds(model.first_token):>7} {model.tokens_per_second:>7.1f} {model.loads:>5} "
-            f"{model.evictions:>4} {_seconds(model.idle):>7}"
+            f"{model.running:>2}/{model.slots:<2} {model.waiting:>5} "
+            f"{_seconds(model.wait_p50):>7} {_seconds(model.wait_p90):>7} {_seconds(model.first_token):>7} "
+            f"{model.tokens_per_second:>7.1f} {model.loads:>5} {model.evictions:>4} {_seconds(model.idle):>7}"
         )
     if any(model.pinned for model in top.models):
         yield "* pinned"

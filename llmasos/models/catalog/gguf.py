@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import bisect
+import dataclasses
 import math
 import struct
 from dataclasses import dataclass
@@ -127,14 +129,22 @@ class _Reader:
                 raise self._damaged(f"it has the key {key[:80]!r} twice")
             self._value(key, metadata)
         infos = [self._tensor() for _ in range(tensors)]
+        ends = sorted({offset for _, offset in infos})
         alignment = metadata.get("general.alignment", 32)
         if type(alignment) is not int or not 0 < alignment <= 2**20:
             raise self._damaged("its alignment is no size")
         data = -(-self._place // alignment) * alignment
+        found = []
         for tensor, offset in infos:
+            if tensor.kind not in _BLOCKS:
+                # A type of a newer ggml: the tensor reaches up to the next one, or to the end.
+                following = bisect.bisect_right(ends, offset)
+                end = ends[following] if following < len(ends) else self._size - data
+                tensor = dataclasses.replace(tensor, bytes=max(end - offset, 0))
             if data + offset + tensor.bytes > self._size:
                 raise self._cut()
-        return GGUFHeader(metadata, tuple(tensor for tensor, _ in infos))
+            found.append(tensor)
+        return GGUFHeader(metadata, tuple(found))
 
     def _value(self, key: str, metadata: dict[str, Value]) -> None:
         kind = self._scalar("I")
@@ -167,9 +177,7 @@ class _Reader:
             raise self._damaged(f"the tensor {name[:80]!r} has {dimensions} dimensions")
         shape = tuple(self._scalar("Q") for _ in range(dimensions))
         kind, offset = self._scalar("I"), self._scalar("Q")
-        if kind not in _BLOCKS:
-            raise self._damaged(f"the tensor {name[:80]!r} has the unknown type {kind}")
-        elements, size = _BLOCKS[kind]
+        elements, size = _BLOCKS.get(kind, (1, 0))
         if shape and shape[0] % elements:
             raise self._damaged(f"the tensor {name[:80]!r} does not consist of whole blocks")
         return Tensor(name, shape, math.prod(shape) // elements * size, kind), offset

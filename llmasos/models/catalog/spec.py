@@ -173,8 +173,10 @@ class Catalog:
         for manifest in sorted((self._cache_dir / "models").glob(f"*/{MANIFEST}")):
             # What was damaged by hand is pulled again under its name.
             with contextlib.suppress(OSError, ValueError):
-                found.append(ModelSpec.model_validate_json(manifest.read_bytes()))
-        return tuple(spec for spec in found if spec.reference and spec.files and spec.path is None)
+                spec = ModelSpec.model_validate_json(manifest.read_bytes())
+                if spec.files and spec.path is None and spec.folder == manifest.parent.name:
+                    found.append(spec)
+        return tuple(found)
 
     def _own_model(self, path: Path) -> ModelSpec:
         spec = _own_folder(path) if path.is_dir() else _own_file(path)

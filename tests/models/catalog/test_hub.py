@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 from pydantic import SecretStr
 
@@ -332,3 +333,12 @@ def test_a_mirror_serves_what_ships_with_the_system() -> None:
     assert hub.own("https://example.net/x") == "https://example.net/x"
     assert hub.headers("https://mirror.example.org.example.net/x") == {}
     assert hub.headers("https://mirror.example.org/x") == {"Authorization": "Bearer hf_x"}
+
+
+async def test_two_who_pull_at_once_share_the_work(hub: HubServer, tmp_path: Path) -> None:
+    async with anyio.create_task_group() as group:
+        for _ in range(2):
+            group.start_soon(pull, hub, tmp_path)
+    asked = [name for name, _ in hub.downloads()]
+    assert sorted(asked) == ["config.json", "model.safetensors", "tokenizer.json"]
+    assert len(Catalog.builtin(tmp_path).list()) == 3
