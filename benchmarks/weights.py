@@ -50,7 +50,9 @@ def _convert(file: Path, folder: Path) -> None:
     place = {"pretrained_model_name_or_path": str(file.parent), "gguf_file": file.name}
     AutoTokenizer.from_pretrained(**place).save_pretrained(folder)
     dense = GgufConfig(dequantize=True)
-    model: Any = AutoModelForCausalLM.from_pretrained(**place, dtype=torch.bfloat16, quantization_config=dense)
+    model: Any = AutoModelForCausalLM.from_pretrained(
+        **place, dtype=torch.bfloat16, quantization_config=dense
+    )
     # What is saved is an ordinary model, however it was read.
     model.config.__dict__.pop("quantization_config", None)
     model.hf_quantizer = None

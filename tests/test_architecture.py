@@ -61,7 +61,9 @@ def test_imports_only_go_down(file: Path) -> None:
             assert name in ONLY[part], f"{file} imports {name}"
 
 
-@pytest.mark.parametrize("name", ["agent", "client", "cluster", "ledger", "models", "sandbox", "service", "tools"])
+@pytest.mark.parametrize(
+    "name", ["agent", "client", "cluster", "ledger", "models", "sandbox", "service", "tools"]
+)
 def test_no_public_name_leaks(name: str) -> None:
     package = importlib.import_module(f"llmasos.{name}")
     for item in package.__all__:

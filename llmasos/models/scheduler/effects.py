@@ -17,6 +17,7 @@ from llmasos.models.scheduler.moves import Moves, ending
 from llmasos.models.scheduler.resident import Resident
 from llmasos.models.scheduler.ticket import Ticket, carry_out, failure
 from llmasos.models.scheduler.types import (
+    Declined,
     Died,
     Effect,
     Ended,
@@ -92,6 +93,8 @@ class Effects:
                 if ticket.work.resumable(self.residents[ticket.job.model].engine):
                     self._metrics.preempted(ticket.job)
                     self._stop(ticket, "preempt")
+                else:
+                    self._post(Declined(job))
             case Stop(job) if (ticket := self.tickets.get(job)) is not None:
                 seconds = ticket.job.client.seconds
                 late = (
