@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -71,17 +71,16 @@ def stage(tmp_path: Path, folder: Path) -> MakeStage:
     ) -> AsyncIterator[Stage]:
         scripted = engine or FakeEngine(replies)
 
-        async def load(*_: object) -> Engine:
+        async def load(plan: LoadPlan) -> Engine:
             return scripted
 
-        loader: Callable[..., Awaitable[Engine]] = load
         configuration = Settings.model_validate({"data_dir": tmp_path / "data", **settings})
         configuration.data_dir.mkdir(exist_ok=True)
         store = Store(configuration.database)
         upgrade(store)
         ledger = ledger or MemoryLedger()
         provider = FakeProvider()
-        async with Models(configuration, loader=loader) as models, anyio.create_task_group() as tasks:
+        async with Models(configuration, loader=load) as models, anyio.create_task_group() as tasks:
             services = Services(
                 settings=configuration,
                 store=store,
