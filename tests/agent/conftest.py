@@ -18,6 +18,7 @@ from llmasos.events import Event, EventBase, TurnFinished
 from llmasos.ledger import MemoryLedger
 from llmasos.migrations import upgrade
 from llmasos.models import Engine, FakeEngine, Models
+from llmasos.models.engines.port import LoadPlan
 from llmasos.sandbox import FakeProvider
 from llmasos.store import Store
 from llmasos.tools import Registry, Tool, builtin_tools
