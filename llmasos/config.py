@@ -131,7 +131,9 @@ class ModelSettings(BaseModel, frozen=True):
     prices: dict[str, tuple[float, float]] = Field(
         {}, description="Price of a million tokens read and written, by model, for budgets and spend."
     )
-    cluster: str = Field("", description="Address of a Ray cluster for replicas, `auto`, or empty for none.")
+    cluster: str = Field(
+        "", description="Address of the Ray cluster for replicas, `auto`, or empty for one of our own."
+    )
     hub: str = Field("", description="Base URL of the model hub; empty means `HF_ENDPOINT`, or Hugging Face.")
     hub_token: SecretStr = Field(
         SecretStr(""), description="The hub's token for gated models; empty means `HF_TOKEN`."

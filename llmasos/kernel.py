@@ -23,7 +23,7 @@ from llmasos.config import Settings, load_settings
 from llmasos.doctor import examine
 from llmasos.errors import KernelError
 from llmasos.ledger import ChainLedger, Ledger
-from llmasos.models import Administration, Models
+from llmasos.models import Administration, LoadPlan, Models, Place
 from llmasos.sandbox import SandboxProvider, choose_provider
 from llmasos.store import Store
 from llmasos.tools import Registry, builtin_tools
@@ -95,7 +95,7 @@ class Kernel:
             self.provider = self._provider or await choose_provider(self.settings, self._progress)
             stack.push_async_callback(self.provider.close)
             await self.provider.sweep(data_dir / "workspaces")
-            self.models = await stack.enter_async_context(self._models or Models(self.settings))
+            self.models = await stack.enter_async_context(self._models or _models(self.settings, stack))
             tools = [definition(tool) for tool in builtin_tools()]
             self.administration = Administration(self.settings, self.models, tools)
             tasks = await stack.enter_async_context(anyio.create_task_group())
@@ -217,6 +217,23 @@ def _chain_ledger(settings: Settings, store: Store, data_dir: Path) -> ChainLedg
         anchor_hours=chosen.anchor_hours,
         retention_days=chosen.retention_days,
     )
+
+
+def _models(settings: Settings, stack: AsyncExitStack) -> Models:
+    """Return the models; those with replicas are loaded on the cluster, which ends after them."""
+    replicas = settings.models.replicas
+    if not replicas:
+        return Models(settings)
+    from llmasos.cluster import RayCluster, Share
+
+    cluster = RayCluster(settings.models.cluster)
+    stack.push_async_callback(cluster.close)
+
+    def place(plan: LoadPlan) -> Place:
+        gpus = 1 if plan.device.startswith("cuda") else 0
+        return partial(cluster.place, share=Share(cpus=max(1, plan.threads), gpus=gpus))
+
+    return Models(settings, place=place)
 
 
 def _migrate(store: Store) -> None:

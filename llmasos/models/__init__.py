@@ -8,11 +8,13 @@ from llmasos.models.catalog.source import HubSource, Source, WheelSource
 from llmasos.models.catalog.spec import Catalog, ModelSpec
 from llmasos.models.engines.fake import FakeEngine
 from llmasos.models.engines.llama import LlamaEngine
+from llmasos.models.engines.placed import Place
 from llmasos.models.engines.port import (
     Chunk,
     CompletionRequest,
     ContextExceeded,
     Engine,
+    LoadPlan,
     TokenUsage,
     Turn,
 )
@@ -35,10 +37,12 @@ __all__ = [
     "FakeEngine",
     "HubSource",
     "LlamaEngine",
+    "LoadPlan",
     "ModelSpec",
     "ModelStatus",
     "Models",
     "Origin",
+    "Place",
     "Profile",
     "Progress",
     "Refused",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from types import TracebackType
@@ -19,7 +19,9 @@ from llmasos.models.chat.model import ChatModel
 from llmasos.models.chat.port import Chat
 from llmasos.models.chats import OpeningChat
 from llmasos.models.devices.port import Device
+from llmasos.models.engines.placed import Place
 from llmasos.models.engines.port import Engine, Loader, LoadPlan
+from llmasos.models.engines.replicas import replicating
 from llmasos.models.library import Fetcher, Library, leave
 from llmasos.models.plans import Planned, rules_of
 from llmasos.models.remotes import Remotes
@@ -45,6 +47,7 @@ class Models:
         catalog: The models known by name.
         fetcher: Brings a model's files here.
         devices: Where models are loaded, the preferred device first.
+        place: Returns where a replica of a planned model is placed, for models that have replicas.
     """
 
     def __init__(
@@ -55,6 +58,7 @@ class Models:
         catalog: Catalog | None = None,
         fetcher: Fetcher | None = None,
         devices: Sequence[Device] = (),
+        place: Callable[[LoadPlan], Place] | None = None,
     ) -> None:
         self._settings = settings
         self._library = Library(
@@ -65,6 +69,8 @@ class Models:
             devices=devices,
         )
         self._loader = loader or load_engine
+        if place is not None:
+            self._loader = replicating(self._loader, place, settings.models.replicas)
         self._remotes = Remotes(settings, lambda: tuple(spec.name for spec in self._library.specs()))
         self._scheduler: Scheduler | None = None
         self._exit = AsyncExitStack()

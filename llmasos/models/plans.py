@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from llmasos.config import ModelSettings, Settings
@@ -74,7 +74,11 @@ def plan_model(spec: ModelSpec, path: Path, settings: Settings, devices: Mapping
     except ModelError:
         # What is wrong with the files is said by the load.
         footprint, profile = Footprint(weights=guess(spec.size)), Profile()
-    return Planned(spec, plan, _card(plan, footprint, settings.models), profile)
+    card = _card(plan, footprint, settings.models)
+    if replicas := settings.models.replicas.get(spec.name, 0):
+        # The cluster knows where they fit.
+        card = replace(card, slots=replicas * plan.slots, bytes=0, host_bytes=0)
+    return Planned(spec, plan, card, profile)
 
 
 def rules_of(settings: ModelSettings, devices: Mapping[str, Device]) -> Rules:

@@ -53,8 +53,11 @@ class Remotes:
             # What the body raised is nothing that the checks have to do with.
             await group.__aexit__(None, None, None)
             with anyio.CancelScope(shield=True):
-                for upstreams in self._upstreams.values():
-                    await upstreams.close()
+                for chat in {id(chat): chat for chat in self._chats()}.values():
+                    await chat.close()
+
+    def _chats(self) -> list[Any]:
+        return [*self._upstreams.values(), *(model.chat for model in self._models.values())]
 
     async def model(self, name: str) -> ChatModel:
         """Return a model as agents ask it.
@@ -114,7 +117,10 @@ class Remotes:
 
     def _at(self, url: str, name: str) -> RemoteChat:
         key: Any = self._settings.models.upstream_keys.get(url)
-        endpoint = Endpoint(url, key.get_secret_value() if key else "", Patience())
+        # Where there is another one to ask, that comes before asking the same one again.
+        several = len(self._settings.models.upstreams[name]) > 1
+        patience = Patience(attempts=1) if several else Patience()
+        endpoint = Endpoint(url, key.get_secret_value() if key else "", patience)
         return RemoteChat(endpoint, name, spend=self.spend)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Iterable, Mapping
@@ -15,6 +14,7 @@ from llmasos.errors import ModelError
 from llmasos.models.catalog.gguf import GGUFHeader, Tensor, read_gguf
 from llmasos.models.catalog.profile import Traits
 from llmasos.models.catalog.safetensors import read_safetensors
+from llmasos.models.untrusted import read_json
 
 Format = Literal["gguf", "safetensors"]
 
@@ -92,7 +92,7 @@ def safetensors_files(folder: Path) -> tuple[Path, ...]:
     """
     index = folder / "model.safetensors.index.json"
     if index.exists():
-        places = read_json(index).get("weight_map")
+        places = read_object(index).get("weight_map")
         names = set(places.values()) if isinstance(places, dict) else set()
         if not names or not all(isinstance(name, str) and Path(name).name == name for name in names):
             raise ModelError(f"{index} names no files.", hint="Fetch the model again.")
@@ -110,7 +110,7 @@ def safetensors_files(folder: Path) -> tuple[Path, ...]:
     return files
 
 
-def read_json(file: Path) -> dict[str, Any]:
+def read_object(file: Path) -> dict[str, Any]:
     """Return the object in a JSON file of a model.
 
     Raises:
@@ -119,7 +119,7 @@ def read_json(file: Path) -> dict[str, Any]:
     try:
         if file.stat().st_size > _MAX_JSON:
             raise ValueError
-        content = json.loads(file.read_bytes())
+        content = read_json(file.read_bytes())
         if isinstance(content, dict):
             return content
         raise ValueError
@@ -127,7 +127,7 @@ def read_json(file: Path) -> dict[str, Any]:
         raise ModelError(
             f"{file} cannot be read: {error.strerror}.", hint="Check that the model's folder is whole."
         ) from error
-    except (ValueError, RecursionError):
+    except ValueError:
         raise ModelError(f"{file} holds no JSON object.", hint="Fetch the model again.") from None
 
 
@@ -166,7 +166,7 @@ def _of_gguf(path: Path, header: GGUFHeader, tensors: list[Tensor]) -> Header:
 
 
 def _of_folder(folder: Path) -> Header:
-    config = read_json(folder / "config.json")
+    config = read_object(folder / "config.json")
     # Models that see pictures, too, keep what describes the language model apart.
     text = {**config, **(config.get("text_config") or {})}
     tensors = [tensor for file in safetensors_files(folder) for tensor in read_safetensors(file)]
@@ -217,7 +217,7 @@ def _template(folder: Path) -> str:
     if file.exists() and file.stat().st_size < _MAX_JSON:
         return file.read_text(encoding="utf-8", errors="replace")
     settings = folder / "tokenizer_config.json"
-    found = read_json(settings).get("chat_template") if settings.exists() else ""
+    found = read_object(settings).get("chat_template") if settings.exists() else ""
     if isinstance(found, list):
         found = next((one.get("template") for one in found if one.get("name") in ("tool_use", "default")), "")
     return found if isinstance(found, str) else ""

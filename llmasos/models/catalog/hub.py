@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Sequence
@@ -16,6 +15,7 @@ from llmasos.config import ModelSettings
 from llmasos.errors import ModelError
 from llmasos.models.catalog.header import Format
 from llmasos.models.catalog.source import HUB, HubSource, ModelFile, Reference
+from llmasos.models.untrusted import read_json
 
 if TYPE_CHECKING:
     import httpx2
@@ -151,8 +151,8 @@ class Hub(BaseModel, frozen=True):
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
             raise self.out_of_reach(error) from error
         try:
-            answer = json.loads(content)
-        except (ValueError, RecursionError):
+            answer = read_json(content)
+        except ValueError:
             answer = None
         if not isinstance(answer, dict):
             raise self._nonsense(reference)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import struct
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 from llmasos.errors import ModelError
 from llmasos.models.catalog.gguf import Tensor
+from llmasos.models.untrusted import read_json
 
 # Half of what the reference implementation allows, and a hundred times what large models have.
 _MAX_HEADER = 50_000_000
@@ -47,8 +47,8 @@ def read_safetensors(path: Path) -> tuple[Tensor, ...]:
             f"The model file {path} cannot be read: {error.strerror}.", hint="Check its permissions."
         ) from error
     try:
-        header = json.loads(content)
-    except (ValueError, RecursionError) as error:
+        header = read_json(content)
+    except ValueError as error:
         raise _damaged(path, "its header is no JSON") from error
     if not isinstance(header, dict):
         raise _damaged(path, "its header is no object")

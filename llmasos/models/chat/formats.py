@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import secrets
 import string
@@ -13,6 +12,7 @@ from llmasos.errors import ModelError
 from llmasos.models.catalog.profile import ToolFormat
 from llmasos.models.chat.port import CallDelta, ChatDelta
 from llmasos.models.chat.text import held
+from llmasos.models.untrusted import read_json
 
 _ARGUMENTS = ("arguments", "parameters")
 
@@ -231,7 +231,7 @@ class _CallObject:
 
     def _value(self) -> Any:
         try:
-            return json.loads(self._token, strict=False)
+            return read_json(self._token)
         except ValueError:
             raise _unreadable(self._token) from None
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -22,6 +21,7 @@ from pydantic_ai.tools import ToolDefinition
 
 from llmasos.models.chat.port import ChatCall, ChatMessage, ChatTool
 from llmasos.models.engines.port import InvalidRequest
+from llmasos.models.untrusted import read_json
 
 
 def openai_messages(messages: Sequence[ChatMessage], *, parsed: bool = False) -> list[dict[str, Any]]:
@@ -65,7 +65,7 @@ def arguments_of(call: ChatCall) -> dict[str, Any]:
         InvalidRequest: They are no JSON object.
     """
     try:
-        arguments = json.loads(call.arguments or "{}", strict=False)
+        arguments = read_json(call.arguments or "{}")
     except ValueError:
         arguments = None
     if not isinstance(arguments, dict):

@@ -8,6 +8,7 @@ from typing import Any
 from llmasos.errors import ModelError
 from llmasos.models.engines.port import CompletionRequest, InvalidRequest
 from llmasos.models.engines.transformers import gbnf
+from llmasos.models.untrusted import read_json
 
 # Models that may write any white space can write it for ever.
 _JSON_OPTIONS = {"whitespace_pattern": r"[ \t\n]{0,20}", "coerce_one_of": True}
@@ -48,7 +49,7 @@ class Constraint:
             ) from error
         try:
             self.grammar = gbnf.lark(request.grammar) if request.grammar else _schema(request.json_schema)
-        except (ValueError, RecursionError) as error:
+        except ValueError as error:
             raise self._invalid(str(error)) from error
         self._matcher: Any = llguidance.LLMatcher(llguidance.LLTokenizer("byte"), self.grammar, log_level=0)
         if self._matcher.is_error():
@@ -94,7 +95,7 @@ def _schema(text: str) -> str:
     Raises:
         ValueError: It is not JSON.
     """
-    schema = json.loads(text)
+    schema = read_json(text)
     if isinstance(schema, dict):
         schema = {**(schema or {"type": "object"}), "x-guidance": _JSON_OPTIONS}
     return f"%llguidance {{}}\nstart: %json {json.dumps(schema)}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
@@ -14,6 +13,7 @@ import anyio
 from llmasos.errors import ModelError
 from llmasos.models.remote import errors
 from llmasos.models.scheduler.types import Refused
+from llmasos.models.untrusted import read_json
 
 if TYPE_CHECKING:
     import httpx2
@@ -249,6 +249,6 @@ def _object(url: str, text: bytes) -> Event:
 
 def _json(url: str, text: bytes) -> Any:
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
+        return read_json(text)
+    except ValueError:
         raise errors.no_reply(url, f"no JSON, {text[:60].decode('utf-8', 'replace')!r}") from None

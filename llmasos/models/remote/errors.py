@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from llmasos.errors import ModelError
 from llmasos.models.engines.port import ContextExceeded, InvalidRequest
 from llmasos.models.scheduler.types import Refused
+from llmasos.models.untrusted import read_json
 
 _SHOWN = 300
 _TOO_LONG = ("context_length_exceeded", "maximum context length", "exceed_context_size", "context window")
@@ -118,8 +119,8 @@ def failed(url: str, name: str, error: Any) -> ModelError:
 def message_of(body: bytes) -> str:
     """Return the message in an error's body, or nothing when it has none."""
     try:
-        found = json.loads(body)
-    except (ValueError, RecursionError):
+        found = read_json(body)
+    except ValueError:
         return ""
     if isinstance(found, dict):
         error = found.get("error", found)

@@ -11,7 +11,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from llmasos.errors import ModelError
-from llmasos.models.engines.port import Engine, EngineDied
+from llmasos.models.engines.port import Engine, EngineDied, ReplicaDied
 from llmasos.models.scheduler.metrics import Metrics
 from llmasos.models.scheduler.moves import Moves, ending
 from llmasos.models.scheduler.resident import Resident
@@ -226,7 +226,7 @@ class Effects:
         leaving, ticket.leaving, ticket.scope = ticket.leaving, "", None
         ticket.idle.set()
         self._metrics.running(ticket.job, -1)
-        if isinstance(error, EngineDied):
+        if isinstance(error, EngineDied) and not isinstance(error, ReplicaDied):
             self._die(self.residents[ticket.job.model], ticket.engine, error)
         stopped = error is None and scope.cancelled_caught
         if stopped and leaving == "preempt":

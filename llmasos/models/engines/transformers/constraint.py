@@ -12,6 +12,7 @@ import torch
 from llmasos.errors import ModelError
 from llmasos.models.engines.port import CompletionRequest, InvalidRequest
 from llmasos.models.engines.transformers import gbnf
+from llmasos.models.untrusted import read_json
 
 # Models that may write any white space can write it for ever.
 _JSON_OPTIONS: Any = {"whitespace_pattern": r"[ \t\n]{0,20}", "coerce_one_of": True}
@@ -60,7 +61,7 @@ class Constraints:
                     json.dumps(_schema(request.json_schema)), defaults=_JSON_OPTIONS
                 )
             )
-        except (ValueError, RecursionError) as error:
+        except ValueError as error:
             raise _invalid(what, str(error)) from error
         matcher = LLMatcher(self._tokens(), source, log_level=0)
         if matcher.is_error():
@@ -128,7 +129,7 @@ class Constraint:
 
 
 def _schema(text: str) -> Any:
-    schema = json.loads(text)
+    schema = read_json(text)
     return {"type": "object"} if schema == {} else schema
 
 

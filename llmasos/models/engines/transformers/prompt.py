@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from llmasos.models.engines.port import CompletionRequest, InvalidRequest, Turn
+from llmasos.models.untrusted import read_json
 
 
 class Prompts:
@@ -107,7 +107,7 @@ def _call(call: Mapping[str, Any]) -> dict[str, Any]:
     function = dict(call.get("function", {}))
     if isinstance(function.get("arguments"), str):
         try:
-            function["arguments"] = json.loads(function["arguments"] or "{}")
+            function["arguments"] = read_json(function["arguments"] or "{}")
         except ValueError:
             # Small models write arguments that are no JSON; the template shows them as they are.
             return {**call, "function": function}
