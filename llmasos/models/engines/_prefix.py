@@ -35,6 +35,7 @@ class PrefixCache:
         self._identity = identity
         self._lock = threading.Lock()
         self._tokens: OrderedDict[tuple[Turn, ...], list[int]] = OrderedDict()
+        self._ends: dict[tuple[int, ...], list[int]] = {}
 
     def tokens(self, prefix: tuple[Turn, ...], server: LlamaServer) -> list[int]:
         """Return the tokens that prompts with this prefix begin with.
@@ -56,11 +57,13 @@ class PrefixCache:
                 for content in (".", "A")
             )
             found = one[: common(one, other)]
+            self._ends[tuple(found)] = one[len(found) :]
         with self._lock:
             self._tokens[prefix] = found
             self._tokens.move_to_end(prefix)
             while len(self._tokens) > _REMEMBERED:
-                self._tokens.popitem(last=False)
+                _, forgotten = self._tokens.popitem(last=False)
+                self._ends.pop(tuple(forgotten), None)
         return found
 
     def ensure(
@@ -84,7 +87,8 @@ class PrefixCache:
         """
         if not tokens or common(slot.tokens, tokens) == len(tokens):
             return
-        key = hashlib.sha256(f"{self._identity}\n{slot.owner}\n{tokens}".encode()).hexdigest()[:32]
+        named = f"{self._identity}\n{slot.owner}\n{tokens}\n{self._ends.get(tuple(tokens))}"
+        key = hashlib.sha256(named.encode()).hexdigest()[:32]
         path = self.folder / f"{key}.slot"
         if path.exists() and server.restore(slot.number, path.name):
             with contextlib.suppress(OSError):
@@ -92,7 +96,9 @@ class PrefixCache:
             slot.tokens = list(tokens)
             return
         path.unlink(missing_ok=True)
-        if not _read(tokens, slot, server, stop, adapters):
+        # Behind a turn that follows, the prefix is to the last bit what it is in a prompt.
+        reading = [*tokens, *self._ends.get(tuple(tokens), [])]
+        if not _read(reading, slot, server, stop, adapters):
             return
         slot.tokens = list(tokens)
         unfinished = f"{key}.{slot.number}.{os.getpid()}.tmp"
