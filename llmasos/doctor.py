@@ -7,9 +7,13 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import shutil
 import sys
+import tomllib
 from collections.abc import Awaitable, Callable
+from importlib import metadata
+from pathlib import Path
 
 import anyio
 import anyio.to_thread
@@ -17,11 +21,16 @@ import anyio.to_thread
 from llmasos.api import Check
 from llmasos.config import Settings, load_settings
 from llmasos.errors import LLMasOSError
+from llmasos.listen import tcp_listeners, tls_context
 from llmasos.models import Models
+from llmasos.models.devices import cuda
+from llmasos.models.devices.choose import choose_device
+from llmasos.models.remotes import Remotes
 from llmasos.sandbox import docker_problem, jail_problems, jail_weakness, landlock_problem
 from llmasos.store import Store
 
 _FREE_BYTES = 2_000_000_000
+_UPSTREAM_SECONDS = 20.0
 
 
 async def examine(settings: Settings) -> list[Check]:
@@ -35,7 +44,11 @@ async def examine(settings: Settings) -> list[Check]:
         _database,
         _sandbox,
         _engine,
+        _transformers,
+        _memory,
         _model,
+        _upstreams,
+        _service,
         _chain,
     ]
     return [await look(settings) for look in looks]
@@ -130,6 +143,112 @@ async def _engine(settings: Settings) -> Check:
     return Check(part="engine", ok=True, message="embedded (xllamacpp)")
 
 
+async def _transformers(settings: Settings) -> Check:
+    part, wanted = "transformers", _pinned("transformers")
+    found = {name: _installed(name) for name in wanted}
+    missing = [name for name, version in found.items() if not version]
+    if len(missing) == len(wanted) or "torch" in missing:
+        # Only safetensors need it.
+        return Check(part=part, ok=True, message="not installed; pip install 'llmasos[transformers]' adds it")
+    wrong = [
+        f"{name} {found[name] or 'is missing'}, not {version}"
+        for name, version in wanted.items()
+        if found[name] != version
+    ]
+    if wrong:
+        return Check(
+            part=part,
+            ok=False,
+            message=f"Other versions are installed than it was built for: {'; '.join(wrong)}.",
+            fix="pip install 'llmasos[transformers]'",
+        )
+    shown = ", ".join(f"{name} {version}" for name, version in found.items())
+    return Check(part=part, ok=True, message=shown)
+
+
+def _pinned(extra: str) -> dict[str, str]:
+    """Return the versions that an extra names, by package; this checkout's, or those of what is installed."""
+    pyproject = Path(__file__).parent.parent / "pyproject.toml"
+    if pyproject.exists():
+        requires = tomllib.loads(pyproject.read_text())["project"]["optional-dependencies"][extra]
+    else:
+        told = metadata.requires("llmasos") or ()
+        requires = [line for line in told if re.search(rf"extra == ['\"]{extra}['\"]", line)]
+    found = (re.match(r"([\w.-]+)==([\w.]+)", line) for line in requires)
+    return {one[1]: one[2] for one in found if one}
+
+
+def _installed(name: str) -> str:
+    try:
+        # A build for one kind of processor says so behind a plus.
+        return metadata.version(name).partition("+")[0]
+    except metadata.PackageNotFoundError:
+        return ""
+
+
+async def _memory(settings: Settings) -> Check:
+    try:
+        device = choose_device(settings.models)
+    except LLMasOSError as error:
+        return Check(part="memory", ok=False, message=error.message, fix=error.hint)
+    if device.name == "cpu" and settings.models.device == "auto" and cuda.present():
+        return Check(
+            part="memory",
+            ok=False,
+            message=f"There is a GPU, which needs torch; models are loaded beside it: {device.title}.",
+            fix="pip install 'llmasos[transformers]', or set LLMASOS_MODELS__DEVICE=cpu.",
+        )
+    return Check(part="memory", ok=True, message=device.title)
+
+
+async def _upstreams(settings: Settings) -> Check:
+    part = "upstreams"
+    if not settings.models.upstreams:
+        return Check(part=part, ok=True, message="none")
+    with anyio.move_on_after(_UPSTREAM_SECONDS):
+        found = await Remotes(settings, lambda: ()).check()
+        failed = {one.url: one.reason for each in found.values() for one in each if one.reason}
+        if failed:
+            return Check(
+                part=part,
+                ok=False,
+                message=" ".join(f"{url}: {reason}" for url, reason in failed.items()),
+                fix="Start what serves there, or correct LLMASOS_MODELS__UPSTREAMS and its keys.",
+            )
+        return Check(part=part, ok=True, message=", ".join(found))
+    return Check(
+        part=part,
+        ok=False,
+        message=f"They did not all answer within {_UPSTREAM_SECONDS:g} seconds.",
+        fix="Start what serves there, or correct LLMASOS_MODELS__UPSTREAMS.",
+    )
+
+
+async def _service(settings: Settings) -> Check:
+    part, service = "service", settings.service
+    if not service.port:
+        return Check(part=part, ok=True, message="the user's own socket only")
+    where = f"{service.host} port {service.port}"
+    try:
+        spoken = "TLS" if tls_context(service) else "no TLS"
+        if await _lives(settings):
+            return Check(part=part, ok=True, message=f"{where}, {spoken}; a kernel runs")
+        for listener in tcp_listeners(service):
+            listener.close()
+    except LLMasOSError as error:
+        return Check(part=part, ok=False, message=error.message, fix=error.hint)
+    return Check(part=part, ok=True, message=f"{where}, {spoken}, free")
+
+
+async def _lives(settings: Settings) -> bool:
+    """Return whether this user's kernel runs, which then holds the port."""
+    try:
+        async with await anyio.connect_unix(settings.socket):
+            return True
+    except OSError:
+        return False
+
+
 async def _model(settings: Settings) -> Check:
     models = Models(settings)
     try:
@@ -150,9 +269,7 @@ async def _model(settings: Settings) -> Check:
 
 
 async def _chain(settings: Settings) -> Check:
-    missing = [
-        name for name in ("eth", "eth_account", "coincurve", "web3") if importlib.util.find_spec(name) is None
-    ]
+    missing = [name for name in ("eth", "eth_account", "coincurve") if importlib.util.find_spec(name) is None]
     if missing:
         return Check(
             part="chain", ok=False, message=f"Not installed: {', '.join(missing)}.", fix="pip install llmasos"

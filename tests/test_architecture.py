@@ -20,7 +20,7 @@ ORDER = [
     {"migrations"},
     {"cluster", "sandbox", "models", "ledger"},
     {"store"},
-    {"api"},
+    {"api", "listen"},
     {"config"},
     {"events", "paths"},
     {"errors"},

@@ -12,6 +12,7 @@ import anyio
 from llmasos.config import Settings
 from llmasos.models.chat.port import Chat
 from llmasos.models.remote import Endpoint, Patience, RemoteChat, Spend, Upstreams, remote_model
+from llmasos.models.remote.upstreams import UpstreamStatus
 from llmasos.models.status import ModelStatus, Origin
 
 if TYPE_CHECKING:
@@ -52,9 +53,22 @@ class Remotes:
             group.cancel_scope.cancel()
             # What the body raised is nothing that the checks have to do with.
             await group.__aexit__(None, None, None)
-            with anyio.CancelScope(shield=True):
-                for chat in {id(chat): chat for chat in self._chats()}.values():
-                    await chat.close()
+            await self._close()
+
+    async def check(self) -> dict[str, tuple[UpstreamStatus, ...]]:
+        """Check each upstream once, and return how each does, by the models' names."""
+        try:
+            async with anyio.create_task_group() as tasks:
+                for upstreams in self._upstreams.values():
+                    tasks.start_soon(upstreams.check)
+        finally:
+            await self._close()
+        return {name: upstreams.status() for name, upstreams in self._upstreams.items()}
+
+    async def _close(self) -> None:
+        with anyio.CancelScope(shield=True):
+            for chat in {id(chat): chat for chat in self._chats()}.values():
+                await chat.close()
 
     def _chats(self) -> list[Any]:
         return [*self._upstreams.values(), *(model.chat for model in self._models.values())]

@@ -20,17 +20,17 @@ from llmasos import paths
 from llmasos.config import ServiceSettings, Settings, load_settings
 from llmasos.errors import LLMasOSError
 from llmasos.kernel import Kernel
-from llmasos.service.access import Keys, guarded
-from llmasos.service.app import make_app
-from llmasos.service.connection import Connection
-from llmasos.service.drain import Drain
-from llmasos.service.listen import (
+from llmasos.listen import (
     address_of,
     tcp_addresses,
     tcp_listeners,
     tls_context,
     unix_listener,
 )
+from llmasos.service.access import Keys, guarded
+from llmasos.service.app import make_app
+from llmasos.service.connection import Connection
+from llmasos.service.drain import Drain
 
 _LOG_BYTES = 2_000_000
 _LARGEST_HEAD = 64 * 1024

@@ -14,7 +14,7 @@ import pytest
 
 from llmasos.config import ServiceSettings
 from llmasos.errors import ConfigError, KernelError
-from llmasos.service.listen import address_of, tcp_addresses, tcp_listeners, tls_context, unix_listener
+from llmasos.listen import address_of, tcp_addresses, tcp_listeners, tls_context, unix_listener
 
 
 @pytest.fixture(scope="module")
