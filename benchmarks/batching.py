@@ -128,8 +128,6 @@ async def peers(engine: Engine, address: str, model: Plain) -> list[Figure]:
     ]
 
 
-
-
 async def prefix(engine: Engine) -> list[Figure]:
     """Measure what a shared prefix saves."""
     asked = tuple((f"{SHARED} Question {number}: why?", 12) for number in range(SLOTS))

@@ -55,7 +55,7 @@ async def transformers_engine() -> AsyncIterator[Engine]:
 async def scheduled(engine: Engine) -> AsyncIterator[Scheduler]:
     """Give a scheduler with an engine loaded in it, where any number of jobs may wait."""
 
-    async def load(_: LoadPlan) -> Engine:
+    async def load(plan: LoadPlan) -> Engine:
         return engine
 
     rules = Rules(session_queue=100_000, queue=100_000)
@@ -77,7 +77,9 @@ async def read(chunks: AsyncGenerator[Chunk], clock: Clock) -> tuple[float, int]
     return first or clock(), tokens
 
 
-async def together(engine: Engine, asked: Sequence[Asked], tenant: Callable[[int], str]) -> tuple[float, float]:
+async def together(
+    engine: Engine, asked: Sequence[Asked], tenant: Callable[[int], str]
+) -> tuple[float, float]:
     """Return the tokens per second and the mean time to the first token of requests that run together."""
     clock = time.process_time
     begun = clock()

@@ -75,7 +75,7 @@ async def listening(app: Starlette) -> AsyncIterator[httpx2.AsyncClient]:
     """Serve an application on a port of this machine, and give a client of it."""
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error", lifespan="off"))
     # Ctrl-C is for the measurement, not for the server.
-    server.capture_signals = _no_signals  # type: ignore[method-assign,assignment]
+    server.capture_signals = _no_signals  # type: ignore[method-assign]
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(server.serve)
         while not server.started:

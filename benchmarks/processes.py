@@ -40,9 +40,7 @@ async def _measure() -> list[Figure]:
     with tempfile.TemporaryDirectory() as folder:
         worker = Path(folder) / "worker.py"
         worker.write_text(WORKER)
-        process = EngineProcess(
-            plan(Path(folder), Path(folder)).model_copy(update={"context": 2 * TOKENS})
-        )
+        process = EngineProcess(plan(Path(folder), Path(folder)).model_copy(update={"context": 2 * TOKENS}))
         await process.start([str(worker)])
         try:
             there = statistics.median([await _seconds(process) for _ in range(RUNS)])
