@@ -10,7 +10,7 @@ from pathlib import Path
 
 import anyio
 
-from benchmarks import first_light, ledger, sandbox, simulated, speed
+from benchmarks import first_light, ledger, models, sandbox, simulated, speed
 
 PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
 
@@ -48,6 +48,7 @@ SECTIONS: dict[str, tuple[str, Callable[[], list[str]]]] = {
     "speed": ("Speed", speed_lines),
     "sandbox": ("Sandboxes", sandbox_lines),
     "ledger": ("The ledger", ledger_lines),
+    "models": ("Models", models.lines),
     "simulated": ("The scheduler beside other rules, simulated", simulated.lines),
     "requests": ("Whole requests on the embedded model", request_lines),
 }

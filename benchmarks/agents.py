@@ -7,14 +7,16 @@ import statistics
 import threading
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import aclosing, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import anyio
 import anyio.to_thread
 
+from benchmarks.figure import Figure
+from benchmarks.generation import Plain, read, scheduled, transformers_engine
+from benchmarks.weights import smollm_safetensors
 from llmasos.models import Client, Engine
 from llmasos.models.engines.port import CompletionRequest
 from llmasos.models.scheduler.loop import Scheduler
@@ -23,12 +25,15 @@ COUNTS = (8, 64, 250)
 SLOTS = 8
 HEAVY = 8
 """Every so manieth agent makes several long calls at once."""
-LIGHT_TOKENS, HEAVY_TOKENS, HEAVY_CALLS = 8, 24, 3
+LIGHT_TOKENS, HEAVY_TOKENS, HEAVY_CALLS = 4, 12, 2
+AIOS = "AIOS's shape (a thread per call)"
 AIOS_SECONDS = 1.0
 """How long AIOS waits between two collections of calls (its FIFO scheduler, `batch_interval`)."""
 
-Write = Callable[[int, str, int], Awaitable[float]]
-"""Carries out a call of an agent: its number, the prompt, the tokens; returns when the first came."""
+Written = tuple[float, int]
+"""When the first token came, and how many came."""
+Write = Callable[[int, str, int], Awaitable[Written]]
+"""Carries out a call of an agent: its number, the prompt, the tokens to write at most."""
 
 
 @dataclass
@@ -40,17 +45,24 @@ class Run:
         ends: Seconds until an agent was done, by agent.
         tokens: Tokens written for each agent.
         seconds: How long all took.
+        processor: Seconds of the processor that it took.
     """
 
     waits: list[float] = field(default_factory=list)
     ends: dict[int, float] = field(default_factory=dict)
     tokens: dict[int, int] = field(default_factory=dict)
     seconds: float = 0.0
+    processor: float = 0.0
 
     @property
     def rate(self) -> float:
         """Tokens a second."""
         return sum(self.tokens.values()) / self.seconds
+
+    @property
+    def thrift(self) -> float:
+        """Tokens a second of the processor."""
+        return sum(self.tokens.values()) / self.processor
 
     @property
     def fairness(self) -> float:
@@ -65,17 +77,19 @@ class Run:
 
 async def run(count: int, write: Write) -> Run:
     """Let so many agents call at once, and return how it went."""
-    result, begun = Run(), time.perf_counter()
+    result, begun, used = Run(), time.perf_counter(), time.process_time()
 
     async def call(agent: int, number: int, tokens: int) -> None:
         asked = time.perf_counter()
-        first = await write(agent, f"Agent {agent} asks for the {number + 1}th time: what is the", tokens)
+        prompt = f"Agent {agent} asks for the {number + 1}th time: what is the"
+        first, written = await write(agent, prompt, tokens)
         result.waits.append(first - asked)
+        result.tokens[agent] += written
 
     async def act(agent: int) -> None:
         heavy = agent % HEAVY == 0
         calls, tokens = (HEAVY_CALLS, HEAVY_TOKENS) if heavy else (1, LIGHT_TOKENS)
-        result.tokens[agent] = calls * tokens
+        result.tokens[agent] = 0
         async with anyio.create_task_group() as tasks:
             for number in range(calls):
                 tasks.start_soon(call, agent, number, tokens)
@@ -85,32 +99,21 @@ async def run(count: int, write: Write) -> Run:
         for agent in range(count):
             tasks.start_soon(act, agent)
     result.seconds = time.perf_counter() - begun
+    result.processor = time.process_time() - used
     return result
 
 
-async def first_token(chunks: AsyncGenerator[Any]) -> float:
-    """Read a reply to its end, and return when its first token came."""
-    first = 0.0
-    async with aclosing(chunks) as reading:
-        async for chunk in reading:
-            if chunk.tokens and not first:
-                first = time.perf_counter()
-    return first or time.perf_counter()
-
-
-def _request(agent: int, prompt: str, tokens: int) -> CompletionRequest:
-    # Ends of text are made unlikely, so that each call writes what it asks for.
-    return CompletionRequest(
-        prompt=prompt, max_tokens=tokens, session=str(agent), logit_bias=((0, -100.0), (2, -100.0))
-    )
+def _request(way: str, prompt: str, tokens: int, session: str = "") -> CompletionRequest:
+    # No way finds what another one has read.
+    return CompletionRequest(prompt=prompt, max_tokens=tokens, session=session, tenant=way)
 
 
 def ours(scheduler: Scheduler, model: str) -> Write:
     """Return calls through our scheduler."""
 
-    async def write(agent: int, prompt: str, tokens: int) -> float:
-        client = Client(session=str(agent))
-        return await first_token(scheduler.stream(model, _request(agent, prompt, tokens), client))
+    async def write(agent: int, prompt: str, tokens: int) -> Written:
+        request = _request("ours", prompt, tokens, str(agent))
+        return await read(scheduler.stream(model, request, Client(session=str(agent))), time.perf_counter)
 
     return write
 
@@ -119,9 +122,9 @@ def semaphore(engine: Engine) -> Write:
     """Return calls of which as many run as the engine has slots, in order of arrival."""
     slots = anyio.Semaphore(SLOTS)
 
-    async def write(agent: int, prompt: str, tokens: int) -> float:
+    async def write(agent: int, prompt: str, tokens: int) -> Written:
         async with slots:
-            return await first_token(engine.stream(_request(agent, prompt, tokens)))
+            return await read(engine.stream(_request("semaphore", prompt, tokens)), time.perf_counter)
 
     return write
 
@@ -129,8 +132,8 @@ def semaphore(engine: Engine) -> Write:
 def fifo(engine: Engine) -> Write:
     """Return calls that are handed to the engine as they come, which serves them in that order."""
 
-    async def write(agent: int, prompt: str, tokens: int) -> float:
-        return await first_token(engine.stream(_request(agent, prompt, tokens)))
+    async def write(agent: int, prompt: str, tokens: int) -> Written:
+        return await read(engine.stream(_request("fifo", prompt, tokens)), time.perf_counter)
 
     return write
 
@@ -139,7 +142,7 @@ def free_for_all(engine: Engine) -> Write:
     """Return calls that are refused while all slots are taken, and try again after a while."""
     running, dice = 0, random.Random(1)
 
-    async def write(agent: int, prompt: str, tokens: int) -> float:
+    async def write(agent: int, prompt: str, tokens: int) -> Written:
         nonlocal running
         pause = 0.05
         while running >= SLOTS:
@@ -147,62 +150,20 @@ def free_for_all(engine: Engine) -> Write:
             pause = min(pause * 2, 4.0)
         running += 1
         try:
-            return await first_token(engine.stream(_request(agent, prompt, tokens)))
+            return await read(engine.stream(_request("free for all", prompt, tokens)), time.perf_counter)
         finally:
             running -= 1
 
     return write
 
 
-class Plain:
-    """A model with `generate` alone, as systems have it that batch nothing."""
-
-    def __init__(self, folder: Path) -> None:
-        import torch
-        from transformers import AutoModelForCausalLM, AutoTokenizer
-
-        torch.set_num_threads(1)
-        self._tokenizer: Any = AutoTokenizer.from_pretrained(folder)
-        self._model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16)
-
-    def generate(self, prompt: str, tokens: int) -> float:
-        """Write so many tokens, and return when the first was there."""
-        import torch
-        from transformers.generation.streamers import BaseStreamer
-
-        firsts: list[float] = []
-
-        class Watch(BaseStreamer):  # type: ignore[misc,unused-ignore]
-            seen = 0
-
-            def put(self, value: Any) -> None:
-                self.seen += 1
-                if self.seen == 2:
-                    firsts.append(time.perf_counter())
-
-            def end(self) -> None:
-                """Do nothing."""
-
-        ids = torch.tensor([self._tokenizer.encode(prompt)])
-        self._model.generate(
-            input_ids=ids,
-            attention_mask=torch.ones_like(ids),
-            max_new_tokens=tokens,
-            min_new_tokens=tokens,
-            do_sample=False,
-            pad_token_id=0,
-            streamer=Watch(),
-        )
-        return firsts[0]
-
-
 def sequential(plain: Plain) -> Write:
     """Return calls of `generate`, one after the other."""
     lock = anyio.Lock()
 
-    async def write(agent: int, prompt: str, tokens: int) -> float:
+    async def write(agent: int, prompt: str, tokens: int) -> Written:
         async with lock:
-            return await anyio.to_thread.run_sync(plain.generate, prompt, tokens)
+            return await anyio.to_thread.run_sync(plain.generate, prompt, tokens, time.perf_counter)
 
     return write
 
@@ -214,15 +175,15 @@ async def aios(plain: Plain) -> AsyncGenerator[Write]:
     Calls are collected, and each of a collection runs `generate` in a thread of its own; when all of them
     have ended, and an interval is over, the next ones are collected.
     """
-    waiting: list[tuple[str, int, list[float], anyio.Event]] = []
+    waiting: list[tuple[str, int, list[Written], anyio.Event]] = []
 
-    def carry_out(prompt: str, tokens: int, firsts: list[float]) -> None:
-        firsts.append(plain.generate(prompt, tokens))
+    def carry_out(prompt: str, tokens: int, written: list[Written]) -> None:
+        written.append(plain.generate(prompt, tokens, time.perf_counter))
 
-    def collect(batch: list[tuple[str, int, list[float], anyio.Event]]) -> None:
+    def collect(batch: list[tuple[str, int, list[Written], anyio.Event]]) -> None:
         threads = [
-            threading.Thread(target=carry_out, args=(prompt, tokens, firsts))
-            for prompt, tokens, firsts, _ in batch
+            threading.Thread(target=carry_out, args=(prompt, tokens, written))
+            for prompt, tokens, written, _ in batch
         ]
         for thread in threads:
             thread.start()
@@ -239,12 +200,12 @@ async def aios(plain: Plain) -> AsyncGenerator[Write]:
                 for *_, done in batch:
                     done.set()
 
-    async def write(agent: int, prompt: str, tokens: int) -> float:
-        firsts: list[float] = []
+    async def write(agent: int, prompt: str, tokens: int) -> Written:
+        written: list[Written] = []
         done = anyio.Event()
-        waiting.append((prompt, tokens, firsts, done))
+        waiting.append((prompt, tokens, written, done))
         await done.wait()
-        return firsts[0]
+        return written[0]
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(serve)
@@ -252,39 +213,47 @@ async def aios(plain: Plain) -> AsyncGenerator[Write]:
         tasks.cancel_scope.cancel()
 
 
-async def measure(scheduler: Scheduler, model: str, engine: Engine, folder: Path) -> list[str]:
-    """Measure every way, and return the rows of a table.
-
-    Args:
-        scheduler: Ours, with the model in it.
-        model: The model's name there.
-        engine: The same engine, for the ways that batch.
-        folder: The same weights, for the ways that do not.
-    """
+async def _measure(folder: Path) -> tuple[list[Figure], list[str]]:
     plain = await anyio.to_thread.run_sync(Plain, folder)
+    figures: list[Figure] = []
     rows = [
-        "| agents | way | tokens/s | ours | wait p50 | p90 | p99 | Jain |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+        "| agents | way | tokens per CPU second | ours beside it | tokens/s | wait p50 | p90 | p99 | Jain |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
-    for count in COUNTS:
-        async with aios(plain) as collected:
-            ways: dict[str, Write] = {
-                "ours": ours(scheduler, model),
-                "FIFO": fifo(engine),
-                "semaphore": semaphore(engine),
-                "free for all, with retry": free_for_all(engine),
-                "sequential": sequential(plain),
-                "AIOS's shape (a thread per call)": collected,
-            }
-            best = 0.0
-            for name, write in ways.items():
-                result = await run(count, write)
-                best = best or result.rate
-                row = (
-                    f"| {count} | {name} | {result.rate:.1f} | {best / result.rate:.2f}x "
-                    f"| {result.wait(50):.1f} s | {result.wait(90):.1f} s | {result.wait(99):.1f} s "
-                    f"| {result.fairness:.2f} |"
+    async with transformers_engine() as engine, scheduled(engine) as scheduler:
+        for count in COUNTS:
+            results: dict[str, Run] = {}
+            async with aios(plain) as collected:
+                ways: dict[str, Write] = {
+                    "ours": ours(scheduler, engine.name),
+                    "FIFO": fifo(engine),
+                    "semaphore": semaphore(engine),
+                    "free for all, with retry": free_for_all(engine),
+                    "sequential": sequential(plain),
+                    AIOS: collected,
+                }
+                for name, write in ways.items():
+                    result = results[name] = await run(count, write)
+                    rows.append(
+                        f"| {count} | {name} | {result.thrift:.1f} "
+                        f"| {results['ours'].thrift / result.thrift:.2f}x | {result.rate:.1f} "
+                        f"| {result.wait(50):.1f} s | {result.wait(90):.1f} s | {result.wait(99):.1f} s "
+                        f"| {result.fairness:.2f} |"
+                    )
+                    print(rows[-1], flush=True)
+            one, other = results["ours"], results[AIOS]
+            figures.append(
+                Figure(
+                    f"{count} agents: throughput, beside {AIOS}",
+                    one.thrift / other.thrift,
+                    f"{one.thrift:.1f} tokens/s, {other.thrift:.1f} tokens/s; by the clock "
+                    f"{one.rate / other.rate:.2f}x on one core beside all of them",
+                    2.1,
                 )
-                print(row)
-                rows.append(row)
-    return rows
+            )
+    return figures, rows
+
+
+def measure() -> tuple[list[Figure], list[str]]:
+    """Measure every way, and return figures beside AIOS's shape and the rows of a table of all."""
+    return anyio.run(_measure, smollm_safetensors())

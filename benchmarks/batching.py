@@ -1,22 +1,26 @@
-"""Continuous batching against sequential generation: throughput, first tokens, prefixes, reloads.
-
-Run it with `python -m benchmarks.batching`. Times are of the processor, since machines are shared; each
-ratio is the median of several runs.
-"""
+"""Continuous batching beside `generate` and the llama.cpp server; shared prefixes; reloads."""
 
 from __future__ import annotations
 
+import gc
+import http.client
+import json
 import statistics
-import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import anyio
 
-from benchmarks.weights import smollm_safetensors
-from llmasos.models.engines.port import CompletionRequest, Engine, LoadPlan
+from benchmarks.figure import Figure, ratio
+from benchmarks.generation import SLOTS, Asked, Plain, plan, read, together, transformers_engine
+from benchmarks.weights import smollm_gguf, smollm_safetensors
+from llmasos.models import Engine
+from llmasos.models.engines.llama_server import Signals
+from llmasos.models.engines.port import CompletionRequest
 from llmasos.models.engines.transformers import load_transformers
 
 RUNS = 3
@@ -29,156 +33,160 @@ REQUESTS = tuple(
 """Prompts and the tokens to write after each."""
 SHARED = "The rules of this house are many, and each of them has its own good reason. " * 38
 """About 600 tokens."""
+Run = tuple[float, float]
+"""Tokens per second, and seconds to the mean first token."""
 
 
-def _plan(folder: Path) -> LoadPlan:
-    return LoadPlan(
-        name="smollm2-135m",
-        path=folder,
-        format="safetensors",
-        cache_dir=Path(tempfile.gettempdir()),
-        context=1024,
-        slots=8,
-        threads=1,
-    )
+def sequential(model: Plain) -> Run:
+    """Return what `generate` does, one request after the other."""
+    begun = time.process_time()
+    results = [model.generate(prompt, count, time.process_time) for prompt, count in REQUESTS]
+    rate = sum(tokens for _, tokens in results) / (time.process_time() - begun)
+    return rate, statistics.mean(first for first, _ in results) - begun
 
 
-async def _read(engine: Engine, prompt: str, count: int, begun: float, tenant: str = "") -> tuple[float, int]:
-    """Return the time of the first token since `begun`, and the tokens."""
-    request = CompletionRequest(
-        prompt=prompt, max_tokens=count, tenant=tenant, logit_bias=(), stop=(), session=prompt[:8]
-    )
+@contextmanager
+def llama_server(file: Path) -> Iterator[str]:
+    """Start the llama.cpp server of the binding, with slots and no prompts kept, and give its address."""
+    import xllamacpp
+
+    params = xllamacpp.CommonParams()
+    params.model.path = str(file)
+    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = 1
+    params.n_ctx, params.n_parallel = 1024 * SLOTS, SLOTS
+    params.cache_ram_mib, params.warmup, params.verbosity, params.ui = 0, False, -1, False
+    signals = Signals()
+    server = xllamacpp.Server(params)
+    signals.restore()
+    yield server.listening_address.removeprefix("http://")
+
+
+def _post(address: str, asked: Asked) -> tuple[float, int]:
+    """Have the server write after a prompt; return when the first token came, and how many came."""
+    prompt, count = asked
+    body = {"prompt": prompt, "n_predict": count, "temperature": 0, "stream": True, "cache_prompt": False}
+    connection = http.client.HTTPConnection(address)
+    connection.request("POST", "/completion", json.dumps(body), {"Content-Type": "application/json"})
     first, tokens = 0.0, 0
-    async for chunk in engine.stream(request):
-        if chunk.tokens and not first:
-            first = time.process_time() - begun
-        tokens += len(chunk.tokens)
+    for line in connection.getresponse():
+        if line.startswith(b"data: "):
+            event = json.loads(line[6:])
+            first = first or time.process_time()
+            tokens = event.get("tokens_predicted", tokens)
+    connection.close()
     return first, tokens
 
 
-async def together(
-    engine: Engine, requests: tuple[tuple[str, int], ...], tenant: Callable[[int], str]
-) -> tuple[float, float]:
-    """Return the tokens per second and the mean time to the first token of requests that run together."""
+def served(address: str) -> Run:
+    """Return what the llama.cpp server does when all requests come at once."""
     begun = time.process_time()
-    results: list[tuple[float, int]] = []
-
-    async def one(number: int, prompt: str, count: int) -> None:
-        results.append(await _read(engine, prompt, count, begun, tenant(number)))
-
-    async with anyio.create_task_group() as tasks:
-        for number, (prompt, count) in enumerate(requests):
-            tasks.start_soon(one, number, prompt, count)
-    total = time.process_time() - begun
-    return sum(tokens for _, tokens in results) / total, statistics.mean(first for first, _ in results)
+    with ThreadPoolExecutor(SLOTS) as threads:
+        results = list(threads.map(partial(_post, address), REQUESTS))
+    rate = sum(tokens for _, tokens in results) / (time.process_time() - begun)
+    return rate, statistics.mean(first for first, _ in results) - begun
 
 
-def sequential(model: Any, tokenizer: Any) -> tuple[float, float]:
-    """Return the same of `generate`, one request after the other."""
-    import torch
-    from transformers import StoppingCriteria, StoppingCriteriaList
-
-    firsts: list[float] = []
-    written = 0
-    begun = time.process_time()
-
-    class First(StoppingCriteria):  # type: ignore[misc,unused-ignore]
-        def __call__(self, ids: Any, scores: Any, **options: Any) -> Any:
-            if ids.shape[1] == start + 1:
-                firsts.append(time.process_time() - begun)
-            return torch.zeros(ids.shape[0], dtype=torch.bool)
-
-    for prompt, count in REQUESTS:
-        ids = torch.tensor([tokenizer.encode(prompt, add_special_tokens=False)])
-        start = ids.shape[1]
-        out = model.generate(
-            input_ids=ids,
-            attention_mask=torch.ones_like(ids),
-            max_new_tokens=count,
-            do_sample=False,
-            pad_token_id=0,
-            stopping_criteria=StoppingCriteriaList([First()]),
-        )
-        written += int(out.shape[1]) - start
-    return written / (time.process_time() - begun), statistics.mean(firsts)
-
-
-def _generate(folder: Path) -> list[tuple[float, float]]:
-    import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    torch.set_num_threads(1)
-    tokenizer = AutoTokenizer.from_pretrained(folder)
-    model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16)
-    return [sequential(model, tokenizer) for _ in range(RUNS)]
-
-
-def _ratio(better: list[float], worse: list[float]) -> float:
-    return statistics.median(better) / statistics.median(worse)
-
-
-async def batching(engine: Engine, folder: Path) -> None:
-    """Print throughput and first tokens against `generate`."""
-    runs = []
+async def peers(engine: Engine, address: str, model: Plain) -> list[Figure]:
+    """Measure throughput and first tokens beside `generate` and the llama.cpp server."""
+    ours, alone, llama = list[Run](), list[Run](), list[Run]()
     for number in range(RUNS):
         # Each run has a tenant of its own, or the second one would find the first one's prompts.
-        runs.append(await together(engine, REQUESTS, lambda _, number=number: f"run{number}"))  # type: ignore[misc]
-    alone = await anyio.to_thread.run_sync(_generate, folder)
-    print(
-        f"tokens per second: {statistics.median(r for r, _ in runs):.1f}, "
-        f"{_ratio([r for r, _ in runs], [r for r, _ in alone]):.2f}x of generate"
-    )
-    print(
-        f"mean first token: {statistics.median(f for _, f in runs):.2f} s, "
-        f"{_ratio([f for _, f in alone], [f for _, f in runs]):.2f}x better than generate"
+        ours.append(await together(engine, REQUESTS, lambda _, number=number: f"run{number}"))  # type: ignore[misc]
+        alone.append(await anyio.to_thread.run_sync(sequential, model))
+        llama.append(await anyio.to_thread.run_sync(served, address))
+    (rate, first), (rate_alone, first_alone), (rate_llama, first_llama) = (
+        zip(*runs, strict=True) for runs in (ours, alone, llama)
     )
 
+    def beside(one: Sequence[float], other: Sequence[float], peer: str, unit: str) -> str:
+        return f"{statistics.median(one):.2f} {unit}, {peer} {statistics.median(other):.2f} {unit}"
 
-async def prefix(engine: Engine) -> None:
-    """Print what a shared prefix saves."""
-    requests = tuple((f"{SHARED} Question {number}: why?", 12) for number in range(8))
-    shared, apart = [], []
+    return [
+        Figure(
+            "8 requests at once: throughput, beside `generate`",
+            ratio(rate, rate_alone),
+            beside(rate, rate_alone, "one after the other", "tokens/s"),
+            2.5,
+        ),
+        Figure(
+            "the same: mean first token, how much sooner",
+            ratio(first_alone, first),
+            beside(first, first_alone, "one after the other", "s"),
+            6,
+        ),
+        Figure(
+            "the same: throughput, beside the llama.cpp server with 8 slots (Q4_1)",
+            ratio(rate, rate_llama),
+            beside(rate, rate_llama, "llama.cpp", "tokens/s"),
+            1,
+        ),
+        Figure(
+            "the same: mean first token, how much sooner",
+            ratio(first_llama, first),
+            beside(first, first_llama, "llama.cpp", "s"),
+        ),
+    ]
+
+
+async def prefix(engine: Engine) -> list[Figure]:
+    """Measure what a shared prefix saves."""
+    asked = tuple((f"{SHARED} Question {number}: why?", 12) for number in range(SLOTS))
+    shared, apart = list[Run](), list[Run]()
     for number in range(RUNS):
-        await _read(engine, SHARED + " Question", 1, 0.0, f"shared{number}")
-        shared.append(await together(engine, requests, lambda _, number=number: f"shared{number}"))  # type: ignore[misc]
-        apart.append(await together(engine, requests, lambda at, number=number: f"{number} {at}"))  # type: ignore[misc]
-    print(
-        f"shared prefix: {_ratio([r for r, _ in shared], [r for r, _ in apart]):.2f}x in time, "
-        f"{_ratio([f for _, f in apart], [f for _, f in shared]):.2f}x to the first token"
-    )
+        first = CompletionRequest(prompt=f"{SHARED} Question", max_tokens=1, tenant=f"shared{number}")
+        await read(engine.stream(first), time.process_time)
+        shared.append(await together(engine, asked, lambda _, number=number: f"shared{number}"))  # type: ignore[misc]
+        apart.append(await together(engine, asked, lambda at, number=number: f"{number} {at}"))  # type: ignore[misc]
+    rates, firsts = zip(*shared, strict=True)
+    rates_apart, firsts_apart = zip(*apart, strict=True)
+    return [
+        Figure(
+            "a shared prefix of 600 tokens, 8 requests: time saved, beside tenants that share nothing",
+            ratio(rates, rates_apart),
+            f"{statistics.median(rates):.1f} tokens/s, apart {statistics.median(rates_apart):.1f} tokens/s",
+            1.8,
+        ),
+        Figure(
+            "the same: mean first token, how much sooner",
+            ratio(firsts_apart, firsts),
+            f"{statistics.median(firsts):.2f} s, apart {statistics.median(firsts_apart):.2f} s",
+            3.5,
+        ),
+    ]
 
 
-async def reload(folder: Path, first: float) -> None:
-    """Print how long a reload from the host's memory takes, against a cold load."""
-    cold = [first]
-    hot = []
-    for _ in range(RUNS):
+async def reload(folder: Path) -> Figure:
+    """Measure a reload from the host's memory beside a cold load, with the files in the page cache."""
+    cold, hot = list[float](), list[float]()
+    for _ in range(2 * RUNS - 1):
         begun = time.perf_counter()
-        engine = await load_transformers(_plan(folder))
+        engine = await load_transformers(plan(folder))
         cold.append(time.perf_counter() - begun)
         await engine.park()
         begun = time.perf_counter()
         await engine.unpark()
         hot.append(time.perf_counter() - begun)
         await engine.close()
-    print(
-        f"reload from the host: {statistics.median(hot):.3f} s, "
-        f"{_ratio(hot, cold[1:]):.3f}x of a cold load of {statistics.median(cold[1:]):.2f} s"
+    return Figure(
+        "reload from the host's memory, beside a cold load (by the clock)",
+        ratio(hot, cold),
+        f"{statistics.median(hot) * 1000:.0f} ms, cold {statistics.median(cold) * 1000:.0f} ms",
+        0.15,
+        least=False,
     )
 
 
-async def main() -> None:
+async def _measure(folder: Path, address: str) -> list[Figure]:
+    model = Plain(folder)
+    async with transformers_engine() as engine:
+        rows = [*await peers(engine, address, model), *await prefix(engine)]
+    del model
+    gc.collect()
+    return [*rows, await reload(folder)]
+
+
+def measure() -> list[Figure]:
     """Measure everything."""
-    folder = await anyio.to_thread.run_sync(smollm_safetensors)
-    begun = time.perf_counter()
-    engine = await load_transformers(_plan(folder))
-    first = time.perf_counter() - begun
-    await _read(engine, "warm up", 2, 0.0)
-    await batching(engine, folder)
-    await prefix(engine)
-    await engine.close()
-    await reload(folder, first)
-
-
-if __name__ == "__main__":
-    anyio.run(main)
+    folder = smollm_safetensors()
+    with llama_server(smollm_gguf()) as address:
+        return anyio.run(_measure, folder, address)
