@@ -144,7 +144,13 @@ class SchemaRules:
             # Named before its rules are made, because they may refer to it.
             name = self._references[reference] = f"{self._prefix}-ref{len(self._references)}"
             self.rules[name] = ""
-            self.rules[name] = self._add(target)
+            self.rules[name] = rule = self._add(target)
+            # Rules that only name the next one, in a circle.
+            while (rule := self.rules.get(rule, "")) in self.rules:
+                if rule == name:
+                    raise InvalidRequest(
+                        f"The schema's {reference} refers to itself alone.", hint="Say what it is."
+                    )
         return self._references[reference]
 
     def _lookup(self, reference: str) -> Any:

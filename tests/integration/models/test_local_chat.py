@@ -127,9 +127,7 @@ async def test_small_models_call_with_nested_arguments(engine: LlamaEngine) -> N
 async def test_text_obeys_its_schema_with_and_without_tools(engine: LlamaEngine, drive: Any) -> None:
     chat = LocalChat(engine, Profile(drive=drive, tool_format="hermes"))
     for tools in ((), (NOW,)):
-        request = ASKED.model_copy(
-            update={"tools": tools, "json_schema": NAMED, "parallel_calls": False}
-        )
+        request = ASKED.model_copy(update={"tools": tools, "json_schema": NAMED, "parallel_calls": False})
         text, calls, _ = await reply(chat, request)
         assert calls or json.loads(text) in ({"name": "Genf"}, {"name": "Bern"})
 

@@ -111,3 +111,15 @@ def test_a_schema_that_is_too_deep_is_refused() -> None:
         schema = {"type": "array", "items": schema}
     with pytest.raises(InvalidRequest, match="cannot be read"):
         SchemaRules(schema).add(schema)
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"$ref": "#"},
+        {"$ref": "#/$defs/a", "$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"$ref": "#/$defs/a"}}},
+    ],
+)
+def test_what_refers_to_itself_alone_is_refused(schema: dict[str, Any]) -> None:
+    with pytest.raises(InvalidRequest, match="refers to itself alone"):
+        SchemaRules(schema).add(schema)
