@@ -27,6 +27,7 @@ _BASICS = {
 _KINDS = ("string", "integer", "number", "boolean", "null", "array", "object")
 # llama.cpp refuses grammars that repeat more often.
 _REPEATS = 1000
+_DEEPEST = 100
 
 
 def literal(text: str) -> str:
@@ -52,6 +53,7 @@ class SchemaRules:
         self._prefix = prefix
         self._names: dict[str, str] = {}
         self._references: dict[str, str] = {}
+        self._depth = 0
 
     def add(self, schema: Any) -> str:
         """Add the rules of a schema and return the name of the rule that its values match.
@@ -65,6 +67,16 @@ class SchemaRules:
             raise InvalidRequest(f"The schema cannot be read: {error}.", hint="Correct it.") from error
 
     def _add(self, schema: Any) -> str:
+        # Python's own limit may have been raised, as some Ethereum libraries do.
+        if self._depth == _DEEPEST:
+            raise ValueError("it is nested too deeply")
+        self._depth += 1
+        try:
+            return self._made(schema)
+        finally:
+            self._depth -= 1
+
+    def _made(self, schema: Any) -> str:
         if schema is True or schema == {}:
             return self._basic("json-value")
         if not isinstance(schema, Mapping):
