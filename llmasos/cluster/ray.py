@@ -192,6 +192,7 @@ class RayCluster:
                 "_temp_dir": self._folder,
                 "_node_ip_address": "127.0.0.1",
             }
+        ray: Any = None
         try:
             import ray
 
@@ -203,12 +204,13 @@ class RayCluster:
                 **private,
             )
         except ImportError as error:
+            self._clean()
             raise ClusterError(
                 "Ray is not installed.", hint="Install it with: pip install 'llmasos[cluster]'."
             ) from error
         except Exception as error:
             # What was started before it failed is ended; a cluster of somebody else's in this process stays.
-            if not ray.is_initialized():
+            if ray is not None and not ray.is_initialized():
                 ray.shutdown()
             self._clean()
             where = f"at {self._address}" if self._address else "on this machine"

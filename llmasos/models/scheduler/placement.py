@@ -160,7 +160,9 @@ def _leave(draft: Draft, model: ModelState) -> None:
     """Let a model go as soon as nothing runs on it."""
     for job in model.running:
         state = draft.state.jobs[job]
-        if state.phase == "running" and state.job.preemptible:
+        # What a person frees would only be loaded again for those that it was taken from.
+        gives_way = model.leaving == "room" or state.stalled
+        if state.phase == "running" and state.job.preemptible and gives_way:
             preempt(draft, state)
     if model.running:
         return

@@ -8,7 +8,7 @@ from llmasos.models.scheduler.admission import too_large
 from llmasos.models.scheduler.draft import Draft
 from llmasos.models.scheduler.placement import fail, free, unload
 from llmasos.models.scheduler.state import ModelState
-from llmasos.models.scheduler.types import Ask, Card, LoadFailed
+from llmasos.models.scheduler.types import Ask, Card, LoadFailed, Refuse
 
 LONGEST_PAUSE = 60.0
 """Seconds before a model that keeps failing is loaded again, at most."""
@@ -152,6 +152,10 @@ def _load(draft: Draft, model: ModelState) -> None:
 
 
 def _unload(draft: Draft, model: ModelState) -> None:
+    """Have a model leave when what runs on it has ended; who waits would have it loaded again."""
+    reason = f"The model {model.name} is being unloaded, as somebody asked. Ask again to load it."
+    for job in draft.queue(model.name):
+        draft.refuse(draft.state.jobs[job], Refuse(job, 503, reason, 1.0))
     if model.phase == "parked":
         unload(draft, model)
     elif model.phase in ("loading", "resident", "parking"):

@@ -206,19 +206,22 @@ def test_a_wish_ends_the_pause_after_a_failure() -> None:
     assert world.tasks == [Load("a")]
 
 
-def test_unloading_waits_for_what_cannot_be_preempted() -> None:
-    world = world_of()
-    job = world.submit("a", preemptible=False)
+def test_unloading_lets_run_what_runs_and_is_not_undone_by_who_waits() -> None:
+    world = world_of(Card("a", "gpu", 50, slots=2))
+    jobs = [world.submit("a", preemptible=False)]
     world.answer()
-    other = world.submit("a")
+    jobs.append(world.submit("a"))
+    waiting = world.submit("a")
     world.send(Asked("a", "unload"))
-    assert world.halting == {other: "preempt"}
-    world.halt()
-    assert world.tasks == []
-    world.end(job)
+    assert world.halting == {}
+    assert waiting not in world.state.jobs
+    for job in jobs:
+        assert world.tasks == []
+        world.end(job)
     assert world.tasks == [Unload("a")]
     world.answer()
-    assert world.tasks == [Load("a")]
+    assert world.tasks == []
+    assert phases(world)["a"] == "absent"
 
 
 def test_unloading_takes_back_a_pin() -> None:
