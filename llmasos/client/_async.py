@@ -26,6 +26,7 @@ from llmasos.client._errors import gone, refusal
 from llmasos.client._keys import KeyCalls
 from llmasos.client._ledger import LedgerCalls
 from llmasos.client._models import ModelCalls
+from llmasos.client._names import model_name
 from llmasos.client._session import AsyncSession
 from llmasos.client._start import start_kernel
 from llmasos.errors import KernelError
@@ -123,7 +124,7 @@ class AsyncClient(LedgerCalls, KeyCalls, ModelCalls):
         """
         request = SessionRequest(
             folder=str(Path(folder).expanduser().absolute()),
-            model=model,
+            model=model_name(model),
             in_place=in_place,
             hosts=tuple(hosts),
             granted=tuple(granted),

@@ -16,6 +16,7 @@ from llmasos.api.models import (
 )
 from llmasos.client._connection import Connection
 from llmasos.client._errors import RequestRefused, gone
+from llmasos.client._names import model_name
 
 _PREFIX = "/v1/kernel/models"
 
@@ -35,7 +36,7 @@ class ModelCalls:
 
     async def warm(self: Connection, model: str = "") -> None:
         """Have a model loaded in the background, the default one if none is named."""
-        await self.post(f"{_PREFIX}/warm", ModelChoice(model=model))
+        await self.post(f"{_PREFIX}/warm", ModelChoice(model=model_name(model)))
 
     async def show_model(self: Connection, model: str = "") -> ModelDetails:
         """Return everything that is known of a model, the default one if none is named.
@@ -43,7 +44,7 @@ class ModelCalls:
         Raises:
             RequestRefused: There is none.
         """
-        return await self.request("GET", f"{_PREFIX}/show", ModelDetails, query={"model": model})
+        return await self.request("GET", f"{_PREFIX}/show", ModelDetails, query={"model": model_name(model)})
 
     async def models_top(self: Connection) -> ModelsTop:
         """Return how models share the machine now."""
@@ -71,15 +72,15 @@ class ModelCalls:
 
     async def unload_model(self: Connection, model: str = "") -> None:
         """Have a model leave the memory."""
-        await self.post(f"{_PREFIX}/unload", ModelChoice(model=model))
+        await self.post(f"{_PREFIX}/unload", ModelChoice(model=model_name(model)))
 
     async def pin_model(self: Connection, model: str = "") -> None:
         """Keep a model resident, whatever else is asked for."""
-        await self.post(f"{_PREFIX}/pin", ModelChoice(model=model))
+        await self.post(f"{_PREFIX}/pin", ModelChoice(model=model_name(model)))
 
     async def unpin_model(self: Connection, model: str = "") -> None:
         """Let a model go when others need its memory."""
-        await self.post(f"{_PREFIX}/unpin", ModelChoice(model=model))
+        await self.post(f"{_PREFIX}/unpin", ModelChoice(model=model_name(model)))
 
     async def bench_model(
         self: Connection, model: str = "", limit: int = 0, progress: Tell = _nobody
@@ -94,7 +95,7 @@ class ModelCalls:
         Raises:
             RequestRefused: There is none, or it cannot be asked.
         """
-        wanted = BenchRequest(model=model, limit=limit)
+        wanted = BenchRequest(model=model_name(model), limit=limit)
         async with self.stream("POST", f"{_PREFIX}/bench", body=wanted) as response:
             async for text in response.aiter_lines():
                 line = BenchLine.model_validate_json(text)
@@ -105,7 +106,8 @@ class ModelCalls:
 
 
 async def _model(client: Connection, what: str, model: str, progress: Tell) -> ModelDetails:
-    async with client.stream("POST", f"{_PREFIX}/{what}", body=ModelChoice(model=model)) as response:
+    wanted = ModelChoice(model=model_name(model))
+    async with client.stream("POST", f"{_PREFIX}/{what}", body=wanted) as response:
         async for text in response.aiter_lines():
             line = ModelLine.model_validate_json(text)
             _heard(line.progress, line.error, progress)

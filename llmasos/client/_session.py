@@ -31,6 +31,7 @@ from llmasos.api import (
 )
 from llmasos.client._errors import gone
 from llmasos.client._fold import TurnFold
+from llmasos.client._names import model_name
 from llmasos.errors import LLMasOSError
 from llmasos.events import Event, TurnFinished
 
@@ -127,7 +128,7 @@ class AsyncSession:
     async def use_model(self, model: str) -> None:
         """Choose the model of the next turns."""
         info = await self._client.request(
-            "POST", f"{self._path}/model", SessionInfo, ModelChoice(model=model)
+            "POST", f"{self._path}/model", SessionInfo, ModelChoice(model=model_name(model))
         )
         self.model = info.model
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from llmasos.api.models import BenchReport, ModelDetails, ModelProgress, ModelsTop
+from llmasos.client._names import model_name
 from llmasos.models.bench.cases import HELD_OUT, TUNING, TWO_STEPS
 from llmasos.shell.model_lines import detail_lines, progress_text, report_lines, top_lines
 from tests.models.catalog.files import gguf, write_folder
@@ -47,6 +48,17 @@ def test_a_model_is_pulled_listed_and_shown(run: Run, hub: HubServer) -> None:
     shown = run("models", "show", REPOSITORY).out
     for said in ("sha256", "512 tokens", "call syntax under a grammar", "weights", "pulled"):
         assert said in shown
+
+
+def test_a_path_is_read_in_the_folder_where_it_was_typed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own.gguf").write_bytes(gguf())
+    assert model_name("./none.gguf") == str(tmp_path / "none.gguf")
+    assert model_name("own.gguf") == str(tmp_path / "own.gguf")
+    for name in ("", "qwen2.5-coder-1.5b", "org/name", "org/name:Q4_K_M", "org/name:file.gguf"):
+        assert model_name(name) == name
 
 
 def test_a_terminal_sees_how_far_a_pull_is(run: Run, hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ import math
 import struct
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from llmasos.errors import ModelError
 
@@ -27,6 +27,8 @@ _MAX_DIMENSIONS = 8
 _WINDOW = 2**20
 
 _STRING, _ARRAY = 8, 9
+# Types of tokens, as llama.cpp numbers them.
+_CONTROL, _USER_DEFINED = 3, 4
 _SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 
 # Elements and bytes of a block, by the number of ggml's type.
@@ -81,10 +83,14 @@ class GGUFHeader:
         return int(value) if isinstance(value, int | float) else missing
 
 
-def read_gguf(path: Path) -> GGUFHeader:
+def read_gguf(path: Path, arrays: dict[str, list[Any]] | None = None) -> GGUFHeader:
     """Read the header of a GGUF file.
 
     Source: the specification of GGUF, versions 2 and 3, in ggml's `docs/gguf.md`.
+
+    Args:
+        path: The file.
+        arrays: Keys of arrays that are wanted whole; their items are put here.
 
     Raises:
         ModelError: It cannot be read, is no GGUF file, is damaged, or was cut.
@@ -94,7 +100,7 @@ def read_gguf(path: Path) -> GGUFHeader:
             size = path.stat().st_size
             if file.read(len(MAGIC)) != MAGIC:
                 raise ModelError(f"{path} is not a GGUF file.", hint="Give a model in the GGUF format.")
-            return _Reader(path, file, size).header()
+            return _Reader(path, file, size, arrays or {}).header()
     except FileNotFoundError as error:
         raise ModelError(f"The model file {path} does not exist.", hint="Check the path.") from error
     except OSError as error:
@@ -103,11 +109,27 @@ def read_gguf(path: Path) -> GGUFHeader:
         ) from error
 
 
+def read_added_tokens(path: Path) -> list[tuple[str, bool]]:
+    """Return the tokens of a GGUF file's vocabulary that are no pieces of text, and which are control tokens.
+
+    Raises:
+        ModelError: As `read_gguf`.
+    """
+    texts, kinds = "tokenizer.ggml.tokens", "tokenizer.ggml.token_type"
+    arrays: dict[str, list[Any]] = {texts: [], kinds: []}
+    read_gguf(path, arrays)
+    return [
+        (text, kind == _CONTROL)
+        for text, kind in zip(arrays[texts], arrays[kinds], strict=False)
+        if kind in (_CONTROL, _USER_DEFINED)
+    ]
+
+
 class _Reader:
     """Walks through a header in a window of the file, within the bounds."""
 
-    def __init__(self, path: Path, file: BinaryIO, size: int) -> None:
-        self._path, self._file, self._size = path, file, size
+    def __init__(self, path: Path, file: BinaryIO, size: int, arrays: dict[str, list[Any]]) -> None:
+        self._path, self._file, self._size, self._arrays = path, file, size, arrays
         self._place = len(MAGIC)
         self._window = b""
         self._start = 0
@@ -156,10 +178,16 @@ class _Reader:
             self._items -= length
             if item == _STRING:
                 for _ in range(length):
-                    self._skip(self._scalar("Q"))
+                    if key in self._arrays:
+                        self._arrays[key].append(self._text(_MAX_TEXT))
+                    else:
+                        self._skip(self._scalar("Q"))
                 metadata[f"{key}.length"] = length
             elif (code := _SCALARS.get(item)) is None:
                 raise self._damaged(f"{key[:80]!r} has items of the unknown type {item}")
+            elif key in self._arrays:
+                data = self._take(length * struct.calcsize(code))
+                self._arrays[key] += struct.unpack(f"<{length}{code}", data)
             elif length > _KEPT_ITEMS:
                 self._skip(length * struct.calcsize(code))
                 metadata[f"{key}.length"] = length

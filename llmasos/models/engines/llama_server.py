@@ -16,7 +16,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from llmasos.errors import ModelError
+from llmasos.models.catalog.gguf import read_added_tokens
 from llmasos.models.engines.port import InvalidRequest, LoadPlan
+from llmasos.models.engines.spelled import Spelled
 
 # One batch is the unit in which a cancelled prompt stops: small enough to be prompt, large enough
 # not to slow reading down.
@@ -35,10 +37,12 @@ class LlamaServer:
     Args:
         server: The loaded `xllamacpp.Server`.
         secret: The key of its loopback port.
+        spelled: Breaks the model's special tokens.
     """
 
-    def __init__(self, server: Any, secret: str) -> None:
+    def __init__(self, server: Any, secret: str, spelled: Spelled) -> None:
         self._server = server
+        self._spelled = spelled
         self._secret = secret
         address = urlsplit(server.listening_address)
         self._host, self._port = address.hostname or "", address.port
@@ -92,7 +96,7 @@ class LlamaServer:
         params.api_keys = [secret]
         params.lora_adapters = [xllamacpp.CommonAdapterLoraInfo(str(path), 0.0) for _, path in plan.adapters]
         try:
-            return cls(xllamacpp.Server(params), secret)
+            return cls(xllamacpp.Server(params), secret, Spelled(read_added_tokens(plan.path)))
         except RuntimeError as error:
             what = " or one of its adapters" if plan.adapters else ""
             raise ModelError(
@@ -139,13 +143,13 @@ class LlamaServer:
         return reply
 
     def render(self, messages: list[Any], tools: list[Any]) -> str:
-        """Return the prompt that the model's template makes.
+        """Return the prompt that the model's template makes; special tokens in messages are broken.
 
         Raises:
             InvalidRequest: The template refuses the messages.
         """
         body = {"messages": messages, **({"tools": tools} if tools else {})}
-        return str(self._call("/apply-template", body)["prompt"])
+        return str(self._call("/apply-template", self._spelled.broken(body))["prompt"])
 
     def tokenize(self, text: str, *, prompt: bool) -> list[int]:
         """Return the tokens of a text; only in a prompt are special tokens read, and the first one added."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from llmasos.models.engines.port import CompletionRequest, InvalidRequest, Turn
+from llmasos.models.engines.spelled import Spelled
 from llmasos.models.untrusted import read_json
 
 
@@ -20,6 +21,8 @@ class Prompts:
     def __init__(self, name: str, tokenizer: Any) -> None:
         self._name = name
         self._tokenizer = tokenizer
+        added = tokenizer.added_tokens_decoder.values()
+        self._spelled = Spelled((token.content, token.special) for token in added)
 
     def tokens(self, request: CompletionRequest) -> list[int]:
         """Return the tokens of the request's prompt.
@@ -65,7 +68,7 @@ class Prompts:
         *,
         reply: bool = True,
     ) -> str:
-        """Return what the model's template makes of the messages.
+        """Return what the model's template makes of the messages; special tokens in them are broken.
 
         Args:
             messages: As in OpenAI's API.
@@ -77,8 +80,8 @@ class Prompts:
         """
         try:
             text = self._tokenizer.apply_chat_template(
-                [_plain(message) for message in messages],
-                tools=[dict(tool) for tool in tools] or None,
+                self._spelled.broken([_plain(message) for message in messages]),
+                tools=self._spelled.broken([dict(tool) for tool in tools]) or None,
                 add_generation_prompt=reply,
                 tokenize=False,
             )
