@@ -23,6 +23,7 @@ from llmasos.models.engines.port import (
     TokenUsage,
     Turn,
 )
+from llmasos.models.engines.spelled import Spelled
 
 
 class FakeEngine:
@@ -90,8 +91,10 @@ class FakeEngine:
     async def render(
         self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]] = ()
     ) -> str:
-        """Return the messages, one a line."""
-        return "\n".join(f"{message['role']}: {message.get('content', '')}" for message in messages)
+        """Return the messages, one a line, with marks of turns in them broken."""
+        marks = Spelled([("<|im_start|>", True), ("<|im_end|>", True)])
+        told = [marks.broken(message) for message in messages]
+        return "\n".join(f"{message['role']}: {message.get('content', '')}" for message in told)
 
     async def count(self, request: CompletionRequest) -> int:
         """Return the characters of the prompt."""
