@@ -10,8 +10,8 @@ from typing import Any
 import torch
 
 from llmasos.errors import ModelError
-from llmasos.models.engines.port import CompletionRequest, InvalidRequest
 from llmasos.models.engines import gbnf
+from llmasos.models.engines.port import CompletionRequest, InvalidRequest
 from llmasos.models.untrusted import read_json
 
 # Models that may write any white space can write it for ever.
