@@ -6,8 +6,8 @@ import json
 from typing import Any
 
 from llmasos.errors import ModelError
+from llmasos.models.engines import gbnf
 from llmasos.models.engines.port import CompletionRequest, InvalidRequest
-from llmasos.models.engines.transformers import gbnf
 from llmasos.models.untrusted import read_json
 
 # Models that may write any white space can write it for ever.

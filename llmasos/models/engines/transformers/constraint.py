@@ -10,8 +10,8 @@ from typing import Any
 import torch
 
 from llmasos.errors import ModelError
+from llmasos.models.engines import gbnf
 from llmasos.models.engines.port import CompletionRequest, InvalidRequest
-from llmasos.models.engines.transformers import gbnf
 from llmasos.models.untrusted import read_json
 
 # Models that may write any white space can write it for ever.
@@ -68,6 +68,9 @@ class Constraints:
             raise _invalid(what, matcher.get_error())
         if request.kept and not matcher.consume_tokens(list(request.kept)):
             raise _invalid(what, "the tokens that were kept do not match it")
+        begins = bool(request.kept) or any(matcher.compute_bitmask())
+        if matcher.is_error() or not begins:
+            raise _invalid(what, matcher.get_error() or "nothing matches it")
         return Constraint(matcher, self._size)
 
     def _tokens(self) -> Any:

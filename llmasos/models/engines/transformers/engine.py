@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any
@@ -183,6 +184,11 @@ class TransformersEngine:
             if not 0 <= token < self._size:
                 raise InvalidRequest(
                     f"The model {self.name} has no token number {token}.", hint="Use its own token numbers."
+                )
+        for token, bias in request.logit_bias:
+            if not math.isfinite(bias):
+                raise InvalidRequest(
+                    f"The bias {bias} of token {token} is no finite number.", hint="Leave it out."
                 )
         return self._plain_reply(tokens, request)
 

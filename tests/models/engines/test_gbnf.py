@@ -1,22 +1,19 @@
 """GBNF grammars in llguidance's notation."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from llmasos.models.calls.grammar import grammar
 from llmasos.models.calls.syntax import CallForm
-from llmasos.models.engines.transformers.gbnf import GrammarError, lark
+from llmasos.models.engines.gbnf import GrammarError, lark
 
 
 @pytest.fixture(scope="module")
-def table(tiny: Path) -> Any:
-    from llguidance import hf
-    from transformers import AutoTokenizer
+def table() -> Any:
+    from llguidance import LLTokenizer
 
-    tokenizer: Any = AutoTokenizer.from_pretrained(tiny)
-    return hf.from_tokenizer(tokenizer)
+    return LLTokenizer("byte")
 
 
 def _matches(table: Any, source: str, text: str) -> bool:
