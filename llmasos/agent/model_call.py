@@ -9,7 +9,7 @@ from typing import Any
 import anyio
 
 from llmasos.agent.recording import record
-from llmasos.errors import LLMasOSError
+from llmasos.errors import LedgerError, ModelError
 from llmasos.ledger import Ledger
 from llmasos.models import Origin
 
@@ -51,16 +51,21 @@ class ModelCall:
         with anyio.CancelScope(shield=True):
             try:
                 await self._write(status="cancelled" if cancelled else "failed", error=said, **facts)
-            except LLMasOSError:
+            except LedgerError:
                 return
 
     async def _write(self, **facts: Any) -> None:
+        try:
+            origin = (await self._origin()).fields()
+        except ModelError:
+            # Weights that cannot be read any more did reply, or fail; that is recorded without their digest.
+            origin = {}
         await record(
             self._ledger,
             self._session,
             "model",
             **self._facts,
-            **(await self._origin()).fields(),
+            **origin,
             messages_sha256=self._sent,
             milliseconds=round((time.monotonic() - self._began) * 1000),
             **facts,

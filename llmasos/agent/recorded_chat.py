@@ -123,13 +123,15 @@ class RecordedChat:
 
     async def _whole(self, call: ModelCall, reply_sha256: str, usage: TokenUsage) -> None:
         with anyio.CancelScope(shield=True):
-            await self._spent(usage)
-        await call.replied(
-            reply_sha256=reply_sha256,
-            input_tokens=usage.input,
-            cached_tokens=usage.cached,
-            output_tokens=usage.output,
-        )
+            try:
+                await self._spent(usage)
+            finally:
+                await call.replied(
+                    reply_sha256=reply_sha256,
+                    input_tokens=usage.input,
+                    cached_tokens=usage.cached,
+                    output_tokens=usage.output,
+                )
 
     async def _broken(
         self, call: ModelCall, error: BaseException, usage: TokenUsage | None, asked: str, written: str
@@ -138,9 +140,11 @@ class RecordedChat:
         if usage is None and written:
             usage = TokenUsage(input=tokens(asked), output=tokens(written))
         with anyio.CancelScope(shield=True):
-            if usage is not None:
-                await self._spent(usage)
-            await call.failed(error)
+            try:
+                if usage is not None:
+                    await self._spent(usage)
+            finally:
+                await call.failed(error)
 
 
 def sha256_chat(messages: Sequence[ChatMessage]) -> str:

@@ -53,7 +53,7 @@ def make_app(
         *needs(None, health_routes(kernel, drain)),
         *system_routes(kernel, stop),
         *model_routes(kernel, drain),
-        *needs("models", openai_routes(kernel), drain),
+        *needs("models", openai_routes(kernel, drain), drain),
         *session_routes(kernel, drain),
         *needs("admin", ledger_routes(kernel.books)),
         *needs("admin", key_routes(keys)),

@@ -149,6 +149,8 @@ async def _stop(stopping: _Stopping, kernel: Kernel, drain: Drain, servers: list
     await kernel.sessions.close()
     await kernel.models.drain(0)
     kernel.models.end()
+    # Replies of models that run elsewhere are not the scheduler's to end.
+    drain.end()
     for server in servers:
         server.should_exit = True
 

@@ -131,7 +131,10 @@ class Access:
 
     async def spent(self, model: str, input_tokens: int, output_tokens: int) -> None:
         """Charge what a model has read and written for this request."""
-        self._release()
+        # The rest is held for what else the request has under way, such as its other choices.
+        used = min(self._reserved, input_tokens + output_tokens)
+        self._reserved -= used
+        self._account.reserved -= used
         await self._charge(self._account, model, input_tokens, output_tokens)
 
     def _release(self) -> None:

@@ -21,6 +21,9 @@ from llmasos.service.refusals import LimitReached, Refusal, WrongKey, refused
 OPEN = ("/health", "/ready")
 """What needs no key: whoever balances loads asks it, and it says nothing of anybody."""
 
+MOST_AT_ONCE = 256
+"""Requests of one key that are under way: the connections that are left are for other keys."""
+
 _LEFT = tuple(
     f"x-ratelimit-{part}-{what}"
     for part in ("limit", "remaining", "reset")
@@ -98,16 +101,22 @@ class Guard:
             await refused(scope["path"], error)(scope, receive, send)
             return
         try:
+            if len(account.running) >= MOST_AT_ONCE:
+                raise LimitReached(
+                    f"The key {account.key.id} has {MOST_AT_ONCE} requests under way.",
+                    hint="Wait for one to end.",
+                    retry_after=1.0,
+                )
             account.take_request()
         except LimitReached as error:
             await refused(scope["path"], error)(scope, receive, _limited(send, account))
             return
-        await self._keys.used(account)
         scope.setdefault("state", {})["access"] = self._keys.access(account)
         deadline = anyio.current_time() + account.seconds_left()
         with anyio.CancelScope(deadline=deadline) as running:
             account.running.add(running)
             try:
+                await self._keys.used(account)
                 await self._app(scope, receive, _limited(send, account))
             finally:
                 account.running.discard(running)

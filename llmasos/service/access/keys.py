@@ -55,6 +55,7 @@ class Keys:
         self._clock = clock
         self._now = now
         self._accounts: dict[str, Account] | None = None
+        self._unwritten: set[str] = set()
         self._lock = anyio.Lock()
 
     async def create(self, wanted: KeyRequest) -> KeyCreated:
@@ -106,13 +107,17 @@ class Keys:
             LedgerError: It cannot be recorded; the key is not valid any more all the same.
         """
         account = await self._known(key)
+        revoked = account.key.revoked or self._now()
         if not account.key.revoked:
-            now = self._now()
-            account.key = account.key.model_copy(update={"revoked": now})
-            for scope in list(account.running):
-                scope.cancel()
-            await rows.set_time(self._store, key, "revoked", now)
+            account.key = account.key.model_copy(update={"revoked": revoked})
+            self._unwritten.add(key)
+        for scope in list(account.running):
+            scope.cancel()
+        if key in self._unwritten:
+            # Where this fails, whoever tries again must not be told that it was done.
+            await rows.set_time(self._store, key, "revoked", revoked)
             await self._record("revoked", account.key)
+            self._unwritten.discard(key)
         return account.info()
 
     async def find(self, secret: str) -> Account | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from typing import Protocol
 
 from llmasos.agent.recorded_chat import RecordedChat
@@ -37,12 +38,20 @@ class Gateway:
         models: The models.
         ledger: Where calls are recorded.
         context: Tokens that models of this machine keep in view at most.
+        adapters: LoRA adapters by the models that have them; each is asked as `model:adapter`.
     """
 
-    def __init__(self, models: ChatModels, ledger: Ledger, context: int) -> None:
+    def __init__(
+        self,
+        models: ChatModels,
+        ledger: Ledger,
+        context: int,
+        adapters: Mapping[str, Collection[str]] | None = None,
+    ) -> None:
         self._models = models
         self._ledger = ledger
         self._context = context
+        self._adapters = adapters or {}
 
     def names(self, access: Access | None) -> list[str]:
         """Return the models that a caller may ask."""
@@ -119,4 +128,11 @@ class Gateway:
         Other names would have the kernel open files, or fill the disk, for whoever calls.
         """
         known = self._models.status()
-        return {model.name: model for model in known if model.state != "absent" or model.default}
+        here = {model.name: model for model in known if model.state != "absent" or model.default}
+        with_adapters = {
+            f"{model.name}:{adapter}": model
+            for model in here.values()
+            if model.state != "remote"
+            for adapter in self._adapters.get(model.name, ())
+        }
+        return with_adapters | here
