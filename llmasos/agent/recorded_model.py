@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
+import anyio
 from pydantic_ai import RunContext
 from pydantic_ai.messages import ModelMessage, ModelMessagesTypeAdapter, ModelResponse
 from pydantic_ai.models import Model, ModelRequestParameters, StreamedResponse
@@ -13,10 +14,11 @@ from pydantic_ai.models.wrapper import WrapperModel
 from pydantic_ai.settings import ModelSettings
 
 from llmasos.agent.approvals import sha256_json
-from llmasos.agent.metering import admit, charge
+from llmasos.agent.metering import Used, admit, charge, given_up
 from llmasos.agent.model_call import ModelCall
 from llmasos.ledger import Ledger
 from llmasos.models import Origin
+from llmasos.models.engines.port import TokenUsage
 
 _PARTS = ("kind", "instructions", "parts")
 
@@ -30,10 +32,21 @@ class RecordedModel(WrapperModel):
         ledger: Where calls are recorded.
         session: The session that asks.
         turn: The turn that asks.
+        used: What engines did for the turn, as they tell it.
     """
 
-    def __init__(self, model: Model[Any], origin: Origin, ledger: Ledger, *, session: str, turn: str) -> None:
+    def __init__(
+        self,
+        model: Model[Any],
+        origin: Origin,
+        ledger: Ledger,
+        *,
+        session: str,
+        turn: str,
+        used: Used | None = None,
+    ) -> None:
         super().__init__(model)
+        self._used = used or Used()
         self._origin = origin
         self._ledger = ledger
         self._session = session
@@ -47,11 +60,11 @@ class RecordedModel(WrapperModel):
     ) -> ModelResponse:
         """Return one reply, recorded."""
         await admit()
-        call = self._call(messages)
+        call, before = self._call(messages), self._used.now()
         try:
             response = await super().request(messages, model_settings, model_request_parameters)
         except BaseException as error:
-            await call.failed(error)
+            await self._failed(call, error, before)
             raise
         await self._replied(call, response)
         return response
@@ -66,14 +79,14 @@ class RecordedModel(WrapperModel):
     ) -> AsyncGenerator[StreamedResponse]:
         """Stream one reply, recorded when it has come to its end."""
         await admit()
-        call = self._call(messages)
+        call, before = self._call(messages), self._used.now()
         try:
             async with super().request_stream(
                 messages, model_settings, model_request_parameters, run_context
             ) as stream:
                 yield stream
         except BaseException as error:
-            await call.failed(error)
+            await self._failed(call, error, before)
             raise
         await self._replied(call, stream.get())
 
@@ -85,6 +98,13 @@ class RecordedModel(WrapperModel):
     async def _replied(self, call: ModelCall, response: ModelResponse) -> None:
         await call.replied(**_facts(response))
         await charge(self._origin.model, response.usage.input_tokens, response.usage.output_tokens)
+
+    async def _failed(self, call: ModelCall, error: BaseException, before: TokenUsage) -> None:
+        with anyio.CancelScope(shield=True):
+            await call.failed(error)
+            # A turn that is cancelled has used what was done until then.
+            if given_up(error) and (usage := self._used.since(before)) is not None:
+                await charge(self._origin.model, usage.input, usage.output)
 
     async def _whence(self) -> Origin:
         return self._origin

@@ -45,7 +45,7 @@ class Planned:
 
 
 def adapted(settings: ModelSettings, name: str) -> tuple[str, str]:
-    """Return the model and its adapter that a name such as `model:adapter` means; most names mean no adapter."""
+    """Return the model and the adapter that a name such as `model:adapter` means; most mean no adapter."""
     model, _, adapter = name.rpartition(":")
     known = adapter in settings.adapters.get(model, {})
     return (model, adapter) if known else (name, "")

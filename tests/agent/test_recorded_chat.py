@@ -1,5 +1,6 @@
 """Calls of chats, recorded."""
 
+from collections.abc import Callable
 from contextlib import aclosing
 
 import pytest
@@ -18,14 +19,25 @@ REQUEST = ChatRequest(messages=(HELLO,))
 
 
 class Stage:
-    def __init__(self, *replies: str | ChatCall | Exception) -> None:
+    def __init__(self, *replies: str | ChatCall | Exception, elsewhere: bool = False) -> None:
         self.ledger = MemoryLedger()
         self.spent: list[TokenUsage] = []
         self.fault: Exception | None = None
         self.inner = FakeChat(replies)
         self.chat = RecordedChat(
-            self.inner, self._origin, self.ledger, session="api:k", facts={"request": "r1"}, spent=self._spend
+            "fake",
+            self._open,
+            self._origin,
+            self.ledger,
+            session="api:k",
+            facts={"request": "r1"},
+            spent=self._spend,
+            elsewhere=elsewhere,
         )
+
+    def _open(self, used: Callable[[TokenUsage], None]) -> FakeChat:
+        self.told = used
+        return self.inner
 
     async def _origin(self) -> Origin:
         if self.fault is not None:
@@ -40,7 +52,7 @@ async def test_a_record_holds_hashes_of_the_conversation_and_no_words() -> None:
     call = ChatCall(id="c", name="write", arguments='{"text": "hunter2"}')
     it = Stage(call, "done hunter2")
     deltas = [delta async for delta in it.chat.stream(REQUEST)]
-    assert deltas[-1].finish_reason == "tool_calls" and (it.chat.name, it.chat.context) == ("fake", 8192)
+    assert deltas[-1].finish_reason == "tool_calls" and it.chat.name == "fake"
     made = ChatMessage(role="assistant", calls=(call,))
     result = ChatMessage(role="tool", content="long" * 50_000, call_id="c")
     longer = REQUEST.model_copy(update={"messages": (HELLO, made, result)})

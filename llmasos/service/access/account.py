@@ -10,6 +10,7 @@ import anyio
 
 from llmasos.api import KeyInfo
 from llmasos.service.access.bucket import Bucket
+from llmasos.service.access.turned_away import TurnedAway
 from llmasos.service.access.usage import Usage
 from llmasos.service.refusals import LimitReached, QuotaReached
 
@@ -46,6 +47,7 @@ class Account:
         self.usage = Usage(now)
         self.reserved = 0
         self.running: set[anyio.CancelScope] = set()
+        self.refusals = TurnedAway(clock)
         self.requests = _bucket(key.requests_per_minute, clock)
         self.tokens = _bucket(key.tokens_per_minute, clock)
         self._dearest = dearest

@@ -17,6 +17,7 @@ from llmasos.service.access.account import Account
 from llmasos.service.access.keys import Keys
 from llmasos.service.access.throttle import Throttle
 from llmasos.service.refusals import LimitReached, Refusal, WrongKey, refused
+from llmasos.service.targets import by_path
 
 OPEN = ("/health", "/ready")
 """What needs no key: whoever balances loads asks it, and it says nothing of anybody."""
@@ -91,6 +92,7 @@ class Guard:
         """Let a request through, or refuse it."""
         if scope["type"] != "http":
             return
+        scope = by_path(scope)
         try:
             self._check_host(Headers(scope=scope).get("host", ""))
             if scope["path"] in OPEN:
@@ -109,6 +111,8 @@ class Guard:
                 )
             account.take_request()
         except LimitReached as error:
+            if scope["method"] == "POST":
+                await self._keys.refused(account, error.code)
             await refused(scope["path"], error)(scope, receive, _limited(send, account))
             return
         scope.setdefault("state", {})["access"] = self._keys.access(account)

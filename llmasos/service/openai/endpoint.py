@@ -19,6 +19,9 @@ from llmasos.service.openai.wire import B, Wire, parse
 
 Json = dict[str, Any]
 
+STALLED_SECONDS = 60.0
+"""Seconds after which a caller that takes nothing is left."""
+
 
 class Empty(Wire):
     """The body of calls that have none."""
@@ -38,6 +41,7 @@ class Reply:
         self._began = time.monotonic()
         self._turn = anyio.Lock()
         self.started = False
+        self.left = False
         self._ending = False
 
     async def whole(self, body: Json, status: int = 200, headers: Mapping[str, str] | None = None) -> None:
@@ -84,7 +88,11 @@ class Reply:
         self.started = True
 
     async def _write(self, content: bytes, *, more: bool) -> None:
-        await self._send({"type": "http.response.body", "body": content, "more_body": more})
+        with anyio.move_on_after(0 if self.left else STALLED_SECONDS) as patience:
+            await self._send({"type": "http.response.body", "body": content, "more_body": more})
+        if patience.cancelled_caught:
+            self.left = self._ending = True
+            raise ClientDisconnect
 
 
 @dataclass(frozen=True)
@@ -152,7 +160,11 @@ class Endpoint(Generic[B]):
                 with anyio.fail_after(call.caller.client.seconds):
                     await self._work(call)
             except Exception as error:
+                if call.reply.left:
+                    return
                 failed = api_error(error)
+                if failed.refusal and call.caller.access is not None:
+                    await call.caller.access.refused(failed.refusal)
         if scope.cancelled_caught:
             failed = ApiError(503, "The kernel stopped before the reply ended.", code="service_unavailable")
         if failed is not None:

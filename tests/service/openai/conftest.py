@@ -92,9 +92,20 @@ class FakeAccess:
     band: Band = "interactive"
     models: tuple[str, ...] = ("fake",)
     counted: list[tuple[str, int, int]] = field(default_factory=list)
+    held: list[tuple[int, int]] = field(default_factory=list)
+    turned_away: list[str] = field(default_factory=list)
+    limit: Exception | None = None
 
     def allows(self, model: str) -> bool:
         return model in self.models
+
+    def reserve(self, tokens: int, calls: int = 1) -> None:
+        if self.limit is not None:
+            raise self.limit
+        self.held.append((tokens, calls))
+
+    async def refused(self, code: str) -> None:
+        self.turned_away.append(code)
 
     async def spent(self, model: str, input_tokens: int, output_tokens: int) -> None:
         self.counted.append((model, input_tokens, output_tokens))
