@@ -1,8 +1,9 @@
 """Calls of chats, recorded."""
 
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 
+import anyio
 import pytest
 
 from llmasos.agent.recorded_chat import RecordedChat, sha256_chat
@@ -10,7 +11,7 @@ from llmasos.errors import LedgerError, ModelError
 from llmasos.ledger import MemoryLedger
 from llmasos.models import Origin
 from llmasos.models.chat.fake import FakeChat
-from llmasos.models.chat.port import ChatCall, ChatMessage, ChatRequest
+from llmasos.models.chat.port import ChatCall, ChatDelta, ChatMessage, ChatRequest
 from llmasos.models.engines.port import CompletionRequest, TokenUsage
 
 pytestmark = pytest.mark.anyio
@@ -82,11 +83,50 @@ async def test_the_end_is_handed_on_only_when_it_is_recorded() -> None:
     assert len(it.spent) == 3
 
 
-async def test_a_reply_whose_source_is_unknown_is_not_handed_on() -> None:
-    it = Stage("hello")
+async def test_a_reply_whose_source_is_unknown_is_recorded_and_not_handed_on() -> None:
+    it = Stage("hello", ModelError("No."))
     it.fault = ModelError("The file cannot be read.")
+    came = []
     with pytest.raises(ModelError, match="cannot be read"):
+        async for delta in it.chat.stream(REQUEST):
+            came.append(delta)
+    assert all(delta.finish_reason is None for delta in came)
+    with pytest.raises(ModelError, match="No"):
         [delta async for delta in it.chat.stream(REQUEST)]
+    whole, broken = (entry.body for entry in it.ledger.entries)
+    assert (whole["status"], whole["error"], whole["model"]) == ("failed", "ModelError", "fake")
+    assert whole["reply_sha256"] and whole["output_tokens"] == 2 and "weights_sha256" not in whole
+    assert (broken["status"], broken["model"]) == ("failed", "fake")
+
+
+async def test_what_cannot_be_charged_is_recorded_all_the_same() -> None:
+    it = Stage("hello", "hello there")
+
+    async def fails(usage: TokenUsage) -> None:
+        raise LedgerError("The disk is full.")
+
+    it.chat._spent = fails
+    with pytest.raises(LedgerError):
+        [delta async for delta in it.chat.stream(REQUEST)]
+    async with aclosing(it.chat.stream(REQUEST)) as deltas:
+        await anext(deltas)
+        with pytest.raises(LedgerError):
+            await deltas.aclose()
+    assert [entry.body["status"] for entry in it.ledger.entries] == ["ok", "cancelled"]
+
+
+async def test_what_runs_elsewhere_is_paid_for_from_its_beginning() -> None:
+    for elsewhere, paid in ((True, [(True, 0)]), (False, [])):
+        it = Stage("hello", elsewhere=elsewhere)
+
+        async def endless(request: ChatRequest) -> AsyncGenerator[ChatDelta]:
+            await anyio.sleep_forever()
+            yield ChatDelta()
+
+        it.inner.stream = endless  # type: ignore[method-assign]
+        with anyio.move_on_after(0.001):
+            [delta async for delta in it.chat.stream(REQUEST)]
+        assert [(usage.input > 0, usage.output) for usage in it.spent] == paid
 
 
 async def test_failures_and_readers_who_leave_are_recorded() -> None:

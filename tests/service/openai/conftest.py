@@ -141,7 +141,7 @@ class Answer:
 class Service:
     """The API, with a direct line to it."""
 
-    def __init__(self, chats: Sequence[Chat], folder: Path) -> None:
+    def __init__(self, chats: Sequence[Chat], folder: Path, most: int = 1000) -> None:
         self.models = FakeModels(chats)
         self.ledger = MemoryLedger()
         self.store = Store(f"sqlite:///{folder / 'service.db'}")
@@ -151,7 +151,7 @@ class Service:
             models=self.models,
             ledger=self.ledger,
             store=self.store,
-            settings=Settings(model_context=2048, service=ServiceSettings(body_mb=1)),
+            settings=Settings(model_context=2048, service=ServiceSettings(body_mb=1, responses=most)),
             started=datetime(2026, 1, 1, tzinfo=UTC),
         )
         app = Starlette(routes=openai_routes(cast(Kernel, kernel)))
@@ -216,10 +216,10 @@ MakeService = Callable[..., Service]
 def service(tmp_path: Path) -> Iterator[MakeService]:
     made: list[Service] = []
 
-    def make(*replies: Reply | Chat) -> Service:
+    def make(*replies: Reply | Chat, most: int = 1000) -> Service:
         chats = [reply for reply in replies if isinstance(reply, FakeChat)]
         scripted = [cast(Reply, reply) for reply in replies if not isinstance(reply, FakeChat)]
-        made.append(Service(chats or [FakeChat(scripted)], tmp_path))
+        made.append(Service(chats or [FakeChat(scripted)], tmp_path, most))
         return made[-1]
 
     yield make

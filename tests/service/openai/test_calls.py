@@ -9,6 +9,7 @@ from llmasos.models.chat.fake import FakeChat
 from llmasos.models.chat.port import ChatDelta
 from llmasos.models.engines.port import ContextExceeded, EngineDied, InvalidRequest, TokenUsage
 from llmasos.models.scheduler.types import Client, Refused
+from llmasos.service.refusals import LimitReached, QuotaReached
 from tests.service.openai.conftest import FakeAccess, MakeService, PartChat, asked
 
 pytestmark = pytest.mark.anyio
@@ -40,6 +41,59 @@ async def test_what_fails_before_the_reply_has_a_status(
     assert "secret" not in answer.error["message"]
     wait = {429: "2", 503: "5"}.get(status) if isinstance(error, Refused) else None
     assert answer.headers.get("retry-after") == wait
+
+
+async def test_to_wait_means_a_second_at_least(service: MakeService) -> None:
+    answer = await service(PartChat([Refused("Wait.", status=429, retry_after=0.0)])).post(PATH, asked())
+    assert answer.headers["retry-after"] == "1"
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "held"),
+    [
+        (PATH, asked(max_tokens=50, n=3), (51, 3)),
+        (PATH, asked(), (1001, 1)),
+        (PATH, asked(max_tokens=2**31), (2049, 1)),
+        ("/v1/completions", {"model": "fake", "prompt": ["xxxx", "yy"], "n": 2}, (18, 4)),
+        ("/v1/embeddings", {"model": "fake", "input": ["xxxx", "yyyy"]}, (4, 1)),
+        ("/v1/responses", {"model": "fake", "input": "xxxx", "max_output_tokens": 20}, (22, 1)),
+    ],
+)
+async def test_limits_are_held_for_what_a_call_may_use(
+    service: MakeService, path: str, body: dict[str, Any], held: tuple[int, int]
+) -> None:
+    it = service(*["a"] * 4)
+    it.access = FakeAccess()
+    assert (await it.post(path, body)).status == 200
+    assert it.access.held == [held]
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "code", "again"),
+    [
+        (LimitReached("Slowly.", retry_after=2), "rate_limit_error", "rate_limit_exceeded", None),
+        (QuotaReached("Used up.", retry_after=90), "insufficient_quota", "insufficient_quota", "false"),
+    ],
+)
+async def test_a_limit_that_others_hold_refuses_a_call(
+    service: MakeService, error: LimitReached, kind: str, code: str, again: str | None
+) -> None:
+    it = service("a")
+    it.access = FakeAccess(limit=error)
+    answer = await it.post(PATH, asked())
+    assert (answer.status, answer.error["type"], answer.error["code"]) == (429, kind, code)
+    assert answer.headers["retry-after"] == str(error.retry_after)
+    assert answer.headers.get("x-should-retry") == again
+    assert it.access.turned_away == [error.code] and it.ledger.entries == []
+
+
+async def test_refused_models_are_noted_and_other_errors_are_not(service: MakeService) -> None:
+    it = service("a")
+    it.access = FakeAccess(models=())
+    await it.post(PATH, asked())
+    await it.post(PATH, asked(model="other"))
+    await it.post(PATH, b"{")
+    assert it.access.turned_away == ["access"]
 
 
 @pytest.mark.parametrize("n", [1, 2])
