@@ -23,6 +23,7 @@ from llmasos.models.chat.fake import FakeChat, Reply
 from llmasos.models.chat.port import Chat, ChatDelta, ChatRequest
 from llmasos.models.engines.port import Chunk, CompletionRequest, Embeddings
 from llmasos.models.scheduler.types import Band, Client
+from llmasos.service.drain import Drain
 from llmasos.service.openai import openai_routes
 from llmasos.service.openai.responses.store import ResponseRow
 from llmasos.store import Store
@@ -154,7 +155,8 @@ class Service:
             settings=Settings(model_context=2048, service=ServiceSettings(body_mb=1, responses=most)),
             started=datetime(2026, 1, 1, tzinfo=UTC),
         )
-        app = Starlette(routes=openai_routes(cast(Kernel, kernel)))
+        self.drain = Drain(1)
+        app = Starlette(routes=openai_routes(cast(Kernel, kernel), self.drain))
 
         async def with_access(scope: Scope, receive: Receive, send: Send) -> None:
             scope.setdefault("state", {})["access"] = self.access

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import anyio
 import pytest
 
 from llmasos.errors import LedgerError, ModelError
@@ -199,6 +200,21 @@ async def test_what_cannot_be_recorded_is_not_replied(service: MakeService) -> N
     assert b"secret" not in answer.content
     streamed = await it.post(PATH, asked(stream=True))
     assert "[DONE]" not in streamed.data and streamed.data[-1]["error"]["code"] == "ledger_unavailable"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_reply_that_is_cut_at_a_stop_says_so(service: MakeService, stream: bool) -> None:
+    async def stop() -> None:
+        it.drain.end()
+        await anyio.sleep_forever()
+
+    it = service(PartChat([ChatDelta(text="a"), stop]))
+    it.access = FakeAccess()
+    answer = await it.post(PATH, asked(stream=stream))
+    error = answer.data[-1]["error"] if stream else answer.error
+    assert answer.status == (200 if stream else 503) and error["code"] == "service_unavailable"
+    assert [entry.body["status"] for entry in it.ledger.entries] == ["cancelled"]
+    assert len(it.access.counted) == 1
 
 
 async def test_a_body_has_a_largest_size(service: MakeService) -> None:
