@@ -18,6 +18,7 @@ from llmasos.agent.metering import Used, admit, charge, given_up
 from llmasos.agent.model_call import ModelCall
 from llmasos.ledger import Ledger
 from llmasos.models import Origin
+from llmasos.models.calls.prompt import tokens
 from llmasos.models.engines.port import TokenUsage
 
 _PARTS = ("kind", "instructions", "parts")
@@ -64,7 +65,7 @@ class RecordedModel(WrapperModel):
         try:
             response = await super().request(messages, model_settings, model_request_parameters)
         except BaseException as error:
-            await self._failed(call, error, before)
+            await self._failed(call, error, before, messages, [])
             raise
         await self._replied(call, response)
         return response
@@ -80,13 +81,14 @@ class RecordedModel(WrapperModel):
         """Stream one reply, recorded when it has come to its end."""
         await admit()
         call, before = self._call(messages), self._used.now()
+        stream: StreamedResponse | None = None
         try:
             async with super().request_stream(
                 messages, model_settings, model_request_parameters, run_context
             ) as stream:
                 yield stream
         except BaseException as error:
-            await self._failed(call, error, before)
+            await self._failed(call, error, before, messages, [stream.get()] if stream else [])
             raise
         await self._replied(call, stream.get())
 
@@ -99,11 +101,21 @@ class RecordedModel(WrapperModel):
         await call.replied(**_facts(response))
         await charge(self._origin.model, response.usage.input_tokens, response.usage.output_tokens)
 
-    async def _failed(self, call: ModelCall, error: BaseException, before: TokenUsage) -> None:
+    async def _failed(
+        self,
+        call: ModelCall,
+        error: BaseException,
+        before: TokenUsage,
+        asked: Sequence[ModelMessage],
+        written: Sequence[ModelMessage],
+    ) -> None:
         with anyio.CancelScope(shield=True):
             await call.failed(error)
-            # A turn that is cancelled has used what was done until then.
-            if given_up(error) and (usage := self._used.since(before)) is not None:
+            # A turn that is cancelled has used what was done until then, which nobody tells of elsewhere.
+            usage = self._used.since(before)
+            if usage is None and self._origin.endpoint:
+                usage = TokenUsage(input=_tokens(asked), output=_tokens(written))
+            if usage is not None and given_up(error):
                 await charge(self._origin.model, usage.input, usage.output)
 
     async def _whence(self) -> Origin:
@@ -117,6 +129,12 @@ def _facts(response: ModelResponse) -> dict[str, Any]:
         "cached_tokens": response.usage.cache_read_tokens,
         "output_tokens": response.usage.output_tokens,
     }
+
+
+def _tokens(messages: Sequence[ModelMessage]) -> int:
+    """Estimate the tokens of what messages say."""
+    said = [getattr(part, "content", "") or getattr(part, "args", "") for m in messages for part in m.parts]
+    return sum(tokens(text if isinstance(text, str) else str(text)) for text in said if text)
 
 
 def sha256_messages(messages: Sequence[ModelMessage]) -> str:

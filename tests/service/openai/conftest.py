@@ -15,7 +15,7 @@ import pytest
 from starlette.applications import Starlette
 from starlette.types import Message, Receive, Scope, Send
 
-from llmasos.config import ServiceSettings, Settings
+from llmasos.config import ModelSettings, ServiceSettings, Settings
 from llmasos.kernel import Kernel
 from llmasos.ledger import MemoryLedger
 from llmasos.models import ModelStatus, Origin
@@ -35,10 +35,15 @@ class FakeModels:
     def __init__(self, chats: Sequence[Chat]) -> None:
         self.chats = {chat.name: chat for chat in chats}
         self.clients: list[Client] = []
+        self.hidden: set[str] = set()
         self.absent = [ModelStatus(name="absent", title="", state="absent")]
 
     def status(self) -> tuple[ModelStatus, ...]:
-        here = [ModelStatus(name=name, title="", state="resident") for name in self.chats]
+        here = [
+            ModelStatus(name=name, title="", state="resident")
+            for name in self.chats
+            if name not in self.hidden
+        ]
         return (*here, *self.absent)
 
     def chat(self, name: str, client: Client) -> Chat:
@@ -142,7 +147,9 @@ class Answer:
 class Service:
     """The API, with a direct line to it."""
 
-    def __init__(self, chats: Sequence[Chat], folder: Path, most: int = 1000) -> None:
+    def __init__(
+        self, chats: Sequence[Chat], folder: Path, most: int = 1000, adapters: object = None
+    ) -> None:
         self.models = FakeModels(chats)
         self.ledger = MemoryLedger()
         self.store = Store(f"sqlite:///{folder / 'service.db'}")
@@ -152,7 +159,11 @@ class Service:
             models=self.models,
             ledger=self.ledger,
             store=self.store,
-            settings=Settings(model_context=2048, service=ServiceSettings(body_mb=1, responses=most)),
+            settings=Settings(
+                model_context=2048,
+                service=ServiceSettings(body_mb=1, responses=most),
+                models=ModelSettings.model_validate({"adapters": adapters or {}}),
+            ),
             started=datetime(2026, 1, 1, tzinfo=UTC),
         )
         self.drain = Drain(1)
@@ -218,10 +229,10 @@ MakeService = Callable[..., Service]
 def service(tmp_path: Path) -> Iterator[MakeService]:
     made: list[Service] = []
 
-    def make(*replies: Reply | Chat, most: int = 1000) -> Service:
+    def make(*replies: Reply | Chat, **options: Any) -> Service:
         chats = [reply for reply in replies if isinstance(reply, FakeChat)]
         scripted = [cast(Reply, reply) for reply in replies if not isinstance(reply, FakeChat)]
-        made.append(Service(chats or [FakeChat(scripted)], tmp_path, most))
+        made.append(Service(chats or [FakeChat(scripted)], tmp_path, **options))
         return made[-1]
 
     yield make

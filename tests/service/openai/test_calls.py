@@ -169,6 +169,24 @@ async def test_models_that_are_not_there_or_not_allowed(service: MakeService) ->
     assert it.models.clients == []
 
 
+async def test_adapters_are_models_of_their_own(service: MakeService) -> None:
+    chats = FakeChat(["a"]), FakeChat(["b"], name="fake:law"), FakeChat(["c"], name="other")
+    it = service(*chats, adapters={"fake": {"law": "/law"}, "absent": {"x": "/x"}})
+    it.models.hidden = {"fake:law"}
+    assert it.models.status()[0].name == "fake"
+
+    async def names() -> list[str]:
+        return sorted(model["id"] for model in (await it.ask("GET", "/v1/models")).json["data"])
+
+    assert await names() == ["fake", "fake:law", "other"]
+    for models, seen, status in ((("fake",), ["fake"], 403), (("fake:law",), ["fake:law"], 200)):
+        it.access = FakeAccess(models=models)
+        assert await names() == seen
+        assert (await it.post(PATH, asked(model="fake:law"))).status == status
+    assert (await it.post(PATH, asked(model="absent:x"))).status == 404
+    assert it.access is not None and it.access.counted == [("fake:law", 2, 1)]
+
+
 async def test_every_call_is_recorded(service: MakeService) -> None:
     it = service("a", "bb", ModelError("No."))
     it.access = FakeAccess("k7")
