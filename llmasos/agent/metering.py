@@ -51,8 +51,12 @@ class Used:
 
 def given_up(error: BaseException) -> bool:
     """Return whether a call ended because whoever asked did not wait for its end."""
-    gone = isinstance(error, anyio.get_cancelled_exc_class() | GeneratorExit | TimeoutError)
-    return gone or isinstance(error, Refused)
+    return isinstance(error, anyio.get_cancelled_exc_class() | GeneratorExit)
+
+
+def cut_off(error: BaseException) -> bool:
+    """Return the same of a call that engines began: those are refused only when their time is over."""
+    return given_up(error) or isinstance(error, Refused)
 
 
 # What a request starts in the background inherits it, as it inherits who asked.

@@ -10,7 +10,7 @@ import anyio
 import anyio.to_thread
 
 from llmasos.agent.approvals import sha256_json
-from llmasos.agent.metering import Used, given_up
+from llmasos.agent.metering import Used, cut_off, given_up
 from llmasos.agent.model_call import ModelCall
 from llmasos.errors import ModelError
 from llmasos.ledger import Ledger
@@ -147,10 +147,9 @@ class RecordedChat:
         written: str,
     ) -> None:
         # Who hangs up before the end has used what was done until then, seen or not.
-        left = given_up(error)
-        if usage is None and (written or left):
+        if usage is None and (written or cut_off(error)):
             usage = used.since(TokenUsage())
-        if usage is None and (written or (left and self._elsewhere)):
+        if usage is None and (written or (self._elsewhere and given_up(error))):
             usage = TokenUsage(input=tokens(asked), output=tokens(written) if written else 0)
         with anyio.CancelScope(shield=True):
             try:

@@ -14,7 +14,7 @@ from pydantic_ai.models.wrapper import WrapperModel
 from pydantic_ai.settings import ModelSettings
 
 from llmasos.agent.approvals import sha256_json
-from llmasos.agent.metering import Used, admit, charge, given_up
+from llmasos.agent.metering import Used, admit, charge, cut_off, given_up
 from llmasos.agent.model_call import ModelCall
 from llmasos.ledger import Ledger
 from llmasos.models import Origin
@@ -112,10 +112,10 @@ class RecordedModel(WrapperModel):
         with anyio.CancelScope(shield=True):
             await call.failed(error)
             # A turn that is cancelled has used what was done until then, which nobody tells of elsewhere.
-            usage = self._used.since(before)
-            if usage is None and self._origin.endpoint:
+            usage = self._used.since(before) if cut_off(error) else None
+            if usage is None and self._origin.endpoint and given_up(error):
                 usage = TokenUsage(input=_tokens(asked), output=_tokens(written))
-            if usage is not None and given_up(error):
+            if usage is not None:
                 await charge(self._origin.model, usage.input, usage.output)
 
     async def _whence(self) -> Origin:

@@ -13,6 +13,7 @@ from llmasos.models import Origin
 from llmasos.models.chat.fake import FakeChat
 from llmasos.models.chat.port import ChatCall, ChatDelta, ChatMessage, ChatRequest
 from llmasos.models.engines.port import CompletionRequest, TokenUsage
+from llmasos.models.scheduler.types import Refused
 
 pytestmark = pytest.mark.anyio
 HELLO = ChatMessage(role="user", content="hello")
@@ -113,6 +114,13 @@ async def test_what_cannot_be_charged_is_recorded_all_the_same() -> None:
         with pytest.raises(LedgerError):
             await deltas.aclose()
     assert [entry.body["status"] for entry in it.ledger.entries] == ["ok", "cancelled"]
+
+
+async def test_an_endpoint_that_is_busy_costs_nothing() -> None:
+    it = Stage(Refused("Wait.", status=429), elsewhere=True)
+    with pytest.raises(Refused):
+        [delta async for delta in it.chat.stream(REQUEST)]
+    assert it.spent == []
 
 
 async def test_what_runs_elsewhere_is_paid_for_from_its_beginning() -> None:
