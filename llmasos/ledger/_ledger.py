@@ -41,6 +41,8 @@ from llmasos.store import Store
 
 FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 0.1, 5.0
 POLL_SECONDS, HEARTBEAT_SECONDS = 0.2, 5.0
+GATHER_SECONDS = 0.02
+"""How long a record waits for others, as all that are sent together cost little more than one."""
 VERIFY_WAIT_SECONDS = 30.0
 DAY_SECONDS = 86_400.0
 ROTATE_WAIT_SECONDS = 120.0
@@ -91,6 +93,7 @@ class ChainLedger:
             announce=self._announce,
         )
         self._wake, self._progress, self._grown = anyio.Event(), anyio.Event(), anyio.Event()
+        self._hurry = anyio.Event()
         self._begun = 0
         self._trouble: Trouble | None = None
         self._schedule = Schedule(store, chain, lambda: self._outbox.contract or None, anchors, anchor_hours)
@@ -254,6 +257,7 @@ class ChainLedger:
         with anyio.move_on_after(ROTATE_WAIT_SECONDS):
             while self._chain.account != new or not self._outbox.ready:
                 self._wake.set()
+                self._hurry.set()
                 await self._progress.wait()
             return new
         reason = f" {self._trouble.message}" if self._trouble else ""
@@ -266,7 +270,7 @@ class ChainLedger:
         delay = FIRST_RETRY_SECONDS
         while True:
             try:
-                self._wake = anyio.Event()
+                self._wake, self._hurry = anyio.Event(), anyio.Event()
                 busy = await self._outbox.step()
                 self._trouble, delay = None, FIRST_RETRY_SECONDS
                 self._advance()
@@ -301,6 +305,8 @@ class ChainLedger:
         due = self._outbox.drafter.due(time.monotonic())
         with anyio.move_on_after(seconds if due is None else min(seconds, due)):
             await self._wake.wait()
+            with anyio.move_on_after(GATHER_SECONDS):
+                await self._hurry.wait()
 
     def _advance(self) -> None:
         self._progress.set()
@@ -309,6 +315,7 @@ class ChainLedger:
     async def _settle(self, last: int, timeout: float) -> bool:
         """Wait until it is known what became of all records up to a number, and return whether it is."""
         self._outbox.hurry = max(self._outbox.hurry, last)
+        self._hurry.set()
         # What was recorded here, and waits for nothing more, is on its way: looking again would only disturb.
         if self._mode != "each" or last > self._recorder.last:
             self._wake.set()
@@ -327,6 +334,7 @@ class ChainLedger:
             # A step that is under way may have asked before.
             for _ in range(2):
                 self._wake.set()
+                self._hurry.set()
                 await self._progress.wait()
         return await self._settle(last, VERIFY_WAIT_SECONDS)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import anyio
 import pytest
 
@@ -159,3 +161,25 @@ async def test_a_key_that_is_none_is_refused(opened: Opened) -> None:
         with pytest.raises(LedgerError, match="cannot take over") as caught:
             await ledger.rotate("secret")
         assert "secret" not in str(caught.value)
+
+
+async def test_records_that_follow_at_once_are_sent_together_and_nobody_who_waits_is_kept(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("llmasos.ledger._ledger.GATHER_SECONDS", 3600)
+    chain = MemoryChain()
+    send, sent = chain.send, list[int]()
+
+    async def watched(transactions: Sequence[bytes]) -> None:
+        sent.append(len(transactions))
+        await send(transactions)
+
+    monkeypatch.setattr(chain, "send", watched)
+    async with opened(chain) as ledger:
+        await ledger.record(Entry(session="s", kind="model"))
+        assert await ledger.flush(60)
+        sent.clear()
+        for _ in range(5):
+            await ledger.record(Entry(session="s", kind="model"))
+        assert await ledger.flush(60)
+        assert sent == [5]

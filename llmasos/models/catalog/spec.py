@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 from datetime import datetime
 from pathlib import Path
@@ -121,6 +122,7 @@ class Catalog:
         self._specs = {spec.name: spec for spec in specs}
         self._cache_dir = cache_dir
         self._own: dict[tuple[Path, int, int], ModelSpec] = {}
+        self._manifests: dict[tuple[Path, int, int], ModelSpec] = {}
 
     @classmethod
     def builtin(cls, cache_dir: Path | None = None) -> Catalog:
@@ -149,7 +151,9 @@ class Catalog:
         Raises:
             ModelError: There is no such model, or what lies at the path is none.
         """
-        for spec in self.list():
+        if name in self._specs:
+            return self._specs[name]
+        for spec in self._pulled():
             if spec.name == name:
                 return spec
         path = Path(name).expanduser()
@@ -170,13 +174,20 @@ class Catalog:
         if self._cache_dir is None:
             return ()
         found = []
-        for manifest in sorted((self._cache_dir / "models").glob(f"*/{MANIFEST}")):
+        for folder in _folders(self._cache_dir / "models"):
             # What was damaged by hand is pulled again under its name.
             with contextlib.suppress(OSError, ValueError):
-                spec = ModelSpec.model_validate_json(manifest.read_bytes())
-                if spec.files and spec.path is None and spec.folder == manifest.parent.name:
+                spec = self._manifest(folder / MANIFEST)
+                if spec.files and spec.path is None and spec.folder == folder.name:
                     found.append(spec)
         return tuple(found)
+
+    def _manifest(self, path: Path) -> ModelSpec:
+        info = path.stat()
+        key = (path, info.st_size, info.st_mtime_ns)
+        if key not in self._manifests:
+            self._manifests[key] = ModelSpec.model_validate_json(path.read_bytes())
+        return self._manifests[key]
 
     def _own_model(self, path: Path) -> ModelSpec:
         spec = _own_folder(path) if path.is_dir() else _own_file(path)
@@ -185,6 +196,14 @@ class Catalog:
         if key not in self._own:
             self._own[key] = described(spec, path)
         return self._own[key]
+
+
+def _folders(path: Path) -> list[Path]:
+    try:
+        with os.scandir(path) as entries:
+            return sorted(Path(entry.path) for entry in entries if entry.is_dir())
+    except OSError:
+        return []
 
 
 def described(spec: ModelSpec, path: Path) -> ModelSpec:
