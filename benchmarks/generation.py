@@ -22,6 +22,8 @@ from llmasos.models.scheduler.types import Card, Rules
 
 SLOTS = 8
 MODEL = "smollm2-135m"
+END = 2
+"""The token that ends its texts; as much is written as is asked for where it is not allowed."""
 Clock = Callable[[], float]
 Asked = tuple[str, int]
 """A prompt, and the tokens to write after it."""
@@ -87,15 +89,31 @@ async def together(
 
     async def one(number: int, prompt: str, count: int) -> None:
         request = CompletionRequest(
-            prompt=prompt, max_tokens=count, tenant=tenant(number), session=str(number)
+            prompt=prompt,
+            max_tokens=count,
+            logit_bias=((END, -100.0),),
+            tenant=tenant(number),
+            session=str(number),
         )
         results.append(await read(engine.stream(request), clock))
 
     async with anyio.create_task_group() as tasks:
         for number, (prompt, count) in enumerate(asked):
             tasks.start_soon(one, number, prompt, count)
-    rate = sum(tokens for _, tokens in results) / (clock() - begun)
+    rate = written(results, asked) / (clock() - begun)
     return rate, statistics.mean(first for first, _ in results) - begun
+
+
+def written(results: Sequence[tuple[float, int]], asked: Sequence[Asked]) -> int:
+    """Return how many tokens came in all.
+
+    Raises:
+        ValueError: It is not what was asked, so that another way would have had other work to do.
+    """
+    came, due = sum(tokens for _, tokens in results), sum(count for _, count in asked)
+    if came != due:
+        raise ValueError(f"{came} tokens came, and {due} were asked for.")
+    return came
 
 
 class Plain:
@@ -132,9 +150,10 @@ class Plain:
         out = self._model.generate(
             input_ids=ids,
             attention_mask=torch.ones_like(ids),
+            min_new_tokens=tokens,
             max_new_tokens=tokens,
             do_sample=False,
-            pad_token_id=0,
+            pad_token_id=END,
             streamer=Watch(),
         )
         # What is put first is the prompt.
