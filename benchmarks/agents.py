@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import statistics
 import threading
@@ -26,6 +27,8 @@ SLOTS = 8
 HEAVY = 8
 """Every so manieth agent makes several long calls at once."""
 LIGHT_TOKENS, HEAVY_TOKENS, HEAVY_CALLS = 4, 12, 2
+SHARE, LEAST = 6, 400
+"""How many tokens an agent is given on average, and all of them at least, before it is over."""
 AIOS = "AIOS's shape (a thread per call)"
 AIOS_SECONDS = 1.0
 """How long AIOS waits between two collections of calls (its FIFO scheduler, `batch_interval`)."""
@@ -41,15 +44,13 @@ class Run:
     """What one way of calling achieved.
 
     Args:
-        waits: Seconds from asking to the first token, by call.
-        ends: Seconds until an agent was done, by agent.
-        tokens: Tokens written for each agent.
+        waits: Seconds from asking to the first token, by call; so far, where none came until the end.
+        tokens: Tokens of finished calls, by agent.
         seconds: How long all took.
         processor: Seconds of the processor that it took.
     """
 
     waits: list[float] = field(default_factory=list)
-    ends: dict[int, float] = field(default_factory=dict)
     tokens: dict[int, int] = field(default_factory=dict)
     seconds: float = 0.0
     processor: float = 0.0
@@ -66,8 +67,11 @@ class Run:
 
     @property
     def fairness(self) -> float:
-        """Jain's index of what agents got in a second of their waiting: 1 is the same for each."""
-        shares = [self.tokens[agent] / self.ends[agent] for agent in self.ends]
+        """Jain's index of the tokens that agents were given: 1 is the same for each.
+
+        R. Jain, D. Chiu and W. Hawe, "A quantitative measure of fairness", DEC-TR-301, 1984.
+        """
+        shares = self.tokens.values()
         return sum(shares) ** 2 / (len(shares) * sum(share**2 for share in shares))
 
     def wait(self, percent: int) -> float:
@@ -76,30 +80,33 @@ class Run:
 
 
 async def run(count: int, write: Write) -> Run:
-    """Let so many agents call at once, and return how it went."""
-    result, begun, used = Run(), time.perf_counter(), time.process_time()
+    """Let so many agents call again and again until all have their tokens, and return how it went."""
+    result = Run(tokens=dict.fromkeys(range(count), 0))
+    enough, over = max(count * SHARE, LEAST), anyio.Event()
 
-    async def call(agent: int, number: int, tokens: int) -> None:
-        asked = time.perf_counter()
-        prompt = f"Agent {agent} asks for the {number + 1}th time: what is the"
-        first, written = await write(agent, prompt, tokens)
-        result.waits.append(first - asked)
-        result.tokens[agent] += written
+    async def act(agent: int, line: int, tokens: int) -> None:
+        for number in itertools.count(line, HEAVY_CALLS):
+            asked, first = time.perf_counter(), 0.0
+            prompt = f"Agent {agent} asks for the {number + 1}th time: what is the"
+            try:
+                first, written = await write(agent, prompt, tokens)
+            finally:
+                result.waits.append((first or time.perf_counter()) - asked)
+            result.tokens[agent] += written
+            if sum(result.tokens.values()) >= enough:
+                over.set()
 
-    async def act(agent: int) -> None:
-        heavy = agent % HEAVY == 0
-        calls, tokens = (HEAVY_CALLS, HEAVY_TOKENS) if heavy else (1, LIGHT_TOKENS)
-        result.tokens[agent] = 0
-        async with anyio.create_task_group() as tasks:
-            for number in range(calls):
-                tasks.start_soon(call, agent, number, tokens)
-        result.ends[agent] = time.perf_counter() - begun
-
+    begun, used = time.perf_counter(), time.process_time()
     async with anyio.create_task_group() as tasks:
         for agent in range(count):
-            tasks.start_soon(act, agent)
-    result.seconds = time.perf_counter() - begun
-    result.processor = time.process_time() - used
+            heavy = agent % HEAVY == 0
+            for line in range(HEAVY_CALLS if heavy else 1):
+                tasks.start_soon(act, agent, line, HEAVY_TOKENS if heavy else LIGHT_TOKENS)
+        # Whoever is woken together with the last one is heard first.
+        await over.wait()
+        result.seconds = time.perf_counter() - begun
+        result.processor = time.process_time() - used
+        tasks.cancel_scope.cancel()
     return result
 
 
