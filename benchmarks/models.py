@@ -24,8 +24,9 @@ def lines() -> list[str]:
     """Measure everything, and return tables of it."""
     head = [
         "SmolLM2-135M, by the engine for safetensors in bfloat16 with 8 slots, every step computed by one",
-        "thread; the peers compute on as many. Where nothing else is said, times are of the processor: both",
-        "sides are single processes, and their clients' work counts too. Medians of one run.",
+        "thread, as in the peers. Where nothing else is said, times are of the processor: both sides are",
+        "single processes, and their clients' work counts too. Medians of several runs, one after the other",
+        "in one process; what is said of agents is one run each.",
         "",
         *HEAD,
     ]
@@ -37,9 +38,12 @@ def lines() -> list[str]:
         *head,
         *rows,
         "",
-        f"Agents that all call at once; each {agents.HEAVY}th makes {agents.HEAVY_CALLS} calls of "
-        f"{agents.HEAVY_TOKENS} tokens, the others one of {agents.LIGHT_TOKENS}. Waits are by the clock,",
-        "from the call to its first token.",
+        f"Agents that call again and again, until all together have {agents.SHARE} tokens each (at least "
+        f"{agents.LEAST}). Each {agents.HEAVY}th makes {agents.HEAVY_CALLS} calls",
+        f"of {agents.HEAVY_TOKENS} tokens at a time, the others one of {agents.LIGHT_TOKENS}. Waits are by "
+        "the clock, from the call to its first token, or to the end where it",
+        "was not served. Jain's index is of the tokens that agents were given. AIOS's shape computes in one",
+        "thread per call, so that it may use more cores by the clock; an agent of ours that had much waits.",
         "",
         *ways,
     ]
