@@ -16,7 +16,7 @@ import anyio
 import anyio.to_thread
 
 from benchmarks.figure import Figure
-from benchmarks.generation import Plain, read, scheduled, transformers_engine
+from benchmarks.generation import END, Plain, read, scheduled, transformers_engine
 from benchmarks.weights import smollm_safetensors
 from llmasos.models import Client, Engine
 from llmasos.models.engines.port import CompletionRequest
@@ -112,7 +112,8 @@ async def run(count: int, write: Write) -> Run:
 
 def _request(way: str, prompt: str, tokens: int, session: str = "") -> CompletionRequest:
     # No way finds what another one has read.
-    return CompletionRequest(prompt=prompt, max_tokens=tokens, session=session, tenant=way)
+    bias = ((END, -100.0),)
+    return CompletionRequest(prompt=prompt, max_tokens=tokens, logit_bias=bias, session=session, tenant=way)
 
 
 def ours(scheduler: Scheduler, model: str) -> Write:
