@@ -5,16 +5,14 @@ from __future__ import annotations
 from bisect import bisect_right
 
 from llmasos.models.scheduler import admission, dispatch, placement, residency
+from llmasos.models.scheduler.decisions import Effect, Refuse, Wake
 from llmasos.models.scheduler.draft import Draft
-from llmasos.models.scheduler.queue import NEVER
-from llmasos.models.scheduler.state import State
-from llmasos.models.scheduler.types import (
+from llmasos.models.scheduler.events import (
     Asked,
     Cancelled,
     Declined,
     Died,
     Drained,
-    Effect,
     Ended,
     Event,
     Loaded,
@@ -22,15 +20,15 @@ from llmasos.models.scheduler.types import (
     Measured,
     Parked,
     Produced,
-    Refuse,
     Registered,
     Stalled,
     Stopped,
     Submitted,
     Tick,
     Unloaded,
-    Wake,
 )
+from llmasos.models.scheduler.queue import NEVER
+from llmasos.models.scheduler.state import State
 
 
 def decide(state: State, event: Event, now: float) -> tuple[State, tuple[Effect, ...]]:

@@ -12,9 +12,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from llmasos.models.scheduler.decisions import Preempt, Start, Stop
 from llmasos.models.scheduler.draft import Draft
 from llmasos.models.scheduler.state import JobState, ModelState
-from llmasos.models.scheduler.types import Preempt, Start, Stop
 
 CROWD = 8
 """So many sessions that used less than others are no crowd, however few slots there are."""

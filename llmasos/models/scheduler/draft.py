@@ -6,9 +6,10 @@ from bisect import bisect_left, insort
 from dataclasses import replace
 from typing import Any
 
+from llmasos.models.scheduler.decisions import Effect, Refuse
 from llmasos.models.scheduler.queue import NEVER, Queue
 from llmasos.models.scheduler.state import JobState, ModelState, SessionState, State
-from llmasos.models.scheduler.types import Effect, Job, Refuse
+from llmasos.models.scheduler.types import Job
 
 SMOOTHING = 0.2
 """The part of the last interval between two ends in the average of them."""

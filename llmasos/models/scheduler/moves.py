@@ -13,9 +13,9 @@ from anyio.abc import TaskGroup
 
 from llmasos.errors import ModelError
 from llmasos.models.engines.port import OutOfMemory
+from llmasos.models.scheduler.events import Event, Loaded, LoadFailed, Parked, Unloaded
 from llmasos.models.scheduler.metrics import Metrics
 from llmasos.models.scheduler.resident import Place, Resident
-from llmasos.models.scheduler.types import Event, Loaded, LoadFailed, Parked, Unloaded
 
 _log = logging.getLogger(__name__)
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from llmasos.models.scheduler import eviction
 from llmasos.models.scheduler.admission import size, too_large
+from llmasos.models.scheduler.decisions import Load, Park, Refuse, Unload
 from llmasos.models.scheduler.dispatch import preempt
 from llmasos.models.scheduler.draft import Draft
 from llmasos.models.scheduler.state import ModelState
-from llmasos.models.scheduler.types import Load, Park, Refuse, Unload
 
 
 def settle(draft: Draft) -> None:

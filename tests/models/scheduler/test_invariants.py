@@ -9,16 +9,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from llmasos.models.scheduler.decide import decide
+from llmasos.models.scheduler.events import Asked, Drained, Measured, Registered, Stalled
 from llmasos.models.scheduler.state import State
-from llmasos.models.scheduler.types import (
-    Asked,
-    Card,
-    Drained,
-    Measured,
-    Registered,
-    Rules,
-    Stalled,
-)
+from llmasos.models.scheduler.types import Card, Rules
 from tests.models.scheduler.world import World
 
 MODELS = st.sampled_from("abcd")

@@ -4,7 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from llmasos.models.scheduler.types import Asked, Card, Load, Park, Rules, Stalled, Unload
+from llmasos.models.scheduler.decisions import Load, Park, Unload
+from llmasos.models.scheduler.events import Asked, Stalled
+from llmasos.models.scheduler.types import Card, Rules
 from tests.models.scheduler.world import World, phases, serve, world_of
 
 
