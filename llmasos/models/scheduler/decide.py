@@ -1,4 +1,4 @@
-"""The scheduler's decisions: a pure function of what is known and what happens."""
+"""The scheduler's decisions: a pure function of what is known and what happens, and its form that copies nothing."""
 
 from __future__ import annotations
 
@@ -42,6 +42,17 @@ def decide(state: State, event: Event, now: float) -> tuple[State, tuple[Effect,
     Returns:
         What is known then, and what is to be done. The last effect is a `Wake` whenever time alone will
         change something; a later one replaces it.
+    """
+    return advance(state.copy(), event, now)
+
+
+def advance(state: State, event: Event, now: float) -> tuple[State, tuple[Effect, ...]]:
+    """Return what the event leads to, as `decide` does, in a time that does not rise with the jobs there are.
+
+    Args:
+        state: What is known; it is used up, also when this fails.
+        event: What happened.
+        now: The time, as for `decide`.
     """
     draft = Draft(state, now)
     _take_in(draft, event)
@@ -108,9 +119,8 @@ def _expire(draft: Draft) -> None:
 
 def _age(draft: Draft) -> None:
     """Note which jobs have waited long."""
-    for model, queue in list(draft.state.queues.items()):
-        if queue.next_due() <= draft.now:
-            draft.queue(model).age(draft.now)
+    for queue in draft.state.queues.values():
+        queue.age(draft.now)
 
 
 def _next(draft: Draft) -> float:

@@ -1,4 +1,4 @@
-"""A decision in the making: the next state, and the effects so far."""
+"""A decision in the making: the state as it becomes, and the effects so far."""
 
 from __future__ import annotations
 
@@ -19,18 +19,17 @@ REMEMBERED = 1000
 
 
 class Draft:
-    """The state that a decision leads to; the one it came from stays as it was.
+    """The state that a decision leads to.
 
     Args:
-        state: The state before.
+        state: The state before, which becomes the one after.
         now: The time, in seconds of any clock that does not go back.
     """
 
     def __init__(self, state: State, now: float) -> None:
-        self.state = state.copy()
+        self.state = state
         self.now = now
         self.effects: list[Effect] = []
-        self._own: set[str] = set()
 
     @property
     def models(self) -> list[ModelState]:
@@ -39,10 +38,8 @@ class Draft:
 
     def queue(self, model: str) -> Queue:
         """Return a model's queue, to be changed."""
-        if model not in self._own:
-            self._own.add(model)
-            queue = self.state.queues.get(model)
-            self.state.queues[model] = Queue() if queue is None else queue.copy()
+        if model not in self.state.queues:
+            self.state.queues[model] = Queue()
         return self.state.queues[model]
 
     def counter(self, session: str) -> float:

@@ -17,7 +17,7 @@ from llmasos.errors import ModelError
 from llmasos.models.devices.port import Device
 from llmasos.models.engines.port import Chunk, CompletionRequest, Engine, Loader, LoadPlan
 from llmasos.models.scheduler import decisions, events
-from llmasos.models.scheduler.decide import decide as decide_
+from llmasos.models.scheduler.decide import advance
 from llmasos.models.scheduler.decisions import Effect
 from llmasos.models.scheduler.effects import Effects, closed
 from llmasos.models.scheduler.events import Event
@@ -47,7 +47,7 @@ class Scheduler:
         devices: Where models are loaded.
         load: Loads them.
         clock: Returns the time in seconds, as the event loop counts it.
-        decide: The state machine.
+        decide: The state machine; it may use up the state that it is given.
         metrics: Where measurements go.
         buffer: Items of a reply that wait for its reader before the decoding gives way.
     """
@@ -59,7 +59,7 @@ class Scheduler:
         load: Loader,
         *,
         clock: Callable[[], float] = anyio.current_time,
-        decide: Decide = decide_,
+        decide: Decide = advance,
         metrics: Metrics | None = None,
         buffer: int = 64,
     ) -> None:
@@ -234,14 +234,15 @@ class Scheduler:
         self._written[job] += tokens
         self._nudge.set()
 
-    def _post(self, event: Event) -> None:
-        """Take an event, and those that carrying it out leads to, to the state machine."""
+    def _post(self, event: Event | None = None) -> None:
+        """Take what was written, an event, and those that carrying it out leads to, to the state machine."""
         if self._closed:
             return
         if self._written:
             written, self._written = self._written, Counter()
             self._events.append(events.Produced(written))
-        self._events.append(event)
+        if event is not None:
+            self._events.append(event)
         if self._deciding:
             return
         self._deciding = True
@@ -253,8 +254,10 @@ class Scheduler:
         self._nudge.set()
 
     def _handle(self, event: Event) -> None:
+        # A card that cannot be decided on changes nothing.
+        state = self.state.copy() if isinstance(event, events.Registered) else self.state
         try:
-            self.state, effects = self._decide(self.state, event, self.clock())
+            self.state, effects = self._decide(state, event, self.clock())
         except Exception:
             _log.exception("the scheduler failed at %s", event)
             self._fail(event)
@@ -281,7 +284,9 @@ class Scheduler:
             with anyio.move_on_after(max(0.0, self._wake - self.clock())):
                 await self._nudge.wait()
             self._nudge = anyio.Event()
-            if self._written or self.clock() >= self._wake:
+            if self._written:
+                self._post()
+            elif self.clock() >= self._wake:
                 self._wake = math.inf
                 self._post(events.Tick())
 

@@ -124,7 +124,7 @@ class ModelState:
 
 @dataclass(slots=True)
 class State:
-    """All that decisions rest on; `decide` changes none, it returns another.
+    """All that decisions rest on; `decide` changes none, it returns another, and `advance` uses it up.
 
     Args:
         rules: How models are shared.
@@ -161,13 +161,13 @@ class State:
         return cls(rules)
 
     def copy(self) -> State:
-        """Return one that changes by itself, but for the queues."""
+        """Return one that changes by itself."""
         return State(
             self.rules,
             self.jobs.copy(),
             self.sessions.copy(),
             self.models.copy(),
-            self.queues.copy(),
+            {name: queue.copy() for name, queue in self.queues.items()},
             self.deadlines.copy(),
             self.active.copy(),
             self.idle.copy(),
