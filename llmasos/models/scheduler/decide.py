@@ -1,4 +1,4 @@
-"""The scheduler's decisions: a pure function of what is known and what happens, and its form that copies nothing."""
+"""The scheduler's decisions: a pure function of what is known and what happens."""
 
 from __future__ import annotations
 
