@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from llmasos.models.scheduler.decisions import Preempt, Start, Stop
-from llmasos.models.scheduler.draft import Draft
+from llmasos.models.scheduler.draft import SMOOTHING, Draft
 from llmasos.models.scheduler.state import JobState, ModelState
 
 CROWD = 8
@@ -33,11 +33,23 @@ def dispatch(draft: Draft) -> None:
 
 def count(draft: Draft, tokens: Mapping[int, int]) -> None:
     """Count the tokens that jobs wrote."""
+    read: dict[str, list[JobState]] = {}
     for job, number in tokens.items():
         state = draft.state.jobs.get(job)
         if state is not None and number > 0:
+            if not state.written:
+                read.setdefault(state.job.model, []).append(state)
             draft.charge(state, number * draft.state.rules.output_cost)
             draft.change(state, written=state.written + number)
+    for model, jobs in read.items():
+        _measure(draft, draft.state.models[model], jobs)
+
+
+def _measure(draft: Draft, model: ModelState, read: list[JobState]) -> None:
+    """Note how long a model took to read what its jobs that have just begun to write had to have read."""
+    seconds = draft.now - min(job.started for job in read)
+    each = seconds / max(sum(job.length for job in read), 1)
+    draft.update(model, reading=model.reading + SMOOTHING * (each - model.reading) if model.reading else each)
 
 
 def stop(draft: Draft, job: JobState) -> None:

@@ -88,7 +88,9 @@ class Draft:
         turn = self.queue(model.name).take(job.job.id, session, self.counter(session))
         self.update(model, running=(*model.running, job.job.id), used=self.now)
         self._count(session, waiting=-1, running=1)
-        self.change(job, phase="running", band=0 if turn else job.arrived, charged=True, written=0)
+        self.change(
+            job, phase="running", band=0 if turn else job.arrived, charged=True, started=self.now, written=0
+        )
 
     def free_slot(self, job: JobState) -> None:
         """Take a job's slot from it."""

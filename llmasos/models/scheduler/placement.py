@@ -39,6 +39,8 @@ def times(draft: Draft) -> list[float]:
     found: list[float] = []
     models = draft.models
     for model in models:
+        if model.leaving == "room":
+            found.append(model.spares)
         if model.claimed is not None:
             found += [
                 eviction.drains_at(draft, model, other)
@@ -142,7 +144,7 @@ def _place(draft: Draft, model: ModelState) -> bool:
         return True
     if short > going:
         for victim in eviction.victims(draft, model, short - going):
-            draft.update(victim, leaving="room")
+            draft.update(victim, leaving="room", spares=draft.now + eviction.grace(draft, victim))
     return False
 
 
@@ -161,7 +163,7 @@ def _leave(draft: Draft, model: ModelState) -> None:
     for job in model.running:
         state = draft.state.jobs[job]
         # What a person frees would only be loaded again for those that it was taken from.
-        gives_way = model.leaving == "room" or state.stalled
+        gives_way = (model.leaving == "room" and model.spares <= draft.now) or state.stalled
         if state.phase == "running" and state.job.preemptible and gives_way:
             preempt(draft, state)
     if model.running:

@@ -96,7 +96,8 @@ class Rules:
         quantum: Counted tokens that a running session may be ahead of a waiting one before it is preempted.
         reserve: Slots of a model with more than one that interactive jobs get at once; others use them
             meanwhile, unless they cannot be preempted.
-        drain_seconds: How long a model that is in use may keep others from being loaded.
+        drain_seconds: How long a model that is in use may keep others from being loaded; for as long again,
+            at most, its jobs may end by themselves where that is cheaper than reading them again.
     """
 
     budgets: Mapping[str, int] = field(default_factory=dict)
