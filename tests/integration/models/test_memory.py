@@ -1,6 +1,7 @@
 """Memory that runs out at any allocation of an engine, alone and under the scheduler."""
 
 import gc
+import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -12,9 +13,11 @@ import anyio
 import pytest
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from benchmarks.weights import smollm_gguf
 from llmasos.errors import ModelError
 from llmasos.models.devices.sim import SimDevice
 from llmasos.models.engines.port import CompletionRequest, Engine, Footprint, LoadPlan, OutOfMemory
+from llmasos.models.engines.process import EngineProcess
 from llmasos.models.engines.transformers import load as loading
 from llmasos.models.engines.transformers import load_transformers
 from llmasos.models.scheduler.loop import Scheduler
@@ -26,11 +29,11 @@ pytestmark = [pytest.mark.integration, pytest.mark.anyio]
 PROMPTS = ("Once upon a time", "The other " * 8, "A third")
 
 
-class Shortage(TorchDispatchMode):
+class Shortage(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts what torch computes, each of which takes memory, and fails one of it when told to."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.count = 0
         self.fails_at = 0
 
@@ -52,7 +55,7 @@ def shortage(monkeypatch: pytest.MonkeyPatch) -> Shortage:
 
     def watched(plan: LoadPlan) -> Any:
         # A mode is of one thread, and stays for as long as that lives.
-        found.__enter__()
+        found.__enter__()  # type: ignore[no-untyped-call]
         return read(plan)
 
     monkeypatch.setattr(loading, "read", watched)
@@ -155,6 +158,32 @@ async def test_a_load_that_finds_no_memory_leaves_nothing(folder: Path, shortage
     with anyio.fail_after(30):
         while any(thread.name == "torch-a" for thread in threading.enumerate()):
             await anyio.sleep(0.001)
+
+
+async def test_llama_tells_a_want_of_memory_from_a_damaged_file(tmp_path: Path) -> None:
+    script = (
+        "import resource, sys, anyio\n"
+        "from llmasos.models.engines.llama import LlamaEngine\n"
+        "from llmasos.models.engines.llama_server import version\n"
+        "from llmasos.models.engines.port import LoadPlan, OutOfMemory\n"
+        "version()\n"
+        "used = int(open('/proc/self/statm').read().split()[0]) * 4096\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (used + (900 << 20),) * 2)\n"
+        "try:\n"
+        "    anyio.run(LlamaEngine.load, LoadPlan.model_validate_json(sys.argv[1]))\n"
+        "except OutOfMemory as error:\n"
+        "    print(error.message)\n"
+    )
+    path = await anyio.to_thread.run_sync(smollm_gguf)
+    plan = LoadPlan(name="large", path=path, cache_dir=tmp_path, context=65536, slots=2, threads=1)
+    ended = await anyio.run_process([sys.executable, "-c", script, plan.model_dump_json()])
+    assert ended.stdout.decode() == "There is no memory for the model large.\n"
+
+
+async def test_a_process_that_is_killed_as_it_loads_had_no_memory(tmp_path: Path) -> None:
+    engine = EngineProcess(LoadPlan(name="a", path=tmp_path, cache_dir=tmp_path))
+    with pytest.raises(OutOfMemory, match="SIGKILL"):
+        await engine.start(["-c", "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"])
 
 
 @dataclass
