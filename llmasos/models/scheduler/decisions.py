@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 
@@ -66,9 +66,15 @@ class Park:
 
 @dataclass(frozen=True, slots=True)
 class Unload:
-    """Free the model, wherever it lies; answered by `Unloaded`."""
+    """Free the model, wherever it lies; answered by `Unloaded`.
+
+    Args:
+        model: The model.
+        evicted: Whether others take its room; it only informs.
+    """
 
     model: str
+    evicted: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

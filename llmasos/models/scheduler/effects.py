@@ -95,7 +95,7 @@ class Effects:
             case Park(model):
                 self._moves.park(self.residents[model])
             case Unload(model):
-                self._moves.unload(self.residents[model])
+                self._moves.unload(self.residents[model], evicted=effect.evicted)
             case _:
                 # It ended just before the effect was decided on.
                 pass

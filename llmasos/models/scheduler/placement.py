@@ -62,7 +62,7 @@ def free(draft: Draft, device: str) -> int:
 def unload(draft: Draft, model: ModelState) -> None:
     """Free a model, wherever it lies."""
     draft.update(model, phase="unloading")
-    draft.effects.append(Unload(model.name))
+    draft.effects.append(Unload(model.name, evicted=model.leaving == "room"))
 
 
 def _wanted(draft: Draft, model: ModelState) -> bool:
