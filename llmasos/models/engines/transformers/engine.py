@@ -96,7 +96,7 @@ class TransformersEngine:
 
     async def prepare(self, prefix: tuple[Turn, ...]) -> None:
         """Read the prefix, so that requests of no tenant find it in the cache."""
-        tokens = await anyio.to_thread.run_sync(self._prompts.prefix, prefix)
+        tokens = await anyio.to_thread.run_sync(self._prompts.prefix, prefix) if prefix else ()
         if not tokens or len(tokens) >= self.context:
             return
         reply = self._plain_reply(tokens, CompletionRequest(max_tokens=1))
@@ -255,7 +255,7 @@ class TransformersEngine:
             self._drop_all(ModelError(f"The model {self.name} was moved off its device.", hint="Try again."))
             try:
                 self._parked = ParkedWeights(self._model)
-            except ModelError:
+            except Exception:
                 self._batch = self._new_batch()
                 raise
             release()
@@ -267,7 +267,7 @@ class TransformersEngine:
         self._parked.restore()
         try:
             self._batch = self._new_batch()
-        except ModelError:
+        except Exception:
             self._parked.withdraw()
             release()
             raise
