@@ -12,6 +12,7 @@ from typing import Any
 import anyio
 import httpx2
 import openai
+import uvicorn
 
 from llmasos.api import KeyRequest
 from llmasos.config import Settings
@@ -52,14 +53,20 @@ class Served:
         kernel: The kernel.
         port: Where it listens.
         key: A key for its models.
-        processes: Its engines.
+        models: Its models.
+        processes: Their engines.
+        server: What listens.
+        keys: The keys.
         drain: Counts the calls that are under way.
     """
 
     kernel: Kernel
     port: int
     key: str
+    models: tuple[str, ...]
     processes: Processes
+    server: uvicorn.Server
+    keys: Keys
     drain: Drain
     headers: dict[str, str] = field(init=False)
 
@@ -122,5 +129,6 @@ async def served(base: Path, *specs: ModelSpec, slots: int = 2) -> AsyncIterator
             port = listener.getsockname()[1]
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(server.serve, [listener])
-                yield Served(kernel, port, key, processes, drain)
+                names = tuple(spec.name for spec in specs)
+                yield Served(kernel, port, key, names, processes, server, keys, drain)
                 server.should_exit = True
