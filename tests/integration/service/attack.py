@@ -212,6 +212,7 @@ async def _main(folder: Path, weights: Path, tiny: Path, count: int, seed: int) 
         began = time.monotonic()
         tally = await attack(it, poison(seed, count, it.models, it.key), 40.0)
         seconds = time.monotonic() - began
+        print("\n".join(tally.wrong[:20]), flush=True)
         after, now = await usual(it), standing(it)
         for name, answers in sorted(tally.answers.items()):
             print(f"{name:20} {dict(answers.most_common())}")
