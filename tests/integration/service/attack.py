@@ -38,14 +38,16 @@ class Tally:
     """What requests were answered with, by what was wrong with them."""
 
     answers: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    seconds: Counter[str] = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)
 
-    def take(self, sent: Poison, answer: bytes) -> None:
-        """Note an answer."""
+    def take(self, sent: Poison, answer: bytes, seconds: float) -> None:
+        """Note an answer, and how long it took."""
         status = status_of(answer)
+        self.seconds[sent.kind] += seconds
         self.answers[sent.kind][f"left after {sent.leave}" if sent.leave else str(status)] += 1
         said = f"{sent.kind}: {sent.head[:300]!r} {sent.body[:500]!r} got {answer[:1500]!r}"
-        if status in _FAULTS or b'"code":"internal"' in answer:
+        if (status in _FAULTS and status not in sent.statuses) or b'"code":"internal"' in answer:
             self.wrong.append(f"a fault: {said}")
         if sent.leave:
             return
@@ -77,8 +79,9 @@ async def send(port: int, sent: Poison) -> bytes:
         with suppress(*_GONE):
             answer = await _exchange(stream, sent)
         if sent.leave and sent.reset:
-            raw: socket.socket = stream.extra(anyio.abc.SocketAttribute.raw_socket)
-            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            with suppress(OSError):
+                raw: socket.socket = stream.extra(anyio.abc.SocketAttribute.raw_socket)
+                raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     return answer
 
 
@@ -174,7 +177,9 @@ async def attack(it: Served, sent: Iterable[Poison], seconds: float = float("inf
     async def caller() -> None:
         for one in rest:
             with anyio.move_on_after(_PATIENCE) as patience:
-                tally.take(one, await send(it.port, one))
+                since = time.monotonic()
+                answer = await send(it.port, one)
+                tally.take(one, answer, time.monotonic() - since)
             if patience.cancelled_caught:
                 tally.wrong.append(f"no end: {one.kind}: {one.head!r} {one.body[:500]!r}")
             if time.monotonic() > began + seconds:
@@ -210,12 +215,12 @@ async def _main(folder: Path, weights: Path, tiny: Path, count: int, seed: int) 
     async with served(folder, named("smol", weights), named("tiny", tiny)) as it:
         before, then = await usual(it), standing(it)
         began = time.monotonic()
-        tally = await attack(it, poison(seed, count, it.models, it.key), 40.0)
+        tally = await attack(it, poison(seed, count, it.models, it.key), 22.0)
         seconds = time.monotonic() - began
         print("\n".join(tally.wrong[:20]), flush=True)
         after, now = await usual(it), standing(it)
         for name, answers in sorted(tally.answers.items()):
-            print(f"{name:20} {dict(answers.most_common())}")
+            print(f"{name:20} {tally.seconds[name]:6.1f} s {dict(answers.most_common())}")
         sent = sum(answers.total() for answers in tally.answers.values())
         print(f"{sent} requests in {seconds:.1f} s, {len(await it.records())} records")
         print("held:", left(it), "before:", then, "after:", now, "same answers:", before == after)
