@@ -122,7 +122,7 @@ async def served(base: Path, *specs: ModelSpec, slots: int = 2) -> AsyncIterator
     models = Models(settings, loader=processes, catalog=Catalog(specs))
     async with Kernel(settings, models=models, provider=FakeProvider()) as kernel:
         keys, drain = Keys(kernel.store, kernel.ledger, {}), Drain(0)
-        app = guarded(make_app(kernel, lambda: None, keys=keys, drain=drain), keys)
+        app = guarded(make_app(kernel, lambda: None, keys=keys, drain=drain), keys, names=())
         server = make_server(app, http=Connection, proxy_headers=False, server_header=False)
         key = (await keys.create(KeyRequest(name="a program", scopes=("models",)))).secret
         with socket.create_server(("127.0.0.1", 0)) as listener:

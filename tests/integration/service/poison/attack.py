@@ -1,6 +1,6 @@
 """Sends poison to a kernel over TCP, and looks at what is left behind.
 
-`python -m tests.integration.service.attack COUNT SEED` does so on its own and prints what was answered.
+`python -m tests.integration.service.poison.attack COUNT SEED SECONDS` does so alone, and prints the answers.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ import anyio
 import anyio.abc
 
 from benchmarks.weights import smollm_gguf
-from tests.integration.service.poison import CHAT, EMBED, NONE, TEXT, Poison, poison
+from tests.integration.service.poison.draft import CHAT, EMBED, NONE, TEXT, Poison
+from tests.integration.service.poison.requests import poison
 from tests.integration.service.served import Served, named, served
 from tests.models.engines.transformers.conftest import make_tiny
 
@@ -38,7 +39,7 @@ class Tally:
     """What requests were answered with, by what was wrong with them."""
 
     answers: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
-    seconds: Counter[str] = field(default_factory=Counter)
+    seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
     wrong: list[str] = field(default_factory=list)
 
     def take(self, sent: Poison, answer: bytes, seconds: float) -> None:
@@ -211,13 +212,12 @@ def left(it: Served) -> list[str]:
     return [f"{name}: {value}" for name, value in held.items() if value]
 
 
-async def _main(folder: Path, weights: Path, tiny: Path, count: int, seed: int) -> bool:
+async def _main(folder: Path, weights: Path, tiny: Path, count: int, seed: int, most: int) -> bool:
     async with served(folder, named("smol", weights), named("tiny", tiny)) as it:
         before, then = await usual(it), standing(it)
         began = time.monotonic()
-        tally = await attack(it, poison(seed, count, it.models, it.key), 22.0)
+        tally = await attack(it, poison(seed, count, it.models, it.key), most)
         seconds = time.monotonic() - began
-        print("\n".join(tally.wrong[:20]), flush=True)
         after, now = await usual(it), standing(it)
         for name, answers in sorted(tally.answers.items()):
             print(f"{name:20} {tally.seconds[name]:6.1f} s {dict(answers.most_common())}")
@@ -232,5 +232,6 @@ if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as name:
         place = Path(name)
         (place / "tiny").mkdir()
-        arguments = (place, smollm_gguf(), make_tiny(place / "tiny"), *map(int, sys.argv[1:3]))
-        sys.exit(not anyio.run(_main, *arguments))
+        count, seed, seconds = map(int, sys.argv[1:])
+        files = smollm_gguf(), make_tiny(place / "tiny")
+        sys.exit(not anyio.run(_main, place, *files, count, seed, seconds))
