@@ -98,8 +98,12 @@ def talk(api: openai.OpenAI) -> Counter[str]:
     chosen: Any = {"type": "function", "function": {"name": "Place"}}
     forced = chat.create(**BRIEF, messages=PLACE, tools=[TOOL], tool_choice=chosen, max_tokens=100)
     assert forced.choices[0].finish_reason == "tool_calls"
-    (called,) = forced.choices[0].message.tool_calls or ()
-    assert called.type == "function" and Place.model_validate_json(called.function.arguments)
+    (called,) = forced.choices[0].message.tool_calls or [None]
+    assert (
+        called is not None
+        and called.type == "function"
+        and Place.model_validate_json(called.function.arguments)
+    )
 
     text = api.completions.create(**BRIEF, prompt="def add(a, b):\n    return", max_tokens=4)
     assert text.choices[0].text.strip().startswith("a + b")
