@@ -14,7 +14,7 @@ from tests.models.engines.transformers.conftest import make_tiny
 
 pytestmark = [pytest.mark.integration, pytest.mark.anyio]
 
-COUNT = 200
+COUNT = 150
 
 
 async def test_poison_leaves_the_kernel_and_its_engines_as_they_were(

@@ -27,6 +27,12 @@ def ordinary_elsewhere(rng: random.Random, model: str) -> Draft:
 
 
 @kind
+def abandoned(rng: random.Random, model: str) -> Draft:
+    body = chat(model, stream=True, max_tokens=400, n=rng.choice((1, 1, 2)))
+    return Draft(body, (200,), leaves=("the body", "an answer's head", "a chunk"))
+
+
+@kind
 def mutated(rng: random.Random, model: str) -> Draft:
     path = rng.choice(list(PATHS))
     body = poisoned(rng, path).replace(b'"fake"', json.dumps(model).encode())

@@ -50,6 +50,7 @@ class Draft:
     length: str | None = None
     raw: bytes | None = None
     method: str = "POST"
+    leaves: tuple[Leave, ...] = ()
 
 
 Kind = Callable[[random.Random, str], Draft]

@@ -28,8 +28,8 @@ def poison(seed: int, count: int, models: tuple[str, ...], key: str) -> Iterator
             rng.shuffle(names)
         name = names[number % len(names)]
         draft = KINDS[name](rng, rng.choice(models))
-        leave = rng.choice(LEAVES) if rng.random() < 0.3 else ""
-        yield _request(name, draft, leave, rng, key)
+        leaves = draft.leaves or (LEAVES if rng.random() < 0.3 else ("",))
+        yield _request(name, draft, rng.choice(leaves), rng, key)
 
 
 def _request(name: str, draft: Draft, leave: Leave, rng: random.Random, key: str) -> Poison:
