@@ -13,6 +13,8 @@ from llmasos.models.untrusted import read_json
 # Models that may write any white space can write it for ever.
 _JSON_OPTIONS = {"whitespace_pattern": r"[ \t\n]{0,20}", "coerce_one_of": True}
 _MAX_LENGTH = 1_000_000
+# llama.cpp's llguidance lays out every item that an array may have, a kilobyte each.
+_MOST_ITEMS = 32_768
 
 
 class Constraint:
@@ -62,7 +64,7 @@ class Constraint:
         """Go past text of the reply.
 
         Raises:
-            ModelError: It does not match, or following it is too much work.
+            InvalidRequest: It does not match, or following it is too much work.
         """
         if not self._matcher.consume_tokens(list(text.encode())):
             raise self._lost()
@@ -71,13 +73,13 @@ class Constraint:
         """Learn that the model ended the reply here.
 
         Raises:
-            ModelError: More would have had to come.
+            InvalidRequest: More would have had to come.
         """
         if not self._matcher.is_accepting():
             raise self._lost()
 
-    def _lost(self) -> ModelError:
-        return ModelError(
+    def _lost(self) -> InvalidRequest:
+        return InvalidRequest(
             f"The {self._what} of the request could not be followed.", hint=f"Simplify the {self._what}."
         )
 
@@ -93,9 +95,24 @@ def _schema(text: str) -> str:
     """Return a schema in the language of llguidance.
 
     Raises:
-        ValueError: It is not JSON.
+        ValueError: It is not JSON, or an array counts too far.
     """
     schema = read_json(text)
+    _count(schema)
     if isinstance(schema, dict):
         schema = {**(schema or {"type": "object"}), "x-guidance": _JSON_OPTIONS}
     return f"%llguidance {{}}\nstart: %json {json.dumps(schema)}"
+
+
+def _count(schema: Any) -> None:
+    waiting = [schema]
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, list):
+            waiting += part
+        elif isinstance(part, dict):
+            waiting += part.values()
+            for name in ("minItems", "maxItems"):
+                number = part.get(name, 0)
+                if isinstance(number, int | float) and number > _MOST_ITEMS:
+                    raise ValueError(f"its {name} is above {_MOST_ITEMS}")

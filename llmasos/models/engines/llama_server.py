@@ -145,7 +145,9 @@ class LlamaServer:
         """
         reply: dict[str, Any] = json.loads(self._server.handle_embeddings(_encoded({"input": texts})))
         if "data" not in reply:
-            raise _failure(reply.get("error", reply))
+            error = reply.get("error", reply)
+            # The server takes this for a fault of its own.
+            raise _refusal(error) if "too large" in _message(error) else _failure(error)
         return reply
 
     def render(self, messages: list[Any], tools: list[Any]) -> str:

@@ -15,7 +15,14 @@ import pytest
 from benchmarks.weights import smollm_gguf
 from llmasos.models.engines import process
 from llmasos.models.engines.llama import LlamaEngine
-from llmasos.models.engines.port import Engine, EngineDied, Loader, LoadPlan
+from llmasos.models.engines.port import (
+    ContextExceeded,
+    Engine,
+    EngineDied,
+    InvalidRequest,
+    Loader,
+    LoadPlan,
+)
 from llmasos.models.engines.process import EngineProcess, load_process
 from tests.integration.models.contract import CONTEXT, SLOTS, EngineContract, Load, asking, begin, reply_of
 from tests.models.engines.transformers.conftest import make_tiny
@@ -70,6 +77,11 @@ def constrained() -> bool:
 
 class TestEngines(EngineContract):
     """Every engine, with a real model."""
+
+    async def test_a_text_that_is_too_long_to_embed_is_the_fault_of_the_request(self, loaded: Engine) -> None:
+        with pytest.raises((InvalidRequest, ContextExceeded)):
+            await loaded.embed(["word " * 5000])
+        assert (await loaded.embed(["word"])).vectors
 
 
 def children() -> set[int]:

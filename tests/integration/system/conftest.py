@@ -7,6 +7,7 @@ import os
 import select
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -178,3 +179,12 @@ def machine(tmp_path: Path, folder: Path, request: pytest.FixtureRequest) -> Ite
     user.run("stop")
     endpoint.close()
     shutil.rmtree(runtime)
+
+
+@pytest.fixture
+def port(machine: Machine) -> int:
+    """A free port, on which the machine's kernel will listen."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+    machine.env["LLMASOS_SERVICE__PORT"] = str(port)
+    return port

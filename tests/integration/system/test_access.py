@@ -73,15 +73,6 @@ class Program:
                     fields = {}
 
 
-@pytest.fixture
-def port(machine: Machine) -> int:
-    """A free port, on which the machine's kernel will listen."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-    machine.env["LLMASOS_SERVICE__PORT"] = str(port)
-    return port
-
-
 def program(machine: Machine, port: int, *options: str) -> Program:
     made = machine.run("keys", "create", "--name", "a program", *options)
     assert made.returncode == 0, made.stderr

@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 
-from llmasos.errors import ModelError
 from llmasos.models.engines import gbnf
 from llmasos.models.engines.port import CompletionRequest, InvalidRequest
 from llmasos.models.untrusted import read_json
@@ -107,7 +106,7 @@ class Constraint:
         """Return which tokens may not come next, shape `[size]`, boolean, on the processor.
 
         Raises:
-            ModelError: The grammar asks for more work than its limits allow.
+            InvalidRequest: The grammar asks for more work than its limits allow.
         """
         self._matcher.unsafe_compute_mask_ptr(self._words.data_ptr(), self._words.numel() * 4)
         self._check()
@@ -118,14 +117,14 @@ class Constraint:
         """Go past the token that was chosen.
 
         Raises:
-            ModelError: As `forbidden`.
+            InvalidRequest: As `forbidden`.
         """
         self._matcher.consume_token(token)
         self._check()
 
     def _check(self) -> None:
         if self._matcher.is_error():
-            raise ModelError(
+            raise InvalidRequest(
                 f"The reply's grammar could not be followed: {_first_line(self._matcher.get_error())}.",
                 hint="Simplify the grammar or the schema.",
             )
