@@ -5,12 +5,10 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
-import os
 import secrets
 import signal
 import threading
 from collections.abc import Callable
-from pathlib import Path
 from types import FrameType
 from typing import Any
 from urllib.parse import urlsplit
@@ -48,13 +46,12 @@ class LlamaServer:
         self._host, self._port = address.hostname or "", address.port
 
     @classmethod
-    def start(cls, plan: LoadPlan, threads: int, states: Path) -> LlamaServer:
+    def start(cls, plan: LoadPlan, threads: int) -> LlamaServer:
         """Load a model to generate text with.
 
         Args:
             plan: What to load.
             threads: Threads to compute with.
-            states: The folder where the states of slots are saved.
 
         Raises:
             ModelError: The engine is not installed, or a file cannot be loaded.
@@ -64,7 +61,8 @@ class LlamaServer:
         params.n_parallel = plan.slots
         params.n_batch = params.n_ubatch = max(_BATCH, plan.slots)
         params.endpoint_slots = True
-        params.slot_save_path = f"{states}{os.sep}"
+        # What a slot holds goes to open files, by their numbers.
+        params.slot_save_path = "/proc/self/fd/"
         return cls._started(params, plan)
 
     @classmethod
@@ -157,17 +155,17 @@ class LlamaServer:
         tokens: list[int] = self._call("/tokenize", body)["tokens"]
         return tokens
 
-    def save(self, slot: int, file: str) -> bool:
-        """Save a slot's state and return whether that worked."""
+    def save(self, slot: int, file: int) -> bool:
+        """Write a slot's state to an open file and return whether that worked."""
         return self._slot(slot, "save", file)
 
-    def restore(self, slot: int, file: str) -> bool:
-        """Restore a slot's state and return whether that worked."""
+    def restore(self, slot: int, file: int) -> bool:
+        """Restore a slot's state from an open file and return whether that worked."""
         return self._slot(slot, "restore", file)
 
-    def _slot(self, slot: int, action: str, file: str) -> bool:
+    def _slot(self, slot: int, action: str, file: int) -> bool:
         try:
-            self._call(f"/slots/{slot}?action={action}", {"filename": file})
+            self._call(f"/slots/{slot}?action={action}", {"filename": str(file)})
         except ModelError:
             return False
         return True
@@ -221,11 +219,15 @@ def _xllamacpp() -> Any:
 
 
 def _params(plan: LoadPlan, threads: int) -> Any:
-    params = _xllamacpp().CommonParams()
+    xllamacpp = _xllamacpp()
+    params = xllamacpp.CommonParams()
     params.model.path = str(plan.path)
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads
-    # The server's own memory of prompts knows no tenants.
-    params.cache_ram_mib = 0
+    # The server's own memory of prompts knows no tenants, and its checkpoints of slots outlive their owners.
+    params.cache_ram_mib = params.n_ctx_checkpoints = 0
+    params.cache_idle_slots = False
+    # Flash attention splits a sum among the threads, whose number would change the replies.
+    params.flash_attn_type = xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_DISABLED
     params.warmup = False
     params.verbosity = -1
     params.ui = False
