@@ -8,7 +8,7 @@ import math
 import threading
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import Any
 
 import anyio
 import anyio.to_thread
@@ -35,8 +35,6 @@ from llmasos.models.engines.port import (
     Turn,
 )
 from llmasos.models.engines.processors import spare_processors
-
-T = TypeVar("T")
 
 
 class LlamaEngine:
@@ -162,11 +160,10 @@ class LlamaEngine:
         """Compute the prefix, or restore it from the disk, and keep it for the next process."""
 
         def work() -> None:
-            tokens = self._prefixes.tokens(prefix, self._running())
+            server, unscaled = self._running(), scales(self.name, self._adapters, "")
+            tokens = self._prefixes.tokens(prefix, server)
             with self._places.take(tokens, ("", ""), 0, self._leave) as slot:
-                self._prefixes.ensure(
-                    tokens, slot, self._running(), self._closing.is_set, scales(self.name, self._adapters, "")
-                )
+                self._prefixes.ensure(tokens, slot, server, self._closing.is_set, unscaled)
 
         if not self._closing.is_set():
             with contextlib.suppress(RuntimeError):
@@ -176,17 +173,17 @@ class LlamaEngine:
         self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]] = ()
     ) -> str:
         """Return the prompt that the model's own chat template makes."""
-        return await _in_thread(lambda: self._running().render(list(messages), list(tools)))
+        return await anyio.to_thread.run_sync(lambda: self._running().render(list(messages), list(tools)))
 
     async def count(self, request: CompletionRequest) -> int:
         """Return the tokens of the request's prompt."""
-        return len(await _in_thread(lambda: self._prompt(request)))
+        return len(await anyio.to_thread.run_sync(lambda: self._prompt(request)))
 
     async def embed(self, texts: Sequence[str]) -> Embeddings:
         """Return the texts' embeddings."""
         if not texts or not all(texts):
             raise InvalidRequest("There is an empty text to embed.", hint="Leave it out.")
-        reply = await _in_thread(lambda: self._embed(list(texts)))
+        reply = await anyio.to_thread.run_sync(lambda: self._embed(list(texts)))
         rows = sorted(reply["data"], key=lambda row: row["index"])
         return Embeddings(
             vectors=tuple(tuple(row["embedding"]) for row in rows), tokens=reply["usage"]["prompt_tokens"]
@@ -198,9 +195,8 @@ class LlamaEngine:
         That holds the cache of all slots, and what waits outside of slots is counted at its largest.
         """
         files = (self._plan.path, *(path for _, path in self._plan.adapters))
-        return Footprint(
-            weights=sum(path.stat().st_size for path in files), cache=self._memory + self._states.most
-        )
+        weights = sum(path.stat().st_size for path in files)
+        return Footprint(weights=weights, cache=self._memory + self._states.most)
 
     async def park(self) -> int:
         """Refuse: the weights already lie in the host's memory."""
@@ -297,7 +293,3 @@ class LlamaEngine:
             if self._embedder is None:
                 self._embedder = LlamaServer.start_embedding(self._plan, self._threads)
             return self._embedder.embed(texts)
-
-
-async def _in_thread(work: Callable[[], T]) -> T:
-    return await anyio.to_thread.run_sync(work)
