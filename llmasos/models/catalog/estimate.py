@@ -12,7 +12,6 @@ _SMALLEST_CONTEXT = 2048
 # Measured with llama.cpp on vocabularies of 49,152 and 151,936 tokens: buffers, and the vocabulary itself.
 _LLAMA_FIXED = 8 * _MIB
 _LLAMA_PER_TOKEN = 480
-_LLAMA_BATCH = 128
 # Beside its cache, the state of a conversation has each token's number and place.
 _STATE_PER_TOKEN = 16
 # One step of transformers: hidden states of a batch, its logits as float32, a copy of them, and the mask.
@@ -43,11 +42,10 @@ def footprint_of(header: Header, plan: LoadPlan) -> Footprint:
     adapters = sum(file.stat().st_size for _, file in plan.adapters if file.is_file())
     if plan.format == "gguf":
         copies = header.repacked if plan.device == "cpu" else 0
-        scores = header.heads * plan.context * _LLAMA_BATCH * 4
         return Footprint(
             weights=header.weights + copies + adapters,
             cache=header.cache_values * plan.context * plan.slots * 2 + waiting_bytes(header, plan),
-            workspace=_LLAMA_FIXED + header.vocabulary * _LLAMA_PER_TOKEN + scores,
+            workspace=_LLAMA_FIXED + header.vocabulary * _LLAMA_PER_TOKEN,
         )
     size = _DTYPE_BYTES[plan.dtype]
     # One more context keeps the prefixes of requests that have ended.

@@ -37,7 +37,6 @@ class Header(BaseModel, frozen=True):
         quantised: Whether they are stored in a type that stays as it is in memory.
         layers: How many layers it has.
         hidden: Numbers in a hidden state.
-        heads: Attention heads of the layer that has most; 0 when unknown.
         vocabulary: How many tokens it knows.
         cache_values: Numbers kept of each token that was read, over all layers.
         context: Tokens it was trained to read; 0 when unknown.
@@ -49,7 +48,6 @@ class Header(BaseModel, frozen=True):
     quantised: bool
     layers: int
     hidden: int
-    heads: int = 0
     vocabulary: int
     cache_values: int
     context: int = 0
@@ -166,7 +164,6 @@ def _of_gguf(path: Path, header: GGUFHeader, tensors: list[Tensor]) -> Header:
         quantised=True,
         layers=layers,
         hidden=hidden,
-        heads=most_heads,
         vocabulary=max(words, 0),
         cache_values=kept_heads * sum(lengths),
         context=max(header.number(f"{kind}.context_length"), 0),

@@ -34,7 +34,7 @@ from llmasos.models.engines.port import (
     LoadPlan,
     Turn,
 )
-from llmasos.models.engines.processors import spare_processors
+from llmasos.models.engines.processors import usable_cores
 
 
 class LlamaEngine:
@@ -93,7 +93,7 @@ class LlamaEngine:
 
     @classmethod
     def _load(cls, plan: LoadPlan) -> LlamaEngine:
-        threads = plan.threads or spare_processors()
+        threads = plan.threads or usable_cores()
         identity = f"{plan.fingerprint}:{plan.context}:{version()}"
         prefixes = PrefixCache(plan.cache_dir / "prefixes", identity)
         before = own_memory()

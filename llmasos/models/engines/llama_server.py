@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import os
 import secrets
 import signal
 import threading
@@ -208,6 +209,8 @@ def version() -> str:
 
 
 def _xllamacpp() -> Any:
+    # Read when it is imported: threads that wait by spinning make two on busy cores far slower than one.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     try:
         import xllamacpp
     except ImportError as error:
@@ -219,15 +222,12 @@ def _xllamacpp() -> Any:
 
 
 def _params(plan: LoadPlan, threads: int) -> Any:
-    xllamacpp = _xllamacpp()
-    params = xllamacpp.CommonParams()
+    params = _xllamacpp().CommonParams()
     params.model.path = str(plan.path)
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads
     # The server's own memory of prompts knows no tenants, and its checkpoints of slots outlive their owners.
     params.cache_ram_mib = params.n_ctx_checkpoints = 0
     params.cache_idle_slots = False
-    # Flash attention splits a sum among the threads, whose number would change the replies.
-    params.flash_attn_type = xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_DISABLED
     params.warmup = False
     params.verbosity = -1
     params.ui = False

@@ -309,18 +309,6 @@ async def test_conversations_that_alternate_on_one_slot_are_not_read_again(tiny:
     assert engine._states.size == 0
 
 
-async def test_the_number_of_threads_changes_no_reply(tiny: LoadPlan) -> None:
-    replies = []
-    for threads in (1, 2, 3):
-        engine = await LlamaEngine.load(tiny.model_copy(update={"threads": threads}))
-        request = CompletionRequest(prompt="The fox ran over the hill. " * 4, max_tokens=8, logprobs=1)
-        async with aclosing(engine.stream(request)) as chunks:
-            replies.append([choice for chunk in [c async for c in chunks] for choice in chunk.logprobs])
-        await engine.close()
-    assert len(replies[0]) == 8
-    assert replies[1:] == replies[:1] * 2
-
-
 async def test_prefixes_of_several_conversations_stay_in_several_slots(tiny: LoadPlan) -> None:
     engine = await LlamaEngine.load(tiny)
     prefix = (Turn(role="system", content="You count sheep and never sleep. " * 12),)
