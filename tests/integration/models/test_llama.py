@@ -4,7 +4,7 @@ import signal
 import subprocess
 import sys
 import textwrap
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from pathlib import Path
 
@@ -38,6 +38,7 @@ from llmasos.models import (
 from llmasos.models.calls.grammar import grammar
 from llmasos.models.calls.prompt import forms_of
 from llmasos.models.calls.syntax import CallForm, parse_call
+from llmasos.models.engines.llama_server import Event, LlamaServer
 from llmasos.models.engines.port import LoadPlan
 
 pytestmark = [pytest.mark.integration, pytest.mark.anyio]
@@ -171,7 +172,8 @@ async def test_a_prefix_is_restored_in_a_fresh_process(model_file: Path, tmp_pat
     script = textwrap.dedent("""
         import anyio, sys
         from llmasos.models import CompletionRequest, LlamaEngine, Turn
-        from llmasos.models.engines.port import LoadPlan
+        from llmasos.models.engines.llama_server import Event, LlamaServer
+from llmasos.models.engines.port import LoadPlan
 
         async def main():
             engine = await LlamaEngine.load(LoadPlan(
@@ -284,6 +286,39 @@ async def test_a_prompt_is_shared_within_a_tenant_and_never_beyond(tiny: LoadPla
         assert await cached(tenant) > 100
     assert await cached("one") > 100
     assert await cached("six") == 0
+    await engine.close()
+
+
+async def test_leaving_a_stream_ends_its_decoding_within_a_step(
+    tiny: LoadPlan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = await LlamaEngine.load(tiny)
+    steps: list[int] = []
+    complete_ = LlamaServer.complete
+
+    def counted(server: LlamaServer, body: Event, on_event: Callable[[Event], bool]) -> None:
+        def count(event: Event) -> bool:
+            steps.append(1)
+            return on_event(event)
+
+        complete_(server, body, count)
+
+    monkeypatch.setattr(LlamaServer, "complete", counted)
+    for prompt in ("1 2 3 4 5 6", "word " * 700):
+        stream = engine.stream(CompletionRequest(prompt=prompt, max_tokens=300))
+        if prompt.startswith("1"):
+            await anext(stream)
+            before = len(steps)
+            await stream.aclose()
+        else:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(anext, stream)
+                while len(steps) <= before:
+                    await anyio.sleep(0.001)
+                before = len(steps)
+                tasks.cancel_scope.cancel()
+        assert len(steps) <= before + 2
+        before = len(steps)
     await engine.close()
 
 
