@@ -9,6 +9,7 @@ import logging
 import os
 import secrets
 import shutil
+import socket
 import tempfile
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
 from typing import Any
@@ -23,6 +24,7 @@ _STREAMS = 1000
 _STORE_BYTES = 128 << 20
 _PLACE_SECONDS = 60.0
 _STOP_SECONDS = 10.0
+_REACH_SECONDS = 5.0
 
 
 class RayWorker:
@@ -178,6 +180,11 @@ class RayCluster:
             raise _died(error) from None
 
     def _join(self) -> None:
+        if reason := _unreachable(self._address):
+            raise ClusterError(
+                f"The Ray cluster at {self._address} cannot be reached: {reason}.",
+                hint="Check the address in models.cluster, and that Ray runs there.",
+            )
         private: dict[str, Any] = {}
         # Read when Ray is imported: it is to send nothing home.
         variables = {"RAY_USAGE_STATS_ENABLED": os.environ.get("RAY_USAGE_STATS_ENABLED", "0")}
@@ -233,6 +240,17 @@ class RayCluster:
         if self._folder:
             shutil.rmtree(self._folder, ignore_errors=True)
             self._folder = ""
+
+
+def _unreachable(address: str) -> str:
+    """Return why nothing answers at an address; Ray would go on trying for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if host and port.isdigit():
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), _REACH_SECONDS).close()
+        except (OSError, OverflowError) as error:
+            return str(getattr(error, "strerror", None) or error)
+    return ""
 
 
 @functools.cache
