@@ -6,18 +6,12 @@ import ast
 import re
 import warnings
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
 
-from pydantic_ai import RunContext
-from pydantic_ai.messages import (
-    ModelMessage,
-    ModelRequest,
-    ModelResponse,
-    SystemPromptPart,
-)
-from pydantic_ai.models import Model, ModelRequestParameters, StreamedResponse
+from pydantic_ai.messages import ModelMessage, ModelRequest, SystemPromptPart
+from pydantic_ai.models import ModelRequestParameters
 from pydantic_ai.profiles import ModelProfile
 from pydantic_ai.settings import ModelSettings
 from pydantic_ai.tools import ToolDefinition
@@ -36,6 +30,7 @@ from llmasos.models.engines.port import (
     TokenUsage,
     Turn,
 )
+from llmasos.models.streamed import StreamedModel, StreamedReply
 
 _MAX_TOKENS = 1024
 _ATTEMPTS = 2
@@ -47,7 +42,7 @@ _RUNAWAY = re.compile(r"(\S.{7,79}?)\1{11,}\Z|(\S.{0,6}?)\2{59,}\Z|(.)\3{199,}\Z
 _RUNAWAY_WINDOW = 1200
 
 
-class CallSyntaxModel(Model[None]):
+class CallSyntaxModel(StreamedModel[Reply]):
     """Shows the tools as signatures and reads calls back, under a grammar made from the tools' schemas.
 
     Args:
@@ -63,51 +58,16 @@ class CallSyntaxModel(Model[None]):
         """The engine's model."""
         return self.engine.name
 
-    @property
-    def system(self) -> str:
-        """The provider's name in traces."""
-        return "llmasos"
-
-    @property
-    def provider(self) -> None:
-        """There is no remote provider."""
-        return None
-
     async def warm(self, tools: Sequence[ToolDefinition]) -> None:
         """Have the engine read, or restore, what is the same for every request with these tools."""
         shown = offered(tools)
         await self.engine.prepare(prefix_of(shown, forms_of(shown)))
 
-    async def request(
-        self,
-        messages: list[ModelMessage],
-        model_settings: ModelSettings | None,
-        model_request_parameters: ModelRequestParameters,
-    ) -> ModelResponse:
-        """Return one reply.
-
-        Raises:
-            ModelError: The engine failed, or the model wrote no usable reply.
-        """
-        async with self.request_stream(messages, model_settings, model_request_parameters) as stream:
-            async for _ in stream:
-                pass
-            return stream.get()
-
-    @asynccontextmanager
-    async def request_stream(
-        self,
-        messages: list[ModelMessage],
-        model_settings: ModelSettings | None,
-        model_request_parameters: ModelRequestParameters,
-        run_context: RunContext[Any] | None = None,
-    ) -> AsyncGenerator[StreamedResponse]:
-        """Stream one reply; the text of answers comes as it is generated, calls when they are whole."""
-        settings, parameters = self.prepare_request(model_settings, model_request_parameters)
-        async with aclosing(self.replies(messages, settings or {}, parameters)) as replies:
-            yield CallSyntaxResponse(
-                model_request_parameters=parameters, _model_name=self.model_name, _replies=replies
-            )
+    def streamed(
+        self, pieces: AsyncGenerator[Reply], parameters: ModelRequestParameters
+    ) -> StreamedReply[Reply]:
+        """Return the pieces of a reply as pydantic-ai's events."""
+        return CallSyntaxResponse(model_request_parameters=parameters, name=self.model_name, pieces=pieces)
 
     async def replies(
         self, messages: list[ModelMessage], settings: ModelSettings, parameters: ModelRequestParameters
