@@ -57,6 +57,10 @@ def test_nested_and_literal_arguments_are_read() -> None:
         "run_python\n```python\nprint(1)\n",
         'write_file(path="a")',
         "read_file(path=a)",
+        "read_file(path=NaN)",
+        "read_file(path=-1e999)",
+        r'read_file(path="\ud800")',
+        f"read_file(path={'[' * 100_000})",
     ],
 )
 def test_what_is_not_one_complete_call_is_refused(text: str) -> None:
