@@ -14,10 +14,10 @@ from llmasos.agent.model_call import ModelCall
 from llmasos.errors import ModelError
 from llmasos.ledger import Ledger
 from llmasos.models import Origin
-from llmasos.models.calls.prompt import tokens
 from llmasos.models.chat.gather import Gathering
 from llmasos.models.chat.port import Chat, ChatDelta, ChatMessage, ChatRequest
 from llmasos.models.engines.port import Chunk, CompletionRequest, Embeddings, TokenUsage
+from llmasos.models.tokens import most_tokens
 
 _LONG = 100_000
 
@@ -136,7 +136,7 @@ class RecordedChat:
     ) -> None:
         # Who hangs up before the end has used what came until then.
         if usage is None and written:
-            usage = TokenUsage(input=tokens(asked), output=tokens(written))
+            usage = TokenUsage(input=most_tokens(asked), output=most_tokens(written))
         with anyio.CancelScope(shield=True):
             if usage is not None:
                 await self._spent(usage)

@@ -17,10 +17,12 @@ from pydantic_ai.settings import ModelSettings
 from pydantic_ai.tools import ToolDefinition
 
 from llmasos.errors import ModelError
+from llmasos.models.calls.conversation import fit, items_of
+from llmasos.models.calls.first import first_calls
 from llmasos.models.calls.grammar import grammar
-from llmasos.models.calls.prompt import first_calls, fit, forms_of, items_of, offered, prefix_of, tokens
+from llmasos.models.calls.prefix import offered, prefix_of
 from llmasos.models.calls.response import CallSyntaxResponse, Reply
-from llmasos.models.calls.syntax import ANSWER, CallForm, CallSyntaxError, ParsedCall, parse_call
+from llmasos.models.calls.syntax import ANSWER, CallForm, CallSyntaxError, ParsedCall, forms_of, parse_call
 from llmasos.models.engines.port import (
     Chunk,
     CompletionRequest,
@@ -31,6 +33,7 @@ from llmasos.models.engines.port import (
     Turn,
 )
 from llmasos.models.streamed import StreamedModel, StreamedReply
+from llmasos.models.tokens import most_tokens
 
 _MAX_TOKENS = 1024
 _ATTEMPTS = 2
@@ -97,7 +100,7 @@ class CallSyntaxModel(StreamedModel[Reply]):
         )
         wanted = settings.get("max_tokens") or _MAX_TOKENS
         max_tokens = min(wanted, self.engine.context // 4)
-        budget = self.engine.context - max_tokens - sum(tokens(turn.content) for turn in prefix)
+        budget = self.engine.context - max_tokens - sum(most_tokens(turn.content) for turn in prefix)
         answer = parameters.allow_text_output and choice != "required" and not (allowed and first)
         rules = grammar(allowed, answer=answer)
         extra: tuple[Turn, ...] = ()
@@ -147,7 +150,7 @@ class CallSyntaxModel(StreamedModel[Reply]):
         max_tokens = min(settings.get("max_tokens") or _MAX_TOKENS, self.engine.context // 2)
         notes = _notes(messages)
         system = (Turn(role="system", content=notes),) if notes else ()
-        turns = fit(items_of(messages, {}), self.engine.context - max_tokens - tokens(notes))
+        turns = fit(items_of(messages, {}), self.engine.context - max_tokens - most_tokens(notes))
         request = CompletionRequest(turns=(*system, *turns), max_tokens=max_tokens, **_sampling(settings))
         written = _Written(opening="")
         async with aclosing(self.engine.stream(request)) as chunks:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from pydantic import BaseModel
@@ -131,6 +132,11 @@ class CallForm(BaseModel, frozen=True):
         fence = "````" if re.search(r"^```", body, re.MULTILINE) else "```"
         head = f"{self.name}({inside})" if self.parameters else self.name
         return f"{head}\n{fence}{self.language}\n{body}{fence}"
+
+
+def forms_of(tools: Sequence[ToolDefinition]) -> dict[str, CallForm]:
+    """Return the call form of every tool by its name, in the order given."""
+    return {tool.name: CallForm.of(tool) for tool in tools}
 
 
 class ParsedCall(BaseModel, frozen=True):

@@ -14,7 +14,7 @@ from pydantic_ai.settings import ModelSettings
 
 from llmasos.models.calls.grammar import grammar
 from llmasos.models.calls.model import CallSyntaxModel
-from llmasos.models.calls.prompt import forms_of
+from llmasos.models.calls.syntax import forms_of
 from llmasos.models.chat.messages import agent_messages, agent_tools
 from llmasos.models.chat.port import CallDelta, ChatDelta, ChatRequest, ChatTool
 from llmasos.models.chat.text import Stops

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
 from llmasos.errors import ModelError
-from llmasos.models.calls.prompt import fit, items_of
+from llmasos.models.calls.conversation import fit, items_of
 from llmasos.models.calls.syntax import ANSWER
 from llmasos.models.catalog.profile import Profile
 from llmasos.models.chat.calls import call_syntax_reply, expressible

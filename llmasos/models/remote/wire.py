@@ -6,10 +6,10 @@ import secrets
 from collections.abc import Mapping
 from typing import Any
 
-from llmasos.models.calls.prompt import tokens
 from llmasos.models.chat.messages import openai_messages, openai_tools
 from llmasos.models.chat.port import CallDelta, ChatDelta, ChatFinish, ChatRequest
 from llmasos.models.engines.port import CompletionRequest, InvalidRequest, Sampling, TokenChoice, TokenUsage
+from llmasos.models.tokens import most_tokens
 
 # What every endpoint knows; the others are sent only where they say something.
 _NAMES = {"repeat_penalty": "repetition_penalty"}
@@ -183,9 +183,9 @@ def checked_usage(reported: TokenUsage | None, asked: str, written: str) -> Toke
         asked: The text of the request.
         written: The text of the reply, calls included.
     """
-    usage = reported or TokenUsage(input=tokens(asked) if asked else 0)
+    usage = reported or TokenUsage(input=most_tokens(asked) if asked else 0)
     if written and not usage.output:
-        usage = usage.model_copy(update={"output": tokens(written)})
+        usage = usage.model_copy(update={"output": most_tokens(written)})
     return usage
 
 

@@ -7,8 +7,7 @@ from pydantic_ai.tools import ToolDefinition
 
 from benchmarks.model_tools import tools
 from llmasos.models.calls.grammar import grammar
-from llmasos.models.calls.prompt import forms_of
-from llmasos.models.calls.syntax import CallForm
+from llmasos.models.calls.syntax import CallForm, forms_of
 
 
 def rules(

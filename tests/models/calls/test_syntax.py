@@ -6,8 +6,7 @@ import pytest
 from pydantic_ai.tools import ToolDefinition
 
 from benchmarks.model_tools import tools
-from llmasos.models.calls.prompt import forms_of
-from llmasos.models.calls.syntax import CallForm, CallSyntaxError, parse_call
+from llmasos.models.calls.syntax import CallForm, CallSyntaxError, forms_of, parse_call
 
 
 def forms() -> dict[str, CallForm]:

@@ -12,8 +12,11 @@ from pydantic_ai.messages import (
 )
 
 from benchmarks.model_tools import tools
-from llmasos.models.calls.prompt import Item, fit, forms_of, items_of, prefix_of, tokens
+from llmasos.models.calls.conversation import Item, fit, items_of
+from llmasos.models.calls.prefix import prefix_of
+from llmasos.models.calls.syntax import forms_of
 from llmasos.models.engines.port import ContextExceeded
+from llmasos.models.tokens import most_tokens
 
 
 def test_the_prefix_is_the_same_for_the_same_tools() -> None:
@@ -61,7 +64,7 @@ def test_notes_are_shown_where_they_first_held() -> None:
 def test_a_long_result_loses_its_middle() -> None:
     items = [Item("request", "read"), Item("reply", "r()"), Item("result", "A" * 9000 + "Z" * 9000, "r")]
     turns = fit(items, 1000)
-    assert sum(tokens(turn.content) for turn in turns) <= 1000
+    assert sum(most_tokens(turn.content) for turn in turns) <= 1000
     assert "AAA" in turns[-1].content and "ZZZ" in turns[-1].content and "left out" in turns[-1].content
 
 
