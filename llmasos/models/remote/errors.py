@@ -15,6 +15,9 @@ from llmasos.models.scheduler.types import Refused
 from llmasos.models.untrusted import read_json
 
 _SHOWN = 300
+_LONGEST_RETRY = 86_400.0
+# Shorter ones may be part of other words.
+_SHORTEST_KEY = 8
 _TOO_LONG = ("context_length_exceeded", "maximum context length", "exceed_context_size", "context window")
 
 
@@ -31,7 +34,7 @@ class Failing(ModelError):
 
 
 class Denied(ModelError):
-    """The endpoint refuses the key, or has no such model."""
+    """The endpoint refuses the key, has no such model, or is elsewhere."""
 
 
 def shown(url: str) -> str:
@@ -88,6 +91,11 @@ def refused(
             f"The model endpoint {shown(url)} {what}.",
             hint="Check LLMASOS_MODEL_URL (it usually ends in /v1) and LLMASOS_MODEL.",
         )
+    if 300 <= status < 400:
+        return Denied(
+            f"The model endpoint {shown(url)} sends elsewhere, where the key is not taken.",
+            hint="Set LLMASOS_MODEL_URL to where it is now.",
+        )
     message = message_of(body)
     said = f"The model endpoint {shown(url)} answered with HTTP {status}{f': {message}' if message else ''}"
     said = said if said.endswith(".") else f"{said}."
@@ -116,6 +124,14 @@ def failed(url: str, name: str, error: Any) -> ModelError:
     )
 
 
+def without(error: ModelError, key: str) -> ModelError:
+    """Return an error in which the key is hidden."""
+    if len(key) >= _SHORTEST_KEY and key in error.message:
+        error.message = error.message.replace(key, "[key]")
+        error.args = (error.message,)
+    return error
+
+
 def message_of(body: bytes) -> str:
     """Return the message in an error's body, or nothing when it has none."""
     try:
@@ -134,12 +150,13 @@ def retry_after(value: str | None) -> float | None:
     if not value:
         return None
     try:
-        return max(0.0, float(value)) if value.strip().isdigit() else _until(value)
-    except (ValueError, TypeError):
+        seconds = float(value) if value.strip().isdigit() else _until(value)
+    except (ValueError, TypeError, OverflowError):
         return None
+    return min(max(0.0, seconds), _LONGEST_RETRY)
 
 
 def _until(value: str) -> float:
     at = parsedate_to_datetime(value)
     at = at if at.tzinfo else at.replace(tzinfo=UTC)
-    return max(0.0, (at - datetime.now(UTC)).total_seconds())
+    return (at - datetime.now(UTC)).total_seconds()
