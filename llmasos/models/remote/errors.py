@@ -98,7 +98,7 @@ def refused(
         )
     message = message_of(body)
     said = f"The model endpoint {shown(url)} answered with HTTP {status}{f': {message}' if message else ''}"
-    said = said if said.endswith(".") else f"{said}."
+    said = _sentence(said)
     if status in (400, 413, 422):
         if any(sign in body.decode("utf-8", "replace") for sign in _TOO_LONG):
             return ContextExceeded(said, hint="Send less, or ask for fewer tokens.")
@@ -119,7 +119,7 @@ def failed(url: str, name: str, error: Any) -> ModelError:
     if status:
         return refused(url, status, name, body=body)
     return Failing(
-        f"The model endpoint {shown(url)} failed: {message_of(body) or 'it does not say why'}.",
+        _sentence(f"The model endpoint {shown(url)} failed: {message_of(body) or 'it does not say why'}"),
         hint="Try again later.",
     )
 
@@ -154,6 +154,10 @@ def retry_after(value: str | None) -> float | None:
     except (ValueError, TypeError, OverflowError):
         return None
     return min(max(0.0, seconds), _LONGEST_RETRY)
+
+
+def _sentence(text: str) -> str:
+    return text if text.endswith(".") else f"{text}."
 
 
 def _until(value: str) -> float:
