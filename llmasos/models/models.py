@@ -119,7 +119,7 @@ class Models:
         engine = self._engine(planned, client)
         if planned.spec.profile == "native":
             return ChatModel(LocalChat(engine, planned.profile))
-        model = CallSyntaxModel(engine)
+        model = CallSyntaxModel(engine, planned.profile.languages)
         if tools:
             if progress is not None:
                 progress("Reading the tools", 0.0, 0.0, "")

@@ -15,6 +15,11 @@ from llmasos.models.tokens import most_tokens
 
 _KANA = re.compile(r"[\u3040-\u30ff]")
 _CJK = re.compile(r"[\u3400-\u9fff]")
+_NOTES = {
+    "ja": "日本語で答えてください。",
+    "zh": "请用中文回答。",
+    "en": "Answer in the language of the request, not in Chinese.",
+}
 _MARKER = "\n[... {count} characters left out ...]\n"
 # Results are cut to a share of the context before whole turns are given up.
 _RESULT_SHARES = (4, 8, 16, 32)
@@ -137,8 +142,11 @@ def result_text(tool: str, text: str, request: str) -> str:
 
 def _language_note(request: str) -> str:
     # Small models drift into the language of the result, or into the one they know best.
-    if _KANA.search(request):
-        return "日本語で答えてください。"
-    if _CJK.search(request):
-        return "请用中文回答。"
-    return "Answer in the language of the request, not in Chinese."
+    return _NOTES[language_of(request)]
+
+
+def language_of(text: str) -> str:
+    """Return the language that a text's script tells, as an ISO 639-1 code; `en` stands for all others."""
+    if _KANA.search(text):
+        return "ja"
+    return "zh" if _CJK.search(text) else "en"

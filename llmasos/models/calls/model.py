@@ -50,11 +50,13 @@ class CallSyntaxModel(StreamedModel[Reply]):
 
     Args:
         engine: What completes the chats.
+        languages: Languages of the examples that the model is shown, as ISO 639-1 codes.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, languages: Sequence[str] = ("en", "zh")) -> None:
         super().__init__(profile=ModelProfile(supports_tools=True))
         self.engine = engine
+        self._languages = languages
 
     @property
     def model_name(self) -> str:
@@ -64,7 +66,7 @@ class CallSyntaxModel(StreamedModel[Reply]):
     async def warm(self, tools: Sequence[ToolDefinition]) -> None:
         """Have the engine read, or restore, what is the same for every request with these tools."""
         shown = offered(tools)
-        await self.engine.prepare(prefix_of(shown, forms_of(shown)))
+        await self.engine.prepare(prefix_of(shown, forms_of(shown), self._languages))
 
     def streamed(
         self, pieces: AsyncGenerator[Reply], parameters: ModelRequestParameters
@@ -89,7 +91,7 @@ class CallSyntaxModel(StreamedModel[Reply]):
                 yield reply
             return
         forms = forms_of(tools)
-        prefix = prefix_of(tools, forms)
+        prefix = prefix_of(tools, forms, self._languages)
         choice = settings.get("tool_choice")
         items = items_of(messages, forms)
         first = first_calls(items, tools) if choice is None else None

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pydantic_ai.tools import ToolDefinition
 
-from llmasos.models.calls.conversation import result_text
+from llmasos.models.calls.conversation import language_of, result_text
 from llmasos.models.calls.syntax import ANSWER, CallForm
 from llmasos.models.engines.port import Turn
 
@@ -107,10 +107,17 @@ def offered(tools: Sequence[ToolDefinition]) -> list[ToolDefinition]:
     return [tool for tool in tools if not (tool.metadata or {}).get("advanced")]
 
 
-def prefix_of(tools: Sequence[ToolDefinition], forms: dict[str, CallForm]) -> tuple[Turn, ...]:
-    """Return the system text and the examples: the same bytes for the same tools.
+def prefix_of(
+    tools: Sequence[ToolDefinition], forms: dict[str, CallForm], languages: Sequence[str] = ("en", "zh")
+) -> tuple[Turn, ...]:
+    """Return the system text and the examples: the same bytes for the same tools and languages.
 
     Examples of a tool are taken from its metadata: `{"examples": [{"request": ..., "call": ...}]}`.
+
+    Args:
+        tools: What the model may call.
+        forms: How each is written.
+        languages: Languages of the examples, as ISO 639-1 codes.
     """
     rules = [*_RULES, *(_SCRIPT_RULES if "run_python" in forms else ())]
     system = _INTRO.format(
@@ -120,10 +127,11 @@ def prefix_of(tools: Sequence[ToolDefinition], forms: dict[str, CallForm]) -> tu
     turns = [Turn(role="system", content=system)]
     for tool in tools:
         for example in (tool.metadata or {}).get("examples", ()):
-            turns.append(Turn(role="user", content=str(example["request"])))
-            turns.append(Turn(role="assistant", content=str(example["call"])))
+            if language_of(str(example["request"])) in languages:
+                turns.append(Turn(role="user", content=str(example["request"])))
+                turns.append(Turn(role="assistant", content=str(example["call"])))
     for general in _examples():
-        if general.tools <= forms.keys():
+        if general.tools <= forms.keys() and language_of(general.turns[0]) in languages:
             turns += [
                 Turn(role="assistant" if number % 2 else "user", content=text)
                 for number, text in enumerate(general.turns)

@@ -15,6 +15,7 @@ from pydantic_ai.settings import ModelSettings
 from llmasos.models.calls.grammar import grammar
 from llmasos.models.calls.model import CallSyntaxModel
 from llmasos.models.calls.syntax import forms_of
+from llmasos.models.catalog.profile import Profile
 from llmasos.models.chat.messages import agent_messages, agent_tools
 from llmasos.models.chat.port import CallDelta, ChatDelta, ChatRequest, ChatTool
 from llmasos.models.chat.text import Stops
@@ -41,14 +42,16 @@ def expressible(tools: Sequence[ChatTool]) -> bool:
         return False
 
 
-async def call_syntax_reply(engine: Engine, request: ChatRequest) -> AsyncGenerator[ChatDelta]:
+async def call_syntax_reply(
+    engine: Engine, profile: Profile, request: ChatRequest
+) -> AsyncGenerator[ChatDelta]:
     """Reply with text or one call.
 
     Raises:
         InvalidRequest: The conversation cannot be read.
         ModelError: The engine failed, or the model wrote no usable reply.
     """
-    model = CallSyntaxModel(engine)
+    model = CallSyntaxModel(engine, profile.languages)
     parameters = ModelRequestParameters(function_tools=agent_tools(request.tools))
     stops = Stops(request.stop)
     called = False

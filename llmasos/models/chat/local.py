@@ -57,7 +57,7 @@ class LocalChat:
                 "Log-probabilities are not reported beside tools.", hint="Leave one of the two out."
             )
         elif self._calls_suffice(request):
-            replies = call_syntax_reply(self._engine, request)
+            replies = call_syntax_reply(self._engine, self._profile, request)
         else:
             replies = native_reply(self._engine, self._profile, request)
         finished = False

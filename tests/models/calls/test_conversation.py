@@ -1,5 +1,7 @@
 """The chat that a small model is shown."""
 
+import re
+
 import pytest
 from pydantic_ai.messages import (
     ModelMessage,
@@ -29,6 +31,14 @@ def test_the_prefix_alternates_and_shows_only_tools_that_are_there() -> None:
     roles = [turn.role for turn in prefix]
     assert roles == ["system", *["user", "assistant"] * (len(prefix) // 2)]
     assert not any("run_python" in turn.content for turn in prefix)
+
+
+def test_a_model_of_one_language_is_shown_examples_in_it() -> None:
+    whole, english = prefix_of(tools(), forms_of(tools())), prefix_of(tools(), forms_of(tools()), ("en",))
+    assert len(english) < len(whole) and english[0] == whole[0]
+    assert not any(re.search("[一-龥]", turn.content) for turn in english[1:])
+    roles = [turn.role for turn in english]
+    assert roles == ["system", *["user", "assistant"] * (len(english) // 2)]
 
 
 def test_messages_become_requests_calls_and_results() -> None:
