@@ -98,8 +98,11 @@ class RecordedModel(WrapperModel):
         )
 
     async def _replied(self, call: ModelCall, response: ModelResponse) -> None:
-        await call.replied(**_facts(response))
-        await charge(self._origin.model, response.usage.input_tokens, response.usage.output_tokens)
+        with anyio.CancelScope(shield=True):
+            try:
+                await charge(self._origin.model, response.usage.input_tokens, response.usage.output_tokens)
+            finally:
+                await call.replied(**_facts(response))
 
     async def _failed(
         self,
@@ -110,13 +113,15 @@ class RecordedModel(WrapperModel):
         written: Sequence[ModelMessage],
     ) -> None:
         with anyio.CancelScope(shield=True):
-            await call.failed(error)
             # A turn that is cancelled has used what was done until then, which nobody tells of elsewhere.
             usage = self._used.since(before) if cut_off(error) else None
             if usage is None and self._origin.endpoint and given_up(error):
                 usage = TokenUsage(input=_tokens(asked), output=_tokens(written))
-            if usage is not None:
-                await charge(self._origin.model, usage.input, usage.output)
+            try:
+                if usage is not None:
+                    await charge(self._origin.model, usage.input, usage.output)
+            finally:
+                await call.failed(error)
 
     async def _whence(self) -> Origin:
         return self._origin
