@@ -40,7 +40,15 @@ def check_fits(model: str, context: int, texts: Iterable[str]) -> None:
     Raises:
         ContextExceeded: They are.
     """
-    length = sum(map(len, texts))
+    check_length(model, context, sum(map(len, texts)))
+
+
+def check_length(model: str, context: int, length: int) -> None:
+    """Refuse so many characters, as `check_fits` does.
+
+    Raises:
+        ContextExceeded: They are too many.
+    """
     if length // _LONGEST > context:
         raise ContextExceeded(
             f"{length:,} characters are too long for {model}, which keeps {context:,} tokens in view.",

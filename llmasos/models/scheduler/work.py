@@ -33,6 +33,10 @@ class Work(Protocol[T_co]):
     def usage(self) -> TokenUsage:
         """What it has read and written."""
 
+    @property
+    def used(self) -> TokenUsage:
+        """The same, estimated where it has not come to its end."""
+
     def resumable(self, engine: Engine | None) -> bool:
         """Return whether it may be stopped and go on later; a guess where there is no engine yet."""
 
@@ -61,6 +65,13 @@ class Completion:
         texts = self._request.texts
         room = max(1, self._context - self._request.max_tokens)
         return max(fewest_tokens(texts), min(likely_tokens(texts), room))
+
+    @property
+    def used(self) -> TokenUsage:
+        """What it has read and written, estimated where it has not come to its end."""
+        if self.usage != TokenUsage():
+            return self.usage
+        return TokenUsage(input=self.prompt_tokens, output=self.written)
 
     @property
     def max_tokens(self) -> int:
@@ -126,7 +137,7 @@ class Call(Generic[T]):
         self._function = function
         self.prompt_tokens = prompt_tokens
         self.operation = operation
-        self.usage = TokenUsage(input=prompt_tokens)
+        self.usage = self.used = TokenUsage(input=prompt_tokens)
 
     def resumable(self, engine: Engine | None) -> bool:
         """Return that it is not."""
