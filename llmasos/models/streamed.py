@@ -17,6 +17,9 @@ from pydantic_ai.usage import RequestUsage
 
 from llmasos.models.engines.port import TokenUsage
 
+SAMPLING = ("temperature", "top_p", "top_k", "seed", "presence_penalty", "frequency_penalty")
+"""Settings that a request has under the same names."""
+
 _SYSTEM = "llmasos"
 
 Piece = TypeVar("Piece")
@@ -132,3 +135,12 @@ class StreamedReply(StreamedResponse, Generic[Piece]):
     def timestamp(self) -> datetime:
         """When the reply began."""
         return self.began
+
+
+def sampling_in(settings: ModelSettings) -> dict[str, Any]:
+    """Return what settings say of how tokens are chosen, as fields of a request."""
+    given: dict[str, Any] = {name: settings.get(name) for name in SAMPLING}
+    given["stop"] = tuple(settings.get("stop_sequences") or ()) or None
+    bias = settings.get("logit_bias") or {}
+    given["logit_bias"] = tuple((int(token), value) for token, value in bias.items()) or None
+    return {name: value for name, value in given.items() if value is not None}

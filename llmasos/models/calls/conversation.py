@@ -10,7 +10,7 @@ from typing import Any, Literal
 from pydantic_ai.messages import ModelMessage, ModelResponse, TextPart, ToolCallPart, UserPromptPart
 
 from llmasos.models.calls.syntax import ANSWER, CallForm
-from llmasos.models.engines.port import ContextExceeded, Turn
+from llmasos.models.engines.port import ContextExceeded, InvalidRequest, Turn
 from llmasos.models.tokens import most_tokens
 
 _KANA = re.compile(r"[\u3040-\u30ff]")
@@ -39,7 +39,11 @@ class Item:
 
 
 def items_of(messages: Sequence[ModelMessage], forms: dict[str, CallForm]) -> list[Item]:
-    """Return the conversation as requests of the person, replies of the model, and results."""
+    """Return the conversation as requests of the person, replies of the model, and results.
+
+    Raises:
+        InvalidRequest: It holds what is no text.
+    """
     items: list[Item] = []
     for message in messages:
         if isinstance(message, ModelResponse):
@@ -47,7 +51,7 @@ def items_of(messages: Sequence[ModelMessage], forms: dict[str, CallForm]) -> li
             continue
         for part in message.parts:
             if isinstance(part, UserPromptPart):
-                items.append(Item("request", _plain(part.content), notes=message.instructions or ""))
+                items.append(Item("request", plain_text(part.content), notes=message.instructions or ""))
             elif part.part_kind == "tool-return":
                 items.append(Item("result", part.model_response_str(), part.tool_name))
             elif part.part_kind == "retry-prompt":
@@ -64,11 +68,18 @@ def _reply(part: Any, forms: dict[str, CallForm]) -> Item | None:
     return None
 
 
-def _plain(content: Any) -> str:
+def plain_text(content: Any) -> str:
+    """Return what a person's message says.
+
+    Raises:
+        InvalidRequest: It holds what is no text.
+    """
     if isinstance(content, str):
         return content
     texts = [piece if isinstance(piece, str) else getattr(piece, "content", None) for piece in content]
-    return "\n".join(text for text in texts if isinstance(text, str))
+    if not all(isinstance(text, str) for text in texts):
+        raise InvalidRequest("The model reads text only.", hint="Leave pictures, sound and files out.")
+    return "\n".join(map(str, texts))
 
 
 def fit(items: Sequence[Item], budget: int) -> tuple[Turn, ...]:

@@ -8,7 +8,6 @@ import warnings
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import Any
 
 from pydantic_ai.messages import ModelMessage, ModelRequest, SystemPromptPart
 from pydantic_ai.models import ModelRequestParameters
@@ -32,14 +31,13 @@ from llmasos.models.engines.port import (
     TokenUsage,
     Turn,
 )
-from llmasos.models.streamed import StreamedModel, StreamedReply
+from llmasos.models.streamed import StreamedModel, StreamedReply, sampling_in
 from llmasos.models.tokens import most_tokens
 
 _MAX_TOKENS = 1024
 _ATTEMPTS = 2
 _FIT_ATTEMPTS = 3
 _RETRY_PENALTY = 1.1
-_SAMPLING = ("temperature", "top_p", "top_k", "seed", "presence_penalty", "frequency_penalty")
 # A phrase or a character over and over; deep indentation, rulers and rows of zeros are none of these.
 _RUNAWAY = re.compile(r"(\S.{7,79}?)\1{11,}\Z|(\S.{0,6}?)\2{59,}\Z|(.)\3{199,}\Z", re.DOTALL)
 _RUNAWAY_WINDOW = 1200
@@ -117,7 +115,7 @@ class CallSyntaxModel(StreamedModel[Reply]):
                     grammar=rules,
                     max_tokens=max_tokens,
                     repeat_penalty=penalty,
-                    **_sampling(settings),
+                    **sampling_in(settings),
                 )
                 written = _Written()
                 try:
@@ -153,7 +151,7 @@ class CallSyntaxModel(StreamedModel[Reply]):
         notes = _notes(messages)
         system = (Turn(role="system", content=notes),) if notes else ()
         turns = fit(items_of(messages, {}), self.engine.context - max_tokens - most_tokens(notes))
-        request = CompletionRequest(turns=(*system, *turns), max_tokens=max_tokens, **_sampling(settings))
+        request = CompletionRequest(turns=(*system, *turns), max_tokens=max_tokens, **sampling_in(settings))
         written = _Written(opening="")
         async with aclosing(self.engine.stream(request)) as chunks:
             async for delta in written.read(chunks):
@@ -224,15 +222,6 @@ def _notes(messages: Sequence[ModelMessage]) -> str:
         for part in message.parts
         if isinstance(part, SystemPromptPart)
     )
-
-
-def _sampling(settings: ModelSettings) -> dict[str, Any]:
-    """Return what the settings say of how tokens are chosen, as fields of a request."""
-    given: dict[str, Any] = {name: settings.get(name) for name in _SAMPLING}
-    given["stop"] = tuple(settings.get("stop_sequences") or ()) or None
-    bias = settings.get("logit_bias") or {}
-    given["logit_bias"] = tuple((int(token), value) for token, value in bias.items()) or None
-    return {name: value for name, value in given.items() if value is not None}
 
 
 def _sum(one: TokenUsage, other: TokenUsage) -> TokenUsage:

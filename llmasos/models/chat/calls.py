@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import secrets
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import Any, cast
@@ -17,20 +16,12 @@ from llmasos.models.calls.model import CallSyntaxModel
 from llmasos.models.calls.syntax import forms_of
 from llmasos.models.catalog.profile import Profile
 from llmasos.models.chat.messages import agent_messages, agent_tools
-from llmasos.models.chat.port import CallDelta, ChatDelta, ChatRequest, ChatTool
+from llmasos.models.chat.port import CallDelta, ChatDelta, ChatRequest, ChatTool, new_call_id
 from llmasos.models.chat.text import Stops
 from llmasos.models.engines.port import Engine, InvalidRequest
+from llmasos.models.streamed import SAMPLING
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
-_SETTINGS = (
-    "max_tokens",
-    "temperature",
-    "top_p",
-    "top_k",
-    "seed",
-    "presence_penalty",
-    "frequency_penalty",
-)
 
 
 def expressible(tools: Sequence[ChatTool]) -> bool:
@@ -62,7 +53,7 @@ async def call_syntax_reply(
                 yield ChatDelta(text=text)
             if reply.call is not None:
                 called = True
-                call = CallDelta(index=0, id=f"call_{secrets.token_hex(12)}", name=reply.call.tool)
+                call = CallDelta(index=0, id=new_call_id(), name=reply.call.tool)
                 yield ChatDelta(calls=(call,))
                 arguments = json.dumps(reply.call.arguments)
                 yield ChatDelta(calls=(CallDelta(index=0, arguments=arguments),))
@@ -87,7 +78,7 @@ def _expressible(tool: ChatTool) -> bool:
 
 
 def _settings(request: ChatRequest) -> ModelSettings:
-    settings: dict[str, Any] = {name: getattr(request, name) for name in _SETTINGS}
+    settings: dict[str, Any] = {name: getattr(request, name) for name in ("max_tokens", *SAMPLING)}
     settings["logit_bias"] = {str(token): value for token, value in request.logit_bias}
     settings["tool_choice"] = [request.tool_named] if request.tool_named else request.tool_choice
     return cast(ModelSettings, {name: value for name, value in settings.items() if value is not None})

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
-from typing import Any
 
 from pydantic_ai.messages import FinishReason, ModelMessage, ModelResponseStreamEvent
 from pydantic_ai.models import ModelRequestParameters
@@ -13,9 +12,8 @@ from pydantic_ai.settings import ModelSettings
 
 from llmasos.models.chat.messages import chat_messages, chat_tools
 from llmasos.models.chat.port import Chat, ChatDelta, ChatFinish, ChatRequest
-from llmasos.models.streamed import StreamedModel, StreamedReply
+from llmasos.models.streamed import StreamedModel, StreamedReply, sampling_in
 
-_SETTINGS = ("max_tokens", "temperature", "top_p", "top_k", "seed", "presence_penalty", "frequency_penalty")
 _FINISH: dict[ChatFinish, FinishReason] = {
     "stop": "stop",
     "length": "length",
@@ -58,23 +56,20 @@ class ChatModel(StreamedModel[ChatDelta]):
 def _request(
     messages: list[ModelMessage], settings: ModelSettings, parameters: ModelRequestParameters
 ) -> ChatRequest:
-    given: dict[str, Any] = {name: settings.get(name) for name in _SETTINGS}
     choice = settings.get("tool_choice")
     tools = [*parameters.declared_function_tools, *parameters.output_tools]
     if isinstance(choice, list):
         tools = [tool for tool in tools if tool.name in choice]
     required = choice == "required" or isinstance(choice, list) or not parameters.allow_text_output
     output = parameters.output_object if parameters.output_mode == "native" else None
-    bias = settings.get("logit_bias") or {}
     return ChatRequest(
         messages=chat_messages(messages),
         tools=chat_tools(tools),
         tool_choice="none" if choice == "none" else "required" if tools and required else "auto",
         parallel_calls=settings.get("parallel_tool_calls", True),
         json_schema=output.json_schema if output is not None else None,
-        stop=tuple(settings.get("stop_sequences") or ()),
-        logit_bias=tuple((int(token), float(value)) for token, value in bias.items()),
-        **{name: value for name, value in given.items() if value is not None},
+        max_tokens=settings.get("max_tokens"),
+        **sampling_in(settings),
     )
 
 

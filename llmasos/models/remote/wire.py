@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import math
-import secrets
 from collections.abc import Mapping
 from typing import Any
 
 from llmasos.models.chat.messages import openai_messages, openai_tools
-from llmasos.models.chat.port import CallDelta, ChatDelta, ChatFinish, ChatRequest
+from llmasos.models.chat.port import CallDelta, ChatDelta, ChatFinish, ChatRequest, new_call_id
 from llmasos.models.engines.port import CompletionRequest, InvalidRequest, Sampling, TokenChoice, TokenUsage
 from llmasos.models.tokens import most_tokens
 
@@ -163,7 +162,7 @@ class ChatReply:
     def _new_id(self, given: str) -> str:
         """Return the id of a call, which no other call of this reply has."""
         usable = given and given not in self._ids and len(given) <= _LONGEST_ID and given.isprintable()
-        chosen = given if usable else f"call_{secrets.token_hex(12)}"
+        chosen = given if usable else new_call_id()
         self._ids.add(chosen)
         return chosen
 

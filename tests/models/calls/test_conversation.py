@@ -4,6 +4,7 @@ import re
 
 import pytest
 from pydantic_ai.messages import (
+    BinaryContent,
     ModelMessage,
     ModelRequest,
     ModelResponse,
@@ -17,7 +18,7 @@ from benchmarks.model_tools import tools
 from llmasos.models.calls.conversation import Item, fit, items_of
 from llmasos.models.calls.prefix import prefix_of
 from llmasos.models.calls.syntax import forms_of
-from llmasos.models.engines.port import ContextExceeded
+from llmasos.models.engines.port import ContextExceeded, InvalidRequest
 from llmasos.models.tokens import most_tokens
 
 
@@ -55,6 +56,14 @@ def test_messages_become_requests_calls_and_results() -> None:
     assert turns[1].content == 'read_file(path="a")'
     assert turns[2].content.startswith("[result of read_file]\ntext of a\n[请用中文")
     assert turns[3].content == "Answer: done"
+
+
+def test_pictures_are_refused_and_not_left_out() -> None:
+    picture = BinaryContent(b"x", media_type="image/png")
+    with pytest.raises(InvalidRequest, match="text only"):
+        items_of([ModelRequest(parts=[UserPromptPart(["what is this?", picture])])], {})
+    (item,) = items_of([ModelRequest(parts=[UserPromptPart(["one", "two"])])], {})
+    assert item.text == "one\ntwo"
 
 
 def test_notes_are_shown_where_they_first_held() -> None:
