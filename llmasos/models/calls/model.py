@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import re
 import warnings
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
@@ -21,6 +20,7 @@ from llmasos.models.calls.first import first_calls
 from llmasos.models.calls.grammar import grammar
 from llmasos.models.calls.prefix import offered, prefix_of
 from llmasos.models.calls.response import CallSyntaxResponse, Reply
+from llmasos.models.calls.runaway import WINDOW, runs_away
 from llmasos.models.calls.syntax import ANSWER, CallForm, CallSyntaxError, ParsedCall, forms_of, parse_call
 from llmasos.models.engines.port import (
     Chunk,
@@ -38,9 +38,6 @@ _MAX_TOKENS = 1024
 _ATTEMPTS = 2
 _FIT_ATTEMPTS = 3
 _RETRY_PENALTY = 1.1
-# A phrase or a character over and over; deep indentation, rulers and rows of zeros are none of these.
-_RUNAWAY = re.compile(r"(\S.{7,79}?)\1{11,}\Z|(\S.{0,6}?)\2{59,}\Z|(.)\3{199,}\Z", re.DOTALL)
-_RUNAWAY_WINDOW = 1200
 
 
 class CallSyntaxModel(StreamedModel[Reply]):
@@ -137,7 +134,7 @@ class CallSyntaxModel(StreamedModel[Reply]):
                 return
             penalty = 1.0 if call is not None else _RETRY_PENALTY
             extra = (
-                Turn(role="assistant", content=written.text[:_RUNAWAY_WINDOW]),
+                Turn(role="assistant", content=written.text[:WINDOW]),
                 Turn(role="user", content=f"[error] {problem} Write it again, corrected."),
             )
         raise ModelError(
@@ -182,7 +179,7 @@ class _Written:
             if self.text.startswith(self.opening) and len(self.text) > sent:
                 yield self.text[sent:]
                 sent = len(self.text)
-            if chunk.text and _RUNAWAY.search(self.text[-_RUNAWAY_WINDOW:]):
+            if chunk.text and runs_away(self.text[-WINDOW:]):
                 self.finish_reason = "length"
                 return
         if self.finish_reason is None:
