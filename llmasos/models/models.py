@@ -197,7 +197,7 @@ class Models:
 
     def top(self) -> Top:
         """Return how devices, models and sessions stand."""
-        return self._residents.top()
+        return self._residents.top().model_copy(update={"remotes": self._remotes.top()})
 
     async def drain(self, seconds: float) -> bool:
         """Take no more requests, wait so long for those there are, and return whether all ended."""
