@@ -18,8 +18,8 @@ from llmasos.agent.metering import Used, admit, charge, cut_off, given_up
 from llmasos.agent.model_call import ModelCall
 from llmasos.ledger import Ledger
 from llmasos.models import Origin
-from llmasos.models.calls.prompt import tokens
 from llmasos.models.engines.port import TokenUsage
+from llmasos.models.tokens import most_tokens
 
 _PARTS = ("kind", "instructions", "parts")
 
@@ -98,8 +98,11 @@ class RecordedModel(WrapperModel):
         )
 
     async def _replied(self, call: ModelCall, response: ModelResponse) -> None:
-        await call.replied(**_facts(response))
-        await charge(self._origin.model, response.usage.input_tokens, response.usage.output_tokens)
+        with anyio.CancelScope(shield=True):
+            try:
+                await charge(self._origin.model, response.usage.input_tokens, response.usage.output_tokens)
+            finally:
+                await call.replied(**_facts(response))
 
     async def _failed(
         self,
@@ -110,13 +113,15 @@ class RecordedModel(WrapperModel):
         written: Sequence[ModelMessage],
     ) -> None:
         with anyio.CancelScope(shield=True):
-            await call.failed(error)
             # A turn that is cancelled has used what was done until then, which nobody tells of elsewhere.
             usage = self._used.since(before) if cut_off(error) else None
             if usage is None and self._origin.endpoint and given_up(error):
                 usage = TokenUsage(input=_tokens(asked), output=_tokens(written))
-            if usage is not None:
-                await charge(self._origin.model, usage.input, usage.output)
+            try:
+                if usage is not None:
+                    await charge(self._origin.model, usage.input, usage.output)
+            finally:
+                await call.failed(error)
 
     async def _whence(self) -> Origin:
         return self._origin
@@ -134,7 +139,7 @@ def _facts(response: ModelResponse) -> dict[str, Any]:
 def _tokens(messages: Sequence[ModelMessage]) -> int:
     """Estimate the tokens of what messages say."""
     said = [getattr(part, "content", "") or getattr(part, "args", "") for m in messages for part in m.parts]
-    return sum(tokens(text if isinstance(text, str) else str(text)) for text in said if text)
+    return sum(most_tokens(text if isinstance(text, str) else str(text)) for text in said if text)
 
 
 def sha256_messages(messages: Sequence[ModelMessage]) -> str:

@@ -12,7 +12,7 @@ from pydantic_ai.models.function import AgentInfo, FunctionModel
 
 from llmasos.agent.metering import Used, metered
 from llmasos.agent.recorded_model import RecordedModel
-from llmasos.errors import ModelError
+from llmasos.errors import LedgerError, ModelError
 from llmasos.ledger import MemoryLedger
 from llmasos.models import Origin
 from llmasos.models.engines.port import TokenUsage
@@ -74,6 +74,20 @@ async def test_what_engines_did_is_paid_for() -> None:
     assert (await cut(HERE, told=told)).calls == [("m", 70, 8)]
     assert (await cut(HERE)).calls == []
     assert (await cut(HERE, told=told, error=ModelError("It broke."))).calls == []
+
+
+async def test_what_cannot_be_recorded_was_used_all_the_same() -> None:
+    paid, ledger = Paid(), MemoryLedger(refuse=LedgerError("The disk is full."))
+
+    async def words(_messages: list[ModelMessage], _info: AgentInfo) -> AsyncIterator[str]:
+        yield "hello there"
+
+    model = RecordedModel(FunctionModel(stream_function=words), HERE, ledger, session="s", turn="t")
+    with metered(paid), pytest.raises(LedgerError):
+        async with model.request_stream(ASKED, None, ModelRequestParameters()) as stream:
+            async for _ in stream:
+                pass
+    assert len(paid.calls) == 1
 
 
 async def test_what_runs_elsewhere_is_estimated() -> None:

@@ -233,3 +233,11 @@ async def test_top_tells_how_the_places_do_where_models_run_elsewhere(tmp_path: 
     async with Models(settings(tmp_path, model_url="http://127.0.0.1:9/v1", model="big")) as models:
         (big,) = models.top().remotes
         assert (big.name, [place.state for place in big.endpoints]) == ("big", ["unchecked"])
+
+
+def test_secrets_in_urls_are_not_shown(tmp_path: Path) -> None:
+    url = "http://user:hidden@example.org/v1?token=hidden"
+    for values in ({"model_url": url}, {"models": {"upstreams": {"far": [url]}}}):
+        models = Models(settings(tmp_path, **values))
+        remote = next(one for one in models.status() if one.state == "remote")
+        assert remote.title == "http://example.org/v1"

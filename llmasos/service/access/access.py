@@ -129,7 +129,8 @@ class Access:
             if self._account.ended:
                 raise WrongKey(f"The key {self.key_id} {self._account.ended}.")
             try:
-                self._account.check_tokens()
+                # The request that began the turn may still hold what its call was taken to use.
+                self._account.check_tokens(own=sum(self._held))
                 return
             except QuotaReached:
                 raise

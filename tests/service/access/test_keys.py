@@ -228,6 +228,15 @@ async def test_a_turn_stops_asking_when_its_quota_or_its_key_has_ended(desk: Des
     assert (await desk.keys.get(made.key.id)).total.calls == 1
 
 
+async def test_a_turn_is_not_kept_out_by_the_request_that_began_it(desk: Desk) -> None:
+    made = await desk.make(tokens_per_day=10)
+    one, other = await access(desk, made.secret), await access(desk, made.secret)
+    with one.call():
+        await one.admit()
+        with pytest.raises(QuotaReached):
+            await other.admit()
+
+
 async def test_a_turn_waits_for_a_minutes_tokens(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     one = await access(desk, (await desk.make(tokens_per_minute=60)).secret)
     await one.spent("small", 60, 30)
