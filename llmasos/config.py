@@ -155,6 +155,14 @@ class ServiceSettings(BaseModel, frozen=True):
     drain_seconds: float = Field(10.0, ge=0, description="How long calls may take to end at a stop.")
     body_mb: int = Field(32, ge=1, description="The largest request in MiB.")
 
+    @property
+    def url(self) -> str:
+        """Where other programs reach the kernel; empty without a port."""
+        if not self.port:
+            return ""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{'https' if self.tls_certificate else 'http'}://{host}:{self.port}"
+
 
 class Settings(BaseSettings):
     """Every setting, from `LLMASOS_*` variables and then `config.toml` in the configuration folder."""

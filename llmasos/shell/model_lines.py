@@ -22,7 +22,9 @@ def list_lines(models: Sequence[ModelInfo]) -> Iterator[str]:
     width = max(map(len, names), default=0)
     for name, model in zip(names, models, strict=True):
         size = f"{size_text(model.size):>9}" if model.size else " " * 9
-        yield f"{name:<{max(width, 24)}} {MODEL_STATES[model.state]:<16} {size}  {display(model.title)}"
+        default = " (the default)" if model.default else ""
+        line = f"{name:<{max(width, 24)}} {MODEL_STATES[model.state]:<16} {size}  {display(model.title)}"
+        yield line + default
 
 
 def detail_lines(model: ModelDetails) -> Iterator[str]:
@@ -73,7 +75,8 @@ def top_lines(top: ModelsTop) -> Iterator[str]:
     )
     for name, model in zip(names, top.models, strict=True):
         yield (
-            f"{name:<{width}} {model.state:<10} {size_text(model.bytes):>9} "
+            f"{name:<{width}} {model.state:<10} "
+            f"{size_text(model.bytes) if model.state != 'absent' else '-':>9} "
             f"{model.running:>2}/{model.slots:<2} {model.waiting:>5} "
             f"{_seconds(model.wait_p50):>7} {_seconds(model.wait_p90):>7} {_seconds(model.first_token):>7} "
             f"{model.tokens_per_second:>7.1f} {model.loads:>5} {model.evictions:>4} {_seconds(model.idle):>7}"

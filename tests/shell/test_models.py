@@ -28,6 +28,7 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
 def test_models_are_listed_with_and_without_the_word(run: Run) -> None:
     lines = run("models").out.splitlines()
     assert lines == run("models", "list").out.splitlines()
+    assert lines[0].endswith("(the default)") and "default" not in "".join(lines[1:])
     assert lines[0].startswith("qwen2.5-coder-1.5b") and "loaded" in lines[0] and "1,117 MB" in lines[0]
     first = json.loads(run("models", "list", "--json").out.splitlines()[0])
     assert (first["name"], first["state"], first["default"]) == ("qwen2.5-coder-1.5b", "resident", True)
@@ -117,6 +118,7 @@ def test_models_are_pinned_unloaded_and_loaded_again(run: Run) -> None:
     assert "qwen2.5-coder-1.5b *" in run("models", "top").out
     assert run("models", "unpin").out == "Let go.\n" and share()["pinned"] is False
     assert run("models", "unload").code == 0 and share()["state"] != "resident"
+    assert "MB" not in run("models", "top").out.splitlines()[-1], "what is not loaded takes no memory"
     assert run("models", "load").out == "qwen2.5-coder-1.5b is loaded.\n" and share()["state"] == "resident"
 
 
