@@ -234,6 +234,7 @@ class Administration:
             "drive": planned.profile.drive,
             "tool_format": planned.profile.tool_format,
             "context": header.context or spec.context,
+            "view": planned.plan.context,
             "memory": MemoryInfo(**taken.model_dump()),
             "fits": taken.total <= devices[planned.plan.device].budget,
         }

@@ -38,7 +38,7 @@ def detail_lines(model: ModelDetails) -> Iterator[str]:
         "format": model.format,
         "size": size_text(model.size) if model.size else "",
         "parameters": f"{model.parameters / 1e9:.2f} billion" if model.parameters else "",
-        "context": f"{model.context:,} tokens" if model.context else "",
+        "context": _context(model),
         "sha256": model.sha256,
         "family": model.family,
         "driven by": _drive(model),
@@ -74,12 +74,13 @@ def top_lines(top: ModelsTop) -> Iterator[str]:
         f"{'FIRST':>7} {'TOK/S':>7} {'LOADS':>5} {'OUT':>4} {'IDLE':>7}"
     )
     for name, model in zip(names, top.models, strict=True):
+        idle = None if model.running else model.idle
         yield (
             f"{name:<{width}} {model.state:<10} "
             f"{size_text(model.bytes) if model.state != 'absent' else '-':>9} "
             f"{model.running:>2}/{model.slots:<2} {model.waiting:>5} "
             f"{_seconds(model.wait_p50):>7} {_seconds(model.wait_p90):>7} {_seconds(model.first_token):>7} "
-            f"{model.tokens_per_second:>7.1f} {model.loads:>5} {model.evictions:>4} {_seconds(model.idle):>7}"
+            f"{model.tokens_per_second:>7.1f} {model.loads:>5} {model.evictions:>4} {_seconds(idle):>7}"
         )
     if any(model.pinned for model in top.models):
         yield "* pinned"
@@ -126,6 +127,11 @@ def _drive(model: ModelDetails) -> str:
     if model.drive == "native":
         return f"its own tool format ({model.tool_format})"
     return "call syntax under a grammar" if model.drive else ""
+
+
+def _context(model: ModelDetails) -> str:
+    view = f"; {model.view:,} in view" if model.view else ""
+    return f"{model.context:,} tokens{view}" if model.context else ""
 
 
 def _memory(model: ModelDetails) -> str:

@@ -47,7 +47,7 @@ def test_a_model_is_pulled_listed_and_shown(run: Run, hub: HubServer) -> None:
     assert (details.format, details.family, details.drive) == ("gguf", "qwen2.5", "calls")
     assert details.memory is not None and details.memory.total > 0 and details.fits
     shown = run("models", "show", REPOSITORY).out
-    for said in ("sha256", "512 tokens", "call syntax under a grammar", "weights", "pulled"):
+    for said in ("sha256", "512 tokens; 512 in view", "call syntax under a grammar", "weights", "pulled"):
         assert said in shown
 
 
