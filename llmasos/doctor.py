@@ -246,11 +246,12 @@ async def _model(settings: Settings) -> Check:
             shown = await Administration(settings, models).show("")
         except LLMasOSError as error:
             return Check(part="model", ok=False, message=error.message, fix=error.hint)
-        if shown.memory is not None and shown.fits is False:
+        needed = shown.memory.total if shown.memory is not None else 0
+        if shown.fits is False:
             return Check(
                 part="model",
                 ok=False,
-                message=f"{default.name} takes {shown.memory.total / 1e6:,.0f} MB, and models may take less.",
+                message=f"{default.name} needs {needed / 1e6:,.0f} MB, more than models may take.",
                 fix="Raise LLMASOS_MODELS__MEMORY_MB, or set LLMASOS_MODEL to a smaller model.",
             )
     where = "fetched at its first use" if default.state == "absent" else default.title

@@ -92,7 +92,7 @@ def test_a_model_that_is_too_large_for_the_memory_is_named(tmp_path: Path) -> No
     )
     assert looked("model", large).ok
     check = looked("model", small)
-    assert not check.ok and "m.gguf takes" in check.message and "LLMASOS_MODELS__MEMORY_MB" in check.fix
+    assert not check.ok and "m.gguf needs" in check.message and "LLMASOS_MODELS__MEMORY_MB" in check.fix
 
 
 def test_the_chain_of_the_settings_is_named(tmp_path: Path) -> None:

@@ -118,6 +118,12 @@ class Library:
 
     def _planned_to_fit(self, spec: ModelSpec, path: Path) -> Planned:
         planned = plan_model(spec, path, self._settings, self.devices)
+        for name, file in planned.plan.adapters:
+            if not file.is_file():
+                raise ModelError(
+                    f"There is no adapter {name} of {spec.name} at {file}.",
+                    hint="Correct LLMASOS_MODELS__ADAPTERS, or put it there.",
+                )
         if self._fits(planned):
             return planned
         here = (

@@ -40,7 +40,10 @@ for command in changes.COMMANDS:
 app.add_typer(sandbox_app, name="sandbox")
 
 Folder = Annotated[Path, typer.Option("-C", "--folder", help="The folder to work on.")]
-Model = Annotated[str, typer.Option("--model", "-m", help="A model of `llmasos models`, or a GGUF file.")]
+Model = Annotated[
+    str,
+    typer.Option("--model", "-m", help="A name of `llmasos models`, a hub's org/name, or a path."),
+]
 InPlace = Annotated[
     bool, typer.Option("--in-place", help="Change the folder itself, with nothing to discard or undo.")
 ]

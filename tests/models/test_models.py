@@ -191,6 +191,14 @@ async def test_what_is_larger_than_the_device_is_refused_with_what_would_fit(tmp
     assert caught.value.status == 400 and f"one that fits ({SMALL})" in caught.value.hint
 
 
+async def test_an_adapter_that_is_not_there_is_named(tmp_path: Path) -> None:
+    chosen = settings(tmp_path, models={"adapters": {SMALL: {"sql": tmp_path / "sql.gguf"}}})
+    async with Models(chosen, loader=FakeLoader()) as models:
+        with pytest.raises(ModelError, match=f"no adapter sql of {SMALL}") as caught:
+            await models.load(SMALL)
+    assert "LLMASOS_MODELS__ADAPTERS" in caught.value.hint
+
+
 async def test_a_model_that_nobody_asked_for_yet_is_named_as_one_that_fits(tmp_path: Path) -> None:
     device = SimDevice(GIB * 5 // 4, name="cpu")
     async with Models(settings(tmp_path), loader=FakeLoader(), devices=[device]) as models:
@@ -205,6 +213,7 @@ async def test_a_model_that_nobody_asked_for_yet_is_named_as_one_that_fits(tmp_p
 
 
 async def test_the_settings_say_how_models_are_loaded(tmp_path: Path) -> None:
+    (tmp_path / "poet.gguf").touch()
     loader = FakeLoader()
     own = ModelSettings(slots=3, keep_alive=60, adapters={BIG: {"poet": tmp_path / "poet.gguf"}})
     async with Models(settings(tmp_path, models=own, model_context=4096), loader=loader) as models:
