@@ -154,9 +154,11 @@ async def _stop(
     kernel.models.end()
     # Replies of models that run elsewhere are not the scheduler's to end.
     drain.end()
-    await keys.settle()
-    for server in servers:
-        server.should_exit = True
+    try:
+        await keys.settle()
+    finally:
+        for server in servers:
+            server.should_exit = True
 
 
 async def _hurry(stopping: _Stopping, drain: Drain) -> None:
