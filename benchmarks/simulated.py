@@ -29,10 +29,18 @@ class Trace:
         return self.run(Scheduled(self.rules))
 
 
-def engine(name: str, *, size: int = 40, slots: int = 8, load: float = 5.0, host: int = 0) -> SimEngine:
+def engine(
+    name: str,
+    *,
+    size: int = 40,
+    slots: int = 8,
+    load: float = 5.0,
+    host: int = 0,
+    prefill: float = 8000.0,
+) -> SimEngine:
     """Return a model of seven billion parameters on a GPU, as far as time is concerned."""
     card = Card(name, "gpu", size, host, slots=slots, load_seconds=load)
-    return SimEngine(card, step=0.02, more=0.001, prefill=8000.0)
+    return SimEngine(card, step=0.02, more=0.001, prefill=prefill)
 
 
 def crowd(model: str, agents: int = 8, start: float = 0.0) -> tuple[SimAgent, ...]:
@@ -42,11 +50,11 @@ def crowd(model: str, agents: int = 8, start: float = 0.0) -> tuple[SimAgent, ..
     )
 
 
-def third_model(seconds: float = 300.0) -> Trace:
+def third_model(seconds: float = 300.0, prefill: float = 8000.0) -> Trace:
     """Return two models that are never idle, and a third one for which there is no room beside them."""
     return Trace(
-        "two models that are never idle, and a third",
-        tuple(engine(name) for name in "abc"),
+        f"two models that are never idle, and a third, reading {prefill:,.0f} tokens/s",
+        tuple(engine(name, prefill=prefill) for name in "abc"),
         (*crowd("a"), *crowd("b"), *crowd("c", start=10.0)),
         seconds,
         Rules({"gpu": BUDGET}),
@@ -89,7 +97,17 @@ def now_and_then(host: int = 0, seconds: float = 300.0) -> Trace:
 def lines() -> list[str]:
     """Run all traces and return tables of what came out."""
     out: list[str] = []
-    traces = (third_model(), now_and_then(), now_and_then(host=40), flood(), many(8), many(64), many(250))
+    slow = (third_model(prefill=prefill) for prefill in (2000.0, 500.0))
+    traces = (
+        third_model(),
+        *slow,
+        now_and_then(),
+        now_and_then(host=40),
+        flood(),
+        many(8),
+        many(64),
+        many(250),
+    )
     for trace in traces:
         out += [f"{trace.title.capitalize()}, {trace.seconds:.0f} s", ""]
         out += ["| rule | tokens/s | served by model | p50 / p99 / longest wait, s | Jain | loads |"]

@@ -4,22 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from llmasos.models.scheduler.decisions import Effect, Load, Start, Unload, Wake
+from llmasos.models.scheduler.events import Ended, Event, Loaded, Registered, Submitted, Unloaded
 from llmasos.models.scheduler.simulation import Policy
-from llmasos.models.scheduler.types import (
-    Card,
-    Effect,
-    Ended,
-    Event,
-    Job,
-    Load,
-    Loaded,
-    Registered,
-    Start,
-    Submitted,
-    Unload,
-    Unloaded,
-    Wake,
-)
+from llmasos.models.scheduler.types import Card, Job
 
 BUDGET = 100
 """Bytes of the device; models have sizes like 40."""

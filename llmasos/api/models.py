@@ -139,6 +139,22 @@ class SessionShare(_Shown):
     waiting: int = 0
 
 
+class EndpointShare(_Shown):
+    """One of the places where a model runs elsewhere: whether it is asked, and why it failed last."""
+
+    url: str
+    state: str = ""
+    outstanding: int = 0
+    reason: str = ""
+
+
+class RemoteShare(_Shown):
+    """A model that runs elsewhere."""
+
+    name: str
+    endpoints: tuple[EndpointShare, ...] = ()
+
+
 class ModelsTop(_Shown):
     """How models share the machine at one moment; `host` is the memory of those moved off their device."""
 
@@ -146,6 +162,7 @@ class ModelsTop(_Shown):
     host: DeviceShare = DeviceShare(name="host")
     models: tuple[ModelShare, ...] = ()
     sessions: tuple[SessionShare, ...] = ()
+    remotes: tuple[RemoteShare, ...] = ()
     draining: bool = False
 
 

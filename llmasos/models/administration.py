@@ -116,9 +116,9 @@ class Administration:
         """Have a model leave the memory.
 
         Raises:
-            ModelError: There is no such model.
+            ModelError: There is no such model, or it is not loaded.
         """
-        await self._models.unload(self._known(name))
+        await self._models.unload(self._loaded(name))
 
     async def pin(self, name: str) -> None:
         """Keep a model resident, whatever else is asked for.
@@ -132,9 +132,9 @@ class Administration:
         """Let a model go when others need its memory.
 
         Raises:
-            ModelError: There is no such model.
+            ModelError: There is no such model, or it is not loaded.
         """
-        await self._models.unpin(self._known(name))
+        await self._models.unpin(self._loaded(name))
 
     async def show(self, name: str) -> ModelDetails:
         """Return everything that is known of a model; a hub is asked about one that is not here.
@@ -174,6 +174,14 @@ class Administration:
     def _known(self, name: str) -> str:
         self._here(name)
         return self._catalog.get(name or self._default).name
+
+    def _loaded(self, name: str) -> str:
+        """Return the name of a model that lies somewhere, is pinned, or is waited for."""
+        known = self._known(name)
+        for one in self.top().models:
+            if one.name == known and (one.state != "absent" or one.pinned or one.waiting):
+                return known
+        raise ModelError(f"The model {known} is not loaded.", hint="`llmasos models top` shows what is.")
 
     def _here(self, name: str) -> None:
         """Refuse what is said of a model that runs elsewhere."""

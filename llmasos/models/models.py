@@ -199,7 +199,8 @@ class Models:
 
     def top(self) -> Top:
         """Return how devices, models and sessions stand."""
-        return Top() if self._scheduler is None else self._scheduler.top()
+        top = Top() if self._scheduler is None else self._scheduler.top()
+        return top.model_copy(update={"remotes": self._remotes.top()})
 
     async def drain(self, seconds: float) -> bool:
         """Take no more requests, wait so long for those there are, and return whether all ended."""

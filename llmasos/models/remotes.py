@@ -12,7 +12,9 @@ import anyio
 from llmasos.config import Settings
 from llmasos.models.chat.port import Chat
 from llmasos.models.remote import Endpoint, Patience, RemoteChat, Spend, Upstreams, remote_model
+from llmasos.models.remote.errors import shown
 from llmasos.models.remote.upstreams import UpstreamStatus
+from llmasos.models.scheduler.top import EndpointTop, RemoteTop
 from llmasos.models.status import ModelStatus, Origin
 
 if TYPE_CHECKING:
@@ -116,13 +118,29 @@ class Remotes:
     def status(self) -> tuple[ModelStatus, ...]:
         """Return the models that are known to run elsewhere; the endpoint's are known by one name."""
         if self._settings.model_url:
-            shown = self._own_name(self._settings.model) or "default"
-            return (ModelStatus(name=shown, title=self._settings.model_url, state="remote", default=True),)
+            name = self._own_name(self._settings.model) or "default"
+            return (ModelStatus(name=name, title=self._settings.model_url, state="remote", default=True),)
         return tuple(
             ModelStatus(
                 name=name, title=", ".join(urls), state="remote", default=name == self._settings.model
             )
             for name, urls in self._settings.models.upstreams.items()
+        )
+
+    def top(self) -> tuple[RemoteTop, ...]:
+        """Return how the places do where models run elsewhere."""
+        if url := self._settings.model_url:
+            places = (EndpointTop(url=shown(url), state="unchecked"),)
+            return (RemoteTop(name=self.status()[0].name, endpoints=places),)
+        return tuple(
+            RemoteTop(
+                name=name,
+                endpoints=tuple(
+                    EndpointTop.model_validate(one.model_dump(exclude={"failures"}))
+                    for one in upstreams.status()
+                ),
+            )
+            for name, upstreams in self._upstreams.items()
         )
 
     def _own_name(self, name: str) -> str:

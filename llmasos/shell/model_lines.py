@@ -67,7 +67,8 @@ def top_lines(top: ModelsTop) -> Iterator[str]:
     if top.draining:
         yield "The kernel is stopping: no new requests are taken."
     names = [fit(display(model.name) + (" *" if model.pinned else ""), _WIDEST) for model in top.models]
-    width = max([*map(len, names), len("MODEL")])
+    elsewhere = [fit(display(remote.name), _WIDEST) for remote in top.remotes]
+    width = max([*map(len, names), *map(len, elsewhere), len("ELSEWHERE" if elsewhere else "MODEL")])
     yield ""
     yield (
         f"{'MODEL':<{width}} {'STATE':<10} {'MEMORY':>9} {'RUN':>5} {'WAIT':>5} {'P50':>7} {'P90':>7} "
@@ -92,6 +93,13 @@ def top_lines(top: ModelsTop) -> Iterator[str]:
                 f"{display(session.id) or '-':<28} {session.band:<12} {session.share:>6.0%} "
                 f"{session.running:>4} {session.waiting:>5}"
             )
+    if top.remotes:
+        yield ""
+        yield f"{'ELSEWHERE':<{width}} {'STATE':<10} {'RUN':>5}  ENDPOINT"
+        for name, remote in zip(elsewhere, top.remotes, strict=True):
+            for place in remote.endpoints:
+                why = f": {display(place.reason)}" if place.reason else ""
+                yield (f"{name:<{width}} {place.state:<10} {place.outstanding:>5}  {display(place.url)}{why}")
 
 
 def report_lines(report: BenchReport) -> Iterator[str]:

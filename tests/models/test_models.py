@@ -239,3 +239,19 @@ def test_a_model_that_was_chosen_is_the_default_whatever_the_memory(tmp_path: Pa
 
     assert default() == default(model="auto") == SMALL
     assert default(model=BIG) == BIG
+
+
+async def test_top_tells_how_the_places_do_where_models_run_elsewhere(tmp_path: Path) -> None:
+    urls = ["http://user:secret@127.0.0.1:9/v1", "http://127.0.0.1:10/v1"]
+    async with Models(settings(tmp_path, models={"upstreams": {"far": urls}})) as models:
+        (far,) = models.top().remotes
+        assert (far.name, [place.url for place in far.endpoints]) == (
+            "far",
+            ["http://127.0.0.1:9/v1", "http://127.0.0.1:10/v1"],
+        )
+        while any(place.state != "ejected" for place in models.top().remotes[0].endpoints):
+            await anyio.sleep(0.001)
+        assert all(place.reason for place in models.top().remotes[0].endpoints)
+    async with Models(settings(tmp_path, model_url="http://127.0.0.1:9/v1", model="big")) as models:
+        (big,) = models.top().remotes
+        assert (big.name, [place.state for place in big.endpoints]) == ("big", ["unchecked"])

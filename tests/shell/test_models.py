@@ -119,6 +119,9 @@ def test_models_are_pinned_unloaded_and_loaded_again(run: Run) -> None:
     assert run("models", "unpin").out == "Let go.\n" and share()["pinned"] is False
     assert run("models", "unload").code == 0 and share()["state"] != "resident"
     assert "MB" not in run("models", "top").out.splitlines()[-1], "what is not loaded takes no memory"
+    for again in ("unload", "unpin"):
+        done = run("models", again)
+        assert done.code == 1 and "qwen2.5-coder-1.5b is not loaded" in done.err and done.out == ""
     assert run("models", "load").out == "qwen2.5-coder-1.5b is loaded.\n" and share()["state"] == "resident"
 
 
@@ -141,11 +144,28 @@ def test_top_shows_what_a_newer_kernel_knows_and_nothing_of_control() -> None:
             "host": {"name": "host", "budget": 10e9, "used": 1e9},
             "models": [{"name": "a\x1b[2J", "state": "resident", "bytes": 2e10, "slots": 16, "running": 3}],
             "sessions": [{"id": "s-1", "band": "interactive", "share": 0.75, "running": 1, "waiting": 2}],
+            "remotes": [
+                {
+                    "name": "far\x1b[2J",
+                    "endpoints": [
+                        {"url": "http://h:1/v1", "state": "healthy", "outstanding": 3},
+                        {"url": "http://h:2/v1", "state": "ejected", "reason": "It is down.\x1b"},
+                    ],
+                }
+            ],
             "draining": True,
         }
     )
     text = "\n".join(top_lines(top))
-    for said in ("cuda:0: 20.0 GB of 80.0 GB, 55.0 GB free", "3/16", "75%", "s-1", "stopping", "host"):
+    for said in (
+        "cuda:0: 20.0 GB of 80.0 GB, 55.0 GB free",
+        "3/16",
+        "75%",
+        "s-1",
+        "stopping",
+        "host",
+        "h:2/v1: It is down.",
+    ):
         assert said in text
     assert "\x1b" not in text
 

@@ -17,7 +17,8 @@ from urllib.parse import urlsplit
 
 from llmasos.errors import ModelError
 from llmasos.models.catalog.gguf import read_added_tokens
-from llmasos.models.engines.port import InvalidRequest, LoadPlan
+from llmasos.models.engines.port import InvalidRequest, LoadPlan, OutOfMemory
+from llmasos.models.engines.room import has_room
 from llmasos.models.engines.spelled import Spelled
 
 # One batch is the unit in which a cancelled prompt stops: small enough to be prompt, large enough
@@ -98,6 +99,11 @@ class LlamaServer:
         try:
             return cls(xllamacpp.Server(params), secret, Spelled(read_added_tokens(plan.path)))
         except RuntimeError as error:
+            if not has_room(plan):
+                raise OutOfMemory(
+                    f"There is no memory for the model {plan.name}.",
+                    hint="Unload other models, or load this one with fewer slots or a smaller context.",
+                ) from error
             what = " or one of its adapters" if plan.adapters else ""
             raise ModelError(
                 f"The model file {plan.path}{what} cannot be loaded; it is damaged, incomplete or of an "

@@ -17,6 +17,7 @@ from llmasos.models.engines.port import (
     EngineDied,
     Footprint,
     LoadPlan,
+    OutOfMemory,
     Turn,
 )
 from llmasos.models.engines.wire import CREDIT, Frame, Wire, kind, raised, unpacked
@@ -102,9 +103,14 @@ class EngineProcess:
             _, loading = self._ask("load", self._plan.model_dump(mode="json"))
             described = await loading.answer()
             self._requests.clear()
-        except BaseException:
+        except BaseException as error:
             with anyio.CancelScope(shield=True):
                 await self._end()
+            if isinstance(error, EngineDied) and "SIGKILL" in error.message:
+                # So Linux ends what takes more memory than there is.
+                raise OutOfMemory(
+                    error.message, hint="Unload other models, or load a smaller one."
+                ) from error
             raise
         self.name, self.context, self.slots = (described[key] for key in ("name", "context", "slots"))
         self._resumable = frozenset(described["resumable"])

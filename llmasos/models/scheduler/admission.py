@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Literal
 
+from llmasos.models.scheduler.decisions import Refuse
 from llmasos.models.scheduler.draft import Draft
 from llmasos.models.scheduler.eviction import demand
 from llmasos.models.scheduler.queue import NEVER
 from llmasos.models.scheduler.state import ModelState
-from llmasos.models.scheduler.types import Job, Refuse
+from llmasos.models.scheduler.types import Job
 
 LONGEST_RETRY = 600.0
 """Seconds after which a client is told to try again, at most."""

@@ -5,16 +5,14 @@ from __future__ import annotations
 from bisect import bisect_right
 
 from llmasos.models.scheduler import admission, dispatch, placement, residency
+from llmasos.models.scheduler.decisions import Effect, Refuse, Wake
 from llmasos.models.scheduler.draft import Draft
-from llmasos.models.scheduler.queue import NEVER
-from llmasos.models.scheduler.state import State
-from llmasos.models.scheduler.types import (
+from llmasos.models.scheduler.events import (
     Asked,
     Cancelled,
     Declined,
     Died,
     Drained,
-    Effect,
     Ended,
     Event,
     Loaded,
@@ -22,15 +20,15 @@ from llmasos.models.scheduler.types import (
     Measured,
     Parked,
     Produced,
-    Refuse,
     Registered,
     Stalled,
     Stopped,
     Submitted,
     Tick,
     Unloaded,
-    Wake,
 )
+from llmasos.models.scheduler.queue import NEVER
+from llmasos.models.scheduler.state import State
 
 
 def decide(state: State, event: Event, now: float) -> tuple[State, tuple[Effect, ...]]:
@@ -44,6 +42,17 @@ def decide(state: State, event: Event, now: float) -> tuple[State, tuple[Effect,
     Returns:
         What is known then, and what is to be done. The last effect is a `Wake` whenever time alone will
         change something; a later one replaces it.
+    """
+    return advance(state.copy(), event, now)
+
+
+def advance(state: State, event: Event, now: float) -> tuple[State, tuple[Effect, ...]]:
+    """Return what the event leads to, as `decide` does, in a time that does not rise with the jobs there are.
+
+    Args:
+        state: What is known; it is used up, also when this fails.
+        event: What happened.
+        now: The time, as for `decide`.
     """
     draft = Draft(state, now)
     _take_in(draft, event)
@@ -110,9 +119,8 @@ def _expire(draft: Draft) -> None:
 
 def _age(draft: Draft) -> None:
     """Note which jobs have waited long."""
-    for model, queue in list(draft.state.queues.items()):
-        if queue.next_due() <= draft.now:
-            draft.queue(model).age(draft.now)
+    for queue in draft.state.queues.values():
+        queue.age(draft.now)
 
 
 def _next(draft: Draft) -> float:

@@ -12,9 +12,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from llmasos.models.scheduler.draft import Draft
+from llmasos.models.scheduler.decisions import Preempt, Start, Stop
+from llmasos.models.scheduler.draft import SMOOTHING, Draft
 from llmasos.models.scheduler.state import JobState, ModelState
-from llmasos.models.scheduler.types import Preempt, Start, Stop
 
 CROWD = 8
 """So many sessions that used less than others are no crowd, however few slots there are."""
@@ -33,11 +33,23 @@ def dispatch(draft: Draft) -> None:
 
 def count(draft: Draft, tokens: Mapping[int, int]) -> None:
     """Count the tokens that jobs wrote."""
+    read: dict[str, list[JobState]] = {}
     for job, number in tokens.items():
         state = draft.state.jobs.get(job)
         if state is not None and number > 0:
+            if not state.written:
+                read.setdefault(state.job.model, []).append(state)
             draft.charge(state, number * draft.state.rules.output_cost)
             draft.change(state, written=state.written + number)
+    for model, jobs in read.items():
+        _measure(draft, draft.state.models[model], jobs)
+
+
+def _measure(draft: Draft, model: ModelState, read: list[JobState]) -> None:
+    """Note how long a model took to read what its jobs that have just begun to write had to have read."""
+    seconds = draft.now - min(job.started for job in read)
+    each = seconds / max(sum(job.length for job in read), 1)
+    draft.update(model, reading=model.reading + SMOOTHING * (each - model.reading) if model.reading else each)
 
 
 def stop(draft: Draft, job: JobState) -> None:
@@ -122,20 +134,19 @@ def _start_next(draft: Draft, model: ModelState) -> bool:
     """Start the job that is next, or make room for it; return whether one started."""
     state, queue = draft.state, draft.queue(model.name)
     running = [state.jobs[job] for job in model.running]
-    first = queue.first(draft.counter)
+    full = len(running) >= model.card.slots
+    first = queue.challenger(draft.counter) if full else queue.first(draft.counter)
     if first is not None and _stays(state.jobs[first]):
         shared = model.card.slots - _reserve(draft, model)
         if sum(map(_stays, running)) >= shared:
             first = queue.first(draft.counter, interactive=True)
     if first is None:
         return False
-    if len(running) < model.card.slots:
-        _start(draft, state.jobs[first])
-        return len(queue) > 0
-    challenger = queue.challenger(draft.counter)
-    if challenger is not None:
-        _make_way(draft, model, state.jobs[challenger], running)
-    return False
+    if full:
+        _make_way(draft, model, state.jobs[first], running)
+        return False
+    _start(draft, state.jobs[first])
+    return len(queue) > 0
 
 
 def _stays(job: JobState) -> bool:
@@ -160,8 +171,9 @@ def _make_way(draft: Draft, model: ModelState, job: JobState, running: list[JobS
     going = sum(other.phase in ("preempting", "stopping") for other in running)
     if going >= queue.sessions(job.arrived):
         return
-    reserved = job.arrived == 0 and sum(other.arrived == 0 for other in running) < _reserve(draft, model)
-    session = draft.state.sessions[job.job.client.session]
+    arrived, sessions = job.arrived, draft.state.sessions
+    session = sessions[job.job.client.session]
+    reserved = arrived == 0 and sum(other.arrived == 0 for other in running) < _reserve(draft, model)
     light = session.counter < draft.state.floor
     # A crowd of newcomers has no better right than those who were served before it.
     light = light and queue.sessions(job.arrived, draft.state.floor) <= max(CROWD, 2 * model.card.slots)
@@ -173,9 +185,9 @@ def _make_way(draft: Draft, model: ModelState, job: JobState, running: list[JobS
         if other.stalled or (reserved and other.arrived > 0):
             return True
         band, soon = _band(draft, other), min(2 << other.preempted, quantum)
-        if job.arrived != band:
-            return job.arrived < band and other.written >= soon
-        its = draft.state.sessions[other.job.client.session]
+        if arrived != band:
+            return arrived < band and other.written >= soon
+        its = sessions[other.job.client.session]
         lead = 0.0 if light and its.jobs > 1 and not session.running else rules.quantum
         enough = soon if light else max(other.job.prompt_tokens + other.kept, quantum)
         return not going and its.counter > session.counter + lead and other.written >= enough

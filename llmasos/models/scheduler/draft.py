@@ -1,4 +1,4 @@
-"""A decision in the making: the next state, and the effects so far."""
+"""A decision in the making: the state as it becomes, and the effects so far."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from bisect import bisect_left, insort
 from dataclasses import replace
 from typing import Any
 
+from llmasos.models.scheduler.decisions import Effect, Refuse
 from llmasos.models.scheduler.queue import NEVER, Queue
 from llmasos.models.scheduler.state import JobState, ModelState, SessionState, State
-from llmasos.models.scheduler.types import Effect, Job, Refuse
+from llmasos.models.scheduler.types import Job
 
 SMOOTHING = 0.2
 """The part of the last interval between two ends in the average of them."""
@@ -18,18 +19,17 @@ REMEMBERED = 1000
 
 
 class Draft:
-    """The state that a decision leads to; the one it came from stays as it was.
+    """The state that a decision leads to.
 
     Args:
-        state: The state before.
+        state: The state before, which becomes the one after.
         now: The time, in seconds of any clock that does not go back.
     """
 
     def __init__(self, state: State, now: float) -> None:
-        self.state = state.copy()
+        self.state = state
         self.now = now
         self.effects: list[Effect] = []
-        self._own: set[str] = set()
 
     @property
     def models(self) -> list[ModelState]:
@@ -38,10 +38,8 @@ class Draft:
 
     def queue(self, model: str) -> Queue:
         """Return a model's queue, to be changed."""
-        if model not in self._own:
-            self._own.add(model)
-            queue = self.state.queues.get(model)
-            self.state.queues[model] = Queue() if queue is None else queue.copy()
+        if model not in self.state.queues:
+            self.state.queues[model] = Queue()
         return self.state.queues[model]
 
     def counter(self, session: str) -> float:
@@ -90,7 +88,9 @@ class Draft:
         turn = self.queue(model.name).take(job.job.id, session, self.counter(session))
         self.update(model, running=(*model.running, job.job.id), used=self.now)
         self._count(session, waiting=-1, running=1)
-        self.change(job, phase="running", band=0 if turn else job.arrived, charged=True, written=0)
+        self.change(
+            job, phase="running", band=0 if turn else job.arrived, charged=True, started=self.now, written=0
+        )
 
     def free_slot(self, job: JobState) -> None:
         """Take a job's slot from it."""

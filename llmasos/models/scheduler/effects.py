@@ -12,27 +12,13 @@ from anyio.abc import TaskGroup
 
 from llmasos.errors import ModelError
 from llmasos.models.engines.port import Engine, EngineDied, ReplicaDied
+from llmasos.models.scheduler.decisions import Effect, Load, Park, Preempt, Refuse, Start, Stop, Unload
+from llmasos.models.scheduler.events import Declined, Died, Ended, Event, Stalled, Stopped
 from llmasos.models.scheduler.metrics import Metrics
 from llmasos.models.scheduler.moves import Moves, ending
 from llmasos.models.scheduler.resident import Resident
 from llmasos.models.scheduler.ticket import Ticket, carry_out, failure
-from llmasos.models.scheduler.types import (
-    Declined,
-    Died,
-    Effect,
-    Ended,
-    Event,
-    Load,
-    Park,
-    Preempt,
-    Refuse,
-    Refused,
-    Stalled,
-    Start,
-    Stop,
-    Stopped,
-    Unload,
-)
+from llmasos.models.scheduler.types import Refused
 
 T = TypeVar("T")
 
@@ -109,7 +95,7 @@ class Effects:
             case Park(model):
                 self._moves.park(self.residents[model])
             case Unload(model):
-                self._moves.unload(self.residents[model])
+                self._moves.unload(self.residents[model], evicted=effect.evicted)
             case _:
                 # It ended just before the effect was decided on.
                 pass

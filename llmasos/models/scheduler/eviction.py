@@ -94,6 +94,15 @@ def victims(draft: Draft, claimant: ModelState, short: int) -> list[ModelState]:
     return enough([*unused, *sorted(used, key=lambda model: (model.loaded, model.name))], short)
 
 
+def grace(draft: Draft, model: ModelState) -> float:
+    """Return for how long a model that is to leave lets its jobs end by themselves before it stops them.
+
+    What is stopped has to be read again. To wait wastes less than that: only the slots that become free.
+    """
+    tokens = sum(draft.state.jobs[job].length for job in model.running)
+    return min(tokens * model.reading, draft.state.rules.drain_seconds)
+
+
 def drains_at(draft: Draft, claimant: ModelState, model: ModelState) -> float:
     """Return when a model in use may be made to leave for another one.
 

@@ -16,16 +16,18 @@ import anyio
 from llmasos.errors import ModelError
 from llmasos.models.devices.port import Device
 from llmasos.models.engines.port import Chunk, CompletionRequest, Engine, Loader, LoadPlan
-from llmasos.models.scheduler import types
-from llmasos.models.scheduler.decide import decide as decide_
+from llmasos.models.scheduler import decisions, events
+from llmasos.models.scheduler.decide import advance
+from llmasos.models.scheduler.decisions import Effect
 from llmasos.models.scheduler.effects import Effects, closed
+from llmasos.models.scheduler.events import Event
 from llmasos.models.scheduler.metrics import Metrics
 from llmasos.models.scheduler.reply import Reply
 from llmasos.models.scheduler.resident import Resident
 from llmasos.models.scheduler.state import State
 from llmasos.models.scheduler.ticket import Ticket
 from llmasos.models.scheduler.top import Top, survey
-from llmasos.models.scheduler.types import Ask, Card, Client, Effect, Event, Job, Refused, Rules
+from llmasos.models.scheduler.types import Ask, Card, Client, Job, Refused, Rules
 from llmasos.models.scheduler.work import Call, Completion, Work, join
 
 T = TypeVar("T")
@@ -45,7 +47,7 @@ class Scheduler:
         devices: Where models are loaded.
         load: Loads them.
         clock: Returns the time in seconds, as the event loop counts it.
-        decide: The state machine.
+        decide: The state machine; it may use up the state that it is given.
         metrics: Where measurements go.
         buffer: Items of a reply that wait for its reader before the decoding gives way.
     """
@@ -57,7 +59,7 @@ class Scheduler:
         load: Loader,
         *,
         clock: Callable[[], float] = anyio.current_time,
-        decide: Decide = decide_,
+        decide: Decide = advance,
         metrics: Metrics | None = None,
         buffer: int = 64,
     ) -> None:
@@ -106,7 +108,7 @@ class Scheduler:
             self.effects.residents[card.model] = Resident(card, plan, self._load)
         else:
             resident.card, resident.plan = card, plan
-        self._post(types.Registered(card))
+        self._post(events.Registered(card))
 
     async def stream(
         self, model: str, request: CompletionRequest, client: Client = _NORMAL
@@ -170,7 +172,7 @@ class Scheduler:
         resident = self.effects.resident(model)
         if ask != "unpin":
             resident.send_away(ask == "unload")
-        self._post(types.Asked(model, ask))
+        self._post(events.Asked(model, ask))
         if ask in ("load", "pin"):
             await self.call(model, _nothing, _PERSON, aside=True)
         while ask == "unload" and resident.sent_away:
@@ -210,20 +212,20 @@ class Scheduler:
         )
         ticket = Ticket(job, work, Reply[T](self._buffer, join), self.clock())
         self.effects.add(ticket)
-        self._post(types.Submitted(job))
+        self._post(events.Submitted(job))
         return ticket
 
     async def _next(self, ticket: Ticket[T]) -> T | None:
         item = await ticket.reply.get()
         if ticket.stalled and ticket.reply.low:
             ticket.stalled = False
-            self._post(types.Drained(ticket.job.id))
+            self._post(events.Drained(ticket.job.id))
         return item
 
     async def _leave(self, ticket: Ticket[Any]) -> None:
         """Say that nobody reads any more, and return when what it used is free again."""
         if not ticket.over.is_set():
-            self._post(types.Cancelled(ticket.job.id))
+            self._post(events.Cancelled(ticket.job.id))
             self.effects.drop(ticket)
         with anyio.CancelScope(shield=True):
             await ticket.over.wait()
@@ -234,14 +236,15 @@ class Scheduler:
         self._written[job] += tokens
         self._nudge.set()
 
-    def _post(self, event: Event) -> None:
-        """Take an event, and those that carrying it out leads to, to the state machine."""
+    def _post(self, event: Event | None = None) -> None:
+        """Take what was written, an event, and those that carrying it out leads to, to the state machine."""
         if self._closed:
             return
         if self._written:
             written, self._written = self._written, Counter()
-            self._events.append(types.Produced(written))
-        self._events.append(event)
+            self._events.append(events.Produced(written))
+        if event is not None:
+            self._events.append(event)
         if self._deciding:
             return
         self._deciding = True
@@ -253,27 +256,29 @@ class Scheduler:
         self._nudge.set()
 
     def _handle(self, event: Event) -> None:
+        # A card that cannot be decided on changes nothing.
+        state = self.state.copy() if isinstance(event, events.Registered) else self.state
         try:
-            self.state, effects = self._decide(self.state, event, self.clock())
+            self.state, effects = self._decide(state, event, self.clock())
         except Exception:
             _log.exception("the scheduler failed at %s", event)
             self._fail(event)
             return
         self._wake = math.inf
         for effect in effects:
-            if isinstance(effect, types.Wake):
+            if isinstance(effect, decisions.Wake):
                 self._wake = effect.at
             else:
                 self.effects.carry_out(effect)
 
     def _fail(self, event: Event) -> None:
         """Begin anew after an event that could not be decided on, so that nobody waits for its outcome."""
-        if isinstance(event, types.Registered):
+        if isinstance(event, events.Registered):
             return
         self._events.clear()
         self.state = State.of(self.state.rules)
         self.effects.restart(ModelError("The scheduler failed and began anew.", hint="Try again."))
-        self._events.extend(types.Registered(each.card) for each in self.effects.residents.values())
+        self._events.extend(events.Registered(each.card) for each in self.effects.residents.values())
 
     async def _keep_time(self) -> None:
         """Send what was written, and ticks when they are due."""
@@ -281,9 +286,11 @@ class Scheduler:
             with anyio.move_on_after(max(0.0, self._wake - self.clock())):
                 await self._nudge.wait()
             self._nudge = anyio.Event()
-            if self._written or self.clock() >= self._wake:
+            if self._written:
+                self._post()
+            elif self.clock() >= self._wake:
                 self._wake = math.inf
-                self._post(types.Tick())
+                self._post(events.Tick())
 
     async def _keep_measured(self) -> None:
         while True:
@@ -291,7 +298,7 @@ class Scheduler:
             for resident in [*self.effects.residents.values()]:
                 if (size := await resident.measure()) is not None:
                     self.metrics.measured(resident.card, size)
-                    self._post(types.Measured(resident.card.model, size))
+                    self._post(events.Measured(resident.card.model, size))
 
 
 async def _nothing(_: Engine) -> None:

@@ -13,9 +13,9 @@ from anyio.abc import TaskGroup
 
 from llmasos.errors import ModelError
 from llmasos.models.engines.port import OutOfMemory
+from llmasos.models.scheduler.events import Event, Loaded, LoadFailed, Parked, Unloaded
 from llmasos.models.scheduler.metrics import Metrics
 from llmasos.models.scheduler.resident import Place, Resident
-from llmasos.models.scheduler.types import Event, Loaded, LoadFailed, Parked, Unloaded
 
 _log = logging.getLogger(__name__)
 
@@ -51,15 +51,22 @@ class Moves:
         self._tasks.start_soon(self._carry_out, resident, partial(_load, clock=self._clock))
 
     def park(self, resident: Resident) -> None:
-        """Move a model to the host's memory."""
-        self._evict(resident, "parking", _park)
+        """Move a model to the host's memory, because others take its room."""
+        self._send(resident, "parking", _park, evicted=True)
 
-    def unload(self, resident: Resident) -> None:
-        """Free a model."""
-        self._evict(resident, "unloading", _unload)
+    def unload(self, resident: Resident, *, evicted: bool) -> None:
+        """Free a model; it is evicted when others take its room."""
+        self._send(resident, "unloading", _unload, evicted=evicted)
 
-    def _evict(self, resident: Resident, place: Place, move: Callable[[Resident], Awaitable[Event]]) -> None:
-        if resident.engine is not None and not resident.sent_away:
+    def _send(
+        self,
+        resident: Resident,
+        place: Place,
+        move: Callable[[Resident], Awaitable[Event]],
+        *,
+        evicted: bool,
+    ) -> None:
+        if evicted and not resident.sent_away:
             self._metrics.evicted(resident.card)
         resident.move(place)
         self._tasks.start_soon(self._carry_out, resident, move)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from llmasos.models.scheduler import eviction
 from llmasos.models.scheduler.admission import size, too_large
+from llmasos.models.scheduler.decisions import Load, Park, Refuse, Unload
 from llmasos.models.scheduler.dispatch import preempt
 from llmasos.models.scheduler.draft import Draft
 from llmasos.models.scheduler.state import ModelState
-from llmasos.models.scheduler.types import Load, Park, Refuse, Unload
 
 
 def settle(draft: Draft) -> None:
@@ -39,6 +39,8 @@ def times(draft: Draft) -> list[float]:
     found: list[float] = []
     models = draft.models
     for model in models:
+        if model.leaving == "room":
+            found.append(model.spares)
         if model.claimed is not None:
             found += [
                 eviction.drains_at(draft, model, other)
@@ -60,7 +62,7 @@ def free(draft: Draft, device: str) -> int:
 def unload(draft: Draft, model: ModelState) -> None:
     """Free a model, wherever it lies."""
     draft.update(model, phase="unloading")
-    draft.effects.append(Unload(model.name))
+    draft.effects.append(Unload(model.name, evicted=model.leaving == "room"))
 
 
 def _wanted(draft: Draft, model: ModelState) -> bool:
@@ -142,7 +144,7 @@ def _place(draft: Draft, model: ModelState) -> bool:
         return True
     if short > going:
         for victim in eviction.victims(draft, model, short - going):
-            draft.update(victim, leaving="room")
+            draft.update(victim, leaving="room", spares=draft.now + eviction.grace(draft, victim))
     return False
 
 
@@ -161,7 +163,7 @@ def _leave(draft: Draft, model: ModelState) -> None:
     for job in model.running:
         state = draft.state.jobs[job]
         # What a person frees would only be loaded again for those that it was taken from.
-        gives_way = model.leaving == "room" or state.stalled
+        gives_way = (model.leaving == "room" and model.spares <= draft.now) or state.stalled
         if state.phase == "running" and state.job.preemptible and gives_way:
             preempt(draft, state)
     if model.running:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from llmasos.models.scheduler.admission import too_large
+from llmasos.models.scheduler.decisions import Refuse
 from llmasos.models.scheduler.draft import Draft
+from llmasos.models.scheduler.events import LoadFailed
 from llmasos.models.scheduler.placement import fail, free, unload
 from llmasos.models.scheduler.state import ModelState
-from llmasos.models.scheduler.types import Ask, Card, LoadFailed, Refuse
+from llmasos.models.scheduler.types import Ask, Card
 
 LONGEST_PAUSE = 60.0
 """Seconds before a model that keeps failing is loaded again, at most."""

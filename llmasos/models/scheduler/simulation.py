@@ -9,32 +9,23 @@ from heapq import heappop, heappush
 from itertools import count
 from typing import Protocol
 
-from llmasos.models.scheduler.decide import decide
-from llmasos.models.scheduler.state import State
-from llmasos.models.scheduler.trace import Outcome, Request, SimAgent, SimEngine
-from llmasos.models.scheduler.types import (
-    Effect,
+from llmasos.models.scheduler.decide import advance
+from llmasos.models.scheduler.decisions import Effect, Load, Park, Preempt, Refuse, Start, Stop, Unload, Wake
+from llmasos.models.scheduler.events import (
     Ended,
     Event,
-    Job,
-    Load,
     Loaded,
-    Park,
     Parked,
-    Preempt,
     Produced,
-    Refuse,
     Registered,
-    Rules,
-    Start,
-    Stop,
     Stopped,
     Submitted,
     Tick,
-    Unload,
     Unloaded,
-    Wake,
 )
+from llmasos.models.scheduler.state import State
+from llmasos.models.scheduler.trace import Outcome, Request, SimAgent, SimEngine
+from llmasos.models.scheduler.types import Job, Rules
 
 
 class Policy(Protocol):
@@ -56,7 +47,7 @@ class Scheduled:
 
     def __call__(self, event: Event, now: float) -> Sequence[Effect]:
         """Return what the event leads to."""
-        self.state, effects = decide(self.state, event, now)
+        self.state, effects = advance(self.state, event, now)
         return effects
 
 

@@ -25,6 +25,7 @@ class JobState:
         band: The band in which it holds its slot, 0 being interactive.
         stalled: Its reader does not keep up.
         charged: Whether its prompt was counted.
+        started: When it was given its slot.
         kept: Tokens that it wrote before its last start.
         written: Tokens that it wrote since then.
         preempted: How often it was.
@@ -36,6 +37,7 @@ class JobState:
     band: int = 1
     stalled: bool = False
     charged: bool = False
+    started: float = 0.0
     kept: int = 0
     written: int = 0
     preempted: int = 0
@@ -44,6 +46,11 @@ class JobState:
     def arrived(self) -> int:
         """The band in which it arrived."""
         return BANDS[self.job.client.band]
+
+    @property
+    def length(self) -> int:
+        """Tokens that have to be read when it is started again."""
+        return self.job.prompt_tokens + self.kept + self.written
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +84,13 @@ class ModelState:
         pinned: It is never evicted to make room.
         wanted: It was asked for and is not there yet; when that ends, `problem` says whether it failed.
         leaving: It starts no job and goes when the last has ended: for `room`, or to be freed.
+        spares: Until when its jobs may end by themselves before they are stopped for `room`.
         claimed: Since when jobs wait for it to be loaded.
         loaded: When it became resident.
         used: When it was last used.
         demand: Requests, each counting half after `eviction.HALF_LIFE` seconds.
         counted: When the demand was counted.
+        reading: Seconds in which it reads a token, as measured; 0 before that.
         retried: Its load ran out of memory once, and is tried again.
         failures: Loads and runs in a row that failed.
         failed: When the last one did.
@@ -99,11 +108,13 @@ class ModelState:
     pinned: bool = False
     wanted: bool = False
     leaving: Literal["", "room", "free"] = ""
+    spares: float = 0.0
     claimed: float | None = None
     loaded: float = 0.0
     used: float = 0.0
     demand: float = 0.0
     counted: float = 0.0
+    reading: float = 0.0
     retried: bool = False
     failures: int = 0
     failed: float = 0.0
@@ -124,7 +135,7 @@ class ModelState:
 
 @dataclass(slots=True)
 class State:
-    """All that decisions rest on; `decide` changes none, it returns another.
+    """All that decisions rest on; `decide` changes none, it returns another, and `advance` uses it up.
 
     Args:
         rules: How models are shared.
@@ -161,13 +172,13 @@ class State:
         return cls(rules)
 
     def copy(self) -> State:
-        """Return one that changes by itself, but for the queues."""
+        """Return one that changes by itself."""
         return State(
             self.rules,
             self.jobs.copy(),
             self.sessions.copy(),
             self.models.copy(),
-            self.queues.copy(),
+            {name: queue.copy() for name, queue in self.queues.items()},
             self.deadlines.copy(),
             self.active.copy(),
             self.idle.copy(),

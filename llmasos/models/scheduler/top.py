@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 from pydantic import BaseModel
 
+from llmasos.models.devices.cpu import CpuDevice
 from llmasos.models.devices.port import Device
 from llmasos.models.scheduler.metrics import Metrics
 from llmasos.models.scheduler.queue import BANDS
@@ -88,6 +90,29 @@ class SessionTop(BaseModel, frozen=True):
     waiting: int = 0
 
 
+class EndpointTop(BaseModel, frozen=True):
+    """One of the places where a model runs elsewhere.
+
+    Args:
+        url: Its base URL.
+        state: Whether it is asked; `unchecked` where only requests find out whether it works.
+        outstanding: Requests that it works on.
+        reason: Why it failed last, or empty.
+    """
+
+    url: str
+    state: Literal["healthy", "ejected", "draining", "unchecked"]
+    outstanding: int = 0
+    reason: str = ""
+
+
+class RemoteTop(BaseModel, frozen=True):
+    """A model that runs elsewhere."""
+
+    name: str
+    endpoints: tuple[EndpointTop, ...] = ()
+
+
 class Top(BaseModel, frozen=True):
     """Everything at one moment; `host` is the memory of models that were moved off their device."""
 
@@ -95,6 +120,7 @@ class Top(BaseModel, frozen=True):
     host: DeviceTop = DeviceTop(name="host")
     models: tuple[ModelTop, ...] = ()
     sessions: tuple[SessionTop, ...] = ()
+    remotes: tuple[RemoteTop, ...] = ()
     draining: bool = False
 
 
@@ -124,6 +150,7 @@ def survey(state: State, devices: Sequence[Device], metrics: Metrics, now: float
             title="Models moved off their device",
             budget=state.rules.host_budget,
             used=state.host_used,
+            free=CpuDevice(1).free(),
         ),
         models=tuple(_model(model, state, metrics, now) for model in state.models.values()),
         sessions=_sessions(state),

@@ -2,7 +2,8 @@
 
 import pytest
 
-from llmasos.models.scheduler.types import Card, Refuse, Rules
+from llmasos.models.scheduler.decisions import Refuse
+from llmasos.models.scheduler.types import Card, Rules
 from tests.models.scheduler.world import World
 
 

@@ -1,21 +1,10 @@
 """Decisions as a whole: time, order, and what they leave alone."""
 
 from llmasos.models.scheduler.decide import decide
+from llmasos.models.scheduler.decisions import Load, Start, Wake
+from llmasos.models.scheduler.events import Asked, Loaded, Registered, Submitted, Tick
 from llmasos.models.scheduler.state import State
-from llmasos.models.scheduler.types import (
-    Asked,
-    Card,
-    Client,
-    Job,
-    Load,
-    Loaded,
-    Registered,
-    Rules,
-    Start,
-    Submitted,
-    Tick,
-    Wake,
-)
+from llmasos.models.scheduler.types import Card, Client, Job, Rules
 from tests.models.scheduler.world import World, frozen
 
 

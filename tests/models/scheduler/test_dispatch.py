@@ -2,18 +2,10 @@
 
 import pytest
 
+from llmasos.models.scheduler.decisions import Refuse, Start, Stop
 from llmasos.models.scheduler.draft import REMEMBERED
-from llmasos.models.scheduler.types import (
-    Card,
-    Drained,
-    Ended,
-    Refuse,
-    Rules,
-    Stalled,
-    Start,
-    Stop,
-    Stopped,
-)
+from llmasos.models.scheduler.events import Drained, Ended, Stalled, Stopped
+from llmasos.models.scheduler.types import Card, Rules
 from tests.models.scheduler.world import World, slots_of
 
 

@@ -8,18 +8,11 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from llmasos.models.scheduler.decide import decide
+from llmasos.models.scheduler.decide import advance
+from llmasos.models.scheduler.events import Asked, Drained, Measured, Registered, Stalled
 from llmasos.models.scheduler.state import State
-from llmasos.models.scheduler.types import (
-    Asked,
-    Card,
-    Drained,
-    Measured,
-    Registered,
-    Rules,
-    Stalled,
-)
-from tests.models.scheduler.world import World
+from llmasos.models.scheduler.types import Card, Rules
+from tests.models.scheduler.world import World, frozen
 
 MODELS = st.sampled_from("abcd")
 PICK = st.integers(0, 1000)
@@ -144,8 +137,11 @@ class Operations(RuleBasedStateMachine):
         assert all(session.jobs == 0 for session in world.state.sessions.values())
         replayed = State.of(world.state.rules)
         for event, now, effects in world.log:
-            replayed, again = decide(replayed, event, now)
+            used_up = replayed
+            replayed, again = advance(replayed, event, now)
             assert again == effects
+            assert replayed is used_up
+        assert frozen(replayed) == frozen(world.state)
 
 
 Operations.TestCase.settings = settings(

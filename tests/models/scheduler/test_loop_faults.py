@@ -18,8 +18,10 @@ from llmasos.models.engines.port import (
     OutOfMemory,
 )
 from llmasos.models.scheduler import decide as core
+from llmasos.models.scheduler.decisions import Effect
+from llmasos.models.scheduler.events import Event, Loaded, Submitted
 from llmasos.models.scheduler.state import State
-from llmasos.models.scheduler.types import Client, Effect, Event, Loaded, Refused, Submitted
+from llmasos.models.scheduler.types import Client, Refused
 from tests.models.scheduler.slow import SIZE, Bench, SlowEngine, ask, bench, text, until
 
 pytestmark = pytest.mark.anyio

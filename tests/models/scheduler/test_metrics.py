@@ -1,6 +1,7 @@
 """What the scheduler measures."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import anyio
@@ -123,6 +124,16 @@ async def test_errors_refusals_and_evictions_are_counted(meter: Meter) -> None:
         assert used == {"a": 0, "b": SIZE}
 
 
+async def test_a_model_that_nobody_used_for_its_time_was_not_evicted() -> None:
+    async with bench("a") as it:
+        card = replace(it.scheduler.effects.residents["a"].card, keep_alive=0.0)
+        it.scheduler.register(card, it.scheduler.effects.residents["a"].plan)
+        await it.read("a", 1)
+        await until(lambda: it.scheduler.effects.residents["a"].place == "absent")
+        (model,) = it.scheduler.top().models
+        assert (model.loads, model.evictions) == (1, 0)
+
+
 async def test_top_shows_devices_models_and_sessions() -> None:
     async with bench("a", "b", slots=2) as it:
         await it.read("a", 4)
@@ -136,6 +147,7 @@ async def test_top_shows_devices_models_and_sessions() -> None:
         await stream.aclose()
     (device,) = top.devices
     assert (device.name, device.budget, device.used, device.free) == ("sim", 10 * SIZE, 2 * SIZE, 8 * SIZE)
+    assert top.host.free is not None and top.host.free > 0
     a, b = top.models
     assert (a.name, a.state, a.running, a.waiting, a.loads, a.slots) == ("a", "resident", 0, 0, 1, 2)
     assert a.first_token is not None and a.idle is not None and a.tokens_per_second > 0

@@ -4,7 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from llmasos.models.scheduler.types import Asked, Card, Load, Park, Rules, Stalled, Unload
+from llmasos.models.scheduler.decisions import Load, Park, Unload
+from llmasos.models.scheduler.events import Asked, Stalled
+from llmasos.models.scheduler.types import Card, Rules
 from tests.models.scheduler.world import World, phases, serve, world_of
 
 
@@ -77,6 +79,38 @@ def test_a_model_in_use_leaves_after_the_bound_and_returns() -> None:
         world.answer()
     assert phases(world)["a"] == "resident"
     assert set(running) <= set(world.running)
+
+
+def test_jobs_end_by_themselves_while_that_is_cheaper_than_reading_them_again() -> None:
+    world = world_of(Card("a", "gpu", 60, slots=2), Card("c", "gpu", 60))
+    short, long = world.submit("a"), world.submit("a")
+    world.answer()
+    world.pass_time(4.0)
+    world.write(short, long)
+    world.submit("c")
+    world.pass_time(15.0)
+    # 20 tokens were read in 4 seconds; 22 would have to be now.
+    assert not world.halting
+    late = world.submit("a")
+    world.end(short)
+    assert late not in world.running
+    world.pass_time(4.3)
+    assert not world.halting
+    world.pass_time(0.11)
+    assert world.halting == {long: "preempt"}
+
+
+def test_slow_reading_does_not_keep_others_out_for_more_than_the_bound_again() -> None:
+    world = world_of(Card("a", "gpu", 60), Card("c", "gpu", 60))
+    job = world.submit("a")
+    world.answer()
+    world.pass_time(100.0)
+    world.write(job)
+    world.submit("c")
+    world.pass_time(15.0)
+    assert world.wake == 130.0
+    world.pass_time(15.0)
+    assert world.halting
 
 
 def test_tokens_are_kept_by_those_who_have_to_leave() -> None:

@@ -2,11 +2,8 @@
 
 import pytest
 
-from llmasos.models.scheduler.types import (
-    Drained,
-    Preempt,
-    Stalled,
-)
+from llmasos.models.scheduler.decisions import Preempt
+from llmasos.models.scheduler.events import Drained, Stalled
 from tests.models.scheduler.world import World, slots_of
 
 

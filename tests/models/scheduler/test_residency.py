@@ -2,19 +2,9 @@
 
 import pytest
 
-from llmasos.models.scheduler.types import (
-    Asked,
-    Card,
-    Load,
-    Loaded,
-    LoadFailed,
-    Measured,
-    Parked,
-    Registered,
-    Rules,
-    Unload,
-    Unloaded,
-)
+from llmasos.models.scheduler.decisions import Load, Unload
+from llmasos.models.scheduler.events import Asked, Loaded, LoadFailed, Measured, Parked, Registered, Unloaded
+from llmasos.models.scheduler.types import Card, Rules
 from tests.models.scheduler.world import World, phases, serve, world_of
 
 

@@ -42,6 +42,14 @@ def test_serving_it_costs_next_to_no_throughput(ours: Outcome, peers: dict[str, 
     assert ours.throughput >= 0.97 * best
 
 
+def test_slow_reading_makes_it_dearer_but_not_much() -> None:
+    trace = third_model(prefill=1000.0)
+    ours, other = trace.ours(), trace.run(Ollama())
+    assert ours.throughput >= 0.92 * other.throughput
+    assert max(ours.waits()) <= 2 * trace.rules.drain_seconds + trace.engines[0].card.load_seconds
+    assert all(ours.served(model) > 100 for model in "abc")
+
+
 def test_sessions_are_served_alike(ours: Outcome, peers: dict[str, Outcome]) -> None:
     assert ours.jain > 0.95 > peers["LRU"].jain
 

@@ -6,38 +6,27 @@ from collections import Counter
 from dataclasses import fields, is_dataclass, replace
 
 from llmasos.models.scheduler.decide import decide
-from llmasos.models.scheduler.queue import Queue
-from llmasos.models.scheduler.ranking import Ranking
-from llmasos.models.scheduler.state import State
-from llmasos.models.scheduler.types import (
+from llmasos.models.scheduler.decisions import Effect, Load, Park, Preempt, Refuse, Start, Stop, Unload, Wake
+from llmasos.models.scheduler.events import (
     Cancelled,
-    Card,
-    Client,
     Declined,
     Died,
-    Effect,
     Ended,
     Event,
-    Job,
-    Load,
     Loaded,
     LoadFailed,
-    Park,
     Parked,
-    Preempt,
     Produced,
-    Refuse,
     Registered,
-    Rules,
-    Start,
-    Stop,
     Stopped,
     Submitted,
     Tick,
-    Unload,
     Unloaded,
-    Wake,
 )
+from llmasos.models.scheduler.queue import Queue
+from llmasos.models.scheduler.ranking import Ranking
+from llmasos.models.scheduler.state import State
+from llmasos.models.scheduler.types import Card, Client, Job, Rules
 
 Task = Load | Park | Unload
 

@@ -255,7 +255,7 @@ class TransformersEngine:
             self._drop_all(ModelError(f"The model {self.name} was moved off its device.", hint="Try again."))
             try:
                 self._parked = ParkedWeights(self._model)
-            except ModelError:
+            except Exception:
                 self._batch = self._new_batch()
                 raise
             release()
@@ -267,7 +267,7 @@ class TransformersEngine:
         self._parked.restore()
         try:
             self._batch = self._new_batch()
-        except ModelError:
+        except Exception:
             self._parked.withdraw()
             release()
             raise

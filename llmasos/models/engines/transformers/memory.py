@@ -71,7 +71,7 @@ class ParkedWeights:
         with allocating("move the model to the host"):
             for key, tensor in found.items():
                 self._host[key] = _to_host(tensor.data)
-        self.withdraw()
+            self.withdraw()
 
     @property
     def bytes(self) -> int:
