@@ -98,8 +98,11 @@ def top_lines(top: ModelsTop) -> Iterator[str]:
         yield f"{'ELSEWHERE':<{width}} {'STATE':<10} {'RUN':>5}  ENDPOINT"
         for name, remote in zip(elsewhere, top.remotes, strict=True):
             for place in remote.endpoints:
-                why = f": {display(place.reason)}" if place.reason else ""
-                yield (f"{name:<{width}} {place.state:<10} {place.outstanding:>5}  {display(place.url)}{why}")
+                url, why = display(place.url), display(place.reason)
+                told = why if url in why else f"{url}: {why}" if why else url
+                # Its pause is over, and nothing has shown that it works again.
+                state = "failing" if why and place.state == "healthy" else place.state
+                yield f"{name:<{width}} {state:<10} {place.outstanding:>5}  {told}"
 
 
 def report_lines(report: BenchReport) -> Iterator[str]:

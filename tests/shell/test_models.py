@@ -150,6 +150,7 @@ def test_top_shows_what_a_newer_kernel_knows_and_nothing_of_control() -> None:
                     "endpoints": [
                         {"url": "http://h:1/v1", "state": "healthy", "outstanding": 3},
                         {"url": "http://h:2/v1", "state": "ejected", "reason": "It is down.\x1b"},
+                        {"url": "http://h:3/v1", "state": "healthy", "reason": "http://h:3/v1 is cut."},
                     ],
                 }
             ],
@@ -165,6 +166,7 @@ def test_top_shows_what_a_newer_kernel_knows_and_nothing_of_control() -> None:
         "stopping",
         "host",
         "h:2/v1: It is down.",
+        "failing        0  http://h:3/v1 is cut.",
     ):
         assert said in text
     assert "\x1b" not in text
