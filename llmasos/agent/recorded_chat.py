@@ -15,10 +15,10 @@ from llmasos.agent.model_call import ModelCall
 from llmasos.errors import ModelError
 from llmasos.ledger import Ledger
 from llmasos.models import Origin
-from llmasos.models.calls.prompt import tokens
 from llmasos.models.chat.gather import Gathering
 from llmasos.models.chat.port import Chat, ChatDelta, ChatMessage, ChatRequest
 from llmasos.models.engines.port import Chunk, CompletionRequest, Embeddings, TokenUsage
+from llmasos.models.tokens import most_tokens
 
 _LONG = 100_000
 
@@ -150,7 +150,7 @@ class RecordedChat:
         if usage is None and (written or cut_off(error)):
             usage = used.since(TokenUsage())
         if usage is None and (written or (self._elsewhere and given_up(error))):
-            usage = TokenUsage(input=tokens(asked), output=tokens(written) if written else 0)
+            usage = TokenUsage(input=most_tokens(asked), output=most_tokens(written) if written else 0)
         with anyio.CancelScope(shield=True):
             try:
                 if usage is not None:

@@ -18,8 +18,8 @@ from llmasos.agent.metering import Used, admit, charge, cut_off, given_up
 from llmasos.agent.model_call import ModelCall
 from llmasos.ledger import Ledger
 from llmasos.models import Origin
-from llmasos.models.calls.prompt import tokens
 from llmasos.models.engines.port import TokenUsage
+from llmasos.models.tokens import most_tokens
 
 _PARTS = ("kind", "instructions", "parts")
 
@@ -139,7 +139,7 @@ def _facts(response: ModelResponse) -> dict[str, Any]:
 def _tokens(messages: Sequence[ModelMessage]) -> int:
     """Estimate the tokens of what messages say."""
     said = [getattr(part, "content", "") or getattr(part, "args", "") for m in messages for part in m.parts]
-    return sum(tokens(text if isinstance(text, str) else str(text)) for text in said if text)
+    return sum(most_tokens(text if isinstance(text, str) else str(text)) for text in said if text)
 
 
 def sha256_messages(messages: Sequence[ModelMessage]) -> str:

@@ -23,12 +23,11 @@ from llmasos.models.engines.placed import Place
 from llmasos.models.engines.port import Engine, Loader, LoadPlan
 from llmasos.models.engines.replicas import replicating
 from llmasos.models.library import Fetcher, Library, leave
-from llmasos.models.plans import Planned, adapted, rules_of
+from llmasos.models.plans import Planned, adapted
 from llmasos.models.remotes import Remotes
-from llmasos.models.scheduler.loop import Scheduler
-from llmasos.models.scheduler.scheduled import ScheduledEngine
+from llmasos.models.residents import Residents, load_engine
 from llmasos.models.scheduler.top import Top
-from llmasos.models.scheduler.types import Ask, Client
+from llmasos.models.scheduler.types import Client
 from llmasos.models.status import ModelStatus, Origin
 
 if TYPE_CHECKING:
@@ -68,11 +67,11 @@ class Models:
             fetcher=fetcher or (None if loader is None else leave),
             devices=devices,
         )
-        self._loader = loader or load_engine
+        loader = loader or load_engine
         if place is not None:
-            self._loader = replicating(self._loader, place, settings.models.replicas)
+            loader = replicating(loader, place, settings.models.replicas)
+        self._residents = Residents(settings, self._library, loader)
         self._remotes = Remotes(settings, lambda: tuple(spec.name for spec in self._library.specs()))
-        self._scheduler: Scheduler | None = None
         self._exit = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -81,11 +80,8 @@ class Models:
         Raises:
             ConfigError: There is no such device.
         """
-        devices = self._library.devices
-        rules = rules_of(self._settings.models, devices)
-        scheduler = Scheduler(rules, tuple(devices.values()), self._loader)
         await self._exit.enter_async_context(self._remotes.watched())
-        self._scheduler = await self._exit.enter_async_context(scheduler)
+        await self._exit.enter_async_context(self._residents.shared())
         return self
 
     async def __aexit__(
@@ -114,12 +110,12 @@ class Models:
         """
         if self._name(name) in self._remotes:
             return await self._remotes.model(self._name(name))
-        planned = await self._prepare(name, progress)
-        await self._load(planned, progress)
-        engine = self._engine(planned, client)
+        planned = await self._residents.prepare(name, progress)
+        await self._residents.load(planned, progress)
+        engine = self._residents.engine(planned, client)
         if planned.spec.profile == "native":
             return ChatModel(LocalChat(engine, planned.profile))
-        model = CallSyntaxModel(engine)
+        model = CallSyntaxModel(engine, planned.profile.languages)
         if tools:
             if progress is not None:
                 progress("Reading the tools", 0.0, 0.0, "")
@@ -132,7 +128,7 @@ class Models:
         Raises:
             ModelError: There is no such model, or its files cannot be fetched.
         """
-        return self._engine(await self._prepare(name), client)
+        return self._residents.engine(await self._prepare(name), client)
 
     def chat(self, name: str, client: Client = _NORMAL) -> Chat:
         """Return a chat with a model, which is fetched and loaded when it is asked.
@@ -144,7 +140,7 @@ class Models:
             return OpeningChat(name, partial(self._remotes.chat, name))
         model, adapter = adapted(self._settings.models, name)
         self._library.get(model)
-        return OpeningChat(name, partial(self._local_chat, model, adapter, client))
+        return OpeningChat(name, partial(self._residents.chat, model, adapter, client))
 
     async def chat_origin(self, name: str) -> Origin:
         """Return where the replies of a chat come from.
@@ -166,7 +162,7 @@ class Models:
             ModelError: There is no such model, or it cannot be fetched or loaded.
             Refused: It cannot be loaded now.
         """
-        await self._load(await self._prepare(name, progress), progress)
+        await self._residents.load(await self._prepare(name, progress), progress)
 
     async def unload(self, name: str) -> None:
         """Let a model run out, and free it; a pinned one is let go of.
@@ -174,7 +170,8 @@ class Models:
         Raises:
             ModelError: There is no such model.
         """
-        await self._ask(name, "unload")
+        self._refuse_remote(name)
+        await self._residents.ask(name, "unload")
 
     async def pin(self, name: str, progress: Progress | None = None) -> None:
         """Make a model resident, and never evict it to make room.
@@ -182,7 +179,7 @@ class Models:
         Raises:
             As `load`.
         """
-        await self._running.ask((await self._prepare(name, progress)).spec.name, "pin")
+        await self._residents.ask((await self._prepare(name, progress)).spec.name, "pin")
 
     async def unpin(self, name: str) -> None:
         """Let a model be evicted again.
@@ -190,7 +187,8 @@ class Models:
         Raises:
             ModelError: There is no such model.
         """
-        await self._ask(name, "unpin")
+        self._refuse_remote(name)
+        await self._residents.ask(name, "unpin")
 
     @property
     def devices(self) -> Mapping[str, Device]:
@@ -199,17 +197,15 @@ class Models:
 
     def top(self) -> Top:
         """Return how devices, models and sessions stand."""
-        top = Top() if self._scheduler is None else self._scheduler.top()
-        return top.model_copy(update={"remotes": self._remotes.top()})
+        return self._residents.top().model_copy(update={"remotes": self._remotes.top()})
 
     async def drain(self, seconds: float) -> bool:
         """Take no more requests, wait so long for those there are, and return whether all ended."""
-        return self._scheduler is None or await self._scheduler.drain(seconds)
+        return await self._residents.drain(seconds)
 
     def end(self) -> None:
         """End every request there is with an error."""
-        if self._scheduler is not None:
-            self._scheduler.end()
+        self._residents.end()
 
     async def origin(self, model: Model[Any], name: str | None = None) -> Origin:
         """Return where the replies of a model that was resolved come from.
@@ -251,27 +247,9 @@ class Models:
     def _name(self, name: str | None) -> str:
         return name or (self._settings.model if self._settings.model_url else self._library.default)
 
-    @property
-    def _running(self) -> Scheduler:
-        if self._scheduler is None:
-            raise ModelError("The models are not started.", hint="Use them with `async with`.")
-        return self._scheduler
-
     async def _prepare(self, name: str | None, progress: Progress | None = None) -> Planned:
-        """Have a model's files here, and tell the scheduler of it."""
         self._refuse_remote(name)
-        known = self._library.known(name)
-        if known is None or self._running.effects.resident(known.spec.name).place == "absent":
-            known = await self._library.plan(name, progress)
-            self._running.register(known.card, known.plan)
-        return known
-
-    async def _load(self, planned: Planned, progress: Progress | None) -> None:
-        name = planned.spec.name
-        if self._running.effects.resident(name).engine is None:
-            if progress is not None:
-                progress(f"Loading {planned.spec.title}", 0.0, 0.0, "")
-            await self._running.ask(name, "load")
+        return await self._residents.prepare(name, progress)
 
     def _refuse_remote(self, name: str | None) -> None:
         if self._name(name) in self._remotes:
@@ -280,25 +258,11 @@ class Models:
                 hint="Choose a model of this machine.",
             )
 
-    async def _ask(self, name: str, ask: Ask) -> None:
-        self._refuse_remote(name)
-        if (known := self._library.known(self._library.get(name).name)) is not None:
-            await self._running.ask(known.spec.name, ask)
-
-    async def _local_chat(self, name: str, adapter: str, client: Client) -> Chat:
-        planned = await self._prepare(name)
-        engine = ScheduledEngine(self._running, planned.spec.name, client, adapter)
-        return LocalChat(engine, planned.profile)
-
-    def _engine(self, planned: Planned, client: Client) -> ScheduledEngine:
-        return ScheduledEngine(self._running, planned.spec.name, client)
-
     def _status(self, spec: ModelSpec, *, default: bool) -> ModelStatus:
         here = self._library.file(spec).exists()
         state: Literal["resident", "cached", "absent"] = "cached" if here else "absent"
-        if self._scheduler is not None and self._library.known(spec.name) is not None:
-            resident = self._scheduler.effects.resident(spec.name)
-            state = "resident" if resident.engine is not None else state
+        if self._residents.loaded(spec.name):
+            state = "resident"
         return ModelStatus(
             name=spec.name,
             title=spec.title,
@@ -307,10 +271,3 @@ class Models:
             licence=spec.licence,
             size=spec.size,
         )
-
-
-async def load_engine(plan: LoadPlan) -> Engine:
-    """Load a model into a process of its own."""
-    from llmasos.models.engines.process import load_process
-
-    return await load_process(plan)

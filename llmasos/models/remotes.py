@@ -117,12 +117,15 @@ class Remotes:
 
     def status(self) -> tuple[ModelStatus, ...]:
         """Return the models that are known to run elsewhere; the endpoint's are known by one name."""
-        if self._settings.model_url:
+        if url := self._settings.model_url:
             name = self._own_name(self._settings.model) or "default"
-            return (ModelStatus(name=name, title=self._settings.model_url, state="remote", default=True),)
+            return (ModelStatus(name=name, title=shown(url), state="remote", default=True),)
         return tuple(
             ModelStatus(
-                name=name, title=", ".join(urls), state="remote", default=name == self._settings.model
+                name=name,
+                title=", ".join(map(shown, urls)),
+                state="remote",
+                default=name == self._settings.model,
             )
             for name, urls in self._settings.models.upstreams.items()
         )

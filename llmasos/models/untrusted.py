@@ -25,4 +25,7 @@ def read_json(text: str | bytes) -> Any:
         brackets = ("[", "{") if isinstance(text, str) else (b"[", b"{")
         if sum(map(text.count, brackets)) > _FEW:  # type: ignore[arg-type]
             raise
-        return json.loads(text, strict=False)
+        found = json.loads(text, strict=False)
+        # Half a character, which JSON can spell, is none that anything after this could take.
+        json.dumps(found, ensure_ascii=False).encode()
+        return found

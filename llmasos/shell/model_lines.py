@@ -107,14 +107,16 @@ def top_lines(top: ModelsTop) -> Iterator[str]:
 
 def report_lines(report: BenchReport) -> Iterator[str]:
     """Yield a measurement as a table, with the verdict at its end."""
+    if report.misses:
+        yield "Wrong, and what came instead (of the other requests, only numbers are shown):"
     for miss in report.misses:
         yield f"  {display(miss)}"
     name = fit(display(report.model), 24)
-    yield f"{name:<24} {'requests':>9} {'tool':>6} {'valid':>6} {'args':>6} {'seconds':>8}"
+    yield f"{name:<24} {'requests':>9} {'right tool':>11} {'usable':>7} {'all right':>10} {'seconds':>8}"
     for row in report.rows:
         yield (
-            f"{_KINDS.get(row.kind, row.kind):<24} {row.requests:>9} {_share(row, row.tool)} "
-            f"{_share(row, row.valid)} {_share(row, row.arguments)} {row.seconds:>8.1f}"
+            f"{_KINDS.get(row.kind, row.kind):<24} {row.requests:>9} {_share(row, row.tool, 11)} "
+            f"{_share(row, row.valid, 7)} {_share(row, row.arguments, 10)} {row.seconds:>8.1f}"
         )
     yield (
         f"Reads {report.read_per_second:,.0f} and writes {report.written_per_second:,.1f} tokens a second; "
@@ -158,8 +160,8 @@ def _memory(model: ModelDetails) -> str:
     return f"{size_text(model.memory.total)} ({shown}){fits}"
 
 
-def _share(row: BenchRow, number: int) -> str:
-    return f"{100 * number / max(row.requests, 1):>5.0f}%"
+def _share(row: BenchRow, number: int, width: int) -> str:
+    return f"{100 * number / max(row.requests, 1):>{width - 1}.0f}%"
 
 
 def _seconds(value: float | None) -> str:

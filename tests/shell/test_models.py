@@ -199,6 +199,8 @@ def test_a_report_is_a_table_with_a_verdict() -> None:
         }
     )
     lines = list(report_lines(report))
-    assert lines[0].strip() == "'x': answer ''" and lines[-1] == "Do not."
-    assert "75%" in lines[2] and "100%" in lines[2] and "50%" in lines[2]
-    assert "Reads 63 and writes 11.9 tokens" in lines[3]
+    assert lines[0].startswith("Wrong") and lines[1].strip() == "'x': answer ''" and lines[-1] == "Do not."
+    assert lines[2].split()[-7:] == ["requests", "right", "tool", "usable", "all", "right", "seconds"]
+    assert lines[3].split() == ["open", "requests", "4", "75%", "100%", "50%", "1.5"]
+    assert len(lines[2]) == len(lines[3])
+    assert "Reads 63 and writes 11.9 tokens" in lines[4]

@@ -1,4 +1,4 @@
-"""Marks: whether a reply uses the right tool with the right arguments, and what that amounts to."""
+"""Marks: whether a reply uses the right tool with the right arguments."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ class Mark(BaseModel, frozen=True):
         valid: Whether there was a reply that can be used.
         tool: Whether it uses the right tool.
         arguments: Whether its arguments, or its words, are right too.
+        wanted: The tools that would have been right, separated by `|`, or `answer`.
         came: What came.
         seconds: How long it took.
     """
@@ -35,6 +36,7 @@ class Mark(BaseModel, frozen=True):
     valid: bool = False
     tool: bool = False
     arguments: bool = False
+    wanted: str = ""
     came: str = ""
     seconds: float = 0.0
 
@@ -50,8 +52,7 @@ def mark(kind: Kind, case: Case | TwoStep, reply: ModelResponse, seconds: float)
     else:
         name = ANSWER
         text = "\n".join(part.content for part in reply.parts if isinstance(part, TextPart))
-    wanted = case.tools if isinstance(case, Case) else ANSWER
-    right = name in wanted.split("|")
+    right = name in wanted(case).split("|")
     matches = all(re.search(pattern, text) for pattern in case.patterns)
     return Mark(
         kind=kind,
@@ -59,9 +60,15 @@ def mark(kind: Kind, case: Case | TwoStep, reply: ModelResponse, seconds: float)
         valid=bool(calls or text.strip()),
         tool=right,
         arguments=right and matches,
+        wanted=wanted(case),
         came=f"{name} {text!r}"[:_SHOWN],
         seconds=seconds,
     )
+
+
+def wanted(case: Case | TwoStep) -> str:
+    """Return the tools that serve a request, separated by `|`; after a result it is an answer."""
+    return case.tools if isinstance(case, Case) else ANSWER
 
 
 def row(kind: Kind, marks: Sequence[Mark]) -> BenchRow:
@@ -75,26 +82,3 @@ def row(kind: Kind, marks: Sequence[Mark]) -> BenchRow:
         arguments=sum(one.arguments for one in chosen),
         seconds=sum(one.seconds for one in chosen) / max(len(chosen), 1),
     )
-
-
-def verdict(marks: Sequence[Mark]) -> str:
-    """Return in words what a model with these marks can be trusted with."""
-    asked = len(marks)
-    right = sum(one.arguments for one in marks) / max(asked, 1)
-    usable = sum(one.valid for one in marks) / max(asked, 1)
-    if not asked:
-        return "Nothing was measured."
-    few = " These were few requests; measure with more." if asked < 20 else ""
-    if right >= 0.93:
-        words = "It can be trusted with whole turns: nearly every action is the one that was meant."
-    elif right >= 0.8:
-        words = "It can be trusted with single actions; look at each before you approve it."
-    elif right >= 0.6:
-        words = (
-            "Use it for simple requests, and expect every third action to be wrong: commit nothing unseen."
-        )
-    elif usable >= 0.8:
-        words = "It does not choose tools well enough to act; use it for text only."
-    else:
-        words = "It often writes nothing that can be used; choose another model."
-    return words + few

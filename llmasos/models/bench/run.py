@@ -25,8 +25,10 @@ from pydantic_ai.tools import ToolDefinition
 from llmasos.api.models import BenchReport
 from llmasos.errors import ModelError
 from llmasos.models.bench.cases import HELD_OUT, TUNING, TWO_STEPS, Case, TwoStep
-from llmasos.models.bench.marks import Kind, Mark, mark, row, verdict
+from llmasos.models.bench.marks import Kind, Mark, mark, row, wanted
 from llmasos.models.bench.processor import cpu_seconds
+from llmasos.models.bench.verdict import verdict
+from llmasos.models.engines.port import ContextExceeded, InvalidRequest
 
 Tell = Callable[[str, float, float, str], None]
 
@@ -37,6 +39,8 @@ _KINDS: tuple[tuple[Kind, tuple[Case | TwoStep, ...]], ...] = (
 )
 _LONG_PROMPT_LINES = 40
 _WRITTEN_TOKENS = 96
+# What comes of the model's own words, or of what it cannot be asked.
+_OWN = (ModelError, ContextExceeded, InvalidRequest)
 
 
 class Speed(BaseModel, frozen=True):
@@ -67,7 +71,7 @@ async def bench(
         processor: Seconds of processor time.
 
     Raises:
-        ModelError: The model cannot be asked at all.
+        ModelError: The model cannot be asked at all, or not any more.
     """
     tell("Measuring speed", 0.0, 0.0, "")
     speed = await measure_speed(model, clock)
@@ -140,7 +144,11 @@ async def _ask(
     try:
         reply = await model.request(_messages(case), None, ModelRequestParameters(function_tools=list(tools)))
     except ModelError as error:
-        return Mark(kind=kind, request=case.request, came=error.message, seconds=clock() - started)
+        # Who cannot be reached, or is not served, shows nothing of what the model can do.
+        if type(error) not in _OWN:
+            raise
+        came, seconds = error.message, clock() - started
+        return Mark(kind=kind, request=case.request, wanted=wanted(case), came=came, seconds=seconds)
     return mark(kind, case, reply, clock() - started)
 
 
@@ -164,4 +172,5 @@ def _misses(marks: Sequence[Mark]) -> Iterator[str]:
     """Yield what went wrong, except with requests that are held out."""
     for one in marks:
         if not one.arguments and one.kind != "held out":
-            yield f"{one.request!r}: {one.came}"
+            right = "the right tool, wrongly" if one.tool else f"meant {one.wanted.replace('|', ' or ')}"
+            yield f"{one.request!r}: {one.came} ({right})"

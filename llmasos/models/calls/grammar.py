@@ -12,14 +12,7 @@ _SIMPLE = ("string", "integer", "number")
 _PLAIN_ARRAY = {"type", "items", "title", "description", "default"}
 _OBJECT = {"properties", "additionalProperties", "required"}
 _SHARED = r"""
-string ::= "\"" char* "\""
-char ::= [^"\\\x00-\x1f] | "\\" (["\\/bfnrt] | "u" [0-9a-fA-F] [0-9a-fA-F] [0-9a-fA-F] [0-9a-fA-F])
-integer ::= "-"? ("0" | [1-9] [0-9]{0,15})
-number ::= integer ("." [0-9]{1,15})?
 boolean ::= "True" | "False"
-json ::= string | number | "true" | "false" | "null" | array | object
-array ::= "[" (json (", " json)*)? "]"
-object ::= "{" (string ": " json (", " string ": " json)*)? "}"
 blank ::= ("\n" "\n"?)?
 body3 ::= (blank line3)*
 line3 ::= ([^`\n] [^\n]* | "`" ([^`\n] [^\n]*)? | "``" ([^`\n] [^\n]*)?) "\n"
@@ -98,7 +91,7 @@ def _value(schema: dict[str, Any], nested: SchemaRules) -> str:
         return f'("[" ({item} (", " {item})*)? "]")'
     if kind == "array" or (kind == "object" and schema.keys() & _OBJECT):
         return nested.add(schema)
-    return str(kind) if kind in (*_SIMPLE, "boolean", "object") else "json"
+    return "boolean" if kind == "boolean" else nested.basic(str(kind))
 
 
 def _constant(value: Any) -> str:

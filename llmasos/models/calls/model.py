@@ -3,30 +3,25 @@
 from __future__ import annotations
 
 import ast
-import re
 import warnings
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import Any
 
-from pydantic_ai import RunContext
-from pydantic_ai.messages import (
-    ModelMessage,
-    ModelRequest,
-    ModelResponse,
-    SystemPromptPart,
-)
-from pydantic_ai.models import Model, ModelRequestParameters, StreamedResponse
+from pydantic_ai.messages import ModelMessage, ModelRequest, SystemPromptPart
+from pydantic_ai.models import ModelRequestParameters
 from pydantic_ai.profiles import ModelProfile
 from pydantic_ai.settings import ModelSettings
 from pydantic_ai.tools import ToolDefinition
 
 from llmasos.errors import ModelError
+from llmasos.models.calls.conversation import fit, items_of
+from llmasos.models.calls.first import first_calls
 from llmasos.models.calls.grammar import grammar
-from llmasos.models.calls.prompt import first_calls, fit, forms_of, items_of, offered, prefix_of, tokens
+from llmasos.models.calls.prefix import offered, prefix_of
 from llmasos.models.calls.response import CallSyntaxResponse, Reply
-from llmasos.models.calls.syntax import ANSWER, CallForm, CallSyntaxError, ParsedCall, parse_call
+from llmasos.models.calls.runaway import WINDOW, runs_away
+from llmasos.models.calls.syntax import ANSWER, CallForm, CallSyntaxError, ParsedCall, forms_of, parse_call
 from llmasos.models.engines.port import (
     Chunk,
     CompletionRequest,
@@ -36,78 +31,43 @@ from llmasos.models.engines.port import (
     TokenUsage,
     Turn,
 )
+from llmasos.models.streamed import StreamedModel, StreamedReply, sampling_in
+from llmasos.models.tokens import most_tokens
 
 _MAX_TOKENS = 1024
 _ATTEMPTS = 2
 _FIT_ATTEMPTS = 3
 _RETRY_PENALTY = 1.1
-_SAMPLING = ("temperature", "top_p", "top_k", "seed", "presence_penalty", "frequency_penalty")
-# A phrase or a character over and over; deep indentation, rulers and rows of zeros are none of these.
-_RUNAWAY = re.compile(r"(\S.{7,79}?)\1{11,}\Z|(\S.{0,6}?)\2{59,}\Z|(.)\3{199,}\Z", re.DOTALL)
-_RUNAWAY_WINDOW = 1200
 
 
-class CallSyntaxModel(Model[None]):
+class CallSyntaxModel(StreamedModel[Reply]):
     """Shows the tools as signatures and reads calls back, under a grammar made from the tools' schemas.
 
     Args:
         engine: What completes the chats.
+        languages: Languages of the examples that the model is shown, as ISO 639-1 codes.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, languages: Sequence[str] = ("en", "zh")) -> None:
         super().__init__(profile=ModelProfile(supports_tools=True))
         self.engine = engine
+        self._languages = languages
 
     @property
     def model_name(self) -> str:
         """The engine's model."""
         return self.engine.name
 
-    @property
-    def system(self) -> str:
-        """The provider's name in traces."""
-        return "llmasos"
-
-    @property
-    def provider(self) -> None:
-        """There is no remote provider."""
-        return None
-
     async def warm(self, tools: Sequence[ToolDefinition]) -> None:
         """Have the engine read, or restore, what is the same for every request with these tools."""
         shown = offered(tools)
-        await self.engine.prepare(prefix_of(shown, forms_of(shown)))
+        await self.engine.prepare(prefix_of(shown, forms_of(shown), self._languages))
 
-    async def request(
-        self,
-        messages: list[ModelMessage],
-        model_settings: ModelSettings | None,
-        model_request_parameters: ModelRequestParameters,
-    ) -> ModelResponse:
-        """Return one reply.
-
-        Raises:
-            ModelError: The engine failed, or the model wrote no usable reply.
-        """
-        async with self.request_stream(messages, model_settings, model_request_parameters) as stream:
-            async for _ in stream:
-                pass
-            return stream.get()
-
-    @asynccontextmanager
-    async def request_stream(
-        self,
-        messages: list[ModelMessage],
-        model_settings: ModelSettings | None,
-        model_request_parameters: ModelRequestParameters,
-        run_context: RunContext[Any] | None = None,
-    ) -> AsyncGenerator[StreamedResponse]:
-        """Stream one reply; the text of answers comes as it is generated, calls when they are whole."""
-        settings, parameters = self.prepare_request(model_settings, model_request_parameters)
-        async with aclosing(self.replies(messages, settings or {}, parameters)) as replies:
-            yield CallSyntaxResponse(
-                model_request_parameters=parameters, _model_name=self.model_name, _replies=replies
-            )
+    def streamed(
+        self, pieces: AsyncGenerator[Reply], parameters: ModelRequestParameters
+    ) -> StreamedReply[Reply]:
+        """Return the pieces of a reply as pydantic-ai's events."""
+        return CallSyntaxResponse(model_request_parameters=parameters, name=self.model_name, pieces=pieces)
 
     async def replies(
         self, messages: list[ModelMessage], settings: ModelSettings, parameters: ModelRequestParameters
@@ -126,7 +86,7 @@ class CallSyntaxModel(Model[None]):
                 yield reply
             return
         forms = forms_of(tools)
-        prefix = prefix_of(tools, forms)
+        prefix = prefix_of(tools, forms, self._languages)
         choice = settings.get("tool_choice")
         items = items_of(messages, forms)
         first = first_calls(items, tools) if choice is None else None
@@ -137,7 +97,7 @@ class CallSyntaxModel(Model[None]):
         )
         wanted = settings.get("max_tokens") or _MAX_TOKENS
         max_tokens = min(wanted, self.engine.context // 4)
-        budget = self.engine.context - max_tokens - sum(tokens(turn.content) for turn in prefix)
+        budget = self.engine.context - max_tokens - sum(most_tokens(turn.content) for turn in prefix)
         answer = parameters.allow_text_output and choice != "required" and not (allowed and first)
         rules = grammar(allowed, answer=answer)
         if budget <= 0:
@@ -159,7 +119,7 @@ class CallSyntaxModel(Model[None]):
                     grammar=rules,
                     max_tokens=max_tokens,
                     repeat_penalty=penalty,
-                    **_sampling(settings),
+                    **sampling_in(settings),
                 )
                 written = _Written()
                 try:
@@ -181,7 +141,7 @@ class CallSyntaxModel(Model[None]):
                 return
             penalty = 1.0 if call is not None else _RETRY_PENALTY
             extra = (
-                Turn(role="assistant", content=written.text[:_RUNAWAY_WINDOW]),
+                Turn(role="assistant", content=written.text[:WINDOW]),
                 Turn(role="user", content=f"[error] {problem} Write it again, corrected."),
             )
         raise ModelError(
@@ -194,8 +154,8 @@ class CallSyntaxModel(Model[None]):
         max_tokens = min(settings.get("max_tokens") or _MAX_TOKENS, self.engine.context // 2)
         notes = _notes(messages)
         system = (Turn(role="system", content=notes),) if notes else ()
-        turns = fit(items_of(messages, {}), self.engine.context - max_tokens - tokens(notes))
-        request = CompletionRequest(turns=(*system, *turns), max_tokens=max_tokens, **_sampling(settings))
+        turns = fit(items_of(messages, {}), self.engine.context - max_tokens - most_tokens(notes))
+        request = CompletionRequest(turns=(*system, *turns), max_tokens=max_tokens, **sampling_in(settings))
         written = _Written(opening="")
         async with aclosing(self.engine.stream(request)) as chunks:
             async for delta in written.read(chunks):
@@ -226,7 +186,7 @@ class _Written:
             if self.text.startswith(self.opening) and len(self.text) > sent:
                 yield self.text[sent:]
                 sent = len(self.text)
-            if chunk.text and _RUNAWAY.search(self.text[-_RUNAWAY_WINDOW:]):
+            if chunk.text and runs_away(self.text[-WINDOW:]):
                 self.finish_reason = "length"
                 return
         if self.finish_reason is None:
@@ -266,15 +226,6 @@ def _notes(messages: Sequence[ModelMessage]) -> str:
         for part in message.parts
         if isinstance(part, SystemPromptPart)
     )
-
-
-def _sampling(settings: ModelSettings) -> dict[str, Any]:
-    """Return what the settings say of how tokens are chosen, as fields of a request."""
-    given: dict[str, Any] = {name: settings.get(name) for name in _SAMPLING}
-    given["stop"] = tuple(settings.get("stop_sequences") or ()) or None
-    bias = settings.get("logit_bias") or {}
-    given["logit_bias"] = tuple((int(token), value) for token, value in bias.items()) or None
-    return {name: value for name, value in given.items() if value is not None}
 
 
 def _sum(one: TokenUsage, other: TokenUsage) -> TokenUsage:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 
 from pydantic_ai.messages import ModelResponseStreamEvent
-from pydantic_ai.models import StreamedResponse
-from pydantic_ai.usage import RequestUsage
 
 from llmasos.models.calls.syntax import ParsedCall
 from llmasos.models.engines.port import FinishReason, TokenUsage
+from llmasos.models.streamed import StreamedReply
 
 
 @dataclass(frozen=True)
@@ -24,53 +22,17 @@ class Reply:
     usage: TokenUsage = field(default_factory=TokenUsage)
 
 
-@dataclass
-class CallSyntaxResponse(StreamedResponse):
+class CallSyntaxResponse(StreamedReply[Reply]):
     """The stream of one reply, as pydantic-ai's events."""
 
-    _model_name: str
-    _replies: AsyncGenerator[Reply]
-    _timestamp: datetime = field(default_factory=lambda: datetime.now(UTC))
-
-    async def _get_event_iterator(self) -> AsyncIterator[ModelResponseStreamEvent]:
-        async for reply in self._replies:
-            if reply.text:
-                for event in self._parts_manager.handle_text_delta(
-                    vendor_part_id="answer", content=reply.text
-                ):
-                    yield event
-            if reply.call is not None:
-                yield self._parts_manager.handle_tool_call_part(
-                    vendor_part_id="call", tool_name=reply.call.tool, args=reply.call.arguments
-                )
-            if reply.finish_reason is not None:
-                self.finish_reason = "tool_call" if reply.call is not None else reply.finish_reason
-                self._usage = RequestUsage(
-                    input_tokens=reply.usage.input,
-                    cache_read_tokens=reply.usage.cached,
-                    output_tokens=reply.usage.output,
-                )
-
-    async def close_stream(self) -> None:
-        """Stop the decoding."""
-        await self._replies.aclose()
-
-    @property
-    def model_name(self) -> str:
-        """The engine's model."""
-        return self._model_name
-
-    @property
-    def provider_name(self) -> str | None:
-        """The provider's name in traces."""
-        return "llmasos"
-
-    @property
-    def provider_url(self) -> str | None:
-        """There is no remote provider."""
-        return None
-
-    @property
-    def timestamp(self) -> datetime:
-        """When the reply began."""
-        return self._timestamp
+    def read(self, piece: Reply) -> Iterator[ModelResponseStreamEvent]:
+        """Yield the events of a piece; a call is one event, when it is whole."""
+        if piece.text:
+            yield from self._parts_manager.handle_text_delta(vendor_part_id="answer", content=piece.text)
+        if piece.call is not None:
+            yield self._parts_manager.handle_tool_call_part(
+                vendor_part_id="call", tool_name=piece.call.tool, args=piece.call.arguments
+            )
+        if piece.finish_reason is not None:
+            self.finish_reason = "tool_call" if piece.call is not None else piece.finish_reason
+            self.used(piece.usage)

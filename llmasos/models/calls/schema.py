@@ -66,6 +66,10 @@ class SchemaRules:
         except (AttributeError, TypeError, ValueError, RecursionError) as error:
             raise InvalidRequest(f"The schema cannot be read: {error}.", hint="Correct it.") from error
 
+    def basic(self, kind: str) -> str:
+        """Add the rules of every value of a kind, or of any value, and return the name of its rule."""
+        return self._basic(f"json-{kind}" if kind in _KINDS else "json-value")
+
     def _add(self, schema: Any) -> str:
         # Python's own limit may have been raised, as some Ethereum libraries do.
         if self._depth == _DEEPEST:
@@ -104,7 +108,7 @@ class SchemaRules:
             return self._string(schema)
         if kind == "integer" and _natural(schema):
             return self._basic("json-natural")
-        return self._basic(f"json-{kind}" if kind in _KINDS else "json-value")
+        return self.basic(str(kind))
 
     def _object(self, schema: Mapping[str, Any]) -> str:
         properties = dict(schema.get("properties", {}))

@@ -13,7 +13,9 @@ Answer: There are two.
 from __future__ import annotations
 
 import json
+import math
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from pydantic import BaseModel
@@ -26,7 +28,15 @@ ANSWER = "Answer: "
 _LITERALS: dict[str, Any] = {"True": True, "False": False, "None": None}
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 _BLOCK = re.compile(r"\s*\n(?P<fence>`{3,4})[a-z]*\n(?P<body>|.*?\n)(?P=fence)\s*\Z", re.DOTALL)
-_DECODER = json.JSONDecoder(strict=False)
+
+
+def _finite(text: str) -> float:
+    if not math.isfinite(number := float(text)):
+        raise ValueError(f"{text} is no number of JSON")
+    return number
+
+
+_DECODER = json.JSONDecoder(strict=False, parse_float=_finite, parse_constant=_finite)
 
 
 class CallSyntaxError(ModelError):
@@ -124,6 +134,11 @@ class CallForm(BaseModel, frozen=True):
         return f"{head}\n{fence}{self.language}\n{body}{fence}"
 
 
+def forms_of(tools: Sequence[ToolDefinition]) -> dict[str, CallForm]:
+    """Return the call form of every tool by its name, in the order given."""
+    return {tool.name: CallForm.of(tool) for tool in tools}
+
+
 class ParsedCall(BaseModel, frozen=True):
     """A call of a tool with its arguments."""
 
@@ -181,8 +196,11 @@ def _value(text: str, at: int) -> tuple[Any, int]:
         if text.startswith(literal, at):
             return value, at + len(literal)
     try:
-        return _DECODER.raw_decode(text, at)
-    except ValueError as error:
+        value, end = _DECODER.raw_decode(text, at)
+        # Half a character, which JSON can spell, is none that anything after this could take.
+        _literal(value).encode()
+        return value, end
+    except (ValueError, RecursionError) as error:
         raise CallSyntaxError(f"An argument of the call cannot be read: {text[at : at + 80]!r}.") from error
 
 

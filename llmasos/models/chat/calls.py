@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import secrets
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import Any, cast
@@ -14,22 +13,15 @@ from pydantic_ai.settings import ModelSettings
 
 from llmasos.models.calls.grammar import grammar
 from llmasos.models.calls.model import CallSyntaxModel
-from llmasos.models.calls.prompt import forms_of
+from llmasos.models.calls.syntax import forms_of
+from llmasos.models.catalog.profile import Profile
 from llmasos.models.chat.messages import agent_messages, agent_tools
-from llmasos.models.chat.port import CallDelta, ChatDelta, ChatRequest, ChatTool
+from llmasos.models.chat.port import CallDelta, ChatDelta, ChatRequest, ChatTool, new_call_id
 from llmasos.models.chat.text import Stops
 from llmasos.models.engines.port import Engine, InvalidRequest
+from llmasos.models.streamed import SAMPLING
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
-_SETTINGS = (
-    "max_tokens",
-    "temperature",
-    "top_p",
-    "top_k",
-    "seed",
-    "presence_penalty",
-    "frequency_penalty",
-)
 
 
 def expressible(tools: Sequence[ChatTool]) -> bool:
@@ -41,14 +33,16 @@ def expressible(tools: Sequence[ChatTool]) -> bool:
         return False
 
 
-async def call_syntax_reply(engine: Engine, request: ChatRequest) -> AsyncGenerator[ChatDelta]:
+async def call_syntax_reply(
+    engine: Engine, profile: Profile, request: ChatRequest
+) -> AsyncGenerator[ChatDelta]:
     """Reply with text or one call.
 
     Raises:
         InvalidRequest: The conversation cannot be read.
         ModelError: The engine failed, or the model wrote no usable reply.
     """
-    model = CallSyntaxModel(engine)
+    model = CallSyntaxModel(engine, profile.languages)
     parameters = ModelRequestParameters(function_tools=agent_tools(request.tools))
     stops = Stops(request.stop)
     called = False
@@ -59,7 +53,7 @@ async def call_syntax_reply(engine: Engine, request: ChatRequest) -> AsyncGenera
                 yield ChatDelta(text=text)
             if reply.call is not None:
                 called = True
-                call = CallDelta(index=0, id=f"call_{secrets.token_hex(12)}", name=reply.call.tool)
+                call = CallDelta(index=0, id=new_call_id(), name=reply.call.tool)
                 yield ChatDelta(calls=(call,))
                 arguments = json.dumps(reply.call.arguments)
                 yield ChatDelta(calls=(CallDelta(index=0, arguments=arguments),))
@@ -84,7 +78,7 @@ def _expressible(tool: ChatTool) -> bool:
 
 
 def _settings(request: ChatRequest) -> ModelSettings:
-    settings: dict[str, Any] = {name: getattr(request, name) for name in _SETTINGS}
+    settings: dict[str, Any] = {name: getattr(request, name) for name in ("max_tokens", *SAMPLING)}
     settings["logit_bias"] = {str(token): value for token, value in request.logit_bias}
     settings["tool_choice"] = [request.tool_named] if request.tool_named else request.tool_choice
     return cast(ModelSettings, {name: value for name, value in settings.items() if value is not None})

@@ -10,7 +10,7 @@ from typing import Any
 
 from llmasos.errors import ModelError
 from llmasos.models.catalog.profile import ToolFormat
-from llmasos.models.chat.port import CallDelta, ChatDelta
+from llmasos.models.chat.port import CallDelta, ChatDelta, new_call_id
 from llmasos.models.chat.text import held
 from llmasos.models.untrusted import read_json
 
@@ -47,7 +47,7 @@ class CallFormat:
         # Templates of Mistral's models refuse ids of another form.
         if self.listed:
             return "".join(secrets.choice(string.ascii_letters + string.digits) for _ in range(9))
-        return f"call_{secrets.token_hex(12)}"
+        return new_call_id()
 
 
 FORMATS: dict[ToolFormat, CallFormat] = {

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
 from llmasos.errors import ModelError
-from llmasos.models.calls.prompt import fit, items_of
+from llmasos.models.calls.conversation import fit, items_of
 from llmasos.models.calls.syntax import ANSWER
 from llmasos.models.catalog.profile import Profile
 from llmasos.models.chat.calls import call_syntax_reply, expressible
@@ -57,7 +57,7 @@ class LocalChat:
                 "Log-probabilities are not reported beside tools.", hint="Leave one of the two out."
             )
         elif self._calls_suffice(request):
-            replies = call_syntax_reply(self._engine, request)
+            replies = call_syntax_reply(self._engine, self._profile, request)
         else:
             replies = native_reply(self._engine, self._profile, request)
         finished = False

@@ -19,6 +19,7 @@ from pydantic_ai.messages import (
 )
 from pydantic_ai.tools import ToolDefinition
 
+from llmasos.models.calls.conversation import plain_text
 from llmasos.models.chat.port import ChatCall, ChatMessage, ChatTool
 from llmasos.models.engines.port import InvalidRequest
 from llmasos.models.untrusted import read_json
@@ -155,7 +156,7 @@ def _request(part: ModelRequestPart) -> ChatMessage:
     if isinstance(part, SystemPromptPart):
         return ChatMessage(role="system", content=part.content)
     if isinstance(part, UserPromptPart):
-        return ChatMessage(role="user", content=_plain(part.content))
+        return ChatMessage(role="user", content=plain_text(part.content))
     if part.part_kind == "tool-return":
         return ChatMessage(role="tool", content=part.model_response_str(), call_id=part.tool_call_id)
     if part.part_kind == "retry-prompt":
@@ -163,12 +164,3 @@ def _request(part: ModelRequestPart) -> ChatMessage:
             return ChatMessage(role="user", content=part.model_response())
         return ChatMessage(role="tool", content=part.model_response(), call_id=part.tool_call_id)
     raise InvalidRequest(f"The model cannot be told a part of the kind {part.part_kind}.")
-
-
-def _plain(content: Any) -> str:
-    if isinstance(content, str):
-        return content
-    texts = [piece if isinstance(piece, str) else getattr(piece, "content", None) for piece in content]
-    if not all(isinstance(text, str) for text in texts):
-        raise InvalidRequest("The model reads text only.", hint="Leave pictures, sound and files out.")
-    return "\n".join(map(str, texts))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import AsyncGenerator, Sequence
 from typing import Any, Literal, Protocol
 
@@ -25,6 +26,11 @@ class ChatCall(BaseModel, frozen=True):
     id: str
     name: str
     arguments: str
+
+
+def new_call_id() -> str:
+    """Return an id for a call that came without one."""
+    return f"call_{secrets.token_hex(12)}"
 
 
 class ChatMessage(BaseModel, frozen=True):

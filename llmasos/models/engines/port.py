@@ -79,6 +79,11 @@ class CompletionRequest(Sampling, frozen=True):
     session: str = ""
     kept: tuple[int, ...] = ()
 
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The texts of the prompt."""
+        return (self.prompt, *(turn.content for turn in self.turns))
+
 
 class TokenUsage(BaseModel, frozen=True):
     """Tokens of one completion; `cached` is the part of `input` that was not computed again."""

@@ -7,8 +7,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any
 
-from pydantic import ValidationError
-
+from llmasos.errors import ModelError
 from llmasos.models.chat.port import ChatDelta, ChatRequest
 from llmasos.models.engines.port import (
     Chunk,
@@ -21,7 +20,9 @@ from llmasos.models.remote import errors
 from llmasos.models.remote.endpoint import Endpoint
 from llmasos.models.remote.spend import Spend
 from llmasos.models.remote.wire import (
+    MOST_WRITTEN,
     ChatReply,
+    TooLong,
     chat_body,
     checked_usage,
     completion_body,
@@ -29,7 +30,7 @@ from llmasos.models.remote.wire import (
     usage_of,
 )
 
-_MALFORMED = (AttributeError, LookupError, TypeError, ValueError, ValidationError)
+_MALFORMED = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 
 
 class RemoteChat:
@@ -63,7 +64,7 @@ class RemoteChat:
         asked = "".join(message.content for message in request.messages)
         answered = False
         try:
-            async with aclosing(self._chat_events(request)) as events:
+            async with aclosing(self._chat_events(request, reply)) as events:
                 async for event in events:
                     answered = True
                     if (delta := self._read(reply, event)) is not None:
@@ -87,7 +88,8 @@ class RemoteChat:
         body = completion_body(self.name, request)
         written, finish, usage, answered = "", "", None, False
         try:
-            async with aclosing(self.endpoint.events("completions", body, name=self.name)) as events:
+            events = self.endpoint.events("completions", body, name=self.name, ended=lambda: bool(finish))
+            async with aclosing(events):
                 async for event in events:
                     answered = True
                     self._check(event)
@@ -98,6 +100,8 @@ class RemoteChat:
                         raise self._no_reply(error) from error
                     finish = reason or finish
                     written += text
+                    if len(written) > MOST_WRITTEN:
+                        raise self._no_reply(TooLong())
                     if text or logprobs:
                         yield Chunk(text=text, logprobs=logprobs)
             if not finish:
@@ -145,18 +149,21 @@ class RemoteChat:
         for row in rows if isinstance(rows, list) else ():
             if isinstance(row, dict) and row.get("id") == self.name:
                 length = row.get("max_model_len")
-                self.context = length if isinstance(length, int) and length > 0 else None
+                self.context = length if type(length) is int and length > 0 else None
 
     async def close(self) -> None:
         """Close what is connected."""
         await self.endpoint.close()
 
-    async def _chat_events(self, request: ChatRequest) -> AsyncGenerator[dict[str, Any]]:
+    async def _chat_events(self, request: ChatRequest, reply: ChatReply) -> AsyncGenerator[dict[str, Any]]:
         while True:
             limit = self._limit
             body = chat_body(self.name, request, limit=limit)
             try:
-                async with aclosing(self.endpoint.events("chat/completions", body, name=self.name)) as events:
+                events = self.endpoint.events(
+                    "chat/completions", body, name=self.name, ended=lambda: reply.finish is not None
+                )
+                async with aclosing(events):
                     async for event in events:
                         yield event
                 return
@@ -175,11 +182,13 @@ class RemoteChat:
 
     def _check(self, event: Mapping[str, Any]) -> None:
         if event.get("error"):
-            raise errors.failed(self.endpoint.url, self.name, event["error"])
+            raise self.endpoint.hidden(errors.failed(self.endpoint.url, self.name, event["error"]))
 
-    def _no_reply(self, error: Exception) -> errors.Failing:
+    def _no_reply(self, error: Exception) -> ModelError:
         why = str(error).partition("\n")[0][:100]
-        return errors.no_reply(self.endpoint.url, f"an event that cannot be read ({why})")
+        return self.endpoint.hidden(
+            errors.no_reply(self.endpoint.url, f"an event that cannot be read ({why})")
+        )
 
     def _count(self, usage: TokenUsage) -> None:
         self._spend.add(self.name, errors.shown(self.endpoint.url), usage)

@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import random
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import TYPE_CHECKING, Any
 
 import anyio
 
 from llmasos.errors import ModelError
+from llmasos.models.engines.port import InvalidRequest
 from llmasos.models.remote import errors
+from llmasos.models.remote.stream import Event, read_answer, read_error, read_events
 from llmasos.models.scheduler.types import Refused
-from llmasos.models.untrusted import read_json
 
 if TYPE_CHECKING:
     import httpx2
 
-_LINE = 8 << 20
-_BODY = 64 << 20
-_ERROR_BODY = 64 << 10
-
-Event = dict[str, Any]
-"""One event of a stream."""
+_CONNECTIONS = 1000
+_KEPT_CONNECTIONS = 50
 
 
 @dataclass(frozen=True)
@@ -32,8 +31,10 @@ class Patience:
 
     Args:
         connect: Seconds until a connection stands.
+        check: Seconds for a short question, such as which models there are.
         first: Seconds until the first piece of a reply.
         between: Seconds between two pieces.
+        closing: Seconds for what comes behind the end of a reply.
         total: Seconds for all of a reply.
         attempts: How often a request is sent that failed before anything came of it.
         pause: Seconds before the second attempt; they double from then on.
@@ -41,8 +42,10 @@ class Patience:
     """
 
     connect: float = 10.0
+    check: float = 30.0
     first: float = 300.0
     between: float = 120.0
+    closing: float = 5.0
     total: float = 3600.0
     attempts: int = 3
     pause: float = 0.5
@@ -70,8 +73,9 @@ class Endpoint:
         Raises:
             ModelError: The endpoint cannot be reached, or answers with an error or no JSON.
         """
-        async with self._answer("GET", path, None, name) as response:
-            return _json(self.url, await _read(self.url, response, _BODY))
+        with self._within(self.patience.check, "answer"):
+            async with self._answer("GET", path, None, name, self.patience.check) as response:
+                return await read_answer(self.url, response)
 
     async def post(self, path: str, body: dict[str, Any], *, name: str = "") -> Any:
         """Send a body and return the JSON of the answer, trying again where that may help.
@@ -81,16 +85,30 @@ class Endpoint:
         """
         for pause in self._pauses():
             try:
-                async with self._answer("POST", path, body, name) as response:
-                    return _json(self.url, await _read(self.url, response, _BODY))
+                with self._within(self.patience.first, "answer"):
+                    async with self._answer("POST", path, body, name, self.patience.first) as response:
+                        return await read_answer(self.url, response)
             except ModelError as error:
                 await self._wait(error, pause)
         raise AssertionError("the last attempt raises")
 
-    async def events(self, path: str, body: dict[str, Any], *, name: str = "") -> AsyncGenerator[Event]:
+    async def events(
+        self,
+        path: str,
+        body: dict[str, Any],
+        *,
+        name: str = "",
+        ended: Callable[[], bool] = lambda: False,
+    ) -> AsyncGenerator[Event]:
         """Send a body and yield the JSON of the events that stream back, up to `[DONE]` or the end.
 
         What fails before the first event is tried again.
+
+        Args:
+            path: Where it is sent.
+            body: What is sent.
+            name: The model that is asked, or empty.
+            ended: Tells whether the reply has its end, so that little is lost of what still may come.
 
         Raises:
             ModelError: The endpoint cannot be reached in time, or sends an error or no events.
@@ -98,24 +116,32 @@ class Endpoint:
         deadline = anyio.current_time() + self.patience.total
         for pause in self._pauses():
             begun = False
+            seconds = min(self.patience.first, deadline - anyio.current_time())
             try:
-                async with self._answer("POST", path, body, name) as response:
-                    events = _events(self.url, response)
-                    async with aclosing(events):
-                        while True:
-                            event = await self._next(events, begun, deadline)
-                            if event is None and not begun:
-                                raise errors.cut(self.url, name)
-                            if event is None:
-                                return
-                            begun = True
-                            yield event
+                async with (
+                    self._answer("POST", path, body, name, seconds) as response,
+                    aclosing(read_events(self.url, response)) as events,
+                ):
+                    while True:
+                        event = await self._next(events, begun, ended(), deadline)
+                        if event is None and not begun:
+                            raise errors.cut(self.url, name)
+                        if event is None:
+                            return
+                        begun = True
+                        yield event
             except ModelError as error:
+                if begun and ended() and isinstance(error, errors.Unreachable):
+                    return
                 if begun and type(error) is errors.Unreachable:
                     raise errors.cut(self.url, name) from error
                 if begun:
                     raise
                 await self._wait(error, pause)
+
+    def hidden(self, error: ModelError) -> ModelError:
+        """Return an error without the key, which an endpoint may say in what it answers."""
+        return errors.without(error, self.key)
 
     async def close(self) -> None:
         """Close what is connected."""
@@ -123,15 +149,23 @@ class Endpoint:
         if client is not None:
             await client.aclose()
 
-    async def _next(self, events: AsyncIterator[Event], begun: bool, deadline: float) -> Event | None:
+    async def _next(
+        self, events: AsyncIterator[Event], begun: bool, ended: bool, deadline: float
+    ) -> Event | None:
         patience = self.patience.between if begun else self.patience.first
+        patience = min(patience, self.patience.closing) if ended else patience
         left = deadline - anyio.current_time()
         what = "end" if left < patience else "more" if begun else "reply"
+        with self._within(min(patience, left), what, self.patience.total if what == "end" else patience):
+            return await anext(events, None)
+
+    @contextmanager
+    def _within(self, seconds: float, what: str, told: float | None = None) -> Iterator[None]:
         try:
-            with anyio.fail_after(min(patience, left)):
-                return await anext(events, None)
+            with anyio.fail_after(seconds):
+                yield
         except TimeoutError:
-            raise errors.late(self.url, what, self.patience.total if what == "end" else patience) from None
+            raise errors.late(self.url, what, seconds if told is None else told) from None
 
     def _pauses(self) -> list[float | None]:
         """Return the pause after each attempt that fails; None after the last one."""
@@ -153,30 +187,43 @@ class Endpoint:
 
     @asynccontextmanager
     async def _answer(
-        self, method: str, path: str, body: dict[str, Any] | None, name: str
+        self, method: str, path: str, body: dict[str, Any] | None, name: str, seconds: float
     ) -> AsyncGenerator[httpx2.Response]:
         import httpx2
 
-        headers = {"Authorization": f"Bearer {self.key}"} if self.key else {}
-        url = f"{self.url.rstrip('/')}/{path}"
         try:
-            client = self._connected()
-            async with client.stream(method, url, json=body, headers=headers) as response:
-                if not response.is_success:
-                    raise errors.refused(
-                        self.url,
-                        response.status_code,
-                        name,
-                        body=await _read(self.url, response, _ERROR_BODY, cut=True),
-                        retry_after=errors.retry_after(response.headers.get("retry-after")),
-                    )
+            content = None if body is None else _encoded(body)
+            url = f"{self.url.rstrip('/')}/{path}"
+            asked = self._connected().stream(method, url, content=content, headers=self._headers())
+            async with AsyncExitStack() as stack:
+                with self._within(seconds, "reply"):
+                    response = await stack.enter_async_context(asked)
+                    if not response.is_success:
+                        raise errors.refused(
+                            self.url,
+                            response.status_code,
+                            name,
+                            body=await read_error(self.url, response),
+                            retry_after=errors.retry_after(response.headers.get("retry-after")),
+                        )
                 yield response
         except httpx2.ReadTimeout:
             raise errors.late(self.url, "reply", self.patience.first) from None
-        except httpx2.DecodingError as error:
-            raise errors.no_reply(self.url, "it is not encoded as it says") from error
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
             raise errors.unreachable(self.url) from error
+        except ModelError as error:
+            raise self.hidden(error)  # noqa: B904
+
+    def _headers(self) -> dict[str, str]:
+        headers = {"Accept-Encoding": "identity", "Content-Type": "application/json"}
+        if not self.key:
+            return headers
+        if not (self.key.isascii() and self.key.isprintable()):
+            raise errors.Denied(
+                f"The key for {errors.shown(self.url)} has characters that no key has.",
+                hint="Set LLMASOS_MODEL_KEY.",
+            )
+        return {**headers, "Authorization": f"Bearer {self.key}"}
 
     def _connected(self) -> httpx2.AsyncClient:
         import httpx2
@@ -185,6 +232,11 @@ class Endpoint:
             self._client = httpx2.AsyncClient(
                 # Certificates take long to load, and plain HTTP needs none; redirects are not followed.
                 verify=not self.url.startswith("http://"),
+                # Who asks is to be known by the key alone.
+                cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
+                limits=httpx2.Limits(
+                    max_connections=_CONNECTIONS, max_keepalive_connections=_KEPT_CONNECTIONS
+                ),
                 timeout=httpx2.Timeout(
                     max(self.patience.first, self.patience.between), connect=self.patience.connect
                 ),
@@ -192,63 +244,10 @@ class Endpoint:
         return self._client
 
 
-async def _events(url: str, response: httpx2.Response) -> AsyncGenerator[Event]:
-    """Yield the JSON of each event. Source: the event stream format of the HTML standard."""
-    kind = response.headers.get("content-type", "")
-    if not kind.startswith("text/event-stream"):
-        body = await _read(url, response, _ERROR_BODY, cut=True)
-        if message := errors.message_of(body):
-            raise errors.no_reply(url, message)
-        raise errors.no_reply(url, f"a stream was asked for, and {kind or 'nothing named'!r} came")
-    data: list[bytes] = []
-    async with aclosing(_lines(url, response)) as lines:
-        async for line in lines:
-            if line.startswith(b"data:"):
-                data.append(line[5:].removeprefix(b" "))
-            elif not line and data:
-                text, data = b"\n".join(data), []
-                if text.strip() == b"[DONE]":
-                    return
-                yield _object(url, text)
-    if data and b"\n".join(data).strip() != b"[DONE]":
-        yield _object(url, b"\n".join(data))
-
-
-async def _lines(url: str, response: httpx2.Response) -> AsyncGenerator[bytes]:
-    rest = bytearray()
-    async for piece in response.aiter_bytes():
-        start = len(rest)
-        rest += piece
-        while (end := rest.find(b"\n", start)) >= 0:
-            yield bytes(rest[:end]).removesuffix(b"\r")
-            del rest[: end + 1]
-            start = 0
-        if len(rest) > _LINE:
-            raise errors.no_reply(url, f"a line of more than {_LINE >> 20} MiB")
-    if rest:
-        yield bytes(rest)
-
-
-async def _read(url: str, response: httpx2.Response, limit: int, *, cut: bool = False) -> bytes:
-    body = bytearray()
-    async for piece in response.aiter_bytes():
-        body += piece
-        if len(body) > limit:
-            if cut:
-                break
-            raise errors.no_reply(url, f"an answer of more than {limit >> 20} MiB")
-    return bytes(body[:limit])
-
-
-def _object(url: str, text: bytes) -> Event:
-    found = _json(url, text)
-    if not isinstance(found, dict):
-        raise errors.no_reply(url, f"no object, {text[:60].decode('utf-8', 'replace')!r}")
-    return found
-
-
-def _json(url: str, text: bytes) -> Any:
+def _encoded(body: dict[str, Any]) -> bytes:
     try:
-        return read_json(text)
-    except ValueError:
-        raise errors.no_reply(url, f"no JSON, {text[:60].decode('utf-8', 'replace')!r}") from None
+        text = json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    except (ValueError, RecursionError) as error:
+        raise InvalidRequest(f"The request cannot be sent as JSON: {error}.", hint="Correct it.") from error
+    # Half a character is none that could be sent.
+    return text.encode("utf-8", "replace")

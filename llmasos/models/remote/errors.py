@@ -15,6 +15,9 @@ from llmasos.models.scheduler.types import Refused
 from llmasos.models.untrusted import read_json
 
 _SHOWN = 300
+_LONGEST_RETRY = 86_400.0
+# Shorter ones may be part of other words.
+_SHORTEST_KEY = 8
 _TOO_LONG = ("context_length_exceeded", "maximum context length", "exceed_context_size", "context window")
 
 
@@ -31,7 +34,7 @@ class Failing(ModelError):
 
 
 class Denied(ModelError):
-    """The endpoint refuses the key, or has no such model."""
+    """The endpoint refuses the key, has no such model, or is elsewhere."""
 
 
 def shown(url: str) -> str:
@@ -88,9 +91,14 @@ def refused(
             f"The model endpoint {shown(url)} {what}.",
             hint="Check LLMASOS_MODEL_URL (it usually ends in /v1) and LLMASOS_MODEL.",
         )
+    if 300 <= status < 400:
+        return Denied(
+            f"The model endpoint {shown(url)} sends elsewhere, where the key is not taken.",
+            hint="Set LLMASOS_MODEL_URL to where it is now.",
+        )
     message = message_of(body)
     said = f"The model endpoint {shown(url)} answered with HTTP {status}{f': {message}' if message else ''}"
-    said = said if said.endswith(".") else f"{said}."
+    said = _sentence(said)
     if status in (400, 413, 422):
         if any(sign in body.decode("utf-8", "replace") for sign in _TOO_LONG):
             return ContextExceeded(said, hint="Send less, or ask for fewer tokens.")
@@ -111,9 +119,17 @@ def failed(url: str, name: str, error: Any) -> ModelError:
     if status:
         return refused(url, status, name, body=body)
     return Failing(
-        f"The model endpoint {shown(url)} failed: {message_of(body) or 'it does not say why'}.",
+        _sentence(f"The model endpoint {shown(url)} failed: {message_of(body) or 'it does not say why'}"),
         hint="Try again later.",
     )
+
+
+def without(error: ModelError, key: str) -> ModelError:
+    """Return an error in which the key is hidden."""
+    if len(key) >= _SHORTEST_KEY and key in error.message:
+        error.message = error.message.replace(key, "[key]")
+        error.args = (error.message,)
+    return error
 
 
 def message_of(body: bytes) -> str:
@@ -134,12 +150,17 @@ def retry_after(value: str | None) -> float | None:
     if not value:
         return None
     try:
-        return max(0.0, float(value)) if value.strip().isdigit() else _until(value)
-    except (ValueError, TypeError):
+        seconds = float(value) if value.strip().isdigit() else _until(value)
+    except (ValueError, TypeError, OverflowError):
         return None
+    return min(max(0.0, seconds), _LONGEST_RETRY)
+
+
+def _sentence(text: str) -> str:
+    return text if text.endswith(".") else f"{text}."
 
 
 def _until(value: str) -> float:
     at = parsedate_to_datetime(value)
     at = at if at.tzinfo else at.replace(tzinfo=UTC)
-    return max(0.0, (at - datetime.now(UTC)).total_seconds())
+    return (at - datetime.now(UTC)).total_seconds()

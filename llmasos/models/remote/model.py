@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import anyio
+
 from llmasos.errors import ModelError
 from llmasos.models.remote.endpoint import Endpoint, Patience
 from llmasos.models.remote.errors import shown
@@ -11,6 +13,8 @@ from llmasos.models.remote.spend import Spend
 
 if TYPE_CHECKING:
     from llmasos.models.chat.model import ChatModel
+
+_LONGEST_NAME = 200
 
 
 async def remote_model(
@@ -25,15 +29,24 @@ async def remote_model(
     from llmasos.models.remote.chat import RemoteChat
 
     endpoint = Endpoint(url, key, patience or Patience())
-    return ChatModel(RemoteChat(endpoint, name or await _first_model(endpoint), spend=spend))
+    try:
+        chosen = name or await _first_model(endpoint)
+    except BaseException:
+        with anyio.CancelScope(shield=True):
+            await endpoint.close()
+        raise
+    return ChatModel(RemoteChat(endpoint, chosen, spend=spend))
 
 
 async def _first_model(endpoint: Endpoint) -> str:
     listed = await endpoint.get("models")
     try:
-        return str(listed["data"][0]["id"])
-    except (LookupError, TypeError) as error:
-        raise ModelError(
-            f"The endpoint {shown(endpoint.url)} lists no model.",
-            hint="Check LLMASOS_MODEL_URL, or name one with LLMASOS_MODEL.",
-        ) from error
+        name = listed["data"][0]["id"]
+    except (LookupError, TypeError):
+        name = None
+    if isinstance(name, str) and name.isprintable() and 0 < len(name) <= _LONGEST_NAME:
+        return name
+    raise ModelError(
+        f"The endpoint {shown(endpoint.url)} lists no model.",
+        hint="Check LLMASOS_MODEL_URL, or name one with LLMASOS_MODEL.",
+    )

@@ -126,11 +126,11 @@ class Upstreams:
             for upstream in self._upstreams:
                 tasks.start_soon(self._check, upstream)
 
-    async def watch(self) -> Never:
-        """Check the endpoints again and again."""
-        while True:
-            await self.check()
-            await anyio.sleep(self._interval)
+    async def watch(self) -> None:
+        """Check the endpoints again and again, each for itself: a slow one keeps no other waiting."""
+        async with anyio.create_task_group() as tasks:
+            for upstream in self._upstreams:
+                tasks.start_soon(self._watch, upstream)
 
     async def drain(self, url: str) -> None:
         """Give an endpoint no more requests, and wait until it works on none."""
@@ -213,6 +213,11 @@ class Upstreams:
             pause = min(error.retry_after, _LONGEST_EJECTION)
         upstream.ejected_until = self._clock() + pause
         upstream.reason = error.message
+
+    async def _watch(self, upstream: _Upstream) -> Never:
+        while True:
+            await self._check(upstream)
+            await anyio.sleep(self._interval)
 
     async def _check(self, upstream: _Upstream) -> None:
         try:

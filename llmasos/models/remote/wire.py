@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import secrets
+import json
+import math
 from collections.abc import Mapping
 from typing import Any
 
-from llmasos.models.calls.prompt import tokens
 from llmasos.models.chat.messages import openai_messages, openai_tools
-from llmasos.models.chat.port import CallDelta, ChatDelta, ChatFinish, ChatRequest
+from llmasos.models.chat.port import CallDelta, ChatDelta, ChatFinish, ChatRequest, new_call_id
 from llmasos.models.engines.port import CompletionRequest, InvalidRequest, Sampling, TokenChoice, TokenUsage
+from llmasos.models.tokens import most_tokens
 
 # What every endpoint knows; the others are sent only where they say something.
 _NAMES = {"repeat_penalty": "repetition_penalty"}
@@ -21,7 +22,21 @@ _FINISHES: dict[str, ChatFinish] = {
     "function_call": "tool_calls",
     "content_filter": "content_filter",
 }
-_MOST_TOKENS = 1 << 32
+# More than any model keeps in view, or writes.
+_MOST_TOKENS = 10_000_000
+MOST_WRITTEN = 16 << 20
+"""Characters of a reply, at most."""
+_MOST_CALLS = 1000
+_LONGEST_ID = 200
+# What OpenAI's API says of a token that cannot come.
+_LEAST_LOGPROB = -9999.0
+
+
+class TooLong(ValueError):
+    """A reply without an end in sight."""
+
+    def __init__(self) -> None:
+        super().__init__("the reply has no end")
 
 
 def chat_body(name: str, request: ChatRequest, *, limit: str = "max_tokens") -> dict[str, Any]:
@@ -83,15 +98,22 @@ class ChatReply:
     def __init__(self) -> None:
         self.finish: ChatFinish | None = None
         self.usage: TokenUsage | None = None
-        self.written = ""
+        self._written: list[str] = []
+        self._length = 0
         self._calls: dict[int, tuple[int, str]] = {}
-        self._count = 0
+        self._ids: set[str] = set()
+
+    @property
+    def written(self) -> str:
+        """What it says, calls included."""
+        return "".join(self._written)
 
     def read(self, event: Mapping[str, Any]) -> ChatDelta | None:
         """Return what an event adds, or None when it is nothing to show.
 
         Raises:
-            TypeError, ValueError, LookupError, AttributeError: It is no event of a chat.
+            ArithmeticError, AttributeError, LookupError, TypeError, ValueError: It is no event of a chat, or
+                one too many.
         """
         self.usage = usage_of(event.get("usage")) or self.usage
         choices = event.get("choices") or ()
@@ -103,13 +125,19 @@ class ChatReply:
         calls = tuple(self._call(call) for call in delta.get("tool_calls") or ())
         if reason := choice.get("finish_reason"):
             finish = _FINISHES.get(str(reason), "stop")
-            self.finish = "tool_calls" if finish == "stop" and self._count else finish
-        self.written += text + "".join(f"{call.name}{call.arguments}" for call in calls)
+            self.finish = "tool_calls" if finish == "stop" and self._ids else finish
+        self._write(text, *(f"{call.name}{call.arguments}" for call in calls))
         found = (choice.get("logprobs") or {}).get("content") or ()
         logprobs = tuple(map(_token, found))
         if not (text or calls or logprobs):
             return None
         return ChatDelta(text=text, calls=calls, logprobs=logprobs)
+
+    def _write(self, *texts: str) -> None:
+        self._written += filter(None, texts)
+        self._length += sum(map(len, texts))
+        if self._length > MOST_WRITTEN or len(self._ids) > _MOST_CALLS:
+            raise TooLong
 
     def _call(self, call: Mapping[str, Any]) -> CallDelta:
         function = call.get("function") or {}
@@ -119,22 +147,31 @@ class ChatReply:
         # Some endpoints send several calls, each whole, under one index.
         begins = known is None or bool(name and given and given != known[1])
         if begins:
-            self._calls[place] = (self._count, given or f"call_{secrets.token_hex(12)}")
-            self._count += 1
+            if not name:
+                raise ValueError("a call without a name")
+            self._calls[place] = (len(self._ids), self._new_id(given))
         index, call_id = self._calls[place]
         return CallDelta(
             index=index,
             id=call_id if begins else "",
             name=name if begins else "",
-            arguments=arguments if isinstance(arguments, str) else "",
+            # Some endpoints send the arguments as they are, and not as text.
+            arguments=json.dumps(arguments) if isinstance(arguments, dict) else str(arguments or ""),
         )
+
+    def _new_id(self, given: str) -> str:
+        """Return the id of a call, which no other call of this reply has."""
+        usable = given and given not in self._ids and len(given) <= _LONGEST_ID and given.isprintable()
+        chosen = given if usable else new_call_id()
+        self._ids.add(chosen)
+        return chosen
 
 
 def completion_event(event: Mapping[str, Any]) -> tuple[str, tuple[TokenChoice, ...], str]:
     """Return the text, the log-probabilities and the finish reason of a completion's event.
 
     Raises:
-        TypeError, ValueError, LookupError, AttributeError: It is no event of a completion.
+        ArithmeticError, AttributeError, LookupError, TypeError, ValueError: It is no event of a completion.
     """
     choices = event.get("choices") or ()
     if not choices:
@@ -147,9 +184,9 @@ def completion_event(event: Mapping[str, Any]) -> tuple[str, tuple[TokenChoice, 
         TokenChoice(
             text=text,
             data=text.encode("utf-8", "replace"),
-            logprob=value,
+            logprob=_logprob(value),
             others=tuple(
-                TokenChoice(text=other, data=other.encode("utf-8", "replace"), logprob=other_value)
+                TokenChoice(text=other, data=other.encode("utf-8", "replace"), logprob=_logprob(other_value))
                 for other, other_value in sorted((top or {}).items(), key=lambda item: -item[1])
             ),
         )
@@ -168,7 +205,7 @@ def usage_of(found: Any) -> TokenUsage | None:
     counts = [
         count
         for count in (found.get("prompt_tokens"), cached or 0, found.get("completion_tokens", 0))
-        if isinstance(count, int) and 0 <= count < _MOST_TOKENS
+        if type(count) is int and 0 <= count < _MOST_TOKENS
     ]
     if len(counts) < 3:
         return None
@@ -183,9 +220,11 @@ def checked_usage(reported: TokenUsage | None, asked: str, written: str) -> Toke
         asked: The text of the request.
         written: The text of the reply, calls included.
     """
-    usage = reported or TokenUsage(input=tokens(asked) if asked else 0)
+    usage = reported or TokenUsage()
+    if asked and not usage.input:
+        usage = usage.model_copy(update={"input": most_tokens(asked)})
     if written and not usage.output:
-        usage = usage.model_copy(update={"output": tokens(written)})
+        usage = usage.model_copy(update={"output": most_tokens(written)})
     return usage
 
 
@@ -229,7 +268,13 @@ def _token(found: Mapping[str, Any]) -> TokenChoice:
     data = found.get("bytes")
     return TokenChoice(
         text=text,
-        data=bytes(data) if data is not None else text.encode("utf-8", "replace"),
-        logprob=float(found["logprob"]),
+        data=bytes(data) if isinstance(data, list) else text.encode("utf-8", "replace"),
+        logprob=_logprob(found["logprob"]),
         others=tuple(_token({**other, "top_logprobs": ()}) for other in found.get("top_logprobs") or ()),
     )
+
+
+def _logprob(value: Any) -> float:
+    if math.isnan(number := float(value)):
+        raise ValueError("a probability that is no number")
+    return min(0.0, max(number, _LEAST_LOGPROB))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from typing import Any
 
 from llmasos.models.engines.port import (
@@ -16,7 +16,7 @@ from llmasos.models.engines.port import (
 )
 from llmasos.models.scheduler.loop import Scheduler
 from llmasos.models.scheduler.types import Client
-from llmasos.models.scheduler.work import estimate
+from llmasos.models.tokens import check_fits, likely_tokens
 
 _WAITING = Client()
 
@@ -65,6 +65,7 @@ class ScheduledEngine:
 
     async def prepare(self, prefix: tuple[Turn, ...]) -> None:
         """Have the engine read the prefix, unless it did since it was loaded."""
+        check_fits(self.name, self.context, (turn.content for turn in prefix))
         if self._client.tenant:
             # What is prepared is shared, and of no use to a tenant, whose first request reads it.
             return
@@ -77,19 +78,21 @@ class ScheduledEngine:
             await engine.prepare(prefix)
             resident.prepared.add(key)
 
-        tokens = estimate(turn.content for turn in prefix)
+        tokens = likely_tokens(turn.content for turn in prefix)
         await self._scheduler.call(self.name, work, self._client, tokens=min(tokens, self.context))
 
     async def render(
         self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]] = ()
     ) -> str:
         """Return the prompt that the model's own chat template makes."""
+        check_fits(self.name, self.context, _texts((messages, tools)))
         return await self._scheduler.call(
             self.name, lambda engine: engine.render(messages, tools), self._client, aside=True
         )
 
     async def count(self, request: CompletionRequest) -> int:
         """Return the tokens of the request's prompt."""
+        check_fits(self.name, self.context, request.texts)
         return await self._scheduler.call(
             self.name, lambda engine: engine.count(request), self._client, aside=True
         )
@@ -101,12 +104,14 @@ class ScheduledEngine:
                 f"The embeddings of {self.name} are made without adapters.",
                 hint="Ask the model by its own name.",
             )
+        for text in texts:
+            check_fits(self.name, self.context, (text,))
         return await self._scheduler.call(
             self.name,
             lambda engine: engine.embed(texts),
             self._client,
             # Texts are read one after the other; each has to fit alone.
-            tokens=min(estimate(texts), self.context),
+            tokens=min(likely_tokens(texts), self.context),
             operation="embeddings",
         )
 
@@ -125,3 +130,14 @@ class ScheduledEngine:
 
     async def close(self) -> None:
         """Leave the model to the others; the scheduler unloads it."""
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Yield the texts in messages and tools."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        yield from _texts(tuple(value.values()))
+    elif isinstance(value, Sequence):
+        for item in value:
+            yield from _texts(item)

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from typing import Any, Generic, Protocol, TypeVar
 
 from llmasos.errors import ModelError
 from llmasos.models.engines.port import Chunk, CompletionRequest, Engine, TokenUsage
+from llmasos.models.tokens import fewest_tokens, likely_tokens
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
-
-# Even where one token stands for a long run of spaces, a text has more tokens than this.
-_BYTES_PER_TOKEN_MOST = 32
 
 
 class Work(Protocol[T_co]):
@@ -64,9 +62,9 @@ class Completion:
     @property
     def prompt_tokens(self) -> int:
         """Tokens to read, estimated so that only what surely does not fit is refused before it is tried."""
-        texts = (self._request.prompt, *(turn.content for turn in self._request.turns))
+        texts = self._request.texts
         room = max(1, self._context - self._request.max_tokens)
-        return max(estimate(texts, _BYTES_PER_TOKEN_MOST), min(estimate(texts), room))
+        return max(fewest_tokens(texts), min(likely_tokens(texts), room))
 
     @property
     def used(self) -> TokenUsage:
@@ -148,11 +146,6 @@ class Call(Generic[T]):
     async def run(self, engine: Engine) -> AsyncGenerator[T]:
         """Yield the result."""
         yield await self._function(engine)
-
-
-def estimate(texts: Iterable[str], bytes_per_token: int = 3) -> int:
-    """Estimate the tokens of texts; three bytes a token fit English, code and Chinese."""
-    return max(1, sum(len(text.encode("utf-8", "replace")) for text in texts) // bytes_per_token)
 
 
 def join(one: Any, other: Any) -> Any:

@@ -10,15 +10,13 @@ from llmasos.agent.recorded_chat import RecordedChat
 from llmasos.ledger import Ledger
 from llmasos.models import ModelStatus, Origin
 from llmasos.models.chat.port import Chat
-from llmasos.models.engines.port import ContextExceeded, TokenUsage
+from llmasos.models.engines.port import TokenUsage
 from llmasos.models.scheduler.types import Client
+from llmasos.models.tokens import check_length
 from llmasos.service.here import Here
 from llmasos.service.openai.errors import ApiError
 from llmasos.service.openai.identity import Access, Asked, Caller
 from llmasos.service.refusals import NotAllowed
-
-_LONGEST_TOKEN = 128
-"""Characters that the longest tokens of vocabularies have, which are runs of spaces."""
 
 
 class ChatModels(Protocol):
@@ -101,13 +99,9 @@ class Gateway:
             LimitReached: What is under way for this caller has reached a limit.
         """
         elsewhere = self.find(name, caller.access).state == "remote"
-        # To count the tokens would take the model's time from all others.
         context = None if elsewhere else self._context
-        if context is not None and asked.longest > context * _LONGEST_TOKEN:
-            raise ContextExceeded(
-                f"{asked.longest} characters are too long for {name}, which keeps {context} tokens in view.",
-                hint="Send less.",
-            )
+        if context is not None:
+            check_length(name, context, asked.longest)
         if caller.access is not None:
             caller.access.reserve(asked.tokens(context), asked.calls)
 

@@ -36,8 +36,7 @@ from llmasos.models import (
     fetch,
 )
 from llmasos.models.calls.grammar import grammar
-from llmasos.models.calls.prompt import forms_of
-from llmasos.models.calls.syntax import CallForm, parse_call
+from llmasos.models.calls.syntax import CallForm, forms_of, parse_call
 from llmasos.models.engines.port import LoadPlan
 
 pytestmark = [pytest.mark.integration, pytest.mark.anyio]

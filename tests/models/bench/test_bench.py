@@ -15,9 +15,11 @@ from benchmarks.model_tools import tools
 from llmasos.errors import ModelError
 from llmasos.models import CallSyntaxModel, FakeEngine
 from llmasos.models.bench.cases import ANSWER, HELD_OUT, TUNING, TWO_STEPS, Case
-from llmasos.models.bench.marks import Mark, mark, row, verdict
+from llmasos.models.bench.marks import Mark, mark, row
 from llmasos.models.bench.processor import cpu_seconds
 from llmasos.models.bench.run import bench, measure_speed, spread
+from llmasos.models.bench.verdict import interval, verdict
+from llmasos.models.engines.port import EngineDied
 
 pytestmark = pytest.mark.anyio
 
@@ -69,23 +71,47 @@ def marked(right: int, of: int, *, usable: bool = True) -> list[Mark]:
 
 
 @pytest.mark.parametrize(
-    ("right", "said"),
+    ("right", "of", "said"),
     [
-        (100, "whole turns"),
-        (93, "whole turns"),
-        (92, "single actions"),
-        (79, "simple requests"),
-        (59, "text only"),
+        (85, 85, "whole turns"),
+        (82, 85, "whole turns: nearly every action is the one that was meant. Up to one action in 10 may"),
+        (81, 85, "single actions; look at each before you approve it. Up to one action in 8 may be wrong."),
+        (72, 85, "single actions"),
+        (71, 85, "simple requests, and commit nothing unseen. Up to one action in 3 may be wrong."),
+        (52, 85, "simple requests"),
+        (51, 85, "text only"),
+        (0, 85, "text only"),
+        (15, 15, "single actions"),
+        (6, 6, "simple requests"),
+        (5, 5, "too few to say"),
+        (3, 6, "too few to say"),
     ],
 )
-def test_the_verdict_follows_the_arguments(right: int, said: str) -> None:
-    assert said in verdict(marked(right, 100))
+def test_the_verdict_is_what_holds_at_the_low_end_of_what_the_marks_allow(
+    right: int, of: int, said: str
+) -> None:
+    assert said in verdict(marked(right, of))
 
 
-def test_the_verdict_knows_little_of_few_requests_and_of_useless_replies() -> None:
-    assert "few requests" in verdict(marked(5, 5)) and "few requests" not in verdict(marked(20, 20))
+def test_the_verdict_says_how_many_requests_it_rests_on() -> None:
+    assert verdict(marked(77, 85)).startswith(
+        "Right in 77 of 85 requests: 83 to 95 % of all such requests, with 95 % confidence."
+    )
     assert "choose another model" in verdict(marked(0, 30, usable=False))
+    assert "text only" in verdict(marked(0, 30))
     assert verdict([]) == "Nothing was measured."
+
+
+def test_the_interval_is_wilsons() -> None:
+    # Worked examples of R. G. Newcombe, Two-sided confidence intervals for the single proportion (1998).
+    for right, asked, low, high in (
+        (81, 263, 0.2553, 0.3662),
+        (15, 148, 0.0624, 0.1605),
+        (0, 20, 0.0, 0.1611),
+        (1, 29, 0.0061, 0.1718),
+    ):
+        assert interval(right, asked) == pytest.approx((low, high), abs=5e-5)
+    assert interval(20, 20)[1] == 1.0 and interval(0, 0) == (0.0, 1.0)
 
 
 def test_a_limit_takes_requests_from_all_over() -> None:
@@ -127,6 +153,9 @@ async def test_a_run_counts_hits_misses_and_failures() -> None:
         (2, 2, 2),
     ]
     assert report.cpu_seconds == pytest.approx(2.0 / 6)
+    assert report.misses[0].startswith(f"{TUNING[0].request!r}: read_file")
+    assert report.misses[0].endswith(f"(meant {TUNING[0].tools})")
+    assert "Right in 2 of 6 requests" in report.verdict
     assert report.misses and not any(HELD_OUT[0].request in miss for miss in report.misses)
     assert steps[0][0] == "Measuring speed" and steps[-1] == ("Asking", 5.0, 6.0, "requests")
 
@@ -143,6 +172,12 @@ async def test_speed_is_tokens_by_the_clock() -> None:
 async def test_a_model_that_cannot_be_asked_is_an_error() -> None:
     with pytest.raises(ModelError, match="gone"):
         await bench(CallSyntaxModel(FakeEngine([ModelError("It is gone.")])), tools(), limit=1)
+
+
+async def test_an_engine_that_dies_is_no_mark_of_the_model() -> None:
+    engine = FakeEngine(["Hello.", "Once upon a time.", EngineDied("The engine's process ended.")])
+    with pytest.raises(EngineDied):
+        await bench(CallSyntaxModel(engine), tools(), limit=1)
 
 
 def test_processor_time_is_that_of_the_process_and_its_descendants(tmp_path: Path) -> None:

@@ -7,8 +7,7 @@ from pydantic_ai.tools import ToolDefinition
 
 from benchmarks.model_tools import tools
 from llmasos.models.calls.grammar import grammar
-from llmasos.models.calls.prompt import forms_of
-from llmasos.models.calls.syntax import CallForm
+from llmasos.models.calls.syntax import CallForm, forms_of
 
 
 def rules(
@@ -30,8 +29,8 @@ def test_every_rule_that_is_used_is_defined_once() -> None:
 
 def test_required_arguments_cannot_be_left_out_and_optional_ones_can() -> None:
     found = rules({"a": {"type": "string"}, "b": {"type": "integer"}}, ["a"])
-    assert found["tool0-first0"] == '"a=" string tool0-rest1'
-    assert found["tool0-rest1"] == '", " "b=" integer tool0-rest2 | tool0-rest2'
+    assert found["tool0-first0"] == '"a=" json-string tool0-rest1'
+    assert found["tool0-rest1"] == '", " "b=" json-integer tool0-rest2 | tool0-rest2'
     assert found["tool0-rest2"] == '""'
 
 
@@ -46,10 +45,10 @@ def test_types_enums_and_unions_have_their_rules() -> None:
         }
     )
     assert r'("\"x\"" | "\"quote\\\"d\"" | "1")' in found["tool0-first0"]
-    assert '("[" (string (", " string)*)? "]")' in found["tool0-first1"]
-    assert found["tool0-first2"].startswith('"maybe=" number ')
-    assert '"either=" (boolean | string)' in found["tool0-first3"]
-    assert '"any=" json' in found["tool0-first4"]
+    assert '("[" (json-string (", " json-string)*)? "]")' in found["tool0-first1"]
+    assert found["tool0-first2"].startswith('"maybe=" json-number ')
+    assert '"either=" (boolean | json-string)' in found["tool0-first3"]
+    assert '"any=" json-value' in found["tool0-first4"]
 
 
 def test_answers_can_be_forbidden() -> None:

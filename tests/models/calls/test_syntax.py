@@ -6,8 +6,7 @@ import pytest
 from pydantic_ai.tools import ToolDefinition
 
 from benchmarks.model_tools import tools
-from llmasos.models.calls.prompt import forms_of
-from llmasos.models.calls.syntax import CallForm, CallSyntaxError, parse_call
+from llmasos.models.calls.syntax import CallForm, CallSyntaxError, forms_of, parse_call
 
 
 def forms() -> dict[str, CallForm]:
@@ -57,6 +56,10 @@ def test_nested_and_literal_arguments_are_read() -> None:
         "run_python\n```python\nprint(1)\n",
         'write_file(path="a")',
         "read_file(path=a)",
+        "read_file(path=NaN)",
+        "read_file(path=-1e999)",
+        r'read_file(path="\ud800")',
+        f"read_file(path={'[' * 100_000})",
     ],
 )
 def test_what_is_not_one_complete_call_is_refused(text: str) -> None:

@@ -3,7 +3,7 @@
 import anyio
 import pytest
 
-from llmasos.models.engines.port import ContextExceeded, Turn
+from llmasos.models.engines.port import CompletionRequest, ContextExceeded, Turn
 from llmasos.models.scheduler.scheduled import ScheduledEngine
 from llmasos.models.scheduler.types import Client, Refused
 from tests.models.scheduler.slow import SIZE, ask, bench, text, until
@@ -76,7 +76,7 @@ async def test_long_texts_are_left_to_the_engine_to_judge() -> None:
         with pytest.raises(Refused) as caught:
             [chunk async for chunk in engine.stream(ask(101))]
         assert caught.value.status == 400
-        assert len((await engine.embed(["word " * 10_000])).vectors) == 1
+        assert len((await engine.embed(["word " * 2_000])).vectors) == 1
 
 
 async def test_who_asks_decides_who_is_served_first() -> None:
@@ -100,3 +100,27 @@ async def test_who_asks_decides_who_is_served_first() -> None:
             await until(lambda: len(it.scheduler.effects.tickets) == 4)
             it.loader.last("a").allow(4)
         assert order == ["first", "person", "normal", "batch"]
+
+
+async def test_what_is_surely_too_long_is_refused_before_any_engine_reads_it() -> None:
+    long = "x" * (500 * 128 + 128)
+    async with bench("a", context=500) as it:
+        engine = ScheduledEngine(it.scheduler, "a")
+        for asked in (
+            engine.count(CompletionRequest(prompt=long)),
+            engine.count(CompletionRequest(turns=(Turn(role="user", content=long),))),
+            engine.render([{"role": "user", "content": long}]),
+            engine.render([{"role": "user", "tool_calls": [{"function": {"arguments": {"text": long}}}]}]),
+            engine.prepare((Turn(role="system", content=long),)),
+            engine.embed(["short", long]),
+        ):
+            with pytest.raises(ContextExceeded, match="characters are too long for a, which keeps 500"):
+                await asked
+        assert not it.loader.engines
+
+
+async def test_many_characters_may_be_few_tokens() -> None:
+    # A run of spaces is a token.
+    async with bench("a", context=500) as it:
+        engine = ScheduledEngine(it.scheduler, "a")
+        assert [chunk async for chunk in engine.stream(ask(1, prompt=" " * 400 * 100))]

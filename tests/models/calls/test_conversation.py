@@ -1,7 +1,10 @@
 """The chat that a small model is shown."""
 
+import re
+
 import pytest
 from pydantic_ai.messages import (
+    BinaryContent,
     ModelMessage,
     ModelRequest,
     ModelResponse,
@@ -12,8 +15,11 @@ from pydantic_ai.messages import (
 )
 
 from benchmarks.model_tools import tools
-from llmasos.models.calls.prompt import Item, fit, forms_of, items_of, prefix_of, tokens
-from llmasos.models.engines.port import ContextExceeded
+from llmasos.models.calls.conversation import Item, fit, items_of
+from llmasos.models.calls.prefix import prefix_of
+from llmasos.models.calls.syntax import forms_of
+from llmasos.models.engines.port import ContextExceeded, InvalidRequest
+from llmasos.models.tokens import most_tokens
 
 
 def test_the_prefix_is_the_same_for_the_same_tools() -> None:
@@ -26,6 +32,14 @@ def test_the_prefix_alternates_and_shows_only_tools_that_are_there() -> None:
     roles = [turn.role for turn in prefix]
     assert roles == ["system", *["user", "assistant"] * (len(prefix) // 2)]
     assert not any("run_python" in turn.content for turn in prefix)
+
+
+def test_a_model_of_one_language_is_shown_examples_in_it() -> None:
+    whole, english = prefix_of(tools(), forms_of(tools())), prefix_of(tools(), forms_of(tools()), ("en",))
+    assert len(english) < len(whole) and english[0] == whole[0]
+    assert not any(re.search("[一-龥]", turn.content) for turn in english[1:])
+    roles = [turn.role for turn in english]
+    assert roles == ["system", *["user", "assistant"] * (len(english) // 2)]
 
 
 def test_messages_become_requests_calls_and_results() -> None:
@@ -42,6 +56,14 @@ def test_messages_become_requests_calls_and_results() -> None:
     assert turns[1].content == 'read_file(path="a")'
     assert turns[2].content.startswith("[result of read_file]\ntext of a\n[请用中文")
     assert turns[3].content == "Answer: done"
+
+
+def test_pictures_are_refused_and_not_left_out() -> None:
+    picture = BinaryContent(b"x", media_type="image/png")
+    with pytest.raises(InvalidRequest, match="text only"):
+        items_of([ModelRequest(parts=[UserPromptPart(["what is this?", picture])])], {})
+    (item,) = items_of([ModelRequest(parts=[UserPromptPart(["one", "two"])])], {})
+    assert item.text == "one\ntwo"
 
 
 def test_notes_are_shown_where_they_first_held() -> None:
@@ -61,7 +83,7 @@ def test_notes_are_shown_where_they_first_held() -> None:
 def test_a_long_result_loses_its_middle() -> None:
     items = [Item("request", "read"), Item("reply", "r()"), Item("result", "A" * 9000 + "Z" * 9000, "r")]
     turns = fit(items, 1000)
-    assert sum(tokens(turn.content) for turn in turns) <= 1000
+    assert sum(most_tokens(turn.content) for turn in turns) <= 1000
     assert "AAA" in turns[-1].content and "ZZZ" in turns[-1].content and "left out" in turns[-1].content
 
 

@@ -1,7 +1,10 @@
+"""What a request has to begin with."""
+
 import pytest
 from pydantic_ai.tools import ToolDefinition
 
-from llmasos.models.calls.prompt import Item, first_calls
+from llmasos.models.calls.conversation import Item
+from llmasos.models.calls.first import first_calls
 
 TOOLS = [
     ToolDefinition(name="script", metadata={"looks": True}),
@@ -29,3 +32,10 @@ def test_a_request_for_facts_begins_with_a_look(text: str) -> None:
 def test_after_a_look_the_model_is_free() -> None:
     items = [Item("request", "which file is the largest?"), Item("reply", "script()"), Item("result", "a")]
     assert first_calls(items, TOOLS) is None
+
+
+def test_a_long_text_is_looked_through_once() -> None:
+    # Read again from each of its words, this would take hours.
+    text = "a-" * 500_000
+    assert first_calls([Item("request", text)], TOOLS) is None
+    assert first_calls([Item("request", f"{text} b.md")], TOOLS) == frozenset({"script", "write"})

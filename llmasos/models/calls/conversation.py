@@ -1,0 +1,163 @@
+"""The conversation as a small model is shown it, within the context."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from pydantic_ai.messages import ModelMessage, ModelResponse, TextPart, ToolCallPart, UserPromptPart
+
+from llmasos.models.calls.syntax import ANSWER, CallForm
+from llmasos.models.engines.port import ContextExceeded, InvalidRequest, Turn
+from llmasos.models.tokens import most_tokens
+
+_KANA = re.compile(r"[\u3040-\u30ff]")
+_CJK = re.compile(r"[\u3400-\u9fff]")
+_NOTES = {
+    "ja": "日本語で答えてください。",
+    "zh": "请用中文回答。",
+    "en": "Answer in the language of the request, not in Chinese.",
+}
+_MARKER = "\n[... {count} characters left out ...]\n"
+# Results are cut to a share of the context before whole turns are given up.
+_RESULT_SHARES = (4, 8, 16, 32)
+
+
+@dataclass(frozen=True)
+class Item:
+    """One piece of the conversation, before it is fitted into the context.
+
+    `notes` are what the agent tells the model beside a request.
+    """
+
+    kind: Literal["request", "reply", "result"]
+    text: str
+    tool: str = ""
+    notes: str = ""
+
+
+def items_of(messages: Sequence[ModelMessage], forms: dict[str, CallForm]) -> list[Item]:
+    """Return the conversation as requests of the person, replies of the model, and results.
+
+    Raises:
+        InvalidRequest: It holds what is no text.
+    """
+    items: list[Item] = []
+    for message in messages:
+        if isinstance(message, ModelResponse):
+            items += [item for part in message.parts if (item := _reply(part, forms)) is not None]
+            continue
+        for part in message.parts:
+            if isinstance(part, UserPromptPart):
+                items.append(Item("request", plain_text(part.content), notes=message.instructions or ""))
+            elif part.part_kind == "tool-return":
+                items.append(Item("result", part.model_response_str(), part.tool_name))
+            elif part.part_kind == "retry-prompt":
+                items.append(Item("result", f"error: {part.model_response()}", part.tool_name or "the reply"))
+    return items
+
+
+def _reply(part: Any, forms: dict[str, CallForm]) -> Item | None:
+    if isinstance(part, TextPart) and part.content:
+        return Item("reply", f"{ANSWER}{part.content}")
+    if isinstance(part, ToolCallPart):
+        form = forms.get(part.tool_name) or CallForm(name=part.tool_name, description="", parameters=())
+        return Item("reply", form.write(part.args_as_dict()))
+    return None
+
+
+def plain_text(content: Any) -> str:
+    """Return what a person's message says.
+
+    Raises:
+        InvalidRequest: It holds what is no text.
+    """
+    if isinstance(content, str):
+        return content
+    texts = [piece if isinstance(piece, str) else getattr(piece, "content", None) for piece in content]
+    if not all(isinstance(text, str) for text in texts):
+        raise InvalidRequest("The model reads text only.", hint="Leave pictures, sound and files out.")
+    return "\n".join(map(str, texts))
+
+
+def fit(items: Sequence[Item], budget: int) -> tuple[Turn, ...]:
+    """Return the conversation's turns within `budget` tokens.
+
+    Long results lose their middle, then the oldest turns go; the newest request always stays.
+
+    Raises:
+        ContextExceeded: The newest request alone is too long.
+    """
+    newest = max((at for at, item in enumerate(items) if item.kind == "request"), default=0)
+    for share in _RESULT_SHARES:
+        cut = [_shorten(item, budget // share) for item in items]
+        start = 0
+        while start <= newest:
+            turns = _turns(cut[start:])
+            if sum(most_tokens(turn.content) for turn in turns) <= budget:
+                return turns
+            start = _next_request(items, start, newest)
+    current = [_shorten(item, budget // _RESULT_SHARES[-1]) for item in items[newest:]]
+    while len(current) > 1:
+        current = current[:1] + current[3:] if len(current) > 3 else current[:1]
+        turns = _turns(current)
+        if sum(most_tokens(turn.content) for turn in turns) <= budget:
+            return turns
+    raise ContextExceeded(
+        "The request is too long for the model.", hint="Put the text into a file and name the file instead."
+    )
+
+
+def _next_request(items: Sequence[Item], start: int, newest: int) -> int:
+    return next((at for at in range(start + 1, newest + 1) if items[at].kind == "request"), newest + 1)
+
+
+def _shorten(item: Item, limit: int) -> Item:
+    if item.kind != "result" or most_tokens(item.text) <= limit:
+        return item
+    keep = max(40, len(item.text) * limit // most_tokens(item.text) // 2)
+    left_out = len(item.text) - 2 * keep
+    if left_out <= 0:
+        return item
+    return replace(item, text=item.text[:keep] + _MARKER.format(count=left_out) + item.text[-keep:])
+
+
+def _turns(items: Sequence[Item]) -> tuple[Turn, ...]:
+    turns: list[Turn] = []
+    request = ""
+    noted = ""
+    for item in items:
+        text = item.text
+        if item.kind == "request":
+            request = text
+        elif item.kind == "result":
+            text = result_text(item.tool, text, request)
+        # Where they first held, and not again: what the engine has read so far stays as it is.
+        if item.notes and item.notes != noted:
+            noted = item.notes
+            text = f"[notes]\n{noted}\n\n{text}"
+        role: Literal["user", "assistant"] = "assistant" if item.kind == "reply" else "user"
+        if turns and turns[-1].role == role:
+            turns[-1] = Turn(role=role, content=f"{turns[-1].content}\n\n{text}")
+        else:
+            turns.append(Turn(role=role, content=text))
+    return tuple(turns)
+
+
+def result_text(tool: str, text: str, request: str) -> str:
+    """Return the turn that shows a tool's result, with a word on what language to answer in."""
+    return f"[result of {tool}]\n{text}\n[{_language_note(request)}]"
+
+
+def _language_note(request: str) -> str:
+    # Small models drift into the language of the result, or into the one they know best.
+    return _NOTES[language_of(request)]
+
+
+def language_of(text: str) -> str:
+    """Return the language that a text's script tells, as an ISO 639-1 code; `en` stands for all others."""
+    if _KANA.search(text):
+        return "ja"
+    return "zh" if _CJK.search(text) else "en"

@@ -1,0 +1,139 @@
+"""What is the same in every chat with a small model: how it is to reply, its tools, and examples."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pydantic_ai.tools import ToolDefinition
+
+from llmasos.models.calls.conversation import language_of, result_text
+from llmasos.models.calls.syntax import ANSWER, CallForm
+from llmasos.models.engines.port import Turn
+
+_INTRO = """\
+You work in the person's folder by calling tools. Every reply is exactly one of:
+- one tool call, written as shown below
+- `Answer: ` and the text for the person
+
+Tools:
+{tools}
+
+{rules}"""
+
+_RULES = (
+    "Answer in the language of the person's request, briefly, and only from the results you were given.",
+    "Questions that need no file and no tool are answered directly.",
+)
+_SCRIPT_RULES = (
+    "Prefer one run_python script for whatever counts, compares, computes or takes several steps; "
+    "print what you need. Folders hold folders: look through all with rglob.",
+    "write_file is only for text that needs no looking up; what comes from files is written by a script.",
+)
+
+
+@dataclass(frozen=True)
+class Example:
+    """A general conversation shown to the model; used when all of its tools are there."""
+
+    tools: frozenset[str]
+    turns: tuple[str, ...]
+
+
+def _example(*turns: str, tools: tuple[str, ...] = ()) -> Example:
+    return Example(frozenset(tools), turns)
+
+
+def _examples() -> tuple[Example, ...]:
+    lines = "How many lines does data.txt have?"
+    todo = "todo.md 里还有几项没完成？"
+    missing = "Show me ideas.md"
+    total = "各部门的工资总额是多少？数据在 staff.csv"
+    return (
+        _example(
+            lines,
+            'run_python\n```python\nwith open("data.txt") as file:\n    print(len(file.readlines()))\n```',
+            result_text("run_python", "128", lines),
+            f"{ANSWER}data.txt has 128 lines.",
+            tools=("run_python",),
+        ),
+        _example(
+            todo,
+            'run_python\n```python\nwith open("todo.md") as file:\n'
+            '    print(sum(line.strip().startswith("- [ ]") for line in file))\n```',
+            result_text("run_python", "3", todo),
+            f"{ANSWER}todo.md 里还有 3 项没有完成。",
+            tools=("run_python",),
+        ),
+        _example(
+            total,
+            "run_python\n```python\nimport csv\nfrom collections import defaultdict\n\n"
+            "totals = defaultdict(float)\n"
+            'with open("staff.csv") as file:\n    for row in csv.DictReader(file):\n'
+            '        totals[row["department"]] += float(row["salary"])\nprint(dict(totals))\n```',
+            result_text("run_python", "{'销售': 52000.0, '研发': 91000.0}", total),
+            f"{ANSWER}销售部的工资总额是 52000，研发部是 91000。",
+            tools=("run_python",),
+        ),
+        _example(
+            "check.py prints the wrong year, fix it",
+            'read_file(path="check.py")',
+            result_text("read_file", "import datetime\nprint(datetime.date.today().month)", "check.py"),
+            'edit_file(path="check.py", old="today().month", new="today().year")',
+            result_text("edit_file", "Edited check.py at line 2.", "check.py"),
+            f"{ANSWER}check.py printed the month; it prints the year now.",
+            tools=("read_file", "edit_file"),
+        ),
+        _example(
+            missing,
+            'read_file(path="ideas.md")',
+            result_text("read_file", "error: there is no file ideas.md", missing),
+            f"{ANSWER}There is no file ideas.md in this folder.",
+            tools=("read_file",),
+        ),
+        _example("你好", f"{ANSWER}你好！需要我做什么？"),
+        _example(
+            "What is a checksum?", f"{ANSWER}A short value computed from data, used to notice changes in it."
+        ),
+    )
+
+
+def offered(tools: Sequence[ToolDefinition]) -> list[ToolDefinition]:
+    """Return the tools that a small model is told of.
+
+    Each tool more makes it choose worse, and drift in its language; those it can do without say so in
+    their metadata (`{"advanced": True}`).
+    """
+    return [tool for tool in tools if not (tool.metadata or {}).get("advanced")]
+
+
+def prefix_of(
+    tools: Sequence[ToolDefinition], forms: dict[str, CallForm], languages: Sequence[str] = ("en", "zh")
+) -> tuple[Turn, ...]:
+    """Return the system text and the examples: the same bytes for the same tools and languages.
+
+    Examples of a tool are taken from its metadata: `{"examples": [{"request": ..., "call": ...}]}`.
+
+    Args:
+        tools: What the model may call.
+        forms: How each is written.
+        languages: Languages of the examples, as ISO 639-1 codes.
+    """
+    rules = [*_RULES, *(_SCRIPT_RULES if "run_python" in forms else ())]
+    system = _INTRO.format(
+        tools="\n".join(form.signature() for form in forms.values()),
+        rules="\n".join(f"- {rule}" for rule in rules),
+    )
+    turns = [Turn(role="system", content=system)]
+    for tool in tools:
+        for example in (tool.metadata or {}).get("examples", ()):
+            if language_of(str(example["request"])) in languages:
+                turns.append(Turn(role="user", content=str(example["request"])))
+                turns.append(Turn(role="assistant", content=str(example["call"])))
+    for general in _examples():
+        if general.tools <= forms.keys() and language_of(general.turns[0]) in languages:
+            turns += [
+                Turn(role="assistant" if number % 2 else "user", content=text)
+                for number, text in enumerate(general.turns)
+            ]
+    return tuple(turns)
