@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -36,6 +36,22 @@ HIDDEN = (
     *("*.kdbx", "credentials.json", "service-account*.json", ".aws/credentials", ".docker/config.json"),
     *(".kube/config", ".ssh", ".gnupg", "*.tfstate", "secrets.y*ml"),
 )
+
+
+def _web(url: str) -> str:
+    if not re.match(r"https?://[^/]", url):
+        raise ValueError("it must begin with http:// or https://")
+    return url
+
+
+def _listed(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+Urls = Annotated[
+    tuple[Annotated[str, AfterValidator(_web)], ...], BeforeValidator(_listed), Field(min_length=1)
+]
+"""One base URL, or several."""
 
 
 class TurnLimits(BaseModel, frozen=True):
@@ -124,8 +140,10 @@ class ModelSettings(BaseModel, frozen=True):
     adapters: dict[str, dict[str, Path]] = Field(
         {}, description="LoRA adapters: for each model, files by the adapters' names."
     )
-    upstreams: dict[str, tuple[str, ...]] = Field(
-        {}, description="Models behind OpenAI-compatible endpoints: for each name, base URLs, tried in order."
+    upstreams: dict[str, Urls] = Field(
+        {},
+        description="Models behind OpenAI-compatible endpoints: for each name, base URLs, "
+        "of which the least busy is asked.",
     )
     upstream_keys: dict[str, SecretStr] = Field({}, description="Keys of such endpoints, by base URL.")
     prices: dict[str, tuple[float, float]] = Field(
@@ -158,6 +176,14 @@ class ServiceSettings(BaseModel, frozen=True):
         1000, ge=1, description="Responses of `/v1/responses` that are kept for each key; the oldest go."
     )
 
+    @property
+    def url(self) -> str:
+        """Where other programs reach the kernel; empty without a port."""
+        if not self.port:
+            return ""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{'https' if self.tls_certificate else 'http'}://{host}:{self.port}"
+
 
 class Settings(BaseSettings):
     """Every setting, from `LLMASOS_*` variables and then `config.toml` in the configuration folder."""
@@ -170,7 +196,7 @@ class Settings(BaseSettings):
     database_url: str = Field("", description="Any SQLAlchemy URL; empty means SQLite in the data folder.")
 
     model: str = Field(
-        "qwen2.5-coder-1.5b", description="A name from `llmasos models`, or a path to a GGUF file."
+        "qwen2.5-coder-1.5b", description="A name from `llmasos models`, a hub's `org/name`, or a path."
     )
     model_url: str = Field("", description="Base URL of an OpenAI-compatible endpoint, used instead.")
     model_key: SecretStr = Field(SecretStr(""), description="The endpoint's key.")
@@ -248,7 +274,8 @@ def load_settings() -> Settings:
         # Not chained: the cause might hold a key.
         raise ConfigError(
             f"A variable {variable} or {variable}__* cannot be read: it is no JSON.",
-            hint="""Write lists as JSON: LLMASOS_LEDGER__ANCHORS='["file:/mnt/other/anchors.jsonl"]'.""",
+            hint="Write lists and tables as JSON: "
+            """LLMASOS_LEDGER__ANCHORS='["git:/srv/anchors"]', LLMASOS_MODELS__REPLICAS='{"NAME": 2}'.""",
         ) from None
     except ValueError as error:
         raise ConfigError(

@@ -7,13 +7,9 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import re
 import shutil
 import sys
-import tomllib
 from collections.abc import Awaitable, Callable
-from importlib import metadata
-from pathlib import Path
 
 import anyio
 import anyio.to_thread
@@ -21,8 +17,9 @@ import anyio.to_thread
 from llmasos.api import Check
 from llmasos.config import Settings, load_settings
 from llmasos.errors import LLMasOSError
+from llmasos.extras import installed, pinned
 from llmasos.listen import tcp_listeners, tls_context
-from llmasos.models import Models
+from llmasos.models import Administration, Models
 from llmasos.models.devices import cuda
 from llmasos.models.devices.choose import choose_device
 from llmasos.models.remotes import Remotes
@@ -144,8 +141,8 @@ async def _engine(settings: Settings) -> Check:
 
 
 async def _transformers(settings: Settings) -> Check:
-    part, wanted = "transformers", _pinned("transformers")
-    found = {name: _installed(name) for name in wanted}
+    part, wanted = "transformers", pinned("transformers")
+    found = {name: installed(name) for name in wanted}
     missing = [name for name, version in found.items() if not version]
     if len(missing) == len(wanted) or "torch" in missing:
         # Only safetensors need it.
@@ -164,26 +161,6 @@ async def _transformers(settings: Settings) -> Check:
         )
     shown = ", ".join(f"{name} {version}" for name, version in found.items())
     return Check(part=part, ok=True, message=shown)
-
-
-def _pinned(extra: str) -> dict[str, str]:
-    """Return the versions that an extra names, by package; this checkout's, or those of what is installed."""
-    pyproject = Path(__file__).parent.parent / "pyproject.toml"
-    if pyproject.exists():
-        requires = tomllib.loads(pyproject.read_text())["project"]["optional-dependencies"][extra]
-    else:
-        told = metadata.requires("llmasos") or ()
-        requires = [line for line in told if re.search(rf"extra == ['\"]{extra}['\"]", line)]
-    found = (re.match(r"([\w.-]+)==([\w.]+)", line) for line in requires)
-    return {one[1]: one[2] for one in found if one}
-
-
-def _installed(name: str) -> str:
-    try:
-        # A build for one kind of processor says so behind a plus.
-        return metadata.version(name).partition("+")[0]
-    except metadata.PackageNotFoundError:
-        return ""
 
 
 async def _memory(settings: Settings) -> Check:
@@ -264,6 +241,19 @@ async def _model(settings: Settings) -> Check:
             message=f"{default.name} is not on the disk, and fetching is switched off.",
             fix="Set LLMASOS_ALLOW_DOWNLOAD=true, or LLMASOS_MODEL to a GGUF file.",
         )
+    if default.state == "cached":
+        try:
+            shown = await Administration(settings, models).show("")
+        except LLMasOSError as error:
+            return Check(part="model", ok=False, message=error.message, fix=error.hint)
+        needed = shown.memory.total if shown.memory is not None else 0
+        if shown.fits is False:
+            return Check(
+                part="model",
+                ok=False,
+                message=f"{default.name} needs {needed / 1e6:,.0f} MB, more than models may take.",
+                fix="Raise LLMASOS_MODELS__MEMORY_MB, or set LLMASOS_MODEL to a smaller model.",
+            )
     where = "fetched at its first use" if default.state == "absent" else default.title
     return Check(part="model", ok=True, message=f"{default.name}, {where}")
 
@@ -274,7 +264,17 @@ async def _chain(settings: Settings) -> Check:
         return Check(
             part="chain", ok=False, message=f"Not installed: {', '.join(missing)}.", fix="pip install llmasos"
         )
-    return Check(part="chain", ok=True, message="embedded")
+    ledger = settings.ledger
+    if ledger.chain == "embedded":
+        return Check(part="chain", ok=True, message="embedded")
+    from llmasos.ledger.chains.choice import choose_chain
+
+    try:
+        choose_chain(ledger, settings.data_dir)
+    except LLMasOSError as error:
+        return Check(part="chain", ok=False, message=error.message, fix=error.hint)
+    asked = "`llmasos ledger status` says whether it answers"
+    return Check(part="chain", ok=True, message=f"{ledger.chain}; {asked}")
 
 
 def main() -> int:

@@ -132,8 +132,10 @@ class Kernel:
             data_dir=str(self.settings.data_dir),
             model=model.name,
             model_resident=model.state in ("resident", "remote"),
+            model_state=model.state,
             sandbox=self.provider.backend,
             sandbox_reason=self.provider.reason,
+            service=self.settings.service.url,
             sessions=self.sessions.running,
             ledger=await self.books.info(),
         )

@@ -22,7 +22,7 @@ ORDER = [
     {"store"},
     {"api", "listen"},
     {"config"},
-    {"events", "paths"},
+    {"events", "extras", "paths"},
     {"errors"},
 ]
 # The terminal and the client are programs of their own: they know the kernel only by its API.

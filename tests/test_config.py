@@ -65,3 +65,25 @@ def test_a_file_in_the_way_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match="Cannot use the folder"):
         paths.private_dir(tmp_path / "file")
+
+
+def test_upstreams_are_one_url_or_several(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LLMASOS_MODELS__UPSTREAMS", '{"a": "http://h/v1", "b": ["https://h/v1", "http://i"]}')
+    assert load_settings().models.upstreams == {"a": ("http://h/v1",), "b": ("https://h/v1", "http://i")}
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ('{"a": ["localhost:11434"]}', "must begin with http"),
+        ('{"a": []}', "at least 1 item"),
+        ("{a: b}", "no JSON"),
+    ],
+)
+def test_upstreams_that_cannot_be_asked_are_refused(
+    monkeypatch: pytest.MonkeyPatch, value: str, said: str
+) -> None:
+    monkeypatch.setenv("LLMASOS_MODELS__UPSTREAMS", value)
+    with pytest.raises(ConfigError, match=said) as caught:
+        load_settings()
+    assert "LLMASOS_MODELS" in caught.value.message + caught.value.hint

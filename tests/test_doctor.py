@@ -9,9 +9,11 @@ import pytest
 
 from llmasos import doctor
 from llmasos.api import Check
-from llmasos.config import ModelSettings, ServiceSettings, Settings
+from llmasos.config import LedgerSettings, ModelSettings, ServiceSettings, Settings
+from llmasos.extras import pinned
 from llmasos.models.devices import cuda
 from llmasos.models.devices.cpu import CpuDevice
+from tests.models.catalog.files import gguf
 
 
 def looked(part: str, settings: Settings) -> Check:
@@ -26,10 +28,10 @@ def taken() -> Iterator[int]:
 
 
 def test_other_versions_of_the_extra_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    wanted = doctor._pinned("transformers")
+    wanted = pinned("transformers")
     assert {"torch", "transformers"} <= set(wanted)
     versions = dict(wanted)
-    monkeypatch.setattr(doctor, "_installed", lambda name: versions[name])
+    monkeypatch.setattr(doctor, "installed", lambda name: versions[name])
     settings = Settings(data_dir=tmp_path)
     assert looked("transformers", settings).ok
     versions["transformers"] = "1.0"
@@ -76,3 +78,29 @@ def test_a_port_that_is_taken_and_bad_tls_are_named(tmp_path: Path, taken: int) 
         kernel.listen()
         check = looked("service", service(port=taken))
     assert check.ok and "a kernel runs" in check.message
+
+
+def test_a_model_that_is_too_large_for_the_memory_is_named(tmp_path: Path) -> None:
+    (tmp_path / "m.gguf").write_bytes(gguf(metadata={"qwen2.attention.head_count_kv": 60_000}))
+    small, large = (
+        Settings(
+            data_dir=tmp_path,
+            model=str(tmp_path / "m.gguf"),
+            models=ModelSettings(device="cpu", memory_mb=memory),
+        )
+        for memory in (1, 1_000_000)
+    )
+    assert looked("model", large).ok
+    check = looked("model", small)
+    assert not check.ok and "m.gguf needs" in check.message and "LLMASOS_MODELS__MEMORY_MB" in check.fix
+
+
+def test_the_chain_of_the_settings_is_named(tmp_path: Path) -> None:
+    def chain(**given: object) -> Check:
+        return looked("chain", Settings(data_dir=tmp_path, ledger=LedgerSettings.model_validate(given)))
+
+    assert chain().message == "embedded"
+    check = chain(chain="rpc")
+    assert not check.ok and "LLMASOS_LEDGER__URL" in check.fix
+    check = chain(chain="rpc", url="http://127.0.0.1:9", chain_id=5, key="0x" + "1" * 64)
+    assert check.ok and check.message.startswith("rpc;")

@@ -517,8 +517,10 @@ class KernelInfo(_Wire):
     data_dir: str
     model: str
     model_resident: bool
+    model_state: Literal["absent", "cached", "resident", "remote"] | None = None
     sandbox: str
     sandbox_reason: str = ""
+    service: str = Field("", description="Where other programs reach it; empty without a port.")
     sessions: int
     ledger: LedgerInfo
 

@@ -54,6 +54,7 @@ class ModelDetails(ModelInfo):
         drive: How it is asked for tool calls: `calls` under a grammar, or its `native` format.
         tool_format: How it writes calls by itself.
         context: Tokens it was trained to read.
+        view: Tokens that it keeps in view here, by the settings and its memory; 0 when unknown.
         memory: What it takes when it is loaded; None when its files are not here.
         fits: Whether that fits the memory that models may take; None when that is not known.
     """
@@ -69,6 +70,7 @@ class ModelDetails(ModelInfo):
     drive: Literal["calls", "native", ""] = ""
     tool_format: str = ""
     context: int = 0
+    view: int = 0
     memory: MemoryInfo | None = None
     fits: bool | None = None
 

@@ -92,7 +92,7 @@ class Administration:
         Raises:
             ModelError: There is no such model, or it cannot be fetched.
         """
-        self._local()
+        self._here(name)
         await fetch(
             newest(self._catalog.get(name or self._default)),
             self._settings.cache_dir,
@@ -108,7 +108,7 @@ class Administration:
         Raises:
             ModelError: There is no such model, it cannot be fetched or loaded, or it does not fit.
         """
-        self._local()
+        self._here(name)
         await self._models.load(name or self._default, progress)
         return await self.show(name)
 
@@ -172,7 +172,7 @@ class Administration:
         return next((one.name for one in self._models.status() if one.default), self._settings.model)
 
     def _known(self, name: str) -> str:
-        self._local()
+        self._here(name)
         return self._catalog.get(name or self._default).name
 
     def _loaded(self, name: str) -> str:
@@ -183,11 +183,18 @@ class Administration:
                 return known
         raise ModelError(f"The model {known} is not loaded.", hint="`llmasos models top` shows what is.")
 
-    def _local(self) -> None:
+    def _here(self, name: str) -> None:
+        """Refuse what is said of a model that runs elsewhere."""
         if self._settings.model_url:
             raise ModelError(
                 f"The models are at {self._settings.model_url}, and not on this machine.",
                 hint="Unset LLMASOS_MODEL_URL to use models of this machine.",
+            )
+        wanted = name or self._default
+        if any(one.name == wanted and one.state == "remote" for one in self._models.status()):
+            raise ModelError(
+                f"The model {wanted} runs elsewhere: it is fetched, loaded and unloaded there.",
+                hint="Choose a model of this machine; `llmasos models` lists them.",
             )
 
     def _details(self, spec: ModelSpec) -> ModelDetails:
@@ -235,6 +242,7 @@ class Administration:
             "drive": planned.profile.drive,
             "tool_format": planned.profile.tool_format,
             "context": header.context or spec.context,
+            "view": planned.plan.context,
             "memory": MemoryInfo(**taken.model_dump()),
             "fits": taken.total <= devices[planned.plan.device].budget,
         }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 
 import anyio
@@ -19,6 +19,8 @@ from llmasos.models.devices.choose import choose_device
 from llmasos.models.devices.cpu import CpuDevice
 from llmasos.models.devices.port import Device
 from llmasos.models.plans import Planned, plan_model
+from llmasos.models.scheduler.admission import size
+from llmasos.models.scheduler.types import Refused
 
 Fetcher = Callable[[ModelSpec, Settings, Progress | None], Awaitable[Path]]
 
@@ -101,6 +103,7 @@ class Library:
 
         Raises:
             ModelError: There is no such model, or it cannot be fetched.
+            Refused: It can never be loaded here; what would fit is said.
         """
         name = name or self.default
         before = self._planned.get(name)
@@ -109,10 +112,36 @@ class Library:
             if planned is None or planned is before:
                 path = await self._fetch(self.get(name), self._settings, progress)
                 # The catalog knows more of a model whose files are here.
-                work = partial(plan_model, self.get(name), path, self._settings, self.devices)
-                planned = await anyio.to_thread.run_sync(work)
+                planned = await anyio.to_thread.run_sync(self._planned_to_fit, self.get(name), path)
                 self._planned[name] = self._planned[planned.spec.name] = planned
             return planned
+
+    def _planned_to_fit(self, spec: ModelSpec, path: Path) -> Planned:
+        planned = plan_model(spec, path, self._settings, self.devices)
+        for name, file in planned.plan.adapters:
+            if not file.is_file():
+                raise ModelError(
+                    f"There is no adapter {name} of {spec.name} at {file}.",
+                    hint="Correct LLMASOS_MODELS__ADAPTERS, or put it there.",
+                )
+        if self._fits(planned):
+            return planned
+        here = (
+            plan_model(one, self.file(one), self._settings, self.devices)
+            for one in self.specs()
+            if self.known(one.name) is not None or self.file(one).exists()
+        )
+        names = ", ".join(one.spec.name for one in here if self._fits(one))
+        card, more = planned.card, "give models more memory with LLMASOS_MODELS__MEMORY_MB."
+        raise Refused(
+            f"The model {spec.name} takes {size(card.bytes)}, and models may take "
+            f"{size(self.devices[card.device].budget)} on {card.device}.",
+            status=400,
+            hint=f"Choose one that fits ({names}), or {more}" if names else more[0].upper() + more[1:],
+        )
+
+    def _fits(self, planned: Planned) -> bool:
+        return planned.card.bytes <= self.devices[planned.card.device].budget
 
     async def digest(self, spec: ModelSpec) -> str:
         """Return the SHA-256 of a model's weights.

@@ -236,7 +236,12 @@ class Models:
         specs = list(self._library.specs())
         if default not in self._remotes and self._library.get().name not in {spec.name for spec in specs}:
             specs.append(self._library.get())
-        here = (self._status(spec, default=default in (spec.name, str(spec.path))) for spec in specs)
+        # An upstream's name stands for the upstream, also where a model of this machine has it.
+        here = (
+            self._status(spec, default=default in (spec.name, str(spec.path)))
+            for spec in specs
+            if spec.name not in self._remotes
+        )
         return tuple(sorted((*elsewhere, *here), key=lambda status: not status.default))
 
     def _name(self, name: str | None) -> str:

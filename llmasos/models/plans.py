@@ -76,6 +76,9 @@ def plan_model(spec: ModelSpec, path: Path, settings: Settings, devices: Mapping
     )
     try:
         header = read_header(path)
+        if header.context:
+            # Beyond what it was trained on, a model writes nonsense.
+            plan = plan.model_copy(update={"context": min(plan.context, header.context)})
         plan = largest_that_fits(plan, devices[device].budget) or plan
         footprint, profile = footprint_of(header, plan), recognise(header.traits)
     except ModelError:

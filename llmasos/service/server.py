@@ -31,6 +31,7 @@ from llmasos.service.access import Keys, guarded, prices_of
 from llmasos.service.app import make_app
 from llmasos.service.connection import Connection
 from llmasos.service.drain import Drain
+from llmasos.service.telemetry import start_telemetry
 
 _LOG_BYTES = 2_000_000
 _LARGEST_HEAD = 64 * 1024
@@ -154,9 +155,11 @@ async def _stop(
     kernel.models.end()
     # Replies of models that run elsewhere are not the scheduler's to end.
     drain.end()
-    await keys.settle()
-    for server in servers:
-        server.should_exit = True
+    try:
+        await keys.settle()
+    finally:
+        for server in servers:
+            server.should_exit = True
 
 
 async def _hurry(stopping: _Stopping, drain: Drain) -> None:
@@ -169,6 +172,7 @@ def main() -> int:
     try:
         settings = load_settings()
         _log_to(paths.private_dir(settings.data_dir) / "kernel.log")
+        start_telemetry()
         anyio.run(serve, settings)
     except LLMasOSError as error:
         print(f"llmasos: {error}", file=sys.stderr)

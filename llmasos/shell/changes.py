@@ -53,7 +53,10 @@ def discard(session: Session, changes: Changes = None) -> None:
 def merged(
     session: Session, path: Annotated[str, typer.Argument(help="A file changed on both sides.")]
 ) -> None:
-    """Print a file that was changed on both sides, merged; the exit code is 1 when something clashes."""
+    """Print a file that was changed on both sides, merged.
+
+    The exit code is 1 when something clashes.
+    """
     done = in_session(session, lambda it: it.merged(path))
     sys.stdout.write(done.text)
     raise typer.Exit(1 if done.conflicts else 0)
@@ -62,7 +65,10 @@ def merged(
 def resolve(
     session: Session, path: Annotated[str, typer.Argument(help="A file changed on both sides.")]
 ) -> None:
-    """Make a file's merged text the session's version, so that what clashes can be edited there."""
+    """Make a file's merged text the session's version.
+
+    What clashes can then be edited there.
+    """
     from llmasos.shell.words import resolved
 
     print(resolved(in_session(session, lambda it: it.resolve(path))))
@@ -91,7 +97,7 @@ def jobs(
     job: Annotated[str, typer.Argument(help="Follow what this one prints, to its end.")] = "",
     stop: Annotated[bool, typer.Option("--stop", help="Stop it instead.")] = False,
 ) -> None:
-    """List what runs in the background of a session, follow one, or stop it."""
+    """List what runs in a session's background, follow or stop it."""
     if not job:
         for one in in_session(session, lambda it: it.jobs()):
             print(job_line(one))

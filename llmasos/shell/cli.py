@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -16,7 +17,12 @@ from llmasos.shell.keys import keys_app
 from llmasos.shell.ledger import ledger_app
 from llmasos.shell.models import models_app
 from llmasos.shell.sandbox import sandbox_app
-from llmasos.shell.words import count
+from llmasos.shell.words import MODEL_STATES, count
+
+if TYPE_CHECKING:
+    from llmasos.client import AsyncClient
+
+T = TypeVar("T")
 
 app = typer.Typer(
     name="llmasos",
@@ -34,14 +40,22 @@ for command in changes.COMMANDS:
 app.add_typer(sandbox_app, name="sandbox")
 
 Folder = Annotated[Path, typer.Option("-C", "--folder", help="The folder to work on.")]
-Model = Annotated[str, typer.Option("--model", "-m", help="A model of `llmasos models`, or a GGUF file.")]
+Model = Annotated[
+    str,
+    typer.Option("--model", "-m", help="A name of `llmasos models`, a hub's org/name, or a path."),
+]
 InPlace = Annotated[
     bool, typer.Option("--in-place", help="Change the folder itself, with nothing to discard or undo.")
 ]
-Hosts = Annotated[list[str] | None, typer.Option("--host", help="A host that code may reach; repeatable.")]
+Hosts = Annotated[
+    list[str] | None,
+    typer.Option("--host", metavar="HOST", help="A host that code may reach; repeatable."),
+]
 Grants = Annotated[
     list[str] | None,
-    typer.Option("--grant", help="A hidden file that code may see, such as .env; repeatable."),
+    typer.Option(
+        "--grant", metavar="GLOB", help="A hidden file that code may see, such as .env; repeatable."
+    ),
 ]
 
 
@@ -119,7 +133,12 @@ def serve(
     host: Annotated[str, typer.Option("--host", help="The address for other programs.")] = "",
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="The TCP port for them.")] = 0,
 ) -> None:
-    """Run the kernel in the foreground; the shell starts one by itself."""
+    """Run the kernel in the foreground, also for other programs.
+
+    The shell starts a kernel by itself. With a port, other programs reach this one, each with a key of
+    `llmasos keys`.
+    """
+    _refuse_second()
     given = {"LLMASOS_SERVICE__HOST": host, "LLMASOS_SERVICE__PORT": str(port or "")}
     env = {**os.environ, **{name: value for name, value in given.items() if value}}
     # In place of this process, so that signals reach the kernel and it can end in order.
@@ -129,14 +148,7 @@ def serve(
 @app.command()
 def stop() -> None:
     """Stop the kernel."""
-    try:
-        ask(lambda client: client.stop(), start=False)
-    except LLMasOSError as error:
-        if error.code != "kernel":
-            raise
-        print("No kernel is running.")
-        return
-    print("Stopped.")
+    print("No kernel is running." if _running(lambda client: client.stop()) is None else "Stopped.")
 
 
 @app.command()
@@ -144,21 +156,21 @@ def status() -> None:
     """Show the kernel, its model, sandbox and ledger."""
     info = ask(lambda client: client.info(), start=False)
     ledger = info.ledger
-    loaded = "loaded" if info.model_resident else "not loaded yet"
     reason = f" ({info.sandbox_reason})" if info.sandbox_reason else ""
     print(f"kernel   {info.version}, process {info.pid}, since {info.started.astimezone():%Y-%m-%d %H:%M}")
     print(f"data     {info.data_dir} (log: kernel.log)")
-    print(f"model    {info.model}, {loaded}")
+    print(f"model    {info.model}, {MODEL_STATES.get(info.model_state or '', 'not loaded yet')}")
     print(f"sandbox  {info.sandbox}{reason}")
     print(f"ledger   {ledger.backend}: {ledger.confirmed} of {ledger.records} records on the chain")
     if ledger.error:
         print(f"         {ledger.error}")
     print(f"sessions {info.sessions} running")
+    print(f"service  {f'{info.service}, with a key' if info.service else 'the own socket only'}")
 
 
 @app.command()
 def doctor() -> None:
-    """Check each part, and name the command that mends what is missing."""
+    """Check each part, and name what mends what is missing."""
     raise typer.Exit(_module("llmasos.doctor"))
 
 
@@ -201,6 +213,29 @@ def _module(name: str) -> int:
         return subprocess.call([sys.executable, "-m", name])
     except KeyboardInterrupt:
         return 130
+
+
+def _running(work: Callable[[AsyncClient], Coroutine[Any, Any, T]]) -> tuple[T] | None:
+    """Return what `work` returns; None where no kernel runs."""
+    try:
+        return (ask(work, start=False),)
+    except LLMasOSError as error:
+        if error.code != "kernel":
+            raise
+        return None
+
+
+def _refuse_second() -> None:
+    found = _running(lambda client: client.info())
+    if found is None:
+        return
+    info = found[0]
+    reached = f", and other programs reach it at {info.service}" if info.service else ""
+    raise LLMasOSError(
+        f"A kernel runs already (process {info.pid}){reached}.",
+        hint="Stop it with `llmasos stop`, and serve again; sessions, changes and keys stay. So that every "
+        "kernel opens the port, set LLMASOS_SERVICE__PORT, or `port` under [service] in config.toml.",
+    )
 
 
 def _folder(folder: Path) -> Path:

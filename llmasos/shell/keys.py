@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from llmasos.errors import LLMasOSError
 from llmasos.shell.ask import ask
 from llmasos.shell.proofs import AsJson
 
 if TYPE_CHECKING:
-    from llmasos.api import KeyInfo
+    from llmasos.api import KeyCreated, KeyInfo
+    from llmasos.client import AsyncClient
+
+_UNREACHED = (
+    "The kernel listens for no programs yet: `llmasos stop`, then `llmasos serve --port 8765`, or set "
+    "LLMASOS_SERVICE__PORT."
+)
+_SECRET = re.compile(r"sk-llmasos-([0-9a-f]+)-")
 
 keys_app = typer.Typer(
     help="Let other programs use the kernel, within limits.", rich_markup_mode=None, no_args_is_help=True
 )
 
-Id = Annotated[str, typer.Argument(metavar="KEY", help="A key's id, such as k-1f2e3d4c5b.")]
+Named = Annotated[
+    str, typer.Argument(metavar="KEY", help="A key's id, such as k-1f2e3d4c5b, its name, or the key itself.")
+]
 
 
 @keys_app.command()
@@ -28,12 +39,14 @@ def create(
         list[str] | None,
         typer.Option(
             "--scope",
+            metavar="SCOPE",
             help="What it opens: models (by default), agent (sessions and turns), approve (a person's "
             "decisions in them), admin (everything); repeatable.",
         ),
     ] = None,
     models: Annotated[
-        list[str] | None, typer.Option("--models", help="Models it may ask, such as 'qwen*'; repeatable.")
+        list[str] | None,
+        typer.Option("--models", metavar="GLOB", help="Models it may ask, such as 'qwen*'; repeatable."),
     ] = None,
     requests_per_minute: Annotated[int | None, typer.Option(min=1, help="Requests in a minute.")] = None,
     tokens_per_minute: Annotated[
@@ -71,12 +84,18 @@ def create(
         first = error.errors(include_url=False)[0]
         option = str(first["loc"][0]).replace("expires_days", "expires").replace("scopes", "scope")
         raise typer.BadParameter(f"{first['msg']}.", param_hint=f"--{option.replace('_', '-')}") from None
-    made = ask(lambda client: client.create_key(wanted))
+
+    async def create_key(client: AsyncClient) -> tuple[KeyCreated, str]:
+        return await client.create_key(wanted), (await client.info()).service
+
+    made, service = ask(create_key)
     if as_json:
         print(made.model_dump_json())
         return
     print(f"The key {made.key.id}, for {_scopes(made.key)}. It is shown only now:", file=sys.stderr)
-    print(made.secret)
+    print(made.secret, flush=True)
+    reached = f"Programs reach the kernel at {service}/v1." if service else _UNREACHED
+    print(reached, file=sys.stderr)
 
 
 @keys_app.command("list")
@@ -86,21 +105,38 @@ def list_keys(as_json: AsJson = False) -> None:
     for info in infos:
         print(info.model_dump_json() if as_json else _line(info))
     if not infos and not as_json:
-        print("There are no keys; make one with `llmasos keys create`.", file=sys.stderr)
+        print("There are no keys; make one with `llmasos keys create --name NAME`.", file=sys.stderr)
 
 
 @keys_app.command()
-def show(key: Id, as_json: AsJson = False) -> None:
+def show(key: Named, as_json: AsJson = False) -> None:
     """Show a key, its limits and what it has used."""
-    info = ask(lambda client: client.key(key))
+    info = ask(lambda client: _found(client, key))
     for line in [info.model_dump_json()] if as_json else _lines(info):
         print(line)
 
 
 @keys_app.command()
-def revoke(key: Id) -> None:
+def revoke(key: Named) -> None:
     """End a key at once, with all that runs for it."""
-    print(f"The key {ask(lambda client: client.revoke_key(key)).id} is not valid any more.")
+
+    async def revoked(client: AsyncClient) -> KeyInfo:
+        return await client.revoke_key((await _found(client, key)).id)
+
+    print(f"The key {ask(revoked).id} is not valid any more.")
+
+
+async def _found(client: AsyncClient, key: str) -> KeyInfo:
+    """Return the key of an id or a name; of several with one name, the one that is valid."""
+    secret = _SECRET.match(key)
+    named = [info for info in await client.keys() if info.name == key]
+    valid = [info for info in named if _state(info) == "valid"] or named
+    if len(valid) > 1:
+        raise LLMasOSError(
+            f"There are {len(valid)} keys with the name {key!r}: {', '.join(info.id for info in valid)}.",
+            hint="Name one by its id.",
+        )
+    return valid[0] if valid else await client.key(f"k-{secret[1]}" if secret else key)
 
 
 def _line(info: KeyInfo) -> str:

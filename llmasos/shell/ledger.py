@@ -30,7 +30,7 @@ Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
 @ledger_app.command()
 def status(as_json: AsJson = False) -> None:
-    """Show where the ledger stands: chain, records, what it cost, anchors, what went wrong last."""
+    """Show where the ledger stands: chain, records, costs, anchors."""
     from llmasos.shell.records import status_lines
 
     info = ask(lambda client: client.ledger())
@@ -84,7 +84,7 @@ def show(what: What, as_json: AsJson = False) -> None:
 
 @ledger_app.command()
 def verify(as_json: AsJson = False) -> None:
-    """Recompute everything and compare it with the chain, the anchors and the sessions.
+    """Compare everything with the chain, the anchors and the sessions.
 
     Exit codes: 0 all is in order, 1 something was altered or is missing, 2 usage, 3 records have not reached
     the chain, 4 the chain or an anchor could not be asked.
@@ -122,7 +122,10 @@ def rotate_key(
     ] = None,
     yes: Yes = False,
 ) -> None:
-    """Hand the ledger to another key; the old one can add nothing any more."""
+    """Hand the ledger to another key.
+
+    The old one can add nothing any more.
+    """
     key = _key_in(key_file) if key_file else ""
     confirmed("Hand the ledger to another key? The old one can add nothing afterwards.", yes)
     print(f"The account is now {ask(lambda client: client.rotate_key(key))}.")
@@ -138,7 +141,10 @@ def erase(
     reason: Annotated[str, typer.Option("--reason", help="Why; it is recorded.")] = "",
     yes: Yes = False,
 ) -> None:
-    """Erase what was recorded; that it was recorded, and when, stays provable."""
+    """Erase what was recorded.
+
+    That it was recorded, and when, stays provable.
+    """
     if not (action or session or before):
         raise typer.BadParameter("name an action, --session or --before.", param_hint="ACTION")
     if not reason.strip():

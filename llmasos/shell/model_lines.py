@@ -22,7 +22,9 @@ def list_lines(models: Sequence[ModelInfo]) -> Iterator[str]:
     width = max(map(len, names), default=0)
     for name, model in zip(names, models, strict=True):
         size = f"{size_text(model.size):>9}" if model.size else " " * 9
-        yield f"{name:<{max(width, 24)}} {MODEL_STATES[model.state]:<16} {size}  {display(model.title)}"
+        default = " (the default)" if model.default else ""
+        line = f"{name:<{max(width, 24)}} {MODEL_STATES[model.state]:<16} {size}  {display(model.title)}"
+        yield line + default
 
 
 def detail_lines(model: ModelDetails) -> Iterator[str]:
@@ -36,7 +38,7 @@ def detail_lines(model: ModelDetails) -> Iterator[str]:
         "format": model.format,
         "size": size_text(model.size) if model.size else "",
         "parameters": f"{model.parameters / 1e9:.2f} billion" if model.parameters else "",
-        "context": f"{model.context:,} tokens" if model.context else "",
+        "context": _context(model),
         "sha256": model.sha256,
         "family": model.family,
         "driven by": _drive(model),
@@ -73,11 +75,13 @@ def top_lines(top: ModelsTop) -> Iterator[str]:
         f"{'FIRST':>7} {'TOK/S':>7} {'LOADS':>5} {'OUT':>4} {'IDLE':>7}"
     )
     for name, model in zip(names, top.models, strict=True):
+        idle = None if model.running else model.idle
         yield (
-            f"{name:<{width}} {model.state:<10} {size_text(model.bytes):>9} "
+            f"{name:<{width}} {model.state:<10} "
+            f"{size_text(model.bytes) if model.state != 'absent' else '-':>9} "
             f"{model.running:>2}/{model.slots:<2} {model.waiting:>5} "
             f"{_seconds(model.wait_p50):>7} {_seconds(model.wait_p90):>7} {_seconds(model.first_token):>7} "
-            f"{model.tokens_per_second:>7.1f} {model.loads:>5} {model.evictions:>4} {_seconds(model.idle):>7}"
+            f"{model.tokens_per_second:>7.1f} {model.loads:>5} {model.evictions:>4} {_seconds(idle):>7}"
         )
     if any(model.pinned for model in top.models):
         yield "* pinned"
@@ -94,8 +98,11 @@ def top_lines(top: ModelsTop) -> Iterator[str]:
         yield f"{'ELSEWHERE':<{width}} {'STATE':<10} {'RUN':>5}  ENDPOINT"
         for name, remote in zip(elsewhere, top.remotes, strict=True):
             for place in remote.endpoints:
-                why = f": {display(place.reason)}" if place.reason else ""
-                yield (f"{name:<{width}} {place.state:<10} {place.outstanding:>5}  {display(place.url)}{why}")
+                url, why = display(place.url), display(place.reason)
+                told = why if url in why else f"{url}: {why}" if why else url
+                # Its pause is over, and nothing has shown that it works again.
+                state = "failing" if why and place.state == "healthy" else place.state
+                yield f"{name:<{width}} {state:<10} {place.outstanding:>5}  {told}"
 
 
 def report_lines(report: BenchReport) -> Iterator[str]:
@@ -133,6 +140,11 @@ def _drive(model: ModelDetails) -> str:
     if model.drive == "native":
         return f"its own tool format ({model.tool_format})"
     return "call syntax under a grammar" if model.drive else ""
+
+
+def _context(model: ModelDetails) -> str:
+    view = f"; {model.view:,} in view" if model.view else ""
+    return f"{model.context:,} tokens{view}" if model.context else ""
 
 
 def _memory(model: ModelDetails) -> str:

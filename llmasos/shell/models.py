@@ -51,21 +51,24 @@ def models(context: typer.Context) -> None:
 
 @models_app.command("list")
 def show_list(as_json: AsJson = False) -> None:
-    """List the models: those that ship with the system, and those that were pulled."""
+    """List the models that ship with the system or were pulled."""
     found = ask(lambda client: client.models())
     _print((one.model_dump_json() for one in found) if as_json else list_lines(found))
 
 
 @models_app.command()
 def pull(name: Needed, as_json: AsJson = False) -> None:
-    """Fetch a model, from a hub the newest that it has; safetensors or GGUF, never pickles."""
+    """Fetch a model; from a hub, the newest that it has.
+
+    Safetensors or GGUF, never pickles.
+    """
     found = _watched(lambda client, tell: client.pull_model(name, tell))
     _print([found.model_dump_json()] if as_json else [f"{found.name} is here: {found.path}"])
 
 
 @models_app.command()
 def show(name: Name = "", as_json: AsJson = False) -> None:
-    """Show a model: where it comes from, its digest, how it is driven, what memory it takes."""
+    """Show a model: source, digest, memory, and how it is driven."""
     found = ask(lambda client: client.show_model(name))
     _print([found.model_dump_json()] if as_json else detail_lines(found))
 
@@ -114,7 +117,7 @@ def bench(
     limit: Annotated[int, typer.Option(min=0, help="Requests of each kind at most; 0 is all.")] = 0,
     as_json: AsJson = False,
 ) -> None:
-    """Measure what a model can be trusted with: its choice of tools, its arguments, its speed.
+    """Measure a model's choice of tools, its arguments and its speed.
 
     It is asked some eighty requests in English and Chinese; nothing is carried out.
     """

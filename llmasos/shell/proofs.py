@@ -35,7 +35,10 @@ def prove(
     ] = False,
     force: Force = False,
 ) -> None:
-    """Write a file that proves an action to somebody who knows one block's hash, and check it."""
+    """Write a file that proves an action, and check it.
+
+    It convinces whoever knows one block's hash.
+    """
     import json
 
     path = None if output == "-" else _free(output or f"{_file_name(what)}.proof.json", force)
@@ -63,7 +66,9 @@ def check(
     account: Annotated[str, typer.Option("--account", help="The account that must have signed.")] = "",
     as_json: AsJson = False,
 ) -> None:
-    """Check a proof with nothing but the file and a block's hash; no kernel is needed.
+    """Check a proof with only the file and a block's hash.
+
+    No kernel is needed.
 
     Exit codes: 0 proved, 1 forged or broken, 2 usage, 3 sound but the block's hash is not confirmed, 4 the
     node could not be asked.
@@ -87,7 +92,10 @@ def export(
     output: Annotated[str, typer.Option("-o", "--output", help="The file; - prints it.")] = "",
     force: Force = False,
 ) -> None:
-    """Write records with their proofs to one page that needs no server, or to JSON lines."""
+    """Write records with their proofs to one page, or JSON lines.
+
+    The page needs no server.
+    """
     if as_json and html:
         raise typer.BadParameter("it goes not together with --html.", param_hint="--json")
     kind_of_file, name = _FORMATS[as_json]

@@ -23,7 +23,7 @@ def build(
 
 @sandbox_app.command("list")
 def show() -> None:
-    """List images and trees: digest, size, age, and whether they are in use."""
+    """List images and trees: digest, size, age, whether in use."""
     _run("list")
 
 

@@ -16,7 +16,8 @@ Session = Annotated[str, typer.Option("--session", help="Only this session.")]
 Action = Annotated[str, typer.Option("--action", help="Only this action.")]
 Tool = Annotated[str, typer.Option("--tool", help="Only this tool.")]
 Kinds = Annotated[
-    list[str] | None, typer.Option("--kind", help="Only this kind, such as outcome; repeatable.")
+    list[str] | None,
+    typer.Option("--kind", metavar="KIND", help="Only this kind, such as outcome; repeatable."),
 ]
 Since = Annotated[str, typer.Option("--since", help="Only from then on: 2h, yesterday, 2026-11-24.")]
 Until = Annotated[str, typer.Option("--until", help="Only before that.")]

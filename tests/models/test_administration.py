@@ -40,6 +40,22 @@ async def test_models_of_an_endpoint_are_shown_and_left_alone(tmp_path: Path) ->
             assert "LLMASOS_MODEL_URL" in caught.value.hint
 
 
+async def test_an_upstreams_name_stands_for_the_upstream_alone(tmp_path: Path) -> None:
+    name = "qwen2.5-coder-0.5b"
+    upstreams = {name: ("http://127.0.0.1:9/v1",), "big": ("http://127.0.0.1:9/v1",)}
+    chosen = settings(tmp_path, models={"upstreams": upstreams})
+    async with Models(chosen, loader=load) as models:
+        desk = Administration(chosen, models)
+        assert [one.state for one in desk.list() if one.name == name] == ["remote"]
+        for one in upstreams:
+            for work in (
+                *(desk.unload(one), desk.pin(one), desk.unpin(one)),
+                *(desk.pull(one, ignore), desk.load(one, ignore)),
+            ):
+                with pytest.raises(ModelError, match=f"{one} runs elsewhere"):
+                    await work
+
+
 async def test_a_model_larger_than_the_memory_is_said_not_to_fit(tmp_path: Path) -> None:
     file = tmp_path / "m.gguf"
     file.write_bytes(gguf(metadata={"qwen2.attention.head_count_kv": 60_000}))

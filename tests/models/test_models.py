@@ -186,12 +186,34 @@ async def test_what_is_larger_than_the_device_is_refused_with_what_would_fit(tmp
     async with Models(settings(tmp_path), loader=FakeLoader(), devices=[device]) as models:
         assert models.names()[0] == SMALL
         await models.load(SMALL)
-        with pytest.raises(Refused, match=f"What fits: {SMALL}") as caught:
+        with pytest.raises(Refused, match=f"{BIG} takes") as caught:
             await models.load(BIG)
-    assert caught.value.status == 400
+    assert caught.value.status == 400 and f"one that fits ({SMALL})" in caught.value.hint
+
+
+async def test_an_adapter_that_is_not_there_is_named(tmp_path: Path) -> None:
+    chosen = settings(tmp_path, models={"adapters": {SMALL: {"sql": tmp_path / "sql.gguf"}}})
+    async with Models(chosen, loader=FakeLoader()) as models:
+        with pytest.raises(ModelError, match=f"no adapter sql of {SMALL}") as caught:
+            await models.load(SMALL)
+    assert "LLMASOS_MODELS__ADAPTERS" in caught.value.hint
+
+
+async def test_a_model_that_nobody_asked_for_yet_is_named_as_one_that_fits(tmp_path: Path) -> None:
+    device = SimDevice(GIB * 5 // 4, name="cpu")
+    async with Models(settings(tmp_path), loader=FakeLoader(), devices=[device]) as models:
+        with pytest.raises(Refused) as caught:
+            await models.load(BIG)
+        assert "LLMASOS_MODELS__MEMORY_MB" in caught.value.hint and "fits" not in caught.value.hint
+        (tmp_path / "models").mkdir()
+        (tmp_path / "models" / "qwen2.5-coder-0.5b-instruct-q4_k_m.gguf").write_bytes(b"")
+        with pytest.raises(Refused) as caught:
+            await models.load(BIG)
+        assert f"one that fits ({SMALL})" in caught.value.hint
 
 
 async def test_the_settings_say_how_models_are_loaded(tmp_path: Path) -> None:
+    (tmp_path / "poet.gguf").touch()
     loader = FakeLoader()
     own = ModelSettings(slots=3, keep_alive=60, adapters={BIG: {"poet": tmp_path / "poet.gguf"}})
     async with Models(settings(tmp_path, models=own, model_context=4096), loader=loader) as models:

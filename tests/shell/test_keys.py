@@ -32,6 +32,22 @@ def test_a_key_is_printed_once_listed_shown_and_revoked(run: Run, fakes: Fakes) 
     assert changes[-1]["asked_by"]["client"] == "shell"
 
 
+def test_a_key_is_named_by_its_name_and_by_itself(run: Run) -> None:
+    first = run("keys", "create", "--name", "twice").out.strip()
+    number = f"k-{first.split('-')[2]}"
+    assert f"key       {number}" in run("keys", "show", "twice").out
+    assert f"key       {number}" in run("keys", "show", first).out
+    second = run("keys", "create", "--name", "twice").out.strip()
+    many = run("keys", "revoke", "twice")
+    assert many.code == 1 and number in many.err and "2 keys with the name 'twice'" in many.err
+    assert number in run("keys", "revoke", first).out
+    assert second.split("-")[2] in run("keys", "revoke", "twice").out, "the one that is still valid"
+
+
+def test_where_programs_reach_the_kernel_is_said_with_a_key(run: Run) -> None:
+    assert "llmasos serve --port" in run("keys", "create", "--name", "x").err
+
+
 def test_limits_are_kept_as_they_are_given(run: Run) -> None:
     limits = ["--requests-per-minute", "60", "--tokens-per-minute", "1000", "--tokens-per-day", "5000"]
     more = ["--models", "qwen*,other", "--models", "third", "--expires", "2", "--priority", "batch", "--json"]

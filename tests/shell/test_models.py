@@ -28,6 +28,7 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
 def test_models_are_listed_with_and_without_the_word(run: Run) -> None:
     lines = run("models").out.splitlines()
     assert lines == run("models", "list").out.splitlines()
+    assert lines[0].endswith("(the default)") and "default" not in "".join(lines[1:])
     assert lines[0].startswith("qwen2.5-coder-1.5b") and "loaded" in lines[0] and "1,117 MB" in lines[0]
     first = json.loads(run("models", "list", "--json").out.splitlines()[0])
     assert (first["name"], first["state"], first["default"]) == ("qwen2.5-coder-1.5b", "resident", True)
@@ -46,7 +47,7 @@ def test_a_model_is_pulled_listed_and_shown(run: Run, hub: HubServer) -> None:
     assert (details.format, details.family, details.drive) == ("gguf", "qwen2.5", "calls")
     assert details.memory is not None and details.memory.total > 0 and details.fits
     shown = run("models", "show", REPOSITORY).out
-    for said in ("sha256", "512 tokens", "call syntax under a grammar", "weights", "pulled"):
+    for said in ("sha256", "512 tokens; 512 in view", "call syntax under a grammar", "weights", "pulled"):
         assert said in shown
 
 
@@ -117,6 +118,7 @@ def test_models_are_pinned_unloaded_and_loaded_again(run: Run) -> None:
     assert "qwen2.5-coder-1.5b *" in run("models", "top").out
     assert run("models", "unpin").out == "Let go.\n" and share()["pinned"] is False
     assert run("models", "unload").code == 0 and share()["state"] != "resident"
+    assert "MB" not in run("models", "top").out.splitlines()[-1], "what is not loaded takes no memory"
     for again in ("unload", "unpin"):
         done = run("models", again)
         assert done.code == 1 and "qwen2.5-coder-1.5b is not loaded" in done.err and done.out == ""
@@ -148,6 +150,7 @@ def test_top_shows_what_a_newer_kernel_knows_and_nothing_of_control() -> None:
                     "endpoints": [
                         {"url": "http://h:1/v1", "state": "healthy", "outstanding": 3},
                         {"url": "http://h:2/v1", "state": "ejected", "reason": "It is down.\x1b"},
+                        {"url": "http://h:3/v1", "state": "healthy", "reason": "http://h:3/v1 is cut."},
                     ],
                 }
             ],
@@ -163,6 +166,7 @@ def test_top_shows_what_a_newer_kernel_knows_and_nothing_of_control() -> None:
         "stopping",
         "host",
         "h:2/v1: It is down.",
+        "failing        0  http://h:3/v1 is cut.",
     ):
         assert said in text
     assert "\x1b" not in text

@@ -100,6 +100,13 @@ class CallSyntaxModel(StreamedModel[Reply]):
         budget = self.engine.context - max_tokens - sum(most_tokens(turn.content) for turn in prefix)
         answer = parameters.allow_text_output and choice != "required" and not (allowed and first)
         rules = grammar(allowed, answer=answer)
+        if budget <= 0:
+            raise ContextExceeded(
+                f"The model {self.model_name} keeps {self.engine.context:,} tokens in view, and the tools "
+                "alone take as many.",
+                hint="Give models more memory (LLMASOS_MODELS__MEMORY_MB) or more context "
+                "(LLMASOS_MODEL_CONTEXT), or choose a smaller model.",
+            )
         extra: tuple[Turn, ...] = ()
         penalty = 1.0
         usage = TokenUsage()

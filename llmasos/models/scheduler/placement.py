@@ -132,7 +132,7 @@ def _place(draft: Draft, model: ModelState) -> bool:
             draft,
             model,
             f"The model {model.name} takes {size(need)}, and pinned models leave {size(max(most, 0))} "
-            f"of {device}: {names}.",
+            f"of {device}: {names}. `llmasos models unpin` lets one go.",
         )
         return True
     withheld = min(draft.state.withheld.get(device, (0, 0.0))[0], most - need)

@@ -70,7 +70,7 @@ class Access:
         if not self.may(scope):
             raise NotAllowed(
                 f"The key {self.key_id} does not have the scope {scope!r}.",
-                hint=f"Make one that has: `llmasos keys create --scope {scope}`.",
+                hint=f"Make one that has: `llmasos keys create --name NAME --scope {scope}`.",
             )
 
     def allows(self, model: str) -> bool:

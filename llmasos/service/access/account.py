@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -81,7 +82,7 @@ class Account:
         if wait := self.requests.wait():
             raise LimitReached(
                 f"The key {self.key.id} may make {self.requests.per_minute:,} requests a minute.",
-                hint=f"Try again in {wait:.0f} s.",
+                hint=f"Try again in {max(1, math.ceil(wait))} s.",
                 retry_after=wait,
             )
         self.requests.take(1)
@@ -113,7 +114,7 @@ class Account:
         if self.tokens is not None and (wait := self.tokens.wait(reserved + 1)):
             raise LimitReached(
                 f"The key {key.id} may use {self.tokens.per_minute:,} tokens a minute.",
-                hint=f"Try again in {wait:.0f} s.",
+                hint=f"Try again in {max(1, math.ceil(wait))} s.",
                 retry_after=wait,
             )
 

@@ -137,11 +137,13 @@ class Guard:
             )
         if account is not None:
             raise WrongKey(
-                f"The key {account.key.id} {account.ended}.", hint="Make another: `llmasos keys create`."
+                f"The key {account.key.id} {account.ended}.",
+                hint="Make another: `llmasos keys create --name NAME`.",
             )
         raise WrongKey(
             "The key is not valid." if secret else "A key is needed.",
-            hint="Make one with `llmasos keys create`, and send it as `Authorization: Bearer KEY`.",
+            hint="Make one with `llmasos keys create --name NAME`, and send it as "
+            "`Authorization: Bearer KEY`.",
         )
 
     def _check_host(self, host: str) -> None:

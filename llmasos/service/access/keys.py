@@ -152,7 +152,7 @@ class Keys:
 
     async def settle(self) -> None:
         """Record the refusals that are counted and not recorded yet."""
-        for account in (await self._all()).values():
+        for account in (self._accounts or {}).values():
             for code, count in account.refusals.rest():
                 await self._record_refusals(account, code, count)
 

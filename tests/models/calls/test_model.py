@@ -75,6 +75,12 @@ async def test_a_conversation_that_was_estimated_too_short_is_cut_further() -> N
     assert response.parts == [TextPart("ok")]
 
 
+async def test_a_context_that_the_tools_fill_is_not_blamed_on_the_request() -> None:
+    with pytest.raises(ContextExceeded, match="2,048 tokens in view") as caught:
+        await CallSyntaxModel(FakeEngine(["Answer: ok"], context=2048)).request(ask("x"), None, offered())
+    assert "LLMASOS_MODELS__MEMORY_MB" in caught.value.hint
+
+
 async def test_cancelling_stops_the_engine() -> None:
     engine = FakeEngine(["Answer: " + "".join(f"{number} " for number in range(5000))])
     with anyio.CancelScope() as scope:

@@ -187,7 +187,7 @@ def test_pinned_models_stay_and_are_named() -> None:
     job = world.submit("c")
     refusal = world.refusals[job]
     assert (refusal.status, refusal.retry_after) == (503, None)
-    assert refusal.reason.endswith("pinned models leave 50 bytes of gpu: a.")
+    assert "pinned models leave 50 bytes of gpu: a. `llmasos models unpin`" in refusal.reason
     assert phases(world)["a"] == "resident"
     world.send(Asked("a", "unpin"))
     again = world.submit("c")

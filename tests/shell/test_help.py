@@ -1,0 +1,37 @@
+"""Help, on a terminal of the usual width."""
+
+from collections.abc import Iterator
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from llmasos.shell.cli import app
+
+
+def helps(*words: str) -> Iterator[tuple[str, str]]:
+    """Yield the help of a command and of all commands below it."""
+    shown = CliRunner().invoke(app, [*words, "--help"], env={"COLUMNS": "80"})
+    assert shown.exit_code == 0
+    yield " ".join(words), shown.output
+    command = typer.main.get_command(app)
+    for word in words:
+        command = command.commands[word]  # type: ignore[attr-defined]
+    for name in getattr(command, "commands", ()):
+        yield from helps(*words, name)
+
+
+def test_every_command_says_what_it_does_in_whole_sentences() -> None:
+    found = dict(helps())
+    assert len(found) > 30
+    for words, text in found.items():
+        summaries = [line for line in text.splitlines() if line.endswith("...") and "Usage" not in line]
+        assert not summaries, f"{words}: cut"
+        options = [line for line in text.splitlines() if line.startswith("  -")]
+        assert "list[" not in "".join(options), f"{words}: a type of Python's"
+        assert len(text.splitlines()) > 4, f"{words}: says nothing"
+
+
+@pytest.mark.parametrize("word", ["models", "keys", "ledger", "sandbox"])
+def test_a_command_that_is_not_there_is_refused(word: str) -> None:
+    assert CliRunner().invoke(app, [word, "nothing"]).exit_code == 2
