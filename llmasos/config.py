@@ -154,6 +154,9 @@ class ServiceSettings(BaseModel, frozen=True):
     )
     drain_seconds: float = Field(10.0, ge=0, description="How long calls may take to end at a stop.")
     body_mb: int = Field(32, ge=1, description="The largest request in MiB.")
+    responses: int = Field(
+        1000, ge=1, description="Responses of `/v1/responses` that are kept for each key; the oldest go."
+    )
 
 
 class Settings(BaseSettings):

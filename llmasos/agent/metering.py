@@ -7,6 +7,11 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Protocol
 
+import anyio
+
+from llmasos.models.engines.port import TokenUsage
+from llmasos.models.scheduler.types import Refused
+
 
 class Meter(Protocol):
     """Counts what models do for whoever asked."""
@@ -20,6 +25,38 @@ class Meter(Protocol):
 
     async def spent(self, model: str, input_tokens: int, output_tokens: int) -> None:
         """Count a call."""
+
+
+class Used:
+    """What engines did for a call, as they tell it, so that it can be charged without an end."""
+
+    def __init__(self) -> None:
+        self.input = 0
+        self.output = 0
+
+    def add(self, usage: TokenUsage) -> None:
+        """Count what an engine did."""
+        self.input += usage.input
+        self.output += usage.output
+
+    def since(self, before: TokenUsage) -> TokenUsage | None:
+        """Return what was done since a time; None where no engine had begun."""
+        usage = TokenUsage(input=self.input - before.input, output=self.output - before.output)
+        return usage if usage.input or usage.output else None
+
+    def now(self) -> TokenUsage:
+        """Return all that was done."""
+        return TokenUsage(input=self.input, output=self.output)
+
+
+def given_up(error: BaseException) -> bool:
+    """Return whether a call ended because whoever asked did not wait for its end."""
+    return isinstance(error, anyio.get_cancelled_exc_class() | GeneratorExit)
+
+
+def cut_off(error: BaseException) -> bool:
+    """Return the same of a call that engines began: those are refused only when their time is over."""
+    return given_up(error) or isinstance(error, Refused)
 
 
 # What a request starts in the background inherits it, as it inherits who asked.

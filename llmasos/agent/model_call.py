@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import anyio
 
 from llmasos.agent.recording import record
-from llmasos.errors import LLMasOSError
+from llmasos.errors import LedgerError, LLMasOSError
 from llmasos.ledger import Ledger
 from llmasos.models import Origin
 
@@ -22,7 +22,7 @@ class ModelCall:
         session: The session that asks.
         origin: Tells where the reply comes from, once it has come.
         sent: The SHA-256 of what was sent.
-        facts: What else is recorded: the turn, or the request.
+        facts: What else is recorded: the turn, or the request; where the reply comes from counts more.
     """
 
     def __init__(
@@ -40,27 +40,41 @@ class ModelCall:
 
         Raises:
             LedgerError: It cannot be recorded, so nothing may follow from the reply.
+            LLMasOSError: Where it comes from is not known any more, so nothing may follow either.
         """
         with anyio.CancelScope(shield=True):
-            await self._write(status="ok", **facts)
+            origin, unknown = await self._whence()
+            if unknown is None:
+                await self._write(origin, status="ok", **facts)
+            else:
+                await self._write(origin, status="failed", error=type(unknown).__name__, **facts)
+                raise unknown
 
     async def failed(self, error: BaseException, **facts: Any) -> None:
         """Record a call without a reply; nothing follows from it, so it may go unrecorded."""
         cancelled = isinstance(error, anyio.get_cancelled_exc_class() | GeneratorExit)
         said = "" if cancelled else type(error).__name__
         with anyio.CancelScope(shield=True):
+            origin, _ = await self._whence()
             try:
-                await self._write(status="cancelled" if cancelled else "failed", error=said, **facts)
-            except LLMasOSError:
+                await self._write(origin, status="cancelled" if cancelled else "failed", error=said, **facts)
+            except LedgerError:
                 return
 
-    async def _write(self, **facts: Any) -> None:
+    async def _whence(self) -> tuple[dict[str, str], LLMasOSError | None]:
+        """Return what is known of the origin, and why it is nothing."""
+        try:
+            return (await self._origin()).fields(), None
+        except LLMasOSError as error:
+            # Weights that cannot be read any more did reply, or fail: that is recorded without their digest.
+            return {}, error
+
+    async def _write(self, origin: Mapping[str, str], **facts: Any) -> None:
         await record(
             self._ledger,
             self._session,
             "model",
-            **self._facts,
-            **(await self._origin()).fields(),
+            **{**self._facts, **origin},
             messages_sha256=self._sent,
             milliseconds=round((time.monotonic() - self._began) * 1000),
             **facts,

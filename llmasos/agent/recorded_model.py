@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
+import anyio
 from pydantic_ai import RunContext
 from pydantic_ai.messages import ModelMessage, ModelMessagesTypeAdapter, ModelResponse
 from pydantic_ai.models import Model, ModelRequestParameters, StreamedResponse
@@ -13,10 +14,12 @@ from pydantic_ai.models.wrapper import WrapperModel
 from pydantic_ai.settings import ModelSettings
 
 from llmasos.agent.approvals import sha256_json
-from llmasos.agent.metering import admit, charge
+from llmasos.agent.metering import Used, admit, charge, cut_off, given_up
 from llmasos.agent.model_call import ModelCall
 from llmasos.ledger import Ledger
 from llmasos.models import Origin
+from llmasos.models.calls.prompt import tokens
+from llmasos.models.engines.port import TokenUsage
 
 _PARTS = ("kind", "instructions", "parts")
 
@@ -30,10 +33,21 @@ class RecordedModel(WrapperModel):
         ledger: Where calls are recorded.
         session: The session that asks.
         turn: The turn that asks.
+        used: What engines did for the turn, as they tell it.
     """
 
-    def __init__(self, model: Model[Any], origin: Origin, ledger: Ledger, *, session: str, turn: str) -> None:
+    def __init__(
+        self,
+        model: Model[Any],
+        origin: Origin,
+        ledger: Ledger,
+        *,
+        session: str,
+        turn: str,
+        used: Used | None = None,
+    ) -> None:
         super().__init__(model)
+        self._used = used or Used()
         self._origin = origin
         self._ledger = ledger
         self._session = session
@@ -47,11 +61,11 @@ class RecordedModel(WrapperModel):
     ) -> ModelResponse:
         """Return one reply, recorded."""
         await admit()
-        call = self._call(messages)
+        call, before = self._call(messages), self._used.now()
         try:
             response = await super().request(messages, model_settings, model_request_parameters)
         except BaseException as error:
-            await call.failed(error)
+            await self._failed(call, error, before, messages, [])
             raise
         await self._replied(call, response)
         return response
@@ -66,14 +80,15 @@ class RecordedModel(WrapperModel):
     ) -> AsyncGenerator[StreamedResponse]:
         """Stream one reply, recorded when it has come to its end."""
         await admit()
-        call = self._call(messages)
+        call, before = self._call(messages), self._used.now()
+        stream: StreamedResponse | None = None
         try:
             async with super().request_stream(
                 messages, model_settings, model_request_parameters, run_context
             ) as stream:
                 yield stream
         except BaseException as error:
-            await call.failed(error)
+            await self._failed(call, error, before, messages, [stream.get()] if stream else [])
             raise
         await self._replied(call, stream.get())
 
@@ -83,8 +98,30 @@ class RecordedModel(WrapperModel):
         )
 
     async def _replied(self, call: ModelCall, response: ModelResponse) -> None:
-        await call.replied(**_facts(response))
-        await charge(self._origin.model, response.usage.input_tokens, response.usage.output_tokens)
+        with anyio.CancelScope(shield=True):
+            try:
+                await charge(self._origin.model, response.usage.input_tokens, response.usage.output_tokens)
+            finally:
+                await call.replied(**_facts(response))
+
+    async def _failed(
+        self,
+        call: ModelCall,
+        error: BaseException,
+        before: TokenUsage,
+        asked: Sequence[ModelMessage],
+        written: Sequence[ModelMessage],
+    ) -> None:
+        with anyio.CancelScope(shield=True):
+            # A turn that is cancelled has used what was done until then, which nobody tells of elsewhere.
+            usage = self._used.since(before) if cut_off(error) else None
+            if usage is None and self._origin.endpoint and given_up(error):
+                usage = TokenUsage(input=_tokens(asked), output=_tokens(written))
+            try:
+                if usage is not None:
+                    await charge(self._origin.model, usage.input, usage.output)
+            finally:
+                await call.failed(error)
 
     async def _whence(self) -> Origin:
         return self._origin
@@ -97,6 +134,12 @@ def _facts(response: ModelResponse) -> dict[str, Any]:
         "cached_tokens": response.usage.cache_read_tokens,
         "output_tokens": response.usage.output_tokens,
     }
+
+
+def _tokens(messages: Sequence[ModelMessage]) -> int:
+    """Estimate the tokens of what messages say."""
+    said = [getattr(part, "content", "") or getattr(part, "args", "") for m in messages for part in m.parts]
+    return sum(tokens(text if isinstance(text, str) else str(text)) for text in said if text)
 
 
 def sha256_messages(messages: Sequence[ModelMessage]) -> str:

@@ -17,6 +17,7 @@ from llmasos.agent import _records as records
 from llmasos.agent.approvals import Approvals
 from llmasos.agent.context import Contexts
 from llmasos.agent.gate import Gate
+from llmasos.agent.metering import Used
 from llmasos.agent.policy import InPlacePolicy
 from llmasos.agent.recorded_model import RecordedModel
 from llmasos.agent.recovery import settle
@@ -42,9 +43,12 @@ from llmasos.events import (
     TurnStarted,
 )
 from llmasos.models import Client
+from llmasos.models.scheduler.queue import BANDS
+from llmasos.models.scheduler.types import Band
 from llmasos.sandbox import Workspace
 
 _log = logging.getLogger(__name__)
+_PERSON = Client(band="interactive")
 _REMEMBERED_TURNS = 12
 _LONGEST_ATTACHMENT = 60_000
 _LONGEST_OUTLINE = 1500
@@ -112,8 +116,12 @@ class Session:
         self._info = self._info.model_copy(update=fields)
         await records.update_session(self._services.store, self._info)
 
-    async def start(self, request: TurnRequest) -> TurnAccepted:
+    async def start(self, request: TurnRequest, client: Client = _PERSON) -> TurnAccepted:
         """Store a turn and start it in the background.
+
+        Args:
+            request: What is to be done.
+            client: On whose behalf: its tenant, and the most urgent band that it may have.
 
         Raises:
             SessionError: A turn is running, or the text is empty.
@@ -148,7 +156,7 @@ class Session:
             self._running = None
             self._idle.set()
             raise
-        self._tasks.start_soon(self._carry_out, turn, request, scope)
+        self._tasks.start_soon(self._carry_out, turn, request, scope, client)
         return TurnAccepted(turn=turn, after=after)
 
     async def cancel(self) -> None:
@@ -172,11 +180,13 @@ class Session:
         """Return when no turn is running."""
         await self._idle.wait()
 
-    async def _carry_out(self, turn: str, request: TurnRequest, scope: anyio.CancelScope) -> None:
+    async def _carry_out(
+        self, turn: str, request: TurnRequest, scope: anyio.CancelScope, client: Client
+    ) -> None:
         end = TurnEnd("cancelled", error="Cancelled.", messages=abridged(request.text, "It was cancelled."))
         try:
             with scope:
-                end = await self._run(turn, request)
+                end = await self._run(turn, request, client)
         except Exception as error:
             # Whatever goes wrong ends this turn, and nobody else's.
             why = explain(error)
@@ -193,8 +203,10 @@ class Session:
                     self._running = None
                     self._idle.set()
 
-    async def _run(self, turn: str, request: TurnRequest) -> TurnEnd:
-        services = self._services
+    async def _run(self, turn: str, request: TurnRequest, client: Client) -> TurnEnd:
+        services, used = self._services, Used()
+        # In the shell a person waits for the answer.
+        wanted: Band = "interactive" if request.approve == "ask" else "normal"
         await self.workbench.refresh(turn)
         model = await services.models.resolve(
             self._info.model or None,
@@ -202,11 +214,15 @@ class Session:
                 Progress(turn=turn, what=what, done=done, total=total, unit=unit)
             ),
             services.definitions,
-            # In the shell a person waits for the answer.
-            Client(session=self.id, band="interactive" if request.approve == "ask" else "normal"),
+            replace(
+                client,
+                session=self.id,
+                band=max(wanted, client.band, key=BANDS.__getitem__),
+                used=used.add,
+            ),
         )
         origin = await services.models.origin(model, self._info.model or None)
-        model = RecordedModel(model, origin, services.ledger, session=self.id, turn=turn)
+        model = RecordedModel(model, origin, services.ledger, session=self.id, turn=turn, used=used)
         contexts = Contexts(
             turn,
             self.stream,

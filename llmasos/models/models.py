@@ -23,7 +23,7 @@ from llmasos.models.engines.placed import Place
 from llmasos.models.engines.port import Engine, Loader, LoadPlan
 from llmasos.models.engines.replicas import replicating
 from llmasos.models.library import Fetcher, Library, leave
-from llmasos.models.plans import Planned, rules_of
+from llmasos.models.plans import Planned, adapted, rules_of
 from llmasos.models.remotes import Remotes
 from llmasos.models.scheduler.loop import Scheduler
 from llmasos.models.scheduler.scheduled import ScheduledEngine
@@ -142,7 +142,9 @@ class Models:
         """
         if name in self._remotes:
             return OpeningChat(name, partial(self._remotes.chat, name))
-        return OpeningChat(self._library.get(name).name, partial(self._local_chat, name, client))
+        model, adapter = adapted(self._settings.models, name)
+        self._library.get(model)
+        return OpeningChat(name, partial(self._local_chat, model, adapter, client))
 
     async def chat_origin(self, name: str) -> Origin:
         """Return where the replies of a chat come from.
@@ -152,8 +154,10 @@ class Models:
         """
         if name in self._remotes:
             return await self._remotes.origin(name)
-        spec = self._library.get(name)
-        return Origin(model=spec.name, weights_sha256=await self._library.digest(spec))
+        model, adapter = adapted(self._settings.models, name)
+        spec = self._library.get(model)
+        named = f"{spec.name}:{adapter}" if adapter else spec.name
+        return Origin(model=named, weights_sha256=await self._library.digest(spec))
 
     async def load(self, name: str, progress: Progress | None = None) -> None:
         """Make a model resident.
@@ -275,9 +279,10 @@ class Models:
         if (known := self._library.known(self._library.get(name).name)) is not None:
             await self._running.ask(known.spec.name, ask)
 
-    async def _local_chat(self, name: str, client: Client) -> Chat:
+    async def _local_chat(self, name: str, adapter: str, client: Client) -> Chat:
         planned = await self._prepare(name)
-        return LocalChat(self._engine(planned, client), planned.profile)
+        engine = ScheduledEngine(self._running, planned.spec.name, client, adapter)
+        return LocalChat(engine, planned.profile)
 
     def _engine(self, planned: Planned, client: Client) -> ScheduledEngine:
         return ScheduledEngine(self._running, planned.spec.name, client)

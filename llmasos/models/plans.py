@@ -44,6 +44,13 @@ class Planned:
     profile: Profile
 
 
+def adapted(settings: ModelSettings, name: str) -> tuple[str, str]:
+    """Return the model and the adapter that a name such as `model:adapter` means; most mean no adapter."""
+    model, _, adapter = name.rpartition(":")
+    known = adapter in settings.adapters.get(model, {})
+    return (model, adapter) if known else (name, "")
+
+
 def plan_model(spec: ModelSpec, path: Path, settings: Settings, devices: Mapping[str, Device]) -> Planned:
     """Plan how a model is loaded: on the GPU where there is one and its format can use it, within its budget.
 

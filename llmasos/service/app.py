@@ -19,7 +19,7 @@ from llmasos.agent import asked_through, metered
 from llmasos.api import CLIENT_HEADER, ErrorBody
 from llmasos.errors import LLMasOSError
 from llmasos.kernel import Kernel
-from llmasos.service.access import Access, Keys, key_routes, needs
+from llmasos.service.access import Access, Keys, key_routes, needs, prices_of
 from llmasos.service.drain import Drain
 from llmasos.service.health import health_routes
 from llmasos.service.ledger import ledger_routes
@@ -47,13 +47,13 @@ def make_app(
         drain: Says when nothing new may begin.
     """
     settings = kernel.settings
-    keys = keys or Keys(kernel.store, kernel.ledger, settings.models.prices)
+    keys = keys or Keys(kernel.store, kernel.ledger, prices_of(settings.models))
     drain = drain or Drain(settings.service.drain_seconds)
     routes = [
         *needs(None, health_routes(kernel, drain)),
         *system_routes(kernel, stop),
         *model_routes(kernel, drain),
-        *needs("models", openai_routes(kernel), drain),
+        *needs("models", openai_routes(kernel, drain), drain),
         *session_routes(kernel, drain),
         *needs("admin", ledger_routes(kernel.books)),
         *needs("admin", key_routes(keys)),

@@ -12,16 +12,19 @@ MOST_CONNECTIONS = 512
 _HEAD_SECONDS = 15.0
 _BODY_SECONDS = 30.0
 _LINGER_SECONDS = 2.0
+# Replies give such a peer up a little earlier, each in its own way.
+_STALLED_SECONDS = 75.0
 
 
 class Connection(H11Protocol):
     """A connection that is closed when too many are open, or its peer sends too slowly.
 
     A request's head has to come within some seconds, and each piece of its body, too. A request that was
-    answered before its body had come is not read to its end.
+    answered before its body had come is not read to its end. A peer that takes nothing of a reply is left.
     """
 
     _timer: asyncio.TimerHandle | None = None
+    _patience: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin, unless there are too many."""
@@ -49,7 +52,23 @@ class Connection(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """End."""
         self._within(None)
+        self._be_patient(False)
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """Wait for the peer to take what is written, but not for ever."""
+        super().pause_writing()
+        self._be_patient(True)
+
+    def resume_writing(self) -> None:
+        """Go on."""
+        self._be_patient(False)
+        super().resume_writing()
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Close a connection without requests, also one whose peer has not taken the last reply."""
+        super().timeout_keep_alive_handler()
+        self._be_patient(True)
 
     def on_response_complete(self) -> None:
         """Go on to the next request, but not behind an endless body."""
@@ -67,6 +86,12 @@ class Connection(H11Protocol):
             self._timer = None
         if seconds is not None and not self.transport.is_closing():
             self._timer = self.loop.call_later(seconds, self._late)
+
+    def _be_patient(self, waiting: bool) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+        later = self.loop.call_later(_STALLED_SECONDS, self.transport.abort) if waiting else None
+        self._patience = later
 
     def _late(self) -> None:
         self._timer = None

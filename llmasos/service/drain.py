@@ -24,6 +24,7 @@ class Drain:
         self.draining = False
         self._running = 0
         self._hurried = anyio.Event()
+        self._replying: set[anyio.CancelScope] = set()
 
     def begin(self) -> None:
         """Let nothing new begin."""
@@ -32,6 +33,21 @@ class Drain:
     def hurry(self) -> None:
         """Do not wait any longer."""
         self._hurried.set()
+
+    @contextmanager
+    def reply(self) -> Iterator[anyio.CancelScope]:
+        """Have what makes a reply cancelled at the end of the draining; it then says why."""
+        with anyio.CancelScope() as scope:
+            self._replying.add(scope)
+            try:
+                yield scope
+            finally:
+                self._replying.discard(scope)
+
+    def end(self) -> None:
+        """Cancel the replies that are still being made."""
+        for scope in list(self._replying):
+            scope.cancel()
 
     @contextmanager
     def call(self) -> Iterator[None]:

@@ -14,6 +14,7 @@ from llmasos.api import ModelChoice, ModelInfo
 from llmasos.api.models import BenchLine, BenchRequest, ModelDetails, ModelLine, ModelProgress, ModelsTop
 from llmasos.service.access import needs
 from llmasos.service.drain import Drain
+from llmasos.service.here import Here
 from llmasos.service.openapi import operation
 from llmasos.service.replies import NDJSON, ProgressReply, body, query, reply
 
@@ -55,6 +56,7 @@ def model_routes(kernel: Kernel, drain: Drain) -> list[Route]:
 class _ModelsApi:
     def __init__(self, kernel: Kernel) -> None:
         self._kernel = kernel
+        self._here = Here(kernel.models)
 
     @property
     def _administration(self) -> Administration:
@@ -66,7 +68,9 @@ class _ModelsApi:
 
     @operation("Have a model loaded in the background.", body=ModelChoice, status=204)
     async def warm(self, request: Request) -> Response:
-        self._kernel.sessions.warm((await body(request, ModelChoice)).model)
+        named = (await body(request, ModelChoice)).model
+        self._here.check(request.state.access, named)
+        self._kernel.sessions.warm(named)
         return Response(status_code=204)
 
     @operation("Show a model.", query=ModelChoice, answer=ModelDetails)

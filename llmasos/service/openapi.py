@@ -14,6 +14,7 @@ from starlette.routing import BaseRoute, Route
 
 import llmasos
 from llmasos.api import ErrorBody
+from llmasos.service.refusals import OpenAIError, error_of
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -118,7 +119,10 @@ class _Schemas:
     """The JSON schemas of every type that is named, with references between them."""
 
     def __init__(self, operations: Sequence[Operation]) -> None:
-        wanted: dict[tuple[type[BaseModel], JsonSchemaMode], None] = {(ErrorBody, "serialization"): None}
+        wanted: dict[tuple[type[BaseModel], JsonSchemaMode], None] = {
+            (ErrorBody, "serialization"): None,
+            (OpenAIError, "serialization"): None,
+        }
         for each in operations:
             if each.body is not None:
                 wanted[each.body, "validation"] = None
@@ -149,8 +153,10 @@ def _described(route: Route, method: str, found: Operation, schemas: _Schemas) -
         "responses": {
             str(found.status): _answer(found, schemas),
             "default": {
-                "description": "It is refused; OpenAI's paths have OpenAI's shape.",
-                "content": {"application/json": {"schema": schemas.of(ErrorBody, "serialization")}},
+                "description": "It is refused.",
+                "content": {
+                    "application/json": {"schema": schemas.of(error_of(route.path), "serialization")}
+                },
             },
         },
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from pydantic import BaseModel
 from starlette.responses import JSONResponse, Response
 
 from llmasos.api import ErrorBody
@@ -29,6 +30,26 @@ _STATUS = {
     "ledger": 503,
     "sandbox": 503,
 }
+
+
+class OpenAIErrorBody(BaseModel):
+    """What is wrong, in the words of OpenAI's API."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str | None
+
+
+class OpenAIError(BaseModel):
+    """An error in the shape of OpenAI's API."""
+
+    error: OpenAIErrorBody
+
+
+def error_of(path: str) -> type[BaseModel]:
+    """Return the shape of errors that the path's clients expect."""
+    return OpenAIError if path.startswith(_OPENAI) else ErrorBody
 
 
 class Refusal(LLMasOSError):
@@ -152,12 +173,12 @@ def said(
         kind: OpenAI's `type`; the usual one of the status when it is empty.
         reason: OpenAI's `code`; ours when it is empty.
     """
-    if not path.startswith(_OPENAI):
+    if error_of(path) is ErrorBody:
         return JSONResponse(error.model_dump(), status_code=status, headers=headers)
-    told = {
-        "message": f"{error.message} {error.hint}".strip(),
-        "type": kind or _TYPES.get(status, "invalid_request_error"),
-        "param": None,
-        "code": reason or error.code,
-    }
-    return JSONResponse({"error": told}, status_code=status, headers=headers)
+    told = OpenAIErrorBody(
+        message=f"{error.message} {error.hint}".strip(),
+        type=kind or _TYPES.get(status, "invalid_request_error"),
+        param=None,
+        code=reason or error.code,
+    )
+    return JSONResponse(OpenAIError(error=told).model_dump(), status_code=status, headers=headers)

@@ -27,7 +27,7 @@ from llmasos.listen import (
     tls_context,
     unix_listener,
 )
-from llmasos.service.access import Keys, guarded
+from llmasos.service.access import Keys, guarded, prices_of
 from llmasos.service.app import make_app
 from llmasos.service.connection import Connection
 from llmasos.service.drain import Drain
@@ -54,7 +54,7 @@ async def serve(settings: Settings) -> None:
 
     async with Kernel(settings, progress=_say, ended=gone) as kernel:
         stopping = _Stopping()
-        keys = Keys(kernel.store, kernel.ledger, settings.models.prices)
+        keys = Keys(kernel.store, kernel.ledger, prices_of(settings.models))
         drain = Drain(settings.service.drain_seconds)
         app = make_app(kernel, stopping.ask, keys=keys, drain=drain)
         with unix_listener(settings.socket) as listener:
@@ -65,7 +65,8 @@ async def serve(settings: Settings) -> None:
                 )
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(_on_signals, stopping)
-                tasks.start_soon(_stop, stopping, kernel, drain, [server for server, _ in listening])
+                servers = [server for server, _ in listening]
+                tasks.start_soon(_stop, stopping, kernel, drain, keys, servers)
                 async with anyio.create_task_group() as serving:
                     for server, listeners in listening:
                         serving.start_soon(server.serve, listeners)
@@ -137,7 +138,9 @@ async def _on_signals(stopping: _Stopping) -> None:
             stopping.ask()
 
 
-async def _stop(stopping: _Stopping, kernel: Kernel, drain: Drain, servers: list[uvicorn.Server]) -> None:
+async def _stop(
+    stopping: _Stopping, kernel: Kernel, drain: Drain, keys: Keys, servers: list[uvicorn.Server]
+) -> None:
     """When asked to, let what runs end, then end it, then close the servers."""
     await stopping.asked.wait()
     drain.begin()
@@ -149,8 +152,13 @@ async def _stop(stopping: _Stopping, kernel: Kernel, drain: Drain, servers: list
     await kernel.sessions.close()
     await kernel.models.drain(0)
     kernel.models.end()
-    for server in servers:
-        server.should_exit = True
+    # Replies of models that run elsewhere are not the scheduler's to end.
+    drain.end()
+    try:
+        await keys.settle()
+    finally:
+        for server in servers:
+            server.should_exit = True
 
 
 async def _hurry(stopping: _Stopping, drain: Drain) -> None:

@@ -31,9 +31,11 @@ from llmasos.api import (
 )
 from llmasos.events import Event
 from llmasos.kernel import Kernel
+from llmasos.models import Client
 from llmasos.service.access import Access, Owners, needs
 from llmasos.service.drain import Drain
 from llmasos.service.events import SERVER_SENT, EventReply, place, stored
+from llmasos.service.here import Here
 from llmasos.service.openapi import operation
 from llmasos.service.refusals import Refusal
 from llmasos.service.replies import body, reply
@@ -53,6 +55,7 @@ def session_routes(kernel: Kernel, drain: Drain) -> list[Route]:
             [
                 Route("/v1/sessions/{id}/approvals/{action}", api.approve, methods=["POST"]),
                 Route("/v1/sessions/{id}/access", api.allow, methods=["POST"]),
+                *changes.decisions(),
             ],
         ),
         *needs(
@@ -88,6 +91,8 @@ class _SessionsApi:
     def __init__(self, kernel: Kernel) -> None:
         self._kernel = kernel
         self._owners = Owners(kernel.store)
+        # Agents ask models, and no adapters.
+        self._here = Here(kernel.models)
 
     @operation("List the newest sessions.", query=_FolderQuery, answer=SessionInfo, many=True)
     async def list_sessions(self, request: Request) -> Response:
@@ -102,10 +107,10 @@ class _SessionsApi:
     async def create_session(self, request: Request) -> Response:
         wanted = await body(request, SessionRequest)
         access = _access(request)
-        if access is not None:
-            access.require_model(self._model(wanted.model))
-            if wanted.in_place or wanted.hosts or wanted.granted:
-                access.require("approve")
+        self._here.check(access, wanted.model)
+        in_place = wanted.in_place or self._kernel.settings.in_place
+        if access is not None and (in_place or wanted.hosts or wanted.granted):
+            access.require("approve")
         options = wanted.model_dump(exclude={"folder"})
         session = await self._kernel.sessions.create(_folder(wanted.folder), **options)
         await self._owners.began(access, session.id)
@@ -128,11 +133,13 @@ class _SessionsApi:
         session = await self.session(request)
         wanted = await body(request, TurnRequest)
         access = _access(request)
-        if access is not None:
-            access.require_model(self._model((await session.info()).model))
-            if wanted.approve == "all":
-                access.require("approve")
-        return reply(await session.start(wanted), status=202)
+        self._here.check(access, (await session.info()).model)
+        if access is not None and wanted.approve == "all":
+            access.require("approve")
+        # What was computed for a session's prompts is its key's, whoever starts a turn.
+        tenant = await self._owners.owner(session.id)
+        band = access.band if access is not None else "interactive"
+        return reply(await session.start(wanted, Client(tenant=tenant, band=band)), status=202)
 
     @operation("Cancel the running turn.", status=204)
     async def cancel(self, request: Request) -> Response:
@@ -143,8 +150,7 @@ class _SessionsApi:
     async def use_model(self, request: Request) -> Response:
         session = await self.session(request)
         wanted = (await body(request, ModelChoice)).model
-        if (access := _access(request)) is not None:
-            access.require_model(self._model(wanted))
+        self._here.check(_access(request), wanted)
         await session.use_model(wanted)
         return reply(await session.info())
 
@@ -176,22 +182,24 @@ class _SessionsApi:
         """Return the workbench of that session."""
         return (await self.session(request)).workbench
 
-    def _model(self, named: str) -> str:
-        return named or self._kernel.models.status()[0].name
-
 
 class _ChangesApi:
     def __init__(self, sessions: _SessionsApi) -> None:
         self._workbench = sessions.workbench
 
+    def decisions(self) -> list[Route]:
+        """Return the routes that write to the person's folder."""
+        return [
+            Route("/v1/sessions/{id}/commit", self.commit, methods=["POST"]),
+            Route("/v1/sessions/{id}/undo", self.undo, methods=["POST"]),
+            Route("/v1/sessions/{id}/redo", self.redo, methods=["POST"]),
+        ]
+
     def routes(self) -> list[Route]:
         """Return the routes about a session's view and its sandbox."""
         return [
             Route("/v1/sessions/{id}/diff", self.diff),
-            Route("/v1/sessions/{id}/commit", self.commit, methods=["POST"]),
             Route("/v1/sessions/{id}/discard", self.discard, methods=["POST"]),
-            Route("/v1/sessions/{id}/undo", self.undo, methods=["POST"]),
-            Route("/v1/sessions/{id}/redo", self.redo, methods=["POST"]),
             Route("/v1/sessions/{id}/history", self.history),
             Route("/v1/sessions/{id}/merged", self.merged),
             Route("/v1/sessions/{id}/resolve", self.resolve, methods=["POST"]),

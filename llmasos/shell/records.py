@@ -119,6 +119,8 @@ def _said(kind: str, body: dict[str, Any]) -> str:
         case "approval":
             answer = "approved" if body.get("approved") else "refused"
             return display(f"{answer} by {body.get('by', '?')}")
+        case "model" if body.get("status") == "refused":
+            return display(f"{body.get('calls', 1)} refused: {body.get('error', '?')}")
         case "model":
             return display(f"{body.get('model', '?')}, {body.get('output_tokens', 0)} tokens")
         case "erase":

@@ -36,6 +36,8 @@ class Stage:
     ledger: MemoryLedger
     store: Store
     provider: FakeProvider
+    models: Models
+    settings: Settings
     events: list[Event] = field(default_factory=list)
 
     async def session(self) -> Session:
@@ -92,7 +94,7 @@ def stage(tmp_path: Path, folder: Path) -> MakeStage:
                 policy=DefaultPolicy(),
             )
             sessions = Sessions(services, tasks)
-            yield Stage(sessions, folder, scripted, ledger, store, provider)
+            yield Stage(sessions, folder, scripted, ledger, store, provider, models, configuration)
             await sessions.close()
         store.close()
 

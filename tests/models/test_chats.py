@@ -7,7 +7,7 @@ import pytest
 from llmasos.errors import ModelError
 from llmasos.models import Client, Models
 from llmasos.models.chat.port import ChatMessage, ChatRequest
-from llmasos.models.engines.port import CompletionRequest
+from llmasos.models.engines.port import CompletionRequest, InvalidRequest
 from tests.models.test_models import BIG, SMALL, FakeLoader, settings
 
 pytestmark = pytest.mark.anyio
@@ -32,6 +32,25 @@ async def test_a_chat_loads_its_model_when_it_is_asked(tmp_path: Path) -> None:
         assert chunks[-1].finish_reason == "stop"
         assert len((await chat.embed(["a", "b"])).vectors) == 2
         assert (await models.chat_origin(BIG)).model == BIG
+
+
+async def test_an_adapter_is_asked_as_a_model(tmp_path: Path) -> None:
+    loader = FakeLoader()
+    own = {"adapters": {BIG: {"law": "/adapters/law"}, SMALL: {}}}
+    async with Models(settings(tmp_path, models=own), loader=loader) as models:
+        chat = models.chat(f"{BIG}:law", Client(session="s"))
+        assert [delta async for delta in chat.stream(HELLO)][-1].finish_reason == "stop"
+        assert [chunk async for chunk in chat.complete(CompletionRequest(prompt="Once"))]
+        assert [delta async for delta in models.chat(BIG).stream(HELLO)]
+        assert [request.adapter for request in loader.engines[0].requests] == ["law", "law", ""]
+        assert len(loader.engines) == 1
+        with pytest.raises(InvalidRequest, match="without adapters"):
+            await chat.embed(["a"])
+        plain, adapted = await models.chat_origin(BIG), await models.chat_origin(f"{BIG}:law")
+        assert adapted == plain.model_copy(update={"model": f"{BIG}:law"})
+        for name in (f"{BIG}:other", f"{SMALL}:law", f"{BIG}:", ":law"):
+            with pytest.raises(ModelError, match="no model"):
+                models.chat(name)
 
 
 async def test_a_chat_with_an_unknown_model_is_refused_at_once(tmp_path: Path) -> None:

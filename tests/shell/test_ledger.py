@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import anyio
 import pytest
 
 from llmasos.api import LedgerInfo, RecordQuery, VerifyProgress, VerifyReport
@@ -33,6 +34,12 @@ def test_the_log_lists_filters_and_prints_json(run: Run, fakes: Fakes) -> None:
     assert run("ledger", "log", "--limit", "2").out.splitlines() == lines[-2:]
     empty = run("ledger", "log", "--until", "yesterday")
     assert (empty.code, empty.out) == (0, "") and "Nothing is recorded" in empty.err
+
+
+def test_the_log_says_how_many_calls_were_refused(run: Run, fakes: Fakes) -> None:
+    body = {"status": "refused", "error": "quota", "calls": 7}
+    anyio.run(fakes.ledger.record, Entry(session="api:k-1", kind="model", body=body))
+    assert "7 refused: quota" in run("ledger", "log", "--session", "api:k-1").out
 
 
 @pytest.mark.parametrize(

@@ -227,6 +227,8 @@ class Scheduler:
             self.effects.drop(ticket)
         with anyio.CancelScope(shield=True):
             await ticket.over.wait()
+        if ticket.started is not None and ticket.job.client.used is not None:
+            ticket.job.client.used(ticket.work.used)
 
     def _wrote(self, job: int, tokens: int) -> None:
         self._written[job] += tokens

@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any
 
-from llmasos.models.engines.port import Chunk, CompletionRequest, Embeddings, Engine, Footprint, Turn
+from llmasos.models.engines.port import (
+    Chunk,
+    CompletionRequest,
+    Embeddings,
+    Engine,
+    Footprint,
+    InvalidRequest,
+    Turn,
+)
 from llmasos.models.scheduler.loop import Scheduler
 from llmasos.models.scheduler.types import Client
 from llmasos.models.scheduler.work import estimate
@@ -20,11 +28,15 @@ class ScheduledEngine:
         scheduler: Who shares the models.
         model: The model's name.
         client: Who asks.
+        adapter: The LoRA adapter that all replies are made with, or empty.
     """
 
-    def __init__(self, scheduler: Scheduler, model: str, client: Client = _WAITING) -> None:
+    def __init__(
+        self, scheduler: Scheduler, model: str, client: Client = _WAITING, adapter: str = ""
+    ) -> None:
         self._scheduler = scheduler
         self._client = client
+        self._adapter = adapter
         self.name = model
 
     @property
@@ -43,6 +55,7 @@ class ScheduledEngine:
         mine = {
             "tenant": request.tenant or self._client.tenant,
             "session": request.session or self._client.session,
+            "adapter": request.adapter or self._adapter,
         }
         return self._scheduler.stream(self.name, request.model_copy(update=mine), self._client)
 
@@ -52,8 +65,11 @@ class ScheduledEngine:
 
     async def prepare(self, prefix: tuple[Turn, ...]) -> None:
         """Have the engine read the prefix, unless it did since it was loaded."""
+        if self._client.tenant:
+            # What is prepared is shared, and of no use to a tenant, whose first request reads it.
+            return
         resident = self._scheduler.effects.resident(self.name)
-        key = hash((prefix, self._client.tenant))
+        key = hash(prefix)
         if resident.engine is not None and key in resident.prepared:
             return
 
@@ -80,6 +96,11 @@ class ScheduledEngine:
 
     async def embed(self, texts: Sequence[str]) -> Embeddings:
         """Return the texts' embeddings."""
+        if self._adapter:
+            raise InvalidRequest(
+                f"The embeddings of {self.name} are made without adapters.",
+                hint="Ask the model by its own name.",
+            )
         return await self._scheduler.call(
             self.name,
             lambda engine: engine.embed(texts),

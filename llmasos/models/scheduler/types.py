@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 from llmasos.errors import ModelError
+from llmasos.models.engines.port import TokenUsage
 
 Band = Literal["interactive", "normal", "batch"]
 """A person waits; a program waits; nobody waits."""
@@ -24,6 +25,7 @@ class Client:
         weight: Its part, compared with others of 1.
         seconds: Time until the reply must have ended; None is for ever.
         tenant: Computed prompts are shared only within a tenant.
+        used: Told what each job used that an engine began, when it ends or is left.
     """
 
     session: str = ""
@@ -31,6 +33,7 @@ class Client:
     weight: float = 1.0
     seconds: float | None = None
     tenant: str = ""
+    used: Callable[[TokenUsage], None] | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

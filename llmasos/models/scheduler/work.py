@@ -35,6 +35,10 @@ class Work(Protocol[T_co]):
     def usage(self) -> TokenUsage:
         """What it has read and written."""
 
+    @property
+    def used(self) -> TokenUsage:
+        """The same, estimated where it has not come to its end."""
+
     def resumable(self, engine: Engine | None) -> bool:
         """Return whether it may be stopped and go on later; a guess where there is no engine yet."""
 
@@ -63,6 +67,13 @@ class Completion:
         texts = (self._request.prompt, *(turn.content for turn in self._request.turns))
         room = max(1, self._context - self._request.max_tokens)
         return max(estimate(texts, _BYTES_PER_TOKEN_MOST), min(estimate(texts), room))
+
+    @property
+    def used(self) -> TokenUsage:
+        """What it has read and written, estimated where it has not come to its end."""
+        if self.usage != TokenUsage():
+            return self.usage
+        return TokenUsage(input=self.prompt_tokens, output=self.written)
 
     @property
     def max_tokens(self) -> int:
@@ -128,7 +139,7 @@ class Call(Generic[T]):
         self._function = function
         self.prompt_tokens = prompt_tokens
         self.operation = operation
-        self.usage = TokenUsage(input=prompt_tokens)
+        self.usage = self.used = TokenUsage(input=prompt_tokens)
 
     def resumable(self, engine: Engine | None) -> bool:
         """Return that it is not."""

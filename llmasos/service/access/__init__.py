@@ -3,7 +3,7 @@
 from llmasos.service.access.access import Access
 from llmasos.service.access.account import Account
 from llmasos.service.access.guard import OPEN, Guard, guarded
-from llmasos.service.access.keys import Keys
+from llmasos.service.access.keys import Keys, prices_of
 from llmasos.service.access.needs import Need, needs
 from llmasos.service.access.owners import Owners
 from llmasos.service.access.routes import key_routes
@@ -19,4 +19,5 @@ __all__ = [
     "guarded",
     "key_routes",
     "needs",
+    "prices_of",
 ]

@@ -18,6 +18,7 @@ from llmasos.service.refusals import LimitReached, NotAllowed, QuotaReached, Wro
 _EXPECTED_TOKENS = 1000
 
 Charge = Callable[[Account, str, int, int], Awaitable[None]]
+Note = Callable[[Account, str], Awaitable[None]]
 
 
 class Access:
@@ -26,12 +27,14 @@ class Access:
     Args:
         account: The key.
         charge: Charges a call to it.
+        note: Records that a call was refused.
     """
 
-    def __init__(self, account: Account, charge: Charge) -> None:
+    def __init__(self, account: Account, charge: Charge, note: Note) -> None:
         self._account = account
         self._charge = charge
-        self._reserved = 0
+        self._note = note
+        self._held: list[int] = []
 
     @property
     def key_id(self) -> str:
@@ -83,7 +86,7 @@ class Access:
         """
         if not self.allows(model):
             raise NotAllowed(
-                f"The key {self.key_id} may not ask the model {model!r}.",
+                f"The key {self.key_id} may not ask the model {model[:200]!r}.",
                 hint=f"It may ask: {', '.join(self._account.key.models)}.",
             )
 
@@ -100,16 +103,20 @@ class Access:
         finally:
             self._release()
 
-    def reserve(self, tokens: int) -> None:
+    def reserve(self, tokens: int, calls: int = 1) -> None:
         """Hold so many tokens of the limits until they are charged, or the request ends.
+
+        Args:
+            tokens: Tokens that each call may use.
+            calls: How many times this request asks a model, as for several choices.
 
         Raises:
             LimitReached: What is charged and held by others has reached a limit.
         """
         self._release()
         self._account.check_tokens()
-        self._reserved = tokens
-        self._account.reserved += tokens
+        self._held = [tokens] * calls
+        self._account.reserved += sum(self._held)
 
     async def admit(self) -> None:
         """Return when a turn may ask a model again; a minute's tokens are waited for.
@@ -122,7 +129,8 @@ class Access:
             if self._account.ended:
                 raise WrongKey(f"The key {self.key_id} {self._account.ended}.")
             try:
-                self._account.check_tokens()
+                # The request that began the turn may still hold what its call was taken to use.
+                self._account.check_tokens(own=sum(self._held))
                 return
             except QuotaReached:
                 raise
@@ -131,9 +139,14 @@ class Access:
 
     async def spent(self, model: str, input_tokens: int, output_tokens: int) -> None:
         """Charge what a model has read and written for this request."""
-        self._release()
+        if self._held:
+            self._account.reserved -= self._held.pop()
         await self._charge(self._account, model, input_tokens, output_tokens)
 
+    async def refused(self, code: str) -> None:
+        """Have it recorded that a call of a model was refused, and why."""
+        await self._note(self._account, code)
+
     def _release(self) -> None:
-        self._account.reserved -= self._reserved
-        self._reserved = 0
+        self._account.reserved -= sum(self._held)
+        self._held = []

@@ -10,6 +10,7 @@ import anyio
 
 from llmasos.api import KeyInfo
 from llmasos.service.access.bucket import Bucket
+from llmasos.service.access.turned_away import TurnedAway
 from llmasos.service.access.usage import Usage
 from llmasos.service.refusals import LimitReached, QuotaReached
 
@@ -46,6 +47,7 @@ class Account:
         self.usage = Usage(now)
         self.reserved = 0
         self.running: set[anyio.CancelScope] = set()
+        self.refusals = TurnedAway(clock)
         self.requests = _bucket(key.requests_per_minute, clock)
         self.tokens = _bucket(key.tokens_per_minute, clock)
         self._dearest = dearest
@@ -84,28 +86,31 @@ class Account:
             )
         self.requests.take(1)
 
-    def check_tokens(self) -> None:
+    def check_tokens(self, own: int = 0) -> None:
         """Return when another call of a model may begin, those under way taken into account.
+
+        Args:
+            own: Tokens that are held for the call itself.
 
         Raises:
             QuotaReached: The day's tokens or the month's money are used up.
             LimitReached: The minute's tokens are.
         """
-        key, usage = self.key, self.usage
-        if key.tokens_per_day is not None and usage.today.tokens + self.reserved >= key.tokens_per_day:
+        key, usage, reserved = self.key, self.usage, self.reserved - own
+        if key.tokens_per_day is not None and usage.today.tokens + reserved >= key.tokens_per_day:
             raise QuotaReached(
                 f"The key {key.id} may use {key.tokens_per_day:,} tokens a day, and they are used up.",
                 hint="The day ends at midnight UTC.",
                 retry_after=usage.day_ends_in(),
             )
-        under_way = self.reserved * self._dearest / _MILLION
+        under_way = reserved * self._dearest / _MILLION
         if key.budget is not None and usage.month.cost + under_way >= key.budget:
             raise QuotaReached(
                 f"The key {key.id} may cost {key.budget:g} a month, and that is used up.",
                 hint="The month ends at midnight UTC.",
                 retry_after=usage.month_ends_in(),
             )
-        if self.tokens is not None and (wait := self.tokens.wait(self.reserved + 1)):
+        if self.tokens is not None and (wait := self.tokens.wait(reserved + 1)):
             raise LimitReached(
                 f"The key {key.id} may use {self.tokens.per_minute:,} tokens a minute.",
                 hint=f"Try again in {wait:.0f} s.",

@@ -17,9 +17,13 @@ from llmasos.service.access.account import Account
 from llmasos.service.access.keys import Keys
 from llmasos.service.access.throttle import Throttle
 from llmasos.service.refusals import LimitReached, Refusal, WrongKey, refused
+from llmasos.service.targets import by_path
 
 OPEN = ("/health", "/ready")
 """What needs no key: whoever balances loads asks it, and it says nothing of anybody."""
+
+MOST_AT_ONCE = 256
+"""Requests of one key that are under way: the connections that are left are for other keys."""
 
 _LEFT = tuple(
     f"x-ratelimit-{part}-{what}"
@@ -88,6 +92,7 @@ class Guard:
         """Let a request through, or refuse it."""
         if scope["type"] != "http":
             return
+        scope = by_path(scope)
         try:
             self._check_host(Headers(scope=scope).get("host", ""))
             if scope["path"] in OPEN:
@@ -98,16 +103,24 @@ class Guard:
             await refused(scope["path"], error)(scope, receive, send)
             return
         try:
+            if len(account.running) >= MOST_AT_ONCE:
+                raise LimitReached(
+                    f"The key {account.key.id} has {MOST_AT_ONCE} requests under way.",
+                    hint="Wait for one to end.",
+                    retry_after=1.0,
+                )
             account.take_request()
         except LimitReached as error:
+            if scope["method"] == "POST":
+                await self._keys.refused(account, error.code)
             await refused(scope["path"], error)(scope, receive, _limited(send, account))
             return
-        await self._keys.used(account)
         scope.setdefault("state", {})["access"] = self._keys.access(account)
         deadline = anyio.current_time() + account.seconds_left()
         with anyio.CancelScope(deadline=deadline) as running:
             account.running.add(running)
             try:
+                await self._keys.used(account)
                 await self._app(scope, receive, _limited(send, account))
             finally:
                 account.running.discard(running)

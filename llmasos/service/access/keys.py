@@ -12,9 +12,11 @@ from datetime import datetime, timedelta
 
 import anyio
 
+from llmasos.agent import asked_through
 from llmasos.agent.recording import record
 from llmasos.api import KeyCreated, KeyInfo, KeyRequest
-from llmasos.errors import ConfigError, UnknownRecordError
+from llmasos.config import ModelSettings
+from llmasos.errors import ConfigError, LedgerError, UnknownRecordError
 from llmasos.ledger import SYSTEM, Ledger
 from llmasos.service.access import _rows as rows
 from llmasos.service.access.access import Access
@@ -35,7 +37,7 @@ class Keys:
     Args:
         store: The database.
         ledger: Where making and revoking a key is recorded.
-        prices: Price of a million tokens read and written, by model.
+        prices: Price of a million tokens read and written, by model; see `prices_of`.
         clock: A monotonic clock in seconds.
         now: The time in UTC.
     """
@@ -55,6 +57,7 @@ class Keys:
         self._clock = clock
         self._now = now
         self._accounts: dict[str, Account] | None = None
+        self._unwritten: set[str] = set()
         self._lock = anyio.Lock()
 
     async def create(self, wanted: KeyRequest) -> KeyCreated:
@@ -106,13 +109,17 @@ class Keys:
             LedgerError: It cannot be recorded; the key is not valid any more all the same.
         """
         account = await self._known(key)
+        revoked = account.key.revoked or self._now()
         if not account.key.revoked:
-            now = self._now()
-            account.key = account.key.model_copy(update={"revoked": now})
-            for scope in list(account.running):
-                scope.cancel()
-            await rows.set_time(self._store, key, "revoked", now)
+            account.key = account.key.model_copy(update={"revoked": revoked})
+            self._unwritten.add(key)
+        for scope in list(account.running):
+            scope.cancel()
+        if key in self._unwritten:
+            # Where this fails, whoever tries again must not be told that it was done.
+            await rows.set_time(self._store, key, "revoked", revoked)
             await self._record("revoked", account.key)
+            self._unwritten.discard(key)
         return account.info()
 
     async def find(self, secret: str) -> Account | None:
@@ -136,7 +143,27 @@ class Keys:
 
     def access(self, account: Account) -> Access:
         """Return one request's part of a key."""
-        return Access(account, self._charge)
+        return Access(account, self._charge, self.refused)
+
+    async def refused(self, account: Account, code: str) -> None:
+        """Record that a call of a model was refused; each kind once a minute at most."""
+        if count := account.refusals.add(code):
+            await self._record_refusals(account, code, count)
+
+    async def settle(self) -> None:
+        """Record the refusals that are counted and not recorded yet."""
+        for account in (self._accounts or {}).values():
+            for code, count in account.refusals.rest():
+                await self._record_refusals(account, code, count)
+
+    async def _record_refusals(self, account: Account, code: str, count: int) -> None:
+        through = f"api:{account.key.id}"
+        with anyio.CancelScope(shield=True), asked_through(through):
+            try:
+                await record(self._ledger, through, "model", status="refused", error=code, calls=count)
+            except LedgerError:
+                # Nothing follows from a call that was refused, so it may go unrecorded.
+                return
 
     async def _charge(self, account: Account, model: str, input_tokens: int, output_tokens: int) -> None:
         read, written = self._prices.get(model, (0.0, 0.0))
@@ -173,6 +200,17 @@ class Keys:
     async def _record(self, change: str, key: KeyInfo) -> None:
         facts = key.model_dump(mode="json", exclude={"id", "today", "month", "total", "last_used"})
         await record(self._ledger, SYSTEM, "key", change=change, key=key.id, **facts)
+
+
+def prices_of(settings: ModelSettings) -> dict[str, tuple[float, float]]:
+    """Return the prices by model; an adapter without a price of its own costs what its model costs."""
+    adapted = {
+        f"{model}:{adapter}": settings.prices[model]
+        for model, adapters in settings.adapters.items()
+        for adapter in adapters
+        if model in settings.prices
+    }
+    return adapted | settings.prices
 
 
 def _digest(secret: str) -> str:

@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from llmasos.api import KeyScope
 from llmasos.service.access.access import Access
 from llmasos.service.drain import Drain
+from llmasos.service.refusals import LimitReached, NotAllowed
 
 
 class Need:
@@ -36,14 +37,20 @@ class Need:
             Draining: The kernel is about to stop.
         """
         access: Access | None = scope.get("state", {}).get("access")
-        if access is not None and self.scope is not None:
-            access.require(self.scope)
-        with ExitStack() as stack:
-            if self.drain is not None and scope["method"] == "POST":
-                stack.enter_context(self.drain.call())
-                if access is not None:
-                    stack.enter_context(access.call())
-            await self._app(scope, receive, send)
+        asks = self.drain is not None and scope["method"] == "POST"
+        try:
+            if access is not None and self.scope is not None:
+                access.require(self.scope)
+            with ExitStack() as stack:
+                if asks and self.drain is not None:
+                    stack.enter_context(self.drain.call())
+                    if access is not None:
+                        stack.enter_context(access.call())
+                await self._app(scope, receive, send)
+        except (NotAllowed, LimitReached) as error:
+            if asks and access is not None:
+                await access.refused(error.code)
+            raise
 
 
 def needs(scope: KeyScope | None, routes: Iterable[Route], drain: Drain | None = None) -> list[Route]:

@@ -24,6 +24,10 @@ class Owners:
         if access is not None:
             await rows.insert_session(self._store, session, access.key_id)
 
+    async def owner(self, session: str) -> str:
+        """Return the key that began a session; empty for the machine's own user."""
+        return await rows.session_owner(self._store, session)
+
     async def check(self, access: Access | None, session: str) -> None:
         """Return when a session may be used.
 

@@ -45,46 +45,40 @@ class Tally:
 
 @dataclass
 class Usage:
-    """The sums of one key; those of the day and the month begin anew with them.
+    """The sums of one key, by days and months.
 
     Args:
         now: The time in UTC.
     """
 
     now: Callable[[], datetime]
-    _today: Tally = field(default_factory=Tally)
-    _month: Tally = field(default_factory=Tally)
     total: Tally = field(default_factory=Tally)
-    _day: str = ""
+    # A clock that was set back comes to days again, which are not used anew.
+    _spans: dict[str, Tally] = field(default_factory=dict)
 
     @property
     def day(self) -> str:
         """Today's date."""
-        day = self.now().isoformat()[:_DAY]
-        if day[:_MONTH] != self._day[:_MONTH]:
-            self._month = Tally()
-        if day != self._day:
-            self._today, self._day = Tally(), day
-        return day
+        return self.now().isoformat()[:_DAY]
 
     @property
     def today(self) -> Tally:
         """The sum of today."""
-        return self._today if self.day else Tally()
+        return self._span(self.day)
 
     @property
     def month(self) -> Tally:
         """The sum of this month."""
-        return self._month if self.day else Tally()
+        return self._span(self.day[:_MONTH])
 
     def add(self, tally: Tally, day: str = "") -> None:
         """Add what was used on a day, or now."""
-        today = self.day
-        self.total.add(tally)
-        if (day or today)[:_MONTH] == today[:_MONTH]:
-            self._month.add(tally)
-        if (day or today) == today:
-            self._today.add(tally)
+        day = day or self.day
+        for sum_ in (self.total, self._span(day), self._span(day[:_MONTH])):
+            sum_.add(tally)
+
+    def _span(self, named: str) -> Tally:
+        return self._spans.setdefault(named, Tally())
 
     def day_ends_in(self) -> float:
         """Return the seconds until the next day begins."""

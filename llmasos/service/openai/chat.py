@@ -15,6 +15,7 @@ from llmasos.service.openai.chat_body import ChatBody
 from llmasos.service.openai.conversation import length
 from llmasos.service.openai.endpoint import Call, Json
 from llmasos.service.openai.gateway import Gateway
+from llmasos.service.openai.identity import Asked
 from llmasos.service.openai.shapes import logprob_list, new_id, total, usage_object
 
 
@@ -32,8 +33,9 @@ class ChatCompletions:
         """Reply to a conversation, `n` times."""
         body = call.body
         requests = body.requests()
-        longest = length(requests[0].messages)
-        chat = self._gateway.chat(body.model, call.caller, "chat.completions", longest)
+        first = requests[0]
+        asked = Asked(length(first.messages), writes=first.max_tokens, calls=len(requests))
+        chat = self._gateway.chat(body.model, call.caller, "chat.completions", asked)
         completion = _Completion(call, chat)
         if body.stream:
             await completion.stream(requests)

@@ -16,7 +16,7 @@ from llmasos.models.engines.port import Chunk, CompletionRequest, TokenChoice, T
 from llmasos.service.openai.endpoint import Call, Json
 from llmasos.service.openai.errors import invalid
 from llmasos.service.openai.gateway import Gateway
-from llmasos.service.openai.identity import Caller
+from llmasos.service.openai.identity import Asked, Caller
 from llmasos.service.openai.sampling import SamplingFields
 from llmasos.service.openai.shapes import finite, new_id, total, usage_object
 from llmasos.service.openai.wire import Ignored, Texts
@@ -96,8 +96,8 @@ class Completions:
         """Continue each prompt, `n` times."""
         body = call.body
         requests = body.requests(call.caller)
-        longest = max(map(len, body.prompt))
-        chat = self._gateway.chat(body.model, call.caller, "completions", longest)
+        asked = Asked(max(map(len, body.prompt)), writes=body.max_tokens, calls=len(requests))
+        chat = self._gateway.chat(body.model, call.caller, "completions", asked)
         completion = _Completion(call, chat)
         if body.stream:
             await completion.stream(requests)

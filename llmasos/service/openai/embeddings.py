@@ -13,6 +13,7 @@ from llmasos.service.openai.completions import texts_only
 from llmasos.service.openai.endpoint import Call
 from llmasos.service.openai.errors import invalid
 from llmasos.service.openai.gateway import Gateway
+from llmasos.service.openai.identity import Asked
 from llmasos.service.openai.wire import Ignored, Texts, Wire
 
 _MOST_INPUTS = 2048
@@ -48,7 +49,9 @@ class EmbeddingsEndpoint:
     async def create(self, call: Call[EmbeddingBody]) -> None:
         """Return the embeddings of texts."""
         body = call.body
-        chat = self._gateway.chat(body.model, call.caller, "embeddings", max(map(len, body.input)))
+        lengths = [len(text) for text in body.input]
+        asked = Asked(max(lengths), reads=sum(lengths), writes=0)
+        chat = self._gateway.chat(body.model, call.caller, "embeddings", asked)
         made = await chat.embed(body.input)
         length = len(made.vectors[0])
         if body.dimensions not in (None, length):

@@ -12,11 +12,15 @@ import anyio
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Receive, Scope, Send
 
+from llmasos.service.drain import Drain
 from llmasos.service.openai.errors import ApiError, api_error
 from llmasos.service.openai.identity import Caller, caller, request_id
 from llmasos.service.openai.wire import B, Wire, parse
 
 Json = dict[str, Any]
+
+STALLED_SECONDS = 60.0
+"""Seconds after which a caller that takes nothing is left."""
 
 
 class Empty(Wire):
@@ -37,9 +41,12 @@ class Reply:
         self._began = time.monotonic()
         self._turn = anyio.Lock()
         self.started = False
+        self.left = False
+        self._ending = False
 
     async def whole(self, body: Json, status: int = 200, headers: Mapping[str, str] | None = None) -> None:
         """Send one object."""
+        self._ending = True
         content = _encoded(body)
         extra = {"content-length": str(len(content)), **(headers or {})}
         await self._start(status, "application/json", extra)
@@ -56,10 +63,13 @@ class Reply:
 
     async def end(self, last: str = "") -> None:
         """End the stream, with a last line of data where there is one."""
+        self._ending = True
         await self._write(f"data: {last}\n\n".encode() if last else b"", more=False)
 
     async def fail(self, error: ApiError) -> None:
         """Send an error; in a stream it is the last event, and nothing claims that the reply is whole."""
+        if self._ending:
+            return
         if self.started:
             await self.event(error.body())
             await self.end()
@@ -78,7 +88,11 @@ class Reply:
         self.started = True
 
     async def _write(self, content: bytes, *, more: bool) -> None:
-        await self._send({"type": "http.response.body", "body": content, "more_body": more})
+        with anyio.move_on_after(0 if self.left else STALLED_SECONDS) as patience:
+            await self._send({"type": "http.response.body", "body": content, "more_body": more})
+        if patience.cancelled_caught:
+            self.left = self._ending = True
+            raise ClientDisconnect
 
 
 @dataclass(frozen=True)
@@ -105,12 +119,16 @@ class Endpoint(Generic[B]):
         work: Answers a call.
         body: What the body must be.
         most_bytes: The largest body.
+        drain: Ends the replies that are left at a stop.
     """
 
-    def __init__(self, work: Callable[[Call[B]], Awaitable[None]], body: type[B], most_bytes: int) -> None:
+    def __init__(
+        self, work: Callable[[Call[B]], Awaitable[None]], body: type[B], most_bytes: int, drain: Drain
+    ) -> None:
         self.body = body
         self._work = work
         self._most_bytes = most_bytes
+        self._drain = drain
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one call."""
@@ -136,11 +154,21 @@ class Endpoint(Generic[B]):
             tasks.cancel_scope.cancel()
 
     async def _answer(self, call: Call[Any]) -> None:
-        try:
-            with anyio.fail_after(call.caller.client.seconds):
-                await self._work(call)
-        except Exception as error:
-            await call.reply.fail(api_error(error))
+        failed: ApiError | None = None
+        with self._drain.reply() as scope:
+            try:
+                with anyio.fail_after(call.caller.client.seconds):
+                    await self._work(call)
+            except Exception as error:
+                if call.reply.left:
+                    return
+                failed = api_error(error)
+                if failed.refusal and call.caller.access is not None:
+                    await call.caller.access.refused(failed.refusal)
+        if scope.cancelled_caught:
+            failed = ApiError(503, "The kernel stopped before the reply ended.", code="service_unavailable")
+        if failed is not None:
+            await call.reply.fail(failed)
 
     async def _read(self, request: Request) -> bytes:
         content = bytearray()

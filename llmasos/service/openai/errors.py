@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import ValidationError
@@ -11,6 +10,7 @@ from pydantic import ValidationError
 from llmasos.errors import ConfigError, LedgerError, LLMasOSError, ModelError
 from llmasos.models.engines.port import ContextExceeded, InvalidRequest
 from llmasos.models.scheduler.types import Refused
+from llmasos.service.refusals import LimitReached, NotAllowed, Refusal, after
 from llmasos.service.replies import explained
 
 _KINDS = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
@@ -29,6 +29,8 @@ class ApiError(LLMasOSError):
         kind: The error's type; follows from the status as a rule.
         retry_after: Seconds after which trying again may work.
         hint: The next step; it is part of the message that is sent.
+        extra: Headers that go with it.
+        refusal: What a call is recorded as that the caller's key does not allow; empty for other errors.
     """
 
     def __init__(
@@ -41,6 +43,8 @@ class ApiError(LLMasOSError):
         kind: str = "",
         retry_after: float | None = None,
         hint: str = "",
+        extra: Mapping[str, str] | None = None,
+        refusal: str = "",
     ) -> None:
         super().__init__(message, hint=hint)
         self.status = status
@@ -48,6 +52,8 @@ class ApiError(LLMasOSError):
         self.reason = code
         self.kind = kind or _KINDS.get(status, "invalid_request_error" if status < 500 else "server_error")
         self.retry_after = retry_after
+        self.extra = extra or {}
+        self.refusal = refusal
 
     def body(self) -> dict[str, Any]:
         """Return the object that is sent."""
@@ -56,9 +62,7 @@ class ApiError(LLMasOSError):
 
     def headers(self) -> dict[str, str]:
         """Return the headers that go with it; without them, OpenAI's clients choose when to try again."""
-        if self.retry_after is None:
-            return {}
-        return {"retry-after": str(math.ceil(max(0.0, self.retry_after)))}
+        return {**after(self.retry_after), **self.extra}
 
 
 def invalid(message: str, param: str | None = None, *, code: str | None = None, hint: str = "") -> ApiError:
@@ -73,6 +77,17 @@ def api_error(error: BaseException) -> ApiError:
     match error:
         case ApiError():
             return error
+        case Refusal():
+            return ApiError(
+                error.status,
+                error.message,
+                code=error.reason or error.code,
+                kind=error.kind,
+                retry_after=error.retry_after,
+                hint=error.hint,
+                extra=error.headers(),
+                refusal=error.code if isinstance(error, LimitReached | NotAllowed) else "",
+            )
         case Refused():
             return ApiError(
                 error.status,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 from typing import Protocol
 
 from llmasos.agent.recorded_chat import RecordedChat
@@ -10,8 +12,10 @@ from llmasos.models import ModelStatus, Origin
 from llmasos.models.chat.port import Chat
 from llmasos.models.engines.port import ContextExceeded, TokenUsage
 from llmasos.models.scheduler.types import Client
+from llmasos.service.here import Here
 from llmasos.service.openai.errors import ApiError
-from llmasos.service.openai.identity import Access, Caller
+from llmasos.service.openai.identity import Access, Asked, Caller
+from llmasos.service.refusals import NotAllowed
 
 _LONGEST_TOKEN = 128
 """Characters that the longest tokens of vocabularies have, which are runs of spaces."""
@@ -37,16 +41,24 @@ class Gateway:
         models: The models.
         ledger: Where calls are recorded.
         context: Tokens that models of this machine keep in view at most.
+        adapters: LoRA adapters by the models that have them; each is asked as `model:adapter`.
     """
 
-    def __init__(self, models: ChatModels, ledger: Ledger, context: int) -> None:
+    def __init__(
+        self,
+        models: ChatModels,
+        ledger: Ledger,
+        context: int,
+        adapters: Mapping[str, Collection[str]] | None = None,
+    ) -> None:
         self._models = models
         self._ledger = ledger
         self._context = context
+        self._here = Here(models, adapters)
 
     def names(self, access: Access | None) -> list[str]:
         """Return the models that a caller may ask."""
-        return [name for name in self._here() if access is None or access.allows(name)]
+        return [name for name in self._here.models() if access is None or access.allows(name)]
 
     def find(self, name: str, access: Access | None) -> ModelStatus:
         """Return how a model stands that a caller may ask.
@@ -54,7 +66,7 @@ class Gateway:
         Raises:
             ApiError: There is no such model, or it is not for this caller.
         """
-        status = self._here().get(name)
+        status = self._here.models().get(name)
         if status is None:
             raise ApiError(
                 404,
@@ -66,36 +78,41 @@ class Gateway:
         if access is not None and not access.allows(name):
             raise ApiError(
                 403,
-                f"This key may not ask the model {name!r}.",
+                f"This key may not ask the model {name[:200]!r}.",
                 param="model",
                 code="model_not_allowed",
+                refusal=NotAllowed.code,
                 hint="GET /v1/models lists those that it may.",
             )
         return status
 
-    def chat(self, name: str, caller: Caller, operation: str, length: int) -> RecordedChat:
+    def chat(self, name: str, caller: Caller, operation: str, asked: Asked) -> RecordedChat:
         """Return the chat with a model.
 
         Args:
             name: The model.
             caller: Who asks.
             operation: What is done with it, as records say it.
-            length: Characters of the longest text that it is asked.
+            asked: How much is asked for.
 
         Raises:
             ApiError: There is no such model, or it is not for this caller.
             ContextExceeded: The text can never fit.
-            ModelError: The model cannot be used.
+            LimitReached: What is under way for this caller has reached a limit.
         """
-        status = self.find(name, caller.access)
-        chat = self._models.chat(name, caller.client)
+        elsewhere = self.find(name, caller.access).state == "remote"
         # To count the tokens would take the model's time from all others.
-        context = chat.context or (None if status.state == "remote" else self._context)
-        if context is not None and length > context * _LONGEST_TOKEN:
+        context = None if elsewhere else self._context
+        if context is not None and asked.longest > context * _LONGEST_TOKEN:
             raise ContextExceeded(
-                f"{length} characters are too long for {name}, which keeps {context} tokens in view.",
+                f"{asked.longest} characters are too long for {name}, which keeps {context} tokens in view.",
                 hint="Send less.",
             )
+        if caller.access is not None:
+            caller.access.reserve(asked.tokens(context), asked.calls)
+
+        def chat(used: Callable[[TokenUsage], None]) -> Chat:
+            return self._models.chat(name, replace(caller.client, used=used))
 
         async def origin() -> Origin:
             return await self._models.chat_origin(name)
@@ -105,18 +122,13 @@ class Gateway:
                 await caller.access.spent(name, usage.input, usage.output)
 
         return RecordedChat(
+            name,
             chat,
             origin,
             self._ledger,
             session=caller.session,
             facts={"operation": operation, "request": caller.request_id, "client_session": caller.named},
             spent=spent,
+            context=context,
+            elsewhere=elsewhere,
         )
-
-    def _here(self) -> dict[str, ModelStatus]:
-        """Return the models that need not be fetched, and the default one.
-
-        Other names would have the kernel open files, or fill the disk, for whoever calls.
-        """
-        known = self._models.status()
-        return {model.name: model for model in known if model.state != "absent" or model.default}

@@ -22,6 +22,9 @@ _BANDS: tuple[Band, ...] = get_args(Band)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,99}")
 _REQUEST_ID = re.compile(r"[!-~]{1,128}")
 _LONGEST_SECONDS = 86_400.0
+# Between English and Chinese.
+_CHARACTERS_PER_TOKEN = 2
+_EXPECTED_TOKENS = 1000
 
 
 class Access(Protocol):
@@ -42,8 +45,41 @@ class Access(Protocol):
     def allows(self, model: str) -> bool:
         """Return whether it may ask this model."""
 
+    def reserve(self, tokens: int, calls: int = 1) -> None:
+        """Hold so many tokens of its limits for each of a request's calls.
+
+        Raises:
+            LimitReached: They do not allow it.
+        """
+
     async def spent(self, model: str, input_tokens: int, output_tokens: int) -> None:
         """Count what a call used."""
+
+    async def refused(self, code: str) -> None:
+        """Have it recorded that a call was refused, and why."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """How much a request asks of a model.
+
+    Args:
+        longest: Characters of the longest text that is read at once.
+        reads: Characters that each call reads, where that is more.
+        writes: Tokens that each call may write; None says nothing of it.
+        calls: How often the model is asked.
+    """
+
+    longest: int
+    reads: int = 0
+    writes: int | None = None
+    calls: int = 1
+
+    def tokens(self, context: int | None) -> int:
+        """Return the tokens that a call is taken to use, within the model's context where it has one."""
+        writes = _EXPECTED_TOKENS if self.writes is None else self.writes
+        most = writes if context is None else min(writes, context)
+        return max(self.longest, self.reads) // _CHARACTERS_PER_TOKEN + most
 
 
 @dataclass(frozen=True)

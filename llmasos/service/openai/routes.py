@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from starlette.routing import Route
 
 from llmasos.kernel import Kernel
+from llmasos.service.drain import Drain
 from llmasos.service.openai.chat import ChatCompletions
 from llmasos.service.openai.chat_body import ChatBody
 from llmasos.service.openai.completions import CompletionBody, Completions
@@ -20,19 +21,22 @@ from llmasos.service.openai.responses.store import ResponseStore
 from llmasos.service.openai.wire import B
 
 
-def openai_routes(kernel: Kernel) -> list[Route]:
+def openai_routes(kernel: Kernel, drain: Drain | None = None) -> list[Route]:
     """Return the routes; each one's endpoint has the model of its body.
 
     Args:
         kernel: The running kernel.
+        drain: Ends the replies that are left at a stop.
     """
-    gateway = Gateway(kernel.models, kernel.ledger, kernel.settings.model_context)
+    drain = drain or Drain(kernel.settings.service.drain_seconds)
+    settings = kernel.settings
+    gateway = Gateway(kernel.models, kernel.ledger, settings.model_context, settings.models.adapters)
     models = ModelList(gateway, kernel.started)
-    responses = Responses(gateway, ResponseStore(kernel.store))
-    most_bytes = kernel.settings.service.body_mb * 2**20
+    responses = Responses(gateway, ResponseStore(kernel.store, settings.service.responses))
+    most_bytes = settings.service.body_mb * 2**20
 
     def route(path: str, method: str, work: Callable[[Call[B]], Awaitable[None]], body: type[B]) -> Route:
-        return Route(path, Endpoint(work, body, most_bytes), methods=[method])
+        return Route(path, Endpoint(work, body, most_bytes, drain), methods=[method])
 
     return [
         route("/v1/chat/completions", "POST", ChatCompletions(gateway).create, ChatBody),

@@ -66,7 +66,7 @@ class SamplingFields(Wire):
     @property
     def seeds(self) -> list[int | None]:
         """The seed of each of the `n` replies."""
-        return [None if self.seed is None else self.seed + choice for choice in range(self.n)]
+        return [None if self.seed is None else _wrapped(self.seed + choice) for choice in range(self.n)]
 
     def sampling(self) -> dict[str, Any]:
         """Return the engine's fields that all replies share, where the request says something of them."""
@@ -80,6 +80,10 @@ class SamplingFields(Wire):
         if self.logit_bias:
             said["logit_bias"] = tuple((int(token), bias) for token, bias in self.logit_bias.items())
         return said
+
+
+def _wrapped(seed: int) -> int:
+    return seed if seed <= _LARGEST_SEED else seed - 2 * _LARGEST_SEED - 1
 
 
 def likely(top_p: float) -> float:

@@ -179,6 +179,7 @@ def test_keys_open_what_they_name_and_their_limits_outlive_the_kernel(machine: M
     place = f"/v1/sessions/{session}"
     assert one.send("POST", f"{place}/turns", {"text": "x", "approve": "all"})[0] == 403
     assert one.send("POST", f"{place}/access", {"hosts": ["example.org"]})[0] == 403
+    assert one.send("POST", f"{place}/commit", {})[0] == 403
     assert one.send("POST", f"{place}/approvals/a-1", {"approve": True, "digest": ""})[0] == 403
     for path in ("/v1/keys", "/v1/kernel", "/v1/ledger", "/v1/ledger/records", "/v1/kernel/doctor"):
         assert one.send("GET", path)[0] == 403, path

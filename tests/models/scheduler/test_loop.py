@@ -4,7 +4,7 @@ import anyio
 import pytest
 
 from llmasos.errors import ModelError
-from llmasos.models.engines.port import Chunk
+from llmasos.models.engines.port import Chunk, TokenUsage
 from llmasos.models.scheduler.types import Client, Refused, Rules
 from tests.models.scheduler.slow import SIZE, ask, bench, text, until, word
 
@@ -67,6 +67,25 @@ async def test_one_who_waits_may_leave() -> None:
             assert len(it.scheduler.effects.tickets) == 1
             it.loader.last("a").allow(4)
         assert len(it.loader.last("a").requests) == 1
+
+
+async def test_a_client_is_told_what_was_done_for_it_and_nothing_before_it_began() -> None:
+    told: dict[str, list[TokenUsage]] = {"whole": [], "reading": [], "waiting": [], "called": []}
+    clients = {name: Client(session=name, used=told[name].append) for name in told}
+    async with bench("a") as it:
+        await it.read("a", 3, clients["whole"])
+        await it.scheduler.call("a", lambda engine: engine.embed(["x"]), clients["called"], tokens=7)
+        it.loader.last("a").free = False
+        async with anyio.create_task_group() as group:
+            group.start_soon(it.read, "a", 100, clients["reading"])
+            await until(lambda: it.loader.last("a").running)
+            group.start_soon(it.read, "a", 100, clients["waiting"])
+            await until(lambda: len(it.scheduler.effects.tickets) == 2)
+            group.cancel_scope.cancel()
+    (whole,), (called,), (reading,) = told["whole"], told["called"], told["reading"]
+    assert whole.output == 3 and whole.input > 0 and called.input == 7
+    assert reading.input > 0 and reading.output == 0
+    assert told["waiting"] == []
 
 
 async def test_a_preempted_reply_goes_on_as_if_nothing_had_been() -> None:

@@ -22,10 +22,8 @@ async def test_it_does_what_its_engine_does_and_loads_it_first() -> None:
         assert await engine.count(ask(1)) == 2
         assert (await engine.embed(["x"])).vectors == ((1.0, 0.0),)
         assert (await engine.footprint()).total == SIZE
-        await engine.prepare(PREFIX)
         assert "".join([chunk.text async for chunk in engine.stream(ask(3))]) == text(3)
         inner = it.loader.last("a")
-        assert inner.prepared == [PREFIX]
         assert (inner.requests[0].session, inner.requests[0].tenant) == ("s", "t")
         await engine.close()
         assert not inner.closed
@@ -42,15 +40,17 @@ async def test_what_the_request_says_of_itself_is_kept() -> None:
         )
 
 
-async def test_a_prefix_is_read_once_for_each_tenant_and_load() -> None:
+async def test_a_prefix_is_read_once_for_each_load_and_not_for_tenants() -> None:
     async with bench("a") as it:
-        mine, theirs = (ScheduledEngine(it.scheduler, "a", Client(tenant=tenant)) for tenant in "xy")
-        for engine in (mine, mine, theirs):
+        one, other = (ScheduledEngine(it.scheduler, "a", Client(session=name)) for name in "xy")
+        for engine in (one, one, other):
             await engine.prepare(PREFIX)
-        assert len(it.loader.last("a").prepared) == 2
+        assert it.loader.last("a").prepared == [PREFIX]
+        await ScheduledEngine(it.scheduler, "a", Client(tenant="t")).prepare(PREFIX)
+        assert it.loader.last("a").prepared == [PREFIX]
         await it.scheduler.ask("a", "unload")
-        await mine.prepare(PREFIX)
-        assert len(it.loader.last("a").prepared) == 1
+        await one.prepare(PREFIX)
+        assert it.loader.last("a").prepared == [PREFIX]
 
 
 async def test_short_questions_do_not_wait_for_a_slot() -> None:

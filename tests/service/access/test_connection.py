@@ -5,13 +5,14 @@ from __future__ import annotations
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 
 import anyio
 import anyio.to_thread
 import pytest
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from llmasos.service import connection
@@ -32,13 +33,13 @@ APP = Starlette(routes=[Route("/echo", echo, methods=["POST"]), Route("/refuse",
 
 
 @asynccontextmanager
-async def serving() -> AsyncIterator[Callable[[bytes], bytes]]:
+async def serving(app: Starlette = APP) -> AsyncIterator[partial[bytes]]:
     """Serve, and hand out a function that sends bytes and returns all that comes back to the end."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        server = make_server(APP, http=connection.Connection)
+        server = make_server(app, http=connection.Connection)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(server.serve, [listener])
-            yield lambda data: talk(listener.getsockname()[1], data)
+            yield partial(talk, listener.getsockname()[1])
             server.should_exit = True
 
 
@@ -90,6 +91,28 @@ async def test_a_body_behind_a_refusal_is_not_read_to_its_end(monkeypatch: pytes
     async with serving() as call:
         got = await said(call, b"POST /refuse HTTP/1.1\r\nhost: x\r\ncontent-length: 99999999999\r\n\r\na")
     assert got.startswith(b"HTTP/1.1 401") and got.endswith(b"no")
+
+
+async def test_a_peer_that_takes_nothing_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "_STALLED_SECONDS", 0.05)
+    left = anyio.Event()
+
+    async def endless(_request: Request) -> Response:
+        async def pieces() -> AsyncIterator[bytes]:
+            try:
+                while True:
+                    await anyio.lowlevel.checkpoint()
+                    yield b"x" * 65_536
+            finally:
+                left.set()
+
+        return StreamingResponse(pieces())
+
+    async with serving(Starlette(routes=[Route("/endless", endless)])) as call:
+        with socket.create_connection(("127.0.0.1", call.args[0]), timeout=20) as peer:
+            peer.sendall(b"GET /endless HTTP/1.1\r\nhost: x\r\n\r\n")
+            with anyio.fail_after(20):
+                await left.wait()
 
 
 async def test_more_connections_than_there_may_be_are_closed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from llmasos.errors import LLMasOSError
-from llmasos.service.access import guarded, needs
+from llmasos.service.access import guard, guarded, needs
 from llmasos.service.drain import Drain
 from llmasos.service.refusals import refused
 from tests.service.access.conftest import Desk, caller
@@ -213,6 +213,85 @@ async def test_a_kernel_that_is_about_to_stop_begins_nothing_new(desk: Desk) -> 
         assert refusal.status_code == 503 and refusal.headers["retry-after"] == "7"
         assert refusal.json()["error"]["type"] == "server_error"
         assert (await client.get("/v1/ping")).status_code == 200
+
+
+async def test_refused_calls_of_valid_keys_are_recorded_and_nothing_else(desk: Desk) -> None:
+    app = served(desk)
+    agent = await desk.make(scopes=("agent",))
+    spent = await desk.make(tokens_per_day=20)
+    hasty = await desk.make(requests_per_minute=1)
+    async with caller(app, agent.secret) as client:
+        assert (await client.post(CHAT)).status_code == 403
+        assert (await client.get("/v1/keys")).status_code == 403
+    async with caller(app, spent.secret) as client:
+        assert [(await client.post(CHAT)).status_code for _ in range(3)] == [200, 429, 429]
+    async with caller(app, hasty.secret) as client:
+        assert [(await client.post(CHAT)).status_code for _ in range(3)] == [200, 429, 429]
+        assert (await client.get("/v1/ping")).status_code == 429
+    async with caller(app, "sk-wrong") as client:
+        assert (await client.post(CHAT)).status_code == 401
+    await desk.keys.settle()
+    found = [entry for entry in desk.ledger.entries if entry.kind == "model"]
+    assert [(entry.session, entry.body["error"], entry.body["calls"]) for entry in found] == [
+        (f"api:{agent.key.id}", "access", 1),
+        (f"api:{spent.key.id}", "quota", 1),
+        (f"api:{hasty.key.id}", "limit", 1),
+        (f"api:{spent.key.id}", "quota", 1),
+        (f"api:{hasty.key.id}", "limit", 1),
+    ]
+
+
+async def test_one_key_cannot_take_all_places(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guard, "MOST_AT_ONCE", 3)
+    app, busy, other = served(desk), await desk.make(), await desk.make()
+    account = await desk.keys.find(busy.secret)
+    assert account is not None
+    waiting = [anyio.CancelScope() for _ in range(3)]
+    account.running.update(waiting)
+    async with caller(app, busy.secret) as client:
+        refusal = await client.get("/v1/ping")
+        assert refusal.status_code == 429 and refusal.headers["retry-after"] == "1"
+        async with caller(app, other.secret) as stranger:
+            assert (await stranger.get("/v1/ping")).status_code == 200
+        account.running.remove(waiting[0])
+        assert (await client.get("/v1/ping")).status_code == 200
+    assert len(account.running) == 2
+
+
+@pytest.mark.parametrize(
+    ("target", "status"),
+    [
+        ("http://127.0.0.1:8080/v1/ping", 200),
+        ("HTTPS://kernel.example.org/v1/ping", 200),
+        ("http://localhost/health", 200),
+        ("http://evil.example.net/v1/ping", 421),
+        ("http:///v1/ping", 421),
+        ("http://localhost", 404),
+        ("http://localhost//health", 404),
+        ("ftp://localhost/v1/ping", 404),
+    ],
+)
+async def test_a_whole_address_means_its_path_and_its_host(desk: Desk, target: str, status: int) -> None:
+    made, sent = await desk.make(), list[Message]()
+    headers = [(b"host", b"localhost"), (b"x-api-key", made.secret.encode())]
+    scope: Scope = {
+        "type": "http",
+        "method": "GET",
+        "path": target,
+        "raw_path": target.encode(),
+        "query_string": b"",
+        "headers": headers,
+        "client": ("192.0.2.1", 1),
+    }
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    await served(desk)(scope, receive, send)
+    assert sent[0]["status"] == status
 
 
 async def test_a_request_ends_when_its_key_is_revoked(desk: Desk) -> None:

@@ -27,7 +27,7 @@ async def access(desk: Desk, secret: str) -> Access:
 
 async def test_only_a_hash_of_the_secret_is_kept(desk: Desk, tmp_path: Path) -> None:
     made = await desk.make(scopes=("agent", "approve"), models=("qwen*",))
-    secret = made.secret.rpartition("-")[2]
+    secret = made.secret.split("-", 3)[3]
     assert len(made.secret) > 60 and made.key.id in made.secret.replace("sk-llmasos-", "k-")
     with sqlite3.connect(tmp_path / "llmasos.db") as database:
         written = "\n".join(database.iterdump())
@@ -226,6 +226,15 @@ async def test_a_turn_stops_asking_when_its_quota_or_its_key_has_ended(desk: Des
     await admit()
     await charge("small", 1, 1)
     assert (await desk.keys.get(made.key.id)).total.calls == 1
+
+
+async def test_a_turn_is_not_kept_out_by_the_request_that_began_it(desk: Desk) -> None:
+    made = await desk.make(tokens_per_day=10)
+    one, other = await access(desk, made.secret), await access(desk, made.secret)
+    with one.call():
+        await one.admit()
+        with pytest.raises(QuotaReached):
+            await other.admit()
 
 
 async def test_a_turn_waits_for_a_minutes_tokens(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -60,6 +60,27 @@ def test_every_reference_leads_to_a_schema(store: Store) -> None:
     assert turn["parameters"][0]["name"] == "id"
 
 
+def test_errors_have_the_shape_that_each_paths_clients_expect(store: Store) -> None:
+    made = document(routes(store))
+    shapes = {
+        (
+            path,
+            each["responses"]["default"]["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2],
+        )
+        for path, methods in made["paths"].items()
+        for each in methods.values()
+    }
+    openai = {path for path, shape in shapes if shape == "OpenAIError"}
+    assert openai >= {"/v1/chat/completions", "/v1/responses/{response}", "/v1/models", "/v1/embeddings"}
+    assert {path for path, shape in shapes if shape == "ErrorBody"} >= {"/v1/sessions", "/v1/keys"}
+    assert set(made["components"]["schemas"]["OpenAIErrorBody"]["required"]) == {
+        "message",
+        "type",
+        "param",
+        "code",
+    }
+
+
 def test_no_route_can_be_used_without_saying_what_it_needs(store: Store) -> None:
     for route in routes(store):
         assert isinstance(route.app, Need), route

@@ -15,7 +15,7 @@ import pytest
 from starlette.applications import Starlette
 from starlette.types import Message, Receive, Scope, Send
 
-from llmasos.config import ServiceSettings, Settings
+from llmasos.config import ModelSettings, ServiceSettings, Settings
 from llmasos.kernel import Kernel
 from llmasos.ledger import MemoryLedger
 from llmasos.models import ModelStatus, Origin
@@ -23,6 +23,7 @@ from llmasos.models.chat.fake import FakeChat, Reply
 from llmasos.models.chat.port import Chat, ChatDelta, ChatRequest
 from llmasos.models.engines.port import Chunk, CompletionRequest, Embeddings
 from llmasos.models.scheduler.types import Band, Client
+from llmasos.service.drain import Drain
 from llmasos.service.openai import openai_routes
 from llmasos.service.openai.responses.store import ResponseRow
 from llmasos.store import Store
@@ -34,10 +35,15 @@ class FakeModels:
     def __init__(self, chats: Sequence[Chat]) -> None:
         self.chats = {chat.name: chat for chat in chats}
         self.clients: list[Client] = []
+        self.hidden: set[str] = set()
         self.absent = [ModelStatus(name="absent", title="", state="absent")]
 
     def status(self) -> tuple[ModelStatus, ...]:
-        here = [ModelStatus(name=name, title="", state="resident") for name in self.chats]
+        here = [
+            ModelStatus(name=name, title="", state="resident")
+            for name in self.chats
+            if name not in self.hidden
+        ]
         return (*here, *self.absent)
 
     def chat(self, name: str, client: Client) -> Chat:
@@ -92,9 +98,20 @@ class FakeAccess:
     band: Band = "interactive"
     models: tuple[str, ...] = ("fake",)
     counted: list[tuple[str, int, int]] = field(default_factory=list)
+    held: list[tuple[int, int]] = field(default_factory=list)
+    turned_away: list[str] = field(default_factory=list)
+    limit: Exception | None = None
 
     def allows(self, model: str) -> bool:
         return model in self.models
+
+    def reserve(self, tokens: int, calls: int = 1) -> None:
+        if self.limit is not None:
+            raise self.limit
+        self.held.append((tokens, calls))
+
+    async def refused(self, code: str) -> None:
+        self.turned_away.append(code)
 
     async def spent(self, model: str, input_tokens: int, output_tokens: int) -> None:
         self.counted.append((model, input_tokens, output_tokens))
@@ -130,7 +147,9 @@ class Answer:
 class Service:
     """The API, with a direct line to it."""
 
-    def __init__(self, chats: Sequence[Chat], folder: Path) -> None:
+    def __init__(
+        self, chats: Sequence[Chat], folder: Path, most: int = 1000, adapters: object = None
+    ) -> None:
         self.models = FakeModels(chats)
         self.ledger = MemoryLedger()
         self.store = Store(f"sqlite:///{folder / 'service.db'}")
@@ -140,10 +159,15 @@ class Service:
             models=self.models,
             ledger=self.ledger,
             store=self.store,
-            settings=Settings(model_context=2048, service=ServiceSettings(body_mb=1)),
+            settings=Settings(
+                model_context=2048,
+                service=ServiceSettings(body_mb=1, responses=most),
+                models=ModelSettings.model_validate({"adapters": adapters or {}}),
+            ),
             started=datetime(2026, 1, 1, tzinfo=UTC),
         )
-        app = Starlette(routes=openai_routes(cast(Kernel, kernel)))
+        self.drain = Drain(1)
+        app = Starlette(routes=openai_routes(cast(Kernel, kernel), self.drain))
 
         async def with_access(scope: Scope, receive: Receive, send: Send) -> None:
             scope.setdefault("state", {})["access"] = self.access
@@ -205,10 +229,10 @@ MakeService = Callable[..., Service]
 def service(tmp_path: Path) -> Iterator[MakeService]:
     made: list[Service] = []
 
-    def make(*replies: Reply | Chat) -> Service:
+    def make(*replies: Reply | Chat, **options: Any) -> Service:
         chats = [reply for reply in replies if isinstance(reply, FakeChat)]
         scripted = [cast(Reply, reply) for reply in replies if not isinstance(reply, FakeChat)]
-        made.append(Service(chats or [FakeChat(scripted)], tmp_path))
+        made.append(Service(chats or [FakeChat(scripted)], tmp_path, **options))
         return made[-1]
 
     yield make

@@ -12,6 +12,8 @@ from starlette.types import Message
 from llmasos.models.chat.fake import FakeChat
 from llmasos.models.chat.port import ChatDelta
 from llmasos.models.engines.port import TokenUsage
+from llmasos.models.scheduler.types import Refused
+from llmasos.service.openai import endpoint
 from tests.service.openai.conftest import FakeAccess, MakeService, PartChat, Service, asked, scope
 
 pytestmark = pytest.mark.anyio
@@ -58,6 +60,45 @@ async def test_hanging_up_stops_the_model(service: MakeService, stream: bool, n:
     assert [entry.body["status"] for entry in it.ledger.entries] == ["cancelled"] * n
     # Who hangs up pays for what was written.
     assert len(it.access.counted) == n and all(used[2] > 0 for used in it.access.counted)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_hanging_up_before_anything_is_seen_is_paid_for_once_an_engine_has_begun(
+    service: MakeService, stream: bool
+) -> None:
+    async def thinking() -> None:
+        client = it.models.clients[-1]
+        assert client.used is not None
+        client.used(TokenUsage(input=70, output=8))
+        await anyio.sleep_forever()
+
+    for pieces, paid in (([thinking], [("fake", 70, 8)]), ([anyio.sleep_forever], [])):
+        it = service(PartChat(pieces))
+        it.access = FakeAccess()
+        gone = anyio.Event()
+
+        async def send(_message: Message) -> None:
+            await anyio.lowlevel.checkpoint()
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(talk, it, asked(stream=stream), send, gone)
+            await anyio.wait_all_tasks_blocked()
+            gone.set()
+        assert it.access.counted == paid
+        assert [entry.body["status"] for entry in it.ledger.entries] == ["cancelled"]
+
+
+async def test_a_deadline_does_not_make_a_call_free(service: MakeService) -> None:
+    async def thinking() -> None:
+        client = it.models.clients[-1]
+        assert client.used is not None
+        client.used(TokenUsage(input=70, output=8))
+        raise Refused("The reply took over 1 seconds.", status=504)
+
+    it = service(PartChat([thinking]))
+    it.access = FakeAccess()
+    assert (await it.post(PATH, asked(), llmasos_deadline="1")).status == 504
+    assert it.access.counted == [("fake", 70, 8)]
 
 
 async def _leaving(sent: list[Message], stage: int, gone: anyio.Event, message: Message) -> None:
@@ -111,6 +152,29 @@ async def test_a_slow_reader_is_waited_for(service: MakeService) -> None:
         for _ in range(2000):
             more.release()
     assert chat.given == 1001 and sent[-1]["body"].endswith(b"data: [DONE]\n\n")
+
+
+@pytest.mark.parametrize("path", [PATH, "/v1/responses", "/v1/completions"])
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_reader_that_stands_still_is_left(
+    service: MakeService, monkeypatch: pytest.MonkeyPatch, path: str, stream: bool
+) -> None:
+    monkeypatch.setattr(endpoint, "STALLED_SECONDS", 0.001)
+    it = service("some text to send", "another one")
+    it.remember()
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        if message["type"] == "http.response.body":
+            await anyio.sleep_forever()
+        sent.append(message)
+
+    body = asked(stream=stream, n=2) if path == PATH else {"model": "fake", "stream": stream}
+    body |= {PATH: {}, "/v1/responses": {"input": "x"}, "/v1/completions": {"prompt": "x"}}[path]
+    with anyio.fail_after(20):
+        await talk(it, body, send, anyio.Event(), path)
+    assert [message["type"] for message in sent] == ["http.response.start"]
+    assert {entry.body["status"] for entry in it.ledger.entries} == {"cancelled" if stream else "ok"}
 
 
 async def test_the_deadline_ends_a_reply(service: MakeService) -> None:

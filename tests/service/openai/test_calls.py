@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import anyio
 import pytest
 
 from llmasos.errors import LedgerError, ModelError
@@ -9,6 +10,7 @@ from llmasos.models.chat.fake import FakeChat
 from llmasos.models.chat.port import ChatDelta
 from llmasos.models.engines.port import ContextExceeded, EngineDied, InvalidRequest, TokenUsage
 from llmasos.models.scheduler.types import Client, Refused
+from llmasos.service.refusals import LimitReached, QuotaReached
 from tests.service.openai.conftest import FakeAccess, MakeService, PartChat, asked
 
 pytestmark = pytest.mark.anyio
@@ -40,6 +42,59 @@ async def test_what_fails_before_the_reply_has_a_status(
     assert "secret" not in answer.error["message"]
     wait = {429: "2", 503: "5"}.get(status) if isinstance(error, Refused) else None
     assert answer.headers.get("retry-after") == wait
+
+
+async def test_to_wait_means_a_second_at_least(service: MakeService) -> None:
+    answer = await service(PartChat([Refused("Wait.", status=429, retry_after=0.0)])).post(PATH, asked())
+    assert answer.headers["retry-after"] == "1"
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "held"),
+    [
+        (PATH, asked(max_tokens=50, n=3), (51, 3)),
+        (PATH, asked(), (1001, 1)),
+        (PATH, asked(max_tokens=2**31), (2049, 1)),
+        ("/v1/completions", {"model": "fake", "prompt": ["xxxx", "yy"], "n": 2}, (18, 4)),
+        ("/v1/embeddings", {"model": "fake", "input": ["xxxx", "yyyy"]}, (4, 1)),
+        ("/v1/responses", {"model": "fake", "input": "xxxx", "max_output_tokens": 20}, (22, 1)),
+    ],
+)
+async def test_limits_are_held_for_what_a_call_may_use(
+    service: MakeService, path: str, body: dict[str, Any], held: tuple[int, int]
+) -> None:
+    it = service(*["a"] * 4)
+    it.access = FakeAccess()
+    assert (await it.post(path, body)).status == 200
+    assert it.access.held == [held]
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "code", "again"),
+    [
+        (LimitReached("Slowly.", retry_after=2), "rate_limit_error", "rate_limit_exceeded", None),
+        (QuotaReached("Used up.", retry_after=90), "insufficient_quota", "insufficient_quota", "false"),
+    ],
+)
+async def test_a_limit_that_others_hold_refuses_a_call(
+    service: MakeService, error: LimitReached, kind: str, code: str, again: str | None
+) -> None:
+    it = service("a")
+    it.access = FakeAccess(limit=error)
+    answer = await it.post(PATH, asked())
+    assert (answer.status, answer.error["type"], answer.error["code"]) == (429, kind, code)
+    assert answer.headers["retry-after"] == str(error.retry_after)
+    assert answer.headers.get("x-should-retry") == again
+    assert it.access.turned_away == [error.code] and it.ledger.entries == []
+
+
+async def test_refused_models_are_noted_and_other_errors_are_not(service: MakeService) -> None:
+    it = service("a")
+    it.access = FakeAccess(models=())
+    await it.post(PATH, asked())
+    await it.post(PATH, asked(model="other"))
+    await it.post(PATH, b"{")
+    assert it.access.turned_away == ["access"]
 
 
 @pytest.mark.parametrize("n", [1, 2])
@@ -114,6 +169,24 @@ async def test_models_that_are_not_there_or_not_allowed(service: MakeService) ->
     assert it.models.clients == []
 
 
+async def test_adapters_are_models_of_their_own(service: MakeService) -> None:
+    chats = FakeChat(["a"]), FakeChat(["b"], name="fake:law"), FakeChat(["c"], name="other")
+    it = service(*chats, adapters={"fake": {"law": "/law"}, "absent": {"x": "/x"}})
+    it.models.hidden = {"fake:law"}
+    assert it.models.status()[0].name == "fake"
+
+    async def names() -> list[str]:
+        return sorted(model["id"] for model in (await it.ask("GET", "/v1/models")).json["data"])
+
+    assert await names() == ["fake", "fake:law", "other"]
+    for models, seen, status in ((("fake",), ["fake"], 403), (("fake:law",), ["fake:law"], 200)):
+        it.access = FakeAccess(models=models)
+        assert await names() == seen
+        assert (await it.post(PATH, asked(model="fake:law"))).status == status
+    assert (await it.post(PATH, asked(model="absent:x"))).status == 404
+    assert it.access is not None and it.access.counted == [("fake:law", 2, 1)]
+
+
 async def test_every_call_is_recorded(service: MakeService) -> None:
     it = service("a", "bb", ModelError("No."))
     it.access = FakeAccess("k7")
@@ -147,6 +220,21 @@ async def test_what_cannot_be_recorded_is_not_replied(service: MakeService) -> N
     assert "[DONE]" not in streamed.data and streamed.data[-1]["error"]["code"] == "ledger_unavailable"
 
 
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_reply_that_is_cut_at_a_stop_says_so(service: MakeService, stream: bool) -> None:
+    async def stop() -> None:
+        it.drain.end()
+        await anyio.sleep_forever()
+
+    it = service(PartChat([ChatDelta(text="a"), stop]))
+    it.access = FakeAccess()
+    answer = await it.post(PATH, asked(stream=stream))
+    error = answer.data[-1]["error"] if stream else answer.error
+    assert answer.status == (200 if stream else 503) and error["code"] == "service_unavailable"
+    assert [entry.body["status"] for entry in it.ledger.entries] == ["cancelled"]
+    assert len(it.access.counted) == 1
+
+
 async def test_a_body_has_a_largest_size(service: MakeService) -> None:
     answer = await service("a").post(PATH, b" " * (2**20 + 1))
     assert answer.status == 413 and answer.error["code"] == "request_too_large"
@@ -161,11 +249,10 @@ async def test_a_body_has_a_largest_size(service: MakeService) -> None:
         ("/v1/responses", {"model": "fake", "input": "x" * 300_000}),
     ],
 )
-@pytest.mark.parametrize("context", [2000, None])
 async def test_what_can_never_fit_is_not_even_counted(
-    service: MakeService, path: str, body: dict[str, Any], context: int | None
+    service: MakeService, path: str, body: dict[str, Any]
 ) -> None:
-    chat = FakeChat(["x"], context=context)
+    chat = FakeChat(["x"])
     answer = await service(chat).post(path, body)
     assert answer.status == 400 and answer.error["code"] == "context_length_exceeded"
     assert (chat.requests, chat.completions, chat.embedded) == ([], [], [])

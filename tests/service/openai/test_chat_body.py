@@ -12,6 +12,13 @@ PATH = "/v1/chat/completions"
 TIME = {"type": "function", "function": {"name": "time"}}
 
 
+async def test_the_largest_seed_has_choices_too(service: MakeService) -> None:
+    chat = FakeChat(["x"] * 3)
+    assert (await service(chat).post(PATH, asked(seed=2**63 - 1, n=3))).status == 200
+    seeds = [request.seed for request in chat.requests]
+    assert seeds == [2**63 - 1, -(2**63) + 1, -(2**63) + 2]
+
+
 @pytest.mark.parametrize(
     ("fields", "param"),
     [

@@ -201,6 +201,18 @@ async def test_old_responses_are_forgotten(service: MakeService, monkeypatch: py
     assert (await it.ask("GET", f"{PATH}/{old}")).status == 404
 
 
+async def test_the_oldest_go_where_a_key_has_too_many(service: MakeService) -> None:
+    it = service(*"abcdefg", most=3)
+    it.access = FakeAccess("k2")
+    other = (await it.post(PATH, wanted())).json["id"]
+    it.access = FakeAccess("k1")
+    made = [(await it.post(PATH, wanted())).json["id"] for _ in range(5)]
+    there = [(await it.ask("GET", f"{PATH}/{each}")).status for each in made]
+    assert there == [404, 404, 200, 200, 200]
+    it.access = FakeAccess("k2")
+    assert (await it.ask("GET", f"{PATH}/{other}")).status == 200
+
+
 @pytest.mark.parametrize(("limit", "most"), [("MOST_BEFORE", 2), ("MOST_CHARACTERS", 2500)])
 async def test_a_conversation_has_an_end(
     service: MakeService, monkeypatch: pytest.MonkeyPatch, limit: str, most: int

@@ -41,6 +41,11 @@ class ToolChoice(Wire):
     mode: Literal["auto", "required"] = "auto"
     tools: list[ChosenTool] = Field([], max_length=MOST_TOOLS)
 
+    def shown(self) -> Json:
+        """Return a choice among tools as a response repeats it."""
+        names = {"name"} if self.type == "function" else {"mode", "tools"}
+        return self.model_dump(include={"type", *names})
+
 
 class PlainFormat(Wire):
     """Text that is free, or any JSON object, or JSON by a schema."""
@@ -134,7 +139,6 @@ class ResponseBody(Wire):
             "model": self.model,
             "instructions": self.instructions,
             "previous_response_id": self.previous_response_id,
-            "store": self.store,
             "tools": [
                 {
                     "type": "function",
@@ -145,7 +149,7 @@ class ResponseBody(Wire):
                 }
                 for tool in self.tools
             ],
-            "tool_choice": choice.type if plain else choice.model_dump(exclude_defaults=True),
+            "tool_choice": choice.type if plain else choice.shown(),
             "parallel_tool_calls": self.parallel_tool_calls,
             "text": {"format": form},
             "temperature": self.temperature,

@@ -95,7 +95,7 @@ class Output:
             events += [_added(self._text), _part_event("added", self._text)]
         self._text.texts.append(delta.text)
         self._text.logprobs += delta.logprobs
-        logprobs = logprob_list(delta.logprobs)
+        logprobs = _brief(logprob_list(delta.logprobs))
         body = {"delta": delta.text, "logprobs": logprobs}
         return [*events, {"type": "response.output_text.delta", **_in_text(self._text), **body}]
 
@@ -131,14 +131,29 @@ def _part_event(what: str, text: _Text) -> Json:
 
 def _text_done(text: _Text) -> list[Json]:
     part = text.part
-    body = {"text": part["text"], "logprobs": part["logprobs"]}
+    body = {"text": part["text"], "logprobs": _brief(part["logprobs"])}
     return [
         {"type": "response.output_text.done", **_in_text(text), **body},
         _part_event("done", text),
     ]
 
 
+def _brief(logprobs: list[Json]) -> list[Json]:
+    """Return tokens as events have them, which is without their bytes."""
+    return [
+        {
+            "token": token["token"],
+            "logprob": token["logprob"],
+            "top_logprobs": [
+                {"token": other["token"], "logprob": other["logprob"]} for other in token["top_logprobs"]
+            ],
+        }
+        for token in logprobs
+    ]
+
+
 def _call_done(call: _Call) -> list[Json]:
+    # Older clients of OpenAI's declare the name here.
     where = {"item_id": call.id, "output_index": call.place, "name": call.name}
     arguments = "".join(call.pieces)
     return [{"type": "response.function_call_arguments.done", **where, "arguments": arguments}]

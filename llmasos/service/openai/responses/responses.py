@@ -11,6 +11,7 @@ from llmasos.service.openai.conversation import length
 from llmasos.service.openai.endpoint import Call, Empty, Json
 from llmasos.service.openai.errors import ApiError, api_error, invalid
 from llmasos.service.openai.gateway import Gateway
+from llmasos.service.openai.identity import Asked
 from llmasos.service.openai.responses.body import ResponseBody
 from llmasos.service.openai.responses.items import Item
 from llmasos.service.openai.responses.output import Output
@@ -36,7 +37,8 @@ class Responses:
         """Reply to what was said, here and in the responses before."""
         body = call.body
         request = body.request(await self._before(call))
-        chat = self._gateway.chat(body.model, call.caller, "responses", length(request.messages))
+        asked = Asked(length(request.messages), writes=request.max_tokens)
+        chat = self._gateway.chat(body.model, call.caller, "responses", asked)
         await _Response(call, chat, self._store).send(request)
 
     async def show(self, call: Call[Empty]) -> None:

@@ -22,7 +22,7 @@ MOST_BEFORE = 1000
 MOST_CHARACTERS = 32_000_000
 """Characters of a conversation that is gone on with, as it is stored."""
 
-
+_MOST_AT_ONCE = 500
 _ID = re.compile(r"resp_[0-9a-f]{32}")
 
 
@@ -38,7 +38,10 @@ class ResponseRow(Base):
     input: Mapped[str] = mapped_column(Text)
     response: Mapped[str] = mapped_column(Text)
 
-    __table_args__ = (Index("ix_responses_created", "created"),)
+    __table_args__ = (
+        Index("ix_responses_created", "created"),
+        Index("ix_responses_owner", "owner", "created"),
+    )
 
 
 class ResponseStore:
@@ -46,13 +49,15 @@ class ResponseStore:
 
     Args:
         store: The database.
+        most: Responses that are kept for each owner; the oldest go.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, most: int = 1000) -> None:
         self._store = store
+        self._most = most
 
     async def keep(self, owner: str, response: Json, items: Sequence[Json]) -> None:
-        """Keep a response, and forget those whose days are over.
+        """Keep a response, and forget those whose days are over, and the oldest where there are too many.
 
         Args:
             owner: Who may read it.
@@ -62,11 +67,16 @@ class ResponseStore:
 
         def write(session: Session) -> None:
             session.execute(delete(ResponseRow).where(ResponseRow.created < time.time() - DAYS * 86_400))
+            before = select(ResponseRow.id).where(ResponseRow.owner == owner)
+            newest_first = before.order_by(ResponseRow.created.desc(), ResponseRow.id)
+            # Not every database takes an offset without a limit, or within a deletion.
+            surplus = session.scalars(newest_first.offset(self._most - 1).limit(_MOST_AT_ONCE)).all()
+            session.execute(delete(ResponseRow).where(ResponseRow.id.in_(surplus)))
             session.add(
                 ResponseRow(
                     id=response["id"],
                     owner=owner,
-                    created=float(response["created_at"]),
+                    created=time.time(),
                     previous=response["previous_response_id"] or "",
                     input=json.dumps(items),
                     response=json.dumps(response),

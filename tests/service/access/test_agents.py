@@ -1,0 +1,218 @@
+"""What keys may do with the agent: whose turns they are, which models they name, who writes to folders."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any, cast
+
+import anyio
+import httpx2
+import pytest
+from starlette.applications import Starlette
+
+from llmasos.api import TurnRequest
+from llmasos.kernel import Kernel
+from llmasos.models.engines.port import CompletionRequest
+from llmasos.service.access import guarded
+from llmasos.service.app import make_app
+from tests.agent.conftest import MakeStage, Stage, stage
+from tests.service.access.conftest import Desk, caller
+
+__all__ = ["stage"]
+
+pytestmark = pytest.mark.anyio
+AGENT = ("agent",)
+ADMIN = ("admin",)
+# It is in the catalog, and its file is not here.
+FAR = "qwen2.5-coder-0.5b"
+
+
+@dataclass
+class Service:
+    """A kernel on fakes behind TCP."""
+
+    stage: Stage
+    desk: Desk
+    app: Starlette
+
+    async def key(self, *scopes: str, **options: object) -> httpx2.AsyncClient:
+        made = await self.desk.make(scopes=scopes, **options)
+        self.last = made.key.id
+        return caller(guarded(self.app, self.desk.keys, clock=self.desk.clock), made.secret)
+
+    async def session(self, client: httpx2.AsyncClient, **options: object) -> str:
+        answer = await client.post("/v1/sessions", json={"folder": str(self.stage.folder), **options})
+        assert answer.status_code == 201, answer.text
+        found: str = answer.json()["id"]
+        return f"/v1/sessions/{found}"
+
+    async def turn(self, client: httpx2.AsyncClient, place: str) -> CompletionRequest:
+        """Run a turn to its end and return what the engine was asked last."""
+        answer = await client.post(f"{place}/turns", json={"text": "hello", "approve": "deny"})
+        assert answer.status_code == 202, answer.text
+        await (await self.stage.sessions.get(place.rpartition("/")[2])).wait()
+        return self.stage.engine.requests[-1]
+
+
+@asynccontextmanager
+async def serving(make: MakeStage, *replies: str, **settings: object) -> AsyncIterator[Service]:
+    async with make(*replies, cache_dir="/nowhere", **settings) as it:
+        desk = Desk(it.store, it.ledger)
+        kernel = SimpleNamespace(
+            settings=it.settings,
+            store=it.store,
+            ledger=it.ledger,
+            models=it.models,
+            sessions=it.sessions,
+            books=None,
+            administration=None,
+            started=datetime.now(UTC),
+        )
+        yield Service(it, desk, make_app(cast(Kernel, kernel), lambda: None, keys=desk.keys))
+
+
+@pytest.fixture
+def replies() -> list[str]:
+    return ["Answer: hello."] * 6
+
+
+async def test_turns_share_computed_prompts_within_their_sessions_key_only(
+    stage: MakeStage, replies: list[str]
+) -> None:
+    async with serving(stage, *replies) as it, await it.key(*AGENT) as one:
+        mine = it.last
+        place = await it.session(one)
+        assert (await it.turn(one, place)).tenant == mine
+        async with await it.key(*ADMIN) as root:
+            # The session is its key's, whoever asks.
+            assert (await it.turn(root, place)).tenant == mine
+            own = await it.session(root)
+            assert (await it.turn(root, own)).tenant == it.last != mine
+        async with caller(it.app) as local:
+            assert (await it.turn(local, place)).tenant == mine
+            assert (await it.turn(local, await it.session(local))).tenant == ""
+
+
+async def test_turns_have_the_priority_of_their_key_at_most(stage: MakeStage, replies: list[str]) -> None:
+    bands = []
+    async with serving(stage, *replies) as it:
+        resolve = it.stage.models.resolve
+
+        async def noting(*args: Any, **options: Any) -> Any:
+            bands.append(args[3].band)
+            return await resolve(*args, **options)
+
+        it.stage.models.resolve = noting  # type: ignore[method-assign]
+        for priority in ("interactive", "normal", "batch"):
+            async with await it.key(*AGENT, priority=priority) as client:
+                place = await it.session(client)
+                await client.post(f"{place}/turns", json={"text": "hello"})
+                await (await it.stage.sessions.get(place.rpartition("/")[2])).wait()
+    assert bands == ["interactive", "normal", "batch"]
+
+
+@pytest.mark.parametrize("name", ["/etc/passwd", FAR, "hf:somebody/something", "../x.gguf", "x" * 5000])
+async def test_keys_cannot_have_models_opened_or_fetched(stage: MakeStage, name: str) -> None:
+    async with serving(stage) as it, await it.key(*AGENT) as client:
+        place = await it.session(client)
+        folder = str(it.stage.folder)
+        asked = [
+            await client.post("/v1/sessions", json={"folder": folder, "model": name}),
+            await client.post(f"{place}/model", json={"model": name}),
+            await client.post("/v1/kernel/models/warm", json={"model": name}),
+        ]
+        assert [answer.status_code for answer in asked] == [403] * 3
+        assert all("is not here" in answer.json()["message"] for answer in asked)
+        assert all(len(answer.text) < 1000 for answer in asked)
+        # A session that got such a model in another way is not gone on with.
+        session = await it.stage.sessions.get(place.rpartition("/")[2])
+        await session._update(model=name)
+        assert (await client.post(f"{place}/turns", json={"text": "hello"})).status_code == 403
+    assert it.stage.engine.requests == []
+
+
+async def test_the_user_and_administrators_may_name_any_model(stage: MakeStage) -> None:
+    async with serving(stage) as it, await it.key(*ADMIN) as root, caller(it.app) as local:
+        for client in (root, local):
+            place = await it.session(client, model=FAR)
+            assert (await client.get(place)).json()["model"] == FAR
+            assert (await client.post("/v1/kernel/models/warm", json={"model": FAR})).status_code == 204
+
+
+async def test_the_list_of_a_key_counts_for_warming_as_well(stage: MakeStage) -> None:
+    async with serving(stage) as it, await it.key(*AGENT, models=("other",)) as client:
+        for name in ("", it.stage.models.status()[0].name):
+            refusal = await client.post("/v1/kernel/models/warm", json={"model": name})
+            assert refusal.status_code == 403 and "may not ask the model" in refusal.json()["message"]
+    async with serving(stage) as it, await it.key(*AGENT) as client:
+        assert (await client.post("/v1/kernel/models/warm", json={"model": ""})).status_code == 204
+
+
+async def test_only_keys_that_decide_for_a_person_write_to_the_folder(stage: MakeStage) -> None:
+    write = 'write_file(path="new.txt")\n```\nnew\n```'
+    async with serving(stage, write, "Answer: done.") as it, await it.key(*AGENT) as client:
+        place = await it.session(client)
+        await it.turn(client, place)
+        assert (await client.get(f"{place}/diff")).json()["changes"]
+        for what in ("commit", "undo", "redo"):
+            refusal = await client.post(f"{place}/{what}", json={})
+            assert refusal.status_code == 403 and "'approve'" in refusal.json()["message"]
+        assert not (it.stage.folder / "new.txt").exists()
+        assert (await client.post(f"{place}/discard", json={})).status_code == 204
+    async with (
+        serving(stage, write, "Answer: done.") as it,
+        await it.key("agent", "approve") as client,
+    ):
+        place = await it.session(client)
+        await it.turn(client, place)
+        assert (await client.post(f"{place}/commit", json={})).status_code == 200
+        assert (it.stage.folder / "new.txt").exists()
+
+
+async def test_where_all_sessions_work_in_place_a_person_has_to_allow_them(stage: MakeStage) -> None:
+    async with serving(stage, in_place=True) as it:
+        async with await it.key(*AGENT) as client:
+            refusal = await client.post("/v1/sessions", json={"folder": str(it.stage.folder)})
+            assert refusal.status_code == 403 and "'approve'" in refusal.json()["message"]
+        async with await it.key("agent", "approve") as client:
+            await it.session(client)
+
+
+async def test_a_turn_that_is_cancelled_is_paid_for(stage: MakeStage) -> None:
+    reading = anyio.Event()
+    async with serving(stage, "Answer: never.") as it, await it.key(*AGENT) as client:
+        key = it.last
+
+        async def hangs(request: CompletionRequest) -> AsyncIterator[Any]:
+            reading.set()
+            await anyio.sleep_forever()
+            yield
+
+        it.stage.engine.stream = hangs  # type: ignore[method-assign,assignment]
+        place = await it.session(client)
+        assert (await client.post(f"{place}/turns", json={"text": "hello"})).status_code == 202
+        await reading.wait()
+        assert (await client.post(f"{place}/cancel")).status_code == 204
+        total = (await it.desk.keys.get(key)).total
+        assert total.calls == 1 and total.input_tokens > 0 and total.output_tokens == 0
+
+
+async def test_a_turn_that_waits_for_its_model_is_free_when_it_is_cancelled(stage: MakeStage) -> None:
+    loading = anyio.Event()
+    async with serving(stage) as it, await it.key(*AGENT) as client:
+        key = it.last
+
+        async def waits(*_args: Any, **_options: Any) -> Any:
+            loading.set()
+            await anyio.sleep_forever()
+
+        it.stage.models.resolve = waits  # type: ignore[method-assign]
+        session = await it.stage.sessions.get((await it.session(client)).rpartition("/")[2])
+        await session.start(TurnRequest(text="hello"))
+        await loading.wait()
+        await session.cancel()
+        assert (await it.desk.keys.get(key)).total.calls == 0
