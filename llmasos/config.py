@@ -174,7 +174,7 @@ class Settings(BaseSettings):
     )
     model_url: str = Field("", description="Base URL of an OpenAI-compatible endpoint, used instead.")
     model_key: SecretStr = Field(SecretStr(""), description="The endpoint's key.")
-    model_threads: int = Field(0, ge=0, description="Threads of the embedded engine; 0 chooses.")
+    model_threads: int = Field(0, ge=0, description="Threads of the embedded engine; 0 is one for each core.")
     model_context: int = Field(8192, ge=2048, description="Tokens the embedded engine keeps in view.")
     allow_download: bool = Field(True, description="Whether models may be fetched.")
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
 import logging
 import os
 import secrets
 import shutil
+import socket
 import tempfile
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
 from typing import Any
 
 import anyio
@@ -22,6 +24,7 @@ _STREAMS = 1000
 _STORE_BYTES = 128 << 20
 _PLACE_SECONDS = 60.0
 _STOP_SECONDS = 10.0
+_REACH_SECONDS = 5.0
 
 
 class RayWorker:
@@ -177,13 +180,17 @@ class RayCluster:
             raise _died(error) from None
 
     def _join(self) -> None:
-        # Read when Ray is imported: it is to send nothing home.
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        if reason := _unreachable(self._address):
+            raise ClusterError(
+                f"The Ray cluster at {self._address} cannot be reached: {reason}.",
+                hint="Check the address in models.cluster, and that Ray runs there.",
+            )
         private: dict[str, Any] = {}
+        # Read when Ray is imported: it is to send nothing home.
+        variables = {"RAY_USAGE_STATS_ENABLED": os.environ.get("RAY_USAGE_STATS_ENABLED", "0")}
         if not self._address:
-            # Ray listens on every interface, and reads its token once in the life of a process.
-            os.environ["RAY_AUTH_MODE"] = "token"
-            os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+            # Ray listens on every interface.
+            variables |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": _token()}
             self._folder = tempfile.mkdtemp(prefix="llmasos-ray-")
             private = {
                 "num_cpus": self._cpus or None,
@@ -192,6 +199,10 @@ class RayCluster:
                 "_temp_dir": self._folder,
                 "_node_ip_address": "127.0.0.1",
             }
+        with _environment(variables):
+            self._ray = self._started(private)
+
+    def _started(self, private: dict[str, Any]) -> Any:
         ray: Any = None
         try:
             import ray
@@ -218,7 +229,7 @@ class RayCluster:
                 f"The Ray cluster {where} cannot be used: {str(error).partition(chr(10))[0]}.",
                 hint="Check the address in models.cluster, and that Ray runs there in the same version.",
             ) from error
-        self._ray = ray
+        return ray
 
     def _leave(self) -> None:
         ray, self._ray = self._ray, None
@@ -229,6 +240,38 @@ class RayCluster:
         if self._folder:
             shutil.rmtree(self._folder, ignore_errors=True)
             self._folder = ""
+
+
+def _unreachable(address: str) -> str:
+    """Return why nothing answers at an address; Ray would go on trying for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if host and port.isdigit():
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), _REACH_SECONDS).close()
+        except (OSError, OverflowError) as error:
+            return str(getattr(error, "strerror", None) or error)
+    return ""
+
+
+@functools.cache
+def _token() -> str:
+    """Return the token of this process's private clusters; Ray reads it once in the life of a process."""
+    return os.environ.get("RAY_AUTH_TOKEN") or secrets.token_hex(32)
+
+
+@contextlib.contextmanager
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Set variables for what is started here, and for nothing that is started later."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def _died(error: Exception) -> WorkerDied:

@@ -1,5 +1,6 @@
-"""What is said when Ray cannot be imported."""
+"""What is said when Ray cannot be imported, or its cluster cannot be reached."""
 
+import socket
 import sys
 from pathlib import Path
 
@@ -28,6 +29,15 @@ async def test_a_failing_import_is_said_and_leaves_no_folder(
     with pytest.raises(ClusterError):
         await RayCluster().place(_make)
     assert not list(temporary.iterdir())
+
+
+@pytest.mark.parametrize("prefix", ["", "ray://"])
+async def test_a_cluster_where_nobody_listens_is_named_at_once(prefix: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"{prefix}127.0.0.1:{server.getsockname()[1]}"
+    with pytest.raises(ClusterError, match=f"{address} cannot be reached: .*refused") as caught:
+        await RayCluster(address).place(_make)
+    assert "models.cluster" in caught.value.hint
 
 
 async def _make() -> object:

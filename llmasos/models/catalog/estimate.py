@@ -12,6 +12,8 @@ _SMALLEST_CONTEXT = 2048
 # Measured with llama.cpp on vocabularies of 49,152 and 151,936 tokens: buffers, and the vocabulary itself.
 _LLAMA_FIXED = 8 * _MIB
 _LLAMA_PER_TOKEN = 480
+# Beside its cache, the state of a conversation has each token's number and place.
+_STATE_PER_TOKEN = 16
 # One step of transformers: hidden states of a batch, its logits as float32, a copy of them, and the mask.
 _BATCH = 512
 _STATES_PER_LAYER = 24
@@ -42,7 +44,7 @@ def footprint_of(header: Header, plan: LoadPlan) -> Footprint:
         copies = header.repacked if plan.device == "cpu" else 0
         return Footprint(
             weights=header.weights + copies + adapters,
-            cache=header.cache_values * plan.context * plan.slots * 2,
+            cache=header.cache_values * plan.context * plan.slots * 2 + waiting_bytes(header, plan),
             workspace=_LLAMA_FIXED + header.vocabulary * _LLAMA_PER_TOKEN,
         )
     size = _DTYPE_BYTES[plan.dtype]
@@ -57,6 +59,11 @@ def footprint_of(header: Header, plan: LoadPlan) -> Footprint:
         cache=header.cache_values * tokens * size,
         workspace=fixed + states + logits + _BATCH * tokens * size,
     )
+
+
+def waiting_bytes(header: Header, plan: LoadPlan) -> int:
+    """Return the bytes that llama.cpp's conversations outside of slots take at most: as many as in one."""
+    return plan.context * (header.cache_values * 2 + _STATE_PER_TOKEN)
 
 
 def largest_that_fits(plan: LoadPlan, budget: int) -> LoadPlan | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import bisect
 import dataclasses
 import math
+import stat
 import struct
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,9 @@ Value = str | int | float | bool | tuple[int | float | bool, ...]
 _MAX_KEYS = 10_000
 _MAX_TENSORS = 200_000
 _MAX_ITEMS = 8_000_000
+_MAX_TEXTS = 2_000_000
 _MAX_TEXT = 8 * 2**20
+_MAX_KEPT = 64 * 2**20
 _MAX_NAME = 65_535
 _KEPT_ITEMS = 4096
 _MAX_DIMENSIONS = 8
@@ -78,9 +81,21 @@ class GGUFHeader:
     def number(self, key: str, missing: int = 0) -> int:
         """Return a whole number, the sum of a list of them, or what stands for a missing one."""
         value = self.metadata.get(key)
-        if isinstance(value, tuple):
-            return sum(int(item) for item in value)
-        return int(value) if isinstance(value, int | float) else missing
+        items = value if isinstance(value, tuple) else (value,)
+        whole = [int(item) for item in items if isinstance(item, int | float) and math.isfinite(item)]
+        return sum(whole) if len(whole) == len(items) else missing
+
+
+def open_model_file(path: Path) -> BinaryIO:
+    """Open a file of a model; what is no file, such as a pipe, is not waited for.
+
+    Raises:
+        OSError: It cannot be opened.
+        ModelError: It is no file.
+    """
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise ModelError(f"{path} is no file.", hint="Give the path to a model's file.")
+    return path.open("rb")
 
 
 def read_gguf(path: Path, arrays: dict[str, list[Any]] | None = None) -> GGUFHeader:
@@ -96,7 +111,7 @@ def read_gguf(path: Path, arrays: dict[str, list[Any]] | None = None) -> GGUFHea
         ModelError: It cannot be read, is no GGUF file, is damaged, or was cut.
     """
     try:
-        with path.open("rb") as file:
+        with open_model_file(path) as file:
             size = path.stat().st_size
             if file.read(len(MAGIC)) != MAGIC:
                 raise ModelError(f"{path} is not a GGUF file.", hint="Give a model in the GGUF format.")
@@ -134,6 +149,8 @@ class _Reader:
         self._window = b""
         self._start = 0
         self._items = _MAX_ITEMS
+        self._texts = _MAX_TEXTS
+        self._kept = _MAX_KEPT
 
     def header(self) -> GGUFHeader:
         version = self._scalar("I")
@@ -171,12 +188,17 @@ class _Reader:
     def _value(self, key: str, metadata: dict[str, Value]) -> None:
         kind = self._scalar("I")
         if kind == _STRING:
-            metadata[key] = self._text(_MAX_TEXT)
+            text = self._text(min(_MAX_TEXT, self._kept))
+            self._kept -= len(text)
+            metadata[key] = text
         elif kind == _ARRAY:
             item = self._scalar("I")
             length = self._count(self._items, "items")
             self._items -= length
             if item == _STRING:
+                if length > self._texts:
+                    raise self._damaged(f"it claims to have {length} texts")
+                self._texts -= length
                 for _ in range(length):
                     if key in self._arrays:
                         self._arrays[key].append(self._text(_MAX_TEXT))
@@ -192,6 +214,10 @@ class _Reader:
                 self._skip(length * struct.calcsize(code))
                 metadata[f"{key}.length"] = length
             else:
+                # Numbers of Python's take about that much.
+                self._kept -= length * 32
+                if self._kept < 0:
+                    raise self._damaged("it has too many numbers")
                 metadata[key] = struct.unpack(f"<{length}{code}", self._take(length * struct.calcsize(code)))
         elif (code := _SCALARS.get(kind)) is not None:
             metadata[key] = self._scalar(code)

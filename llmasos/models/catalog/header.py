@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeGuard
 
 from pydantic import BaseModel
 
@@ -20,6 +20,7 @@ Format = Literal["gguf", "safetensors"]
 
 _MAX_JSON = 64 * 2**20
 _MOST = 2**31
+_MOST_LAYERS = 10_000
 # ggml's Q4_0, Q4_K and IQ4_NL.
 _REPACKED = (2, 12, 20)
 _PART = re.compile(r"(?P<stem>.+)-(?P<part>\d{5})-of-(?P<parts>\d{5})\.gguf")
@@ -138,13 +139,17 @@ def _of_gguf(path: Path, header: GGUFHeader, tensors: list[Tensor]) -> Header:
     heads = header.metadata.get(f"{kind}.attention.head_count", 0)
     most_heads = max(heads, default=0) if isinstance(heads, tuple) else heads
     if not (
-        kind and 0 < layers < _MOST and 0 < hidden < _MOST and isinstance(most_heads, int) and most_heads > 0
+        kind and _is_size(layers) and layers <= _MOST_LAYERS and _is_size(hidden) and _is_size(most_heads)
     ):
-        raise ModelError(f"{path} holds no language model.", hint="Give the model itself, not a part of one.")
+        raise _no_model(path)
     head = hidden // most_heads
     kept = header.metadata.get(f"{kind}.attention.head_count_kv", heads)
-    kept_heads = sum(map(int, kept)) if isinstance(kept, tuple) else layers * int(kept)
-    lengths = (header.number(f"{kind}.attention.{name}_length", head) for name in ("key", "value"))
+    each = kept if isinstance(kept, tuple) else (kept,) * layers
+    lengths = [header.number(f"{kind}.attention.{name}_length", head) for name in ("key", "value")]
+    # Layers that look at nothing before have no heads there.
+    if not all(number == 0 or _is_size(number) for number in (*each, *lengths)):
+        raise _no_model(path)
+    kept_heads = sum(map(int, each))
     words = header.number("tokenizer.ggml.tokens.length") or header.number(f"{kind}.vocab_size")
     traits = Traits(
         architecture=kind,
@@ -159,16 +164,25 @@ def _of_gguf(path: Path, header: GGUFHeader, tensors: list[Tensor]) -> Header:
         quantised=True,
         layers=layers,
         hidden=hidden,
-        vocabulary=words,
+        vocabulary=max(words, 0),
         cache_values=kept_heads * sum(lengths),
-        context=header.number(f"{kind}.context_length"),
+        context=max(header.number(f"{kind}.context_length"), 0),
     )
+
+
+def _is_size(value: object) -> TypeGuard[int]:
+    return type(value) is int and 0 < value < _MOST
+
+
+def _no_model(path: Path) -> ModelError:
+    return ModelError(f"{path} holds no language model.", hint="Give the model itself, not a part of one.")
 
 
 def _of_folder(folder: Path) -> Header:
     config = read_object(folder / "config.json")
     # Models that see pictures, too, keep what describes the language model apart.
-    text = {**config, **(config.get("text_config") or {})}
+    nested = config.get("text_config")
+    text = {**config, **nested} if isinstance(nested, dict) else config
     tensors = [tensor for file in safetensors_files(folder) for tensor in read_safetensors(file)]
     layers, hidden = _number(text, "num_hidden_layers", "n_layer"), _number(text, "hidden_size", "n_embd")
     heads = _number(text, "num_attention_heads", "n_head")
@@ -207,7 +221,7 @@ def _parameters(tensors: Iterable[Tensor]) -> int:
 def _number(config: Mapping[str, Any], *names: str) -> int:
     for name in names:
         value = config.get(name)
-        if type(value) is int and 0 < value < _MOST:
+        if _is_size(value):
             return value
     return 0
 
@@ -219,5 +233,6 @@ def _template(folder: Path) -> str:
     settings = folder / "tokenizer_config.json"
     found = read_object(settings).get("chat_template") if settings.exists() else ""
     if isinstance(found, list):
-        found = next((one.get("template") for one in found if one.get("name") in ("tool_use", "default")), "")
+        named = [one for one in found if isinstance(one, dict)]
+        found = next((one.get("template") for one in named if one.get("name") in ("tool_use", "default")), "")
     return found if isinstance(found, str) else ""

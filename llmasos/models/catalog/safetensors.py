@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from llmasos.errors import ModelError
-from llmasos.models.catalog.gguf import Tensor
+from llmasos.models.catalog.gguf import Tensor, open_model_file
 from llmasos.models.untrusted import read_json
 
 # Half of what the reference implementation allows, and a hundred times what large models have.
-_MAX_HEADER = 50_000_000
+_MAX_HEADER = 16 * 2**20
 _MAX_DIMENSIONS = 32
 _BITS = {
     **{"BOOL": 8, "U8": 8, "I8": 8, "U16": 16, "I16": 16, "U32": 32, "I32": 32, "U64": 64, "I64": 64},
@@ -32,7 +32,7 @@ def read_safetensors(path: Path) -> tuple[Tensor, ...]:
     """
     try:
         size = path.stat().st_size
-        with path.open("rb") as file:
+        with open_model_file(path) as file:
             start = file.read(8)
             length = struct.unpack("<Q", start)[0] if len(start) == 8 else size
             if length > size - 8:

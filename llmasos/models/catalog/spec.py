@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from llmasos.errors import ModelError
 from llmasos.models.catalog.estimate import guess
-from llmasos.models.catalog.gguf import MAGIC
+from llmasos.models.catalog.gguf import MAGIC, open_model_file
 from llmasos.models.catalog.header import Format, format_of, read_header, safetensors_files
 from llmasos.models.catalog.profile import Drive, recognise
 from llmasos.models.catalog.source import (
@@ -198,7 +198,7 @@ def described(spec: ModelSpec, path: Path) -> ModelSpec:
 
 def _own_file(path: Path) -> ModelSpec:
     try:
-        with path.open("rb") as file:
+        with open_model_file(path) as file:
             magic = file.read(len(MAGIC))
         size = path.stat().st_size
     except FileNotFoundError as error:

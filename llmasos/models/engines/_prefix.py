@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
@@ -13,9 +12,10 @@ from pathlib import Path
 from llmasos import paths
 from llmasos.models.engines.llama_server import Event, LlamaServer
 from llmasos.models.engines.llama_slots import Slot, common
+from llmasos.models.engines.llama_states import memory_file
 from llmasos.models.engines.port import Turn
+from llmasos.models.engines.prefix_file import prune_prefixes, read_prefix, write_prefix
 
-_KEEP = 8
 _REMEMBERED = 64
 
 
@@ -88,30 +88,25 @@ class PrefixCache:
         if not tokens or common(slot.tokens, tokens) == len(tokens):
             return
         named = f"{self._identity}\n{slot.owner}\n{tokens}\n{self._ends.get(tuple(tokens))}"
-        key = hashlib.sha256(named.encode()).hexdigest()[:32]
-        path = self.folder / f"{key}.slot"
-        if path.exists() and server.restore(slot.number, path.name):
-            with contextlib.suppress(OSError):
-                path.touch()
-            slot.tokens = list(tokens)
-            return
-        path.unlink(missing_ok=True)
+        path = self.folder / f"{hashlib.sha256(named.encode()).hexdigest()[:32]}.slot"
+        slot.tokens = []
+        with memory_file() as state:
+            if path.exists() and read_prefix(path, named, state) and server.restore(slot.number, state):
+                with contextlib.suppress(OSError):
+                    path.touch()
+                slot.tokens, slot.known = list(tokens), len(tokens)
+                return
+        with contextlib.suppress(OSError):
+            path.unlink()
         # Behind a turn that follows, the prefix is to the last bit what it is in a prompt.
         reading = [*tokens, *self._ends.get(tuple(tokens), [])]
         if not _read(reading, slot, server, stop, adapters):
             return
-        slot.tokens = list(tokens)
-        unfinished = f"{key}.{slot.number}.{os.getpid()}.tmp"
-        if server.save(slot.number, unfinished):
-            with contextlib.suppress(OSError):
-                (self.folder / unfinished).rename(path)
-                self._prune()
-        (self.folder / unfinished).unlink(missing_ok=True)
-
-    def _prune(self) -> None:
-        files = sorted(self.folder.glob("*.slot"), key=lambda file: file.stat().st_mtime, reverse=True)
-        for file in files[_KEEP:]:
-            file.unlink(missing_ok=True)
+        slot.tokens, slot.known = list(tokens), len(tokens)
+        with memory_file() as state, contextlib.suppress(OSError):
+            if server.save(slot.number, state):
+                write_prefix(path, named, state)
+                prune_prefixes(self.folder)
 
 
 def _read(

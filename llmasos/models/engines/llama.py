@@ -8,19 +8,22 @@ import math
 import threading
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import anyio
 import anyio.to_thread
 
 from llmasos.errors import ModelError
+from llmasos.models.catalog.estimate import waiting_bytes
+from llmasos.models.catalog.header import read_header
 from llmasos.models.engines._prefix import PrefixCache
 from llmasos.models.engines.llama_constraint import Constraint
 from llmasos.models.engines.llama_output import Output
-from llmasos.models.engines.llama_request import completion_body
+from llmasos.models.engines.llama_request import completion_body, scales
 from llmasos.models.engines.llama_server import Event, LlamaServer, Signals, version
-from llmasos.models.engines.llama_slots import Slots
+from llmasos.models.engines.llama_slots import Slot, Slots
+from llmasos.models.engines.llama_states import States
+from llmasos.models.engines.memory import own_memory
 from llmasos.models.engines.port import (
     Chunk,
     CompletionRequest,
@@ -31,9 +34,7 @@ from llmasos.models.engines.port import (
     LoadPlan,
     Turn,
 )
-from llmasos.models.engines.processors import spare_processors
-
-T = TypeVar("T")
+from llmasos.models.engines.processors import usable_cores
 
 
 class LlamaEngine:
@@ -48,10 +49,17 @@ class LlamaEngine:
         prefixes: Prefixes kept on the disk.
         threads: Threads that the server computes with.
         memory: Bytes of memory of its own that the process took to load the model.
+        states: States of conversations that wait outside of slots.
     """
 
     def __init__(
-        self, plan: LoadPlan, server: LlamaServer, prefixes: PrefixCache, threads: int, memory: int
+        self,
+        plan: LoadPlan,
+        server: LlamaServer,
+        prefixes: PrefixCache,
+        threads: int,
+        memory: int,
+        states: States,
     ) -> None:
         self.name = plan.name
         self.context = plan.context
@@ -63,6 +71,7 @@ class LlamaEngine:
         self._prefixes = prefixes
         self._threads = threads
         self._memory = memory
+        self._states = states
         self._places = Slots(plan.slots)
         self._adapters = [name for name, _ in plan.adapters]
         # As many threads as slots: who finds a thread finds a slot, and the others wait their turn.
@@ -84,12 +93,14 @@ class LlamaEngine:
 
     @classmethod
     def _load(cls, plan: LoadPlan) -> LlamaEngine:
-        threads = plan.threads or spare_processors()
+        threads = plan.threads or usable_cores()
         identity = f"{plan.fingerprint}:{plan.context}:{version()}"
         prefixes = PrefixCache(plan.cache_dir / "prefixes", identity)
-        before = _own_memory()
-        server = LlamaServer.start(plan, threads, prefixes.folder)
-        return cls(plan, server, prefixes, threads, max(0, _own_memory() - before))
+        before = own_memory()
+        server = LlamaServer.start(plan, threads)
+        memory = max(0, own_memory() - before)
+        states = States(waiting_bytes(read_header(plan.path), plan), plan.context)
+        return cls(plan, server, prefixes, threads, memory, states)
 
     async def stream(self, request: CompletionRequest) -> AsyncGenerator[Chunk]:
         """Generate text for the request."""
@@ -149,9 +160,10 @@ class LlamaEngine:
         """Compute the prefix, or restore it from the disk, and keep it for the next process."""
 
         def work() -> None:
-            tokens = self._prefixes.tokens(prefix, self._running())
-            with self._places.take(tokens, ("", "")) as slot:
-                self._prefixes.ensure(tokens, slot, self._running(), self._closing.is_set, self._scales(""))
+            server, unscaled = self._running(), scales(self.name, self._adapters, "")
+            tokens = self._prefixes.tokens(prefix, server)
+            with self._places.take(tokens, ("", ""), 0, self._leave) as slot:
+                self._prefixes.ensure(tokens, slot, server, self._closing.is_set, unscaled)
 
         if not self._closing.is_set():
             with contextlib.suppress(RuntimeError):
@@ -161,17 +173,17 @@ class LlamaEngine:
         self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]] = ()
     ) -> str:
         """Return the prompt that the model's own chat template makes."""
-        return await _in_thread(lambda: self._running().render(list(messages), list(tools)))
+        return await anyio.to_thread.run_sync(lambda: self._running().render(list(messages), list(tools)))
 
     async def count(self, request: CompletionRequest) -> int:
         """Return the tokens of the request's prompt."""
-        return len(await _in_thread(lambda: self._prompt(request)))
+        return len(await anyio.to_thread.run_sync(lambda: self._prompt(request)))
 
     async def embed(self, texts: Sequence[str]) -> Embeddings:
         """Return the texts' embeddings."""
         if not texts or not all(texts):
             raise InvalidRequest("There is an empty text to embed.", hint="Leave it out.")
-        reply = await _in_thread(lambda: self._embed(list(texts)))
+        reply = await anyio.to_thread.run_sync(lambda: self._embed(list(texts)))
         rows = sorted(reply["data"], key=lambda row: row["index"])
         return Embeddings(
             vectors=tuple(tuple(row["embedding"]) for row in rows), tokens=reply["usage"]["prompt_tokens"]
@@ -180,10 +192,11 @@ class LlamaEngine:
     async def footprint(self) -> Footprint:
         """Return the size of the files, and the memory that the process took beside them to load them.
 
-        That holds the cache for all slots, which llama.cpp makes at once.
+        That holds the cache of all slots, and what waits outside of slots is counted at its largest.
         """
         files = (self._plan.path, *(path for _, path in self._plan.adapters))
-        return Footprint(weights=sum(path.stat().st_size for path in files), cache=self._memory)
+        weights = sum(path.stat().st_size for path in files)
+        return Footprint(weights=weights, cache=self._memory + self._states.most)
 
     async def park(self) -> int:
         """Refuse: the weights already lie in the host's memory."""
@@ -204,6 +217,7 @@ class LlamaEngine:
         self._pool.shutdown(wait=True, cancel_futures=True)
         with self._embedding:
             self._server = self._embedder = None
+        self._states.close()
 
     def _running(self) -> LlamaServer:
         if self._server is None or self._closing.is_set():
@@ -217,7 +231,7 @@ class LlamaEngine:
         self, request: CompletionRequest, deliver: Callable[[Chunk], None], stop: Callable[[], bool]
     ) -> None:
         server = self._running()
-        adapters = self._scales(request.adapter)
+        adapters = scales(self.name, self._adapters, request.adapter)
         prompt = self._prompt(request)
         tokens = [*prompt, *request.kept]
         if len(tokens) >= self.context and not request.kept:
@@ -249,14 +263,19 @@ class LlamaEngine:
         prefix: list[int] = []
         if request.prefix and not request.prompt:
             prefix = self._prefixes.tokens(request.turns[: request.prefix], server)
-        with self._places.take(tokens, (request.tenant, request.adapter), len(prefix)) as slot:
+        owner = (request.tenant, request.adapter)
+        with self._places.take(tokens, owner, len(prefix), self._leave) as slot:
             if stop():
                 return
+            self._states.bring(slot, tokens, len(prefix), server)
             self._prefixes.ensure(prefix, slot, server, stop, adapters)
             body |= {"id_slot": slot.number, "cache_prompt": bool(slot.tokens)}
             slot.tokens = []
             server.complete(body, on_event)
-            slot.tokens = [*tokens, *output.tokens]
+            slot.tokens, slot.known = [*tokens, *output.tokens], len(prefix)
+
+    def _leave(self, slot: Slot, shared: int) -> None:
+        self._states.keep(slot, shared, self._running())
 
     def _prompt(self, request: CompletionRequest) -> list[int]:
         server = self._running()
@@ -268,31 +287,9 @@ class LlamaEngine:
             raise InvalidRequest("The prompt has no text.", hint="Send a longer one.")
         return tokens
 
-    def _scales(self, adapter: str) -> list[dict[str, float]]:
-        if adapter and adapter not in self._adapters:
-            known = ", ".join(self._adapters) or "none"
-            raise InvalidRequest(
-                f"The model {self.name} has no adapter {adapter!r}; it has {known}.",
-                hint="Add it to the setting models.adapters.",
-            )
-        return [{"id": number, "scale": float(name == adapter)} for number, name in enumerate(self._adapters)]
-
     def _embed(self, texts: list[str]) -> dict[str, Any]:
         with self._embedding:
             self._running()
             if self._embedder is None:
                 self._embedder = LlamaServer.start_embedding(self._plan, self._threads)
             return self._embedder.embed(texts)
-
-
-def _own_memory() -> int:
-    """Return the bytes of this process that are no file's; source: proc(5)."""
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/self/status").read_text().splitlines():
-            if line.startswith("RssAnon:"):
-                return int(line.split()[1]) * 1024
-    return 0
-
-
-async def _in_thread(work: Callable[[], T]) -> T:
-    return await anyio.to_thread.run_sync(work)

@@ -57,6 +57,26 @@ def completion_body(
     return body
 
 
+def scales(model: str, adapters: Sequence[str], wanted: str) -> list[dict[str, float]]:
+    """Return how far each adapter is applied, in the server's format.
+
+    Args:
+        model: The model's name, for the message.
+        adapters: The names of its adapters.
+        wanted: The one to apply, or empty.
+
+    Raises:
+        InvalidRequest: There is no such adapter.
+    """
+    if wanted and wanted not in adapters:
+        known = ", ".join(adapters) or "none"
+        raise InvalidRequest(
+            f"The model {model} has no adapter {wanted!r}; it has {known}.",
+            hint="Add it to the setting models.adapters.",
+        )
+    return [{"id": number, "scale": float(name == wanted)} for number, name in enumerate(adapters)]
+
+
 def _biases(request: CompletionRequest) -> list[list[float]]:
     for token, bias in request.logit_bias:
         if not (0 <= token < 2**31 and math.isfinite(bias)):

@@ -10,7 +10,6 @@ import secrets
 import signal
 import threading
 from collections.abc import Callable
-from pathlib import Path
 from types import FrameType
 from typing import Any
 from urllib.parse import urlsplit
@@ -48,13 +47,12 @@ class LlamaServer:
         self._host, self._port = address.hostname or "", address.port
 
     @classmethod
-    def start(cls, plan: LoadPlan, threads: int, states: Path) -> LlamaServer:
+    def start(cls, plan: LoadPlan, threads: int) -> LlamaServer:
         """Load a model to generate text with.
 
         Args:
             plan: What to load.
             threads: Threads to compute with.
-            states: The folder where the states of slots are saved.
 
         Raises:
             ModelError: The engine is not installed, or a file cannot be loaded.
@@ -64,7 +62,8 @@ class LlamaServer:
         params.n_parallel = plan.slots
         params.n_batch = params.n_ubatch = max(_BATCH, plan.slots)
         params.endpoint_slots = True
-        params.slot_save_path = f"{states}{os.sep}"
+        # What a slot holds goes to open files, by their numbers.
+        params.slot_save_path = "/proc/self/fd/"
         return cls._started(params, plan)
 
     @classmethod
@@ -159,17 +158,17 @@ class LlamaServer:
         tokens: list[int] = self._call("/tokenize", body)["tokens"]
         return tokens
 
-    def save(self, slot: int, file: str) -> bool:
-        """Save a slot's state and return whether that worked."""
+    def save(self, slot: int, file: int) -> bool:
+        """Write a slot's state to an open file and return whether that worked."""
         return self._slot(slot, "save", file)
 
-    def restore(self, slot: int, file: str) -> bool:
-        """Restore a slot's state and return whether that worked."""
+    def restore(self, slot: int, file: int) -> bool:
+        """Restore a slot's state from an open file and return whether that worked."""
         return self._slot(slot, "restore", file)
 
-    def _slot(self, slot: int, action: str, file: str) -> bool:
+    def _slot(self, slot: int, action: str, file: int) -> bool:
         try:
-            self._call(f"/slots/{slot}?action={action}", {"filename": file})
+            self._call(f"/slots/{slot}?action={action}", {"filename": str(file)})
         except ModelError:
             return False
         return True
@@ -212,6 +211,8 @@ def version() -> str:
 
 
 def _xllamacpp() -> Any:
+    # Read when it is imported: threads that wait by spinning make two on busy cores far slower than one.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     try:
         import xllamacpp
     except ImportError as error:
@@ -226,8 +227,9 @@ def _params(plan: LoadPlan, threads: int) -> Any:
     params = _xllamacpp().CommonParams()
     params.model.path = str(plan.path)
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads
-    # The server's own memory of prompts knows no tenants.
-    params.cache_ram_mib = 0
+    # The server's own memory of prompts knows no tenants, and its checkpoints of slots outlive their owners.
+    params.cache_ram_mib = params.n_ctx_checkpoints = 0
+    params.cache_idle_slots = False
     params.warmup = False
     params.verbosity = -1
     params.ui = False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -16,12 +16,14 @@ class Slot:
         number: The server's name for it.
         tokens: Tokens whose state it holds; the server has the last word, and is not to use anything
             that it holds when there are none.
+        known: How many of them can be had in any slot.
         owner: The tenant and the adapter that they were computed for.
         used: When it was last given back, in requests; 0 is never.
     """
 
     number: int
     tokens: list[int] = field(default_factory=list)
+    known: int = 0
     owner: tuple[str, str] | None = None
     used: int = 0
 
@@ -39,20 +41,30 @@ class Slots:
         self._requests = 0
 
     @contextmanager
-    def take(self, tokens: Sequence[int], owner: tuple[str, str], known: int = 0) -> Iterator[Slot]:
+    def take(
+        self,
+        tokens: Sequence[int],
+        owner: tuple[str, str],
+        known: int = 0,
+        leave: Callable[[Slot, int], None] = lambda slot, shared: None,
+    ) -> Iterator[Slot]:
         """Take the idle slot that saves most; there has to be one.
 
         Args:
             tokens: The prompt.
             owner: Who asks; what was computed for others saves nothing.
             known: How many tokens at the start of the prompt need not be computed in any slot.
+            leave: Told of a slot that will lose all but so many of its tokens.
         """
         with self._lock:
             slot = self._best(tokens, owner, known)
             self._idle.remove(slot)
-        if slot.owner != owner:
-            slot.owner, slot.tokens = owner, []
         try:
+            shared = common(slot.tokens, tokens) if slot.owner == owner else 0
+            if shared < len(slot.tokens):
+                leave(slot, shared)
+            if slot.owner != owner:
+                slot.owner, slot.tokens, slot.known = owner, [], 0
             yield slot
         finally:
             with self._lock:

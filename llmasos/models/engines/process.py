@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.to_thread
 
 from llmasos.errors import ModelError
 from llmasos.models.engines._child import WORKER, Child
@@ -24,6 +27,10 @@ from llmasos.models.engines.wire import CREDIT, Frame, Wire, kind, raised, unpac
 # Beyond that it does not answer any more: one step, and freeing a large model, take less.
 _CANCEL_SECONDS = 60.0
 _CLOSE_SECONDS = 10.0
+# Templates of models are programs, which may not end.
+_ANSWER_SECONDS = 300.0
+_LOAD_SECONDS = 600.0
+_SLOWEST_READ = 5 * 2**20
 
 
 class _Request:
@@ -99,9 +106,8 @@ class EngineProcess:
         """
         try:
             await self._child.spawn(worker, self._wire)
-            _, loading = self._ask("load", self._plan.model_dump(mode="json"))
-            described = await loading.answer()
-            self._requests.clear()
+            seconds = _LOAD_SECONDS + await anyio.to_thread.run_sync(_size, self._plan.path) / _SLOWEST_READ
+            described = await self._call("load", self._plan.model_dump(mode="json"), seconds)
         except BaseException:
             with anyio.CancelScope(shield=True):
                 await self._end()
@@ -151,11 +157,12 @@ class EngineProcess:
         self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]] = ()
     ) -> str:
         """Return the prompt that the model's own chat template makes."""
-        return str(await self._call("render", [list(messages), list(tools)]))
+        return str(await self._call("render", [list(messages), list(tools)], _ANSWER_SECONDS))
 
     async def count(self, request: CompletionRequest) -> int:
         """Return the tokens of the request's prompt."""
-        return int(await self._call("count", request.model_dump(mode="json", exclude_defaults=True)))
+        asked = request.model_dump(mode="json", exclude_defaults=True)
+        return int(await self._call("count", asked, _ANSWER_SECONDS))
 
     async def embed(self, texts: Sequence[str]) -> Embeddings:
         """Return the texts' embeddings."""
@@ -188,10 +195,16 @@ class EngineProcess:
         await self._child.end()
         self._wire.close()
 
-    async def _call(self, op: str, value: Any = None) -> Any:
+    async def _call(self, op: str, value: Any = None, seconds: float = math.inf) -> Any:
         number, under_way = self._ask(op, value)
         try:
-            return await under_way.answer()
+            with anyio.move_on_after(seconds):
+                return await under_way.answer()
+            self._child.kill()
+            raise EngineDied(
+                f"The engine of the model {self.name} was ended: no answer in {seconds:.0f} seconds.",
+                hint="Ask again to load it; if that happens again, its files may be hostile.",
+            )
         finally:
             if not under_way.ended:
                 self._wire.send({"id": number, "op": "cancel"})
@@ -236,6 +249,11 @@ class EngineProcess:
             f"The engine of the model {self.name} died: {self._ending}.",
             hint="Ask again to load it; the kernel's log has what it said.",
         )
+
+
+def _size(path: Path) -> int:
+    files = path.glob("*.safetensors") if path.is_dir() else (path,)
+    return sum(file.stat().st_size for file in files if file.is_file())
 
 
 async def load_process(plan: LoadPlan) -> EngineProcess:

@@ -16,9 +16,11 @@ from typing import Any
 
 import anyio
 import anyio.abc
+import anyio.to_thread
 from pydantic import BaseModel, TypeAdapter
 
 from llmasos.errors import ModelError
+from llmasos.models.engines.memory import bound_memory
 from llmasos.models.engines.port import CompletionRequest, Engine, LoadPlan, Turn
 from llmasos.models.engines.wire import CREDIT, Frame, Wire, failure, kinds, packed
 
@@ -106,7 +108,9 @@ class Worker:
     async def _call(self, op: str, value: Any) -> Any:
         match op:
             case "load":
-                self._engine = await self._load(LoadPlan.model_validate(value))
+                plan = LoadPlan.model_validate(value)
+                await anyio.to_thread.run_sync(bound_memory, plan)
+                self._engine = await self._load(plan)
                 return self._described(self._engine)
             case "prepare":
                 return await self._running().prepare(_TURNS.validate_python(value))

@@ -29,14 +29,20 @@ def children() -> set[int]:
     return found
 
 
+def set_variables() -> dict[str, str]:
+    # Ray sets some of its own when it is imported, which say nothing.
+    return {name: value for name, value in os.environ.items() if name.startswith(("RAY_AUTH", "RAY_USAGE"))}
+
+
 def folders() -> set[Path]:
     return set(Path(tempfile.gettempdir()).glob("llmasos-ray-*"))
 
 
 async def test_workers_do_what_local_ones_do_and_nothing_is_left() -> None:
-    before, left = children(), folders()
+    before, left, variables = children(), folders(), set_variables()
     cluster = RayCluster(cpus=2)
     worker = await cluster.place(counter, 1)
+    assert set_variables() == variables, "the token is nobody's but the cluster's"
     assert worker.pid not in (0, os.getpid())
     assert await worker.call("add", 2) == 3
     assert [number async for number in worker.stream("count", 200)] == list(range(200))
@@ -76,3 +82,8 @@ async def test_workers_do_what_local_ones_do_and_nothing_is_left() -> None:
         while any(Path(f"/proc/{pid}").exists() for pid in started):
             await anyio.sleep(0.05)
     assert folders() == left
+    assert set_variables() == variables
+
+    again = RayCluster(cpus=1)
+    assert await (await again.place(counter, 1)).call("add", 2) == 3
+    await again.close()

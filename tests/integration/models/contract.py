@@ -7,6 +7,7 @@ three slots and 512 tokens of context, for all tests), `load` (loads one more li
 
 import contextlib
 import json
+import math
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -85,6 +86,13 @@ class EngineContract:
         assert reply.usage.input == await loaded.count(asking())
         assert reply.text
 
+    @pytest.mark.parametrize("count", [1, 2, 7])
+    async def test_a_reply_has_as_many_tokens_as_were_allowed(self, loaded: Engine, count: int) -> None:
+        for fields in ({}, {"temperature": 1.0, "seed": 3}, {"logprobs": 0}):
+            reply = await reply_of(loaded, asking(max_tokens=count, **fields))
+            assert (reply.usage.output, reply.reason) == (count, "length")
+            assert len(reply.tokens) <= count
+
     async def test_turns_are_read_with_the_template(self, loaded: Engine) -> None:
         turns = (Turn(role="user", content="Say yes."),)
         request = CompletionRequest(turns=turns, max_tokens=3)
@@ -114,6 +122,20 @@ class EngineContract:
             reply = await reply_of(loaded, asking(stop=(whole.text[-length:] + "\x00",)))
             assert (reply.text, reply.tokens, reply.reason) == (whole.text, whole.tokens, "length")
 
+    async def test_a_stop_text_is_found_within_and_between_characters_of_many_bytes(
+        self, loaded: Engine, constrained: bool
+    ) -> None:
+        if not constrained:
+            return
+        text = "é中文😀b"
+        request = asking(grammar=f'root ::= "{text}"', max_tokens=60)
+        assert (await reply_of(loaded, request)).text == text
+        for stop in ("é", "中", "文😀", "😀b", "é中文😀"):
+            reply = await reply_of(loaded, request.model_copy(update={"stop": (stop,)}))
+            assert (reply.text, reply.reason) == (text[: text.index(stop)], "stop")
+        other = request.model_copy(update={"stop": ("中国", "\U0001f601")})
+        assert (await reply_of(loaded, other)).text == text
+
     async def test_a_seed_makes_chance_repeatable(self, loaded: Engine) -> None:
         request = asking(temperature=1.5, seed=7)
         first = await reply_of(loaded, request)
@@ -130,6 +152,9 @@ class EngineContract:
             assert choice.logprob <= 0
             assert choice.others[0].data == choice.data
             assert list(choice.others) == sorted(choice.others, key=lambda other: -other.logprob)
+            each = {other.data: other.logprob for other in choice.others}
+            assert sum(map(math.exp, each.values())) <= 1 + 1e-3
+            assert each[choice.data] == pytest.approx(choice.logprob, abs=1e-4)
         bare = await reply_of(loaded, asking(logprobs=0))
         assert [len(choice.others) for chunk in bare.chunks for choice in chunk.logprobs] == [0] * 12
 

@@ -21,7 +21,7 @@ def plan(tmp_path: Path) -> LoadPlan:
 
 def test_weights_cache_and_copies_are_counted(plan: LoadPlan, tmp_path: Path) -> None:
     found = estimate(plan)
-    assert found.cache == 2 * 2 * (2 + 2) * 8192 * 4 * 2
+    assert found.cache == 2 * 2 * (2 + 2) * 8192 * (4 + 1) * 2 + 16 * 8192, "one more conversation waits"
     assert found.weights == 2 * 288 + 288, "on a CPU the output, and not the embedding, is kept twice"
     assert estimate(plan.model_copy(update={"device": "cuda:0"})).weights == 2 * 288
     adapter = tmp_path / "a.gguf"

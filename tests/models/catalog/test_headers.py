@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import struct
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from llmasos.errors import ModelError
 from llmasos.models.catalog.gguf import read_gguf
 from llmasos.models.catalog.header import read_header
 from llmasos.models.catalog.safetensors import read_safetensors
+from llmasos.models.catalog.spec import Catalog
 from tests.models.catalog.files import gguf, safetensors, write_folder
 
 
@@ -80,7 +82,7 @@ HEAD = b"GGUF" + struct.pack("<I", 3)
         (HEAD + struct.pack("<QQQ", 0, 1, 60_000), "is cut"),
         (gguf(metadata={"x": struct.pack("<IQ", 8, HUGE)}), "bytes long"),
         (gguf(metadata={"x": struct.pack("<IIQ", 9, 4, HUGE)}), "items"),
-        (gguf(metadata={"x": struct.pack("<IIQ", 9, 8, 7_000_000)}), "is cut"),
+        (gguf(metadata={"x": struct.pack("<IIQ", 9, 8, 1_000_000)}), "is cut"),
         (gguf(metadata={"x": struct.pack("<IIQ", 9, 9, 1)}), "unknown type 9"),
         (gguf(metadata={"x": struct.pack("<I", 99)}), "unknown type 99"),
         (gguf(metadata={"general.alignment": 0}), "alignment"),
@@ -122,6 +124,45 @@ def test_a_flipped_byte_never_breaks_the_reader(tmp_path_factory: Any, place: in
 def test_a_gguf_file_that_is_no_language_model(tmp_path: Path, left_out: str) -> None:
     with pytest.raises(ModelError, match="no language model"):
         read_header(written(tmp_path, gguf(metadata={left_out: None})))
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -5, 2**31, "many"], ids=str)
+@pytest.mark.parametrize(
+    "key",
+    [
+        *("block_count", "embedding_length", "context_length", "vocab_size"),
+        *("attention.head_count", "attention.head_count_kv", "attention.key_length"),
+    ],
+)
+def test_no_number_of_a_header_breaks_the_estimate(tmp_path: Path, key: str, value: Any) -> None:
+    signed = struct.pack("<Iq", 11, value) if isinstance(value, int) else value
+    listed = struct.pack("<IIQq", 9, 11, 1, value) if isinstance(value, int) else signed
+    for metadata in ({f"qwen2.{key}": signed}, {f"qwen2.{key}": listed}):
+        file = written(tmp_path, gguf(metadata={"tokenizer.ggml.tokens": None, **metadata}))
+        try:
+            header = read_header(file)
+        except ModelError as error:
+            assert "no language model" in error.message
+        else:
+            assert min(header.cache_values, header.context, header.vocabulary) >= 0
+
+
+def test_headers_take_a_bounded_part_of_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = written(tmp_path, gguf(metadata={"x": struct.pack("<IIQ", 9, 8, 2_000_001)}))
+    with pytest.raises(ModelError, match="2000001 texts"):
+        read_gguf(texts)
+    monkeypatch.setattr("llmasos.models.catalog.gguf._MAX_KEPT", 1000)
+    for hostile in ({str(key): "x" * 400 for key in range(3)}, {str(key): [1] * 15 for key in range(3)}):
+        with pytest.raises(ModelError, match="is damaged"):
+            read_gguf(written(tmp_path, gguf(metadata=hostile)))
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe.gguf"
+    os.mkfifo(pipe)
+    for read in (read_gguf, read_safetensors, lambda path: Catalog.builtin().get(str(path))):
+        with pytest.raises(ModelError, match="is no file"):
+            read(pipe)
 
 
 def test_a_safetensors_header_is_read(tmp_path: Path) -> None:
@@ -200,6 +241,12 @@ def test_a_folder_of_several_files_needs_each(tmp_path: Path) -> None:
     index.write_text(json.dumps({"weight_map": {"w": "../m/model-1.safetensors"}}))
     with pytest.raises(ModelError, match="names no files"):
         read_header(folder)
+
+
+def test_settings_of_another_kind_than_expected_are_passed_over(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "m", text_config="none")
+    (folder / "tokenizer_config.json").write_text('{"chat_template": ["a", 1, {"name": "default"}]}')
+    assert read_header(folder).traits.template == ""
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from llmasos.models.engines.port import LoadPlan, OutOfMemory
+from llmasos.models.engines import process
+from llmasos.models.engines.port import EngineDied, LoadPlan, OutOfMemory
 from llmasos.models.engines.process import EngineProcess
 from llmasos.models.engines.wire import CREDIT
 from tests.integration.models.contract import CONTEXT, SLOTS, EngineContract, Load, asking, begin, reply_of
@@ -27,6 +28,11 @@ class Engine(CountingEngine):
             return self.produced
         return await super().count(request)
 
+    async def render(self, messages, tools=()):
+        if messages[0]["content"] == "endless":
+            await anyio.sleep_forever()
+        return await super().render(messages, tools)
+
     produced = 0
 
     async def stream(self, request):
@@ -35,6 +41,8 @@ class Engine(CountingEngine):
             yield chunk
 
 async def load(plan):
+    if plan.name == "endless":
+        await anyio.sleep_forever()
     if plan.name == "huge":
         raise OutOfMemory("It does not fit.", hint="Unload one.")
     return Engine(name=plan.name, context=plan.context, slots=plan.slots)
@@ -122,3 +130,17 @@ async def test_leaving_frees_the_slot_before_the_next_request(load: Load) -> Non
     for _ in range(50):
         await begin(engine, asking(max_tokens=400))
     await engine.close()
+
+
+async def test_an_engine_whose_template_never_ends_is_ended(
+    worker: str, load: Load, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = await load()
+    monkeypatch.setattr(process, "_ANSWER_SECONDS", 0.1)
+    with pytest.raises(EngineDied, match="no answer"):
+        await engine.render([{"role": "user", "content": "endless"}])
+    await engine.close()
+    monkeypatch.setattr(process, "_LOAD_SECONDS", 0.1)
+    never = EngineProcess(plan("endless"))
+    with pytest.raises(EngineDied, match="no answer"):
+        await never.start([worker])

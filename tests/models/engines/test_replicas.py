@@ -266,3 +266,26 @@ async def test_a_lost_place_is_a_dead_engine() -> None:
     with pytest.raises(EngineDied, match="killed"):
         await engine.count(asked())
     await engine.close()
+
+
+async def test_a_worker_that_ends_in_the_middle_of_a_stream_ends_no_other() -> None:
+    cluster = LocalCluster()
+    load = replicating(counting, lambda _: cluster.place, {"c": 2})
+    replicas = await load(plan())
+    async with (
+        aclosing(replicas.stream(asked("a"))) as dying,
+        aclosing(replicas.stream(asked("b"))) as living,
+    ):
+        await anext(dying)
+        await anext(living)
+        await cluster.workers[0].kill("the machine was switched off")
+        with pytest.raises(ReplicaDied, match="switched off") as caught:
+            async for _ in dying:
+                pass
+        assert caught.value.hint
+        assert [chunk async for chunk in living][-1].finish_reason is not None
+    # Who asks again is served by the other one, or by the one that took its place.
+    async with aclosing(replicas.stream(asked("a"))) as again:
+        assert await anext(again)
+    await replicas.close()
+    await cluster.close()

@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
@@ -376,6 +377,28 @@ async def test_an_engine_that_was_closed_or_parked_says_so(tiny: Path) -> None:
     with pytest.raises(ModelError, match="unloaded"):
         await _run(engine)
     await engine.close()
+
+
+async def test_code_in_a_models_folder_is_never_run(tiny: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(tiny, folder)
+    marker = tmp_path / "ran"
+    (folder / "evil.py").write_text(f"open({str(marker)!r}, 'w')\nclass Evil: pass\n")
+    for name, entries in (
+        ("config.json", {"AutoConfig": "evil.Evil", "AutoModelForCausalLM": "evil.Evil"}),
+        ("tokenizer_config.json", {"AutoTokenizer": ["evil.Evil", "evil.Evil"]}),
+    ):
+        settings = json.loads((folder / name).read_text())
+        (folder / name).write_text(json.dumps({**settings, "auto_map": entries}))
+    # Its architecture is known, so that the folder is as good as one without code.
+    async with _loaded(folder) as engine:
+        assert await engine.count(CompletionRequest(prompt="a")) == 1
+    unknown = json.loads((folder / "config.json").read_text()) | {"model_type": "evil"}
+    (folder / "config.json").write_text(json.dumps(unknown))
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        async with _loaded(folder):
+            pass
+    assert not marker.exists()
 
 
 async def test_folders_that_hold_no_model_are_refused(tiny: Path, tmp_path: Path) -> None:
