@@ -29,5 +29,5 @@ def test_arrays_that_count_too_far_are_refused(name: str) -> None:
 def test_a_reply_that_does_not_match_is_the_fault_of_the_request() -> None:
     following = constraint({"type": "integer"})
     following.follow("1")
-    with pytest.raises(InvalidRequest, match="could not be followed. *"):
+    with pytest.raises(InvalidRequest, match="could not be followed"):
         following.follow("x")
