@@ -103,14 +103,9 @@ class EngineProcess:
             _, loading = self._ask("load", self._plan.model_dump(mode="json"))
             described = await loading.answer()
             self._requests.clear()
-        except BaseException as error:
+        except BaseException:
             with anyio.CancelScope(shield=True):
                 await self._end()
-            if isinstance(error, EngineDied) and "SIGKILL" in error.message:
-                # So Linux ends what takes more memory than there is.
-                raise OutOfMemory(
-                    error.message, hint="Unload other models, or load a smaller one."
-                ) from error
             raise
         self.name, self.context, self.slots = (described[key] for key in ("name", "context", "slots"))
         self._resumable = frozenset(described["resumable"])
@@ -244,13 +239,23 @@ class EngineProcess:
         )
 
 
-async def load_process(plan: LoadPlan) -> EngineProcess:
+async def load_process(plan: LoadPlan, worker: Sequence[str] = WORKER) -> EngineProcess:
     """Load a model into a process of its own.
+
+    Args:
+        plan: How it is loaded.
+        worker: Arguments for Python, before the number of the socket.
 
     Raises:
         OutOfMemory: There is no room for it.
         ModelError: Its files cannot be loaded, or its engine is not installed.
     """
     engine = EngineProcess(plan)
-    await engine.start()
+    try:
+        await engine.start(worker)
+    except EngineDied as error:
+        if "SIGKILL" not in error.message:
+            raise
+        # So Linux ends what takes more memory than there is.
+        raise OutOfMemory(error.message, hint="Unload other models, or load a smaller one.") from error
     return engine

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import anyio
 
-from llmasos.errors import LLMasOSError
+from llmasos.errors import LLMasOSError, ModelError
 from llmasos.models.engines.placed import Place, PlacedEngine
 from llmasos.models.engines.port import (
     Chunk,
@@ -177,10 +177,11 @@ class Replicas:
     async def _chosen(self, home: tuple[str, ...]) -> tuple[_Replica, Engine]:
         if not self.alive and not self._closed:
             await self._changed.wait()
+        if self._closed:
+            raise ModelError(f"The model {self.name} was unloaded.", hint="Ask again to load it.")
         living = [(replica, replica.engine) for replica in self._replicas if replica.engine is not None]
         if not living:
-            why = "it was closed" if self._closed else self._problem
-            raise EngineDied(f"No replica of {self.name} runs: {why}.", hint="Ask again.")
+            raise EngineDied(f"No replica of {self.name} runs: {self._problem}.", hint="Ask again.")
         chosen = min(living, key=lambda one: one[0].running)
         known = self._homes.get(home)
         for replica, engine in living:

@@ -79,6 +79,9 @@ async def begin(engine: Engine, request: CompletionRequest) -> None:
 class EngineContract:
     """The tests."""
 
+    resumes = True
+    """Whether replies may be stopped and go on later."""
+
     async def test_a_reply_ends_with_a_reason_and_the_usage(self, loaded: Engine) -> None:
         reply = await reply_of(loaded, asking())
         assert (reply.reason, reply.usage.output, len(reply.tokens)) == ("length", 12, 12)
@@ -136,7 +139,7 @@ class EngineContract:
     async def test_a_reply_goes_on_where_it_was_stopped(self, loaded: Engine) -> None:
         whole = await reply_of(loaded, asking())
         for count in (1, 5, 11, 12):
-            assert loaded.resumable(asking())
+            assert loaded.resumable(asking()) is self.resumes
             rest = await reply_of(loaded, asking(kept=tuple(whole.tokens[:count])))
             assert rest.tokens == whole.tokens[count:]
             assert whole.text.endswith(rest.text)
@@ -236,7 +239,9 @@ class EngineContract:
         self, loaded: Engine, fields: dict[str, object]
     ) -> None:
         with pytest.raises(InvalidRequest) as raised:
-            await reply_of(loaded, CompletionRequest.model_validate({"prompt": PROMPT, **fields}))
+            await reply_of(
+                loaded, CompletionRequest.model_validate({"prompt": PROMPT, "max_tokens": 12, **fields})
+            )
         assert raised.value.hint
         assert (await reply_of(loaded, asking())).reason == "length"
 
@@ -259,6 +264,26 @@ class EngineContract:
         assert (loaded.slots, loaded.context) == (SLOTS, CONTEXT)
         footprint = await loaded.footprint()
         assert footprint.total == footprint.weights + footprint.cache + footprint.workspace >= 0
+
+    async def test_what_is_read_ahead_of_time_changes_no_reply(self, loaded: Engine) -> None:
+        turns = (Turn(role="system", content="Be brief."), Turn(role="user", content="Say yes."))
+        request = CompletionRequest(turns=turns, prefix=1, max_tokens=5)
+        before = await reply_of(loaded, request)
+        for prefix in (turns[:1], turns[:1], ()):
+            await loaded.prepare(prefix)
+        assert (await reply_of(loaded, request)).tokens == before.tokens
+
+    async def test_what_was_parked_comes_back_as_it_was(self, load: Load) -> None:
+        engine = await load()
+        before, size = await reply_of(engine, asking()), await engine.footprint()
+        # An engine whose weights are on the host already refuses, and goes on.
+        with contextlib.suppress(InvalidRequest):
+            assert await engine.park() == await engine.park() >= 0
+        for _ in range(2):
+            await engine.unpark()
+        assert (await reply_of(engine, asking())).tokens == before.tokens
+        assert (await engine.footprint()).weights == size.weights
+        await engine.close()
 
     async def test_a_closed_engine_says_so(self, load: Load) -> None:
         engine = await load()

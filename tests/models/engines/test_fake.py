@@ -1,22 +1,37 @@
 """The engines without a model, under the contract that all engines have."""
 
 from collections.abc import AsyncGenerator
+from pathlib import Path
 
 import pytest
 
+from llmasos.cluster import LocalCluster
 from llmasos.models.engines.fake import CountingEngine
-from llmasos.models.engines.port import Engine
+from llmasos.models.engines.placed import PlacedEngine
+from llmasos.models.engines.port import Engine, Loader, LoadPlan
+from llmasos.models.engines.replicas import Replicas
 from tests.integration.models.contract import CONTEXT, SLOTS, EngineContract, Load, asking, reply_of
 
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture
-def load() -> Load:
-    async def new() -> Engine:
-        return CountingEngine(context=CONTEXT, slots=SLOTS)
+async def counting(plan: LoadPlan) -> Engine:
+    return CountingEngine(name=plan.name, context=plan.context, slots=plan.slots)
 
-    return new
+
+async def replicas(plan: LoadPlan) -> Engine:
+    """Load an engine of each slot, all of them elsewhere."""
+    each = plan.model_copy(update={"slots": 1})
+    return await Replicas.load(plan.slots, lambda: PlacedEngine.load(LocalCluster().place, counting, each))
+
+
+LOADERS: dict[str, Loader] = {"counting": counting, "replicas": replicas}
+
+
+@pytest.fixture(params=LOADERS)
+def load(request: pytest.FixtureRequest, tmp_path: Path) -> Load:
+    plan = LoadPlan(name="counting", path=tmp_path, cache_dir=tmp_path, context=CONTEXT, slots=SLOTS)
+    return lambda: LOADERS[request.param](plan)
 
 
 @pytest.fixture
@@ -32,7 +47,7 @@ def constrained() -> bool:
 
 
 class TestCounting(EngineContract):
-    """The engine that counts."""
+    """The engine that counts, alone and as replicas."""
 
 
 async def test_it_counts() -> None:

@@ -184,7 +184,7 @@ async def test_when_all_died_that_is_told_or_waited_for() -> None:
     with pytest.raises(EngineDied, match="There is no room"):
         await text(replicas, asked())
     await replicas.close()
-    with pytest.raises(EngineDied, match="closed"):
+    with pytest.raises(ModelError, match="unloaded"):
         await text(replicas, asked())
 
     async def spawn() -> Mortal:

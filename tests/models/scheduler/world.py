@@ -82,6 +82,7 @@ class World:
             self._carry_out(effect)
         if self._watch:
             self._check()
+            self._check_time(before)
         return effects
 
     def submit(
@@ -238,6 +239,23 @@ class World:
             assert session.running == active[name]
         assert len(state.active) == len(jobs)
         assert len(state.active) + len(state.idle) == len(state.sessions)
+
+    def _check_time(self, before: State) -> None:
+        """Check that nothing comes late, and that no model leaves before its time."""
+        state, drain = self.state, self.state.rules.drain_seconds
+        due = [(job.deadline, number) for number, job in state.jobs.items() if job.deadline < float("inf")]
+        assert state.deadlines == sorted(due)
+        late = [state.jobs[number].phase for deadline, number in due if deadline <= self.now]
+        assert set(late) <= {"stopping"}, "a job goes on after its deadline"
+        assert state.floor >= before.floor
+        for name, model in state.models.items():
+            if model.leaving != "room":
+                continue
+            assert model.spares <= self.now + drain
+            if before.models[name].leaving != "room":
+                jobs = [state.jobs[job] for job in model.running]
+                unused = all(job.stalled for job in jobs) and not state.waiting(name)
+                assert unused or self.now >= model.loaded + drain, "a model left before it was of use"
 
 
 def world_of(*cards: Card, host: int = 0, budget: int = 100) -> World:

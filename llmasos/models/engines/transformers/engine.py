@@ -96,7 +96,7 @@ class TransformersEngine:
 
     async def prepare(self, prefix: tuple[Turn, ...]) -> None:
         """Read the prefix, so that requests of no tenant find it in the cache."""
-        tokens = await anyio.to_thread.run_sync(self._prompts.prefix, prefix)
+        tokens = await anyio.to_thread.run_sync(self._prompts.prefix, prefix) if prefix else ()
         if not tokens or len(tokens) >= self.context:
             return
         reply = self._plain_reply(tokens, CompletionRequest(max_tokens=1))
