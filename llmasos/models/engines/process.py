@@ -109,14 +109,9 @@ class EngineProcess:
             await self._child.spawn(worker, self._wire)
             seconds = _LOAD_SECONDS + await anyio.to_thread.run_sync(_size, self._plan.path) / _SLOWEST_READ
             described = await self._call("load", self._plan.model_dump(mode="json"), seconds)
-        except BaseException as error:
+        except BaseException:
             with anyio.CancelScope(shield=True):
                 await self._end()
-            if isinstance(error, EngineDied) and "SIGKILL" in error.message:
-                # So Linux ends what takes more memory than there is.
-                raise OutOfMemory(
-                    error.message, hint="Unload other models, or load a smaller one."
-                ) from error
             raise
         self.name, self.context, self.slots = (described[key] for key in ("name", "context", "slots"))
         self._resumable = frozenset(described["resumable"])
@@ -262,13 +257,23 @@ def _size(path: Path) -> int:
     return sum(file.stat().st_size for file in files if file.is_file())
 
 
-async def load_process(plan: LoadPlan) -> EngineProcess:
+async def load_process(plan: LoadPlan, worker: Sequence[str] = WORKER) -> EngineProcess:
     """Load a model into a process of its own.
+
+    Args:
+        plan: How it is loaded.
+        worker: Arguments for Python, before the number of the socket.
 
     Raises:
         OutOfMemory: There is no room for it.
         ModelError: Its files cannot be loaded, or its engine is not installed.
     """
     engine = EngineProcess(plan)
-    await engine.start()
+    try:
+        await engine.start(worker)
+    except EngineDied as error:
+        if "SIGKILL" not in error.message:
+            raise
+        # So Linux ends what takes more memory than there is.
+        raise OutOfMemory(error.message, hint="Unload other models, or load a smaller one.") from error
     return engine
