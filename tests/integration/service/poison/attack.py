@@ -110,7 +110,8 @@ class Standing:
     """What a kernel and its engines hold.
 
     Args:
-        files: Open files of the kernel, by kind; the database's pool has its own size.
+        files: Open files of the kernel, by kind; what the database's pool, or an engine for conversations
+            that wait, keeps open has its own bound.
         engines: Processes of the engines, with their open files.
         tasks: Tasks of the event loop.
     """
@@ -131,7 +132,7 @@ def _open(pid: int) -> Counter[str]:
     for number in Path(f"/proc/{pid}/fd").iterdir():
         with suppress(OSError):
             target = os.readlink(number)
-            if ".db" not in target:
+            if ".db" not in target and not target.startswith("/memfd:"):
                 found[target.partition(":[")[0]] += 1
     return found
 
