@@ -1,6 +1,7 @@
 """The contract of the engine port, over every engine that runs here."""
 
 import os
+import resource
 import signal
 import sys
 from collections.abc import AsyncGenerator
@@ -161,6 +162,10 @@ async def test_the_process_has_no_secrets_and_no_terminal(
         environment = Path(f"/proc/{engine.pid}/environ").read_bytes()
         assert b"secret" not in environment
         assert b"OMP_WAIT_POLICY=passive" in environment
+        # A template, which is a program of the model's authors, cannot take the machine's whole memory.
+        most, _ = resource.prlimit(engine.pid, resource.RLIMIT_DATA)
+        assert 4 * 2**30 < most < 5 * 2**30
+        assert int(Path(f"/proc/{engine.pid}/oom_score_adj").read_text()) >= 500
         # Ctrl-C reaches the processes of the terminal's session, and is ignored even when sent.
         assert os.getsid(engine.pid) != os.getsid(0)
         os.kill(engine.pid, signal.SIGINT)

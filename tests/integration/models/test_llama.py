@@ -171,8 +171,7 @@ async def test_a_prefix_is_restored_in_a_fresh_process(model_file: Path, tmp_pat
     script = textwrap.dedent("""
         import anyio, sys
         from llmasos.models import CompletionRequest, LlamaEngine, Turn
-        from llmasos.models.engines.llama_server import Event, LlamaServer
-from llmasos.models.engines.port import LoadPlan
+        from llmasos.models.engines.port import LoadPlan
 
         async def main():
             engine = await LlamaEngine.load(LoadPlan(
