@@ -257,12 +257,8 @@ def _size(path: Path) -> int:
     return sum(file.stat().st_size for file in files if file.is_file())
 
 
-async def load_process(plan: LoadPlan, worker: Sequence[str] = WORKER) -> EngineProcess:
+async def load_process(plan: LoadPlan) -> EngineProcess:
     """Load a model into a process of its own.
-
-    Args:
-        plan: How it is loaded.
-        worker: Arguments for Python, before the number of the socket.
 
     Raises:
         OutOfMemory: There is no room for it.
@@ -270,7 +266,7 @@ async def load_process(plan: LoadPlan, worker: Sequence[str] = WORKER) -> Engine
     """
     engine = EngineProcess(plan)
     try:
-        await engine.start(worker)
+        await engine.start()
     except EngineDied as error:
         if "SIGKILL" not in error.message:
             raise

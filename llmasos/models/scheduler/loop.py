@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar, cast
 
 import anyio
+import anyio.lowlevel
 
 from llmasos.errors import ModelError
 from llmasos.models.devices.port import Device
@@ -174,7 +175,7 @@ class Scheduler:
             resident.send_away(ask == "unload")
         self._post(events.Asked(model, ask))
         if ask in ("load", "pin"):
-            await self.call(model, _nothing, _PERSON, aside=True)
+            await self.call(model, lambda _: anyio.lowlevel.checkpoint(), _PERSON, aside=True)
         while ask == "unload" and resident.sent_away:
             await resident.moved.wait()
 
@@ -299,7 +300,3 @@ class Scheduler:
                 if (size := await resident.measure()) is not None:
                     self.metrics.measured(resident.card, size)
                     self._post(events.Measured(resident.card.model, size))
-
-
-async def _nothing(_: Engine) -> None:
-    pass

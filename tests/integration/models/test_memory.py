@@ -17,7 +17,7 @@ from benchmarks.weights import smollm_gguf
 from llmasos.errors import ModelError
 from llmasos.models.devices.sim import SimDevice
 from llmasos.models.engines.port import CompletionRequest, Engine, Footprint, LoadPlan, OutOfMemory
-from llmasos.models.engines.process import load_process
+from llmasos.models.engines.process import EngineProcess, load_process
 from llmasos.models.engines.transformers import load as loading
 from llmasos.models.engines.transformers import load_transformers
 from llmasos.models.scheduler.loop import Scheduler
@@ -180,10 +180,14 @@ async def test_llama_tells_a_want_of_memory_from_a_damaged_file(tmp_path: Path) 
     assert ended.stdout.decode() == "There is no memory for the model large.\n"
 
 
-async def test_a_process_that_is_killed_as_it_loads_had_no_memory(tmp_path: Path) -> None:
+async def test_a_process_that_is_killed_as_it_loads_had_no_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start, killed = EngineProcess.start, ["-c", "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"]
+    monkeypatch.setattr(EngineProcess, "start", lambda engine: start(engine, killed))
     plan = LoadPlan(name="a", path=tmp_path, cache_dir=tmp_path)
     with pytest.raises(OutOfMemory, match="SIGKILL"):
-        await load_process(plan, ["-c", "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"])
+        await load_process(plan)
 
 
 @dataclass

@@ -76,7 +76,7 @@ class Served:
     @property
     def scheduler(self) -> Scheduler:
         """What the models are shared by."""
-        return self.kernel.models._running
+        return self.kernel.models._residents._running
 
     def client(self) -> openai.AsyncOpenAI:
         """Return OpenAI's client, which tries once."""
