@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from pydantic_core import from_json
 
 _FEW = 100
+_MARKS = re.compile(r'"(?:[^"\\]|\\.)*"?|[\[\]{}]', re.DOTALL)
 
 
 def read_json(text: str | bytes) -> Any:
@@ -29,3 +31,23 @@ def read_json(text: str | bytes) -> Any:
         # Half a character, which JSON can spell, is none that anything after this could take.
         json.dumps(found, ensure_ascii=False).encode()
         return found
+
+
+def check_depth(text: str, at: int) -> None:
+    """Return when the JSON value that begins somewhere in a text is not nested deeply, whatever follows it.
+
+    Raises:
+        ValueError: Python's own reader might end the process.
+    """
+    if text[at : at + 1] not in ("[", "{"):
+        return
+    depth = 0
+    for mark in _MARKS.finditer(text, at):
+        if mark[0] in ("[", "{"):
+            depth += 1
+        elif mark[0] in ("]", "}"):
+            depth -= 1
+        if depth <= 0:
+            return
+        if depth > _FEW:
+            raise ValueError("it is nested too deeply")

@@ -36,7 +36,8 @@ async def test_a_chat_loads_its_model_when_it_is_asked(tmp_path: Path) -> None:
 
 async def test_an_adapter_is_asked_as_a_model(tmp_path: Path) -> None:
     loader = FakeLoader()
-    own = {"adapters": {BIG: {"law": "/adapters/law"}, SMALL: {}}}
+    (law := tmp_path / "law").touch()
+    own = {"adapters": {BIG: {"law": str(law)}, SMALL: {}}}
     async with Models(settings(tmp_path, models=own), loader=loader) as models:
         chat = models.chat(f"{BIG}:law", Client(session="s"))
         assert [delta async for delta in chat.stream(HELLO)][-1].finish_reason == "stop"

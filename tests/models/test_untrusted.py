@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from llmasos.models.untrusted import read_json
+from llmasos.models.untrusted import check_depth, read_json
 
 
 @pytest.fixture
@@ -34,3 +34,12 @@ def test_what_models_write_is_read() -> None:
     for text in ("", "{", "nothing", b"\xff", "[1,]"):
         with pytest.raises(ValueError):
             read_json(text)
+
+
+def test_the_depth_of_one_value_is_checked_whatever_follows_it() -> None:
+    deep = "[" * 101 + "]" * 101
+    for text in ("x" + deep[1:-1] + deep, 'x["]", "' + deep + '", [1]]' + deep, "x1" + deep, 'x"\\"' + deep):
+        check_depth(text, 1)
+    for text in (deep, "{}"[:1] + deep, '["]", ' + deep):
+        with pytest.raises(ValueError, match="nested too deeply"):
+            check_depth(text, 0)

@@ -22,6 +22,7 @@ from pydantic import BaseModel
 from pydantic_ai.tools import ToolDefinition
 
 from llmasos.errors import ModelError
+from llmasos.models.untrusted import check_depth
 
 ANSWER = "Answer: "
 
@@ -196,6 +197,7 @@ def _value(text: str, at: int) -> tuple[Any, int]:
         if text.startswith(literal, at):
             return value, at + len(literal)
     try:
+        check_depth(text, at)
         value, end = _DECODER.raw_decode(text, at)
         # Half a character, which JSON can spell, is none that anything after this could take.
         _literal(value).encode()
