@@ -10,7 +10,7 @@ from typing import Literal
 import anyio
 
 from llmasos.errors import ModelError
-from llmasos.models.engines.port import Engine, Loader, LoadPlan, OutOfMemory
+from llmasos.models.engines.port import Engine, EngineDied, Loader, LoadPlan, OutOfMemory
 from llmasos.models.scheduler.types import Card
 
 _log = logging.getLogger(__name__)
@@ -94,11 +94,11 @@ class Resident:
         """
         async with self._lock:
             try:
+                if self._engine is not None:
+                    await self._unpark(self._engine)
                 if self._engine is None:
                     self.prepared.clear()
                     self._engine = await self._loader(self.plan)
-                else:
-                    await self._unpark(self._engine)
                 self.bytes = (await self._engine.footprint()).total
                 return self.bytes
             except BaseException:
@@ -146,6 +146,9 @@ class Resident:
         except OutOfMemory:
             self.move("parked")
             raise
+        except EngineDied:
+            # What lay in the host's memory went with it, and nobody had used it.
+            await self._free()
 
     async def _wait_unused(self) -> None:
         while self._users:

@@ -131,6 +131,17 @@ async def test_what_cannot_be_parked_is_unloaded() -> None:
         assert await it.read("a", 2) == text(2)
 
 
+async def test_what_died_in_the_hosts_memory_is_loaded_anew() -> None:
+    async with bench("a", "b", budget=SIZE, host=SIZE) as it:
+        await it.read("a", 1)
+        await it.read("b", 1)
+        engine = it.loader.last("a")
+        assert not engine.closed
+        engine.die()
+        assert await it.read("a", 2) == text(2)
+        assert engine.closed and it.loader.last("a") is not engine
+
+
 @pytest.mark.parametrize("fault", ODD, ids=repr)
 async def test_odd_loaders_fail_those_who_wait(fault: BaseException) -> None:
     async with bench("a") as it:
