@@ -5,28 +5,32 @@ from __future__ import annotations
 import statistics
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import anyio
 import httpx2
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import ASGIApp
 
 from benchmarks.figure import Figure
 from benchmarks.generation import MODEL, SLOTS, read, scheduled, transformers_engine
+from llmasos.api import KeyRequest
 from llmasos.config import Settings
 from llmasos.kernel import Kernel
 from llmasos.models import Client, Engine, Models
 from llmasos.models.engines.fake import CountingEngine
 from llmasos.models.engines.port import CompletionRequest, LoadPlan
 from llmasos.models.scheduler.scheduled import ScheduledEngine
-from llmasos.service.openai import openai_routes
+from llmasos.service.access import Keys, guarded
+from llmasos.service.app import make_app
+from llmasos.service.connection import Connection
+from llmasos.service.server import make_server
 
 CALLS, TOKENS = 200, 10
 WAITING = 2000
@@ -65,17 +69,10 @@ async def scheduler_adds() -> Figure:
     )
 
 
-@contextmanager
-def _no_signals() -> Iterator[None]:
-    yield
-
-
 @asynccontextmanager
-async def listening(app: Starlette) -> AsyncIterator[httpx2.AsyncClient]:
-    """Serve an application on a port of this machine, and give a client of it."""
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error", lifespan="off"))
-    # Ctrl-C is for the measurement, not for the server.
-    server.capture_signals = _no_signals  # type: ignore[method-assign]
+async def listening(app: ASGIApp) -> AsyncIterator[httpx2.AsyncClient]:
+    """Serve an application on a port of this machine as the kernel does, and give a client of it."""
+    server = make_server(app, http=Connection, port=0)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(server.serve)
         while not server.started:
@@ -87,7 +84,7 @@ async def listening(app: Starlette) -> AsyncIterator[httpx2.AsyncClient]:
 
 
 async def http_adds() -> Figure:
-    """Measure what the whole service adds to a call, with its record in the ledger."""
+    """Measure what the whole service adds to a call with a key, with its record in the ledger."""
     body = {"model": SERVED, "messages": [{"role": "user", "content": "count"}], "max_tokens": TOKENS}
 
     async def load(plan: LoadPlan) -> Engine:
@@ -97,16 +94,18 @@ async def http_adds() -> Figure:
         settings = Settings(
             data_dir=Path(base) / "data", runtime_dir=Path(base), sandbox_pool=0, model=SERVED
         )
-        async with (
-            Kernel(settings, models=Models(settings, loader=load)) as kernel,
-            listening(Starlette(routes=openai_routes(kernel))) as client,
-        ):
+        async with Kernel(settings, models=Models(settings, loader=load)) as kernel:
+            keys = Keys(kernel.store, kernel.ledger, {})
+            secret = (await keys.create(KeyRequest(name="measuring"))).secret
+            app = guarded(make_app(kernel, lambda: None, keys=keys), keys)
+            async with keys.charges.written(), listening(app) as client:
+                client.headers["Authorization"] = f"Bearer {secret}"
 
-            async def call() -> bytes:
-                return (await client.post("/v1/chat/completions", json=body)).raise_for_status().content
+                async def call() -> bytes:
+                    return (await client.post("/v1/chat/completions", json=body)).raise_for_status().content
 
-            answer = await call()
-            ours = await _median(call)
+                answer = await call()
+                ours = await _median(call)
             await kernel.ledger.flush(120)
 
     async def same(_: Request) -> Response:
@@ -115,7 +114,7 @@ async def http_adds() -> Figure:
     async with listening(Starlette(routes=[Route("/", same, methods=["POST"])])) as client:
         bare = await _median(lambda: client.post("/", json=body))
     return Figure(
-        "the kernel adds to a `/v1/chat/completions` over HTTP, with its record (by the clock, p50)",
+        "the kernel adds to a `/v1/chat/completions` with a key, with its record (by the clock, p50)",
         (ours - bare) * 1000,
         f"{ours * 1000:.2f} ms, a bare route with the same answer {bare * 1000:.2f} ms",
         5,
@@ -187,7 +186,7 @@ async def flooded() -> Figure:
     return Figure(
         f"a light session's first token while {FLOOD} long requests of another flood {SLOTS} slots",
         statistics.median(waits),
-        f"of {LIGHT} requests; the slowest after {max(waits):.0f} steps",
+        f"the median of {LIGHT} requests; the slowest after {max(waits):.0f} steps",
         5,
         least=False,
         unit=" steps",

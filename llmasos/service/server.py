@@ -64,7 +64,7 @@ async def serve(settings: Settings) -> None:
                 listening.append(
                     (_tcp_server(app, keys, settings.service, tls), tcp_listeners(settings.service))
                 )
-            async with anyio.create_task_group() as tasks:
+            async with keys.charges.written(), anyio.create_task_group() as tasks:
                 tasks.start_soon(_on_signals, stopping)
                 servers = [server for server, _ in listening]
                 tasks.start_soon(_stop, stopping, kernel, drain, keys, servers)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Literal
 
@@ -15,7 +16,11 @@ from llmasos.store import Store
 
 _TIMES = ("created", "expires", "revoked", "last_used")
 _SUMS = {"today", "month", "total"}
-_LONGEST_MODEL = 200
+LONGEST_MODEL = 200
+"""Characters of a model's name that are stored."""
+
+Place = tuple[str, str, str]
+"""A key, a day and a model, whose name is not too long."""
 
 
 async def insert(store: Store, key: KeyInfo, digest: str) -> None:
@@ -46,21 +51,21 @@ async def load(store: Store) -> list[tuple[KeyInfo, str]]:
     return await store.read(work)
 
 
-async def add_usage(store: Store, key: str, day: str, model: str, tally: Tally) -> None:
-    """Add a call to what a key has used."""
+async def add_usage(store: Store, tallies: Mapping[Place, Tally]) -> None:
+    """Add calls to what keys have used."""
 
     def work(transaction: Transaction) -> None:
-        place = (key, day, model[:_LONGEST_MODEL])
-        row = transaction.get(KeyUsageRow, place)
-        if row is None:
-            row = KeyUsageRow(
-                key=key, day=day, model=place[2], calls=0, input_tokens=0, output_tokens=0, cost=0.0
-            )
-            transaction.add(row)
-        row.calls += tally.calls
-        row.input_tokens += tally.input_tokens
-        row.output_tokens += tally.output_tokens
-        row.cost += tally.cost
+        for (key, day, model), tally in tallies.items():
+            row = transaction.get(KeyUsageRow, (key, day, model))
+            if row is None:
+                row = KeyUsageRow(
+                    key=key, day=day, model=model, calls=0, input_tokens=0, output_tokens=0, cost=0.0
+                )
+                transaction.add(row)
+            row.calls += tally.calls
+            row.input_tokens += tally.input_tokens
+            row.output_tokens += tally.output_tokens
+            row.cost += tally.cost
 
     await store.run(work)
 

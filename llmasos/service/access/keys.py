@@ -21,6 +21,7 @@ from llmasos.ledger import SYSTEM, Ledger
 from llmasos.service.access import _rows as rows
 from llmasos.service.access.access import Access
 from llmasos.service.access.account import Account, utc
+from llmasos.service.access.charges import Charges
 from llmasos.service.access.usage import Tally
 from llmasos.store import Store
 
@@ -40,6 +41,9 @@ class Keys:
         prices: Price of a million tokens read and written, by model; see `prices_of`.
         clock: A monotonic clock in seconds.
         now: The time in UTC.
+
+    Attributes:
+        charges: Where what they used is written.
     """
 
     def __init__(
@@ -54,6 +58,7 @@ class Keys:
         self._store = store
         self._ledger = ledger
         self._prices = prices
+        self.charges = Charges(store)
         self._clock = clock
         self._now = now
         self._accounts: dict[str, Account] | None = None
@@ -173,8 +178,7 @@ class Keys:
         account.usage.add(tally)
         if account.tokens is not None:
             account.tokens.take(tally.tokens)
-        with anyio.CancelScope(shield=True):
-            await rows.add_usage(self._store, account.key.id, day, model, tally)
+        await self.charges.add(account.key.id, day, model, tally)
 
     async def _all(self) -> dict[str, Account]:
         async with self._lock:
