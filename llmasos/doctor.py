@@ -22,6 +22,7 @@ from llmasos.listen import tcp_listeners, tls_context
 from llmasos.models import Administration, Models
 from llmasos.models.devices import cuda
 from llmasos.models.devices.choose import choose_device
+from llmasos.models.remote.errors import shown
 from llmasos.models.remotes import Remotes
 from llmasos.sandbox import docker_problem, jail_problems, jail_weakness, landlock_problem
 from llmasos.store import Store
@@ -129,7 +130,7 @@ async def _sandbox(settings: Settings) -> Check:
 
 async def _engine(settings: Settings) -> Check:
     if settings.model_url:
-        return Check(part="engine", ok=True, message=f"the endpoint {settings.model_url}")
+        return Check(part="engine", ok=True, message=f"the endpoint {shown(settings.model_url)}")
     if importlib.util.find_spec("xllamacpp") is None:
         return Check(
             part="engine",

@@ -20,6 +20,7 @@ from llmasos.models.catalog.hub import Hub
 from llmasos.models.catalog.spec import Catalog, ModelSpec
 from llmasos.models.devices.port import Device
 from llmasos.models.plans import plan_model
+from llmasos.models.remote.errors import shown
 from llmasos.models.scheduler.types import Client
 
 if TYPE_CHECKING:
@@ -187,7 +188,7 @@ class Administration:
         """Refuse what is said of a model that runs elsewhere."""
         if self._settings.model_url:
             raise ModelError(
-                f"The models are at {self._settings.model_url}, and not on this machine.",
+                f"The models are at {shown(self._settings.model_url)}, and not on this machine.",
                 hint="Unset LLMASOS_MODEL_URL to use models of this machine.",
             )
         wanted = name or self._default

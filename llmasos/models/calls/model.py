@@ -46,11 +46,14 @@ class CallSyntaxModel(StreamedModel[Reply]):
     Args:
         engine: What completes the chats.
         languages: Languages of the examples that the model is shown, as ISO 639-1 codes.
+        cut: Whether a call may end where the bound of tokens cuts it off, so that there is none; otherwise
+            it is asked for anew, and that it has no end is an error.
     """
 
-    def __init__(self, engine: Engine, languages: Sequence[str] = ("en", "zh")) -> None:
+    def __init__(self, engine: Engine, languages: Sequence[str] = ("en", "zh"), *, cut: bool = False) -> None:
         super().__init__(profile=ModelProfile(supports_tools=True))
         self.engine = engine
+        self._cut = cut
         self._languages = languages
 
     @property
@@ -132,7 +135,7 @@ class CallSyntaxModel(StreamedModel[Reply]):
                     if written.text or fitting == _FIT_ATTEMPTS - 1:
                         raise
             usage = _sum(usage, written.usage)
-            if written.is_answer:
+            if written.is_answer or (self._cut and written.finish_reason == "length" and not written.runs):
                 yield Reply(finish_reason=written.finish_reason, usage=usage)
                 return
             call, problem = _understand(written, forms)
@@ -165,12 +168,13 @@ class CallSyntaxModel(StreamedModel[Reply]):
 
 @dataclass
 class _Written:
-    """What the model has written so far."""
+    """What the model has written so far, and whether it repeats itself without end."""
 
     opening: str = ANSWER
     text: str = ""
     finish_reason: FinishReason | None = None
     usage: TokenUsage = field(default_factory=TokenUsage)
+    runs: bool = False
 
     @property
     def is_answer(self) -> bool:
@@ -187,7 +191,7 @@ class _Written:
                 yield self.text[sent:]
                 sent = len(self.text)
             if chunk.text and runs_away(self.text[-WINDOW:]):
-                self.finish_reason = "length"
+                self.finish_reason, self.runs = "length", True
                 return
         if self.finish_reason is None:
             raise ModelError("The model's reply was cut short.", hint="Try again.")

@@ -42,7 +42,7 @@ async def call_syntax_reply(
         InvalidRequest: The conversation cannot be read.
         ModelError: The engine failed, or the model wrote no usable reply.
     """
-    model = CallSyntaxModel(engine, profile.languages)
+    model = CallSyntaxModel(engine, profile.languages, cut=True)
     parameters = ModelRequestParameters(function_tools=agent_tools(request.tools))
     stops = Stops(request.stop)
     called = False

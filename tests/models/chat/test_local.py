@@ -1,7 +1,7 @@
 """Chats over a scripted engine."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -11,7 +11,7 @@ from llmasos.models.catalog.profile import Profile
 from llmasos.models.chat.local import LocalChat
 from llmasos.models.chat.port import ChatCall, ChatDelta, ChatMessage, ChatRequest, ChatTool
 from llmasos.models.engines.fake import FakeEngine
-from llmasos.models.engines.port import CompletionRequest, InvalidRequest
+from llmasos.models.engines.port import Chunk, CompletionRequest, InvalidRequest
 from tests.models.grammars import accepts
 
 pytestmark = pytest.mark.anyio
@@ -119,6 +119,21 @@ async def test_small_models_answer_and_stop_where_asked() -> None:
     engine = FakeEngine(["Answer: one two three"])
     text, calls, last = await reply(LocalChat(engine, SMALL), asked(tools=(WEATHER,), stop=("tw",)))
     assert (text, calls, last.finish_reason) == ("one ", [], "stop")
+
+
+class CutEngine(FakeEngine):
+    """Has written as much as it may when its replies end."""
+
+    async def stream(self, request: CompletionRequest) -> AsyncGenerator[Chunk]:
+        async for chunk in super().stream(request):
+            yield chunk.model_copy(update={"finish_reason": chunk.finish_reason and "length"})
+
+
+async def test_a_call_that_the_bound_of_tokens_cuts_off_is_none_and_is_not_tried_again() -> None:
+    engine = CutEngine(['weather(city="Gen'])
+    text, calls, last = await reply(LocalChat(engine, SMALL), asked(tools=(WEATHER,), max_tokens=4))
+    assert (text, calls, last.finish_reason) == ("", [], "length")
+    assert len(engine.requests) == 1
 
 
 @pytest.mark.parametrize(
