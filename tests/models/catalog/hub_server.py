@@ -58,7 +58,7 @@ class HubServer:
     @contextmanager
     def running(self) -> Iterator[HubServer]:
         """Serve on a port of the system's choosing."""
-        server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        server = _Server(("127.0.0.1", 0), _handler(self))
         server.daemon_threads = True
         self.url = f"http://127.0.0.1:{server.server_port}"
         thread = threading.Thread(target=lambda: server.serve_forever(poll_interval=0.01))
@@ -69,6 +69,11 @@ class HubServer:
             server.shutdown()
             server.server_close()
             thread.join()
+
+
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of clients that leave, whose output is looked at."""
 
 
 def _handler(hub: HubServer) -> type[BaseHTTPRequestHandler]:
