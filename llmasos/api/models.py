@@ -140,12 +140,21 @@ class SessionShare(_Shown):
 
 
 class EndpointShare(_Shown):
-    """One of the places where a model runs elsewhere: whether it is asked, and why it failed last."""
+    """One of the places where a model runs elsewhere: whether it is asked, why it failed last, and its use.
+
+    Args:
+        requests: Replies that were made there since the kernel started.
+        tokens: Tokens that were read and written for them.
+        cost: What that costs by the prices of the settings; None where the model has none.
+    """
 
     url: str
     state: str = ""
     outstanding: int = 0
     reason: str = ""
+    requests: int = 0
+    tokens: int = 0
+    cost: float | None = None
 
 
 class RemoteShare(_Shown):

@@ -133,18 +133,25 @@ class Remotes:
     def top(self) -> tuple[RemoteTop, ...]:
         """Return how the places do where models run elsewhere."""
         if url := self._settings.model_url:
-            places = (EndpointTop(url=shown(url), state="unchecked"),)
-            return (RemoteTop(name=self.status()[0].name, endpoints=places),)
+            name = self.status()[0].name
+            asked = self._models[name].model_name if name in self._models else name
+            place = EndpointTop(url=shown(url), state="unchecked", **self._used(asked, shown(url)))
+            return (RemoteTop(name=name, endpoints=(place,)),)
         return tuple(
             RemoteTop(
                 name=name,
                 endpoints=tuple(
-                    EndpointTop.model_validate(one.model_dump(exclude={"failures"}))
+                    EndpointTop(**one.model_dump(exclude={"failures"}), **self._used(name, one.url))
                     for one in upstreams.status()
                 ),
             )
             for name, upstreams in self._upstreams.items()
         )
+
+    def _used(self, name: str, url: str) -> dict[str, Any]:
+        expense = self.spend.at(name, url)
+        tokens = expense.input + expense.output
+        return {"requests": expense.requests, "tokens": tokens, "cost": expense.cost}
 
     def _own_name(self, name: str) -> str:
         """Return the endpoint's own name of a model; empty where it is to choose."""

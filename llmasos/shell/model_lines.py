@@ -95,14 +95,20 @@ def top_lines(top: ModelsTop) -> Iterator[str]:
             )
     if top.remotes:
         yield ""
-        yield f"{'ELSEWHERE':<{width}} {'STATE':<10} {'RUN':>5}  ENDPOINT"
+        yield (
+            f"{'ELSEWHERE':<{width}} {'STATE':<10} {'RUN':>5} {'DONE':>6} {'TOKENS':>9} {'COST':>8}  ENDPOINT"
+        )
         for name, remote in zip(elsewhere, top.remotes, strict=True):
             for place in remote.endpoints:
                 url, why = display(place.url), display(place.reason)
                 told = why if url in why else f"{url}: {why}" if why else url
                 # Its pause is over, and nothing has shown that it works again.
                 state = "failing" if why and place.state == "healthy" else place.state
-                yield f"{name:<{width}} {state:<10} {place.outstanding:>5}  {told}"
+                cost = "-" if place.cost is None else f"{place.cost:.2f}"
+                yield (
+                    f"{name:<{width}} {state:<10} {place.outstanding:>5} {place.requests:>6} "
+                    f"{place.tokens:>9,} {cost:>8}  {told}"
+                )
 
 
 def report_lines(report: BenchReport) -> Iterator[str]:

@@ -15,7 +15,7 @@ from llmasos.errors import ConfigError, ModelError
 from llmasos.models import Client, Engine, FakeEngine, Models, ModelSpec, Progress, Refused
 from llmasos.models.catalog.spec import Catalog
 from llmasos.models.devices.sim import SimDevice
-from llmasos.models.engines.port import LoadPlan
+from llmasos.models.engines.port import LoadPlan, TokenUsage
 from llmasos.models.library import Library
 
 pytestmark = pytest.mark.anyio
@@ -243,12 +243,18 @@ def test_a_model_that_was_chosen_is_the_default_whatever_the_memory(tmp_path: Pa
 
 async def test_top_tells_how_the_places_do_where_models_run_elsewhere(tmp_path: Path) -> None:
     urls = ["http://user:secret@127.0.0.1:9/v1", "http://127.0.0.1:10/v1"]
-    async with Models(settings(tmp_path, models={"upstreams": {"far": urls}})) as models:
+    far_at = {"upstreams": {"far": urls}, "prices": {"far": (1.0, 2.0)}}
+    async with Models(settings(tmp_path, models=far_at)) as models:
+        models._remotes.spend.add("far", "http://127.0.0.1:9/v1", TokenUsage(input=1000, output=500))
         (far,) = models.top().remotes
         assert (far.name, [place.url for place in far.endpoints]) == (
             "far",
             ["http://127.0.0.1:9/v1", "http://127.0.0.1:10/v1"],
         )
+        assert [(place.requests, place.tokens, place.cost) for place in far.endpoints] == [
+            (1, 1500, pytest.approx(0.002)),
+            (0, 0, None),
+        ]
         while any(place.state != "ejected" for place in models.top().remotes[0].endpoints):
             await anyio.sleep(0.001)
         assert all(place.reason for place in models.top().remotes[0].endpoints)

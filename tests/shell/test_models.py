@@ -148,7 +148,13 @@ def test_top_shows_what_a_newer_kernel_knows_and_nothing_of_control() -> None:
                 {
                     "name": "far\x1b[2J",
                     "endpoints": [
-                        {"url": "http://h:1/v1", "state": "healthy", "outstanding": 3},
+                        {
+                            "url": "http://h:1/v1",
+                            "state": "healthy",
+                            "requests": 12,
+                            "tokens": 3400,
+                            "cost": 0.5,
+                        },
                         {"url": "http://h:2/v1", "state": "ejected", "reason": "It is down.\x1b"},
                         {"url": "http://h:3/v1", "state": "healthy", "reason": "http://h:3/v1 is cut."},
                     ],
@@ -166,7 +172,8 @@ def test_top_shows_what_a_newer_kernel_knows_and_nothing_of_control() -> None:
         "stopping",
         "host",
         "h:2/v1: It is down.",
-        "failing        0  http://h:3/v1 is cut.",
+        "healthy        0     12     3,400     0.50  http://h:1/v1",
+        "failing        0      0         0        -  http://h:3/v1 is cut.",
     ):
         assert said in text
     assert "\x1b" not in text

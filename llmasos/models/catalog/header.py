@@ -24,7 +24,8 @@ _MOST_LAYERS = 10_000
 # ggml's Q4_0, Q4_K and IQ4_NL.
 _REPACKED = (2, 12, 20)
 _PART = re.compile(r"(?P<stem>.+)-(?P<part>\d{5})-of-(?P<parts>\d{5})\.gguf")
-_PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".h5", ".msgpack")
+PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".h5", ".msgpack")
+"""How files with weights end that can run code when they are read."""
 
 
 class Header(BaseModel, frozen=True):
@@ -102,7 +103,7 @@ def safetensors_files(folder: Path) -> tuple[Path, ...]:
         return (folder / "model.safetensors",)
     files = tuple(sorted(folder.glob("*.safetensors")))
     if not files:
-        pickled = any(file.suffix in _PICKLES for file in folder.iterdir())
+        pickled = any(file.suffix in PICKLES for file in folder.iterdir())
         reason = "; its weights are pickles, which can run code when they are read" if pickled else ""
         raise ModelError(
             f"{folder} holds no safetensors{reason}.",

@@ -13,7 +13,7 @@ from pydantic import BaseModel, SecretStr, ValidationError
 
 from llmasos.config import ModelSettings
 from llmasos.errors import ModelError
-from llmasos.models.catalog.header import Format
+from llmasos.models.catalog.header import PICKLES, Format
 from llmasos.models.catalog.source import HUB, HubSource, ModelFile, Reference
 from llmasos.models.untrusted import read_json
 
@@ -28,7 +28,6 @@ _MAX_ANSWER = 32 * 2**20
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _PART = re.compile(r"-(\d{5})-of-(\d{5})\.gguf$")
 _PREFERRED = ("q4_k_m", "q4_k", "q4_0", "q8_0")
-_PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".msgpack", ".h5")
 # Beside the weights, what a tokenizer and a configuration consist of; never code.
 SMALL_FILES = frozenset(
     {
@@ -218,7 +217,7 @@ def choose_files(reference: Reference, files: Sequence[ModelFile]) -> tuple[Mode
         return (*model, *(top[file] for file in sorted(SMALL_FILES & top.keys())))
     if ggufs:
         return _gguf(name, ggufs, "")
-    if any(file.path.endswith(_PICKLES) for file in files):
+    if any(file.path.endswith(PICKLES) for file in files):
         raise ModelError(
             f"{name} has its weights only as pickles, which can run code when they are read.",
             hint="Choose a model with safetensors or GGUF files.",

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from llmasos.errors import ModelError
 from llmasos.models.catalog.estimate import guess
 from llmasos.models.catalog.gguf import MAGIC, open_model_file
-from llmasos.models.catalog.header import Format, format_of, read_header, safetensors_files
+from llmasos.models.catalog.header import PICKLES, Format, format_of, read_header, safetensors_files
 from llmasos.models.catalog.profile import Drive, recognise
 from llmasos.models.catalog.source import (
     HUB,
@@ -226,6 +226,11 @@ def _own_file(path: Path) -> ModelSpec:
         raise ModelError(
             f"The model file {path} cannot be read: {error.strerror}.", hint="Check its permissions."
         ) from error
+    if magic != MAGIC and path.suffix in PICKLES:
+        raise ModelError(
+            f"{path} holds pickles, which can run code when they are read.",
+            hint="Give its model as safetensors or GGUF.",
+        )
     if magic != MAGIC:
         raise ModelError(f"{path} is not a GGUF file.", hint="Give a model in the GGUF format.")
     return ModelSpec(name=str(path), title=path.stem, size=size, path=path)

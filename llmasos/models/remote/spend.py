@@ -45,7 +45,7 @@ class Spend:
     def add(self, model: str, endpoint: str, usage: TokenUsage) -> float | None:
         """Add one request, and return its price; None where there is none."""
         cost = self.price(model, usage)
-        known = self._expenses.get((model, endpoint)) or Expense(model=model, endpoint=endpoint)
+        known = self.at(model, endpoint)
         self._expenses[model, endpoint] = Expense(
             model=model,
             endpoint=endpoint,
@@ -62,6 +62,10 @@ class Spend:
             return None
         read, written = self._prices[model]
         return (usage.input * read + usage.output * written) / _MILLION
+
+    def at(self, model: str, endpoint: str) -> Expense:
+        """Return what a model at an endpoint was asked for so far."""
+        return self._expenses.get((model, endpoint)) or Expense(model=model, endpoint=endpoint)
 
     def expenses(self) -> tuple[Expense, ...]:
         """Return what was spent so far, by model and endpoint."""

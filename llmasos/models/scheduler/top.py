@@ -98,12 +98,18 @@ class EndpointTop(BaseModel, frozen=True):
         state: Whether it is asked; `unchecked` where only requests find out whether it works.
         outstanding: Requests that it works on.
         reason: Why it failed last, or empty.
+        requests: Replies that were made there.
+        tokens: Tokens that were read and written for them.
+        cost: What that costs by the prices of the settings; None where the model has none.
     """
 
     url: str
     state: Literal["healthy", "ejected", "draining", "unchecked"]
     outstanding: int = 0
     reason: str = ""
+    requests: int = 0
+    tokens: int = 0
+    cost: float | None = None
 
 
 class RemoteTop(BaseModel, frozen=True):

@@ -23,6 +23,12 @@ def test_a_path_to_a_gguf_file_is_a_name(tmp_path: Path) -> None:
     assert (spec.path, spec.profile, spec.file) == (file, "calls", "mine.gguf")
 
 
+def test_a_pickle_is_refused_as_one(tmp_path: Path) -> None:
+    (path := tmp_path / "model.pt").write_bytes(b"PK\x03\x04")
+    with pytest.raises(ModelError, match="holds pickles"):
+        Catalog.builtin().get(str(path))
+
+
 @pytest.mark.parametrize(
     ("make", "message"), [("missing", "does not exist"), ("folder", "folder"), ("text", "not a GGUF")]
 )
