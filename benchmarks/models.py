@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import textwrap
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from typing import TypeVar
@@ -38,12 +39,15 @@ def lines() -> list[str]:
         *head,
         *rows,
         "",
-        f"Agents that call again and again, until all together have {agents.SHARE} tokens each (at least "
-        f"{agents.LEAST}). Each {agents.HEAVY}th makes {agents.HEAVY_CALLS} calls",
-        f"of {agents.HEAVY_TOKENS} tokens at a time, the others one of {agents.LIGHT_TOKENS}. Waits are by "
-        "the clock, from the call to its first token, or to the end where it",
-        "was not served. Jain's index is of the tokens that agents were given. AIOS's shape computes in one",
-        "thread per call, so that it may use more cores by the clock; an agent of ours that had much waits.",
+        *textwrap.wrap(
+            f"Agents that call again and again, until all together have {agents.SHARE} tokens each (at least "
+            f"{agents.LEAST}). Each {agents.HEAVY}th makes {agents.HEAVY_CALLS} calls of {agents.HEAVY_TOKENS} "
+            f"tokens at a time, the others one of {agents.LIGHT_TOKENS}. Waits are by the clock, from the call "
+            "to its first token, or to the end where it was not served. Jain's index is of the tokens that "
+            "agents were given. AIOS's shape computes in one thread per call, so that it may use more cores by "
+            "the clock; an agent of ours that had much waits.",
+            118,
+        ),
         "",
         *ways,
     ]
