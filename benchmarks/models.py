@@ -40,12 +40,13 @@ def lines() -> list[str]:
         *rows,
         "",
         *textwrap.wrap(
-            f"Agents that call again and again, until all together have {agents.SHARE} tokens each (at least "
-            f"{agents.LEAST}). Each {agents.HEAVY}th makes {agents.HEAVY_CALLS} calls of "
-            f"{agents.HEAVY_TOKENS} tokens at a time, the others one of {agents.LIGHT_TOKENS}. Waits are by the "
-            "clock, from the call to its first token, or to the end where it was not served. Jain's index is "
-            "of the tokens that agents were given. AIOS's shape computes in one thread per call, so that it "
-            "may use more cores by the clock; an agent of ours that had much waits.",
+            f"Agents that call again and again, until all together have {agents.SHARE} tokens each "
+            f"(at least {agents.LEAST}). Each {agents.HEAVY}th makes {agents.HEAVY_CALLS} calls of "
+            f"{agents.HEAVY_TOKENS} tokens at a time, the others one of {agents.LIGHT_TOKENS}. "
+            "Waits are by the clock, from the call to its first token, or to the end where it was "
+            "not served. Jain's index is of the tokens that agents were given. AIOS's shape computes "
+            "in one thread per call, so that it may use more cores by the clock; an agent of ours "
+            "that had much waits.",
             118,
         ),
         "",
