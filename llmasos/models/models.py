@@ -115,7 +115,7 @@ class Models:
         engine = self._residents.engine(planned, client)
         if planned.spec.profile == "native":
             return ChatModel(LocalChat(engine, planned.profile))
-        model = CallSyntaxModel(engine, planned.profile.languages)
+        model = CallSyntaxModel(engine, planned.profile.languages, public=True)
         if tools:
             if progress is not None:
                 progress("Reading the tools", 0.0, 0.0, "")

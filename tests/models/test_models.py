@@ -65,7 +65,8 @@ async def test_a_resolved_model_answers_as_its_client(tmp_path: Path) -> None:
         reply = await model.request([*asked], None, ModelRequestParameters(function_tools=[TOOL]))
         assert [type(part).__name__ for part in reply.parts] == ["TextPart"]
         request = loader.engines[0].requests[0]
-        assert (request.session, request.tenant) == ("s-1", "t-1")
+        # The tools of the agent are nobody's secret.
+        assert (request.session, request.tenant, request.public) == ("s-1", "t-1", True)
         assert models.top().models[0].name == BIG
         assert models.top().models[0].loads == 1
 

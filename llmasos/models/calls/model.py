@@ -48,12 +48,22 @@ class CallSyntaxModel(StreamedModel[Reply]):
         languages: Languages of the examples that the model is shown, as ISO 639-1 codes.
         cut: Whether a call may end where the bound of tokens cuts it off, so that there is none; otherwise
             it is asked for anew, and that it has no end is an error.
+        public: Whether the tools are the same for everybody, so that all tenants share what is computed for
+            them.
     """
 
-    def __init__(self, engine: Engine, languages: Sequence[str] = ("en", "zh"), *, cut: bool = False) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        languages: Sequence[str] = ("en", "zh"),
+        *,
+        cut: bool = False,
+        public: bool = False,
+    ) -> None:
         super().__init__(profile=ModelProfile(supports_tools=True))
         self.engine = engine
         self._cut = cut
+        self._public = public
         self._languages = languages
 
     @property
@@ -119,6 +129,7 @@ class CallSyntaxModel(StreamedModel[Reply]):
                 request = CompletionRequest(
                     turns=turns,
                     prefix=len(prefix),
+                    public=self._public,
                     grammar=rules,
                     max_tokens=max_tokens,
                     repeat_penalty=penalty,

@@ -73,10 +73,10 @@ class PrefixCache:
         server: LlamaServer,
         stop: Callable[[], bool],
         adapters: list[dict[str, float]],
+        *,
+        owner: tuple[str, str],
     ) -> None:
         """Make the slot hold these tokens: it does already, or they are restored, or computed and saved.
-
-        What belongs to a tenant or an adapter is kept apart by the slot's owner.
 
         Args:
             tokens: The prefix.
@@ -84,10 +84,11 @@ class PrefixCache:
             server: The server that has it.
             stop: Whether the prefix is not wanted any more.
             adapters: Adapters to compute it with, in the server's format.
+            owner: The tenant and the adapter that share what is saved.
         """
         if not tokens or common(slot.tokens, tokens) == len(tokens):
             return
-        named = f"{self._identity}\n{slot.owner}\n{tokens}\n{self._ends.get(tuple(tokens))}"
+        named = f"{self._identity}\n{owner}\n{tokens}\n{self._ends.get(tuple(tokens))}"
         path = self.folder / f"{hashlib.sha256(named.encode()).hexdigest()[:32]}.slot"
         slot.tokens = []
         with memory_file() as state:

@@ -162,8 +162,9 @@ class LlamaEngine:
         def work() -> None:
             server, unscaled = self._running(), scales(self.name, self._adapters, "")
             tokens = self._prefixes.tokens(prefix, server)
-            with self._places.take(tokens, ("", ""), 0, self._leave) as slot:
-                self._prefixes.ensure(tokens, slot, server, self._closing.is_set, unscaled)
+            owner = ("", "")
+            with self._places.take(tokens, owner, 0, self._leave) as slot:
+                self._prefixes.ensure(tokens, slot, server, self._closing.is_set, unscaled, owner=owner)
 
         if not self._closing.is_set():
             with contextlib.suppress(RuntimeError):
@@ -268,7 +269,8 @@ class LlamaEngine:
             if stop():
                 return
             self._states.bring(slot, tokens, len(prefix), server)
-            self._prefixes.ensure(prefix, slot, server, stop, adapters)
+            sharing = ("", request.adapter) if request.public else owner
+            self._prefixes.ensure(prefix, slot, server, stop, adapters, owner=sharing)
             body |= {"id_slot": slot.number, "cache_prompt": bool(slot.tokens)}
             slot.tokens = []
             server.complete(body, on_event)

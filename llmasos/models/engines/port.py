@@ -58,6 +58,7 @@ class CompletionRequest(Sampling, frozen=True):
         prompt: Instead of turns, the text to continue, with special tokens written out.
         prefix: How many leading turns stay the same from request to request; an engine may keep
             what it computed for them.
+        public: Whether those turns hold nothing of whoever asks, so that all tenants may share them.
         grammar: GBNF grammar the output has to match, or empty.
         json_schema: JSON text of a schema the output has to match, or empty.
         max_tokens: Upper bound of generated tokens, those in `kept` included.
@@ -71,6 +72,7 @@ class CompletionRequest(Sampling, frozen=True):
     turns: tuple[Turn, ...] = ()
     prompt: str = ""
     prefix: int = 0
+    public: bool = False
     grammar: str = ""
     json_schema: str = ""
     max_tokens: int = Field(1024, ge=1)

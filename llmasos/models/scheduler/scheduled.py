@@ -66,9 +66,6 @@ class ScheduledEngine:
     async def prepare(self, prefix: tuple[Turn, ...]) -> None:
         """Have the engine read the prefix, unless it did since it was loaded."""
         check_fits(self.name, self.context, (turn.content for turn in prefix))
-        if self._client.tenant:
-            # What is prepared is shared, and of no use to a tenant, whose first request reads it.
-            return
         resident = self._scheduler.effects.resident(self.name)
         key = hash(prefix)
         if resident.engine is not None and key in resident.prepared:

@@ -346,9 +346,10 @@ async def test_prefixes_of_several_conversations_stay_in_several_slots(tiny: Loa
     engine = await LlamaEngine.load(tiny)
     prefix = (Turn(role="system", content="You count sheep and never sleep. " * 12),)
 
-    async def cached(tenant: str, *texts: str) -> int:
+    async def cached(tenant: str, *texts: str, public: bool = False) -> int:
         said = tuple(turn for text in texts for turn in user(text))
-        request = CompletionRequest(turns=(*prefix, *said), prefix=1, max_tokens=1, tenant=tenant)
+        turns = (*prefix, *said)
+        request = CompletionRequest(turns=turns, prefix=1, public=public, max_tokens=1, tenant=tenant)
         return (await read(engine, request))[2]
 
     await engine.prepare(prefix)
@@ -358,9 +359,12 @@ async def test_prefixes_of_several_conversations_stay_in_several_slots(tiny: Loa
     # Both conversations are still there, and go on where they were.
     assert await cached("", "one " * 100, "more") > known + 90
     assert await cached("", "two " * 100, "more") > known + 90
-    # Another tenant reads its own prefix, once.
+    # What is the same for everybody is not read again; else another tenant reads its own prefix, once.
+    folder = tiny.cache_dir / "prefixes"
+    assert await cached("third", "one", public=True) == known
+    assert len(list(folder.iterdir())) == 1
     assert await cached("other", "one") == known
-    files = list((tiny.cache_dir / "prefixes").iterdir())
+    files = list(folder.iterdir())
     assert len(files) == 2
     assert not any(b"one one" in file.read_bytes() for file in files)
     await engine.close()

@@ -112,6 +112,8 @@ async def test_small_models_call_in_call_syntax() -> None:
     engine = FakeEngine(['weather(city="Genf")'])
     text, calls, last = await reply(LocalChat(engine, SMALL), asked("Is it raining?", tools=(WEATHER, NOW)))
     assert (text, calls, last.finish_reason) == ("", [("weather", {"city": "Genf"})], "tool_calls")
+    # The tools of a program may be its secret.
+    assert engine.requests[0].prefix and not engine.requests[0].public
     assert last.usage is not None and last.usage.input > 0
 
 

@@ -40,7 +40,7 @@ async def test_what_the_request_says_of_itself_is_kept() -> None:
         )
 
 
-async def test_a_prefix_is_read_once_for_each_load_and_not_for_tenants() -> None:
+async def test_a_prefix_is_read_once_for_each_load_and_for_all_tenants() -> None:
     async with bench("a") as it:
         one, other = (ScheduledEngine(it.scheduler, "a", Client(session=name)) for name in "xy")
         for engine in (one, one, other):
