@@ -247,6 +247,10 @@ async def test_a_hostile_program_is_contained(host: Host, place: Path, name: Nam
     async with open_tier(name, place, limits) as tier:
         with anyio.fail_after(40):
             await contain(host, tier, name, program)
+    # What was killed may take a moment to end.
+    with suppress(TimeoutError), anyio.fail_after(20):
+        while _inhabitants(place):
+            await anyio.sleep(0.05)
     host.check()
 
 

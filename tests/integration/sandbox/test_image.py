@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import subprocess
@@ -187,26 +188,20 @@ def test_nothing_in_it_gives_rights_or_can_be_written(client: docker.DockerClien
     assert run(client, "bash", "-c", f"{find} 2>/dev/null; true") == ""
 
 
-def test_a_tree_that_a_jail_has_mounted_is_in_use(tree: Tree) -> None:
-    jail = [
-        "bwrap",
-        "--unshare-all",
-        "--die-with-parent",
-        "--ro-bind",
-        str(tree.path),
-        "/",
-        "--proc",
-        "/proc",
-    ]
-    assert not tree.in_use
+def test_a_tree_that_a_jail_has_mounted_is_in_use(tree: Tree, tmp_path: Path) -> None:
+    # Tests beside this one have jails of the real tree.
+    own = dataclasses.replace(tree, path=tmp_path / "tree")
+    own.path.mkdir()
+    jail = ["bwrap", "--die-with-parent", "--ro-bind", "/", "/", "--ro-bind", str(own.path), "/mnt"]
+    assert not own.in_use
     with subprocess.Popen(
         [*jail, "/bin/bash", "-c", "echo started; read"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"started\n"
-        assert tree.in_use
+        assert own.in_use
         process.communicate()
-    assert not tree.in_use
+    assert not own.in_use
 
 
 def test_the_manifest_names_every_package_and_wheel(client: docker.DockerClient) -> None:
