@@ -140,7 +140,7 @@ class Endpoint:
                 await self._wait(error, pause)
 
     def hidden(self, error: ModelError) -> ModelError:
-        """Return an error without the key, which an endpoint may say in what it answers."""
+        """Hide the key in an error, as an endpoint may say it in what it answers, and return the error."""
         return errors.without(error, self.key)
 
     async def close(self) -> None:
@@ -212,7 +212,8 @@ class Endpoint:
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
             raise errors.unreachable(self.url) from error
         except ModelError as error:
-            raise self.hidden(error)  # noqa: B904
+            self.hidden(error)
+            raise
 
     def _headers(self) -> dict[str, str]:
         headers = {"Accept-Encoding": "identity", "Content-Type": "application/json"}

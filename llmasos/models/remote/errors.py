@@ -125,7 +125,7 @@ def failed(url: str, name: str, error: Any) -> ModelError:
 
 
 def without(error: ModelError, key: str) -> ModelError:
-    """Return an error in which the key is hidden."""
+    """Hide the key in an error, and return the error."""
     if len(key) >= _SHORTEST_KEY and key in error.message:
         error.message = error.message.replace(key, "[key]")
         error.args = (error.message,)
