@@ -168,6 +168,7 @@ class Scheduler:
 
         Raises:
             Refused: It cannot be loaded now.
+            EngineDied: The engine's process ended as it was loaded.
             ModelError: There is no such model.
         """
         resident = self.effects.resident(model)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from llmasos.errors import ModelError
 from llmasos.models.engines.port import OutOfMemory
-from llmasos.models.scheduler.types import Ask, Band, Client, Refused, Rules
+from llmasos.models.scheduler.types import Ask, Band, Client, Rules
 from tests.models.scheduler.slow import SIZE, Bench, SlowEngine, ask, bench, text
 
 pytestmark = pytest.mark.anyio
@@ -89,7 +89,7 @@ class Crowd:
             await self.pause()
             try:
                 await self.it.scheduler.ask(self.random.choice(MODELS), self.random.choice(ASKS))
-            except Refused:
+            except ModelError:
                 continue
         for model in MODELS:
             await self.it.scheduler.ask(model, "unpin")
