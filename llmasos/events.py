@@ -15,6 +15,8 @@ from urllib.parse import quote, unquote_to_bytes
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, TypeAdapter
 
+from llmasos.decisions import ArgumentOrigin, Decision
+
 TurnStatus = Literal["done", "failed", "approval_needed", "limit", "cancelled"]
 ActionStatus = Literal["ok", "failed", "invalid", "denied", "cancelled", "unknown"]
 
@@ -126,6 +128,41 @@ class AssistantText(EventBase):
     text: str
 
 
+class ToolChoice(BaseModel):
+    """How sure the model was of the tool that it named.
+
+    Args:
+        logprob: The natural logarithm of the probability that it gave the tool's name.
+        alternatives: The names that it would rather have written than others, with the same of each.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    logprob: float
+    alternatives: dict[str, float] = {}
+
+
+class CallDecided(EventBase):
+    """The policy has decided on a call with valid arguments; nothing has happened yet.
+
+    Args:
+        decision: The decision.
+        origins: Where each argument comes from.
+        choice: How sure the model was; None where its engine does not tell.
+        facts: All that was known of the call, so that the decision can be made again.
+    """
+
+    type: Literal["call_decided"] = "call_decided"
+    action: str
+    tool: str
+    arguments: dict[str, Any]
+    parent: str = ""
+    decision: Decision
+    origins: tuple[ArgumentOrigin, ...] = ()
+    choice: ToolChoice | None = None
+    facts: dict[str, Any] = {}
+
+
 class ActionStarted(EventBase):
     """The gate has let a tool call through and its intent is recorded."""
 
@@ -136,8 +173,28 @@ class ActionStarted(EventBase):
     parent: str = ""
 
 
+class Forecast(BaseModel):
+    """What a call is expected to use: tokens of the model, and seconds at most."""
+
+    model_config = ConfigDict(frozen=True)
+
+    tokens: int = 0
+    seconds: float = 0.0
+
+
 class ApprovalRequested(EventBase):
-    """The policy asks a person before this call may run."""
+    """The policy asks a person before this call may run.
+
+    Args:
+        digest: The SHA-256 of tool, arguments and policy version that the answer counts for.
+        decision: The policy's decision, with what would flip it.
+        origins: Where each argument comes from.
+        preview: What it would change, as a diff, where that is known.
+        hosts: Whom it would reach.
+        forecast: What it is expected to use.
+        pattern: What "always" would allow from now on, in words.
+        expires: When the request is refused by itself.
+    """
 
     type: Literal["approval_requested"] = "approval_requested"
     action: str
@@ -145,15 +202,31 @@ class ApprovalRequested(EventBase):
     arguments: dict[str, Any]
     reason: str
     digest: str
+    decision: Decision | None = None
+    origins: tuple[ArgumentOrigin, ...] = ()
+    preview: str = ""
+    hosts: tuple[str, ...] = ()
+    forecast: Forecast = Forecast()
+    pattern: str = ""
+    expires: datetime | None = None
 
 
 class ApprovalResolved(EventBase):
-    """The answer to an approval request."""
+    """The answer to an approval request.
+
+    Args:
+        always: Whether calls of the same pattern are allowed from now on.
+        arguments: What the person made of the arguments; None when they stayed as they were.
+        why: What the person said to the model when they refused.
+    """
 
     type: Literal["approval_resolved"] = "approval_resolved"
     action: str
     approved: bool
     by: str
+    always: bool = False
+    arguments: dict[str, Any] | None = None
+    why: str = ""
 
 
 class ActionOutput(EventBase):
@@ -235,6 +308,7 @@ Event = Annotated[
     | Progress
     | TextDelta
     | AssistantText
+    | CallDecided
     | ActionStarted
     | ApprovalRequested
     | ApprovalResolved

@@ -79,6 +79,7 @@ class TurnRequest(_Wire):
 
     `approve` says what happens when the policy asks: `ask` waits for a person, `deny` refuses because
     nobody is there, `all` was approved beforehand. A dry run shows its diff and then drops its changes.
+    `approved` are digests of calls that were approved beforehand, each once.
     """
 
     text: str
@@ -87,6 +88,7 @@ class TurnRequest(_Wire):
     max_steps: int | None = Field(None, ge=1)
     timeout: float | None = Field(None, gt=0)
     dry_run: bool = False
+    approved: tuple[str, ...] = ()
 
 
 class TurnAccepted(_Wire):
@@ -97,10 +99,21 @@ class TurnAccepted(_Wire):
 
 
 class ApprovalRequest(_Wire):
-    """An answer to an approval request; it counts only for the call with this digest."""
+    """An answer to an approval request; it counts only for the call with this digest.
+
+    Args:
+        approve: Whether it may run.
+        digest: The digest of the request.
+        always: Allow calls of the same pattern from now on.
+        arguments: Run it with these arguments instead; they are decided on anew.
+        why: What the model is told when it is refused.
+    """
 
     approve: bool
     digest: str
+    always: bool = False
+    arguments: dict[str, Any] | None = None
+    why: str = Field("", max_length=2000)
 
 
 class Choice(_Wire):
@@ -546,6 +559,20 @@ class ActionResult(_Wire):
     seconds: float = 0.0
 
 
+class WantedApproval(_Wire):
+    """A call that was refused because nobody was there to approve it.
+
+    Args:
+        digest: What approves it beforehand: `llmasos run --approve DIGEST`.
+    """
+
+    action: str
+    tool: str
+    arguments: dict[str, Any]
+    reason: str
+    digest: str
+
+
 class TurnResult(_Wire):
     """A finished turn, as scripts get it."""
 
@@ -556,6 +583,7 @@ class TurnResult(_Wire):
     changes: tuple[FileChange, ...] = ()
     committed: bool = False
     artifacts: tuple[str, ...] = ()
+    approvals: tuple[WantedApproval, ...] = ()
     session: str
     usage: Usage
     error: str = ""

@@ -5,10 +5,11 @@ from __future__ import annotations
 import inspect
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from pydantic import ValidationError
 
+from llmasos.decisions import SourceKind
 from llmasos.errors import ToolError
 from llmasos.sandbox import Artifact, Sandbox
 
@@ -24,6 +25,10 @@ class Capabilities:
         asks_model: Asks the session's model.
         network: Hosts it wants to reach.
         targets: Names of the arguments that are paths it writes.
+        runs: The arguments that are code, with their languages: `bash`, `python`.
+        reaches: Names of the arguments that say whom it reaches: hosts, links, recipients, accounts.
+        sources: Who may have written what it returns, by the fields of its value (`*` for all others): a list
+            of rows has the fields of its rows, a text has only `*`. What is not named is `unknown`.
     """
 
     reads: bool = False
@@ -32,6 +37,9 @@ class Capabilities:
     asks_model: bool = False
     network: tuple[str, ...] = ()
     targets: tuple[str, ...] = ()
+    runs: Mapping[str, Literal["bash", "python"]] = field(default_factory=dict)
+    reaches: tuple[str, ...] = ()
+    sources: Mapping[str, SourceKind] = field(default_factory=dict)
 
     @property
     def changes(self) -> bool:
@@ -99,6 +107,7 @@ class Tool:
         examples: Few-shot turns for small models.
         block: The argument that small models write as a fenced block, because it has many lines.
         advanced: Not offered to small models, which can do without it.
+        origin: Where it comes from when it is not ours: `plugin:NAME` or `mcp:SERVER`.
     """
 
     name: str
@@ -110,6 +119,7 @@ class Tool:
     examples: tuple[Example, ...] = ()
     block: str = ""
     advanced: bool = False
+    origin: str = ""
 
     def validate(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """Return the arguments with their types, or say what is wrong with them.
