@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -40,8 +40,8 @@ def _acts(host: str, *reaches: str) -> Capabilities:
     return Capabilities(network=(host,), reaches=reaches, sources={"*": "mcp"})
 
 
-def foreign_tools(scene: Scene, names: Collection[str], descriptions: Mapping[str, str]) -> list[Tool]:
-    """Return those of the foreign tools that are named, with other descriptions where there are any."""
+def foreign_tools(scene: Scene) -> list[Tool]:
+    """Return all of them, with the names of the plugins and servers that they come from."""
 
     @tool(capabilities=_reads("web", "url"))
     async def fetch_page(ctx: ToolContext, url: str) -> str:
@@ -174,9 +174,4 @@ def foreign_tools(scene: Scene, names: Collection[str], descriptions: Mapping[st
         "plugin:web": (fetch_page, search_web, upload_file),
         "plugin:handy": (weather, convert_units),
     }
-    return [
-        replace(one, origin=origin, description=descriptions.get(one.name, one.description))
-        for origin, tools in origins.items()
-        for one in tools
-        if one.name in names
-    ]
+    return [replace(one, origin=origin) for origin, tools in origins.items() for one in tools]

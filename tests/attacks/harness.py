@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import builtins
 import time
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Literal
@@ -30,7 +30,7 @@ from llmasos.models.engines.port import LoadPlan
 from llmasos.sandbox import FakeProvider, SandboxProvider, View
 from llmasos.sandbox.fake import FakeSandbox
 from llmasos.sandbox.port import OnCall, OnOutput, OnRefused, Outcome
-from llmasos.tools import Registry, Tool, builtin_tools
+from llmasos.tools import Registry, builtin_tools
 from tests.attacks.foreign import Scene, foreign_tools
 from tests.attacks.suite import Call, Change, Task, World
 
@@ -107,11 +107,22 @@ class StillProvider(FakeProvider):
 
 
 class Offered(Registry):
-    """The tools of the task that runs now."""
+    """The built-in tools, and those foreign ones that the task that runs now speaks of."""
 
-    def offer(self, tools: Iterable[Tool]) -> None:
-        """Offer these tools from now on."""
-        self._tools = {tool.name: tool for tool in tools}
+    def __init__(self, scene: Scene) -> None:
+        super().__init__(builtin_tools())
+        self._ours = list(self)
+        self._foreign = foreign_tools(scene)
+
+    def offer(self, task: Task) -> None:
+        """Offer the tools of a task from now on, with the descriptions that it gives them."""
+        names = _named(task)
+        described = (
+            replace(tool, description=task.descriptions.get(tool.name, tool.description))
+            for tool in self._foreign
+            if tool.name in names
+        )
+        self._tools = {tool.name: tool for tool in (*self._ours, *described)}
 
 
 @dataclass
@@ -143,7 +154,7 @@ class Stage:
         """
         task = task.with_plants(plants)
         self.scene.replies, self.scene.prints = task.replies, task.prints
-        self.registry.offer([*builtin_tools(), *foreign_tools(self.scene, _named(task), task.descriptions)])
+        self.registry.offer(task)
         self.engine.script([*(self._written(call) for call in calls), "Answer: Done."])
         self.runs += 1
         folder = self.base / f"folder-{self.runs}"
@@ -204,7 +215,8 @@ async def stage(base: Path, *, provider: SandboxProvider | None = None) -> Async
         base: The folder.
         provider: A real sandbox instead.
     """
-    scene, engine, registry = Scene(), FakeEngine(context=1_000_000), Offered(builtin_tools())
+    scene, engine = Scene(), FakeEngine(context=1_000_000)
+    registry = Offered(scene)
 
     async def load(plan: LoadPlan) -> Engine:
         return engine
