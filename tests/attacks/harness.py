@@ -5,7 +5,7 @@ from __future__ import annotations
 import builtins
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -31,6 +31,7 @@ from llmasos.sandbox import FakeProvider, SandboxProvider, View
 from llmasos.sandbox.fake import FakeSandbox
 from llmasos.sandbox.port import OnCall, OnOutput, OnRefused, Outcome
 from llmasos.tools import Registry, builtin_tools
+from tests.attacks.control import Rules, impose
 from tests.attacks.foreign import Scene, foreign_tools
 from tests.attacks.suite import Call, Change, Task, World
 
@@ -73,14 +74,19 @@ class StillSandbox(FakeSandbox):
         fresh: bool = False,
     ) -> Outcome:
         """Run a cell with those built-ins alone that can do no harm, and with files of the folder."""
-        self._namespace["__builtins__"] = {
-            **{name: getattr(builtins, name) for name in _HARMLESS},
-            "open": lambda path, mode="r", **options: self._resolve(str(path)).open(mode, **options),
-            "__import__": self._import,
-        }
-        return await super().run_python(
-            code, timeout=timeout, on_output=on_output, on_call=on_call, functions=functions
-        )
+        with ExitStack() as files:
+
+            def open_(path: object, mode: str = "r", **options: Any) -> Any:
+                return files.enter_context(self._resolve(str(path)).open(mode, **options))
+
+            self._namespace["__builtins__"] = {
+                **{name: getattr(builtins, name) for name in _HARMLESS},
+                "open": open_,
+                "__import__": self._import,
+            }
+            return await super().run_python(
+                code, timeout=timeout, on_output=on_output, on_call=on_call, functions=functions
+            )
 
     def _import(self, name: str, *_: object) -> Any:
         if name == "pathlib":
@@ -208,11 +214,14 @@ class Stage:
 
 
 @asynccontextmanager
-async def stage(base: Path, *, provider: SandboxProvider | None = None) -> AsyncIterator[Stage]:
+async def stage(
+    base: Path, rules: Rules = "ours", *, provider: SandboxProvider | None = None
+) -> AsyncIterator[Stage]:
     """Set the stage on fakes, in a folder of its own; nothing of the suite runs on this machine.
 
     Args:
         base: The folder.
+        rules: What decides.
         provider: A real sandbox instead.
     """
     scene, engine = Scene(), FakeEngine(context=1_000_000)
@@ -230,6 +239,7 @@ async def stage(base: Path, *, provider: SandboxProvider | None = None) -> Async
         registry=registry,
     )
     async with kernel:
+        impose(kernel, rules)
         yield Stage(kernel, engine, scene, registry, base)
 
 
