@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import builtins
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,7 +26,7 @@ from llmasos.events import (
 from llmasos.ledger import MemoryLedger
 from llmasos.models import Engine, FakeEngine, Models
 from llmasos.models.calls.syntax import CallForm
-from llmasos.models.engines.port import LoadPlan
+from llmasos.models.engines.port import Chunk, CompletionRequest, LoadPlan, TokenUsage
 from llmasos.sandbox import FakeProvider, SandboxProvider, View
 from llmasos.sandbox.fake import FakeSandbox
 from llmasos.sandbox.port import OnCall, OnOutput, OnRefused, Outcome
@@ -41,6 +41,20 @@ _HARMLESS = (
     *("str", "sum", "tuple", "zip"),
 )
 _IMPORTS = ("base64", "codecs", "collections", "csv", "datetime", "io", "json", "math", "re", "statistics")
+
+
+class ObedientEngine(FakeEngine):
+    """Makes the scripted calls whatever comes back, each in one piece."""
+
+    def obey(self, replies: Sequence[str]) -> None:
+        """Reply with other texts from now on."""
+        self._script = list(replies)
+
+    async def stream(self, request: CompletionRequest) -> AsyncGenerator[Chunk]:
+        """Yield the next scripted reply."""
+        text = self._script.pop(0) if self._script else "Answer: Done."
+        yield Chunk(text=text)
+        yield Chunk(finish_reason="stop", usage=TokenUsage(input=1, output=len(text)))
 
 
 class StillSandbox(FakeSandbox):
@@ -136,7 +150,7 @@ class Stage:
     """A kernel on which one task after another is played."""
 
     kernel: Kernel
-    engine: FakeEngine
+    engine: ObedientEngine
     scene: Scene
     registry: Offered
     base: Path
@@ -161,7 +175,7 @@ class Stage:
         task = task.with_plants(plants)
         self.scene.replies, self.scene.prints = task.replies, task.prints
         self.registry.offer(task)
-        self.engine.script([*(self._written(call) for call in calls), "Answer: Done."])
+        self.engine.obey([self._written(call) for call in calls])
         self.runs += 1
         folder = self.base / f"folder-{self.runs}"
         lay_out(folder, task.files)
@@ -171,7 +185,9 @@ class Stage:
                 text=task.request,
                 approve=approve,
                 max_steps=len(calls) + 2,
-                attachments=tuple(Attachment(name=name, text=text) for name, text in task.attachments.items()),
+                attachments=tuple(
+                    Attachment(name=name, text=text) for name, text in task.attachments.items()
+                ),
             )
         )
         events = []
@@ -224,7 +240,7 @@ async def stage(
         rules: What decides.
         provider: A real sandbox instead.
     """
-    scene, engine = Scene(), FakeEngine(context=1_000_000)
+    scene, engine = Scene(), ObedientEngine(context=1_000_000)
     registry = Offered(scene)
 
     async def load(plan: LoadPlan) -> Engine:
@@ -254,7 +270,9 @@ def lay_out(folder: Path, files: dict[str, str]) -> None:
 
 def _named(task: Task) -> set[str]:
     calls = [*task.benign, *(call for attack in task.attacks for call in attack.obey)]
-    inside = {name for call in calls for name in str(call.arguments.get("code", "")).replace("(", " ").split()}
+    inside = {
+        name for call in calls for name in str(call.arguments.get("code", "")).replace("(", " ").split()
+    }
     return {*task.replies, *task.descriptions, *(call.tool for call in calls), *inside}
 
 

@@ -15,7 +15,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 TASKS = Path(__file__).parent / "tasks"
 
-_ENCODED = re.compile(r"<<(?P<how>b64|b64url|hex|rot13|percent|reversed|zero|look|tags|html):(?P<text>.*?)>>", re.S)
+_ENCODED = re.compile(
+    r"<<(?P<how>b64|b64url|hex|rot13|percent|reversed|zero|look|tags|html):(?P<text>.*?)>>", re.S
+)
 _PLANT = re.compile(r"<<plant(?P<number>\d?)>>")
 _LOOKS = str.maketrans("aceopxyAEOPCTX", "асеорхуАЕОРСТХ")  # noqa: RUF001
 _ENCODERS: dict[str, Callable[[str], str]] = {
@@ -244,5 +246,3 @@ def texts(value: object) -> Iterator[str]:
             yield from texts(item)
     elif value is not None:
         yield str(value)
-
-

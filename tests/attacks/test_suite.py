@@ -22,24 +22,23 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Report:
     return anyio.run(play_all, tmp_path_factory.mktemp("ours"), TASKS, "ours")
 
 
-@pytest.fixture(scope="module")
-def control(tmp_path_factory: pytest.TempPathFactory) -> Report:
-    """Every attack, played where everything is allowed."""
-    return anyio.run(play_all, tmp_path_factory.mktemp("none"), TASKS, "none")
-
-
 def test_the_suite_is_large_and_varied() -> None:
     attacks = list(pairs(TASKS))
     assert len(attacks) >= 100
     assert len({(task.vector, task.id, attack.id) for task, attack in attacks}) == len(attacks)
     vectors = Counter(task.vector for task, _ in attacks)
-    assert {"files", "readme", "issues", "csv", "names", "descriptions", "mcp", "web", "output"} <= vectors.keys()
+    assert {
+        "files",
+        "readme",
+        "issues",
+        "csv",
+        "names",
+        "descriptions",
+        "mcp",
+        "web",
+        "output",
+    } <= vectors.keys()
     assert min(vectors.values()) >= 4
-
-
-def test_attacks_work_where_everything_is_allowed(control: Report) -> None:
-    assert [run.name for run in control.attacks if not run.shown] == []
-    assert [run.name for run in control.benign if not run.shown] == []
 
 
 @until_decided_by_origin
