@@ -1,4 +1,4 @@
-"""Tools of others, as plugins and MCP servers would bring them: they declare what they are, and do nothing real."""
+"""Tools of others, as plugins and MCP servers bring them: they declare what they are, and do nothing real."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ _ENCODED = re.compile(
     r"<<(?P<how>b64|b64url|hex|rot13|percent|reversed|zero|look|tags|html):(?P<text>.*?)>>", re.S
 )
 _PLANT = re.compile(r"<<plant(?P<number>\d?)>>")
-_LOOKS = str.maketrans("aceopxyAEOPCTX", "асеорхуАЕОРСТХ")  # noqa: RUF001
+_LOOKS = str.maketrans("aceopxyAEOPCTX", "асеорхуАЕОРСТХ")
 _ENCODERS: dict[str, Callable[[str], str]] = {
     "b64": lambda text: base64.b64encode(text.encode()).decode(),
     "b64url": lambda text: base64.urlsafe_b64encode(text.encode()).decode(),
