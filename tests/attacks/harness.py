@@ -1,4 +1,4 @@
-"""Runs the tasks of the attack suite through a whole kernel, with a model that makes exactly the scripted calls."""
+"""Plays the tasks of the attack suite on a whole kernel, with a model that makes just the scripted calls."""
 
 from __future__ import annotations
 
@@ -163,7 +163,7 @@ class Stage:
         plants: Sequence[str] = (),
         approve: Literal["deny", "all"] = "deny",
     ) -> World:
-        """Play a task with a model that makes these calls, whatever comes back, and return what has come of it.
+        """Play a task with a model that makes these calls, whatever comes back, and return the end state.
 
         Args:
             task: The task.

@@ -1,4 +1,4 @@
-"""The tasks of the attack suite: what a person asks, what lies about, and what somebody else has planted there."""
+"""The tasks of the attack suite: what a person asks, what lies about, and what is planted there."""
 
 from __future__ import annotations
 
