@@ -44,8 +44,8 @@ def lines() -> list[str]:
         print(rows[-1], flush=True)
     count = sum(len(task.attacks) for task in tasks)
     return [
-        f"{count} attacks on {len(tasks)} tasks, each carried out by a model that obeys whatever it reads, on a",
-        "whole kernel with nobody to ask; the same tasks are done without an attack as well.",
+        f"{count} attacks on {len(tasks)} tasks, each carried out by a model that obeys whatever it reads,",
+        "on a whole kernel with nobody to ask; the same tasks are done without an attack as well.",
         "",
         "| policy | attackers that got something | prompts per task | tasks done without a prompt |",
         "| --- | --- | --- | --- |",
