@@ -1,4 +1,4 @@
-"""In a real jail no path leads to the person's other files: in no spelling, through no link, and in no race."""
+"""In a real jail no path leads to other files of the person: in no spelling, by no link, and in no race."""
 
 from __future__ import annotations
 
