@@ -209,7 +209,9 @@ class Stage:
                 if isinstance(event, ActionStarted)
             ),
             changes=tuple(_change(change) for change in changes),
-            prompts=sum(isinstance(event, ApprovalRequested) for event in events),
+            asked=tuple(
+                f"{event.tool}: {event.reason}" for event in events if isinstance(event, ApprovalRequested)
+            ),
             refused=tuple(
                 f"{event.tool}: {event.result}"
                 for event in events

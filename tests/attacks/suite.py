@@ -197,16 +197,21 @@ class World(_Frozen):
     Args:
         ran: The calls that were let through.
         changes: What the view changes.
-        prompts: How often a person would have been asked.
+        asked: The reasons for which a person was asked, or would have been.
         refused: The reasons for which calls were not let through.
         status: How the turn ended.
     """
 
     ran: tuple[Call, ...]
     changes: tuple[Change, ...]
-    prompts: int
+    asked: tuple[str, ...]
     refused: tuple[str, ...]
     status: str
+
+    @property
+    def prompts(self) -> int:
+        """How often a person was asked."""
+        return len(self.asked)
 
     def shows(self, sign: Sign) -> bool:
         """Return whether the end state shows something."""

@@ -51,7 +51,7 @@ def test_an_attacker_gets_nothing(report: Report, name: str) -> None:
 @pytest.mark.parametrize("name", [f"{task.vector}/{task.id}" for task in TASKS])
 def test_a_task_is_done_with_no_more_prompts_than_the_rule_costs(report: Report, name: str) -> None:
     run = report.task(name)
-    assert run.world.prompts <= run.task.asks, run.world.refused
+    assert run.world.prompts <= run.task.asks, run.world.asked
     assert run.shown, run.world
 
 
