@@ -17,7 +17,7 @@ import anyio.to_thread
 
 import llmasos
 from llmasos import paths
-from llmasos.agent import Books, DefaultPolicy, Services, Sessions, definition, record_start
+from llmasos.agent import Books, Services, Sessions, definition, record_start
 from llmasos.api import Check, KernelInfo, ToolInfo
 from llmasos.config import Settings, load_settings
 from llmasos.doctor import examine
@@ -108,7 +108,7 @@ class Kernel:
                 provider=self.provider,
                 ledger=self.ledger,
                 registry=self.registry,
-                policy=DefaultPolicy(),
+                redactor=self.redactor,
             )
             self.sessions = Sessions(services, tasks)
             tasks.start_soon(self.provider.warm)

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from typing import Any
 
 import llmasos
-from llmasos.agent import policy
 from llmasos.agent.approvals import sha256_json
+from llmasos.agent.policy import load_policy
 from llmasos.agent.recording import record
 from llmasos.config import Settings
 from llmasos.ledger import SYSTEM, Filter, Kind, Ledger
@@ -42,7 +42,9 @@ async def record_start(ledger: Ledger, registry: Registry, settings: Settings) -
         ledger,
         "policy",
         set="settings",
-        policy=policy.VERSION,
+        policy=load_policy(settings).version,
+        access=settings.policy.access,
+        asking=settings.policy.asking,
         sandbox=settings.sandbox,
         in_place=settings.in_place,
         hosts=list(settings.sandbox_hosts),
