@@ -12,7 +12,7 @@ from llmasos.agent.policy import load_policy
 from llmasos.agent.recording import record
 from llmasos.config import Settings
 from llmasos.ledger import SYSTEM, Filter, Kind, Ledger
-from llmasos.tools import Registry, Tool, builtin_tools
+from llmasos.tools import Capabilities, Registry, Tool, builtin_tools
 
 _LOOKED_BACK = 1000
 
@@ -61,12 +61,24 @@ def sha256_tools(tools: Iterable[Tool]) -> str:
                 "name": tool.name,
                 "description": tool.description,
                 "parameters": tool.parameters,
-                "capabilities": [*tool.capabilities.names(), *tool.capabilities.targets],
+                "capabilities": _declared(tool.capabilities),
+                "origin": tool.origin,
                 "source": _source(tool),
             }
             for tool in tools
         ]
     )
+
+
+def _declared(capabilities: Capabilities) -> dict[str, Any]:
+    """Return all that a tool declares, in an order of its own."""
+    return {
+        "needs": capabilities.names(),
+        "targets": capabilities.targets,
+        "runs": dict(capabilities.runs),
+        "reaches": capabilities.reaches,
+        "sources": dict(capabilities.sources),
+    }
 
 
 async def _record_change(ledger: Ledger, kind: Kind, **body: Any) -> None:

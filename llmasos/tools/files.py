@@ -11,8 +11,10 @@ from llmasos.events import display
 from llmasos.tools._text import decode, unified
 from llmasos.tools.tool import Capabilities, ToolContext, tool
 
-_READS = Capabilities(reads=True)
-_WRITES = Capabilities(reads=True, writes=True, targets=("path",))
+_READS = Capabilities(reads=True, sources={"*": "file"})
+_WRITES = Capabilities(reads=True, writes=True, targets=("path",), sources={"*": "system"})
+_LISTS = Capabilities(reads=True, sources={"path": "listing", "size": "system", "kind": "system"})
+_SEARCHES = Capabilities(reads=True, sources={"path": "listing", "line": "system", "text": "file"})
 _LARGEST_EDIT = 8_000_000
 
 
@@ -122,7 +124,7 @@ async def edit_file(ctx: ToolContext, path: str, old: str, new: str) -> str:
 
 
 @tool(
-    capabilities=_READS,
+    capabilities=_LISTS,
     examples=[
         ("what's in here?", "list_files()"),
         ("docs 目录下有哪些 pdf", 'list_files(path="docs", pattern="*.pdf")'),
@@ -145,7 +147,7 @@ async def list_files(ctx: ToolContext, path: str = ".", pattern: str = "*") -> l
 
 
 @tool(
-    capabilities=_READS,
+    capabilities=_SEARCHES,
     examples=[
         ("where do we use parse_args?", 'search_files(pattern="parse_args")'),
         ("在所有 md 文件里找“合同”", 'search_files(pattern="合同", glob="*.md")'),
