@@ -8,7 +8,7 @@ from typing import Any
 
 from llmasos.agent.gathering import Surroundings, gather
 from llmasos.agent.policy import Call, Facts, decide
-from llmasos.agent.provenance import Tracker, label, mark
+from llmasos.agent.provenance import Tracker, label, label_text, mark
 from llmasos.agent.rulebook import Rulebook
 from llmasos.decisions import ArgumentOrigin, Decision
 from llmasos.secrets import Redactor
@@ -50,7 +50,7 @@ class Judge:
             arguments: Its arguments.
             inside: The facts of the action whose code makes the call, if any.
         """
-        return self._judge(tool, arguments, self._tracker.trace(dict(arguments)), inside)
+        return self._judge(tool, arguments, self._tracker.trace(dict(arguments), code=tool.capabilities.runs), inside)
 
     def decide_given(self, tool: Tool, arguments: Mapping[str, Any]) -> Judgement:
         """Decide on a call whose arguments a person has written."""
@@ -80,9 +80,6 @@ class Judge:
         self, action: str, tool: Tool, arguments: Mapping[str, Any], value: object, text: str
     ) -> str:
         """Remember who may have written a result, and return it as the model is told it."""
-        told = text
-        for piece, source in label(tool, arguments, value, text):
-            self._tracker.content(piece, source.model_copy(update={"action": action}))
-            if not source.trusted:
-                told = mark(text, source)
-        return told
+        for piece, source in label(tool, arguments, value, text, action):
+            self._tracker.content(piece, source)
+        return mark(text, label_text(tool, arguments))

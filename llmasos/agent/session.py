@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import anyio
 from anyio.abc import TaskGroup
-from pydantic_ai.messages import ModelMessage, ModelMessagesTypeAdapter
+from pydantic_ai.messages import ModelMessage, ModelMessagesTypeAdapter, UserPromptPart
 
 from llmasos.agent import _records as records
 from llmasos.agent.approvals import Approvals
 from llmasos.agent.asker import asker
 from llmasos.agent.assembly import Assembly
 from llmasos.agent.metering import Used
-from llmasos.agent.provenance import Tracker
+from llmasos.agent.provenance import Tracker, describe
 from llmasos.agent.recorded_model import RecordedModel
 from llmasos.agent.recovery import settle
 from llmasos.agent.rulebook import Rulebook
@@ -54,6 +54,7 @@ _PERSON = Client(band="interactive")
 _REMEMBERED_TURNS = 12
 _LONGEST_ATTACHMENT = 60_000
 _LONGEST_OUTLINE = 1500
+_ATTACHED = "[attachment "
 _DEEP = 'Look through all folders: Path(".").rglob("*")'
 
 
@@ -273,7 +274,12 @@ class Session:
     async def _listen(self, request: TurnRequest, here: str) -> Tracker:
         """Return what knows who has said what in this session, this request included."""
         if self._tracker is None:
-            self._tracker = Tracker.restored(await self.stream.read(), self._services.registry)
+            self._tracker = Tracker.restored(
+                await self.stream.read(), self._services.registry, _attached(await self._history())
+            )
+            for tool in self._services.registry:
+                for text, source in describe(tool):
+                    self._tracker.content(text, source)
         self._tracker.person(request.text)
         for attachment in request.attachments:
             self._tracker.content(attachment.text, Source(kind="attachment", name=attachment.name))
@@ -309,8 +315,17 @@ def _prompt(text: str, attachments: Sequence[Attachment]) -> str:
         if len(body) > _LONGEST_ATTACHMENT:
             left_out = len(body) - _LONGEST_ATTACHMENT
             body = f"{body[:_LONGEST_ATTACHMENT]}\n[... {left_out:,} characters left out ...]"
-        parts.append(f"[attachment {attachment.name}]\n{body}\n[end of {attachment.name}]")
+        parts.append(f"{_ATTACHED}{attachment.name}]\n{body}\n[end of {attachment.name}]")
     return "\n\n".join(parts)
+
+
+def _attached(history: Sequence[ModelMessage]) -> Iterator[tuple[str, Source]]:
+    """Return what was attached to the requests of earlier turns."""
+    for message in history:
+        for part in message.parts:
+            if isinstance(part, UserPromptPart) and _ATTACHED in str(part.content):
+                text = str(part.content).partition(_ATTACHED)[2]
+                yield text, Source(kind="attachment", name=text.partition("]")[0])
 
 
 def finished(turn: str, end: TurnEnd) -> TurnFinished:
