@@ -27,7 +27,10 @@ class Entry:
 
     def holds(self, facts: Known) -> bool:
         """Return whether all conditions hold."""
-        return all(condition.holds(facts) for condition in self.conditions)
+        for condition in self.conditions:  # noqa: SIM110 - the inner loop of everything here
+            if not condition.holds(facts):
+                return False
+        return True
 
 
 class Policy(BaseModel):

@@ -126,16 +126,17 @@ def _append(file: Path, rule: Rule) -> bool:
         return False
     gap = b"" if not before else b"\n" if before.endswith(b"\n") else b"\n\n"
     descriptor, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}-")
+    made = Path(name)
     try:
         with open(descriptor, "wb") as new:
             new.write(before + gap + as_toml(rule).encode())
             new.flush()
             os.fsync(descriptor)
         if before:
-            os.chmod(name, file.stat().st_mode & 0o777)
-        os.replace(name, file)
+            made.chmod(file.stat().st_mode & 0o777)
+        made.replace(file)
     except BaseException:
-        Path(name).unlink(missing_ok=True)
+        made.unlink(missing_ok=True)
         raise
     return True
 

@@ -172,13 +172,15 @@ class _Search:
             return changes
         if self._budget <= 0:
             return None
-        for more in self._steps(facts, first, changes | barred):
+        for more in self._steps(facts, first, changes | barred, wanted):
             found = self._descend(changes | more, wanted, barred)
             if found is not None or self._budget <= 0:
                 return found
         return None
 
-    def _steps(self, facts: Known, first: Entry | None, fixed: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    def _steps(
+        self, facts: Known, first: Entry | None, fixed: dict[str, Any], wanted: frozenset[Verdict]
+    ) -> Iterator[dict[str, Any]]:
         """Yield changes that have the decisive rule not match, and those that have a stronger one match."""
         for condition in first.conditions if first is not None else ():
             for name in condition.looks:
@@ -187,7 +189,7 @@ class _Search:
         for entry in self._policy.entries:
             if first is not None and entry.rank >= first.rank:
                 return
-            if not entry.holds(facts) and (more := _satisfying(entry, facts, fixed)):
+            if entry.rule.decision in wanted and (more := _satisfying(entry, facts, fixed)):
                 yield more
 
 

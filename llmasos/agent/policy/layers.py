@@ -126,7 +126,7 @@ def _read(path: Path, layer: Layer, inside: Path | None = None) -> Contents:
 def _refused(rule: Rule, before: Rule | None, name: str) -> str:
     """Return why a rule of a layer does not count, or an empty text."""
     if rule.layer == "project" and rule.decision == "allow":
-        return f"{name}, rule {rule.id}: a project's file may only tighten, so this rule that allows is left out."
+        return f"{name}, rule {rule.id}: a project's file may only tighten, so it may not allow."
     if before is None:
         return ""
     if rule.layer == "project":

@@ -16,24 +16,45 @@ from llmasos.agent.policy.rules import Rule, When
 
 # Programs whose first word says what they do, and those of whose commands the second one does.
 _VERBS = frozenset(
-    "git npm pnpm yarn bun cargo go pip pip3 uv poetry pdm hatch make just docker podman kubectl helm dotnet mvn "
-    "gradle mix rake bundle composer terraform ruff nox tox hg svn deno swift zig stack cabal dune".split()
+    (
+        *("git", "hg", "svn", "npm", "pnpm", "yarn", "bun", "deno", "cargo", "go", "swift", "zig", "dotnet"),
+        *(
+            "pip",
+            "pip3",
+            "uv",
+            "poetry",
+            "pdm",
+            "hatch",
+            "make",
+            "just",
+            "docker",
+            "podman",
+            "kubectl",
+            "helm",
+        ),
+        *("mvn", "gradle", "mix", "rake", "bundle", "composer", "terraform", "ruff", "nox", "tox", "stack"),
+    )
 )
 _DEEPER = frozenset(
     (
-        "npm run",
-        "pnpm run",
-        "yarn run",
-        "bun run",
-        "docker compose",
-        "uv run",
-        "poetry run",
-        "go tool",
-        "pdm run",
+        *("npm run", "npm exec", "pnpm run", "pnpm exec", "yarn run", "yarn exec", "bun run", "deno run"),
+        *(
+            "docker compose",
+            "uv run",
+            "poetry run",
+            "pdm run",
+            "hatch run",
+            "go run",
+            "go tool",
+            "bundle exec",
+        ),
     )
 )
 _CHECKERS = frozenset(
-    "pytest mypy pyright flake8 pylint black isort eslint prettier tsc jest vitest phpunit rspec".split()
+    (
+        *("pytest", "mypy", "pyright", "flake8", "pylint", "black", "isort", "eslint", "prettier", "tsc"),
+        *("jest", "vitest", "phpunit", "rspec"),
+    )
 )
 _MODULES = re.compile(r"(python3?(?:\.\d+)?) -m ([\w.]+)")
 _WORD = re.compile(r"[A-Za-z][\w:.-]*")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -107,8 +107,8 @@ def collect(events: Iterable[EventBase]) -> Past:
     Args:
         events: The events of sessions, each session's in their order.
     """
-    calls: dict[tuple[str, str], tuple[Call, Facts]] = {}
-    past = _Gathered()
+    calls: dict[tuple[str, str], Logged] = {}
+    approved = []
     for event in events:
         if isinstance(event, CallDecided):
             try:
@@ -116,18 +116,11 @@ def collect(events: Iterable[EventBase]) -> Past:
             except ValidationError:
                 continue  # Facts of another version cannot be judged again.
             call = Call(tool=event.tool, arguments=event.arguments)
-            calls[event.session, event.action] = (call, facts)
-            past.log.append(Logged(call, facts, event.decision.verdict))
+            calls[event.session, event.action] = Logged(call, facts, event.decision.verdict)
         elif isinstance(event, ApprovalResolved) and event.approved and event.arguments is None:
-            if found := calls.get((event.session, event.action)):
-                past.approved.append(found)
-    return Past(tuple(past.log), tuple(past.approved))
-
-
-@dataclass
-class _Gathered:
-    log: list[Logged] = field(default_factory=list)
-    approved: list[tuple[Call, Facts]] = field(default_factory=list)
+            approved.append((event.session, event.action))
+    found = [calls[key] for key in approved if key in calls]
+    return Past(tuple(calls.values()), tuple((each.call, each.facts) for each in found))
 
 
 def _likeness(rule: Rule) -> tuple[object, ...]:

@@ -78,7 +78,8 @@ def test_the_built_in_rules(known: dict[str, Any], verdict: str, rule: str) -> N
 @pytest.mark.parametrize(
     "path",
     [
-        ".git/hooks/pre-commit", ".GIT/config", "sub/.git/config", ".git ", ".git./config", ".gi\u200dt/config",
+        ".git/hooks/pre-commit", ".GIT/config", "sub/.git/config", ".git ", ".git./config",
+        ".gi\u200dt/config",
         "．git/config", ".github/workflows/ci.yml", "a/.envrc", ".vscode/tasks.json", ".BASHRC", "x.pth",
         "lib/sitecustomize.py", ".ssh/authorized_keys", ".llmasos/policy.toml", "a\\.git\\config",
         ".git::$INDEX_ALLOCATION/config", "./.git/config", "a//.git/config", "lefthook.yml", "Jenkinsfile",
