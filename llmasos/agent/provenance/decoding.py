@@ -26,27 +26,27 @@ _ESCAPED = re.compile(
     r"%[0-9a-fA-F]{2}|&#?\w{2,31};|\\x[0-9a-fA-F]{2}|\\u\{?[0-9a-fA-F]{4}|\\U[0-9a-fA-F]{8}|\\[0-7]{3}|=[0-9A-F]{2}"
 )
 _HEX_PAIR = re.compile(r"\\x([0-9a-fA-F]{2})|\\([0-3][0-7]{2})|=([0-9A-F]{2})|%([0-9a-fA-F]{2})")
-_CODE_POINT = re.compile(r"\\u\{([0-9a-fA-F]{1,6})\}|\\u([0-9a-fA-F]{4})|\\U([0-9a-fA-F]{8})|%u([0-9a-fA-F]{4})")
+_CODE_POINT = re.compile(
+    r"\\u\{([0-9a-fA-F]{1,6})\}|\\u([0-9a-fA-F]{4})|\\U([0-9a-fA-F]{8})|%u([0-9a-fA-F]{4})"
+)
 _TAGS = re.compile("[\U000e0020-\U000e007e]+")
 _SELECTORS = re.compile("[\ufe00-\ufe0f\U000e0100-\U000e01ef]{4,}")
 _ROT13 = codecs.getencoder("rot13")
 
 
 def decodings(text: str, depth: int = _DEPTH) -> Iterator[str]:
-    """Give each text that lies encoded in a text, and those that lie encoded in these.
+    """Give what lies encoded in a text, all of one kind as one text, and what lies encoded in that.
 
-    Base64, base32, hex, bits and numbers of characters, also packed with zlib, and the escapes of links, HTML,
+    Base64, base32, hex, bits and numbers of characters, also packed with zlib; the escapes of links, HTML,
     mail and program code; and what hides in characters that nobody sees.
     """
     if not depth:
         return
-    seen = {text}
     for decode in _DECODERS:
-        for found in decode(text):
-            if found not in seen:
-                seen.add(found)
-                yield found
-                yield from decodings(found, depth - 1)
+        found = "\n".join(dict.fromkeys(decode(text)))
+        if found and found != text:
+            yield found
+            yield from decodings(found, depth - 1)
 
 
 def disguises(text: str) -> Iterator[str]:
@@ -128,9 +128,11 @@ def _escapes(text: str) -> Iterator[str]:
         return
     lines = "\n".join(line for line in text.splitlines() if _ESCAPED.search(line))
     found = _CODE_POINT.sub(_code_point, html.unescape(lines))
-    yield _HEX_PAIR.sub(_pair, found).encode("latin-1", "xmlcharrefreplace").decode("utf-8", "replace") if (
-        found.isascii()
-    ) else unquote_to_bytes(found).decode("utf-8", "replace")
+    yield (
+        _HEX_PAIR.sub(_pair, found).encode("latin-1", "xmlcharrefreplace").decode("utf-8", "replace")
+        if (found.isascii())
+        else unquote_to_bytes(found).decode("utf-8", "replace")
+    )
 
 
 def _pair(match: re.Match[str]) -> str:
@@ -164,30 +166,3 @@ _DECODERS: tuple[Callable[[str], Iterator[str]], ...] = (
     _escapes,
     _hidden,
 )
-
-_SEAMS = re.compile(r"""(["'`])\s*(?:\+|\.|\|\||\\\r?\n)?\s*[rbuf]?(?:\1)""")
-_LISTED = re.compile(r"""(["'])\s*,\s*\1""")
-_ASSIGNED = re.compile(r"""(?<![\w.])(\w+)\s*\+?=\s*(?:"([^"\n]*)"|'([^'\n]*)'|([^\s"'();&|=]+))""")
-_USED = re.compile(r"\$\{?(\w+)\}?|\{(\w+)\}|(?<![\w.\"'])([A-Za-z_]\w*)(?=\s*\+|\s*\))|(?<=\+)\s*([A-Za-z_]\w*)")
-
-
-def joined(code: str) -> Iterator[str]:
-    """Give code with the literals that it puts together put together, and its variables filled in."""
-    seen = {code}
-    values = {
-        name: double or single or bare for name, double, single, bare in _ASSIGNED.findall(code)
-    }
-
-    def fill(match: re.Match[str]) -> str:
-        name = next(filter(None, match.groups()), "")
-        if name not in values:
-            return match[0]
-        return values[name] if match[0][0] in "${" else f'"{values[name]}"'
-
-    filled = _USED.sub(fill, code) if values else code
-    for form in (code, filled):
-        whole = _SEAMS.sub("", form)
-        for text in (whole, _LISTED.sub("", whole), re.sub(r"[\"'\\`]|\$(?=[\"'])", "", form), form):
-            if text not in seen:
-                seen.add(text)
-                yield text

@@ -6,29 +6,54 @@ import ipaddress
 import re
 import socket
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from llmasos.decisions import Identifier
 
-_LINK = re.compile(r"\b[a-zA-Z][a-zA-Z0-9+.-]{1,20}://[^\s\"'<>`|;)\]}]+|\bmailto:\S+", re.ASCII)
+_LINK = re.compile(r"\b[a-zA-Z][a-zA-Z0-9+.-]{1,20}://[^\s\"'<>`|;)\]}]+")
 _ADDRESS = re.compile(r"[\w.+%-]+@[\w-]+(?:\.[\w-]+)*")
-_HOST = re.compile(r"(?<![\w@/.-])(?:[^\W_](?:[\w-]*[^\W_])?\.)+[^\W\d_][\w-]*[^\W_](?![\w@])")
-_IP = re.compile(r"(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?![\w.]*\d)|(?<![\w:])(?:[0-9a-fA-F]{0,4}:){2,7}[0-9a-fA-F]{0,4}(?![\w:])")
-_HEX_ACCOUNT = re.compile(r"\b0x[0-9a-fA-F]{16,}\b|\b(?:bc1|[13])[a-zA-HJ-NP-Z0-9]{25,60}\b")
-_IBAN = re.compile(r"\b[A-Za-z]{2}\d{2}(?:[ -]?[A-Za-z0-9]{2,4}){3,8}\b")
-_NUMBER = re.compile(r"(?<![\w.])\+?\(?\d(?:[ \t().\u00a0/-]{0,2}\d){7,}(?!\w)")
+_HOST = re.compile(r"(?<![\w@/.-])(?:[^\W_](?:[\w-]*[^\W_])?\.)+[^\W\d_][\w-]*[^\W_](?![\w@(])")
+_NUMERIC_HOST = re.compile(
+    r"(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?!\w|\.\d)|(?<![\w:])(?:[0-9a-fA-F]{0,4}:){2,7}[0-9a-fA-F]{0,4}(?![\w:])"
+)
+_ACCOUNTS = (
+    re.compile(r"\b0x[0-9a-fA-F]{16,}\b|\b(?:bc1|[13LMr])[a-zA-HJ-NP-Z0-9]{25,60}\b"),
+    re.compile(r"\b[A-Za-z]{2}\d{2}(?:[ \u00a0-]?[A-Za-z0-9]{2,4}){3,8}\b"),
+    re.compile(r"(?<![\w.])\+?\(?\d(?:[ \t().\u00a0/-]{0,2}\d){7,}(?!\w)"),
+)
 _PATH = re.compile(r"(?:~|\.{1,2})?/?(?:[\w.@+-]+/)+[\w.@+-]*|~?/[\w.@+-]+|[\w@+-][\w.@+-]*\.[A-Za-z]\w{0,9}")
-_SCHEME = re.compile(r"^[a-z][a-z0-9+.-]*://", re.IGNORECASE)
+_LITERAL = re.compile(r"\"\"\".*?\"\"\"|'''.*?'''|\"[^\"\n]*\"|'[^'\n]*'", re.DOTALL)
+# Names that end like this are files when nothing else says that they are hosts.
+_FILES = re.compile(
+    r"bak|bat|bin|c|cc|cfg|conf|cpp|cs|css|csv|db|diff|doc|docx|exe|gif|go|gz|h|hpp|html|htm|ini|ipynb|"
+    r"java|jpeg|jpg|js|json|jsonl|jsx|log|lock|md|mjs|mp3|mp4|odt|out|patch|pdf|php|png|ppt|pptx|ps1|py|"
+    r"pyc|rb|rst|rtf|sh|sql|sqlite|svg|tar|tex|tgz|toml|ts|tsv|tsx|txt|wav|xls|xlsx|xml|yaml|yml|zip"
+)
+# In prose, a dot without a blank behind it is more often a slip, or code, than a host: the ending decides.
+_DOMAINS = re.compile(
+    r"academy|agency|app|art|biz|blog|bot|business|cash|center|chat|click|cloud|club|com|community|"
+    r"company|consulting|cyou|data|design|dev|digital|download|edu|email|energy|example|exchange|expert|"
+    r"finance|fit|fun|games|global|gov|group|guru|help|host|icu|info|int|internal|international|invalid|"
+    r"jobs|land|life|link|live|local|lol|loan|marketing|media|men|mil|mobi|money|name|net|network|news|"
+    r"ninja|one|online|onion|org|page|party|photos|pics|plus|press|pro|quest|racing|red|rest|review|"
+    r"rocks|run|sale|science|security|services|shop|site|social|software|solutions|space|store|stream|"
+    r"studio|support|surf|systems|team|tech|test|tips|today|tools|top|trade|travel|uno|vip|wang|web|"
+    r"website|wiki|win|work|works|world|wtf|xin|xyz|zone"
+)
+# Second labels that strangers share below the endings of countries.
+_SHARED = (["ac"], ["co"], ["com"], ["edu"], ["go"], ["gov"], ["ne"], ["net"], ["or"], ["org"])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Found:
     """Something that a text names.
 
     Args:
         kind: What kind of a thing it is.
         text: It, as the text has it.
-        forms: How it may be written elsewhere, the most telling first.
+        forms: How it may be written elsewhere.
     """
 
     kind: Identifier
@@ -36,59 +61,87 @@ class Found:
     forms: tuple[str, ...]
 
 
-def identifiers(text: str, *, paths: bool = True) -> Iterator[Found]:
-    """Give the links, addresses, hosts, accounts and, when wanted, paths that a text names."""
+def identifiers(text: str, language: str = "") -> Iterator[Found]:
+    """Give the links, addresses, hosts, accounts and paths that a text names.
+
+    Args:
+        text: The text.
+        language: The language of code: names stand in the literals of `python`, and are words of `bash`.
+            Prose names no paths, and hosts only with endings that are known.
+    """
+    prose = not language and bool(re.search(r"\s", text.strip()))
     for match in _LINK.finditer(text):
         link = match[0].rstrip(".,:!?*_")
-        yield Found("link", link, (_SCHEME.sub("", link).rstrip("/"),))
-        yield from hosts(link)
+        yield Found("link", link, (link.partition("://")[2].rstrip("/"),))
+        yield from _hosts(_authority(link))
+    text = _LINK.sub(" ", text)
+    for pattern in _ACCOUNTS:
+        for match in pattern.finditer(text):
+            yield Found("account", match[0].strip(), (re.sub(r"[\W_]", "", match[0]),))
+    if language == "python":
+        text = "\n".join(_LITERAL.findall(text))
     for match in _ADDRESS.finditer(text):
         address = match[0].rstrip(".-")
-        yield Found("address", address, (address, address.replace("@", " at ").replace(".", " dot ")))
-        yield from hosts("//" + address.partition("@")[2])
+        yield Found("address", address, (address, _spelled(address)))
+        if "." in address.partition("@")[2]:
+            yield from _hosts(address.partition("@")[2])
+    text = _ADDRESS.sub(" ", text)
     for match in _HOST.finditer(text):
-        yield from hosts("//" + match[0])
-    for match in _IP.finditer(text):
-        yield from hosts("//" + (f"[{match[0]}]" if ":" in match[0] else match[0]))
-    for pattern in (_HEX_ACCOUNT, _IBAN, _NUMBER):
-        for match in pattern.finditer(text):
-            account = re.sub(r"[^0-9A-Za-z]", "", match[0])
-            yield Found("account", match[0].strip(), (account,))
-    if paths:
+        if not _is_file(match[0]) and (not prose or _in_domain(match[0])):
+            yield from _hosts(match[0])
+    for match in _NUMERIC_HOST.finditer(text):
+        if _number(match[0]):
+            yield from _hosts(match[0])
+    if not prose:
         for match in _PATH.finditer(text):
-            yield Found("path", match[0], (match[0],))
+            if not _HOST.fullmatch(match[0]) or _is_file(match[0]):
+                yield Found("path", match[0], (match[0],))
 
 
-def hosts(link: str) -> Iterator[Found]:
-    """Give the host of a link, and the domains that it lies in, but for the last label alone."""
-    authority = re.split(r"[/?#\\]", link.partition("//")[2])[0].rpartition("@")[2]
-    host = authority.partition("]")[0].strip("[") if authority.startswith("[") else authority.partition(":")[0]
+def _is_file(name: str) -> bool:
+    return _FILES.fullmatch(name.rpartition(".")[2].lower()) is not None
+
+
+def _in_domain(name: str) -> bool:
+    ending = name.rpartition(".")[2].lower()
+    return len(ending) == 2 or not ending.isascii() or _DOMAINS.fullmatch(ending) is not None
+
+
+def _authority(link: str) -> str:
+    """Return the host of a link; empty when there is none."""
+    with suppress(ValueError):
+        return urlsplit(link.replace("\\", "/")).hostname or ""
+    return ""
+
+
+def _hosts(host: str) -> Iterator[Found]:
+    """Give a host and the domains that it lies in, but for those that strangers share."""
     host = host.strip(".").lower()
     if not host:
         return
     if number := _number(host):
-        yield Found("host", host, tuple(dict.fromkeys((host, str(number)))))
+        forms = (host, str(number), str(int(number)), hex(int(number)))
+        yield Found("host", host, tuple(dict.fromkeys(forms)))
         return
     if "xn--" in host:
-        try:
+        with suppress(UnicodeError):
             host = host.encode().decode("idna")
-        except UnicodeError:
-            pass
+    yield Found("host", host, (host, _spelled(host)))
     labels = host.split(".")
-    for start in range(max(1, len(labels) - 1)):
+    for start in range(1, len(labels) - 1 - (labels[-2:-1] in _SHARED and len(labels[-1]) == 2)):
         domain = ".".join(labels[start:])
-        yield Found("host", domain, (domain, domain.replace(".", " dot ")))
+        yield Found("host", domain, (domain, _spelled(domain)))
+
+
+def _spelled(name: str) -> str:
+    return name.replace("@", " at ").replace(".", " dot ")
 
 
 def _number(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     """Return the address that a host is, also when it is written as one number, or in another base."""
-    try:
+    with suppress(ValueError):
         return ipaddress.ip_address(host)
-    except ValueError:
-        pass
-    if not re.fullmatch(r"(?:0x)?[0-9a-f.x]+", host) or not any(char.isdigit() for char in host):
-        return None
-    try:
-        return ipaddress.IPv4Address(socket.inet_aton(host))
-    except OSError:
-        return None
+    if re.fullmatch(r"[0-9a-fx.]*[0-9][0-9a-fx.]*", host, re.IGNORECASE):
+        with suppress(OSError):
+            return ipaddress.IPv4Address(socket.inet_aton(host))
+    return None

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Sequence
+
+GRAM = 3
 
 # Letters of other alphabets, and signs, that look like Latin ones; NFKD has made the others plain before.
 _LOOKALIKES = dict(
     zip(
-        "абвгдеёзийклмнорстухчьѕіјԁԍһԛԝӏөԏүғқңҳҷ"  # noqa: RUF001
-        "αβγεζηικνορτυχωϲϳσ"  # noqa: RUF001
+        "абвгдеёзийклмнорстухчьѕіјԁԍһԛԝӏөԏүғқңҳҷ"
+        "αβγεζηικνορτυχωϲϳσ"
         "աեոսցհօղյզ"
-        "ıłøđħŧƅɑɡɩʋʏʙʜɪʟɴʀᴀᴄᴅᴇᴊᴋᴍᴏᴘᴛᴜᴠᴡᴢꜱⅼ",  # noqa: RUF001
-        "abbrдee3ийkлmhopctyxчbsijdghqwleкyfknhч"  # noqa: RUF001
+        "ıłøđħŧƅɑɡɩʋʏʙʜɪʟɴʀᴀᴄᴅᴇᴊᴋᴍᴏᴘᴛᴜᴠᴡᴢꜱⅼ",
+        "abbrдee3ийkлmhopctyxчbsijdghqwleкyfknhч"
         "abyezniknoptuxwcjo"
         "wenugholjq"
         "ilodhtbagivybhilnracdejkmoptuvwzsl",
@@ -20,7 +23,18 @@ _LOOKALIKES = dict(
     )
 )
 _BLANKS = "\u115f\u1160\u3164\uffa0\u2800\u034f"
-_QUOTES = {"‘": "'", "’": "'", "“": '"', "”": '"', "‐": "-", "‑": "-", "–": "-", "—": "-", "。": ".", "․": "."}  # noqa: RUF001
+_QUOTES = {
+    "‘": "'",
+    "’": "'",
+    "“": '"',
+    "”": '"',
+    "‐": "-",
+    "‑": "-",
+    "–": "-",
+    "—": "-",
+    "。": ".",
+    "․": ".",
+}
 
 # Scripts that put no blanks between words: each character counts as a word.
 _UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
@@ -62,7 +76,17 @@ def words(text: str) -> list[str]:
     return (_ASCII_WORD if text.isascii() else _WORD).findall(text)
 
 
-def weight(tokens: list[str]) -> float:
+def places(text: str) -> list[tuple[int, int]]:
+    """Return where the words of a normalised text begin and end."""
+    return [match.span() for match in (_ASCII_WORD if text.isascii() else _WORD).finditer(text)]
+
+
+def grams(tokens: Sequence[str]) -> list[int]:
+    """Return a hash of each three words that stand in a row."""
+    return list(map(hash, zip(tokens, tokens[1:], tokens[2:], strict=False)))
+
+
+def weight(tokens: Sequence[str]) -> float:
     """Return how many words these are; characters of scripts without blanks make half a word."""
     return sum(0.5 if _CLOSED_UP.match(token) else 1.0 for token in tokens)
 
