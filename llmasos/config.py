@@ -92,7 +92,8 @@ class PolicySettings(BaseModel, frozen=True):
         description="When a person is asked: before every effect; where a rule says so; never, which denies.",
     )
     administrator: Path = Field(
-        Path("/etc/llmasos/policy.toml"), description="The administrator's rules, which nobody else overrides."
+        Path("/etc/llmasos/policy.toml"),
+        description="The administrator's rules, which nobody overrides.",
     )
     approval_seconds: float = Field(
         3600.0, gt=0, description="Seconds after which a request for approval is refused by itself."

@@ -25,6 +25,7 @@ from llmasos.errors import KernelError
 from llmasos.ledger import ChainLedger, Ledger
 from llmasos.models import Administration, LoadPlan, Models, Place
 from llmasos.sandbox import SandboxProvider, choose_provider
+from llmasos.secrets import Redactor, secrets_of_environment, secrets_of_settings
 from llmasos.store import Store
 from llmasos.tools import Registry, builtin_tools
 
@@ -81,6 +82,9 @@ class Kernel:
             data_dir = paths.private_dir(self.settings.data_dir)
             stack.callback((await _Lock.take(data_dir / "kernel.lock")).close)
             stack.callback(self._ended)
+            self.redactor = Redactor(
+                (*secrets_of_settings(self.settings), *secrets_of_environment(os.environ))
+            )
             self.store = Store(self.settings.database)
             stack.callback(self.store.close)
             await anyio.to_thread.run_sync(_migrate, self.store)

@@ -98,9 +98,7 @@ class Assembly:
         def paused() -> AbstractContextManager[None]:
             return running.paused()
 
-        consent = Consent(
-            turn, self.stream, self.approvals, reports, self.rulebook.remember, redactor.value, paused
-        )
+        consent = Consent(turn, self.stream, self.approvals, reports, self.rulebook, redactor.value, paused)
         judge = Judge(self.rulebook, self.tracker, self._surroundings(info), redactor)
         contexts.gate = Gate(services.registry, judge, consent, reports, redactor, contexts)
         running = Turn(

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from llmasos.agent.approvals import NOBODY, Approval, Approvals, call_digest, sha256_json
 from llmasos.agent.judge import Judgement
 from llmasos.agent.policy import Rule, pattern
 from llmasos.agent.reports import Reports
+from llmasos.agent.rulebook import Rulebook
 from llmasos.agent.stream import EventStream
 from llmasos.errors import LLMasOSError
 from llmasos.events import ApprovalRequested, ApprovalResolved, Forecast, Notice
@@ -34,7 +35,7 @@ class Outlook:
     """
 
     preview: str = ""
-    forecast: Forecast = Forecast()
+    forecast: Forecast = field(default_factory=Forecast)
 
 
 class Consent:
@@ -45,7 +46,7 @@ class Consent:
         stream: Where requests and answers are told.
         approvals: Where the answers come in.
         reports: Where answers are recorded.
-        remember: Makes a rule out of an answer that counts for a whole pattern.
+        rulebook: The rules, to which an answer that counts for a whole pattern adds one.
         redact: Takes secrets out of what is shown.
         while_waiting: Stops the turn's clock.
     """
@@ -56,7 +57,7 @@ class Consent:
         stream: EventStream,
         approvals: Approvals,
         reports: Reports,
-        remember: Callable[[Rule], Awaitable[None]],
+        rulebook: Rulebook,
         redact: Callable[[Any], Any],
         while_waiting: Callable[[], AbstractContextManager[None]],
     ) -> None:
@@ -64,15 +65,13 @@ class Consent:
         self._stream = stream
         self._approvals = approvals
         self._reports = reports
-        self._remember = remember
+        self._rulebook = rulebook
         self._redact = redact
         self._while_waiting = while_waiting
         self._refused = 0
         self.missing = 0
 
-    async def seek(
-        self, action: str, made: Judgement, outlook: Callable[[], Awaitable[Outlook]]
-    ) -> Approval:
+    async def seek(self, action: str, made: Judgement, outlook: Callable[[], Awaitable[Outlook]]) -> Approval:
         """Ask whether a call may run, and return the answer, recorded.
 
         Raises:
@@ -81,7 +80,7 @@ class Consent:
         """
         digest = call_digest(made.call.tool, made.call.arguments, made.decision.policy)
         approval = self._approvals.known(digest)
-        rule = pattern(made.call, made.facts)
+        rule = pattern(made.call, made.facts, self._rulebook.policy)
         await self._request(action, made, digest, rule, await outlook() if approval is None else None)
         if approval is None:
             with self._while_waiting():
@@ -162,7 +161,7 @@ class Consent:
 
     async def _keep(self, rule: Rule) -> None:
         try:
-            await self._remember(rule)
+            await self._rulebook.remember(rule)
         except (LLMasOSError, OSError) as error:
             text = f"The rule could not be kept, so you will be asked again: {error}"
             await self._stream.append(Notice(turn=self._turn, level="warning", text=text))

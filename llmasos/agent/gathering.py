@@ -89,7 +89,9 @@ def gather(
         hosts=_hosts(tool, arguments, programs),
         open_hosts=here.hosts,
         sinks=frozenset(sinks),
-        copied=frozenset(span.source.kind for name, span in spans if _root(name) in needs.runs and _text(span)),
+        copied=frozenset(
+            span.source.kind for name, span in spans if _root(name) in needs.runs and not span.identifier
+        ),
         identifiers=_identifiers(spans),
         untrusted=untrusted,
         given=sum(origin.given for origin in origins) + (inside.given if inside is not None else 0),
@@ -147,9 +149,7 @@ def _hosts(tool: Tool, arguments: Mapping[str, Any], programs: Sequence[Program]
     return _unique((*tool.capabilities.network, *named, *(host for each in programs for host in each.hosts)))
 
 
-def _sinks(
-    tool: Tool, spans: Sequence[tuple[str, Span]], programs: Sequence[Program]
-) -> set[SourceKind]:
+def _sinks(tool: Tool, spans: Sequence[tuple[str, Span]], programs: Sequence[Program]) -> set[SourceKind]:
     """Return who may have written the values that say where something goes."""
     needs = tool.capabilities
     directing = {*needs.targets, *needs.reaches}
@@ -162,27 +162,20 @@ def _sinks(
         if root in needs.runs:
             if span.identifier == "path" and span.text in written:
                 found.add(span.source.kind)
-        elif every or root in directing:
-            # Names of files that are there direct nothing anywhere else.
-            if span.source.kind != "listing" or root in needs.reaches:
-                found.add(span.source.kind)
+        # Names of files that are there direct nothing anywhere else.
+        elif (every or root in directing) and (span.source.kind != "listing" or root in needs.reaches):
+            found.add(span.source.kind)
     return found
 
 
 def _identifiers(spans: Sequence[tuple[str, Span]]) -> frozenset[Identifier]:
     return frozenset(
-        span.identifier
-        for _, span in spans
-        if span.identifier in ("link", "address", "account", "host")
+        span.identifier for _, span in spans if span.identifier in ("link", "address", "account", "host")
     )
 
 
 def _own(span: Span, written: Collection[str]) -> bool:
     return span.source.kind == "file" and span.source.name in written
-
-
-def _text(span: Span) -> bool:
-    return span.how in ("whole", "copied", "decoded")
 
 
 def _root(argument: str) -> str:

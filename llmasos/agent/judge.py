@@ -50,7 +50,9 @@ class Judge:
             arguments: Its arguments.
             inside: The facts of the action whose code makes the call, if any.
         """
-        return self._judge(tool, arguments, self._tracker.trace(dict(arguments), code=tool.capabilities.runs), inside)
+        return self._judge(
+            tool, arguments, self._tracker.trace(dict(arguments), code=tool.capabilities.runs), inside
+        )
 
     def decide_given(self, tool: Tool, arguments: Mapping[str, Any]) -> Judgement:
         """Decide on a call whose arguments a person has written."""

@@ -71,11 +71,11 @@ def show_request(console: Console, request: ApprovalRequested) -> None:
     if request.hosts:
         console.print(Text(f"  reaches {display(', '.join(request.hosts))}"))
     console.print(Text(f"  takes {_forecast(request)}", style="dim"))
-    for line in origin_lines(request.origins):
-        console.print(Text(f"  {line}", style="yellow"))
+    for found in origin_lines(request.origins):
+        console.print(Text(f"  {found}", style="yellow"))
     if request.decision is not None:
-        for line in flip_lines(request.decision):
-            console.print(Text(f"  {line}", style="dim"))
+        for flip in flip_lines(request.decision):
+            console.print(Text(f"  {flip}", style="dim"))
     if request.pattern:
         console.print(Text(f"  “always” would allow: {display(request.pattern)}", style="dim"))
 

@@ -19,7 +19,6 @@ from llmasos.events import (
     ArtifactKept,
     AssistantText,
     Event,
-    FileChange,
     Notice,
     Progress,
     TextDelta,
