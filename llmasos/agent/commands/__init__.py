@@ -1,41 +1,25 @@
-from __future__ import annotations
+"""What commands and code do, told from their text alone."""
 
-import posixpath
-import shlex
 from collections.abc import Collection
-from dataclasses import dataclass
 
-from llmasos.decisions import Effect
+from .bash import parse
+from .paths import looks_alike, normalise
+from .program import Command, Program
+from .python import analyse_python
 
-
-@dataclass(frozen=True)
-class Command:
-    name: str
-    words: tuple[str, ...]
-    wrappers: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Program:
-    commands: tuple[Command, ...] = ()
-    effects: frozenset[Effect] = frozenset()
-    reads: tuple[str, ...] = ()
-    writes: tuple[str, ...] = ()
-    deletes: tuple[str, ...] = ()
-    hosts: tuple[str, ...] = ()
-    dynamic: bool = False
+__all__ = ["Command", "Program", "analyse", "analyse_python", "looks_alike", "normalise", "parse"]
 
 
 def analyse(language: str, text: str, functions: Collection[str] = ()) -> Program:
+    """Return what a text does; one in a language that is not known may do anything.
+
+    Args:
+        language: `bash` or `python`.
+        text: The commands or the code.
+        functions: Names of functions whose calls are decided on by themselves.
+    """
+    if language == "bash":
+        return parse(text)
     if language == "python":
-        return Program(effects=frozenset({"reads"}))
-    words = tuple(shlex.split(text))
-    return Program(
-        (Command(words[0], words),),
-        frozenset({"deletes"}) if words[0] == "rm" else frozenset({"writes"}),
-        deletes=words[2:3],
-    )
-
-
-def normalise(path: str, cwd: str = ".") -> tuple[str, bool]:
-    return posixpath.normpath(path), path.startswith(("/", ".."))
+        return analyse_python(text, functions)
+    return Program(effects=frozenset({"unknown"}), dynamic=True, why=(f"{language} is not analysed.",))
