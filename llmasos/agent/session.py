@@ -47,7 +47,7 @@ from llmasos.events import (
 from llmasos.models import Client
 from llmasos.models.scheduler.queue import BANDS
 from llmasos.models.scheduler.types import Band
-from llmasos.sandbox import Workspace
+from llmasos.sandbox import Workspace, outline
 
 _log = logging.getLogger(__name__)
 _PERSON = Client(band="interactive")
@@ -230,8 +230,9 @@ class Session:
         )
         origin = await services.models.origin(model, self._info.model or None)
         model = RecordedModel(model, origin, services.ledger, session=self.id, turn=turn, used=used)
-        here = (await self.workbench.workspace.outline())[:_LONGEST_OUTLINE]
-        tracker = await self._listen(request, here)
+        names = await self.workbench.workspace.names()
+        here = outline(names)[:_LONGEST_OUTLINE]
+        tracker = await self._listen(request, names)
         parts = Assembly(services, self.stream, self.workbench, self.approvals, self.rulebook, tracker)
         made = parts.turn(
             turn, self._info, request, model, origin, self._instructions(here), await self._history()
@@ -271,7 +272,7 @@ class Session:
         small = self._services.models.profile(self._info.model or None) == "calls"
         return f"{here}\n{_DEEP}" if small else f"{INSTRUCTIONS}\n{here}"
 
-    async def _listen(self, request: TurnRequest, here: str) -> Tracker:
+    async def _listen(self, request: TurnRequest, names: Sequence[str]) -> Tracker:
         """Return what knows who has said what in this session, this request included."""
         if self._tracker is None:
             self._tracker = Tracker.restored(
@@ -283,7 +284,7 @@ class Session:
         self._tracker.person(request.text)
         for attachment in request.attachments:
             self._tracker.content(attachment.text, Source(kind="attachment", name=attachment.name))
-        self._tracker.outline(here.splitlines())
+        self._tracker.outline(names)
         return self._tracker
 
     async def _history(self) -> Sequence[ModelMessage]:
