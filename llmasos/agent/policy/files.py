@@ -204,9 +204,8 @@ def _syntax(error: Exception, name: str, line: int) -> str:
 
 def _line_of(chunk: str, key: str) -> int:
     """Return the line of a key inside of a piece, from 0 on; that of the piece where it is not found."""
-    found = re.search(
-        rf"^[ \t]*(?:[\w\"'-]+[ \t]*\.[ \t]*)*[\"']?{re.escape(key)}[\"']?[ \t]*[.=\]]", chunk, re.MULTILINE
-    )
+    key = rf"[\"']?{re.escape(key)}[\"']?"
+    found = re.search(rf"^[ \t\[]*(?:[\w\"'-]+[ \t]*\.[ \t]*)*{key}[ \t]*[.=\]]", chunk, re.MULTILINE)
     return chunk.count("\n", 0, found.start()) if found else 0
 
 
