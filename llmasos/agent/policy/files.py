@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from llmasos.agent.policy.rules import Layer, Rule
 from llmasos.errors import ConfigError
 
-_HEADER = re.compile(r"^[ \t]*\[\[[ \t]*rule[ \t]*\]\]", re.MULTILINE)
+_HEADER = re.compile(r"^[ \t]*\[{1,2}[ \t]*rule[ \t]*\]", re.MULTILINE)
 _ALLOWS = re.compile(r"""^[ \t]*["']?decision["']?[ \t]*=[ \t]*["']allow["'][ \t]*(?:#.*)?$""", re.MULTILINE)
 _PROJECT_PRIORITY = 1000
 
@@ -61,12 +61,13 @@ def parse(text: str, name: str, layer: Layer, highest: int) -> Contents:
             notices.append(_syntax(error, name, line))
             broken = broken or not _ALLOWS.search(chunk)
             continue
-        strays = [key for key in raw if key != "rule"]
+        tables = raw.get("rule", [])
+        strays = [key for key in raw if key != "rule" or not isinstance(tables, list)]
         for key in strays:
             at = line + _line_of(chunk, key)
             notices.append(f"{name}, line {at}: {key!r} is no part of a file of rules; write [[rule]].")
             broken = True
-        for table in raw.get("rule", []) if isinstance(raw.get("rule", []), list) else [raw["rule"]]:
+        for table in tables if isinstance(tables, list) else []:
             rule, problems = _rule(table, layer, highest)
             ident = _name(table)
             if rule is not None and any(other.id == rule.id for other in rules):
