@@ -19,7 +19,6 @@ from llmasos.agent.policy.rules import Layer, Rule
 from llmasos.errors import ConfigError
 
 _HEADER = re.compile(r"^[ \t]*\[{1,2}[ \t]*rule[ \t]*\]", re.MULTILINE)
-_ALLOWS = re.compile(r"""^[ \t]*["']?decision["']?[ \t]*=[ \t]*["']allow["'][ \t]*(?:#.*)?$""", re.MULTILINE)
 _PROJECT_PRIORITY = 1000
 
 
@@ -59,7 +58,7 @@ def parse(text: str, name: str, layer: Layer, highest: int) -> Contents:
             raw = tomllib.loads(chunk)
         except (tomllib.TOMLDecodeError, RecursionError) as error:
             notices.append(_syntax(error, name, line))
-            broken = broken or not _ALLOWS.search(chunk)
+            broken = True
             continue
         tables = raw.get("rule", [])
         strays = [key for key in raw if key != "rule" or not isinstance(tables, list)]
