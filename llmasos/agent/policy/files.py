@@ -57,7 +57,7 @@ def parse(text: str, name: str, layer: Layer, highest: int) -> Contents:
         try:
             raw = tomllib.loads(chunk)
         except (tomllib.TOMLDecodeError, RecursionError) as error:
-            notices.append(_syntax(error, name, line))
+            notices.append(_syntax(error, name, line, chunk))
             broken = True
             continue
         tables = raw.get("rule", [])
@@ -195,9 +195,9 @@ def _chunks(text: str) -> Iterator[tuple[int, str]]:
             yield text.count("\n", 0, start) + 1, chunk
 
 
-def _syntax(error: Exception, name: str, line: int) -> str:
+def _syntax(error: Exception, name: str, line: int, chunk: str) -> str:
     found = re.search(r"\(at line (\d+), column \d+\)", str(error))
-    at = line + int(found[1]) - 1 if found else line
+    at = line + (int(found[1]) - 1 if found else chunk.rstrip().count("\n"))
     said = re.sub(r" \(at .*\)$", "", str(error)) or "it cannot be read"
     return f"{name}, line {at}: {said[:1].lower()}{said[1:]}."
 
