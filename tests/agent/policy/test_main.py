@@ -2,15 +2,21 @@
 
 import io
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy.orm import Session
 
+from llmasos.agent._tables import EventRow, SessionRow
 from llmasos.agent.policy import Policy, Rule, builtin
 from llmasos.agent.policy.__main__ import main, suggest_rules
 from llmasos.agent.policy.facts import Call, Facts
 from llmasos.agent.policy.suggest import Logged, Past
+from llmasos.decisions import Decision
+from llmasos.events import ApprovalResolved, CallDecided
+from llmasos.store import Base, Store
 
 
 @pytest.fixture(autouse=True)
@@ -174,3 +180,38 @@ def test_suggestions_are_printed_as_a_file_has_them(capsys: pytest.CaptureFixtur
     )
     assert suggest_rules(Policy.of(builtin()), past, as_json=True) == 0
     assert Rule.model_validate(json.loads(capsys.readouterr().out)["rule"]).decision == "allow"
+
+
+def test_suggestions_come_from_the_stored_events(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "DATA").mkdir()
+    store = Store(f"sqlite:///{tmp_path / 'DATA' / 'llmasos.db'}")
+    facts = {"capabilities": ["x"], "effects": ["executes"], "commands": ["npm test"], "untrusted": ["file"]}
+    events: list[CallDecided | ApprovalResolved] = []
+    for action in ("1", "2"):
+        decision = Decision(verdict="ask", rules=("unasked-effect",), reason="")
+        events += [
+            CallDecided(
+                session="s", action=action, tool="run_shell", arguments={}, decision=decision, facts=facts
+            ),
+            ApprovalResolved(session="s", action=action, approved=True, by="me"),
+        ]
+
+    def insert(transaction: Session) -> None:
+        now = datetime.now(UTC)
+        transaction.add(SessionRow(id="s", folder="/f", created=now, updated=now))
+        transaction.flush()
+        for number, event in enumerate(events, 1):
+            body = event.model_dump_json()
+            transaction.add(EventRow(session="s", seq=number, turn="t", type=event.type, body=body))
+
+    Base.metadata.create_all(store.engine)
+    store.run_sync(insert)
+    store.close()
+    assert main(["suggest"]) == 0
+    shown = capsys.readouterr().out
+    assert "Approved 2 times" in shown and '"npm test *"' in shown
+    rules(tmp_path, shown)
+    assert main(["check"]) == 0
+    capsys.readouterr()
+    assert main(["suggest"]) == 0
+    assert "Nothing was approved" in capsys.readouterr().out
