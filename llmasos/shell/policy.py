@@ -19,7 +19,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 @policy_app.command()
 def show(folder: Folder = Path(), as_json: Json = False) -> None:
-    """Show the rules in force, where they come from, and their version."""
+    """Show the rules in force, and where they come from."""
     _run(folder, "show", *_json(as_json))
 
 
@@ -30,7 +30,7 @@ def check(
         bool, typer.Option("--jsonl", help="Read proposed calls as lines of JSON, and answer each by a line.")
     ] = False,
 ) -> None:
-    """Look for mistakes in the files of rules, or decide on proposed calls."""
+    """Look for mistakes in rules, or decide on proposed calls."""
     _run(folder, "check", *(["--jsonl"] if jsonl else []))
 
 
@@ -51,7 +51,7 @@ def explain(
     folder: Folder = Path(),
     as_json: Json = False,
 ) -> None:
-    """Say what is decided of a call, by which rules and facts, and what would change it."""
+    """Say what is decided of a call, and what would change it."""
     _run(folder, "explain", *_json(as_json), "--", call)
 
 
