@@ -17,7 +17,7 @@ import anyio.to_thread
 
 import llmasos
 from llmasos import paths
-from llmasos.agent import Books, DefaultPolicy, Services, Sessions, definition, record_start
+from llmasos.agent import Books, Services, Sessions, definition, record_start
 from llmasos.api import Check, KernelInfo, ToolInfo
 from llmasos.config import Settings, load_settings
 from llmasos.doctor import examine
@@ -25,6 +25,7 @@ from llmasos.errors import KernelError
 from llmasos.ledger import ChainLedger, Ledger
 from llmasos.models import Administration, LoadPlan, Models, Place
 from llmasos.sandbox import SandboxProvider, choose_provider
+from llmasos.secrets import Redactor, secrets_of_environment, secrets_of_settings
 from llmasos.store import Store
 from llmasos.tools import Registry, builtin_tools
 
@@ -81,6 +82,9 @@ class Kernel:
             data_dir = paths.private_dir(self.settings.data_dir)
             stack.callback((await _Lock.take(data_dir / "kernel.lock")).close)
             stack.callback(self._ended)
+            self.redactor = Redactor(
+                (*secrets_of_settings(self.settings), *secrets_of_environment(os.environ))
+            )
             self.store = Store(self.settings.database)
             stack.callback(self.store.close)
             await anyio.to_thread.run_sync(_migrate, self.store)
@@ -108,7 +112,7 @@ class Kernel:
                 provider=self.provider,
                 ledger=self.ledger,
                 registry=self.registry,
-                policy=DefaultPolicy(),
+                redactor=self.redactor,
             )
             self.sessions = Sessions(services, tasks)
             tasks.start_soon(self.provider.warm)

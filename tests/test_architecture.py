@@ -24,6 +24,7 @@ ORDER = [
     {"config"},
     {"events", "extras", "paths"},
     {"decisions"},
+    {"secrets"},
     {"errors"},
 ]
 # The terminal and the client are programs of their own: they know the kernel only by its API.
@@ -63,7 +64,7 @@ def test_imports_only_go_down(file: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["agent", "client", "cluster", "ledger", "models", "sandbox", "service", "tools"]
+    "name", ["agent", "client", "cluster", "ledger", "models", "sandbox", "secrets", "service", "tools"]
 )
 def test_no_public_name_leaks(name: str) -> None:
     package = importlib.import_module(f"llmasos.{name}")

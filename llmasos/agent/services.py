@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 from pydantic_ai.tools import ToolDefinition
 
-from llmasos.agent.policy import Policy
 from llmasos.agent.toolset import definition
 from llmasos.config import Settings
 from llmasos.ledger import Ledger
 from llmasos.models import Models
 from llmasos.sandbox import SandboxProvider
+from llmasos.secrets import Redactor
 from llmasos.store import Store
 from llmasos.tools import Registry
 
@@ -26,7 +26,7 @@ class Services:
     provider: SandboxProvider
     ledger: Ledger
     registry: Registry
-    policy: Policy
+    redactor: Redactor
 
     @property
     def definitions(self) -> list[ToolDefinition]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from llmasos.errors import LLMasOSError
 from llmasos.shell.model_lines import list_lines
+from llmasos.shell.modes import ACCESS, ASKING
 from llmasos.shell.words import count
 
 if TYPE_CHECKING:
@@ -175,6 +176,20 @@ async def _grant(shell: Shell, rest: str) -> None:
     print(f"Code may see: {', '.join(info.granted)}." if info.granted else "Code sees no hidden file.")
 
 
+async def _mode(shell: Shell, rest: str) -> None:
+    session = await shell.session()
+    chosen: dict[str, str] = {}
+    for word in _words(rest):
+        known = "access" if word in ACCESS else "asking" if word in ASKING else ""
+        if not known:
+            raise LLMasOSError(
+                f"There is no mode {word!r}.", hint=f"{', '.join(ACCESS)}; and {', '.join(ASKING)}."
+            )
+        chosen[known] = word
+    info = await (session.allow(**chosen) if chosen else session.info())
+    print(f"Possible: {info.access or 'as set'}. A person is asked: {info.asking or 'as set'}.")
+
+
 async def _state(shell: Shell, rest: str) -> None:
     session = await shell.session()
     match _words(rest):
@@ -247,6 +262,7 @@ COMMANDS = {
     "/jobs": Command("/jobs [ID | stop ID]", "list, follow or stop what runs in the background", _jobs),
     "/hosts": Command("/hosts [NAME… | none]", "show or choose which hosts code may reach", _hosts),
     "/grant": Command("/grant [GLOB… | none]", "show or choose which hidden files code may see", _grant),
+    "/mode": Command("/mode [ACCESS] [ASKING]", "show or choose what is possible, and when to ask", _mode),
     "/state": Command("/state save|restore NAME", "keep Python's variables, or go back to them", _state),
     "/sessions": Command("/sessions [ID]", "list the sessions, or go on with one", _sessions),
     "/ledger": Command(

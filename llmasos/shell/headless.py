@@ -7,7 +7,7 @@ import select
 import signal
 import stat
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from llmasos.api import Attachment, Diff, TurnResult
 from llmasos.client import AsyncClient
 from llmasos.errors import LLMasOSError
 from llmasos.events import Usage
+from llmasos.shell.approval import show_wanted
 from llmasos.shell.render import Renderer, make_console, print_error, show_diff
 
 EXIT_CODES = {"done": 0, "failed": 1, "usage": 2, "approval_needed": 3, "limit": 4, "cancelled": 130}
@@ -34,6 +35,7 @@ def run(
     max_steps: int | None,
     timeout: float | None,
     dry_run: bool,
+    approved: Sequence[str],
     session: Mapping[str, Any],
 ) -> int:
     """Run a request and return the exit code.
@@ -47,9 +49,11 @@ def run(
         max_steps: Requests to the model at most.
         timeout: Seconds at most.
         dry_run: Show the diff, and drop the changes at the end.
-        session: What else the session is begun with: `in_place`, `hosts` and `granted`.
+        approved: Digests of calls that are approved beforehand.
+        session: What else the session is begun with: the other fields of `SessionRequest`.
     """
     options: dict[str, Any] = {"commit": yes, "max_steps": max_steps, "timeout": timeout, "dry_run": dry_run}
+    options["approved"] = approved
     try:
         options |= {"attachments": _piped_input(), "approve": "all" if yes else "deny"}
         result = anyio.run(_run, text, folder, {"model": model, **session}, options)
@@ -66,6 +70,8 @@ def run(
         print(result.model_dump_json())
     elif result.answer:
         print(result.answer)
+    for wanted in result.approvals:
+        show_wanted(make_console(stderr=True), wanted)
     if result.changes and not result.committed:
         errors = make_console(stderr=True)
         show_diff(errors, Diff(changes=result.changes))

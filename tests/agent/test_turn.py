@@ -3,7 +3,7 @@
 import anyio
 import pytest
 
-from llmasos.agent import _records
+from llmasos.agent import Approval, _records
 from llmasos.errors import ConfigError, LedgerError, SessionError
 from llmasos.events import ActionFinished, ActionStarted, ApprovalRequested, TextDelta, TurnFinished
 from llmasos.models import FakeEngine
@@ -12,6 +12,7 @@ from llmasos.tools import Capabilities, ToolContext, tool
 from tests.agent.conftest import MakeStage
 
 pytestmark = pytest.mark.anyio
+YES = Approval(approved=True, by="me")
 
 
 @tool(capabilities=Capabilities())
@@ -171,10 +172,10 @@ async def test_an_approval_is_asked_and_bound_to_its_call(stage: MakeStage) -> N
                 async for event in events:
                     if isinstance(event, ApprovalRequested):
                         with pytest.raises(SessionError, match="another call"):
-                            session.approvals.answer(event.action, "0" * 64, approved=True, by="me")
-                        session.approvals.answer(event.action, event.digest, approved=True, by="me")
+                            session.approvals.answer(event.action, "0" * 64, YES)
+                        session.approvals.answer(event.action, event.digest, YES)
                         with pytest.raises(SessionError, match="No approval is waiting"):
-                            session.approvals.answer(event.action, event.digest, approved=True, by="me")
+                            session.approvals.answer(event.action, event.digest, YES)
                     if isinstance(event, TurnFinished):
                         break
         assert it.of(ActionFinished)[0].result == "launched it"
@@ -185,7 +186,7 @@ async def test_the_network_is_denied(stage: MakeStage) -> None:
         session = await it.session()
         end = await it.turn(session, "fetch it", approve="all")
         assert end.status == "done"
-        assert "the network" in it.of(ActionFinished)[0].result
+        assert "has not been opened" in it.of(ActionFinished)[0].result
 
 
 async def test_tools_called_from_python_pass_the_gate(stage: MakeStage) -> None:

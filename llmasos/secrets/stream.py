@@ -1,0 +1,112 @@
+"""Redacting a text that comes in pieces, with no more held back than might be the start of a secret."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Protocol
+
+from llmasos.secrets.shapes import Found
+from llmasos.secrets.wraps import Unwrapped, begun, without_gap
+
+_LONGEST = 32_768
+_LONGEST_WORD = 4096
+_SEEN = 256
+_SPACES = " \t\r\n\f\v"
+# What a secret may follow at some distance: its name, or the scheme it is sent by.
+_OPENING = re.compile(
+    r"pass(?:word|wd|phrase)?|pwd|secret|token|credential|auth|bearer|basic|key|seed|wallet|login|aws|pk\b",
+    re.IGNORECASE,
+)
+_DISTANCE = 128
+# A known secret may be wrapped, and its lines be indented.
+_STRETCH = 3
+_PEM, _PEM_HEAD = "-----BEGIN", 96
+
+
+class Finder(Protocol):
+    """What finds and replaces the secrets of a whole text."""
+
+    @property
+    def forms(self) -> Sequence[str]:
+        """Every text by which a known secret is found, without spaces, longest first."""
+
+    def found(self, text: str) -> list[Found]:
+        """Return the secrets in a text, in order, without overlaps."""
+
+    def replace(self, text: str, found: Sequence[Found]) -> str:
+        """Return a text with markers in place of what was found in it."""
+
+
+class Redaction:
+    """A text on its way, as the pieces that may be shown so far.
+
+    Args:
+        finder: Finds and replaces the secrets.
+    """
+
+    def __init__(self, finder: Finder) -> None:
+        self._finder = finder
+        self._seen = ""
+        self._held = ""
+        self._dropping = False
+
+    def feed(self, piece: str) -> str:
+        """Take the next piece, and return what may be shown now."""
+        if self._dropping:
+            rest = piece.lstrip("".join({char for char in piece if char not in _SPACES}))
+            self._dropping = not rest
+            piece = rest
+        self._held += piece
+        return self._emit(last=False) if self._held else ""
+
+    def close(self) -> str:
+        """Return what was held back; nothing comes any more."""
+        return self._emit(last=True) if self._held else ""
+
+    def _emit(self, *, last: bool) -> str:
+        text, start = self._seen + self._held, len(self._seen)
+        found = [one for one in self._finder.found(text) if one.end > start]
+        cut = len(text) if last else max(start, self._cut(text))
+        for one in found:
+            if one.start < cut < one.end:
+                if len(text) - one.start <= _LONGEST:
+                    cut = max(start, one.start)
+                else:
+                    # So long a secret is not waited for: its rest is dropped as it comes.
+                    self._dropping = one.end == len(text)
+                    cut = one.end
+        ready = [
+            replace(one, start=max(one.start, start) - start, end=one.end - start)
+            for one in found
+            if one.end <= cut
+        ]
+        shown = self._finder.replace(text[start:cut], ready)
+        self._seen, self._held = text[max(0, cut - _SEEN) : cut], text[cut:]
+        return shown
+
+    def _cut(self, text: str) -> int:
+        """Return from where on a secret might have begun that is not whole yet."""
+        word = max(text.rfind(space) for space in _SPACES) + 1
+        if len(text) - word > _LONGEST_WORD:
+            word = len(text) - _LONGEST_WORD // 2
+        near = max(0, word - _DISTANCE)
+        opening = _OPENING.search(text, near, word)
+        cuts = [word, opening.start() if opening else word, self._known(text)]
+        key = text.rfind(_PEM)
+        if key >= 0 and len(text) - key <= _LONGEST:
+            head = text[key : key + _PEM_HEAD]
+            ended = text.find("-----", text.find("-----END", key) + 8) if "-----END" in text[key:] else -1
+            if ended < 0 and ("PRIVATE KEY" in head or len(head) < _PEM_HEAD):
+                cuts.append(key)
+        return min(cuts)
+
+    def _known(self, text: str) -> int:
+        forms = self._finder.forms
+        if not forms:
+            return len(text)
+        start = max(0, len(text) - _STRETCH * len(forms[0]))
+        unwrapped = Unwrapped(without_gap(text[start:]))
+        most = max(begun(unwrapped.text, form) for form in forms)
+        return start + unwrapped.before(len(unwrapped.text) - most) if most else len(text)
