@@ -17,6 +17,7 @@ from llmasos.shell.keys import keys_app
 from llmasos.shell.ledger import ledger_app
 from llmasos.shell.models import models_app
 from llmasos.shell.modes import ACCESS, ASKING, digests, one_of
+from llmasos.shell.policy import policy_app
 from llmasos.shell.sandbox import sandbox_app
 from llmasos.shell.words import MODEL_STATES, count
 
@@ -39,6 +40,7 @@ app.add_typer(keys_app, name="keys")
 for command in changes.COMMANDS:
     app.command()(command)
 app.add_typer(sandbox_app, name="sandbox")
+app.add_typer(policy_app, name="policy")
 
 Folder = Annotated[Path, typer.Option("-C", "--folder", help="The folder to work on.")]
 Model = Annotated[
