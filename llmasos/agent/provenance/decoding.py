@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from urllib.parse import unquote_to_bytes
 
 _DEPTH = 3
-_LONGEST_UNPACKED = 200_000
+_LONGEST_UNPACKED = 100_000
 _BREAK = r"(?:[ \t]*\\?\r?\n[ \t>#*\"']*)"
 _BASE64 = re.compile(
     rf"(?<![A-Za-z0-9+/_-])(?=[A-Za-z0-9+/_-]{{8}})[A-Za-z0-9+/_-]+(?:{_BREAK}[A-Za-z0-9+/_-]{{12,}})*"
@@ -43,7 +43,7 @@ def decodings(text: str, depth: int = _DEPTH) -> Iterator[str]:
     if not depth:
         return
     for decode in _DECODERS:
-        found = "\n".join(dict.fromkeys(decode(text)))
+        found = "\n".join(dict.fromkeys(decode(text)))[: len(text) + _LONGEST_UNPACKED]
         if found and found != text:
             yield found
             yield from decodings(found, depth - 1)
@@ -75,7 +75,7 @@ def _readable(data: bytes) -> str:
 def _base64(text: str) -> Iterator[str]:
     for match in _BASE64.finditer(text):
         run = match[0]
-        if run.isalpha() and (run.islower() or run[1:].islower()) and len(run) < 24:
+        if run in (run.lower(), run.upper()):
             continue
         letters = re.sub(r"[^A-Za-z0-9+/_-]", "", run).replace("-", "+").replace("_", "/")
         # A path may stand before it, or a word that is tied to it by one of the signs of the alphabet.

@@ -20,7 +20,7 @@ _NUMERIC_HOST = re.compile(
 )
 _ACCOUNTS = (
     re.compile(r"\b0x[0-9a-fA-F]{16,}\b|\b(?:bc1|[13LMr])[a-zA-HJ-NP-Z0-9]{25,60}\b"),
-    re.compile(r"\b[A-Za-z]{2}\d{2}(?:[ \u00a0-]?[A-Za-z0-9]{2,4}){3,8}\b"),
+    re.compile(r"\b[A-Za-z]{2}\d{2}(?:[ \u00a0-]?[A-Za-z0-9]{4}){2,7}(?:[ \u00a0-]?[A-Za-z0-9]{1,3})?\b"),
     re.compile(r"(?<![\w.])\+?\(?\d(?:[ \t().\u00a0/-]{0,2}\d){7,}(?!\w)"),
 )
 _PATH = re.compile(r"(?:~|\.{1,2})?/?(?:[\w.@+-]+/)+[\w.@+-]*|~?/[\w.@+-]+|[\w@+-][\w.@+-]*\.[A-Za-z]\w{0,9}")
@@ -70,25 +70,33 @@ def identifiers(text: str, language: str = "") -> Iterator[Found]:
             Prose names no paths, and hosts only with endings that are known.
     """
     prose = not language and bool(re.search(r"\s", text.strip()))
-    for match in _LINK.finditer(text):
-        link = match[0].rstrip(".,:!?*_")
-        yield Found("link", link, (link.partition("://")[2].rstrip("/"),))
-        yield from _hosts(_authority(link))
-    text = _LINK.sub(" ", text)
+    if "://" in text:
+        for match in _LINK.finditer(text):
+            link = match[0].rstrip(".,:!?*_")
+            yield Found("link", link, (link.partition("://")[2].rstrip("/"),))
+            yield from _hosts(_authority(link))
+        text = _LINK.sub(" ", text)
     for pattern in _ACCOUNTS:
         for match in pattern.finditer(text):
-            yield Found("account", match[0].strip(), (re.sub(r"[\W_]", "", match[0]),))
+            account, last = match[0].strip(), re.split(r"[ \u00a0-]", match[0].strip())[-1]
+            # The last group may be a word that stands behind it.
+            forms = (
+                (account, account.removesuffix(last)) if last.isalpha() and last != account else (account,)
+            )
+            yield Found("account", account, tuple(re.sub(r"[\W_]", "", form) for form in forms))
     if language == "python":
         text = "\n".join(_LITERAL.findall(text))
-    for match in _ADDRESS.finditer(text):
-        address = match[0].rstrip(".-")
-        yield Found("address", address, (address, _spelled(address)))
-        if "." in address.partition("@")[2]:
-            yield from _hosts(address.partition("@")[2])
-    text = _ADDRESS.sub(" ", text)
-    for match in _HOST.finditer(text):
-        if not _is_file(match[0]) and (not prose or _in_domain(match[0])):
-            yield from _hosts(match[0])
+    if "@" in text:
+        for match in _ADDRESS.finditer(text):
+            address = match[0].rstrip(".-")
+            yield Found("address", address, (address, _spelled(address)))
+            if "." in address.partition("@")[2]:
+                yield from _hosts(address.partition("@")[2])
+        text = _ADDRESS.sub(" ", text)
+    if "." in text:
+        for match in _HOST.finditer(text):
+            if not _is_file(match[0]) and (not prose or _in_domain(match[0])):
+                yield from _hosts(match[0])
     for match in _NUMERIC_HOST.finditer(text):
         if _number(match[0]):
             yield from _hosts(match[0])

@@ -23,6 +23,7 @@ How = Literal["whole", "copied", "decoded", "identifier"]
 
 _LOOK_UPS = 400
 _SPANS = 24
+_LONGEST_CODE = 100_000
 _LONGEST = 400
 _SHORTEST_COMPACT = 8
 _TOO_MUCH = Source(kind="unknown", name="more than can be looked up")
@@ -63,6 +64,8 @@ class Lookup:
             value: The value.
             language: Its language when it is code.
         """
+        if language and len(value) > _LONGEST_CODE:
+            return (Span(text=value[:_LONGEST], source=_TOO_MUCH),)
         found: dict[tuple[str, Source, str], Span] = {}
         for form, decoded in _forms(value, language):
             for span in _Form(self, form, language, decoded).spans():
@@ -81,7 +84,8 @@ def _forms(value: str, language: str) -> Iterator[tuple[str, bool]]:
         forms.append(whole)
     yield from ((form, False) for form in forms)
     seen = set(forms)
-    for form in chain(forms, *map(disguises, forms)):
+    disguised = chain.from_iterable(map(disguises, forms)) if len(value) <= _LONGEST_CODE else ()
+    for form in chain(forms, disguised):
         for other in chain([form], decodings(form)):
             if other not in seen:
                 seen.add(other)
@@ -168,9 +172,10 @@ class _Form:
                 return
             needles = [words(folded(one)) for one in found.forms]
             texts = {id(text): text for needle in needles for text in self._read.with_words(needle)}
-            compact = "".join(needles[0]).replace("_", "")
-            if found.kind != "path" and len(compact) >= _SHORTEST_COMPACT:
-                texts |= {id(text): text for text in self._read.with_letters(compact)}
+            for needle in needles if found.kind != "path" else ():
+                compact = "".join(needle).replace("_", "")
+                if len(compact) >= _SHORTEST_COMPACT:
+                    texts |= {id(text): text for text in self._read.with_letters(compact)}
             for text in texts.values():
                 yield self._span(found.text, text, "identifier", found.kind)
 
