@@ -14,10 +14,10 @@ from typing import Literal
 from llmasos.agent.provenance.decoding import decodings, disguises
 from llmasos.agent.provenance.identifiers import identifiers
 from llmasos.agent.provenance.library import Library, Text
-from llmasos.agent.provenance.normal import GRAM, folded, grams, places, plain, weight, words
+from llmasos.agent.provenance.normal import GRAM, folded, grams, invisible, places, plain, weight, words
 from llmasos.agent.provenance.said import Said
 from llmasos.agent.provenance.splicing import spliced
-from llmasos.decisions import Identifier, Source, Span
+from llmasos.decisions import Identifier, Source, SourceKind, Span
 
 How = Literal["whole", "copied", "decoded", "identifier"]
 
@@ -58,7 +58,7 @@ class Lookup:
     read: Library
 
     def spans(self, value: str, language: str = "") -> tuple[Span, ...]:
-        """Return the pieces of a value that were found, the whole first, then one of each kind and source.
+        """Return the pieces of a value that were found, first one of each kind, then one of each source.
 
         Args:
             value: The value.
@@ -71,10 +71,15 @@ class Lookup:
             for span in _Form(self, form, language, decoded).spans():
                 found.setdefault((span.text, span.source, span.identifier), span)
         ordered = sorted(found.values(), key=lambda span: span.how != "whole")
-        kinds = {(span.source.kind, span.source.name, span.identifier): span for span in reversed(ordered)}
-        first = sorted(kinds.values(), key=ordered.index) if len(ordered) > _SPANS else ordered
-        rest = (span for span in ordered if span not in first)
-        return tuple(chain(first, (span for span, _ in zip(rest, range(_SPANS - len(first)), strict=False))))
+        kinds: set[tuple[SourceKind, str]] = set()
+        sources: set[tuple[Source, str]] = set()
+        ranked: tuple[list[Span], list[Span], list[Span]] = [], [], []
+        for span in ordered:
+            kind, source = (span.source.kind, span.identifier), (span.source, span.identifier)
+            ranked[(kind in kinds) + (source in sources)].append(span)
+            kinds.add(kind)
+            sources.add(source)
+        return tuple(chain(*ranked))[: max(_SPANS, len(ranked[0]))]
 
 
 def _forms(value: str, language: str) -> Iterator[tuple[str, bool]]:
@@ -116,8 +121,8 @@ class _Form:
     def _whole_or_runs(self) -> Iterator[Span]:
         tokens = self._tokens
         own = words(plain(self._form))
-        # Where invisible characters stand the words differ, and nothing of it is what the person typed.
-        aligned = len(own) == len(tokens)
+        # What nobody sees is nothing that the person typed.
+        aligned = len(own) == len(tokens) and not invisible(self._form)
         whole: set[int] = set()
         if _tells(tokens) and not (aligned and self._said.words(own)):
             kind = _identifies(self._form)
@@ -170,14 +175,22 @@ class _Form:
                     text=found.text[:_LONGEST], source=_TOO_MUCH, how="identifier", identifier=found.kind
                 )
                 return
-            needles = [words(folded(one)) for one in found.forms]
-            texts = {id(text): text for needle in needles for text in self._read.with_words(needle)}
-            for needle in needles if found.kind != "path" else ():
-                compact = "".join(needle).replace("_", "")
-                if len(compact) >= _SHORTEST_COMPACT:
-                    texts |= {id(text): text for text in self._read.with_letters(compact)}
-            for text in texts.values():
-                yield self._span(found.text, text, "identifier", found.kind)
+            yield from self._identifier(found.text, found.kind, found.forms, self._decoded)
+            if not self._decoded:
+                turned = tuple(chain.from_iterable(map(disguises, found.forms[:1])))
+                yield from self._identifier(found.text, found.kind, turned, True)
+
+    def _identifier(
+        self, piece: str, kind: Identifier, forms: Sequence[str], decoded: bool
+    ) -> Iterator[Span]:
+        needles = [words(folded(form)) for form in forms]
+        texts = {id(text): text for needle in needles for text in self._read.with_words(needle)}
+        for needle in needles if kind != "path" and not texts else ():
+            compact = "".join(needle).replace("_", "")
+            if len(compact) >= _SHORTEST_COMPACT:
+                texts |= {id(text): text for text in self._read.with_letters(compact)}
+        for text in texts.values():
+            yield self._span(piece, text, "decoded" if decoded else "identifier", kind)
 
 
 def _runs(hashes: Sequence[int], hits: Set[int]) -> Iterator[tuple[int, int]]:

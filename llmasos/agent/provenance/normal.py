@@ -16,12 +16,14 @@ _LOOKALIKES = dict(
         "աեոսցհօղյզ"
         "ıłøđħŧƅɑɡɩʋʏʙʜɪʟɴʀᴀᴄᴅᴇᴊᴋᴍᴏᴘᴛᴜᴠᴡᴢꜱⅼ",
         "abbrдee3ийkлmhopctyxчbsijdghqwleкyfknhч"
-        "abyezniknoptuxwcjo"
+        "abyeznikvoptuxwcjo"
         "wenugholjq"
         "ilodhtbagivybhilnracdejkmoptuvwzsl",
         strict=True,
     )
 )
+# Capitals that look like other letters than their small forms do.
+_CAPITALS = str.maketrans("ΗΜΝΥ", "hmny")
 _BLANKS = "\u115f\u1160\u3164\uffa0\u2800\u034f"
 _QUOTES = {
     "‘": "'",
@@ -68,7 +70,14 @@ def folded(text: str) -> str:
     """Return a text without differences that no reader sees: look-alikes, accents, what is invisible."""
     if text.isascii():
         return text.lower()
-    return unicodedata.normalize("NFKD", text.casefold()).casefold().translate(_FOLDING)
+    return unicodedata.normalize("NFKD", text).translate(_CAPITALS).casefold().translate(_FOLDING)
+
+
+def invisible(text: str) -> bool:
+    """Whether characters stand in a text that nobody sees."""
+    return not text.isascii() and any(
+        char in _BLANKS or unicodedata.category(char) == "Cf" for char in set(text)
+    )
 
 
 def words(text: str) -> list[str]:
