@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from llmasos.decisions import Identifier
 
 _LINK = re.compile(r"\b[a-zA-Z][a-zA-Z0-9+.-]{1,20}://[^\s\"'<>`|;)\]}]+")
-_ADDRESS = re.compile(r"[\w.+%-]+@[\w-]+(?:\.[\w-]+)*")
+_ADDRESS = re.compile(r"(?<![\w.+%-])[\w.+%-]+@[\w-]+(?:\.[\w-]+)*")
 _HOST = re.compile(r"(?<![\w@/.-])(?:[^\W_](?:[\w-]*[^\W_])?\.)+[^\W\d_][\w-]*[^\W_](?![\w@(])")
 _NUMERIC_HOST = re.compile(
     r"(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?!\w|\.\d)|(?<![\w:])(?:[0-9a-fA-F]{0,4}:){2,7}[0-9a-fA-F]{0,4}(?![\w:])"
@@ -23,24 +23,27 @@ _ACCOUNTS = (
     re.compile(r"\b[A-Za-z]{2}\d{2}(?:[ \u00a0-]?[A-Za-z0-9]{4}){2,7}(?:[ \u00a0-]?[A-Za-z0-9]{1,3})?\b"),
     re.compile(r"(?<![\w.])\+?\(?\d(?:[ \t().\u00a0/-]{0,2}\d){7,}(?!\w)"),
 )
-_PATH = re.compile(r"(?:~|\.{1,2})?/?(?:[\w.@+-]+/)+[\w.@+-]*|~?/[\w.@+-]+|[\w@+-][\w.@+-]*\.[A-Za-z]\w{0,9}")
+_PATH = re.compile(
+    r"(?<![\w.@+/~-])(?:(?:~|\.{1,2})/(?:[\w.@+-]+/?)+|(?:/[\w.@+-]+)+/?|[\w.@+-]+(?:/[\w.@+-]+)+"
+    r"|[\w@+-][\w.@+-]*\.[A-Za-z]\w{0,9})"
+)
 _LITERAL = re.compile(r"\"\"\".*?\"\"\"|'''.*?'''|\"[^\"\n]*\"|'[^'\n]*'", re.DOTALL)
 # Names that end like this are files when nothing else says that they are hosts.
 _FILES = re.compile(
     r"bak|bat|bin|c|cc|cfg|conf|cpp|cs|css|csv|db|diff|doc|docx|exe|gif|go|gz|h|hpp|html|htm|ini|ipynb|"
     r"java|jpeg|jpg|js|json|jsonl|jsx|log|lock|md|mjs|mp3|mp4|odt|out|patch|pdf|php|png|ppt|pptx|ps1|py|"
-    r"pyc|rb|rst|rtf|sh|sql|sqlite|svg|tar|tex|tgz|toml|ts|tsv|tsx|txt|wav|xls|xlsx|xml|yaml|yml|zip"
+    r"pyc|rb|rs|rst|rtf|sh|so|sql|sqlite|svg|tar|tex|tgz|toml|ts|tsv|tsx|txt|wav|xls|xlsx|xml|yaml|yml|zip"
 )
 # In prose, a dot without a blank behind it is more often a slip, or code, than a host: the ending decides.
 _DOMAINS = re.compile(
     r"academy|agency|app|art|biz|blog|bot|business|cash|center|chat|click|cloud|club|com|community|"
-    r"company|consulting|cyou|data|design|dev|digital|download|edu|email|energy|example|exchange|expert|"
-    r"finance|fit|fun|games|global|gov|group|guru|help|host|icu|info|int|internal|international|invalid|"
-    r"jobs|land|life|link|live|local|lol|loan|marketing|media|men|mil|mobi|money|name|net|network|news|"
-    r"ninja|one|online|onion|org|page|party|photos|pics|plus|press|pro|quest|racing|red|rest|review|"
-    r"rocks|run|sale|science|security|services|shop|site|social|software|solutions|space|store|stream|"
-    r"studio|support|surf|systems|team|tech|test|tips|today|tools|top|trade|travel|uno|vip|wang|web|"
-    r"website|wiki|win|work|works|world|wtf|xin|xyz|zone"
+    r"company|consulting|cyou|design|dev|digital|download|edu|email|energy|example|exchange|expert|"
+    r"finance|fit|fun|games|global|gov|group|guru|help|icu|info|internal|international|invalid|"
+    r"jobs|land|life|live|local|lol|loan|marketing|media|men|mil|mobi|money|net|network|news|"
+    r"ninja|online|onion|org|party|photos|pics|plus|press|pro|quest|racing|red|rest|review|"
+    r"rocks|sale|science|security|services|shop|site|social|software|solutions|space|store|stream|"
+    r"studio|support|surf|systems|team|tech|tips|today|tools|top|trade|travel|uno|vip|wang|web|"
+    r"website|wiki|win|works|world|wtf|xin|xyz|zone"
 )
 # Second labels that strangers share below the endings of countries.
 _SHARED = (["ac"], ["co"], ["com"], ["edu"], ["go"], ["gov"], ["ne"], ["net"], ["or"], ["org"])

@@ -30,18 +30,18 @@ _TOO_MUCH = Source(kind="unknown", name="more than can be looked up")
 _SEGMENT = re.compile(r"[;|&\n`]+|\$\(|<\(")
 # Words that every program has, and that tell nothing of where a piece of it was copied from.
 _WORDLESS = {
+    "bash": frozenset({"cd", "echo", "env", "python", "python3", *"abcdefghijklmnopqrstuvwxyz0123456789"}),
     "python": frozenset(
         word.lower()
-        for word in (
+        for word in {
             *keyword.kwlist,
             *dir(builtins),
             *sys.stdlib_module_names,
-            "path",
-            "self",
-            "encoding",
-            "utf",
-        )
-    )
+            *(name for kind in (str, bytes, list, dict, set, int, float) for name in dir(kind)),
+            *("encoding", "file", "line", "lines", "path", "self", "utf", *"efijknpx"),
+        }
+        - {"remove"}
+    ),
 }
 
 
@@ -218,8 +218,8 @@ def _long_enough(tokens: Sequence[str], language: str) -> bool:
 
 
 def _tells(tokens: Sequence[str]) -> bool:
-    """Whether words are enough to be found again: a letter or a digit alone stands everywhere."""
-    return len(tokens) > 1 or len(tokens[0]) > 1 or not tokens[0].isascii()
+    """Whether words are enough to be found again: a letter or two alone stand everywhere."""
+    return len(tokens) > 1 or len(tokens[0]) > 2 or not tokens[0].isascii()
 
 
 def _identifies(value: str) -> Identifier | Literal[""]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-_SEAM = re.compile(r"""(["'`])\s*(?:\+|\.|\|\||&|\\\r?\n)?\s*[rbuf]?\1""")
+_SEAM = re.compile(r"""["'`]\s*(?:\+|\.|\|\||&|\\\r?\n)?\s*[rbuf]?["'`]""")
 _LIST_SEAM = re.compile(r"""(["'])\s*,\s*\1""")
 _QUOTING = re.compile(r"(?<=[\w./:@-])(?:[\"'\\`]|\$(?=[\"']))+(?=[\w./:@-])")
 _ASSIGNED = re.compile(r"""(?<![\w.])(\w+)\s*\+?=\s*(?:"([^"\n]*)"|'([^'\n]*)'|([^\s"'();&|=]+))""")
