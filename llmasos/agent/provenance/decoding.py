@@ -25,8 +25,10 @@ _BASE32 = re.compile(r"\b[A-Z2-7]{12,}={0,6}")
 _CODES = re.compile(r"\d{2,3}(?:[^\w\n]{1,3}(?:(?:chr|char|Char)\()?\d{2,3}){4,}")
 _BITS = re.compile(r"\b[01]{8}(?:[\s,]*[01]{8}){3,}\b")
 _ESCAPED = re.compile(
-    r"%[0-9a-fA-F]{2}|&#?\w{2,31};|\\x[0-9a-fA-F]{2}|\\u\{?[0-9a-fA-F]{4}|\\U[0-9a-fA-F]{8}|\\[0-7]{3}|=[0-9A-F]{2}"
+    r"%[0-9a-fA-F]{2}|&#?\w{2,31};|\\[nrt](?=\w)|\\x[0-9a-fA-F]{2}|\\u\{?[0-9a-fA-F]{4}|\\U[0-9a-fA-F]{8}"
+    r"|\\[0-7]{3}|=[0-9A-F]{2}"
 )
+_BLANK = re.compile(r"\\[nrt]")
 _HEX_PAIR = re.compile(r"\\x([0-9a-fA-F]{2})|\\([0-3][0-7]{2})|=([0-9A-F]{2})|%([0-9a-fA-F]{2})")
 _CODE_POINT = re.compile(
     r"\\u\{([0-9a-fA-F]{1,6})\}|\\u([0-9a-fA-F]{4})|\\U([0-9a-fA-F]{8})|%u([0-9a-fA-F]{4})"
@@ -128,7 +130,7 @@ def _escapes(text: str) -> Iterator[str]:
     if not _ESCAPED.search(text):
         return
     lines = "\n".join(line for line in text.splitlines() if _ESCAPED.search(line))
-    found = _CODE_POINT.sub(_code_point, html.unescape(lines))
+    found = _CODE_POINT.sub(_code_point, html.unescape(_BLANK.sub(" ", lines)))
     yield (
         _HEX_PAIR.sub(_pair, found).encode("latin-1", "xmlcharrefreplace").decode("utf-8", "replace")
         if (found.isascii())

@@ -84,7 +84,7 @@ class Lookup:
 
 def _forms(value: str, language: str) -> Iterator[tuple[str, bool]]:
     """Give a value as it stands, put together, decoded, backwards and shifted; and whether it was encoded."""
-    forms = [value]
+    forms = [value] if value.isascii() else [value, folded(value)]
     if (language or len(value) < _LONGEST) and (whole := spliced(value)):
         forms.append(whole)
     yield from ((form, False) for form in forms)
@@ -124,7 +124,7 @@ class _Form:
         # What nobody sees is nothing that the person typed.
         aligned = len(own) == len(tokens) and not invisible(self._form)
         whole: set[int] = set()
-        if _tells(tokens) and not (aligned and self._said.words(own)):
+        if (not self._language or _tells(tokens)) and not (aligned and self._said.words(own)):
             kind = _identifies(self._form)
             for text in self._read.with_words(tokens):
                 whole.add(id(text))
@@ -218,7 +218,7 @@ def _long_enough(tokens: Sequence[str], language: str) -> bool:
 
 
 def _tells(tokens: Sequence[str]) -> bool:
-    """Whether words are enough to be found again: a letter or two alone stand everywhere."""
+    """Whether words are enough to be found again in code, for a letter or two alone stand everywhere."""
     return len(tokens) > 1 or len(tokens[0]) > 2 or not tokens[0].isascii()
 
 

@@ -45,6 +45,9 @@ _ASCII_WORD = re.compile(r"[a-z0-9](?:\w*[a-z0-9])?", re.ASCII)
 _CLOSED_UP = re.compile(rf"[{_UNSPACED}]")
 
 
+_SELECTOR = re.compile("[\ufe00-\ufe0f\U000e0100-\U000e01ef]")
+
+
 class _Folding(dict[int, str]):
     """What each character becomes, worked out when it is first met."""
 
@@ -76,7 +79,7 @@ def folded(text: str) -> str:
 def invisible(text: str) -> bool:
     """Whether characters stand in a text that nobody sees."""
     return not text.isascii() and any(
-        char in _BLANKS or unicodedata.category(char) == "Cf" for char in set(text)
+        char in _BLANKS or unicodedata.category(char) == "Cf" or _SELECTOR.match(char) for char in set(text)
     )
 
 

@@ -10,7 +10,7 @@ from llmasos.agent.provenance.decoding import decodings
 from llmasos.agent.provenance.labels import label_text
 from llmasos.agent.provenance.library import Library
 from llmasos.agent.provenance.lookup import Lookup
-from llmasos.agent.provenance.normal import folded, weight, words
+from llmasos.agent.provenance.normal import folded, invisible, weight, words
 from llmasos.agent.provenance.said import Said
 from llmasos.decisions import ArgumentOrigin, Source, SourceKind, Span
 from llmasos.events import ActionFinished, ActionStarted, ApprovalResolved, Event, TurnStarted
@@ -120,7 +120,7 @@ class Tracker:
         return any(self._said.whole(part) or self._told_path(part) for part in parts if len(part) > 2)
 
     def _told_path(self, value: str) -> bool:
-        if len(value) > _LONGEST_PATH or not _PATH.fullmatch(value):
+        if len(value) > _LONGEST_PATH or invisible(value) or not _PATH.fullmatch(value):
             return False
         folder, slash, name = value.rpartition("/")
         return self._said.named(f"{folder}{slash}{name.rpartition('.')[0] or name}")

