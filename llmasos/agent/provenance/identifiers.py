@@ -8,6 +8,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Literal
 from urllib.parse import urlsplit
 
 from llmasos.decisions import Identifier
@@ -27,6 +28,7 @@ _PATH = re.compile(
     r"(?<![\w.@+/~-])(?:(?:~|\.{1,2})/(?:[\w.@+-]+/?)+|(?:/[\w.@+-]+)+/?|[\w.@+-]+(?:/[\w.@+-]+)+"
     r"|[\w@+-][\w.@+-]*\.[A-Za-z]\w{0,9})"
 )
+_LONGEST = 400
 _LITERAL = re.compile(r"\"\"\".*?\"\"\"|'''.*?'''|\"[^\"\n]*\"|'[^'\n]*'", re.DOTALL)
 # Names that end like this are files when nothing else says that they are hosts.
 _FILES = re.compile(
@@ -107,6 +109,14 @@ def identifiers(text: str, language: str = "") -> Iterator[Found]:
         for match in _PATH.finditer(text):
             if not _HOST.fullmatch(match[0]) or _is_file(match[0]):
                 yield Found("path", match[0], (match[0],))
+
+
+def identified(value: str) -> Identifier | Literal[""]:
+    """Return what kind of a thing a value names, when it names one thing and nothing else."""
+    value = value.strip()
+    if len(value) > _LONGEST:
+        return ""
+    return next((found.kind for found in identifiers(value) if found.text == value), "")
 
 
 def _is_file(name: str) -> bool:

@@ -12,7 +12,7 @@ from itertools import chain
 from typing import Literal
 
 from llmasos.agent.provenance.decoding import decodings, disguises
-from llmasos.agent.provenance.identifiers import identifiers
+from llmasos.agent.provenance.identifiers import identified, identifiers
 from llmasos.agent.provenance.library import Library, Text
 from llmasos.agent.provenance.normal import GRAM, folded, grams, invisible, places, plain, weight, words
 from llmasos.agent.provenance.said import Said
@@ -125,7 +125,7 @@ class _Form:
         aligned = len(own) == len(tokens) and not invisible(self._form)
         whole: set[int] = set()
         if (not self._language or _tells(tokens)) and not (aligned and self._said.words(own)):
-            kind = _identifies(self._form)
+            kind = identified(self._form)
             for text in self._read.with_words(tokens):
                 whole.add(id(text))
                 yield self._span(self._form.strip(), text, "whole", kind)
@@ -220,11 +220,3 @@ def _long_enough(tokens: Sequence[str], language: str) -> bool:
 def _tells(tokens: Sequence[str]) -> bool:
     """Whether words are enough to be found again in code, for a letter or two alone stand everywhere."""
     return len(tokens) > 1 or len(tokens[0]) > 2 or not tokens[0].isascii()
-
-
-def _identifies(value: str) -> Identifier | Literal[""]:
-    """Return what kind of a thing a value names, when it names one thing and nothing else."""
-    value = value.strip()
-    if len(value) > _LONGEST:
-        return ""
-    return next((found.kind for found in identifiers(value) if found.text == value), "")

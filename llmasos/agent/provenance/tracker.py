@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 
 from llmasos.agent.provenance.decoding import decodings
+from llmasos.agent.provenance.identifiers import identified
 from llmasos.agent.provenance.labels import label_text
 from llmasos.agent.provenance.library import Library
 from llmasos.agent.provenance.lookup import Lookup
@@ -121,6 +122,8 @@ class Tracker:
 
     def _told_path(self, value: str) -> bool:
         if len(value) > _LONGEST_PATH or invisible(value) or not _PATH.fullmatch(value):
+            return False
+        if identified(value) not in ("path", ""):
             return False
         folder, slash, name = value.rpartition("/")
         return self._said.named(f"{folder}{slash}{name.rpartition('.')[0] or name}")
