@@ -130,6 +130,7 @@ class Session:
             raise SessionError(
                 "A turn is running in this session.", hint="Wait for it, or cancel it with Ctrl-C."
             )
+        request = self._services.redactor.value(request)
         if not request.text.strip():
             raise SessionError("The request is empty.", hint="Say what you want done.")
         if request.dry_run:
@@ -207,6 +208,7 @@ class Session:
         services, used = self._services, Used()
         # In the shell a person waits for the answer.
         wanted: Band = "interactive" if request.approve == "ask" else "normal"
+        await self.workbench.learn_secrets()
         await self.workbench.refresh(turn)
         model = await services.models.resolve(
             self._info.model or None,
@@ -222,7 +224,9 @@ class Session:
             ),
         )
         origin = await services.models.origin(model, self._info.model or None)
-        model = RecordedModel(model, origin, services.ledger, session=self.id, turn=turn, used=used)
+        model = RecordedModel(
+            model, origin, services.ledger, session=self.id, turn=turn, used=used, redactor=services.redactor
+        )
         contexts = Contexts(
             turn,
             self.stream,
@@ -277,7 +281,8 @@ class Session:
             await self.stream.append(DiffOffered(turn=turn, dry_run=dry_run, **dict(diff)))
             if dry_run:
                 await self.workbench.drop()
-        messages = ModelMessagesTypeAdapter.dump_json(list(end.messages)).decode()
+        kept = self._services.redactor.value(list(end.messages))
+        messages = ModelMessagesTypeAdapter.dump_json(kept).decode()
         await records.finish_turn(self._services.store, self.id, turn, end.status, messages, end.usage)
         await self.stream.append(finished(turn, end))
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from functools import cached_property
 
-# What may lie between the parts of a value: spaces, and where a line was wrapped what quotes and comments begin with.
+# What may lie between the parts of a value: spaces, and what lines of quotes and comments begin with.
 _FILLING = r"\s>|#*"
 _GAP = re.compile(rf"\\?\r?\n[{_FILLING}]*+|\s++")
 _END = re.compile(rf"[{_FILLING}\\]++\Z")
