@@ -10,7 +10,7 @@ _SHORTEST = 8
 _LEAST_BITS = 2.5
 _SHORTEST_TOKEN = 20
 _TOKEN_BITS = 3.0
-_BETWEEN = re.compile(r"[._:/@+~\-]+")
+_BETWEEN = re.compile(r"[._:/@+~|\-]+")
 _WORD = re.compile(r"(?:[A-Za-z][a-z]*(?:[A-Z][a-z]+)*[A-Z]{0,3}|[A-Z]+)[0-9]{0,2}|[0-9]{0,5}")
 _PLAIN = re.compile(
     r"(?:https?|file|ftp|s3|gs)://[^@]*|[./~][\w./~+-]*|[\w.+-]+@[\w-]+(?:\.[\w-]+)+"

@@ -16,7 +16,7 @@ from llmasos.secrets.forms import forms_of
 from llmasos.secrets.randomness import COMMON
 from llmasos.secrets.shapes import KINDS, Found, find
 from llmasos.secrets.stream import Redaction
-from llmasos.secrets.wraps import Unwrapped, unspaced
+from llmasos.secrets.wraps import unspaced, unwrapped
 
 T = TypeVar("T")
 CANARY = "canary"
@@ -110,10 +110,10 @@ class Redactor:
     def _known(self, text: str) -> Iterable[Found]:
         if not self._forms:
             return
-        unwrapped = Unwrapped(text)
-        for form, secret in self._forms.items():
-            if form in unwrapped.text:
-                yield from (self._hit(*span, secret) for span in unwrapped.find(form))
+        for flat in unwrapped(text):
+            for form, secret in self._forms.items():
+                if form in flat.text:
+                    yield from (self._hit(*span, secret) for span in flat.find(form))
 
     def _hit(self, start: int, end: int, secret: str) -> Found:
         kind = self._kinds[secret]

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from llmasos.secrets.randomness import looks_random
+from llmasos.secrets.randomness import COMMON, looks_random
 
 Check = Callable[[re.Match[str], str], bool]
 
@@ -175,6 +175,10 @@ def _is_random(match: re.Match[str], value: str) -> bool:
     return looks_random(value)
 
 
+def _is_uncommon(match: re.Match[str], value: str) -> bool:
+    return value.lower() not in COMMON
+
+
 def _has_digits(match: re.Match[str], value: str) -> bool:
     return any(map(str.isdigit, value))
 
@@ -265,7 +269,7 @@ SHAPES: tuple[Shape, ...] = (
         r"(?:AccountKey|SharedAccessKey|SharedAccessSignature|(?<=[?&])sig)=",
         r"[A-Za-z0-9+/=%~._-]{20,}+",
     ),
-    _after("password", ("://",), r"://[^\s:/@'\"]{0,100}+:", r"[^\s/@'\"]{1,200}+(?=@)"),
+    _after("password", ("://",), r"://[^\s:/@'\"]{0,100}+:", r"[^\s/@'\"]{5,200}+(?=@)", _is_uncommon),
     _after("token", ("://",), r"://", r"[A-Za-z0-9_.~%-]{20,200}+(?=@)", _is_random),
     _after("token", ("bearer",), r"bearer[ \t]{1,8}", r"[A-Za-z0-9_.~+/-]{16,}+=*+", _has_digits),
     _after("password", ("basic",), r"basic[ \t]{1,8}", r"[A-Za-z0-9+/_-]{8,}+=*+", _is_basic),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import ssl
 import sys
@@ -27,7 +28,7 @@ from llmasos.listen import (
     tls_context,
     unix_listener,
 )
-from llmasos.secrets import RedactingFormatter, Redactor
+from llmasos.secrets import RedactingFormatter, Redactor, forget_secrets
 from llmasos.service.access import Keys, guarded, prices_of
 from llmasos.service.app import make_app
 from llmasos.service.connection import Connection
@@ -174,6 +175,7 @@ def main() -> int:
     try:
         settings = load_settings()
         redactor = redactor_of(settings)
+        forget_secrets(os.environ)
         _log_to(paths.private_dir(settings.data_dir) / "kernel.log", redactor)
         start_telemetry()
         anyio.run(serve, settings, redactor)
