@@ -71,10 +71,7 @@ class Redaction:
         cut = len(text) if last else max(start, self._cut(text))
         for one in found:
             if one.start < cut < one.end:
-                if len(text) - one.start <= _LONGEST:
-                    cut = max(start, one.start)
-                else:
-                    cut = one.end
+                cut = max(start, one.start) if len(text) - one.start <= _LONGEST else one.end
             if cut == one.end == len(text) and not last:
                 # So long a secret is not waited for: its rest is dropped as it comes.
                 self._dropped = _KEY_REST if one.kind == "private-key" else _WORD_REST

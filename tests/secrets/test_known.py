@@ -64,7 +64,7 @@ FILES = {
     ".env": (f"# a comment\nexport API_TOKEN='{TOKEN}'\nDEBUG=true\nDB_PASSWORD=hunter2-db # local\n", 2),
     "config.yaml": (f"database:\n  host: localhost\n  password: hunter2-db\n  token: {TOKEN}\n", 2),
     "credentials.json": (
-        json.dumps({"client_id": "shop", "client_secret": TOKEN, "a": [{"pass": "hunter2-db"}]}),
+        json.dumps({"id": "shop", "client_secret": TOKEN, "a": [{"pass": "hunter2-db"}]}),
         2,
     ),
     ".docker/config.json": (

@@ -61,6 +61,8 @@ def test_a_secret_without_an_end_is_not_waited_for() -> None:
     shown += [stream.feed(" after\n"), stream.close()]
     assert "Ab3+" * 4 not in "".join(shown)
     long = Redactor().stream()
-    shown = [long.feed("token=")] + [long.feed("x9Zq" * 100) for _ in range(120)] + [long.feed(" after\n")]
+    shown = (
+        [long.feed("token=")] + [long.feed("x9ZqLm22Rr9T" * 34) for _ in range(120)] + [long.feed(" after\n")]
+    )
     assert "".join(shown).endswith("] after\n")
-    assert "x9Zq" not in "".join(shown)
+    assert "x9ZqLm" not in "".join(shown)
