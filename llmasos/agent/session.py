@@ -135,6 +135,7 @@ class Session:
             raise SessionError(
                 "A turn is running in this session.", hint="Wait for it, or cancel it with Ctrl-C."
             )
+        request = self._services.redactor.value(request)
         if not request.text.strip():
             raise SessionError("The request is empty.", hint="Say what you want done.")
         if request.dry_run:
@@ -212,6 +213,7 @@ class Session:
         services, used = self._services, Used()
         # In the shell a person waits for the answer.
         wanted: Band = "interactive" if request.approve == "ask" else "normal"
+        await self.workbench.learn_secrets()
         await self.workbench.refresh(turn)
         for notice in await self.rulebook.refresh():
             await self.stream.append(Notice(turn=turn, level="warning", text=notice))
@@ -229,7 +231,9 @@ class Session:
             ),
         )
         origin = await services.models.origin(model, self._info.model or None)
-        model = RecordedModel(model, origin, services.ledger, session=self.id, turn=turn, used=used)
+        model = RecordedModel(
+            model, origin, services.ledger, session=self.id, turn=turn, used=used, redactor=services.redactor
+        )
         names = await self.workbench.workspace.names()
         here = outline(names)[:_LONGEST_OUTLINE]
         tracker = await self._listen(request, names)
@@ -260,7 +264,8 @@ class Session:
             await self.stream.append(DiffOffered(turn=turn, dry_run=dry_run, **dict(diff)))
             if dry_run:
                 await self.workbench.drop()
-        messages = ModelMessagesTypeAdapter.dump_json(list(end.messages)).decode()
+        kept = self._services.redactor.value(list(end.messages))
+        messages = ModelMessagesTypeAdapter.dump_json(kept).decode()
         await records.finish_turn(self._services.store, self.id, turn, end.status, messages, end.usage)
         await self.stream.append(finished(turn, end))
 

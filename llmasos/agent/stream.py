@@ -13,7 +13,17 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session as Transaction
 
 from llmasos.agent._tables import EventRow
-from llmasos.events import EVENT, PASSING, Event
+from llmasos.events import (
+    EVENT,
+    PASSING,
+    ActionFinished,
+    ActionOutput,
+    AssistantText,
+    Event,
+    TextDelta,
+    TurnFinished,
+)
+from llmasos.secrets import Redaction, Redactor
 from llmasos.store import Store
 
 E = TypeVar("E", bound=Event)
@@ -23,20 +33,28 @@ class EventStream:
     """The one history of a session.
 
     Stored events get consecutive numbers from 1; passing events have number 0 and only reach those
-    who are following at the time.
+    who are following at the time. Secrets are taken out of all of them.
     """
 
-    def __init__(self, store: Store, session: str, last: int) -> None:
+    def __init__(self, store: Store, session: str, last: int, redactor: Redactor | None = None) -> None:
         self._store = store
         self._session = session
         self._last = last
+        self._redactor = redactor or Redactor()
+        self._passing: dict[tuple[str, str], tuple[Redaction, Event]] = {}
         self._followers: set[MemoryObjectSendStream[Event]] = set()
         self._lock = anyio.Lock()
 
     @classmethod
-    async def open(cls, store: Store, session: str) -> EventStream:
+    async def open(cls, store: Store, session: str, redactor: Redactor | None = None) -> EventStream:
         """Return the stream of a session, at its stored end."""
-        return cls(store, session, await store.run(lambda transaction: _last(transaction, session)))
+        last = await store.run(lambda transaction: _last(transaction, session))
+        return cls(store, session, last, redactor)
+
+    @property
+    def redactor(self) -> Redactor:
+        """What takes the secrets out."""
+        return self._redactor
 
     @property
     def last(self) -> int:
@@ -45,6 +63,8 @@ class EventStream:
 
     async def append(self, event: E) -> E:
         """Number and store an event, then hand it to the followers; return it as stored."""
+        self._let_go(event)
+        event = self._redactor.value(event)
 
         def insert(transaction: Transaction) -> E:
             stored = event.model_copy(
@@ -73,11 +93,17 @@ class EventStream:
     def publish(self, event: Event) -> None:
         """Hand a passing event to the followers without storing it."""
         assert isinstance(event, PASSING)
-        self._hand_out(event.model_copy(update={"session": self._session}))
+        match event:
+            case ActionOutput():
+                self._pass((event.action, event.stream), event)
+            case TextDelta():
+                self._pass((event.turn, ""), event)
+            case _:
+                self._hand_out(self._named(self._redactor.value(event)))
 
     def announce(self, event: Event) -> None:
         """Hand an event to the followers that cannot be stored, because the database fails."""
-        self._hand_out(event.model_copy(update={"session": self._session}))
+        self._hand_out(self._named(self._redactor.value(event)))
 
     async def read(self, after: int = 0, turn: str = "") -> list[Event]:
         """Return the stored events after a number, of one turn or of all."""
@@ -120,6 +146,30 @@ class EventStream:
         for follower in self._followers:
             follower.close()
         self._followers.clear()
+
+    def _pass(self, key: tuple[str, str], event: ActionOutput | TextDelta) -> None:
+        """Hand out as much of what is streamed as can hold no part of a secret."""
+        redaction, _ = self._passing.setdefault(key, (self._redactor.stream(), event))
+        if text := redaction.feed(event.text):
+            self._hand_out(self._named(event.model_copy(update={"text": text})))
+
+    def _let_go(self, event: Event) -> None:
+        """Hand out what was held back of the streams that end with an event."""
+        match event:
+            case ActionFinished():
+                ended = [(event.action, "stdout"), (event.action, "stderr")]
+            case AssistantText() | TurnFinished():
+                ended = [(event.turn, "")]
+            case _:
+                return
+        for key in ended:
+            if key in self._passing:
+                redaction, passing = self._passing.pop(key)
+                if text := redaction.close():
+                    self._hand_out(self._named(passing.model_copy(update={"text": text})))
+
+    def _named(self, event: E) -> E:
+        return cast(E, event.model_copy(update={"session": self._session}))
 
     def _hand_out(self, event: Event) -> None:
         for follower in list(self._followers):

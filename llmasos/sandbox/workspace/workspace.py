@@ -22,6 +22,7 @@ from llmasos.sandbox.workspace.folder import files, locked, usable
 from llmasos.sandbox.workspace.hunks import Hunk, Selection, read_hunks
 from llmasos.sandbox.workspace.journal import is_interrupted
 from llmasos.sandbox.workspace.secrets import Secrets
+from llmasos.sandbox.workspace.tree import Tree
 from llmasos.sandbox.workspace.views import Views, needs_finishing
 
 _PATIENCE = 10.0
@@ -199,6 +200,12 @@ class Workspace:
             WorkspaceError: A path is no change.
         """
         await self._work(self._edits.discard, selection)
+
+    def secret_files(self) -> list[Path]:
+        """Return what is hidden in the folder or would be if it were not granted, folders for all in them."""
+        hidden, _ = self._secrets.rules
+        tree = Tree(str(self.folder), str(self._state / "secrets.json"), Secrets(hidden))
+        return [self.folder / path for path in tree.hidden()]
 
     def granting(self, granted: Sequence[str]) -> Workspace:
         """Return the same workspace with other hidden files shown; no sandbox may be open on the view.
