@@ -85,9 +85,6 @@ class Kernel:
             data_dir = paths.private_dir(self.settings.data_dir)
             stack.callback((await _Lock.take(data_dir / "kernel.lock")).close)
             stack.callback(self._ended)
-            self.redactor = Redactor(
-                (*secrets_of_settings(self.settings), *secrets_of_environment(os.environ))
-            )
             self.store = Store(self.settings.database)
             stack.callback(self.store.close)
             await anyio.to_thread.run_sync(_migrate, self.store)
