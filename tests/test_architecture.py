@@ -23,7 +23,7 @@ ORDER = [
     {"api", "listen"},
     {"config"},
     {"events", "extras", "paths"},
-    {"decisions"},
+    {"decisions", "net"},
     {"errors"},
 ]
 # The terminal and the client are programs of their own: they know the kernel only by its API.
@@ -63,7 +63,7 @@ def test_imports_only_go_down(file: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["agent", "client", "cluster", "ledger", "models", "sandbox", "service", "tools"]
+    "name", ["agent", "client", "cluster", "ledger", "models", "net", "sandbox", "service", "tools"]
 )
 def test_no_public_name_leaks(name: str) -> None:
     package = importlib.import_module(f"llmasos.{name}")
