@@ -23,13 +23,13 @@ ORDER = [
     {"api", "listen"},
     {"config"},
     {"events", "extras", "paths"},
-    {"decisions", "net"},
+    {"decisions", "display", "net"},
     {"errors"},
 ]
 # The terminal and the client are programs of their own: they know the kernel only by its API.
 ONLY = {
-    "shell": {"client", "api", "events", "decisions", "paths", "errors"},
-    "client": {"api", "events", "decisions", "paths", "errors"},
+    "shell": {"client", "api", "events", "decisions", "display", "paths", "errors"},
+    "client": {"api", "events", "decisions", "display", "paths", "errors"},
 }
 RANK = {name: rank for rank, row in enumerate(ORDER) for name in row}
 
