@@ -96,6 +96,13 @@ def display_name(name: str) -> str:
     return _WORD.sub(told, _NAME_SIGNS.sub(_escaped, text))
 
 
+def display_json(text: str) -> str:
+    """Return JSON of the same value, in which everything that could act or hide is escaped as in JSON."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(char if char == "\n" or _seen(char) else _escape_json(char) for char in text)
+
+
 class Stream:
     """Displays a text that comes in pieces, and cuts nothing that belongs together; newlines stay."""
 
@@ -156,6 +163,11 @@ def _seen(char: str) -> bool:
 
 def _escaped(found: re.Match[str]) -> str:
     return _escape(found[0])
+
+
+def _escape_json(char: str) -> str:
+    units = char.encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{units[at : at + 2].hex()}" for at in range(0, len(units), 2))
 
 
 def _escape(char: str) -> str:

@@ -17,6 +17,7 @@ from llmasos.api import Attachment, Diff, TurnResult
 from llmasos.client import AsyncClient
 from llmasos.errors import LLMasOSError
 from llmasos.events import Usage
+from llmasos.shell.output import say, say_json, say_text
 from llmasos.shell.render import Renderer, make_console, print_error, show_diff
 
 EXIT_CODES = {"done": 0, "failed": 1, "usage": 2, "approval_needed": 3, "limit": 4, "cancelled": 130}
@@ -56,16 +57,16 @@ def run(
     except LLMasOSError as error:
         print_error(error)
         if as_json:
-            print(_failure(error))
+            say_json(_failure(error))
         return EXIT_CODES["failed"]
     except KeyboardInterrupt:
         return EXIT_CODES["cancelled"]
     if result is None:
         return EXIT_CODES["cancelled"]
     if as_json:
-        print(result.model_dump_json())
+        say_json(result.model_dump_json())
     elif result.answer:
-        print(result.answer)
+        say_text(result.answer)
     if result.changes and not result.committed:
         errors = make_console(stderr=True)
         show_diff(errors, Diff(changes=result.changes))
@@ -121,7 +122,7 @@ def _piped_input() -> list[Attachment]:
     if not (stat.S_ISFIFO(mode) or stat.S_ISREG(mode)):
         return []
     if stat.S_ISFIFO(mode) and not select.select([0], [], [], _PATIENCE)[0]:
-        print("Reading standard input; redirect it from /dev/null if nothing comes.", file=sys.stderr)
+        say("Reading standard input; redirect it from /dev/null if nothing comes.", err=True)
     data = sys.stdin.buffer.read(_LARGEST_INPUT + 1)
     if len(data) > _LARGEST_INPUT:
         raise LLMasOSError(

@@ -46,7 +46,7 @@ _KINDS = {
 
 def make_console(*, stderr: bool = False) -> Console:
     """Return a console for this terminal; colours are off when piped or when NO_COLOR is set."""
-    return Console(stderr=stderr, highlight=False, soft_wrap=True)
+    return Console(stderr=stderr, highlight=False, soft_wrap=True, markup=False, emoji=False)
 
 
 class Renderer:
@@ -132,14 +132,14 @@ class Renderer:
                 else:
                     self._console.print(Text(shown, style="dim"))
                 if len(lines) > _SHOWN_LINES:
-                    self._console.print(f"[dim]… {len(lines) - _SHOWN_LINES} more lines[/]")
+                    self._console.print(f"… {len(lines) - _SHOWN_LINES} more lines", style="dim")
 
     def _show_output(self, event: ActionOutput) -> None:
         seen = self._output_lines.get(event.action, 0)
         for piece in display(event.text, keep_newlines=True).splitlines(keepends=True):
             if seen < _SHOWN_LINES:
                 if self._at_line_start:
-                    self._console.print("[dim]│[/] ", end="")
+                    self._console.print("│ ", style="dim", end="")
                 self._console.print(
                     Text(piece.rstrip("\n"), style="dim"), end="\n" if piece.endswith("\n") else ""
                 )
@@ -150,7 +150,7 @@ class Renderer:
     def _show_finished(self, event: ActionFinished) -> None:
         more = self._output_lines.pop(event.action, 0) - _SHOWN_LINES
         if more > 0:
-            self._console.print(f"[dim]│ … {more} more lines[/]")
+            self._console.print(f"│ … {more} more lines", style="dim")
         facts = [display(event.tool)]
         if event.backend:
             facts += [f"{event.seconds:.1f} s", event.backend]
@@ -183,7 +183,7 @@ class Renderer:
             self._console.print(Text(display(event.error, keep_newlines=True), style=style))
         if event.hint:
             self._console.print(Text(display(event.hint, keep_newlines=True), style="dim"))
-        self._console.print(f"[dim]{usage_line(event.usage)}[/]")
+        self._console.print(f"{usage_line(event.usage)}", style="dim")
 
 
 def show_diff(console: Console, diff: Diff, *, most_lines: int = 200) -> None:
@@ -193,14 +193,14 @@ def show_diff(console: Console, diff: Diff, *, most_lines: int = 200) -> None:
         name = f"{display(change.source)} → {display(change.path)}" if change.source else display(change.path)
         console.print(Text.assemble(_KINDS[change.kind], " ", name, (detail, "dim")))
     if diff.omitted:
-        console.print(f"[dim]… and {diff.omitted:,} more changes[/]")
+        console.print(f"… and {diff.omitted:,} more changes", style="dim")
     if diff.summary:
         console.print(Text(display(diff.summary, keep_newlines=True)))
     lines = [line for change in diff.changes for line in _coloured(change)]
     for line in lines[:most_lines]:
         console.print(line)
     if len(lines) > most_lines:
-        console.print(f"[dim]… {len(lines) - most_lines} more lines; /diff shows them all[/]")
+        console.print(f"… {len(lines) - most_lines} more lines; /diff shows them all", style="dim")
 
 
 def usage_line(usage: Usage) -> str:

@@ -1,0 +1,62 @@
+"""What everything here writes to standard output and error with: foreign text is shown, never obeyed."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
+
+from llmasos.display import Stream, display, display_json
+
+T = TypeVar("T", bound=Any)
+
+
+def say(line: str = "", *, err: bool = False) -> None:
+    """Write one line, whatever it holds.
+
+    Args:
+        line: The line; a newline in it is shown as `\\n`.
+        err: To standard error.
+    """
+    print(display(line), file=sys.stderr if err else sys.stdout, flush=True)
+
+
+def say_found(found: T, as_json: bool, lines: Callable[[T], Iterable[str]]) -> None:
+    """Write what was asked for, in lines for people, or as JSON with a line for each of several.
+
+    Args:
+        found: One model of the API, or a list of them.
+        as_json: Which of both.
+        lines: Returns the lines.
+    """
+    if not as_json:
+        for line in lines(found):
+            say(line)
+        return
+    for one in found if isinstance(found, list | tuple) else [found]:
+        say_json(one.model_dump_json())
+
+
+def say_text(text: str, *, end: str = "\n", of: Stream | None = None) -> None:
+    """Write text of several lines.
+
+    Args:
+        text: The text.
+        end: What follows it.
+        of: What the text is a piece of, if it is one.
+    """
+    print(display(text, keep_newlines=True) if of is None else of.show(text), end=end, flush=True)
+
+
+def say_json(text: str, *) -> None:
+    """Write one line of JSON, with the same value in characters that no terminal obeys.
+
+    Args:
+        text: The JSON.
+    """
+    print(display_json(text), flush=True)
+
+
+def write_file(text: str) -> None:
+    """Write a file's text: exactly into a pipe or a file, and as it may be seen on a terminal."""
+    sys.stdout.write(display(text, keep_newlines=True) if sys.stdout.isatty() else text)
