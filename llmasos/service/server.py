@@ -18,6 +18,7 @@ from starlette.types import ASGIApp
 
 from llmasos import paths
 from llmasos.config import ServiceSettings, Settings, load_settings
+from llmasos.display import display
 from llmasos.errors import LLMasOSError
 from llmasos.kernel import Kernel
 from llmasos.listen import (
@@ -130,7 +131,7 @@ def _tcp_server(
 
 
 def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+    print(display(text, keep_newlines=True), file=sys.stderr, flush=True)
 
 
 async def _on_signals(stopping: _Stopping) -> None:
@@ -175,13 +176,13 @@ def main() -> int:
         start_telemetry()
         anyio.run(serve, settings)
     except LLMasOSError as error:
-        print(f"llmasos: {error}", file=sys.stderr)
+        _say(f"llmasos: {error}")
         return 1
     except BaseExceptionGroup as group:
         first = _first(group)
         if not isinstance(first, LLMasOSError):
             logging.getLogger(__name__).exception("the kernel ended", exc_info=group)
-        print(f"llmasos: {first}", file=sys.stderr)
+        _say(f"llmasos: {first}")
         return 1
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
@@ -195,9 +196,19 @@ def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
     return error
 
 
+class _Lines(logging.Formatter):
+    """Keeps foreign text from adding lines to the log, or from acting where it is read."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        return display(super().formatMessage(record))
+
+    def formatException(self, ei: Any) -> str:
+        return display(super().formatException(ei), keep_newlines=True)
+
+
 def _log_to(path: Path) -> None:
     handler = RotatingFileHandler(path, maxBytes=_LOG_BYTES, backupCount=1)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    handler.setFormatter(_Lines("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler])
     for noisy in ("httpx2", "httpcore2", "urllib3", "alembic", "web3"):
         logging.getLogger(noisy).setLevel(logging.WARNING)

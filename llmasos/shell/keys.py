@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from llmasos.display import display
 from llmasos.errors import LLMasOSError
 from llmasos.shell.ask import ask
 from llmasos.shell.output import say, say_found, say_json
@@ -138,8 +139,6 @@ async def _found(client: AsyncClient, key: str) -> KeyInfo:
 
 
 def _line(info: KeyInfo) -> str:
-    from llmasos.events import display
-
     used = info.total
     spent = f"{used.calls:,} calls, {used.input_tokens + used.output_tokens:,} tokens"
     cost = f", {used.cost:.4f} spent" if used.cost else ""
@@ -147,8 +146,6 @@ def _line(info: KeyInfo) -> str:
 
 
 def _lines(info: KeyInfo) -> Iterator[str]:
-    from llmasos.events import display
-
     limits = {
         "requests a minute": info.requests_per_minute,
         "tokens a minute": info.tokens_per_minute,

@@ -48,7 +48,7 @@ def say_text(text: str, *, end: str = "\n", of: Stream | None = None) -> None:
     print(display(text, keep_newlines=True) if of is None else of.show(text), end=end, flush=True)
 
 
-def say_json(text: str, *) -> None:
+def say_json(text: str) -> None:
     """Write one line of JSON, with the same value in characters that no terminal obeys.
 
     Args:

@@ -12,6 +12,7 @@ from rich.syntax import Syntax
 from rich.text import Text
 
 from llmasos.api import Diff
+from llmasos.display import Stream, display, display_name
 from llmasos.events import (
     ActionFinished,
     ActionOutput,
@@ -25,7 +26,6 @@ from llmasos.events import (
     TextDelta,
     TurnFinished,
     Usage,
-    display,
 )
 from llmasos.shell.words import fit
 
@@ -62,8 +62,10 @@ class Renderer:
         self._text = text
         self._streaming = False
         self._streamed = ""
+        self._shown = Stream()
         self._progress = False
         self._output_lines: dict[str, int] = {}
+        self._outputs: dict[str, Stream] = {}
         self._at_line_start = True
 
     def show(self, event: Event) -> None:
@@ -77,7 +79,7 @@ class Renderer:
                 if self._text:
                     self._streaming = True
                     self._streamed += event.text
-                    self._console.out(display(event.text, keep_newlines=True), end="", highlight=False)
+                    self._console.out(self._shown.show(event.text), end="", highlight=False)
             case AssistantText():
                 self.end_line()
                 self._show_missed(event.text)
@@ -93,12 +95,12 @@ class Renderer:
                 self._show_finished(event)
             case ArtifactKept():
                 self.end_line()
-                facts = (f" · {event.size:,} bytes · {display(event.path)}", "dim")
-                self._console.print(Text.assemble(("▣", "cyan"), " ", display(event.name), facts))
+                facts = (f" · {event.size:,} bytes · {display_name(event.path)}", "dim")
+                self._console.print(Text.assemble(("▣", "cyan"), " ", display_name(event.name), facts))
             case Notice():
                 self.end_line()
                 style = {"info": "dim", "warning": "yellow", "error": "red"}[event.level]
-                self._console.print(Text(display(event.text, keep_newlines=True), style=style))
+                self._console.print(_set_in(event.text, style))
             case TurnFinished():
                 self.end_line()
                 self._show_end(event)
@@ -109,6 +111,9 @@ class Renderer:
 
     def end_line(self) -> None:
         """Finish a line that text or output has left open."""
+        if rest := self._shown.end():
+            self._console.out(rest, end="", highlight=False)
+        self._shown = Stream()
         if self._streaming or not self._at_line_start:
             self._console.print()
         self._streaming = False
@@ -136,7 +141,8 @@ class Renderer:
 
     def _show_output(self, event: ActionOutput) -> None:
         seen = self._output_lines.get(event.action, 0)
-        for piece in display(event.text, keep_newlines=True).splitlines(keepends=True):
+        shown = self._outputs.setdefault(event.action, Stream()).show(event.text)
+        for piece in shown.splitlines(keepends=True):
             if seen < _SHOWN_LINES:
                 if self._at_line_start:
                     self._console.print("│ ", style="dim", end="")
@@ -148,25 +154,26 @@ class Renderer:
         self._output_lines[event.action] = seen
 
     def _show_finished(self, event: ActionFinished) -> None:
+        self._outputs.pop(event.action, None)
         more = self._output_lines.pop(event.action, 0) - _SHOWN_LINES
         if more > 0:
             self._console.print(f"│ … {more} more lines", style="dim")
-        facts = [display(event.tool)]
+        facts = [event.tool]
         if event.backend:
             facts += [f"{event.seconds:.1f} s", event.backend]
-        line = " · ".join([*facts, event.action])
+        line = display(" · ".join([*facts, event.action]))
         self._console.print(Text.assemble(_MARKS.get(event.status, ("✗", "red")), " ", (line, "dim")))
         # That it was cancelled is what the turn's end says.
         if event.status not in ("ok", "cancelled"):
             last = [line for line in event.result.strip().split("\n") if line.strip()][-4:]
-            self._console.print(Text(display("\n".join(last), keep_newlines=True), style="yellow"))
+            self._console.print(Text("\n".join(map(display, last)), style="yellow"))
 
     def _show_progress(self, event: Progress) -> None:
         if not self._console.is_terminal:
             return
         amount = f" {_amount(event)}" if event.total else ""
         # A wrapped line could not be taken back.
-        line = fit(display(event.what) + amount, self._console.width - 1)
+        line = fit(display(event.what + amount), self._console.width - 1)
         self._console.file.write(f"\r\x1b[2K{line}")
         self._console.file.flush()
         self._progress = True
@@ -180,9 +187,9 @@ class Renderer:
     def _show_end(self, event: TurnFinished) -> None:
         if event.error:
             style = "yellow" if event.status in ("cancelled", "limit", "approval_needed") else "red"
-            self._console.print(Text(display(event.error, keep_newlines=True), style=style))
+            self._console.print(_set_in(event.error, style))
         if event.hint:
-            self._console.print(Text(display(event.hint, keep_newlines=True), style="dim"))
+            self._console.print(_set_in(event.hint, "dim"))
         self._console.print(f"{usage_line(event.usage)}", style="dim")
 
 
@@ -190,7 +197,8 @@ def show_diff(console: Console, diff: Diff, *, most_lines: int = 200) -> None:
     """Write a diff: a line a file, then the changes themselves, up to `most_lines` lines."""
     for change in diff.changes:
         detail = f"  {display(change.detail)}" if change.detail else ""
-        name = f"{display(change.source)} → {display(change.path)}" if change.source else display(change.path)
+        name = display_name(change.path)
+        name = f"{display_name(change.source)} → {name}" if change.source else name
         console.print(Text.assemble(_KINDS[change.kind], " ", name, (detail, "dim")))
     if diff.omitted:
         console.print(f"… and {diff.omitted:,} more changes", style="dim")
@@ -215,10 +223,15 @@ def print_error(error: Exception) -> None:
     """Write an error and its next step to standard error."""
     console = make_console(stderr=True)
     message = getattr(error, "message", "") or str(error)
-    console.print(Text(display(message, keep_newlines=True), style="red"))
+    console.print(_set_in(message, "red"))
     if hint := getattr(error, "hint", ""):
-        console.print(Text(display(hint, keep_newlines=True), style="dim"))
+        console.print(_set_in(hint, "dim"))
     sys.stderr.flush()
+
+
+def _set_in(text: str, style: str) -> Text:
+    """Return a message, whose further lines can pass for none of the shell's own."""
+    return Text(display(text, keep_newlines=True).replace("\n", "\n  "), style=style)
 
 
 def _coloured(change: FileChange) -> list[Text]:
