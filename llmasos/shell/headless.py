@@ -15,6 +15,7 @@ import anyio
 
 from llmasos.api import Attachment, Diff, TurnResult
 from llmasos.client import AsyncClient
+from llmasos.display import display
 from llmasos.errors import LLMasOSError
 from llmasos.events import Usage
 from llmasos.shell.output import say, say_json, say_text
@@ -75,7 +76,7 @@ def run(
             if dry_run
             else f"Nothing was written yet. Write it with: llmasos commit {result.session}"
         )
-        errors.print(next_step, style="yellow")
+        errors.print(display(next_step), style="yellow")
     return EXIT_CODES[result.status]
 
 

@@ -129,7 +129,8 @@ class Renderer:
         for name, value in arguments.items():
             if isinstance(value, str) and "\n" in value.strip("\n"):
                 lines = display(value.strip("\n"), keep_newlines=True).split("\n")
-                shown = "\n".join(lines[:_SHOWN_LINES])
+                # Set in, so that none can pass for a line of the shell.
+                shown = "\n".join(f"  {line}" for line in lines[:_SHOWN_LINES])
                 if name == "code":
                     self._console.print(
                         Syntax(shown, "python", theme="ansi_dark", background_color="default")
@@ -166,7 +167,7 @@ class Renderer:
         # That it was cancelled is what the turn's end says.
         if event.status not in ("ok", "cancelled"):
             last = [line for line in event.result.strip().split("\n") if line.strip()][-4:]
-            self._console.print(Text("\n".join(map(display, last)), style="yellow"))
+            self._console.print(Text("\n".join(f"  {display(line)}" for line in last), style="yellow"))
 
     def _show_progress(self, event: Progress) -> None:
         if not self._console.is_terminal:
