@@ -62,6 +62,21 @@ def test_imports_only_go_down(file: Path) -> None:
             assert name in ONLY[part], f"{file} imports {name}"
 
 
+def writes(file: Path) -> list[int]:
+    """Return the lines of a module that write to the terminal by themselves."""
+    return [
+        node.lineno
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.Call)
+        and ast.unparse(node.func) in ("print", "sys.stdout.write", "sys.stderr.write", "typer.echo")
+    ]
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "shell").glob("*.py")), ids=lambda file: file.name)
+def test_the_terminal_is_written_to_in_one_place(file: Path) -> None:
+    assert file.name == "output.py" or not writes(file), "let llmasos.shell.output write it"
+
+
 @pytest.mark.parametrize(
     "name", ["agent", "client", "cluster", "ledger", "models", "net", "sandbox", "service", "tools"]
 )

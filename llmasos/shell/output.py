@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
+from codecs import getincrementaldecoder
 from collections.abc import Callable, Iterable
-from typing import Any, TypeVar
+from io import BytesIO
+from typing import Any, BinaryIO, TypeVar
 
 from llmasos.display import Stream, display, display_json
 
@@ -57,6 +59,24 @@ def say_json(text: str) -> None:
     print(display_json(text), flush=True)
 
 
+def standard_output() -> BinaryIO:
+    """Return where a file's bytes go: as they are into a pipe, and as they may be seen on a terminal."""
+    return _Terminal() if sys.stdout.isatty() else sys.stdout.buffer
+
+
 def write_file(text: str) -> None:
-    """Write a file's text: exactly into a pipe or a file, and as it may be seen on a terminal."""
-    sys.stdout.write(display(text, keep_newlines=True) if sys.stdout.isatty() else text)
+    """Write a file's text like its bytes."""
+    standard_output().write(text.encode("utf-8", "surrogateescape"))
+
+
+class _Terminal(BytesIO):
+    """Shows what is written."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._decoder = getincrementaldecoder("utf-8")("surrogateescape")
+        self._stream = Stream()
+
+    def write(self, data: Any) -> int:
+        sys.stdout.write(self._stream.show(self._decoder.decode(bytes(data))))
+        return len(data)

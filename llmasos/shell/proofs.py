@@ -12,7 +12,7 @@ import typer
 
 from llmasos.errors import LLMasOSError
 from llmasos.shell.ask import ask
-from llmasos.shell.output import say, write_file
+from llmasos.shell.output import say, standard_output, write_file
 from llmasos.shell.selection import Action, Kinds, Session, Since, Tool, Until, What, chosen
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def export(
         part = path.with_name(f"{path.name}.part") if path else None
         try:
             async with client.export(which, kind_of_file) as pieces:
-                with part.open("wb") if part else nullcontext(sys.stdout.buffer) as file:
+                with part.open("wb") if part else nullcontext(standard_output()) as file:
                     async for piece in pieces:
                         size += file.write(piece)
             if part and path:

@@ -135,7 +135,7 @@ class _Answer:
         self._path = path
 
     async def aiter_bytes(self) -> AsyncIterator[bytes]:
-        yield POISON.encode()
+        yield _OTHERS["text"].encode()
 
     async def aiter_lines(self) -> AsyncIterator[str]:
         end = self._path.rpartition("/")[2]
