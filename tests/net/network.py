@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import httpcore2
+
+from llmasos.net import is_public
 
 PUBLIC = "93.184.215.14"
 Answer = Callable[[str], bytes]
@@ -23,11 +26,17 @@ class FakeNetwork(httpcore2.AsyncNetworkBackend):
     Args:
         names: The answers of a name, of which the last one is repeated.
         answer: What a path is answered with.
+        down: Whether public addresses do not answer.
     """
 
     def __init__(
-        self, names: dict[str, Sequence[Sequence[str]]] | None = None, answer: Answer | None = None
+        self,
+        names: dict[str, Sequence[Sequence[str]]] | None = None,
+        answer: Answer | None = None,
+        *,
+        down: bool = False,
     ) -> None:
+        self.down = down
         self.names = {name: list(answers) for name, answers in (names or {}).items()}
         self.answer = answer or (lambda path: http())
         self.reached: list[tuple[str, int]] = []
@@ -35,11 +44,18 @@ class FakeNetwork(httpcore2.AsyncNetworkBackend):
 
     async def resolve(self, name: str, port: int) -> Sequence[str]:
         self.asked.append(name)
+        try:
+            # As the resolvers of operating systems read numbers.
+            return [socket.inet_ntoa(socket.inet_aton(name))]
+        except OSError:
+            pass
         answers = self.names.get(name, [[PUBLIC]])
         return answers.pop(0) if len(answers) > 1 else answers[0]
 
     async def connect_tcp(self, host: str, port: int, *_: Any, **__: Any) -> httpcore2.AsyncNetworkStream:
         self.reached.append((host, port))
+        if self.down and is_public(host):
+            raise httpcore2.ConnectError("down")
         return _Stream(self.answer)
 
     async def sleep(self, seconds: float) -> None:
