@@ -56,7 +56,7 @@ class Reach:
 
     def names(self, host: str, port: int) -> bool:
         """Tell whether a person named this host with this port."""
-        return (_plain(host), port) in self._named
+        return bool(host) and (_plain(host), port) in self._named
 
     def leads(self, host: str, port: int) -> bool:
         """Tell whether a redirect may lead to this host from another one."""

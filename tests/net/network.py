@@ -27,6 +27,7 @@ class FakeNetwork(httpcore2.AsyncNetworkBackend):
         names: The answers of a name, of which the last one is repeated.
         answer: What a path is answered with.
         down: Whether public addresses do not answer.
+        heard: Told the head of every request.
     """
 
     def __init__(
@@ -35,8 +36,9 @@ class FakeNetwork(httpcore2.AsyncNetworkBackend):
         answer: Answer | None = None,
         *,
         down: bool = False,
+        heard: Callable[[bytes], None] = lambda head: None,
     ) -> None:
-        self.down = down
+        self.down, self.heard = down, heard
         self.names = {name: list(answers) for name, answers in (names or {}).items()}
         self.answer = answer or (lambda path: http())
         self.reached: list[tuple[str, int]] = []
@@ -56,21 +58,22 @@ class FakeNetwork(httpcore2.AsyncNetworkBackend):
         self.reached.append((host, port))
         if self.down and is_public(host):
             raise httpcore2.ConnectError("down")
-        return _Stream(self.answer)
+        return _Stream(self.answer, self.heard)
 
     async def sleep(self, seconds: float) -> None:
         raise AssertionError("nothing has to wait")
 
 
 class _Stream(httpcore2.AsyncNetworkStream):
-    def __init__(self, answer: Answer) -> None:
-        self._answer = answer
+    def __init__(self, answer: Answer, heard: Callable[[bytes], None]) -> None:
+        self._answer, self._heard = answer, heard
         self._asked = b""
         self._rest = b""
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
         self._asked += buffer
         if self._asked.endswith(b"\r\n\r\n"):
+            self._heard(self._asked)
             self._rest += self._answer(self._asked.split(b" ")[1].decode())
             self._asked = b""
 
