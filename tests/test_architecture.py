@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import re
 from pathlib import Path
 
 import pytest
@@ -62,19 +63,35 @@ def test_imports_only_go_down(file: Path) -> None:
             assert name in ONLY[part], f"{file} imports {name}"
 
 
-def writes(file: Path) -> list[int]:
-    """Return the lines of a module that write to the terminal by themselves."""
-    return [
-        node.lineno
-        for node in ast.walk(ast.parse(file.read_text()))
-        if isinstance(node, ast.Call)
-        and ast.unparse(node.func) in ("print", "sys.stdout.write", "sys.stderr.write", "typer.echo")
-    ]
+# Whoever else connects to a place goes through `net`. These connect to the kernel's socket, to a child, to what a
+# person names on a command line, and to addresses that were checked.
+CONNECTING = re.compile(
+    r"httpx2?\.(Async)?(Client|HTTPTransport)|httpx2?\.(get|post|put|stream|request|delete|head)"
+    r"|urllib\.request\.\w*open\w*|(socket|anyio)\.(connect_tcp|create_connection)|asyncio\.open_connection"
+    r"|requests\.\w+|aiohttp\.\w+|http\.client\.\w+|(.*\.)?AsyncOpenAI"
+)
+CONNECTORS = (
+    *("net/", "client/", "models/engines/llama_server.py"),
+    *("ledger/check.py", "cluster/ray.py", "sandbox/egress/proxy.py"),
+)
 
 
-@pytest.mark.parametrize("file", sorted((ROOT / "shell").glob("*.py")), ids=lambda file: file.name)
-def test_the_terminal_is_written_to_in_one_place(file: Path) -> None:
-    assert file.name == "output.py" or not writes(file), "let llmasos.shell.output write it"
+def calls(file: Path) -> set[str]:
+    """Return the functions that a module calls, as it names them."""
+    nodes = ast.walk(ast.parse(file.read_text()))
+    return {ast.unparse(node.func) for node in nodes if isinstance(node, ast.Call)}
+
+
+def test_what_fetches_goes_through_the_checked_client() -> None:
+    others = [file for file in MODULES if not str(file.relative_to(ROOT)).startswith(CONNECTORS)]
+    found = {str(file): {call for call in calls(file) if CONNECTING.fullmatch(call)} for file in others}
+    assert not {file: names for file, names in found.items() if names}, "let llmasos.net connect"
+
+
+def test_the_terminal_is_written_to_in_one_place() -> None:
+    writing = {"print", "sys.stdout.write", "sys.stderr.write", "typer.echo"}
+    files = [file.name for file in (ROOT / "shell").glob("*.py") if calls(file) & writing]
+    assert files == ["output.py"], "let llmasos.shell.output write"
 
 
 @pytest.mark.parametrize(
