@@ -16,7 +16,7 @@ from llmasos.shell.ask import ask
 from llmasos.shell.keys import keys_app
 from llmasos.shell.ledger import ledger_app
 from llmasos.shell.models import models_app
-from llmasos.shell.output import say
+from llmasos.shell.output import say, say_crash
 from llmasos.shell.sandbox import sandbox_app
 from llmasos.shell.words import MODEL_STATES, count
 
@@ -193,6 +193,7 @@ def tools() -> None:
 
 def main() -> None:
     """Run the command line; errors go to standard error with their next step, and never as a traceback."""
+    sys.excepthook = say_crash
     try:
         app()
     except LLMasOSError as error:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
+import traceback
 from codecs import getincrementaldecoder
 from collections.abc import Callable, Iterable
 from io import BytesIO
+from types import TracebackType
 from typing import Any, BinaryIO, TypeVar
 
 from llmasos.display import Stream, display, display_json
@@ -57,6 +59,12 @@ def say_json(text: str) -> None:
         text: The JSON.
     """
     print(display_json(text), flush=True)
+
+
+def say_crash(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Write an error that nobody expected; Python itself would write its text as it is."""
+    text = "".join(traceback.format_exception(kind, error, trace))
+    print(display(text, keep_newlines=True), end="", file=sys.stderr, flush=True)
 
 
 def standard_output() -> BinaryIO:

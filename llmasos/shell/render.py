@@ -258,7 +258,9 @@ def _arguments(event: ActionStarted) -> str:
 
 
 def _short(value: object, longest: int = 120) -> str:
-    text = display(repr(value) if not isinstance(value, str) else f'"{value}"')
+    # A path or an address may pretend to be another one.
+    seen = display_name if isinstance(value, str) and " " not in value else display
+    text = seen(repr(value) if not isinstance(value, str) else f'"{value}"')
     return text if len(text) <= longest else text[: longest - 1] + "…"
 
 

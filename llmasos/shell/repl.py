@@ -157,7 +157,7 @@ class Shell:
         termios.tcflush(sys.stdin, termios.TCIFLUSH)
         try:
             # Ctrl-C is a key here; taking the signal over as well would leave the turn without its handler.
-            return (await asking.prompt_async(question, handle_sigint=False)).strip().lower()
+            return (await asking.prompt_async(display(question), handle_sigint=False)).strip().lower()
         except (KeyboardInterrupt, EOFError):
             return ""
 

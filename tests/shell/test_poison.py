@@ -19,6 +19,7 @@ from llmasos import client
 from llmasos.errors import LLMasOSError
 from llmasos.shell import cli, headless, models, repl
 from llmasos.shell.commands import COMMANDS
+from llmasos.shell.output import say_crash
 from tests.shell.poison import MARK, POISON, PoisonedClient, acting
 
 # They start programs of their own, which have tests of their own.
@@ -171,3 +172,12 @@ def test_errors_do_not_act(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
     monkeypatch.setattr(PoisonedClient, "request", refuse)
     _, err = printed(monkeypatch, capsys, "sessions")
     assert MARK in err and acting(err) == ""
+
+
+def test_a_crash_does_not_act(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    try:
+        raise ValueError(POISON.replace("\n", " "))
+    except ValueError as error:
+        say_crash(ValueError, error, error.__traceback__)
+    err = capsys.readouterr().err
+    assert "Traceback" in err and MARK in err and acting(err) == ""
