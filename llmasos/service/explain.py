@@ -18,7 +18,7 @@ _LOOKED_THROUGH = 10_000
 def explain_routes(kernel: Kernel) -> list[Route]:
     """Return the routes under `/v1/explanations`."""
     api = _ExplanationsApi(kernel)
-    return [Route("/v1/explanations/{id}", api.explain)]
+    return [Route("/v1/explanations/{id:path}", api.explain)]
 
 
 class _ExplanationsApi:
