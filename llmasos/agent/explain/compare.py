@@ -26,6 +26,8 @@ def compare(action: str, events: Sequence[Event], records: Sequence[RecordInfo])
     intent = bodies.get((action, "intent"))
     if decided and intent:
         yield from _unlike(decided[-1], intent)
+    if intent and "facts_sha256" in intent and not decided:
+        yield f"the ledger records what was decided of {action}, and the session does not show it"
     answers = [event for event in events if isinstance(event, ApprovalResolved)]
     yield from _answers(action, answers, [record for record in records if record.kind == "approval"])
     if intent is not None and not any(isinstance(event, ActionStarted) for event in events):
