@@ -62,12 +62,14 @@ class ProofExplanation(_Wire):
         records: The records, oldest first.
         state: Whether they are on the chain: `confirmed` when all are.
         agrees: Whether the session shows what was recorded; None when what was recorded was erased.
+        verified: Whether a proof was made and holds, as a stranger checks it; None while there is none.
         command: The command that writes the proof.
     """
 
     records: tuple[RecordInfo, ...]
     state: Literal["confirmed", "pending", "failed"]
     agrees: bool | None
+    verified: bool | None = None
     command: str
 
 

@@ -233,7 +233,8 @@ def _proof(found: ActionExplanation) -> Iterator[str]:
         yield from _part(
             "on the chain", f"transaction {display(transaction)} {placed}" if transaction else "not yet"
         )
-    yield from _part("proof", display(proof.command))
+    checked = {True: "made and checked", False: "does NOT hold", None: "not made yet"}
+    yield from _part("proof", f"{checked[proof.verified]}; for a stranger: {display(proof.command)}")
 
 
 def _diff_lines(found: Explanation) -> Iterator[str]:

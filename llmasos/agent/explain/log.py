@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session as Transaction
 
 from llmasos.agent._tables import EventRow, SessionRow, TurnRow
+from llmasos.agent.explain.proving import proved
 from llmasos.agent.wording import as_info
 from llmasos.api import RecordInfo
 from llmasos.events import EVENT, Event, WorkspaceChanged
@@ -43,6 +44,7 @@ class Log:
         later: What a person decided about the folder since the turn began.
         records: What the ledger holds of the turn and its actions, oldest first.
         problems: What is damaged.
+        proved: Whether the proof of each action holds, where there is one.
     """
 
     place: Place
@@ -50,6 +52,7 @@ class Log:
     later: Sequence[WorkspaceChanged] = ()
     records: Sequence[RecordInfo] = ()
     problems: Sequence[str] = ()
+    proved: Mapping[str, bool] = field(default_factory=dict)
 
 
 async def find(store: Store, ledger: Ledger, what: str) -> Place | None:
@@ -93,7 +96,8 @@ async def read(store: Store, ledger: Ledger, place: Place) -> Log:
     changed, more = _parsed(await store.run(lambda transaction: _changes(transaction, place.session, first)))
     later = [event for event in changed if isinstance(event, WorkspaceChanged)]
     records = await _records(ledger, place, events)
-    return Log(place, events, later, records, (*problems, *more))
+    proofs = await proved(ledger, _by_action(records, place.action))
+    return Log(place, events, later, records, (*problems, *more), proofs)
 
 
 def _turn(transaction: Transaction, what: str) -> Place | None:
@@ -147,6 +151,15 @@ def _parsed(rows: Sequence[tuple[int, str]]) -> tuple[list[Event], list[str]]:
         except ValueError:
             problems.append(f"event {seq} cannot be read any more")
     return events, problems
+
+
+def _by_action(records: Sequence[RecordInfo], one: str) -> dict[str, list[RecordInfo]]:
+    """Return the records of each action, or of the one that is meant."""
+    found: dict[str, list[RecordInfo]] = {}
+    for record in records:
+        if one in ("", record.action):
+            found.setdefault(record.action, []).append(record)
+    return found
 
 
 async def _records(ledger: Ledger, place: Place, events: Sequence[Event]) -> list[RecordInfo]:

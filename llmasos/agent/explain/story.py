@@ -118,7 +118,9 @@ def explain_turn(log: Log, judge: Judge[P] | None = None, *, what: str = "", pol
         in_place=started.in_place if started else False,
         status=ended.status if ended else None,
         error=ended.error if ended else "",
-        actions=tuple(_explained(action, actions, paths, judge) for action in chosen),
+        actions=tuple(
+            _explained(action, actions, paths, judge, log.proved.get(action.id)) for action in chosen
+        ),
         diff=diff,
         omitted=offered.omitted if offered else 0,
         decisions=tuple(_decisions(log, paths or ())),
@@ -163,12 +165,17 @@ def _chosen(actions: dict[str, _Action], one: str) -> list[_Action]:
 
 
 def _explained(
-    action: _Action, actions: dict[str, _Action], paths: Sequence[str] | None, judge: Judge[P] | None
+    action: _Action,
+    actions: dict[str, _Action],
+    paths: Sequence[str] | None,
+    judge: Judge[P] | None,
+    proved: bool | None,
 ) -> ActionExplanation:
     decided = action.decided[-1] if action.decided else None
     finished = action.finished
     absent: dict[str, str] = {}
-    problems = list(compare(action.id, action.events, action.records))
+    unlike = list(compare(action.id, action.events, action.records))
+    problems = list(unlike)
     checks = today = None
     if decided is not None:
         again = recheck(decided, judge)
@@ -178,10 +185,12 @@ def _explained(
             absent["checks"] = again.why
     else:
         absent["checks"] = "no decision is stored"
+    if proved is False:
+        problems.append("the proof of its records does not hold")
     asked = next((event for event in (action.started, decided, action.requested) if event is not None), None)
     said = None if action.parent else action.said or None
     changes = _changes(action, paths)
-    approval, proof = _approval(action), _proof(action, problems)
+    approval, proof = _approval(action), _proof(action, unlike, proved)
     absent |= {
         name: why
         for name, value, why in (
@@ -245,7 +254,7 @@ def _approval(action: _Action) -> ApprovalExplanation | None:
     )
 
 
-def _proof(action: _Action, problems: Sequence[str]) -> ProofExplanation | None:
+def _proof(action: _Action, unlike: Sequence[str], proved: bool | None) -> ProofExplanation | None:
     records = action.records
     if not records:
         return None
@@ -254,7 +263,8 @@ def _proof(action: _Action, problems: Sequence[str]) -> ProofExplanation | None:
     return ProofExplanation(
         records=tuple(records),
         state="failed" if "failed" in states else "confirmed" if states == {"confirmed"} else "pending",
-        agrees=None if erased else not problems,
+        agrees=None if erased else not unlike,
+        verified=proved,
         command=f"llmasos ledger prove {action.id}",
     )
 
