@@ -119,10 +119,12 @@ def _arguments(found: ActionExplanation) -> Iterator[str]:
         if found.approval is not None and found.approval.arguments is not None:
             whence = "as you edited it"
         elif found.origins is None:
-            whence = f"n/a: {found.absent.get('origins', 'not stored')}"
+            whence = "n/a"
         else:
             whence = _origin([one for one in origins if one.argument.split(".")[0] == name])
         yield from _part(f"  {display(name)}", f"{_value(value)}  [{whence}]")
+    if found.origins is None:
+        yield from _part("origins", None, found.absent.get("origins"))
 
 
 def _origin(origins: list[ArgumentOrigin]) -> str:
