@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TextIO
+from typing import Self, TextIO
 
 import anyio
 import anyio.to_thread
@@ -18,7 +18,8 @@ import anyio.to_thread
 import llmasos
 from llmasos import paths
 from llmasos.agent import Books, DefaultPolicy, Services, Sessions, definition, record_start
-from llmasos.agent.explain import Explainer
+from llmasos.agent.explain import Explainer, PolicyArchive
+from llmasos.agent.policy import load_policy
 from llmasos.api import Check, KernelInfo, ToolInfo
 from llmasos.config import Settings, load_settings
 from llmasos.doctor import examine
@@ -92,7 +93,7 @@ class Kernel:
                 chain_ledger = _chain_ledger(self.settings, self.store, data_dir)
                 self.ledger = await stack.enter_async_context(chain_ledger)
             self.books = Books(self.settings.ledger, self.store, self.ledger)
-            self.explainer: Explainer[Any] = Explainer(self.store, self.ledger)
+            self.explainer = Explainer(self.store, self.ledger, PolicyArchive(data_dir), load_policy)
             await record_start(self.ledger, self.registry, self.settings)
             self.provider = self._provider or await choose_provider(self.settings, self._progress)
             stack.push_async_callback(self.provider.close)

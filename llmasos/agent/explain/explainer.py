@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Generic
+from pathlib import Path
 
+import anyio.to_thread
+
+from llmasos.agent._records import load_session
+from llmasos.agent.explain.archive import PolicyArchive
 from llmasos.agent.explain.log import Place, find, is_session, newest, read
-from llmasos.agent.explain.recheck import Judge, P
+from llmasos.agent.explain.recheck import Policies
 from llmasos.agent.explain.story import explain_turn
+from llmasos.agent.policy import Policy
 from llmasos.api.explaining import Explanation
 from llmasos.errors import UnknownRecordError
 from llmasos.ledger import Ledger
@@ -17,21 +22,27 @@ LAST = "last"
 _NAMED = 8
 
 
-class Explainer(Generic[P]):
+class Explainer:
     """Explains what was done, from the log alone.
 
     Args:
         store: The database, with the sessions' events.
         ledger: What was recorded.
-        judge: Returns what decides again for a session; None where nothing does.
+        archive: The policies that decided; None leaves out to decide again.
+        today: Returns the policy that holds now for a folder.
     """
 
     def __init__(
-        self, store: Store, ledger: Ledger, judge: Callable[[str], Judge[P] | None] = lambda session: None
+        self,
+        store: Store,
+        ledger: Ledger,
+        archive: PolicyArchive | None = None,
+        today: Callable[[Path], Policy] | None = None,
     ) -> None:
         self._store = store
         self._ledger = ledger
-        self._judge = judge
+        self._archive = archive
+        self._today = today
 
     async def find(self, what: str, sessions: Sequence[str] | None = None) -> Place:
         """Return where something stands.
@@ -73,7 +84,16 @@ class Explainer(Generic[P]):
         """
         place = place or await self.find(what)
         log = await read(self._store, self._ledger, place)
-        judge = self._judge(place.session)
-        today = getattr(judge.today, "version", "") if judge is not None else ""
         named = place.action or place.turn if what == LAST else what
-        return explain_turn(log, judge, what=named, policy=today)
+        policies = await self._policies(place.session)
+        # Proofs apart it is a matter of computing, and a turn may have many actions.
+        return await anyio.to_thread.run_sync(lambda: explain_turn(log, policies, what=named))
+
+    async def _policies(self, session: str) -> Policies | None:
+        if self._archive is None:
+            return None
+        today = None
+        if self._today is not None:
+            info = await load_session(self._store, session)
+            today = await anyio.to_thread.run_sync(self._today, Path(info.folder))
+        return Policies(self._archive.load, today)

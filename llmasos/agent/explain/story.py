@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from llmasos.agent.explain.compare import compare
 from llmasos.agent.explain.log import Log
-from llmasos.agent.explain.recheck import Judge, P, recheck
+from llmasos.agent.explain.recheck import Policies, recheck
 from llmasos.api import RecordInfo
 from llmasos.api.explaining import (
     ActionExplanation,
@@ -78,14 +78,13 @@ class _Action:
         return next(told, "") or next(filter(None, recorded), "")
 
 
-def explain_turn(log: Log, judge: Judge[P] | None = None, *, what: str = "", policy: str = "") -> Explanation:
+def explain_turn(log: Log, policies: Policies | None = None, *, what: str = "") -> Explanation:
     """Return why a turn was done, or the action that is meant, from its log.
 
     Args:
         log: What is stored.
-        judge: What decides again; None leaves the checks out.
+        policies: What decisions are made again by; None leaves the checks out.
         what: What was asked about.
-        policy: The version of today's policy.
     """
     actions = _actions(log)
     started = next((event for event in log.events if isinstance(event, TurnStarted)), None)
@@ -119,12 +118,12 @@ def explain_turn(log: Log, judge: Judge[P] | None = None, *, what: str = "", pol
         status=ended.status if ended else None,
         error=ended.error if ended else "",
         actions=tuple(
-            _explained(action, actions, paths, judge, log.proved.get(action.id)) for action in chosen
+            _explained(action, actions, paths, policies, log.proved.get(action.id)) for action in chosen
         ),
         diff=diff,
         omitted=offered.omitted if offered else 0,
         decisions=tuple(_decisions(log, paths or ())),
-        policy=policy,
+        policy=policies.today.version if policies is not None and policies.today is not None else "",
         problems=tuple(log.problems),
         absent=absent,
     )
@@ -168,7 +167,7 @@ def _explained(
     action: _Action,
     actions: dict[str, _Action],
     paths: Sequence[str] | None,
-    judge: Judge[P] | None,
+    policies: Policies | None,
     proved: bool | None,
 ) -> ActionExplanation:
     decided = action.decided[-1] if action.decided else None
@@ -178,7 +177,7 @@ def _explained(
     problems = list(unlike)
     checks = today = None
     if decided is not None:
-        again = recheck(decided, judge)
+        again = recheck(decided, policies)
         checks, today = again.checks or None, again.today
         problems += again.problems
         if again.why:

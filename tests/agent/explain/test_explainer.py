@@ -20,7 +20,7 @@ READ = 'read_file(path="a.txt")'
 WRITE = 'write_file(path="b.txt")\n```\nnew\n```'
 
 
-def explainer(it: Stage) -> Explainer[str]:
+def explainer(it: Stage) -> Explainer:
     return Explainer(it.store, it.ledger)
 
 
