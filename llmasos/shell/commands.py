@@ -203,7 +203,7 @@ async def _sessions(shell: Shell, rest: str) -> None:
 
 
 async def _explain(shell: Shell, rest: str) -> None:
-    from llmasos.shell.explain import explanation_lines
+    from llmasos.shell.explanations import explanation_lines
 
     words = _words(rest)
     if len(words) > 1:

@@ -14,7 +14,7 @@ from llmasos.api.explaining import (
 )
 from llmasos.decisions import ArgumentOrigin, Decision, Source, Span
 from llmasos.events import FileChange, ToolChoice
-from llmasos.shell.explain import explanation_lines
+from llmasos.shell.explanations import explanation_lines
 from tests.shell.conftest import Fakes, Run
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
