@@ -90,7 +90,7 @@ class ActionExplanation(_Wire):
         facts: What was known of the call.
         checks: The decision made again, as it was and with the facts changed that would flip it.
         today: What the policy of today says, where it is another one.
-        approval: What became of the question to a person.
+        approvals: What became of the questions to a person.
         changes: The paths of the turn's diff that it wrote.
         proof: What the ledger holds of it.
         problems: What does not fit together.
@@ -111,7 +111,7 @@ class ActionExplanation(_Wire):
     facts: dict[str, Any] | None = None
     checks: tuple[DecisionCheck, ...] | None = None
     today: Decision | None = None
-    approval: ApprovalExplanation | None = None
+    approvals: tuple[ApprovalExplanation, ...] | None = None
     status: ActionStatus | None = None
     result: str | None = None
     backend: str = ""

@@ -64,7 +64,10 @@ def _action_lines(number: int, found: ActionExplanation) -> Iterator[str]:
     yield from _part("chosen", _choice(found), found.absent.get("choice"))
     yield from _arguments(found)
     yield from _decision(found)
-    yield from _part("approval", _approval(found.approval), found.absent.get("approval"))
+    for approval in found.approvals or ():
+        yield from _part("approval", _approval(approval))
+    if found.approvals is None:
+        yield from _part("approval", None, found.absent.get("approvals"))
     yield from _part("outcome", _outcome(found), found.absent.get("outcome"))
     yield from _part("changed", _paths(found.changes), found.absent.get("changes"))
     if found.nested:
@@ -97,7 +100,7 @@ def _arguments(found: ActionExplanation) -> Iterator[str]:
     origins = found.origins or ()
     for name, value in found.arguments.items():
         # Arguments that the person edited are the person's.
-        if found.approval is not None and found.approval.arguments is not None:
+        if any(approval.arguments is not None for approval in found.approvals or ()):
             whence = "as you edited it"
         elif found.origins is None:
             whence = "n/a"
@@ -174,9 +177,7 @@ def _flip(facts: dict[str, Any]) -> str:
     return " and ".join(f"{display(name)} = {_value(value)}" for name, value in facts.items())
 
 
-def _approval(found: ApprovalExplanation | None) -> str | None:
-    if found is None:
-        return None
+def _approval(found: ApprovalExplanation) -> str:
     if found.approved is None:
         return f"asked, and never answered: {_short(found.reason)}"
     when = f", {found.answered.astimezone():%Y-%m-%d %H:%M:%S}" if found.answered else ""

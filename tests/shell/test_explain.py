@@ -77,7 +77,7 @@ def test_every_part_has_its_line_and_foreign_text_stays_on_it() -> None:
             DecisionCheck(facts={"sinks": [evil]}, expected="allow", found=None, holds=False),
         ),
         today=Decision(verdict="deny", rules=("other",), reason="", policy="p2"),
-        approval=ApprovalExplanation(approved=False, by=evil, answered=AT, why=evil),
+        approvals=(ApprovalExplanation(approved=False, by=evil, answered=AT, why=evil),),
         status="failed",
         result=evil,
         changes=(evil,),

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 
+from llmasos.agent.explain.absent import (
+    NO_END,
+    UNRECORDED,
+    why_no_arguments,
+    why_no_changes,
+    why_no_choice,
+    why_not_asked,
+    why_nothing_said,
+    why_undecided,
+)
+from llmasos.agent.explain.action import Action, actions_of, chosen
 from llmasos.agent.explain.compare import compare
 from llmasos.agent.explain.log import Log
 from llmasos.agent.explain.recheck import Policies, recheck
-from llmasos.api import RecordInfo
 from llmasos.api.explaining import (
     ActionExplanation,
     ApprovalExplanation,
@@ -17,65 +26,14 @@ from llmasos.api.explaining import (
     ProofExplanation,
 )
 from llmasos.events import (
-    ActionFinished,
-    ActionStarted,
     ApprovalRequested,
     ApprovalResolved,
-    AssistantText,
-    CallDecided,
     DiffOffered,
-    Event,
     TurnFinished,
     TurnStarted,
 )
 
 _ENDED_BEFORE = ("invalid", "denied")
-_OLD = "the log is from a time before this was stored"
-
-
-@dataclass
-class _Action:
-    """The events and records of one action."""
-
-    id: str
-    said: str = ""
-    events: list[Event] = field(default_factory=list)
-    records: list[RecordInfo] = field(default_factory=list)
-    decided: list[CallDecided] = field(default_factory=list)
-    requested: ApprovalRequested | None = None
-    resolved: ApprovalResolved | None = None
-    started: ActionStarted | None = None
-    finished: ActionFinished | None = None
-
-    def add(self, event: Event) -> None:
-        """Take the next event of the action."""
-        self.events.append(event)
-        match event:
-            case CallDecided():
-                self.decided.append(event)
-            case ApprovalRequested():
-                self.requested, self.resolved = event, None
-            case ApprovalResolved():
-                self.resolved = event
-            case ActionStarted():
-                self.started = event
-            case ActionFinished():
-                self.finished = event
-
-    @property
-    def tool(self) -> str:
-        """The tool's name."""
-        named = (
-            event.tool for event in (self.started, self.finished, self.requested, *self.decided) if event
-        )
-        return next(named, next((record.tool for record in self.records), ""))
-
-    @property
-    def parent(self) -> str:
-        """The action whose code made the call."""
-        told = (event.parent for event in (*self.decided, self.started) if event and event.parent)
-        recorded = (str((record.body or {}).get("parent", "")) for record in self.records)
-        return next(told, "") or next(filter(None, recorded), "")
 
 
 def explain_turn(log: Log, policies: Policies | None = None, *, what: str = "") -> Explanation:
@@ -86,7 +44,7 @@ def explain_turn(log: Log, policies: Policies | None = None, *, what: str = "") 
         policies: What decisions are made again by; None leaves the checks out.
         what: What was asked about.
     """
-    actions = _actions(log)
+    actions = actions_of(log)
     started = next((event for event in log.events if isinstance(event, TurnStarted)), None)
     ended = next((event for event in reversed(log.events) if isinstance(event, TurnFinished)), None)
     offered = next((event for event in reversed(log.events) if isinstance(event, DiffOffered)), None)
@@ -96,7 +54,6 @@ def explain_turn(log: Log, policies: Policies | None = None, *, what: str = "") 
         if diff is None
         else tuple(path for change in diff for path in (change.path, change.source) if path)
     )
-    chosen = _chosen(actions, log.place.action)
     absent = {}
     if started is None:
         absent["request"] = "the event that holds it is not there"
@@ -118,7 +75,8 @@ def explain_turn(log: Log, policies: Policies | None = None, *, what: str = "") 
         status=ended.status if ended else None,
         error=ended.error if ended else "",
         actions=tuple(
-            _explained(action, actions, paths, policies, log.proved.get(action.id)) for action in chosen
+            _explained(action, actions, paths, policies, log.proved.get(action.id))
+            for action in chosen(actions, log.place.action)
         ),
         diff=diff,
         omitted=offered.omitted if offered else 0,
@@ -129,43 +87,9 @@ def explain_turn(log: Log, policies: Policies | None = None, *, what: str = "") 
     )
 
 
-def _actions(log: Log) -> dict[str, _Action]:
-    """Return the actions of a turn, in the order in which they are first heard of."""
-    actions: dict[str, _Action] = {}
-    text = ""
-    for event in log.events:
-        id = getattr(event, "action", "")
-        if isinstance(event, AssistantText):
-            text = event.text
-        elif id:
-            action = actions.setdefault(id, _Action(id))
-            if not action.events and not action.said:
-                action.said = text
-            action.add(event)
-            if isinstance(event, ActionFinished) and not action.parent:
-                text = ""
-    for record in log.records:
-        actions.setdefault(record.action, _Action(record.action)).records.append(record)
-    if log.place.action:
-        actions.setdefault(log.place.action, _Action(log.place.action))
-    return actions
-
-
-def _chosen(actions: dict[str, _Action], one: str) -> list[_Action]:
-    """Return all actions, or one with those that its code called."""
-    if not one:
-        return list(actions.values())
-    wanted, chosen = {one}, []
-    for action in actions.values():
-        if action.id in wanted or action.parent in wanted:
-            wanted.add(action.id)
-            chosen.append(action)
-    return chosen
-
-
 def _explained(
-    action: _Action,
-    actions: dict[str, _Action],
+    action: Action,
+    actions: dict[str, Action],
     paths: Sequence[str] | None,
     policies: Policies | None,
     proved: bool | None,
@@ -186,23 +110,23 @@ def _explained(
         absent["checks"] = "no decision is stored"
     if proved is False:
         problems.append("the proof of its records does not hold")
-    asked = next((event for event in (action.started, decided, action.requested) if event is not None), None)
+    call = action.call
     said = None if action.parent else action.said or None
     changes = _changes(action, paths)
-    approval, proof = _approval(action), _proof(action, unlike, proved)
+    approvals, proof = _approvals(action), _proof(action, unlike, proved)
     absent |= {
         name: why
         for name, value, why in (
-            ("said", said, _why_nothing_said(action)),
-            ("arguments", asked, _why_no_arguments(action)),
-            ("origins", decided, _why_undecided(action)),
-            ("choice", decided.choice if decided else None, _why_no_choice(action)),
-            ("decision", decided, _why_undecided(action)),
-            ("facts", (decided.facts or None) if decided else None, _why_undecided(action)),
-            ("approval", approval, _why_not_asked(action)),
-            ("outcome", finished, "no end is stored: it runs still, or the kernel has stopped"),
-            ("changes", changes, _why_no_changes(action, paths)),
-            ("proof", proof, "the ledger holds nothing of it"),
+            ("said", said, why_nothing_said(action)),
+            ("arguments", call, why_no_arguments(action)),
+            ("origins", decided, why_undecided(action)),
+            ("choice", decided.choice if decided else None, why_no_choice(action)),
+            ("decision", decided, why_undecided(action)),
+            ("facts", (decided.facts or None) if decided else None, why_undecided(action)),
+            ("approvals", approvals, why_not_asked(action)),
+            ("outcome", finished, NO_END),
+            ("changes", changes, why_no_changes(action, paths)),
+            ("proof", proof, UNRECORDED),
         )
         if value is None
     }
@@ -215,7 +139,7 @@ def _explained(
         ),
         at=action.events[0].at if action.events else next((record.at for record in action.records), None),
         said=said,
-        arguments=asked.arguments if asked is not None else None,
+        arguments=call.arguments if call is not None else None,
         origins=decided.origins if decided is not None else None,
         choice=decided.choice if decided is not None else None,
         decision=decided.decision if decided is not None else None,
@@ -223,7 +147,7 @@ def _explained(
         facts=(decided.facts or None) if decided is not None else None,
         checks=checks,
         today=today,
-        approval=approval,
+        approvals=approvals,
         status=finished.status if finished is not None else None,
         result=finished.result if finished is not None else None,
         backend=finished.backend if finished is not None else "",
@@ -235,10 +159,11 @@ def _explained(
     )
 
 
-def _approval(action: _Action) -> ApprovalExplanation | None:
-    asked, answer = action.requested, action.resolved
-    if asked is None and answer is None:
-        return None
+def _approvals(action: Action) -> tuple[ApprovalExplanation, ...] | None:
+    return tuple(_approval(*asked) for asked in action.asked) or None
+
+
+def _approval(asked: ApprovalRequested | None, answer: ApprovalResolved | None) -> ApprovalExplanation:
     return ApprovalExplanation(
         reason=asked.reason if asked else "",
         digest=asked.digest if asked else "",
@@ -253,7 +178,7 @@ def _approval(action: _Action) -> ApprovalExplanation | None:
     )
 
 
-def _proof(action: _Action, unlike: Sequence[str], proved: bool | None) -> ProofExplanation | None:
+def _proof(action: Action, unlike: Sequence[str], proved: bool | None) -> ProofExplanation | None:
     records = action.records
     if not records:
         return None
@@ -268,7 +193,7 @@ def _proof(action: _Action, unlike: Sequence[str], proved: bool | None) -> Proof
     )
 
 
-def _changes(action: _Action, paths: Sequence[str] | None) -> tuple[str, ...] | None:
+def _changes(action: Action, paths: Sequence[str] | None) -> tuple[str, ...] | None:
     """Return the paths of the turn's diff that an action wrote; None where that cannot be told."""
     ended = action.finished.status if action.finished is not None else None
     if ended in _ENDED_BEFORE:
@@ -296,54 +221,3 @@ def _decisions(log: Log, paths: Sequence[str]) -> Iterator[FolderDecision]:
         concerned = tuple(path for path in event.paths if path in wanted)
         if concerned:
             yield FolderDecision(what=event.what, at=event.at, commit=event.commit, paths=concerned)
-
-
-def _why_nothing_said(action: _Action) -> str:
-    if action.parent:
-        return f"the code of {action.parent} made the call"
-    return "the model wrote nothing before the call"
-
-
-def _why_no_arguments(action: _Action) -> str:
-    if action.finished is not None and action.finished.status == "invalid":
-        return "they were refused as they were; the ledger holds their SHA-256"
-    return "no event that holds them is stored"
-
-
-def _why_undecided(action: _Action) -> str:
-    if action.decided:
-        return "they were not stored"
-    if action.finished is not None and action.finished.status == "invalid":
-        return "the call was invalid, so the policy was not asked"
-    for record in action.records:
-        body = record.body or {}
-        if rule := body.get("rule"):
-            return f"{_OLD}; the ledger holds the rule {rule} of policy {body.get('policy', 'unknown')}"
-    return _OLD if action.started is not None or action.requested is not None else "no decision is stored"
-
-
-def _why_no_choice(action: _Action) -> str:
-    if action.parent:
-        return f"the code of {action.parent} made the call"
-    if not action.decided:
-        return "no decision is stored"
-    return "the model's engine did not tell"
-
-
-def _why_not_asked(action: _Action) -> str:
-    if action.finished is not None and action.finished.status == "invalid":
-        return "the call was invalid, so nobody was asked"
-    if not action.decided:
-        return "no request is stored"
-    verdict = action.decided[-1].decision.verdict
-    if verdict == "ask":
-        return "the policy asks, and no request is stored: the kernel has stopped before"
-    return "nobody was asked: the policy " + ("allows it" if verdict == "allow" else "denies it")
-
-
-def _why_no_changes(action: _Action, paths: Sequence[str] | None) -> str:
-    if paths is None:
-        return "the turn has no end yet"
-    if not action.decided:
-        return "which of the turn's changes it made is not stored"
-    return "which of the turn's changes code made cannot be told"

@@ -43,7 +43,7 @@ PARTS = {
     "decision": "decision",
     "facts": "facts",
     "checks": "checks",
-    "approval": "approval",
+    "approvals": "approvals",
     "outcome": "status",
     "changes": "changes",
     "proof": "proof",
@@ -161,7 +161,7 @@ def test_an_action_that_ran_is_explained_in_every_part() -> None:
     assert {"ask"} == {check.found for check in action.checks[1:]}
     assert {"copied": ["web"]} in [check.facts for check in action.checks]
     assert action.proof is not None and (action.proof.agrees, action.proof.state) == (True, "confirmed")
-    assert action.problems == () and list(action.absent) == ["approval"]
+    assert action.problems == () and list(action.absent) == ["approvals"]
     assert [made.paths for made in found.decisions] == [("src/a.txt",)]
 
 
@@ -204,12 +204,13 @@ def test_an_approval_is_told_with_who_and_how() -> None:
     action = only(
         explain_turn(log(decided(copied={"file"}), asked, answer, edited, started(), ended()), POLICIES)
     )
-    assert action.approval is not None
-    assert (action.approval.approved, action.approval.by, action.approval.always) == (True, "ada", True)
+    assert action.approvals is not None
+    (approval,) = action.approvals
+    assert (approval.approved, approval.by, approval.always) == (True, "ada", True)
     assert action.earlier[0].verdict == "ask" and action.decision is not None
     assert action.decision.verdict == "allow"
     unanswered = only(explain_turn(log(decided(copied={"file"}), asked), POLICIES))
-    assert unanswered.approval is not None and unanswered.approval.approved is None
+    assert unanswered.approvals is not None and unanswered.approvals[0].approved is None
 
 
 def test_an_action_is_explained_with_what_its_code_called() -> None:
