@@ -97,7 +97,7 @@ async def test_an_action_that_a_crash_left_is_explained_before_and_after_the_rec
 ) -> None:
     async with stage(WRITE, "Answer: done.") as it:
         session = await it.session()
-        await it.turn(session, "write")
+        await it.turn(session, "write b.txt")
         decision = Decision(verdict="allow", rules=("view",), reason="", policy="p")
         await session.stream.append(TurnStarted(turn="t-1", text="again"))
         await session.stream.append(
@@ -121,7 +121,7 @@ async def test_an_action_that_a_crash_left_is_explained_before_and_after_the_rec
 async def test_events_that_were_altered_are_told(stage: MakeStage) -> None:
     async with stage(WRITE, "Answer: done.") as it:
         session = await it.session()
-        await it.turn(session, "write")
+        await it.turn(session, "write b.txt")
         turn = it.events[0].turn
         await rewrite(it, "action_started", "b.txt", "c.txt")
         (action,) = (await explainer(it).explain(turn)).actions
@@ -145,7 +145,7 @@ async def test_events_that_were_altered_are_told(stage: MakeStage) -> None:
 async def test_erased_records_neither_agree_nor_not(stage: MakeStage) -> None:
     async with stage(WRITE, "Answer: done.") as it:
         session = await it.session()
-        await it.turn(session, "write")
+        await it.turn(session, "write b.txt")
         await it.ledger.erase(Filter(session=session.id), "asked to", "ada")
         (action,) = (await explainer(it).explain("last")).actions
         assert action.problems == () and action.proof is not None and action.proof.agrees is None
@@ -157,7 +157,7 @@ async def test_many_records_of_a_session_are_looked_through(
     monkeypatch.setattr("llmasos.agent.explain.log._AT_ONCE", 2)
     async with stage(*[READ, WRITE] * 3, "Answer: done.") as it:
         session = await it.session()
-        await it.turn(session, "write")
+        await it.turn(session, "write b.txt")
         found = await explainer(it).explain("last")
         assert len(found.actions) == 6 and all(
             one.proof and len(one.proof.records) == 2 for one in found.actions
