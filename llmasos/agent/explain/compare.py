@@ -24,6 +24,10 @@ def compare(action: str, events: Sequence[Event], records: Sequence[RecordInfo])
             yield from differences(event, bodies)
     decided = [event for event in events if isinstance(event, CallDecided)]
     intent = bodies.get((action, "intent"))
+    for made in decided:
+        told = [origin.model_dump(mode="json") for origin in made.origins]
+        if made.facts.get("origins", told) != told:
+            yield f"the origins of {action} ({made.tool}) are not those among its facts"
     if decided and intent:
         yield from _unlike(decided[-1], intent)
     if intent and "facts_sha256" in intent and not decided:
@@ -40,8 +44,9 @@ def _unlike(decided: CallDecided, intent: Mapping[str, Any]) -> Iterator[str]:
     for name, value in said.items():
         if intent.get(name, value) != value:
             yield f"the {name} of {action} is not the one that was recorded"
-    if "facts_sha256" in intent and intent["facts_sha256"] != sha256_json(decided.facts):
-        yield f"the facts of {action} are not those that were recorded"
+    for name, value in (("arguments", decided.arguments), ("facts", decided.facts)):
+        if intent.get(f"{name}_sha256", digest := sha256_json(value)) != digest:
+            yield f"the {name} on which {action} was decided are not those that were recorded"
 
 
 def _answers(

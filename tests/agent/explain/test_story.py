@@ -50,6 +50,7 @@ PARTS = {
 }
 
 
+ORIGIN = (ArgumentOrigin(argument="path", given=True),)
 RULES = (
     Rule(id="never", decision="deny", when=When(tool=("deny",))),
     Rule(id="copied", decision="ask", when=When(copied=True)),
@@ -91,13 +92,13 @@ def record(kind: str, action: str = "a-1", *, number: int = 1, **body: Any) -> R
 
 
 def decided(action: str = "a-1", tool: str = "write", **facts: Any) -> CallDecided:
-    known = Facts(effects=frozenset({"writes"}), writes=("src/a.txt",), **facts)
+    known = Facts(effects=frozenset({"writes"}), writes=("src/a.txt",), origins=ORIGIN, **facts)
     return CallDecided(
         action=action,
         tool=tool,
         arguments={"path": "src/a.txt"},
         decision=decide(Call(tool=tool, arguments={"path": "src/a.txt"}), known, POLICY),
-        origins=(ArgumentOrigin(argument="path", given=True),),
+        origins=ORIGIN,
         choice=ToolChoice(logprob=-0.1, alternatives={"edit": -2.3}),
         facts=known.model_dump(mode="json"),
     )
@@ -252,8 +253,15 @@ def test_a_log_that_was_altered_is_a_problem() -> None:
     found = explain_turn(log(decided(), answer, started(), ended(), records=records), POLICIES)
     complete(found)
     altered, hidden = found.actions
-    assert len(altered.problems) == 5 and altered.proof is not None and altered.proof.agrees is False
+    assert len(altered.problems) == 6 and altered.proof is not None and altered.proof.agrees is False
     assert hidden.problems == ("the ledger records the action a-9, and the session does not show it",)
+
+
+def test_origins_that_are_not_those_of_the_facts_are_a_problem() -> None:
+    forged = decided().model_copy(update={"origins": ()})
+    assert only(explain_turn(log(decided()), POLICIES)).problems == ()
+    (problem,) = only(explain_turn(log(forged), POLICIES)).problems
+    assert problem == "the origins of a-1 (write) are not those among its facts"
 
 
 def test_what_was_decided_otherwise_is_found_out() -> None:
