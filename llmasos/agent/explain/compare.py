@@ -44,8 +44,8 @@ def _unlike(decided: CallDecided, intent: Mapping[str, Any]) -> Iterator[str]:
     for name, value in said.items():
         if intent.get(name, value) != value:
             yield f"the {name} of {action} is not the one that was recorded"
-    for name, value in (("arguments", decided.arguments), ("facts", decided.facts)):
-        if intent.get(f"{name}_sha256", digest := sha256_json(value)) != digest:
+    for name, known in (("arguments", decided.arguments), ("facts", decided.facts)):
+        if intent.get(f"{name}_sha256", digest := sha256_json(known)) != digest:
             yield f"the {name} on which {action} was decided are not those that were recorded"
 
 
