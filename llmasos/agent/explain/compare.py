@@ -8,6 +8,7 @@ from typing import Any
 from llmasos.agent.approvals import sha256_json
 from llmasos.agent.audit import differences
 from llmasos.api import RecordInfo
+from llmasos.decisions import Decision
 from llmasos.events import ActionFinished, ActionStarted, ApprovalResolved, CallDecided, Event
 
 _ENDS = {"intent": "intent", "outcome": "outcome", "cancel": "outcome"}
@@ -33,7 +34,12 @@ def compare(action: str, events: Sequence[Event], records: Sequence[RecordInfo])
     if intent and "facts_sha256" in intent and not decided:
         yield f"the ledger records what was decided of {action}, and the session does not show it"
     answers = [event for event in events if isinstance(event, ApprovalResolved)]
-    yield from _answers(action, answers, [record for record in records if record.kind == "approval"])
+    yield from _answers(
+        action,
+        [made.decision for made in decided],
+        answers,
+        [record for record in records if record.kind == "approval"],
+    )
     if intent is not None and not any(isinstance(event, ActionStarted) for event in events):
         yield f"the ledger records that {action} was to run, and the session does not show it"
 
@@ -50,12 +56,19 @@ def _unlike(decided: CallDecided, intent: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _answers(
-    action: str, answers: Sequence[ApprovalResolved], records: Sequence[RecordInfo]
+    action: str,
+    decided: Sequence[Decision],
+    answers: Sequence[ApprovalResolved],
+    records: Sequence[RecordInfo],
 ) -> Iterator[str]:
-    bodies = [record.body for record in records if not record.erased]
+    bodies = [record.body or {} for record in records if not record.erased]
+    for body in bodies if decided else ():
+        said = {name: body[name] for name in ("policy", "rule") if name in body}
+        if not any(said.items() <= {"policy": made.policy, "rule": made.rule}.items() for made in decided):
+            yield f"the rule that had {action} asked about or denied is not the one that was recorded"
     if len(bodies) < len(records):
         return
     for answer in answers:
         said = {"approved": answer.approved, "by": answer.by}
-        if not any(body and said.items() <= body.items() for body in bodies):
+        if not any(said.items() <= body.items() for body in bodies):
             yield f"the approval of {action} is not one that was recorded"

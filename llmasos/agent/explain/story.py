@@ -45,6 +45,10 @@ def explain_turn(log: Log, policies: Policies | None = None, *, what: str = "") 
         what: What was asked about.
     """
     actions = actions_of(log)
+    inside: dict[str, list[str]] = {action: [] for action in actions}
+    for action in actions.values():
+        if action.parent != action.id:
+            inside.setdefault(action.parent, []).append(action.id)
     started = next((event for event in log.events if isinstance(event, TurnStarted)), None)
     ended = next((event for event in reversed(log.events) if isinstance(event, TurnFinished)), None)
     offered = next((event for event in reversed(log.events) if isinstance(event, DiffOffered)), None)
@@ -75,7 +79,7 @@ def explain_turn(log: Log, policies: Policies | None = None, *, what: str = "") 
         status=ended.status if ended else None,
         error=ended.error if ended else "",
         actions=tuple(
-            _explained(action, actions, paths, policies, log.proved.get(action.id))
+            _explained(action, tuple(inside[action.id]), paths, policies, log.proved.get(action.id))
             for action in chosen(actions, log.place.action)
         ),
         diff=diff,
@@ -89,7 +93,7 @@ def explain_turn(log: Log, policies: Policies | None = None, *, what: str = "") 
 
 def _explained(
     action: Action,
-    actions: dict[str, Action],
+    nested: tuple[str, ...],
     paths: Sequence[str] | None,
     policies: Policies | None,
     proved: bool | None,
@@ -134,9 +138,7 @@ def _explained(
         action=action.id,
         tool=action.tool,
         parent=action.parent,
-        nested=tuple(
-            other.id for other in actions.values() if other.parent == action.id and other is not action
-        ),
+        nested=nested,
         at=action.events[0].at if action.events else next((record.at for record in action.records), None),
         said=said,
         arguments=call.arguments if call is not None else None,

@@ -245,7 +245,7 @@ def test_what_code_wrote_is_not_guessed() -> None:
 def test_a_log_that_was_altered_is_a_problem() -> None:
     records = [
         record("intent", policy=POLICY.version, rule="copied", facts_sha256="00", arguments_sha256="00"),
-        record("approval", number=2, approved=False, by="eve"),
+        record("approval", number=2, approved=False, by="eve", rule="never"),
         record("outcome", number=3, status="failed"),
         record("outcome", "a-9", number=4, status="ok", turn="t-1"),
     ]
@@ -253,7 +253,7 @@ def test_a_log_that_was_altered_is_a_problem() -> None:
     found = explain_turn(log(decided(), answer, started(), ended(), records=records), POLICIES)
     complete(found)
     altered, hidden = found.actions
-    assert len(altered.problems) == 6 and altered.proof is not None and altered.proof.agrees is False
+    assert len(altered.problems) == 7 and altered.proof is not None and altered.proof.agrees is False
     assert hidden.problems == ("the ledger records the action a-9, and the session does not show it",)
 
 
