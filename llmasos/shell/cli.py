@@ -13,6 +13,7 @@ import typer
 from llmasos.errors import LLMasOSError
 from llmasos.shell import changes
 from llmasos.shell.ask import ask
+from llmasos.shell.explain import explain
 from llmasos.shell.keys import keys_app
 from llmasos.shell.ledger import ledger_app
 from llmasos.shell.models import models_app
@@ -42,6 +43,7 @@ for command in changes.COMMANDS:
     app.command()(command)
 app.add_typer(sandbox_app, name="sandbox")
 app.add_typer(policy_app, name="policy")
+app.command()(explain)
 
 Folder = Annotated[Path, typer.Option("-C", "--folder", help="The folder to work on.")]
 Model = Annotated[

@@ -214,6 +214,19 @@ async def _sessions(shell: Shell, rest: str) -> None:
     say("Go on with one by /sessions ID.")
 
 
+async def _explain(shell: Shell, rest: str) -> None:
+    from llmasos.shell.explanations import explanation_lines
+
+    words = _words(rest)
+    if len(words) > 1:
+        raise LLMasOSError(
+            "/explain takes one action or turn.", hint="/explain alone explains the last turn."
+        )
+    what = words[0] if words else (await shell.session()).id
+    for line in explanation_lines(await (await shell.client()).explain(what)):
+        print(line)
+
+
 async def _ledger(shell: Shell, rest: str) -> None:
     from llmasos.shell.records import record_line, record_lines, report_lines, status_lines
 
@@ -262,6 +275,9 @@ COMMANDS = {
     "/mode": Command("/mode [ACCESS] [ASKING]", "show or choose what is possible, and when to ask", _mode),
     "/state": Command("/state save|restore NAME", "keep Python's variables, or go back to them", _state),
     "/sessions": Command("/sessions [ID]", "list the sessions, or go on with one", _sessions),
+    "/explain": Command(
+        "/explain [ACTION | TURN]", "say why the last turn, or one action, was done", _explain
+    ),
     "/ledger": Command(
         "/ledger [status | log [N] | show ACTION]", "verify what was recorded, or look at it", _ledger
     ),
