@@ -7,7 +7,7 @@ from llmasos.agent.books import Books
 from llmasos.agent.gate import ActionOutcome, Gate
 from llmasos.agent.loaded import record_start
 from llmasos.agent.metering import Meter, metered
-from llmasos.agent.policy import Decision, DefaultPolicy, InPlacePolicy, Policy
+from llmasos.agent.policy import Policy
 from llmasos.agent.services import Services
 from llmasos.agent.session import Session
 from llmasos.agent.sessions import Sessions
@@ -22,11 +22,8 @@ __all__ = [
     "Asker",
     "Audit",
     "Books",
-    "Decision",
-    "DefaultPolicy",
     "EventStream",
     "Gate",
-    "InPlacePolicy",
     "Meter",
     "Policy",
     "Services",

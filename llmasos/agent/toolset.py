@@ -43,10 +43,10 @@ class GateToolset(AbstractToolset[None]):
     ) -> str:
         outcome = await self._gate.call(name, tool_args)
         if outcome.status == "invalid":
-            raise ModelRetry(outcome.text)
+            raise ModelRetry(outcome.told)
         if outcome.status != "ok":
-            raise ToolFailed(outcome.text)
-        return outcome.text
+            raise ToolFailed(outcome.told)
+        return outcome.told
 
 
 def definition(tool: Tool) -> ToolDefinition:

@@ -24,6 +24,7 @@ from llmasos.ledger._types import (
     Record,
     Verdict,
 )
+from llmasos.secrets import Redactor
 
 ENDS = {"intent": "intent", "outcome": "outcome", "cancel": "outcome"}
 LASTING = ("erase", "rotate")
@@ -36,10 +37,18 @@ class MemoryLedger:
     Args:
         refuse: Makes `record` fail, as a full disk would; it may be set later.
         targets: The anchors it claims to have.
+        redactor: Takes the secrets out of what is recorded.
     """
 
-    def __init__(self, *, refuse: Exception | None = None, targets: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        *,
+        refuse: Exception | None = None,
+        targets: Sequence[str] = (),
+        redactor: Redactor | None = None,
+    ) -> None:
         self.refuse = refuse
+        self.redactor = redactor or Redactor()
         self.entries: list[Entry] = []
         self.account = "0x" + "11" * 20
         self._rows: list[RecordRow] = []
