@@ -30,7 +30,7 @@ from llmasos.sandbox import FakeProvider, View
 from llmasos.sandbox.fake import FakeSandbox
 from llmasos.sandbox.port import OnCall, OnOutput, OnRefused, Outcome
 from llmasos.tools import Registry, builtin_tools
-from tests.attacks.control import Rules, impose
+from tests.attacks.control import Rules, imposed
 from tests.attacks.foreign import Scene, foreign_tools
 from tests.attacks.suite import Call, Change, Task, World
 
@@ -255,9 +255,9 @@ async def stage(base: Path, rules: Rules = "ours", *, jail: bool = False) -> Asy
         ledger=MemoryLedger(),
         registry=registry,
     )
-    async with kernel:
-        impose(kernel, rules)
-        yield Stage(kernel, engine, scene, registry, base)
+    with imposed(rules):
+        async with kernel:
+            yield Stage(kernel, engine, scene, registry, base)
 
 
 def lay_out(folder: Path, files: dict[str, str]) -> None:
