@@ -16,6 +16,7 @@ import anyio.to_thread
 
 from llmasos.api import Check
 from llmasos.config import Settings, load_settings
+from llmasos.display import display
 from llmasos.errors import LLMasOSError
 from llmasos.extras import installed, pinned
 from llmasos.listen import tcp_listeners, tls_context
@@ -285,13 +286,17 @@ def main() -> int:
         settings = load_settings()
         checks = Redactor(secrets_of_settings(settings)).value(anyio.run(examine, settings))
     except LLMasOSError as error:
-        print(f"✗ settings     {error.message}\n               {error.hint}")
+        _say("✗ settings", error.message, error.hint)
         return 1
     for check in checks:
-        print(f"{'✓' if check.ok else '✗'} {check.part:<12} {check.message}")
-        if check.fix:
-            print(f"               {check.fix}")
+        _say(f"{'✓' if check.ok else '✗'} {check.part}", check.message, check.fix)
     return 0 if all(check.ok for check in checks) else 1
+
+
+def _say(part: str, message: str, fix: str) -> None:
+    print(f"{part:<14} {display(message)}")
+    if fix:
+        print(f"{'':<14} {display(fix)}")
 
 
 if __name__ == "__main__":

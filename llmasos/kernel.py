@@ -17,7 +17,8 @@ import anyio.to_thread
 
 import llmasos
 from llmasos import paths
-from llmasos.agent import Books, DefaultPolicy, Services, Sessions, definition, record_start
+from llmasos.agent import Books, Services, Sessions, definition, policy_for, record_start
+from llmasos.agent.explain import Explainer, PolicyArchive
 from llmasos.api import Check, KernelInfo, ToolInfo
 from llmasos.config import Settings, load_settings
 from llmasos.doctor import examine
@@ -97,6 +98,8 @@ class Kernel:
                 self.ledger = await stack.enter_async_context(chain_ledger)
                 self.redactor.learn(secrets_of_files(_key_files(self.settings)))
             self.books = Books(self.settings.ledger, self.store, self.ledger)
+            policies = partial(policy_for, self.settings)
+            self.explainer = Explainer(self.store, self.ledger, PolicyArchive(data_dir), policies)
             await record_start(self.ledger, self.registry, self.settings)
             self.provider = self._provider or await choose_provider(self.settings, self._progress)
             stack.push_async_callback(self.provider.close)
@@ -114,7 +117,6 @@ class Kernel:
                 provider=self.provider,
                 ledger=self.ledger,
                 registry=self.registry,
-                policy=DefaultPolicy(),
                 canaries=Canaries(self.redactor),
             )
             self.sessions = Sessions(services, tasks)

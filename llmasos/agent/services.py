@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 
 from pydantic_ai.tools import ToolDefinition
 
-from llmasos.agent.policy import Policy
 from llmasos.agent.toolset import definition
 from llmasos.config import Settings
 from llmasos.ledger import Ledger
@@ -27,7 +26,6 @@ class Services:
     provider: SandboxProvider
     ledger: Ledger
     registry: Registry
-    policy: Policy
     canaries: Canaries = field(default_factory=lambda: Canaries(Redactor()))
 
     @property

@@ -48,12 +48,8 @@ class EventStream:
     @classmethod
     async def open(cls, store: Store, session: str, redactor: Redactor | None = None) -> EventStream:
         """Return the stream of a session, at its stored end."""
-
-        def last(transaction: Transaction) -> int:
-            query = select(func.max(EventRow.seq)).where(EventRow.session == session)
-            return transaction.scalar(query) or 0
-
-        return cls(store, session, await store.run(last), redactor)
+        last = await store.run(lambda transaction: _last(transaction, session))
+        return cls(store, session, last, redactor)
 
     @property
     def redactor(self) -> Redactor:
@@ -69,23 +65,30 @@ class EventStream:
         """Number and store an event, then hand it to the followers; return it as stored."""
         self._let_go(event)
         event = self._redactor.value(event)
-        async with self._lock:
-            stored = event.model_copy(update={"session": self._session, "seq": self._last + 1})
-            row = EventRow(
-                session=self._session,
-                seq=stored.seq,
-                turn=stored.turn,
-                type=stored.type,
-                body=stored.model_dump_json(),
+
+        def insert(transaction: Transaction) -> E:
+            stored = event.model_copy(
+                update={"session": self._session, "seq": _last(transaction, self._session) + 1}
             )
+            transaction.add(
+                EventRow(
+                    session=self._session,
+                    seq=stored.seq,
+                    turn=stored.turn,
+                    type=stored.type,
+                    body=stored.model_dump_json(),
+                )
+            )
+            return cast(E, stored)
 
-            def insert(transaction: Transaction) -> None:
-                transaction.add(row)
-
-            await self._store.run(insert)
+        async with self._lock:
+            stored = await self._store.run(insert)
+            # Who was cancelled as it stored an event could not hand it out any more.
+            missed = await self.read(self._last) if stored.seq > self._last + 1 else [stored]
             self._last = stored.seq
-            self._hand_out(stored)
-        return cast(E, stored)
+            for each in missed:
+                self._hand_out(each)
+        return stored
 
     def publish(self, event: Event) -> None:
         """Hand a passing event to the followers without storing it."""
@@ -171,3 +174,8 @@ class EventStream:
     def _hand_out(self, event: Event) -> None:
         for follower in list(self._followers):
             follower.send_nowait(event)
+
+
+def _last(transaction: Transaction, session: str) -> int:
+    """Return the number of the newest stored event."""
+    return transaction.scalar(select(func.max(EventRow.seq)).where(EventRow.session == session)) or 0

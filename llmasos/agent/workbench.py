@@ -12,7 +12,6 @@ import anyio.to_thread
 from anyio.abc import TaskGroup
 
 from llmasos.agent import _records as records
-from llmasos.agent import policy as policies
 from llmasos.agent.recording import record
 from llmasos.agent.services import Services
 from llmasos.agent.stream import EventStream
@@ -124,9 +123,7 @@ class Workbench:
         self._refuse_while_busy("Access cannot be changed")
         if request.hosts is not None:
             AllowedHosts(request.hosts)
-        await self._record(
-            "policy", policy=policies.VERSION, **request.model_dump(mode="json", exclude_none=True)
-        )
+        await self._record("policy", **request.model_dump(mode="json", exclude_none=True))
         await self.close()
         if request.hosts is not None:
             self._hosts = request.hosts

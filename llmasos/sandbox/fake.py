@@ -230,8 +230,12 @@ class FakeSandbox:
             wanted = re.compile(pattern)
         except re.error as error:
             raise ToolError(f"the pattern is not a regular expression: {error}") from None
+        if self._resolve(path).is_file():
+            entries: Sequence[FileInfo] = [await self.stat(path)]
+        else:
+            entries = (await self.list(path, pattern=glob, limit=1_000_000)).entries
         matches = []
-        for entry in (await self.list(path, pattern=glob, limit=1_000_000)).entries:
+        for entry in entries:
             if entry.kind == "file":
                 text = (self.folder / entry.path).read_text(errors="replace")
                 for line, words in enumerate(text.splitlines(), 1):

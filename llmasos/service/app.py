@@ -23,6 +23,7 @@ from llmasos.kernel import Kernel
 from llmasos.secrets import Redactor
 from llmasos.service.access import Access, Keys, key_routes, needs, prices_of
 from llmasos.service.drain import Drain
+from llmasos.service.explain import explain_routes
 from llmasos.service.health import health_routes
 from llmasos.service.ledger import ledger_routes
 from llmasos.service.models import model_routes
@@ -57,6 +58,7 @@ def make_app(
         *model_routes(kernel, drain),
         *needs("models", openai_routes(kernel, drain), drain),
         *session_routes(kernel, drain),
+        *needs("agent", explain_routes(kernel)),
         *needs("admin", ledger_routes(kernel.books)),
         *needs("admin", key_routes(keys)),
     ]

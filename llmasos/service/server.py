@@ -19,6 +19,7 @@ from starlette.types import ASGIApp
 
 from llmasos import paths
 from llmasos.config import ServiceSettings, Settings, load_settings
+from llmasos.display import display
 from llmasos.errors import LLMasOSError
 from llmasos.kernel import Kernel, redactor_of
 from llmasos.listen import (
@@ -132,7 +133,7 @@ def _tcp_server(
 
 
 def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+    print(display(text, keep_newlines=True), file=sys.stderr, flush=True)
 
 
 async def _on_signals(stopping: _Stopping) -> None:
@@ -180,13 +181,13 @@ def main() -> int:
         start_telemetry()
         anyio.run(serve, settings, redactor)
     except LLMasOSError as error:
-        print(redactor.text(f"llmasos: {error}"), file=sys.stderr)
+        _say(redactor.text(f"llmasos: {error}"))
         return 1
     except BaseExceptionGroup as group:
         first = _first(group)
         if not isinstance(first, LLMasOSError):
             logging.getLogger(__name__).exception("the kernel ended", exc_info=group)
-        print(redactor.text(f"llmasos: {first}"), file=sys.stderr)
+        _say(redactor.text(f"llmasos: {first}"))
         return 1
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
@@ -200,9 +201,19 @@ def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
     return error
 
 
+class _Lines(logging.Formatter):
+    """Keeps foreign text from adding lines to the log, or from acting where it is read."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        return display(super().formatMessage(record))
+
+    def formatException(self, ei: Any) -> str:
+        return display(super().formatException(ei), keep_newlines=True)
+
+
 def _log_to(path: Path, redactor: Redactor) -> None:
     handler = RotatingFileHandler(path, maxBytes=_LOG_BYTES, backupCount=1)
-    plain = logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
+    plain = _Lines("%(asctime)s %(levelname)s %(name)s: %(message)s")
     handler.setFormatter(RedactingFormatter(plain, redactor))
     logging.basicConfig(level=logging.INFO, handlers=[handler])
     for noisy in ("httpx2", "httpcore2", "urllib3", "alembic", "web3"):

@@ -18,7 +18,7 @@ from llmasos.sandbox.workspace.commits import Commit, Commits
 from llmasos.sandbox.workspace.conflicts import Merged
 from llmasos.sandbox.workspace.diff import Summary, describe, summarise
 from llmasos.sandbox.workspace.edits import Edits
-from llmasos.sandbox.workspace.folder import files, locked, outline, usable
+from llmasos.sandbox.workspace.folder import files, locked, usable
 from llmasos.sandbox.workspace.hunks import Hunk, Selection, read_hunks
 from llmasos.sandbox.workspace.journal import is_interrupted
 from llmasos.sandbox.workspace.secrets import Secrets
@@ -134,10 +134,10 @@ class Workspace:
 
         return await self._work(look)
 
-    async def outline(self) -> str:
-        """Return in a few lines which files the view shows."""
+    async def names(self) -> list[str]:
+        """Return the paths of the first files that the view shows, those nearest to the top first."""
 
-        def look() -> str:
+        def look() -> list[str]:
             found = set(files(str(self.folder), self._secrets, _OUTLINED))
             layer = self._views.layer()
             for change in self._edits.changes():
@@ -145,7 +145,7 @@ class Workspace:
                     found.discard(change.path)
                 elif layer is not None and not os.path.isdir(os.path.join(layer.upper, change.path)):
                     found.add(change.path)
-            return outline(sorted(found, key=lambda name: (name.count("/"), name)))
+            return sorted(found, key=lambda name: (name.count("/"), name))
 
         return await self._work(look)
 
