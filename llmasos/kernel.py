@@ -17,9 +17,8 @@ import anyio.to_thread
 
 import llmasos
 from llmasos import paths
-from llmasos.agent import Books, Services, Sessions, definition, record_start
+from llmasos.agent import Books, Services, Sessions, definition, policy_for, record_start
 from llmasos.agent.explain import Explainer, PolicyArchive
-from llmasos.agent.policy import load_policy
 from llmasos.api import Check, KernelInfo, ToolInfo
 from llmasos.config import Settings, load_settings
 from llmasos.doctor import examine
@@ -99,7 +98,8 @@ class Kernel:
                 self.ledger = await stack.enter_async_context(chain_ledger)
                 self.redactor.learn(secrets_of_files(_key_files(self.settings)))
             self.books = Books(self.settings.ledger, self.store, self.ledger)
-            self.explainer = Explainer(self.store, self.ledger, PolicyArchive(data_dir), load_policy)
+            policies = partial(policy_for, self.settings)
+            self.explainer = Explainer(self.store, self.ledger, PolicyArchive(data_dir), policies)
             await record_start(self.ledger, self.registry, self.settings)
             self.provider = self._provider or await choose_provider(self.settings, self._progress)
             stack.push_async_callback(self.provider.close)

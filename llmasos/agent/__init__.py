@@ -8,6 +8,7 @@ from llmasos.agent.gate import ActionOutcome, Gate
 from llmasos.agent.loaded import record_start
 from llmasos.agent.metering import Meter, metered
 from llmasos.agent.policy import Policy
+from llmasos.agent.rulebook import policy_for
 from llmasos.agent.services import Services
 from llmasos.agent.session import Session
 from llmasos.agent.sessions import Sessions
@@ -35,5 +36,6 @@ __all__ = [
     "audit_events",
     "definition",
     "metered",
+    "policy_for",
     "record_start",
 ]

@@ -9,7 +9,7 @@ from typing import Any
 import llmasos
 from llmasos.agent.approvals import sha256_json
 from llmasos.agent.recording import record
-from llmasos.agent.rulebook import rules
+from llmasos.agent.rulebook import policy_for
 from llmasos.config import Settings
 from llmasos.ledger import SYSTEM, Filter, Kind, Ledger
 from llmasos.tools import Capabilities, Registry, Tool, builtin_tools
@@ -42,7 +42,7 @@ async def record_start(ledger: Ledger, registry: Registry, settings: Settings) -
         ledger,
         "policy",
         set="settings",
-        policy=rules(settings).version,
+        policy=policy_for(settings).version,
         access=settings.policy.access,
         asking=settings.policy.asking,
         sandbox=settings.sandbox,

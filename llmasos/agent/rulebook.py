@@ -7,15 +7,23 @@ from pathlib import Path
 
 import anyio.to_thread
 
+from llmasos.agent.explain.archive import PolicyArchive
 from llmasos.agent.policy import Policy, Rule, add_rule, load_policy, user_file
 from llmasos.agent.recording import record
 from llmasos.config import Settings
 from llmasos.ledger import Ledger
 
 
-def rules(settings: Settings, folder: Path | None = None) -> Policy:
+def policy_for(settings: Settings, folder: Path | None = None) -> Policy:
     """Return the rules in force, in a folder that may have some of its own."""
     return load_policy(folder, administrator=settings.policy.administrator)
+
+
+def _kept(archive: PolicyArchive, settings: Settings, folder: Path) -> Policy:
+    """Return the rules in force, after they were kept for those who explain what they decided."""
+    policy = policy_for(settings, folder)
+    archive.keep(policy)
+    return policy
 
 
 class Rulebook:
@@ -29,7 +37,7 @@ class Rulebook:
     """
 
     def __init__(self, settings: Settings, folder: Path, ledger: Ledger, session: str) -> None:
-        self._load = partial(rules, settings, folder)
+        self._load = partial(_kept, PolicyArchive(settings.data_dir), settings, folder)
         self._ledger = ledger
         self._session = session
         self._told: set[str] = set()

@@ -12,7 +12,7 @@ from anyio.abc import TaskGroup
 
 from llmasos.agent import _records as records
 from llmasos.agent.recording import record
-from llmasos.agent.rulebook import rules
+from llmasos.agent.rulebook import policy_for
 from llmasos.agent.services import Services
 from llmasos.agent.session import Session, new_session_info
 from llmasos.agent.stream import EventStream
@@ -89,7 +89,7 @@ class Sessions:
             raise
         info = info.model_copy(update={"folder": str(workspace.folder)})
         await records.insert_session(self._services.store, info)
-        policy = await anyio.to_thread.run_sync(rules, self._services.settings, workspace.folder)
+        policy = await anyio.to_thread.run_sync(policy_for, self._services.settings, workspace.folder)
         await record(
             self._services.ledger,
             info.id,
