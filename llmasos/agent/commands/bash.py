@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from .program import Findings, Program
 from .simple import Runner
+from .table import names
 from .variables import is_obeyed
 from .words import Word, decode
 
@@ -23,9 +24,9 @@ _DELIMITER = re.compile(r"\w+|'\w+'|\"\w+\"|\\\w+")
 _EVALUATED = re.compile(r"\[[^\]\n]*(\$\(|`)")
 _KNOWN = {"HOME": "~", "PWD": ".", "TMPDIR": "/tmp"}  # noqa: S108 - a path inside the sandbox
 _FOLDERS_KEPT = frozenset({"subshell", "command_substitution", "process_substitution", "pipeline"})
-_BRANCHES = frozenset(
-    "if_statement elif_clause else_clause while_statement for_statement c_style_for_statement case_statement"
-    " case_item function_definition".split()
+_BRANCHES = names(
+    "if_statement elif_clause else_clause while_statement for_statement c_style_for_statement"
+    " case_statement case_item function_definition"
 )
 _SUBSTITUTIONS = frozenset({"command_substitution", "process_substitution"})
 
@@ -81,11 +82,8 @@ def _check_tokens(root: Node, source: bytes, found: Findings) -> None:
         if count > _MOST_NODES:
             found.undecided("It is too long to be understood.")
             return
-        if node.type in {"string", "raw_string", "ansi_c_string"} and _EVALUATED.search(
-            (node.text or b"").decode(errors="replace")
-        ):
-            if node.type != "string":
-                found.vague("It holds commands that bash may run where it calculates.")
+        if node.type in {"raw_string", "ansi_c_string"} and _EVALUATED.search(_text(node)):
+            found.vague("It holds commands that bash may run where it calculates.")
         if node.type == "comment":
             before = source[node.start_byte - 1 : node.start_byte]
             if b"\n" in (node.text or b"") or (before and before not in b" \t\n;&|()"):
@@ -193,7 +191,7 @@ class _Walker:
                 )
 
     def _expansion(self, node: Node) -> None:
-        text = (node.text or b"").decode(errors="replace")
+        text = _text(node)
         if re.search(r"@[PAEaKkQuUL]\}$", text) or text.startswith("${!"):
             self.found.undecided(f"What `{text}` becomes cannot be known.")
         match = re.match(r"\$\{(\w+):?=", text)
@@ -258,9 +256,7 @@ class _Walker:
         self.found.cwds = kept
         if body is None:
             for word in more:
-                self.found.undecided(
-                    f"`{(word.text or b'').decode(errors='replace')}` is a command after a redirection."
-                )
+                self.found.undecided(f"`{_text(word)}` is a command after a redirection.")
         elif body.type == "command":
             self._command(body, stdin, tuple(more))
         else:
@@ -308,7 +304,7 @@ class _Walker:
         end = next(
             (child.text or b"" for child in node.children if child.type == "heredoc_end"), b""
         ).decode()
-        written = "" if body is None else (body.text or b"").decode(errors="replace")
+        written = "" if body is None else _text(body)
         lines = [line.lstrip("\t") for line in written.splitlines()]
         if not _DELIMITER.fullmatch(start) or end.strip() != start.strip("'\"\\") or end.strip() in lines:
             self.found.undecided("Where a here-document ends is not clear.")
@@ -318,18 +314,18 @@ class _Walker:
         return None if text is None or (not quoted and re.search(r"[$`\\]", written)) else written
 
     def _assignment(self, node: Node, *, exported: bool) -> None:
-        name = (node.children[0].text or b"").decode(errors="replace") if node.children else ""
+        name = _text(node.children[0]) if node.children else ""
         for child in node.children:
             self._inside(child) if child.type in _SUBSTITUTIONS else self._each(child)
         if is_obeyed(re.split(r"\[", name)[0], exported=exported):
             self.found.unknown(f"{name} may change what programs run.")
 
     def _declaration(self, node: Node) -> None:
-        words = [Word((node.children[0].text or b"").decode())]
+        words = [Word(_text(node.children[0]))]
         for child in node.children[1:]:
             if child.type == "variable_assignment":
                 self._assignment(child, exported=False)
-                words.append(Word((child.text or b"").decode(errors="replace")))
+                words.append(Word(_text(child)))
             elif child.type in {"file_redirect", "heredoc_redirect", "herestring_redirect"}:
                 self.visit(child)
             else:
@@ -340,13 +336,13 @@ class _Walker:
     def _function(self, node: Node) -> None:
         name = node.child_by_field_name("name")
         if name is not None and node.parent is not None and node.parent.type == "program":
-            self.functions.add((name.text or b"").decode(errors="replace"))
+            self.functions.add(_text(name))
         self._branches(node)
 
 
 def _word(node: Node, variables: dict[str, str]) -> Word:
     words = decode(node, variables)
-    return words[0] if len(words) == 1 else Word((node.text or b"").decode(errors="replace"), dynamic=True)
+    return words[0] if len(words) == 1 else Word(_text(node), dynamic=True)
 
 
 def _leaves(node: Node) -> bool:
@@ -360,7 +356,7 @@ def _gives_up(node: Node) -> bool:
 
 def _constants(root: Node) -> dict[str, str]:
     """Return the variables that have one value throughout, which is written there."""
-    text = (root.text or b"").decode(errors="replace")
+    text = _text(root)
     if "=" not in text:
         return {}
     found: dict[str, str] = {}
@@ -368,7 +364,7 @@ def _constants(root: Node) -> dict[str, str]:
         if node.type != "variable_assignment" or len(node.children) != 3:
             continue
         following = root.children[at + 1].type if at + 1 < len(root.children) else "\n"
-        name = (node.children[0].text or b"").decode(errors="replace")
+        name = _text(node.children[0])
         value = node.children[2]
         if following == "&" or node.children[1].type != "=" or node.children[0].type != "variable_name":
             continue
@@ -384,3 +380,7 @@ def _constants(root: Node) -> dict[str, str]:
         if len(words) == 1 and not words[0].dynamic and not words[0].glob:
             found[name] = words[0].text
     return found
+
+
+def _text(node: Node) -> str:
+    return (node.text or b"").decode(errors="replace")
