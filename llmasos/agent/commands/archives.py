@@ -6,8 +6,8 @@ import re
 from collections.abc import Sequence
 
 from .network import remote_host
-from .simple import Runner, matches, options
-from .table import names
+from .simple import Runner, options
+from .table import SPECS, names
 from .words import Word
 
 _SUFFIX = {
@@ -139,15 +139,34 @@ def dd(runner: Runner, name: str, words: Sequence[Word], stdin: str | None) -> N
 
 
 def link(runner: Runner, name: str, words: Sequence[Word], stdin: str | None) -> None:
-    """Note a link, and what it leads to."""
-    from .table import SPECS
-
+    """Note a link, and what it leads to, which may be written by it from now on."""
     runner.note(name, words)
     spec = SPECS["ln"]
     parsed = options(words[1:], spec.valued | spec.writes)
     runner.apply(spec, parsed, name)
-    if any(matches(option, "--target-directory") or option == "?" for option, _ in parsed.options):
-        runner.found.vague("Where the links lie is not known.")
+    elsewhere = parsed.has("-t", "--target-directory")
+    for word in parsed.operands if elsewhere or len(parsed.operands) < 2 else parsed.operands[:-1]:
+        runner.writes([word])
+
+
+def cut_up(runner: Runner, name: str, words: Sequence[Word], stdin: str | None) -> None:
+    """Note the pieces of a file."""
+    runner.note(name, words)
+    spec = SPECS["split"]
+    parsed = options(words[1:], spec.valued)
+    runner.apply(spec, parsed, name)
+    if len(parsed.operands) < 2:
+        runner.writes([Word("x*")])
+
+
+def patch(runner: Runner, name: str, words: Sequence[Word], stdin: str | None) -> None:
+    """Note what a patch changes, which only the patch says."""
+    runner.note(name, words)
+    spec = SPECS["patch"]
+    parsed = options(words[1:], spec.valued | spec.writes)
+    runner.apply(spec, parsed, name)
+    if not parsed.has("--dry-run"):
+        runner.found.vague("Which files a patch changes is said in the patch.")
 
 
 HANDLERS = {
@@ -161,4 +180,6 @@ HANDLERS = {
     ),
     "dd": dd,
     "ln": link,
+    "patch": patch,
+    "split": cut_up,
 }

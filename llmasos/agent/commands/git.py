@@ -117,7 +117,7 @@ def _verb(runner: Runner, verb: str, words: list[Word]) -> None:
         found.undecided(f"The options of git {verb} are not known.")
     if verb in _REACHES or (
         verb in {"submodule", "remote", "archive"}
-        and any(re.match(r"update|add|--remote|--init|prune|sync", word.text) for word in words)
+        and any(re.match(r"update|--remote|--init|prune|sync", word.text) for word in words)
     ):
         _reaches(runner, verb, parsed)
     if verb in _READS or _lists(verb, words):

@@ -265,6 +265,15 @@ def _file(runner: Runner, name: str, word: Word) -> None:
         runner.found.execute(word.text)
 
 
+def jobs(runner: Runner, name: str, words: Sequence[Word], stdin: str | None) -> None:
+    """Note what `jobs -x` starts."""
+    runner.note(name, words)
+    runner.found.effects.add("reads")
+    if any(word.text.startswith("-x") or word.dynamic for word in words[1:]):
+        runner.under(name).run(words[2:])
+        runner.found.undecided("What jobs starts cannot be known.")
+
+
 HANDLERS = {
     **dict.fromkeys(SHELLS, shell),
     **dict.fromkeys(WRAPPERS, wrapper),
@@ -273,6 +282,7 @@ HANDLERS = {
     **dict.fromkeys(("alias", "hash", "enable", "bind", "complete", "shopt", "fc"), rewrites),
     "eval": evaluate,
     "trap": trap,
+    "jobs": jobs,
     "env": environment,
     "xargs": xargs,
     "parallel": parallel,

@@ -65,14 +65,15 @@ _GREP = _spec(
     " --include --exclude --exclude-dir --label --color --colour --binary-files --devices --directories",
     unless="-e --regexp -f --file",
 )
+SPLIT = "-a -b -C -l -n -t --bytes --lines --number --line-bytes --suffix-length --separator"
 _COPY = "-S --suffix -Z --context --backup -m -o -g --mode --owner --group"
 
 SPECS: dict[str, Spec] = dict(
     (
         *_named(
             "cat tac rev sum md5sum sha1sum sha224sum sha256sum sha384sum sha512sum b2sum cksum zcat bzcat xzcat"
-            " zstdcat cmp zcmp colrm look size lsattr getfacl findmnt mountpoint zipinfo realpath readlink lsof"
-            " pathchk namei tsort blkid lsblk readelf ptx",
+            " zstdcat cmp zcmp colrm look lsattr getfacl findmnt mountpoint zipinfo realpath readlink lsof"
+            " pathchk namei tsort blkid lsblk readelf",
             _spec(),
         ),
         ("wc", _spec(valued="--total")),
@@ -111,7 +112,7 @@ SPECS: dict[str, Spec] = dict(
         ),
         ("pr", _spec(valued="-D -h -l -N -o -w -W")),
         ("numfmt", _spec("none", valued="-d")),
-        ("nm", _spec(risky="--plugin", valued="-f -t")),
+        *_named("nm size", _spec(risky="--plugin", valued="-f -t")),
         *_named("grep egrep fgrep zgrep zegrep zfgrep bzgrep xzgrep", _GREP),
         (
             "rg",
@@ -135,7 +136,7 @@ SPECS: dict[str, Spec] = dict(
         ),
         ("uniq", _spec("second", valued="-f -s -w --skip-fields --skip-chars --check-chars")),
         ("shuf", _spec(valued="-n -i --head-count --input-range --random-source", writes="-o --output")),
-        ("tree", _spec(valued="-L -P -I --filelimit --charset --timefmt", writes="-o")),
+        ("tree", _spec(valued="-L -P -I --filelimit --charset --timefmt", writes="-o", risky="-R")),
         ("xxd", _spec("second", valued="-c -cols -g -l -len -s -seek -o -n")),
         ("iconv", _spec(valued="-f -t --from-code --to-code", writes="-o --output")),
         (
@@ -187,8 +188,7 @@ SPECS: dict[str, Spec] = dict(
             "patch",
             _spec("write", valued="-p --strip -F -V -D -g -B -Y -z", writes="-o -r -d", risky="-e --ed"),
         ),
-        ("split", _spec("second", valued="-a -b -C -l -n -t --bytes --lines --number", risky="--filter")),
-        ("csplit", _spec("read", valued="-n -b", writes="-f --prefix")),
+        ("split", _spec("second", valued=SPLIT, risky="--filter")),
         *_named("dos2unix unix2dos", _spec("write")),
     )
 )
