@@ -6,7 +6,8 @@ import re
 from collections.abc import Sequence
 
 from .network import remote_host
-from .simple import Runner, matches, options
+from .simple import Runner, options
+from .table import SPECS, names
 from .words import Word
 
 _SUFFIX = {
@@ -19,10 +20,11 @@ _SUFFIX = {
     "lz4": ".lz4",
 }
 _TAR_VALUED = (
-    "-f -C -b -T -X -N -L -K -g -V -H -I -F --file --directory --exclude --exclude-from --files-from --transform"
-    " --strip-components --owner --group --mode --mtime --format --newer --label --listed-incremental"
-    " --checkpoint --checkpoint-action --to-command --use-compress-program --rsh-command --rmt-command"
-    " --info-script --new-volume-script --xform --warning --sort"
+    "-f -C -b -T -X -N -L -K -g -V -H -I -F --file --directory --exclude --exclude-from"
+    " --files-from --transform --strip-components --owner --group --mode --mtime --format"
+    " --newer --label --listed-incremental --checkpoint --checkpoint-action --to-command"
+    " --use-compress-program --rsh-command --rmt-command --info-script --new-volume-script"
+    " --xform --warning --sort"
 )
 _TAR_RISKY = (
     "--checkpoint-action --to-command --use-compress-program -I --rsh-command --rmt-command --info-script"
@@ -82,7 +84,7 @@ def unzip(runner: Runner, name: str, words: Sequence[Word], stdin: str | None) -
 def pack(runner: Runner, name: str, words: Sequence[Word], stdin: str | None) -> None:
     """Note the archive that is made."""
     runner.note(name, words)
-    parsed = options(words[1:], "-b -i -x -n -t -P -TT".split())
+    parsed = options(words[1:], names("-b -i -x -n -t -P -TT"))
     if parsed.has("-T", "--unzip-command", "-TT", "--test"):
         runner.found.unknown(f"{name} may run a program to test the archive.")
     if any(option == "?" for option, _ in parsed.options):
@@ -96,7 +98,7 @@ def pack(runner: Runner, name: str, words: Sequence[Word], stdin: str | None) ->
 def squeeze(runner: Runner, name: str, words: Sequence[Word], stdin: str | None) -> None:
     """Note the files that are packed one by one, in place."""
     runner.note(name, words)
-    parsed = options(words[1:], "-S --suffix -T --threads -o --format -F".split())
+    parsed = options(words[1:], names("-S --suffix -T --threads -o --format -F"))
     runner.reads(parsed.operands)
     runner.writes(parsed.values("-o"))
     if parsed.has("-c", "--stdout", "--to-stdout", "-l", "--list", "-t", "--test") or not parsed.operands:
@@ -137,15 +139,34 @@ def dd(runner: Runner, name: str, words: Sequence[Word], stdin: str | None) -> N
 
 
 def link(runner: Runner, name: str, words: Sequence[Word], stdin: str | None) -> None:
-    """Note a link, and what it leads to."""
-    from .table import SPECS
-
+    """Note a link, and what it leads to, which may be written by it from now on."""
     runner.note(name, words)
     spec = SPECS["ln"]
     parsed = options(words[1:], spec.valued | spec.writes)
     runner.apply(spec, parsed, name)
-    if any(matches(option, "--target-directory") or option == "?" for option, _ in parsed.options):
-        runner.found.vague("Where the links lie is not known.")
+    elsewhere = parsed.has("-t", "--target-directory")
+    for word in parsed.operands if elsewhere or len(parsed.operands) < 2 else parsed.operands[:-1]:
+        runner.writes([word])
+
+
+def cut_up(runner: Runner, name: str, words: Sequence[Word], stdin: str | None) -> None:
+    """Note the pieces of a file."""
+    runner.note(name, words)
+    spec = SPECS["split"]
+    parsed = options(words[1:], spec.valued)
+    runner.apply(spec, parsed, name)
+    if len(parsed.operands) < 2:
+        runner.writes([Word("x*")])
+
+
+def patch(runner: Runner, name: str, words: Sequence[Word], stdin: str | None) -> None:
+    """Note what a patch changes, which only the patch says."""
+    runner.note(name, words)
+    spec = SPECS["patch"]
+    parsed = options(words[1:], spec.valued | spec.writes)
+    runner.apply(spec, parsed, name)
+    if not parsed.has("--dry-run"):
+        runner.found.vague("Which files a patch changes is said in the patch.")
 
 
 HANDLERS = {
@@ -154,9 +175,11 @@ HANDLERS = {
     "unzip": unzip,
     "zip": pack,
     **dict.fromkeys(
-        "gzip gunzip bzip2 bunzip2 xz unxz zstd unzstd lzma unlzma compress uncompress lz4 unlz4".split(),
+        names("gzip gunzip bzip2 bunzip2 xz unxz zstd unzstd lzma unlzma compress uncompress lz4 unlz4"),
         squeeze,
     ),
     "dd": dd,
     "ln": link,
+    "patch": patch,
+    "split": cut_up,
 }

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from .program import Findings, Program
 from .simple import Runner
+from .table import names
 from .variables import is_obeyed
 from .words import Word, decode
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 _LONGEST = 20_000
 _MOST_NODES = 20_000
+_MOST_ROUNDS = 16
 # A word that goes on in the next line, which the parser takes for two.
 _GOES_ON = re.compile(r"(?<!\\)(?:\\\\)*\\\n(?!\s)")
 _WORD_BEFORE = re.compile(r"[^\s;&|()<>]$")
@@ -23,10 +25,14 @@ _DELIMITER = re.compile(r"\w+|'\w+'|\"\w+\"|\\\w+")
 _EVALUATED = re.compile(r"\[[^\]\n]*(\$\(|`)")
 _KNOWN = {"HOME": "~", "PWD": ".", "TMPDIR": "/tmp"}  # noqa: S108 - a path inside the sandbox
 _FOLDERS_KEPT = frozenset({"subshell", "command_substitution", "process_substitution", "pipeline"})
-_BRANCHES = frozenset(
-    "if_statement elif_clause else_clause while_statement for_statement c_style_for_statement case_statement"
-    " case_item function_definition".split()
+_BRANCHES = names(
+    "if_statement elif_clause else_clause while_statement for_statement c_style_for_statement"
+    " case_statement case_item function_definition"
 )
+_PLAIN = frozenset(
+    {"word", "string_content", "heredoc_content", "regex", "number", "extglob_pattern", "variable_name"}
+)
+_HIDDEN = re.compile(r"(?<!\\)(?:\\\\)*(`|\$\()")
 _SUBSTITUTIONS = frozenset({"command_substitution", "process_substitution"})
 
 
@@ -81,24 +87,36 @@ def _check_tokens(root: Node, source: bytes, found: Findings) -> None:
         if count > _MOST_NODES:
             found.undecided("It is too long to be understood.")
             return
-        if node.type in {"string", "raw_string", "ansi_c_string"} and _EVALUATED.search(
-            (node.text or b"").decode(errors="replace")
-        ):
-            if node.type != "string":
-                found.vague("It holds commands that bash may run where it calculates.")
+        if node.type in {"raw_string", "ansi_c_string"} and _EVALUATED.search(_text(node)):
+            found.undecided("It holds commands that bash may run where it calculates.")
         if node.type == "comment":
             before = source[node.start_byte - 1 : node.start_byte]
             if b"\n" in (node.text or b"") or (before and before not in b" \t\n;&|()"):
                 found.undecided("What is a comment is not clear.")
-        if node.child_count and node.type not in {"string", "heredoc_body"}:
+        if node.child_count:
             stack.extend(reversed(node.children))
-            continue
+            if node.type in {"string", "heredoc_body", "expansion", "concatenation"}:
+                _check_gaps(node, found)
+            if node.type not in {"string", "heredoc_body"}:
+                continue
+        elif node.type in _PLAIN and _HIDDEN.search(_text(node)):
+            found.undecided("A substitution in it is not understood.")
         gap = source[at : node.start_byte]
         if gap.strip(b" \t\n\\") and node.start_byte >= at:
             found.undecided("A part of it is not understood.")
         at = max(at, node.end_byte)
     if source[at:].strip(b" \t\n\\"):
         found.undecided("A part of it is not understood.")
+
+
+def _check_gaps(node: Node, found: Findings) -> None:
+    """Note substitutions in the text between the parts of a node."""
+    at, source = node.start_byte, node.text or b""
+    for child in (*node.children, None):
+        end = node.end_byte if child is None else child.start_byte
+        if _HIDDEN.search(source[at - node.start_byte : end - node.start_byte].decode(errors="replace")):
+            found.undecided("A substitution in it is not understood.")
+        at = end if child is None else child.end_byte
 
 
 class _Walker:
@@ -143,6 +161,8 @@ class _Walker:
             before = self.found.cwds
             self._children(node)
             self.found.cwds = before
+        elif kind == "for_statement":
+            self._loop(node)
         elif kind in _BRANCHES:
             self._branches(node)
         elif kind == "ERROR":
@@ -181,6 +201,28 @@ class _Walker:
         if sign == "||" and not _leaves(node.children[-1]):
             self.found.cwds = tuple(dict.fromkeys((*after, *self.found.cwds)))
 
+    def _loop(self, node: Node) -> None:
+        """Visit a loop once for each of its words, when these are written there."""
+        name, body = node.child_by_field_name("variable"), node.child_by_field_name("body")
+        values = [
+            word for child in node.children_by_field_name("value") for word in decode(child, self.variables)
+        ]
+        known = all(re.fullmatch(r"[\w./][\w./-]*", word.text) and not word.dynamic for word in values)
+        if name is None or body is None or not known or not 0 < len(values) <= _MOST_ROUNDS:
+            self._branches(node)
+            return
+        variable = _text(name)
+        if not _is_set_once(variable, _text(node)) or is_obeyed(variable, exported=False):
+            self._branches(node)
+            return
+        before, outer = self.found.cwds, dict(self.variables)
+        for word in values:
+            self.variables[variable] = word.text
+            self.visit(body)
+        self.variables = outer
+        if self.found.cwds != before:
+            self.found.cwds = (None,)
+
     def _branches(self, node: Node) -> None:
         for child in node.children:
             before = self.found.cwds
@@ -193,7 +235,7 @@ class _Walker:
                 )
 
     def _expansion(self, node: Node) -> None:
-        text = (node.text or b"").decode(errors="replace")
+        text = _text(node)
         if re.search(r"@[PAEaKkQuUL]\}$", text) or text.startswith("${!"):
             self.found.undecided(f"What `{text}` becomes cannot be known.")
         match = re.match(r"\$\{(\w+):?=", text)
@@ -228,7 +270,8 @@ class _Walker:
                 if child.type == "`" or (b"`" in (child.text or b"") and b"\\`" in (child.text or b"")):
                     self.found.undecided("Substitutions in backquotes lie in each other.")
                 self._inside(child)
-                words += decode(child, self.variables)
+                # Which program runs is said in the command itself, or is not known.
+                words += decode(child, {} if child.type == "command_name" else self.variables)
         if words and not words[0].dynamic and words[0].text in self.functions:
             from .programs import HANDLERS
             from .table import SPECS
@@ -258,9 +301,7 @@ class _Walker:
         self.found.cwds = kept
         if body is None:
             for word in more:
-                self.found.undecided(
-                    f"`{(word.text or b'').decode(errors='replace')}` is a command after a redirection."
-                )
+                self.found.undecided(f"`{_text(word)}` is a command after a redirection.")
         elif body.type == "command":
             self._command(body, stdin, tuple(more))
         else:
@@ -308,7 +349,7 @@ class _Walker:
         end = next(
             (child.text or b"" for child in node.children if child.type == "heredoc_end"), b""
         ).decode()
-        written = "" if body is None else (body.text or b"").decode(errors="replace")
+        written = "" if body is None else _text(body)
         lines = [line.lstrip("\t") for line in written.splitlines()]
         if not _DELIMITER.fullmatch(start) or end.strip() != start.strip("'\"\\") or end.strip() in lines:
             self.found.undecided("Where a here-document ends is not clear.")
@@ -318,18 +359,18 @@ class _Walker:
         return None if text is None or (not quoted and re.search(r"[$`\\]", written)) else written
 
     def _assignment(self, node: Node, *, exported: bool) -> None:
-        name = (node.children[0].text or b"").decode(errors="replace") if node.children else ""
+        name = _text(node.children[0]) if node.children else ""
         for child in node.children:
             self._inside(child) if child.type in _SUBSTITUTIONS else self._each(child)
         if is_obeyed(re.split(r"\[", name)[0], exported=exported):
             self.found.unknown(f"{name} may change what programs run.")
 
     def _declaration(self, node: Node) -> None:
-        words = [Word((node.children[0].text or b"").decode())]
+        words = [Word(_text(node.children[0]))]
         for child in node.children[1:]:
             if child.type == "variable_assignment":
                 self._assignment(child, exported=False)
-                words.append(Word((child.text or b"").decode(errors="replace")))
+                words.append(Word(_text(child)))
             elif child.type in {"file_redirect", "heredoc_redirect", "herestring_redirect"}:
                 self.visit(child)
             else:
@@ -340,13 +381,13 @@ class _Walker:
     def _function(self, node: Node) -> None:
         name = node.child_by_field_name("name")
         if name is not None and node.parent is not None and node.parent.type == "program":
-            self.functions.add((name.text or b"").decode(errors="replace"))
+            self.functions.add(_text(name))
         self._branches(node)
 
 
 def _word(node: Node, variables: dict[str, str]) -> Word:
     words = decode(node, variables)
-    return words[0] if len(words) == 1 else Word((node.text or b"").decode(errors="replace"), dynamic=True)
+    return words[0] if len(words) == 1 else Word(_text(node), dynamic=True)
 
 
 def _leaves(node: Node) -> bool:
@@ -360,7 +401,7 @@ def _gives_up(node: Node) -> bool:
 
 def _constants(root: Node) -> dict[str, str]:
     """Return the variables that have one value throughout, which is written there."""
-    text = (root.text or b"").decode(errors="replace")
+    text = _text(root)
     if "=" not in text:
         return {}
     found: dict[str, str] = {}
@@ -368,15 +409,11 @@ def _constants(root: Node) -> dict[str, str]:
         if node.type != "variable_assignment" or len(node.children) != 3:
             continue
         following = root.children[at + 1].type if at + 1 < len(root.children) else "\n"
-        name = (node.children[0].text or b"").decode(errors="replace")
+        name = _text(node.children[0])
         value = node.children[2]
         if following == "&" or node.children[1].type != "=" or node.children[0].type != "variable_name":
             continue
-        # Named without a `$` only once, and not before it has its value.
-        if (
-            len(re.findall(rf"(?<![$\w{{]){re.escape(name)}(?!\w)|\$\{{[!#]?{re.escape(name)}[^}}]", text))
-            != 1
-        ):
+        if not _is_set_once(name, text):
             continue
         if re.search(rf"\$\{{?{re.escape(name)}\b", text[: text.find(f"{name}=")]):
             continue
@@ -384,3 +421,14 @@ def _constants(root: Node) -> dict[str, str]:
         if len(words) == 1 and not words[0].dynamic and not words[0].glob:
             found[name] = words[0].text
     return found
+
+
+def _is_set_once(name: str, text: str) -> bool:
+    """Return whether a variable is named without a `$` only once, where it gets its value."""
+    return (
+        len(re.findall(rf"(?<![$\w{{]){re.escape(name)}(?!\w)|\$\{{[!#]?{re.escape(name)}[^}}]", text)) == 1
+    )
+
+
+def _text(node: Node) -> str:
+    return (node.text or b"").decode(errors="replace")

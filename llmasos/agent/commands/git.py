@@ -7,20 +7,21 @@ from collections.abc import Sequence
 
 from .network import host_of, remote_host
 from .simple import Parsed, Runner, options
+from .table import names
 from .words import Word
 
-_READS = frozenset(
-    "status log diff show blame annotate shortlog describe rev-parse rev-list ls-files ls-tree cat-file grep"
-    " count-objects check-ignore check-attr merge-base name-rev whatchanged cherry for-each-ref show-ref var version"
-    " help diff-tree diff-index diff-files range-diff show-branch verify-commit verify-tag fsck merge-tree --version"
-    " --help".split()
+_READS = names(
+    "status log diff show blame annotate shortlog describe rev-parse rev-list ls-files ls-tree"
+    " cat-file grep count-objects check-ignore check-attr merge-base name-rev whatchanged cherry"
+    " for-each-ref show-ref var version help diff-tree diff-index diff-files range-diff show-branch"
+    " verify-commit verify-tag fsck merge-tree --version --help"
 )
 _LISTS = {
-    "branch": r"-[arvl]+|-vv|--list|--all|--remotes|--show-current|--contains|--merged|--no-merged|--sort=.*|--format=.*",
+    "branch": r"-[arvl]+|--list|--all|--remotes|--show-current|--contains|--(no-)?merged|--(sort|format)=.*",
     "tag": r"-l|-n\d*|--list|--contains|--sort=.*|--format=.*",
     "remote": r"-v|--verbose|show|get-url",
     "stash": r"list|show",
-    "config": r"--get|--get-all|--get-regexp|--list|-l|get|list|--show-origin|--global|--local|--system|--show-scope",
+    "config": r"--get|--get-(all|regexp)|--list|-l|get|list|--show-(origin|scope)|--global|--local|--system",
     "reflog": r"show|",
     "worktree": r"list",
     "notes": r"list|show",
@@ -34,13 +35,13 @@ _NEEDS = {
     "worktree": "list",
     "bisect": "log",
 }
-_WRITES = frozenset(
-    "add commit checkout switch restore merge rebase cherry-pick revert init stash apply am mv tag branch worktree"
-    " notes reset pull config remote reflog gc prune repack pack-refs update-index update-ref write-tree read-tree"
-    " commit-tree format-patch sparse-checkout bundle archive submodule symbolic-ref mktree hash-object maintenance"
-    " checkout-index clean rm".split()
+_WRITES = names(
+    "add commit checkout switch restore merge rebase cherry-pick revert init stash apply am mv tag"
+    " branch worktree notes reset pull config remote reflog gc prune repack pack-refs update-index"
+    " update-ref write-tree read-tree commit-tree format-patch sparse-checkout bundle archive"
+    " submodule symbolic-ref mktree hash-object maintenance checkout-index clean rm"
 )
-_REACHES = frozenset("clone fetch push pull ls-remote".split())
+_REACHES = names("clone fetch push pull ls-remote")
 _RISKY = (
     "--ext-diff --textconv --open-files-in-pager -O --upload-pack --receive-pack --exec -x --tool --extcmd"
     " --recurse-submodules --template --separate-git-dir --config --filter-command"
@@ -104,7 +105,7 @@ def _elsewhere(runner: Runner, places: list[Word]) -> None:
 def _verb(runner: Runner, verb: str, words: list[Word]) -> None:
     found = runner.found
     parsed = options(
-        words, "-m -F -C -c -b -B --message --author --date -n -S -G -o --output --format --pretty -e".split()
+        words, names("-m -F -C -c -b -B --message --author --date -n -S -G -o --output --format --pretty -e")
     )
     if (
         parsed.has(*_RISKY.split())
@@ -114,10 +115,9 @@ def _verb(runner: Runner, verb: str, words: list[Word]) -> None:
         found.unknown(f"git {verb} may run programs by these options.")
     if any(option == "?" for option, _ in parsed.options):
         found.undecided(f"The options of git {verb} are not known.")
-    if verb in _REACHES:
-        _reaches(runner, verb, parsed)
-    elif verb in {"submodule", "remote", "archive"} and any(
-        re.match(r"update|add|--remote|--init|prune|sync", word.text) for word in words
+    if verb in _REACHES or (
+        verb in {"submodule", "remote", "archive"}
+        and any(re.match(r"update|--remote|--init|prune|sync", word.text) for word in words)
     ):
         _reaches(runner, verb, parsed)
     if verb in _READS or _lists(verb, words):

@@ -8,23 +8,32 @@ from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 from .simple import Parsed, Runner, options
+from .table import names
 from .words import Word
 
 _CURL_VALUED = (
-    "-o -O= -d -H -X -A -e -u -b -c -D -F -T -x -U -m -w -K -r -C -E -Y -y -z -P -Q -t --output --data --data-raw"
-    " --data-binary --data-urlencode --json --header --request --user-agent --referer --user --cookie --cookie-jar"
-    " --dump-header --form --form-string --upload-file --proxy --proxy-user --max-time --connect-timeout --retry"
-    " --retry-delay --retry-max-time --write-out --config --range --cert --key --cacert --capath --resolve"
-    " --connect-to --url --output-dir --trace --trace-ascii --stderr --interface --limit-rate --max-filesize"
-    " --preproxy --socks5 --socks5-hostname --socks4 --socks4a --doh-url --etag-save --etag-compare --netrc-file"
-    " --unix-socket --max-redirs --variable --expand-url --hsts --alt-svc --libcurl --pubkey --pass --proto"
+    "-o -O= -d -H -X -A -e -u -b -c -D -F -T -x -U -m -w -K -r -C -E -Y -y -z -P -Q -t"
+    " --output --data --data-raw --data-binary --data-urlencode --json --header --request"
+    " --user-agent --referer --user --cookie --cookie-jar --dump-header --form --form-string"
+    " --upload-file --proxy --proxy-user --max-time --connect-timeout --retry --retry-delay"
+    " --retry-max-time --write-out --config --range --cert --key --cacert --capath --resolve"
+    " --connect-to --url --output-dir --trace --trace-ascii --stderr --interface --limit-rate"
+    " --max-filesize --preproxy --socks5 --socks5-hostname --socks4 --socks4a --doh-url"
+    " --etag-save --etag-compare --netrc-file --unix-socket --max-redirs --variable"
+    " --expand-url --hsts --alt-svc --libcurl --pubkey --pass --proto"
 )
 _WGET_VALUED = (
-    "-O -o -a -P -U -t -T -w -Q -e -i -l -A -R -D -I -X --output-document --output-file --append-output"
-    " --directory-prefix --user-agent --tries --timeout --wait --header --post-data --post-file --body-data"
-    " --body-file --method --execute --input-file --level --user --password --referer --load-cookies --save-cookies"
-    " --limit-rate --accept --reject --domains --use-askpass --config --rejected-log --base"
+    "-O -o -a -P -U -t -T -w -Q -e -i -l -A -R -D -I -X --output-document --output-file"
+    " --append-output --directory-prefix --user-agent --tries --timeout --wait --header"
+    " --post-data --post-file --body-data --body-file --method --execute --input-file --level"
+    " --user --password --referer --load-cookies --save-cookies --limit-rate --accept --reject"
+    " --domains --use-askpass --config --rejected-log --base"
 )
+_RSYNC_VALUED = names(
+    "-e --rsh -f --filter --exclude --include --exclude-from --include-from --files-from --bwlimit"
+    " --rsync-path --port --partial-dir --temp-dir --backup-dir --log-file --password-file --timeout"
+)
+_SCP_VALUED = names("-P -i -o -F -S -l -c -J -B -R -s -D")
 _INDEXES = {
     "pip": ("pypi.org", "files.pythonhosted.org"),
     "uv": ("pypi.org", "files.pythonhosted.org"),
@@ -34,8 +43,9 @@ _INDEXES = {
     "gem": ("rubygems.org",),
     "apt": ("deb.debian.org",),
 }
-_LOOKS = frozenset(
-    "list show freeze check search info ls view outdated --version -v -V help config-list why cache-dir policy".split()
+_LOOKS = names(
+    "list show freeze check search info ls view outdated --version -v -V help config-list why"
+    " cache-dir policy"
 )
 _LINK = re.compile(r"[a-z][a-z0-9+.-]*://[^\s'\"<>]+", re.IGNORECASE)
 
@@ -167,16 +177,13 @@ def connect(runner: Runner, name: str, words: Sequence[Word], stdin: str | None)
     runner.note(name, words)
     parsed = options(
         words[1:],
-        "-p -i -l -o -F -L -R -D -J -b -c -E -e -m -O -Q -S -W -w -s -x -q -T".split(),
+        names("-p -i -l -o -F -L -R -D -J -b -c -E -e -m -O -Q -S -W -w -s -x -q -T"),
         permute=False,
     )
     runner.found.effects.add("network")
     if parsed.operands:
-        host = (
-            remote_host(parsed.operands[0].text + ":")
-            if "://" not in parsed.operands[0].text
-            else host_of(parsed.operands[0].text)
-        )
+        text = parsed.operands[0].text
+        host = host_of(text) if "://" in text else remote_host(text + ":")
         if parsed.operands[0].dynamic or not host:
             runner.found.vague("Which host is reached cannot be known.")
         else:
@@ -190,20 +197,8 @@ def copy(runner: Runner, name: str, words: Sequence[Word], stdin: str | None) ->
     """Note what is copied between hosts, or here."""
     runner.note(name, words)
     found = runner.found
-    valued = "-e --rsh -P -i -o -F -S -l -c -J -f --filter --exclude --include --exclude-from --include-from --files-from"
-    valued += " --bwlimit --rsync-path --port --partial-dir --temp-dir --backup-dir --log-file --password-file --timeout"
-    if name == "rsync":
-        valued = (
-            valued.replace(" -P ", " ")
-            .replace(" -i ", " ")
-            .replace(" -o ", " ")
-            .replace(" -c ", " ")
-            .replace(" -l ", " ")
-            .replace(" -S ", " ")
-            .replace(" -F ", " ")
-            .replace(" -J ", " ")
-        )
-    parsed = options(words[1:], valued.split())
+    valued = _RSYNC_VALUED if name == "rsync" else _SCP_VALUED
+    parsed = options(words[1:], valued)
     if parsed.has("-e", "--rsh", "--rsync-path", "?", "-F") or (
         name != "rsync" and parsed.has("-S", "-o", "-J")
     ):
@@ -255,7 +250,7 @@ def packages(runner: Runner, name: str, words: Sequence[Word], stdin: str | None
 def look_up(runner: Runner, name: str, words: Sequence[Word], stdin: str | None) -> None:
     """Note the hosts of look-ups and pings."""
     runner.note(name, words)
-    parsed = options(words[1:], "-c -i -w -W -t -s -p -q".split())
+    parsed = options(words[1:], names("-c -i -w -W -t -s -p -q"))
     if any(option == "?" for option, _ in parsed.options) or any(word.dynamic for word in parsed.operands):
         runner.found.vague("Which host is reached cannot be known.")
     runner.found.effects.add("network")
@@ -267,12 +262,14 @@ def look_up(runner: Runner, name: str, words: Sequence[Word], stdin: str | None)
 HANDLERS = {
     "curl": curl,
     "wget": wget,
-    **dict.fromkeys("nc ncat netcat telnet ssh ftp socat mosh tftp lftp openssl".split(), connect),
+    **dict.fromkeys(names("nc ncat netcat telnet ssh ftp socat mosh tftp lftp openssl"), connect),
     **dict.fromkeys(("scp", "sftp", "rsync", "rcp"), copy),
     **dict.fromkeys(
-        "pip pip3 uv npm yarn pnpm conda mamba micromamba gem apt apt-get apk dnf yum brew snap pacman dpkg rpm"
-        " pipx flatpak".split(),
+        names(
+            "pip pip3 uv npm yarn pnpm conda mamba micromamba gem apt apt-get apk dnf yum brew snap pacman"
+            " dpkg rpm pipx flatpak"
+        ),
         packages,
     ),
-    **dict.fromkeys("ping ping6 dig host nslookup traceroute whois".split(), look_up),
+    **dict.fromkeys(names("ping ping6 dig host nslookup traceroute whois"), look_up),
 }

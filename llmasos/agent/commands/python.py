@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import builtins
 import posixpath
 import re
 import warnings
@@ -11,12 +12,21 @@ from collections.abc import Collection
 from . import modules
 from .network import host_of
 from .program import Command, Findings, Program
+from .table import names
 
 _LONGEST = 50_000
 _DEEPEST = 12
-_CLIENTS = frozenset("get post put delete head patch options request urlopen urlretrieve stream".split())
+_CLIENTS = names("get post put delete head patch options request urlopen urlretrieve stream")
 _PATHS = frozenset({"Path", "PurePath", "PosixPath"})
-_RUNNERS = frozenset("run call check_call check_output Popen getoutput getstatusoutput system popen".split())
+_HANDED = (modules.DELETING | modules.METHODS_ON_PATH) - {"remove", "replace", "touch"} | {
+    "system",
+    "popen",
+    "Popen",
+}
+_FILES = names(
+    "path path_or_buf fname buf filename excel_writer file filepath dst io filepath_or_buffer name src target"
+)
+_RUNNERS = names("run call check_call check_output Popen getoutput getstatusoutput system popen")
 
 
 def analyse_python(
@@ -63,12 +73,14 @@ class _Visitor(ast.NodeVisitor):
         self.depth = depth
         self.stored = _stored(tree)
         self.functions = functions - self.stored.keys()
+        self.defined = _defined(tree, self.stored)
         self.names: dict[str, str] = {}
         self.constants = {
             name: nodes[0] for name, nodes in self.stored.items() if len(nodes) == 1 and nodes[0] is not None
         }
         self.resolving: set[str] = set()
         self.called: set[int] = set()
+        self.databases: list[str] = []
 
     # What is imported
 
@@ -76,6 +88,8 @@ class _Visitor(ast.NodeVisitor):
         """Note the modules that are imported."""
         for alias in node.names:
             self._import(alias.name)
+            if alias.asname and alias.name in modules.TELLING and alias.asname != alias.name:
+                self.found.vague(f"It calls {alias.name} by another name.")
             self.names[alias.asname or alias.name.split(".")[0]] = (
                 alias.name if alias.asname else alias.name.split(".")[0]
             )
@@ -91,6 +105,10 @@ class _Visitor(ast.NodeVisitor):
             self.names[alias.asname or alias.name] = f"{module}.{alias.name}"
             if alias.name == "*" or alias.name in modules.CALLS or alias.name in modules.SECRET:
                 self.found.unknown(f"It imports {alias.name} of {module}.")
+            elif module in {"os", "shutil"} and alias.name in modules.DELETING | modules.MOVING:
+                self.found.effects.add("deletes")
+            elif module in {"os", "shutil"} and alias.name in modules.WRITING:
+                self.found.effects.add("writes")
 
     def _import(self, module: str) -> None:
         top = module.split(".")[0]
@@ -125,22 +143,21 @@ class _Visitor(ast.NodeVisitor):
         if "." in origin:
             module, _, name = origin.rpartition(".")
             self._function(node, module, name)
-        elif name == "open":
+        elif name == "open" and name not in self.stored:
             self._open(node, 0)
         elif name in modules.BUILTINS_RUN and name not in self.stored:
             self._runs_text(node, name)
+        elif name in self.stored and name not in self.defined:
+            self.found.undecided(f"What {name} is cannot be known.")
+        elif name not in self.stored and name not in self.names and not hasattr(builtins, name):
+            self.found.undecided(f"What {name} does was said earlier, if at all.")
 
     def _runs_text(self, node: ast.Call, name: str) -> None:
         text = self.text(node.args[0]) if node.args else None
         if name in {"eval", "exec"} and text is not None:
-            self.found.merge(
-                analyse_python(text, self.functions, cwd=self.found.cwds[0], depth=self.depth + 1)
-            )
-        elif name in {"vars", "globals", "locals"} and not node.args:
-            self.found.unknown(f"{name}() hands out everything.")
-        elif name == "__import__" and text is not None:
-            self._import(text)
-        elif name not in {"vars", "help", "input"}:
+            cwd = self.found.cwds[0]
+            self.found.merge(analyse_python(text, self.functions, cwd=cwd, depth=self.depth + 1))
+        if name not in {"vars", "help", "input"} or (name == "vars" and not node.args):
             self.found.undecided(f"What {name} does cannot be known.")
 
     def _method(self, node: ast.Call, function: ast.Attribute) -> None:
@@ -152,21 +169,34 @@ class _Visitor(ast.NodeVisitor):
         if name == "open":
             # A path, an archive, an image: the mode comes first or there is none.
             self._open(node, -1, owner)
-        elif name in modules.METHODS_ON_PATH and (place := self.path(owner)) is not None:
-            self._path_method(node, name, place)
         elif (
-            name in modules.READING
-            or name in modules.WRITING
-            or name in modules.DELETING
-            or name in modules.MOVING
+            name in modules.METHODS_ON_PATH
+            and self._is_path(owner)
+            and (place := self.path(owner)) is not None
         ):
-            self._effect(node, name, bound=True)
+            self._path_method(node, name, place)
+        elif name in modules.READING | modules.WRITING | modules.DELETING | modules.MOVING:
+            self._effect(node, name, owner)
         elif name in modules.CALLS:
             self._calls(node, name)
-        elif name in {"save", "dump", "writelines", "write", "export"}:
-            self._saves(node, name)
-        elif name in {"execute", "executemany", "sql", "query"}:
+        elif name in {"save", "export"}:
+            if node.args and not isinstance(node.args[0], ast.Call):
+                self._target(node.args[0])
+        elif name in {"execute", "executemany", "sql"}:
             self._sql(node)
+        elif name in {"query", "eval"}:
+            text = self.text(node.args[0]) if node.args else None
+            if text is None or re.search(r"@[^\s]*\(|__|" + modules.SQL_WRITES, text, re.IGNORECASE):
+                self.found.undecided(f"What .{name}() does cannot be known.")
+        elif name.startswith("__") and name not in {"__init__", "__len__", "__str__", "__repr__"}:
+            self.found.undecided(f"What .{name}() calls cannot be known.")
+
+    def _is_path(self, node: ast.expr) -> bool:
+        """Return whether an expression is a path object, and not a text."""
+        if isinstance(node, ast.Name):
+            value = self.constants.get(node.id)
+            return value is not None and not isinstance(value, ast.Name) and self._is_path(value)
+        return isinstance(node, ast.Call) or (isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div))
 
     def _function(self, node: ast.Call, module: str, name: str) -> None:
         top = module.split(".")[0]
@@ -180,12 +210,13 @@ class _Visitor(ast.NodeVisitor):
             self._command(node, name)
         elif top in modules.RUNS:
             self.found.unknown(f"{module}.{name} may run anything.")
-        elif name == "open" and top in {"builtins", "io", "codecs", "gzip", "bz2", "lzma", "tarfile", "os"}:
+        elif name == "open":
             self._open(node, 0, flags=top == "os")
         elif name in {"ZipFile", "GzipFile", "BZ2File", "LZMAFile", "TarFile", "FileIO"}:
             self._open(node, 0)
         elif top == "sqlite3" and name == "connect":
-            self.found.write(*self._paths(node.args[:1]))
+            self.databases += self._known(node.args[:1])
+            self.found.read(*self.databases)
         elif top == "os" and name == "chdir":
             place = self.path(node.args[0]) if node.args else None
             self.found.enter(place)
@@ -198,29 +229,19 @@ class _Visitor(ast.NodeVisitor):
             self.found.unknown("numpy.load may run what it loads.")
         elif top == "numpy" and name in {"save", "memmap"}:
             self._target(node.args[0] if node.args else None)
-        elif name in modules.MOVING and top in {"os", "shutil"}:
+        elif name in {"attrgetter", "methodcaller"}:
+            text = self.text(node.args[0]) if node.args else None
+            if text is None or "." in text or text in _telling():
+                self.found.undecided("It looks an attribute up by a name that cannot be known.")
+        elif top == "duckdb" and name in {"sql", "query", "execute"}:
+            self._sql(node)
+        elif name in modules.MOVING and top not in {"dataclasses", "copy", "numpy", "operator"}:
             self._moves(node.args)
         elif top == "shutil" and name in {"copy", "copy2", "copyfile", "copytree"}:
             self.found.read(*self._known(node.args[:1]))
             self._target(_argument(node, 1, "dst"))
-        elif (
-            top
-            in {
-                "os",
-                "shutil",
-                "pandas",
-                "numpy",
-                "tempfile",
-                "logging",
-                "matplotlib",
-                "glob",
-                "PIL",
-                "openpyxl",
-                "polars",
-            }
-            or name in modules.WRITING | modules.DELETING
-        ):
-            self._effect(node, name, bound=False)
+        else:
+            self._effect(node, name, None)
 
     def _path_method(self, node: ast.Call, name: str, place: str) -> None:
         if name in {"unlink", "rmdir"}:
@@ -233,32 +254,36 @@ class _Visitor(ast.NodeVisitor):
             if name.endswith("link_to"):
                 self.found.read(*self._known(node.args[:1]))
 
-    def _effect(self, node: ast.Call, name: str, *, bound: bool) -> None:
-        first = (
-            node.args[0]
-            if node.args
-            else next((word.value for word in node.keywords if _names_file(word.arg)), None)
-        )
+    def _effect(self, node: ast.Call, name: str, owner: ast.expr | None) -> None:
+        """Note what a function does that is known by its name, or a method of what is not known."""
+        given = [*node.args, *(word.value for word in node.keywords if word.arg in _FILES)]
+        first = given[0] if given else None
         if name in modules.DELETING:
-            # Lists and sets have a `remove`, too.
-            if bound and name == "remove":
+            if name == "remove" and owner is not None and self._is_collection(owner):
                 return
-            self.found.effects.add("deletes")
-            if bound:
-                self.found.vague(f"What .{name}() deletes cannot be known.")
-            elif first is not None:
-                self._target(first, delete=True)
+            self._target(first if owner is None else None, delete=True)
         elif name in modules.MOVING:
             if name == "replace" and (len(node.args) != 1 or node.keywords):
-                return  # of a string, a table or a date
-            if bound and name == "rename" and (not node.args or node.keywords):
+                return  # of a text, a table or a date
+            if name == "rename" and owner is not None and (not node.args or node.keywords):
                 return  # of a table
             self.found.effects.update(("writes", "deletes"))
-            self.found.vague(f"What .{name}() moves cannot be known.")
+            self.found.vague(f"What {name}() moves cannot be known.")
         elif name in modules.WRITING:
-            self._writes(node, name, first, bound=bound)
+            self._writes(node, name, first, bound=owner is not None)
         elif name in modules.READING and first is not None:
             self._read_or_fetched(first)
+
+    def _is_collection(self, node: ast.expr) -> bool:
+        value = self.constants.get(node.id) if isinstance(node, ast.Name) else node
+        if isinstance(value, ast.Call):
+            return isinstance(value.func, ast.Name) and value.func.id in {
+                "list",
+                "set",
+                "sorted",
+                "bytearray",
+            }
+        return isinstance(value, ast.List | ast.Set | ast.ListComp | ast.SetComp)
 
     def _writes(self, node: ast.Call, name: str, first: ast.expr | None, *, bound: bool) -> None:
         if name in modules.TEXT_WITHOUT_PATH and first is None:
@@ -291,20 +316,18 @@ class _Visitor(ast.NodeVisitor):
         else:
             self._target(first)
 
-    def _saves(self, node: ast.Call, name: str) -> None:
-        if name in {"write", "writelines"}:
-            return
-        if name == "dump":
-            return  # to a file that was opened
-        if node.args and not isinstance(node.args[0], ast.Call):
-            self._target(node.args[0])
-
     def _sql(self, node: ast.Call) -> None:
         text = self.text(node.args[0]) if node.args else None
-        if text is None or not re.match(r"\s*(select|with|explain|pragma table_info)\b", text, re.IGNORECASE):
+        if text is None:
             self.found.effects.add("writes")
-            if text is None:
-                self.found.vague("What a database is told cannot be known.")
+            self.found.vague("What a database is told cannot be known.")
+        elif re.search(
+            r"\b(copy|attach|install|load|export|import|load_extension|shell)\b", text, re.IGNORECASE
+        ):
+            self.found.unknown("What a database is told may write any file, or load programs.")
+        elif re.search(modules.SQL_WRITES, text, re.IGNORECASE):
+            self.found.effects.add("writes")
+            self.found.write(*self.databases)
 
     def _calls(self, node: ast.Call, name: str) -> None:
         if name in {"urlopen", "urlretrieve"}:
@@ -338,12 +361,14 @@ class _Visitor(ast.NodeVisitor):
     def _open(self, node: ast.Call, at: int, owner: ast.expr | None = None, *, flags: bool = False) -> None:
         mode = _argument(node, at + 1, "mode")
         target = owner if at < 0 else _argument(node, 0, "file")
+        if at < 0 and mode is not None and not re.fullmatch(r"[rwaxbtU+]{1,4}", self.text(mode) or "w"):
+            mode = _argument(node, 1, "mode")  # of an archive, whose members have names
         written = self.text(mode) if mode is not None else "r"
         if any(word.arg is None for word in node.keywords) or any(
             isinstance(item, ast.Starred) for item in node.args
         ):
             written = None
-        if at < 0 and owner is not None and self.path(owner) is None and self._module(owner) is None:
+        if at < 0 and owner is not None and (self.path(owner) is None or not self._is_path(owner)):
             # Of what this is a method is not known; `w` can only be a mode.
             if written is None or set(written) & set("wax+"):
                 self.found.effects.add("writes")
@@ -385,12 +410,6 @@ class _Visitor(ast.NodeVisitor):
         self.found.effects.update(("writes", "deletes"))
         for node, delete in zip(arguments[:2], (True, False), strict=False):
             self._target(node, delete=delete)
-
-    def _paths(self, nodes: list[ast.expr]) -> list[str]:
-        for node in nodes:
-            if self.path(node) is None:
-                self.found.vague("Which file is written cannot be known.")
-        return self._known(nodes)
 
     def _known(self, nodes: list[ast.expr]) -> list[str]:
         return [place for node in nodes if (place := self.path(node)) is not None]
@@ -444,19 +463,23 @@ class _Visitor(ast.NodeVisitor):
 
     def visit_Attribute(self, node: ast.Attribute) -> None:
         """Note attributes by which code gets at what it did not import, and functions that are handed on."""
-        module = self._module(node.value)
-        if node.attr in modules.SECRET and not (node.attr == "__dict__" or (node.attr == "__class__")):
-            self.found.undecided(f".{node.attr} gives access to anything.")
-        elif node.attr in {"__dict__"} and module is not None:
-            self.found.undecided("It looks functions up by what cannot be known.")
-        elif module is not None and module.split(".")[0] in {"os", "subprocess", "shutil"}:
-            if (
-                node.attr in modules.CALLS | modules.DELETING | modules.MOVING | _RUNNERS
-                and not self._is_called(node)
-            ):
-                self.found.undecided(f"It hands {module}.{node.attr} on.")
-            if node.attr == "environ" and isinstance(node.ctx, ast.Store):
-                self.found.unknown("It changes the environment.")
+        module, name = self._module(node.value), node.attr
+        if name in modules.SECRET and not (name in {"__dict__", "__class__"} and module is None):
+            self.found.undecided(f".{name} gives access to anything.")
+        elif (
+            name in modules.DELETING | modules.METHODS_ON_PATH | modules.CALLS | _RUNNERS
+            and not self._is_called(node)
+        ):
+            if module is not None or name in _HANDED:
+                self.found.undecided(f"It hands {name} on.")
+        elif (
+            module == "sys"
+            and name in {"path", "stdout", "stderr", "meta_path"}
+            and not isinstance(node.ctx, ast.Load)
+        ):
+            self.found.unknown(f"It changes sys.{name}.")
+        elif module == "sys" and name == "path":
+            self.found.unknown("It may import modules from other folders.")
         if isinstance(node.ctx, ast.Store | ast.Del) and module is not None:
             self.found.unknown(f"It changes {module}.")
         self.generic_visit(node)
@@ -468,21 +491,15 @@ class _Visitor(ast.NodeVisitor):
         self.generic_visit(node)
 
     def visit_Name(self, node: ast.Name) -> None:
-        """Note built-in functions that are handed on under another name."""
-        if isinstance(node.ctx, ast.Load) and node.id not in self.stored and not self._is_called(node):
-            if node.id in modules.BUILTINS_RUN | {
-                "open",
-                "__builtins__",
-                "__loader__",
-                "__spec__",
-                "getattr",
-            }:
-                self.found.undecided(f"It hands {node.id} on.")
-            elif (
-                self.names.get(node.id, "").split(".")[0] in {"os", "subprocess", "shutil"}
-                and "." in self.names[node.id]
-            ):
-                self.found.undecided(f"It hands {node.id} on.")
+        """Note modules and functions that are handed on under another name."""
+        name = node.id
+        if not isinstance(node.ctx, ast.Load) or name in self.stored or self._is_called(node):
+            return
+        origin = self.names.get(name, "")
+        if name in modules.BUILTINS_RUN | {"open", "__builtins__", "__loader__", "__spec__", "getattr"} or (
+            (origin and "." not in origin) or origin.split(".")[0] in {"os", "subprocess", "shutil"}
+        ):
+            self.found.undecided(f"It hands {name} on.")
 
     def visit(self, node: ast.AST) -> None:
         """Visit a node, and note where a function is only called."""
@@ -490,11 +507,13 @@ class _Visitor(ast.NodeVisitor):
             self.called.add(id(node.func))
             if _is_builtin(node.func, "getattr") and "getattr" not in self.stored:
                 self._getattr(node)
+        elif isinstance(node, ast.Attribute):
+            self.called.add(id(node.value))
         super().visit(node)
 
     def _getattr(self, node: ast.Call) -> None:
         name = self.text(node.args[1]) if len(node.args) > 1 else None
-        if name is None or self._module(node.args[0]) is not None or name in modules.SECRET | modules.CALLS:
+        if name is None or self._module(node.args[0]) is not None or name in _telling():
             self.found.undecided("It looks an attribute up by a name that cannot be known.")
 
     def _is_called(self, node: ast.AST) -> bool:
@@ -503,7 +522,9 @@ class _Visitor(ast.NodeVisitor):
     def _module(self, node: ast.expr) -> str | None:
         """Return the module that an expression names."""
         if isinstance(node, ast.Name):
-            return self.names.get(node.id)
+            # What was imported earlier in the same session goes by its own name.
+            known = node.id in modules.TELLING and node.id not in self.stored
+            return self.names.get(node.id, node.id if known else None)
         if isinstance(node, ast.Attribute) and (module := self._module(node.value)) is not None:
             return f"{module}.{node.attr}"
         return None
@@ -601,6 +622,21 @@ def _stored(tree: ast.Module) -> dict[str, list[ast.expr | None]]:
     return found
 
 
+def _defined(tree: ast.Module, stored: dict[str, list[ast.expr | None]]) -> set[str]:
+    """Return the names that are nothing but functions and classes that are defined here."""
+    count: dict[str, int] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            count[node.name] = count.get(node.name, 0) + 1
+    for name, values in stored.items():
+        count[name] = count.get(name, 0) + sum(isinstance(value, ast.Lambda) for value in values)
+    return {name for name, values in stored.items() if count.get(name, 0) == len(values)}
+
+
+def _telling() -> frozenset[str]:
+    return modules.SECRET | modules.CALLS | modules.DELETING | modules.MOVING | modules.WRITING
+
+
 def _argument(node: ast.Call, at: int, name: str) -> ast.expr | None:
     if 0 <= at < len(node.args):
         return node.args[at]
@@ -615,24 +651,3 @@ def _is_safe(node: ast.Call) -> bool:
     return any(
         "Safe" in ast.unparse(item) for item in (*node.args[1:], *(word.value for word in node.keywords))
     )
-
-
-def _is_output(node: ast.expr) -> bool:
-    return "stdout" in ast.unparse(node) or "stderr" in ast.unparse(node)
-
-
-def _names_file(name: str | None) -> bool:
-    return name in {
-        "path",
-        "path_or_buf",
-        "fname",
-        "buf",
-        "filename",
-        "excel_writer",
-        "file",
-        "filepath",
-        "dst",
-        "io",
-        "filepath_or_buffer",
-        "name",
-    }

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from .simple import Runner, options
-from .table import BUILDERS
+from .table import BUILDERS, names
 from .words import Word
 
 _AWK_TOKEN = re.compile(
@@ -134,7 +134,7 @@ def awk(runner: Runner, name: str, words: Sequence[Word], stdin: str | None) -> 
     runner.note(name, words)
     parsed = options(
         words[1:],
-        "-F -v -f -e -i -l -E --field-separator --assign --file --source --include --load".split(),
+        names("-F -v -f -e -i -l -E --field-separator --assign --file --source --include --load"),
         permute=False,
     )
     sources = parsed.values("-e", "--source")
@@ -189,7 +189,7 @@ def python(runner: Runner, name: str, words: Sequence[Word], stdin: str | None) 
     while rest and rest[0].may_be_option:
         word = rest.pop(0)
         text = word.text
-        if not text.startswith("-") or word.dynamic and not text.startswith(("-c", "-m")):
+        if not text.startswith("-") or (word.dynamic and not text.startswith(("-c", "-m"))):
             break
         if text in {"--version", "-V", "-VV", "-h", "--help"}:
             runner.found.effects.add("reads")
@@ -241,7 +241,7 @@ def _python_text(runner: Runner, name: str, kind: str, word: Word, rest: list[Wo
 
 
 def interpreter(runner: Runner, name: str, words: Sequence[Word], stdin: str | None) -> None:
-    """Note what an interpreter runs whose language is not analysed, or a program that obeys the folder's files."""
+    """Note what runs whose language is not analysed, and what obeys the folder's files."""
     runner.note(name, words)
     found = runner.found
     if len(words) == 2 and words[1].text in {"--version", "-v", "-V", "version", "--help"}:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 
 from .simple import Runner, options
+from .table import names
 from .variables import is_obeyed
 from .words import Word
 
@@ -28,7 +29,7 @@ def print_formatted(runner: Runner, name: str, words: Sequence[Word], stdin: str
     """Note the variable that `printf` may set."""
     runner.note(name, words)
     runner.found.effects.add("reads")
-    if len(words) > 1 and (words[1].text.startswith("-v") or words[1].dynamic and words[1].may_be_option):
+    if len(words) > 1 and (words[1].text.startswith("-v") or (words[1].dynamic and words[1].may_be_option)):
         target = words[1].text[2:] or (words[2].text if len(words) > 2 else "")
         if words[1].dynamic and len(words) == 2:
             return
@@ -41,9 +42,7 @@ def read(runner: Runner, name: str, words: Sequence[Word], stdin: str | None) ->
     runner.found.effects.add("reads")
     parsed = options(
         words[1:],
-        "-a -d -i -n -N -p -t -u -c -C -O -s".split()
-        if name != "read"
-        else "-a -d -i -n -N -p -t -u".split(),
+        names("-a -d -i -n -N -p -t -u -c -C -O -s") if name != "read" else names("-a -d -i -n -N -p -t -u"),
     )
     if name in {"mapfile", "readarray"}:
         for callback in parsed.values("-C"):
@@ -51,18 +50,12 @@ def read(runner: Runner, name: str, words: Sequence[Word], stdin: str | None) ->
     _sets(runner, [*parsed.operands, *parsed.values("-a")])
 
 
-def test(runner: Runner, name: str, words: Sequence[Word], stdin: str | None) -> None:
-    """Note a test, which looks at files."""
-    runner.note(name, words)
-    runner.found.effects.add("reads")
-
-
 def declare(runner: Runner, name: str, words: Sequence[Word], stdin: str | None) -> None:
     """Note the variables that a declaration sets."""
     runner.note(name, words)
     runner.found.effects.add("reads")
     exported = name == "export" or any(re.match(r"-\w*x", word.text) for word in words[1:])
-    if any(re.match(r"-\w*n", word.text) for word in words[1:]) and name != "export":
+    if any(re.match(r"-\w*n", word.text) for word in words[1:]) and name not in {"export", "unset"}:
         runner.found.undecided(f"{name} -n changes what names mean.")
     _sets(runner, [word for word in words[1:] if not word.text.startswith("-")], exported=exported)
 
@@ -79,6 +72,6 @@ def _sets(runner: Runner, targets: Sequence[Word], *, exported: bool = False) ->
 HANDLERS = {
     **dict.fromkeys(("cd", "pushd", "popd", "chdir"), change_folder),
     **dict.fromkeys(("read", "mapfile", "readarray", "getopts"), read),
-    **dict.fromkeys(("export", "declare", "typeset", "local", "readonly"), declare),
+    **dict.fromkeys(("export", "declare", "typeset", "local", "readonly", "unset", "unsetenv"), declare),
     "printf": print_formatted,
 }

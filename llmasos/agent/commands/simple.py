@@ -182,9 +182,9 @@ class Runner:
         written = parsed.values(*spec.writes)
         self.writes(written)
         skip = 0 if spec.unless and parsed.has(*spec.unless) else spec.skip
-        self._operands(spec, parsed.operands[skip:], bool(written))
+        self._operands(spec, parsed.operands[skip:], written)
 
-    def _operands(self, spec: Spec, paths: list[Word], elsewhere: bool) -> None:
+    def _operands(self, spec: Spec, paths: list[Word], elsewhere: list[Word]) -> None:
         kind, found = spec.operands, self.found
         if kind == "none":
             found.effects.add("reads")
@@ -205,10 +205,9 @@ class Runner:
             self.reads(sources)
             if kind == "move":
                 self.deletes(sources)
-            if not elsewhere:
-                self.writes(
-                    paths[-1:] if len(paths) > 1 else [Word(posixpath.basename(path.text)) for path in paths]
-                )
+            self.writes(
+                _arrivals(sources, elsewhere or paths[-1:] if elsewhere or len(paths) > 1 else [Word(".")])
+            )
 
     def reads(self, words: Iterable[Word]) -> None:
         """Note paths that are read; those that are not known are left out."""
@@ -239,3 +238,17 @@ class Runner:
 
 def _is_one_of(option: str, names: frozenset[str]) -> bool:
     return any(matches(option, name) for name in names)
+
+
+def _arrivals(sources: Sequence[Word], targets: Sequence[Word]) -> list[Word]:
+    """Return where files come to lie: at the target, or in it when that may be a folder."""
+    found = list(targets)
+    for target in targets:
+        last = posixpath.basename(target.text)
+        if len(sources) > 1 or last in {"", ".", ".."} or "." not in last:
+            found += [
+                Word(posixpath.join(target.text, posixpath.basename(source.text.rstrip("/"))))
+                for source in sources
+                if not target.dynamic and not source.dynamic
+            ]
+    return found

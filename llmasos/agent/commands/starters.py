@@ -6,18 +6,20 @@ import re
 from collections.abc import Sequence
 
 from .simple import Runner, matches, options
-from .table import RAISES, SHELLS, WRAPPERS
+from .table import RAISES, SHELLS, WRAPPERS, names
 from .variables import is_obeyed
 from .words import Word
 
-_PLACEHOLDER = re.compile(r"\{[^\s{}]*\}")
+_XARGS_VALUED = names(
+    "-I -n -P -L -s -d -a -E --max-args --max-procs --max-lines --max-chars --delimiter --arg-file"
+)
 
 
 def shell(runner: Runner, name: str, words: Sequence[Word], stdin: str | None) -> None:
     """Note what a shell runs."""
     rest, script, from_stdin = list(words[1:]), False, False
     runner.note(name, words)
-    while rest and (rest[0].text[:1] in "-+" and rest[0].text or rest[0].dynamic):
+    while rest and ((rest[0].text[:1] in "-+" and rest[0].text) or rest[0].dynamic):
         word = rest.pop(0)
         if word.dynamic or word.glob:
             runner.found.undecided(f"What {name} runs cannot be known.")
@@ -69,16 +71,16 @@ def trap(runner: Runner, name: str, words: Sequence[Word], stdin: str | None) ->
 def rewrites(runner: Runner, name: str, words: Sequence[Word], stdin: str | None) -> None:
     """Note words of bash that change what later words mean."""
     runner.note(name, words)
-    if len(words) == 1 or (name == "hash" and words[1].text == "-r"):
-        runner.found.effects.add("reads")
-    elif name == "shopt" and all(word.text in _HARMLESS_SHOPT for word in words[1:]):
+    switches = name == "shopt" and all(word.text in _HARMLESS_SHOPT for word in words[1:])
+    if len(words) == 1 or switches or (name == "hash" and words[1].text == "-r"):
         runner.found.effects.add("reads")
     else:
         runner.found.undecided(f"{name} changes what commands mean.")
 
 
-_HARMLESS_SHOPT = frozenset(
-    "-s -u -q -p -o nullglob globstar dotglob nocaseglob extglob failglob pipefail errexit nounset nocasematch".split()
+_HARMLESS_SHOPT = names(
+    "-s -u -q -p -o nullglob globstar dotglob nocaseglob extglob failglob pipefail errexit nounset"
+    " nocasematch"
 )
 
 
@@ -174,8 +176,7 @@ def text_of_option(runner: Runner, name: str, words: Sequence[Word], stdin: str 
 
 def xargs(runner: Runner, name: str, words: Sequence[Word], stdin: str | None) -> None:
     """Note what `xargs` starts, with words that cannot be known."""
-    valued = "-I -n -P -L -s -d -a -E --replace --max-args --max-procs --max-lines --max-chars --delimiter --arg-file"
-    parsed = options(words[1:], valued.split(), permute=False)
+    parsed = options(words[1:], _XARGS_VALUED, permute=False)
     runner.reads(parsed.values("-a", "--arg-file"))
     if any(option == "?" for option, _ in parsed.options):
         runner.found.undecided("What xargs starts cannot be known.")
@@ -264,6 +265,15 @@ def _file(runner: Runner, name: str, word: Word) -> None:
         runner.found.execute(word.text)
 
 
+def jobs(runner: Runner, name: str, words: Sequence[Word], stdin: str | None) -> None:
+    """Note what `jobs -x` starts."""
+    runner.note(name, words)
+    runner.found.effects.add("reads")
+    if any(word.text.startswith("-x") or word.dynamic for word in words[1:]):
+        runner.under(name).run(words[2:])
+        runner.found.undecided("What jobs starts cannot be known.")
+
+
 HANDLERS = {
     **dict.fromkeys(SHELLS, shell),
     **dict.fromkeys(WRAPPERS, wrapper),
@@ -272,6 +282,7 @@ HANDLERS = {
     **dict.fromkeys(("alias", "hash", "enable", "bind", "complete", "shopt", "fc"), rewrites),
     "eval": evaluate,
     "trap": trap,
+    "jobs": jobs,
     "env": environment,
     "xargs": xargs,
     "parallel": parallel,

@@ -6,6 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+
+def names(text: str) -> frozenset[str]:
+    """Return the words of a text."""
+    return frozenset(text.split())
+
+
 Operands = Literal["none", "read", "write", "delete", "last", "move", "second"]
 """What a program does with the paths it is given.
 
@@ -59,29 +65,62 @@ _GREP = _spec(
     " --include --exclude --exclude-dir --label --color --colour --binary-files --devices --directories",
     unless="-e --regexp -f --file",
 )
+SPLIT = "-a -b -C -l -n -t --bytes --lines --number --line-bytes --suffix-length --separator"
 _COPY = "-S --suffix -Z --context --backup -m -o -g --mode --owner --group"
 
 SPECS: dict[str, Spec] = dict(
     (
         *_named(
-            "cat tac nl rev fold fmt expand unexpand head tail cut paste comm join wc sum cksum md5sum sha1sum"
-            " sha224sum sha256sum sha384sum sha512sum b2sum base64 base32 basenc od hexdump hd strings ls dir vdir"
-            " stat readlink realpath du df file cmp diff diff3 zcat bzcat xzcat zstdcat zcmp zdiff column"
-            " colrm pr tsort ptx numfmt lsof pathchk namei zipinfo cksum look size nm readelf csplit-none"
-            " lsattr getfacl blkid findmnt mountpoint lsblk",
+            "cat tac rev sum md5sum sha1sum sha224sum sha256sum sha384sum sha512sum b2sum cksum zcat bzcat xzcat"
+            " zstdcat cmp zcmp colrm look lsattr getfacl findmnt mountpoint zipinfo realpath readlink lsof"
+            " pathchk namei tsort blkid lsblk readelf",
+            _spec(),
+        ),
+        ("wc", _spec(valued="--total")),
+        *_named("head tail", _spec(valued="-n -c -s --lines --bytes --pid --sleep-interval")),
+        ("nl", _spec(valued="-b -d -f -h -i -l -n -s -v -w --number-format --number-width")),
+        *_named("fold fmt", _spec(valued="-w --width -g --goal -p --prefix")),
+        *_named("expand unexpand", _spec(valued="-t --tabs")),
+        ("cut", _spec(valued="-b -c -d -f --bytes --characters --delimiter --fields --output-delimiter")),
+        ("paste", _spec(valued="-d --delimiters")),
+        ("comm", _spec(valued="--output-delimiter")),
+        ("join", _spec(valued="-1 -2 -a -e -j -o -t -v")),
+        *_named("base64 base32 basenc", _spec(valued="-w --wrap")),
+        *_named("od hexdump hd strings", _spec(valued="-A -j -N -S -t -w -n -s -e --format --skip-bytes")),
+        *_named(
+            "ls dir vdir",
             _spec(
-                valued="-n -c -d -f -b -w -s -t -j -N -A -S -F -I -L -U -x -o -e -m --lines --bytes --delimiter"
-                " --fields --width --format --sort --time --block-size --max-depth --exclude --from --to"
-                " --output-delimiter --separator --characters --label --color"
+                valued="-I -T -w --block-size --color --format --hide --ignore --indicator-style --quoting-style"
+                " --sort --tabsize --time --time-style --width"
             ),
         ),
+        ("stat", _spec(valued="-c -t --format --printf")),
+        *_named(
+            "du df", _spec(valued="-B -d -t -x -X --block-size --exclude --max-depth --threshold --type")
+        ),
+        ("file", _spec(valued="-e -F -P --exclude --separator", risky="-C --compile -m --magic-file -z -Z")),
+        *_named(
+            "diff diff3 zdiff",
+            _spec(
+                valued="-C -F -I -L -U -W -x -X -D --context --exclude --label --unified --width --ifdef --color",
+                risky="--diff-program",
+            ),
+        ),
+        (
+            "column",
+            _spec(valued="-c -E -H -N -O -o -R -s -T -W --separator --output-separator --table-columns"),
+        ),
+        ("pr", _spec(valued="-D -h -l -N -o -w -W")),
+        ("numfmt", _spec("none", valued="-d")),
+        *_named("nm size", _spec(risky="--plugin", valued="-f -t")),
         *_named("grep egrep fgrep zgrep zegrep zfgrep bzgrep xzgrep", _GREP),
         (
             "rg",
             _spec(
                 skip=1,
-                valued="-e --regexp -f --file -A -B -C -m -g --glob -t --type -T --type-not --max-count --max-depth"
-                " -d --sort --sortr -j -M -r --replace --color --colors -E --encoding --iglob --type-add",
+                valued="-e --regexp -f --file -A -B -C -m -g --glob -t --type -T --type-not --max-count"
+                " --max-depth -d --sort --sortr -j -M -r --replace --color --colors -E --encoding --iglob"
+                " --type-add",
                 risky="--pre --hostname-bin -z --search-zip",
                 unless="-e --regexp -f --file --files",
             ),
@@ -97,7 +136,7 @@ SPECS: dict[str, Spec] = dict(
         ),
         ("uniq", _spec("second", valued="-f -s -w --skip-fields --skip-chars --check-chars")),
         ("shuf", _spec(valued="-n -i --head-count --input-range --random-source", writes="-o --output")),
-        ("tree", _spec(valued="-L -P -I --filelimit --charset --timefmt", writes="-o")),
+        ("tree", _spec(valued="-L -P -I --filelimit --charset --timefmt", writes="-o", risky="-R")),
         ("xxd", _spec("second", valued="-c -cols -g -l -len -s -seek -o -n")),
         ("iconv", _spec(valued="-f -t --from-code --to-code", writes="-o --output")),
         (
@@ -122,10 +161,10 @@ SPECS: dict[str, Spec] = dict(
         ("sdiff", _spec(writes="-o --output", risky="--diff-program")),
         ("wdiff", _spec(risky="-t --terminal")),
         *_named(
-            "echo printf true false : test [ pwd exit return break continue shift set wait jobs type sleep usleep"
-            " seq yes factor bc expr basename dirname uname whoami id groups who users w uptime free ps top pgrep"
-            " nproc lscpu arch tty printenv locale cal ncal tr which whereis ulimit umask times logname getconf"
-            " let getopts caller read unset local export declare typeset readonly dirs",
+            "echo printf true false : test [ pwd exit return break continue shift set wait jobs type sleep"
+            " usleep seq yes factor bc expr basename dirname uname whoami id groups who users w uptime free ps"
+            " top pgrep nproc lscpu arch tty printenv locale cal ncal tr which whereis ulimit umask times"
+            " logname getconf let caller dirs",
             _spec("none"),
         ),
         ("hostname", _spec("none", risky="-F --file -b")),
@@ -149,8 +188,7 @@ SPECS: dict[str, Spec] = dict(
             "patch",
             _spec("write", valued="-p --strip -F -V -D -g -B -Y -z", writes="-o -r -d", risky="-e --ed"),
         ),
-        ("split", _spec("second", valued="-a -b -C -l -n -t --bytes --lines --number", risky="--filter")),
-        ("csplit", _spec("read", valued="-n -b", writes="-f --prefix")),
+        ("split", _spec("second", valued=SPLIT, risky="--filter")),
         *_named("dos2unix unix2dos", _spec("write")),
     )
 )
@@ -193,12 +231,13 @@ RAISES = frozenset({"sudo", "doas", "chroot", "unshare", "nsenter", "strace", "l
 """Wrappers by which the program may do more than by itself."""
 
 SHELLS = frozenset({"sh", "bash", "zsh", "dash", "ksh", "ash", "mksh", "rbash", "fish"})
-BUILDERS = frozenset(
-    "make gmake ninja cmake ctest meson bazel pytest py.test tox nox cargo go mvn gradle gradlew ant rake bundle tsc"
-    " jest mocha vitest eslint prettier ruff mypy black isort flake8 pylint pre-commit coverage hypothesis sphinx-build"
-    " mkdocs node deno bun ruby php lua Rscript java javac gcc g++ cc c++ clang clang++ rustc pdflatex xelatex latexmk"
-    " dotnet swift julia ghc cabal stack sbt perl npx poetry pipenv hatch pdm uvx rspec phpunit just task"
-    " jupyter papermill streamlit flask django-admin gunicorn uvicorn alembic celery"
-    " snakemake nextflow dvc docker-compose".split()
+BUILDERS = names(
+    "make gmake ninja cmake ctest meson bazel pytest py.test tox nox cargo go mvn gradle gradlew ant"
+    " rake bundle tsc jest mocha vitest eslint prettier ruff mypy black isort flake8 pylint"
+    " pre-commit coverage hypothesis sphinx-build mkdocs node deno bun ruby php lua Rscript java"
+    " javac gcc g++ cc c++ clang clang++ rustc pdflatex xelatex latexmk dotnet swift julia ghc cabal"
+    " stack sbt perl npx poetry pipenv hatch pdm uvx rspec phpunit just task jupyter papermill"
+    " streamlit flask django-admin gunicorn uvicorn alembic celery snakemake nextflow dvc"
+    " docker-compose"
 )
 """Programs that run what files of the folder say."""
