@@ -51,7 +51,10 @@ class Facts(BaseModel):
         identifiers: Kinds of links, addresses, accounts and so on that were found in untrusted content, and
             that the person did not name.
         untrusted: Who may have written what the model has read in this session. Only those not trusted.
-        given: How many arguments the person gave, or a telling part of them.
+        leaves: Files that the person did not name and whose content may leave with the call.
+        destroys: Paths that are deleted although the person did not name them, or spoke of no deleting.
+        gains: Effects that a program would have from now on, because the call writes it.
+        given: How many of the arguments that say what it acts on the person gave, or a telling part of them.
         secrets: Whether an argument holds something that looks like a secret.
         tier: The sandbox's backend: `docker`, `bubblewrap`, `landlock`.
         attended: Whether somebody is there who can be asked.
@@ -78,6 +81,9 @@ class Facts(BaseModel):
     copied: frozenset[SourceKind] = frozenset()
     identifiers: frozenset[Identifier] = frozenset()
     untrusted: frozenset[SourceKind] = frozenset()
+    leaves: tuple[str, ...] = ()
+    destroys: tuple[str, ...] = ()
+    gains: frozenset[Effect] = frozenset()
     given: int = 0
     secrets: bool = False
     tier: str = "docker"

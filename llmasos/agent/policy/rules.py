@@ -72,6 +72,9 @@ class When(BaseModel):
         copied: Who may have written what was copied into commands or code.
         identifiers: Kinds of links, addresses and so on that were found in untrusted content.
         untrusted: Who may have written what the model has read.
+        leaves: Files that the person did not name and whose content may leave.
+        destroys: Paths that are deleted without the person's having spoken of it.
+        gains: Effects that a program would have from now on.
         given: Whether the person gave an argument; a number: that many at least.
         secrets: Whether an argument looks like a secret.
         dynamic: Whether a part of a command or of code cannot be known.
@@ -101,6 +104,9 @@ class When(BaseModel):
     copied: Kinds | None = None
     identifiers: Identifiers | None = None
     untrusted: Kinds | None = None
+    leaves: Globs | None = None
+    destroys: Globs | None = None
+    gains: Effects | None = None
     given: bool | Annotated[int, Field(ge=1)] | None = None
     secrets: bool | None = None
     dynamic: bool | None = None

@@ -72,6 +72,15 @@ class Tracker:
         if self._read.forgot:
             self._known.clear()
 
+    def named(self, path: str) -> bool:
+        """Whether the person named a path, or a telling part of it."""
+        return self._said.whole(path) or self._told_path(path)
+
+    @property
+    def of_removing(self) -> bool:
+        """Whether the person spoke of removing or moving something."""
+        return self._said.of_removing
+
     def trace(
         self, value: object, argument: str = "", *, code: Mapping[str, str] | None = None
     ) -> tuple[ArgumentOrigin, ...]:
@@ -99,12 +108,12 @@ class Tracker:
         else:
             text = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
             if isinstance(value, int | float) and sum(map(str.isdigit, text)) < _DIGITS:
-                yield ArgumentOrigin(argument=argument, given=self._said.whole(text))
+                yield ArgumentOrigin(argument=argument, given=self._said.number(value))
             else:
                 yield self._origin(text, argument, code.get(argument, ""))
 
     def _origin(self, value: str, argument: str, language: str) -> ArgumentOrigin:
-        if self._said.whole(value):
+        if self._said.whole(value) or self._said.account(value):
             return ArgumentOrigin(argument=argument, given=True)
         spans = self._lookup.spans(value, language) if self._read else ()
         if not spans and self._read.forgot and any(map(str.isalnum, value)):
@@ -126,7 +135,8 @@ class Tracker:
         if identified(value) not in ("path", ""):
             return False
         folder, slash, name = value.rpartition("/")
-        return self._said.named(f"{folder}{slash}{name.rpartition('.')[0] or name}")
+        stem = name.rpartition(".")[0]
+        return self._said.named(f"{folder}{slash}{stem if any(map(str.isalnum, stem)) else name}")
 
     @classmethod
     def restored(
