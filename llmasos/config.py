@@ -176,6 +176,9 @@ class ModelSettings(BaseModel, frozen=True):
     hub_token: SecretStr = Field(
         SecretStr(""), description="The hub's token for gated models; empty means `HF_TOKEN`."
     )
+    hub_hosts: tuple[str, ...] = Field(
+        (), description="Hosts of a private network that a hub may lead to, such as `files.example:9000`."
+    )
     replicas: dict[str, int] = Field({}, description="Replicas on the cluster, by model.")
 
 

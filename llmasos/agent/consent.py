@@ -93,7 +93,7 @@ class Consent:
                 approved=approval.approved,
                 by=approval.by,
                 always=always,
-                arguments=self._redact(dict(approval.arguments)) if approval.arguments is not None else None,
+                arguments=dict(approval.arguments) if approval.arguments is not None else None,
                 why=approval.why,
             )
         )
@@ -122,15 +122,15 @@ class Consent:
                 turn=self._turn,
                 action=action,
                 tool=made.call.tool,
-                arguments=self._redact(made.call.arguments),
-                reason=self._redact(made.decision.reason),
+                arguments=made.call.arguments,
+                reason=made.decision.reason,
                 digest=digest,
-                decision=self._redact(made.decision),
-                origins=self._redact(made.facts.origins),
-                preview=self._redact(seen.preview) if seen is not None else "",
+                decision=made.decision,
+                origins=made.facts.origins,
+                preview=seen.preview if seen is not None else "",
                 hosts=made.facts.hosts,
                 forecast=seen.forecast if seen is not None else Forecast(),
-                pattern=self._redact(rule.reason) if rule is not None else "",
+                pattern=rule.reason if rule is not None else "",
                 expires=self._approvals.expires if seen is not None else None,
             )
         )

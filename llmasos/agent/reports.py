@@ -49,18 +49,17 @@ class Reports:
 
     async def decided(self, action: str, made: Judgement, parent: str, choice: ToolChoice | None) -> None:
         """Tell what was decided on a call."""
-        clean = self._redactor.value
         await self._stream.append(
             CallDecided(
                 turn=self._turn,
                 action=action,
                 tool=made.call.tool,
-                arguments=clean(made.call.arguments),
+                arguments=made.call.arguments,
                 parent=parent,
-                decision=clean(made.decision),
-                origins=clean(made.facts.origins),
+                decision=made.decision,
+                origins=made.facts.origins,
                 choice=choice,
-                facts=clean(made.facts.model_dump(mode="json")),
+                facts=made.facts.model_dump(mode="json"),
             )
         )
 

@@ -47,7 +47,7 @@ from llmasos.events import (
 from llmasos.models import Client
 from llmasos.models.scheduler.queue import BANDS
 from llmasos.models.scheduler.types import Band
-from llmasos.sandbox import Workspace
+from llmasos.sandbox import Workspace, outline
 
 _log = logging.getLogger(__name__)
 _PERSON = Client(band="interactive")
@@ -135,6 +135,7 @@ class Session:
             raise SessionError(
                 "A turn is running in this session.", hint="Wait for it, or cancel it with Ctrl-C."
             )
+        request = self._services.redactor.value(request)
         if not request.text.strip():
             raise SessionError("The request is empty.", hint="Say what you want done.")
         if request.dry_run:
@@ -212,6 +213,7 @@ class Session:
         services, used = self._services, Used()
         # In the shell a person waits for the answer.
         wanted: Band = "interactive" if request.approve == "ask" else "normal"
+        await self.workbench.learn_secrets()
         await self.workbench.refresh(turn)
         for notice in await self.rulebook.refresh():
             await self.stream.append(Notice(turn=turn, level="warning", text=notice))
@@ -229,9 +231,12 @@ class Session:
             ),
         )
         origin = await services.models.origin(model, self._info.model or None)
-        model = RecordedModel(model, origin, services.ledger, session=self.id, turn=turn, used=used)
-        here = (await self.workbench.workspace.outline())[:_LONGEST_OUTLINE]
-        tracker = await self._listen(request, here)
+        model = RecordedModel(
+            model, origin, services.ledger, session=self.id, turn=turn, used=used, redactor=services.redactor
+        )
+        names = await self.workbench.workspace.names()
+        here = outline(names)[:_LONGEST_OUTLINE]
+        tracker = await self._listen(request, names)
         parts = Assembly(services, self.stream, self.workbench, self.approvals, self.rulebook, tracker)
         made = parts.turn(
             turn, self._info, request, model, origin, self._instructions(here), await self._history()
@@ -259,7 +264,8 @@ class Session:
             await self.stream.append(DiffOffered(turn=turn, dry_run=dry_run, **dict(diff)))
             if dry_run:
                 await self.workbench.drop()
-        messages = ModelMessagesTypeAdapter.dump_json(list(end.messages)).decode()
+        kept = self._services.redactor.value(list(end.messages))
+        messages = ModelMessagesTypeAdapter.dump_json(kept).decode()
         await records.finish_turn(self._services.store, self.id, turn, end.status, messages, end.usage)
         await self.stream.append(finished(turn, end))
 
@@ -271,7 +277,7 @@ class Session:
         small = self._services.models.profile(self._info.model or None) == "calls"
         return f"{here}\n{_DEEP}" if small else f"{INSTRUCTIONS}\n{here}"
 
-    async def _listen(self, request: TurnRequest, here: str) -> Tracker:
+    async def _listen(self, request: TurnRequest, names: Sequence[str]) -> Tracker:
         """Return what knows who has said what in this session, this request included."""
         if self._tracker is None:
             self._tracker = Tracker.restored(
@@ -283,7 +289,7 @@ class Session:
         self._tracker.person(request.text)
         for attachment in request.attachments:
             self._tracker.content(attachment.text, Source(kind="attachment", name=attachment.name))
-        self._tracker.outline(here.splitlines())
+        self._tracker.outline(names)
         return self._tracker
 
     async def _history(self) -> Sequence[ModelMessage]:

@@ -162,8 +162,9 @@ class Sessions:
                 _log.warning("the model %s could not be loaded ahead of time: %s", name, error)
 
     async def _add(self, info: SessionInfo, workspace: Workspace) -> Session:
-        stream = await EventStream.open(self._services.store, info.id)
+        stream = await EventStream.open(self._services.store, info.id, self._services.redactor)
         session = Session(info, self._services, stream, workspace, self._state(info.id), self._tasks)
+        await session.workbench.learn_secrets()
         self._open[info.id] = session
         return session
 

@@ -23,6 +23,7 @@ from llmasos.api import (
 )
 from llmasos.client._connection import Query
 from llmasos.client._errors import gone, refusal
+from llmasos.client._explain import ExplainCalls
 from llmasos.client._keys import KeyCalls
 from llmasos.client._ledger import LedgerCalls
 from llmasos.client._models import ModelCalls
@@ -36,7 +37,7 @@ T = TypeVar("T")
 _POLL_SECONDS = 0.05
 
 
-class AsyncClient(LedgerCalls, KeyCalls, ModelCalls):
+class AsyncClient(LedgerCalls, KeyCalls, ModelCalls, ExplainCalls):
     """Asynchronous client of the kernel.
 
     Args:

@@ -19,7 +19,7 @@ class Canaries:
     """
 
     def __init__(self, redactor: Redactor) -> None:
-        self._redactor = redactor
+        self.redactor = redactor
         self._planted: dict[str, str] = {}
         self._found: dict[str, Callable[[], None]] = {}
         redactor.on_canary = self._tell
@@ -34,7 +34,7 @@ class Canaries:
         canary = self._planted.get(session)
         if canary is None:
             canary = self._planted[session] = f"bk-{secrets.token_hex(20)}"
-            self._redactor.learn([canary], CANARY)
+            self.redactor.learn([canary], CANARY)
             self._found[canary] = found
         return {VARIABLE: canary}
 

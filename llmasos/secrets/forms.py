@@ -35,7 +35,7 @@ def forms_of(secret: str) -> frozenset[str]:
 
 
 def _base64(raw: bytes) -> set[str]:
-    """Return what base64 makes of bytes wherever they stand in a longer text; the uncertain ends are left out."""
+    """Return what base64 makes of bytes wherever they stand in others, without the uncertain ends."""
     found = set()
     for before, uncertain in ((0, 0), (1, 2), (2, 3)):
         encoded = base64.b64encode(bytes(before) + raw).decode()

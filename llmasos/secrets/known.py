@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from pydantic import BaseModel, SecretStr
 
-from llmasos.secrets.randomness import looks_random, plain
+from llmasos.secrets.randomness import plain, token_like
 from llmasos.secrets.shapes import NAMES, find
 
-_NAME = re.compile(
-    rf"(?:^|[\W_]|(?<=[a-z])(?=[A-Z])){NAMES}(?:[\W_]?\d{{0,3}})$|^(?:dsn|auth|key|pass|pw)$", re.IGNORECASE
-)
-_CAMEL = re.compile(rf"{NAMES}$", re.IGNORECASE)
+_NAME = re.compile(rf"{NAMES}[\W_]?\d{{0,3}}$|(?:^|[\W_])(?:dsn|auth|key|pass|pw)$", re.IGNORECASE)
 _LINE = re.compile(
     r"""^\s*(?:export\s+|set\s+|-\s+)?["']?([\w.$/:-]{1,100}?)["']?\s*(?:=>|:=|=|:)\s*(.+?)\s*,?\s*$"""
 )
@@ -28,11 +26,8 @@ _MOST_BYTES = 4 * 1024 * 1024
 _MOST_FILES = 200
 _LONGEST_LINE = 4096
 _SHORTEST_KEY_LINE = 40
-
-
-def secret_name(name: str) -> bool:
-    """Tell whether a variable, field or option is called as secrets are."""
-    return bool(_NAME.search(name) or _CAMEL.search(name))
+# `user:hash`, and `host:port:database:user:password`.
+_COLUMNS = (2, 5)
 
 
 def secrets_of_settings(settings: BaseModel) -> Iterator[str]:
@@ -97,28 +92,31 @@ def _read(path: Path) -> str:
 
 def secrets_of_text(text: str) -> Iterator[str]:
     """Yield what is secret in the text of a file that holds secrets."""
-    found = [text[one.start : one.end] for one in find(text)]
-    yield from found
-    for secret in found:
+    for one in find(text):
+        secret = text[one.start : one.end]
+        yield secret
         # A key may be printed in part.
-        yield from (
-            line for line in secret.splitlines() if len(line) >= _SHORTEST_KEY_LINE and " " not in line
-        )
+        lines = secret.splitlines()
+        yield from (line for line in lines if len(line) >= _SHORTEST_KEY_LINE and " " not in line)
     try:
         yield from _of_json(json.loads(text))
         return
     except (ValueError, RecursionError):
         pass
     if len(text.split()) == 1 and not plain(text.strip()):
-        yield text.strip()
+        yield text.strip().removeprefix("0x")
     for line in text.splitlines():
-        line = line[:_LONGEST_LINE]
-        if match := _LINE.match(line):
-            yield from _of_value(match[1], _unquoted(match[2]))
-        for word in line.split():
-            # `.pgpass` and `.htpasswd` write what belongs together in one word.
-            parts = word.split(":") if "://" not in word else []
-            yield from (part for part in (word, *parts[1:]) if looks_random(part))
+        yield from _of_line(line[:_LONGEST_LINE].strip())
+
+
+def _of_line(line: str) -> Iterator[str]:
+    if match := _LINE.match(line):
+        yield from _of_value(match[1], _unquoted(match[2]))
+    # `.pgpass` and `.htpasswd` write what belongs together in one word.
+    parts = line.split(":")
+    if len(parts) in _COLUMNS and "://" not in line and not plain(parts[-1]):
+        yield parts[-1]
+    yield from (word for word in line.split() if token_like(word))
 
 
 def _of_json(value: Any, name: str = "") -> Iterator[str]:
@@ -130,23 +128,40 @@ def _of_json(value: Any, name: str = "") -> Iterator[str]:
             yield from _of_json(item, name)
     elif isinstance(value, str):
         yield from _of_value(name, value)
+        if token_like(value):
+            yield value
 
 
 def _of_value(name: str, value: str) -> Iterator[str]:
-    yield from (value[one.start : one.end] for one in find(f"{value}\n"))
+    yield from (value[one.start : one.end] for one in find(value))
     if "://" in value:
         yield from _of_link(value)
-    elif (secret_name(name) and not plain(value)) or looks_random(value):
+    elif _NAME.search(name) is not None and not plain(value):
         yield value
+        yield from _of_basic(value)
+
+
+def _of_basic(value: str) -> Iterator[str]:
+    """Yield the password in what HTTP's basic authentication sends, as Docker and npm keep it."""
+    try:
+        _, colon, password = base64.b64decode(value, validate=True).decode().partition(":")
+    except ValueError:
+        return
+    if colon and not plain(password):
+        yield password
 
 
 def _of_link(link: str) -> Iterator[str]:
     try:
-        password = urlsplit(link).password or ""
+        parts = urlsplit(link)
+        password = parts.password or ""
     except ValueError:
         return
     if not plain(password):
         yield from {password, unquote(password)}
+    # Providers of chains and webhooks put their keys into paths.
+    asked = [value for _, value in parse_qsl(parts.query)]
+    yield from (part for part in (*parts.path.split("/"), *asked) if token_like(part))
 
 
 def _unquoted(value: str) -> str:

@@ -7,80 +7,36 @@ import re
 from collections import Counter
 
 _SHORTEST = 8
-_WORD = re.compile(r"[A-Za-z]+")
+_LEAST_BITS = 2.5
+_SHORTEST_TOKEN = 20
+_TOKEN_BITS = 3.0
+_BETWEEN = re.compile(r"[._:/@+~|\-]+")
+_WORD = re.compile(r"(?:[A-Za-z][a-z]*(?:[A-Z][a-z]+)*[A-Z]{0,3}|[A-Z]+)[0-9]{0,2}|[0-9]{0,5}")
 _PLAIN = re.compile(
     r"(?:https?|file|ftp|s3|gs)://[^@]*|[./~][\w./~+-]*|[\w.+-]+@[\w-]+(?:\.[\w-]+)+"
     r"|(?:[a-z][a-z0-9-]*\.)+[a-z]{2,}(?::\d+)?(?:/[\w./-]*)?|[\d.,:/+-]+|v?\d+(?:\.\d+)+[\w.+-]*",
     re.IGNORECASE,
 )
-COMMON = frozenset(
-    [
-        "password",
-        "password1",
-        "password123",
-        "passw0rd",
-        "changeme",
-        "changeit",
-        "required",
-        "disabled",
-        "optional",
-        "undefined",
-        "redacted",
-        "username",
-        "localhost",
-        "hostname",
-        "database",
-        "postgres",
-        "postgresql",
-        "production",
-        "development",
-        "testing",
-        "staging",
-        "example",
-        "placeholder",
-        "yourpassword",
-        "your-password",
-        "your_password",
-        "secretkey",
-        "secret-key",
-        "secret_key",
-        "your-secret-key",
-        "your_secret_key",
-        "your-api-key",
-        "your_api_key",
-        "your-token",
-        "your_token",
-        "xxxxxxxx",
-        "xxxxxxxxxxxx",
-        "12345678",
-        "123456789",
-        "1234567890",
-        "00000000",
-        "11111111",
-        "qwertyui",
-        "qwertyuiop",
-        "letmein1",
-        "iloveyou",
-        "administrator",
-        "authorization",
-        "filesystem",
-        "unlimited",
-        "default",
-        "anonymous",
-    ]
-)
+_COMMON = """
+    password password1 password123 passw0rd changeme changeit required disabled optional undefined redacted
+    username localhost hostname database postgres postgresql production development testing staging example
+    placeholder yourpassword your-password your_password secretkey secret-key secret_key your-secret-key
+    your_secret_key your-api-key your_api_key your-token your_token xxxxxxxx xxxxxxxxxxxx 12345678 123456789
+    1234567890 00000000 11111111 qwertyui qwertyuiop letmein1 iloveyou administrator authorization filesystem
+    unlimited default anonymous
+"""
+COMMON = frozenset(_COMMON.split())
+"""Words that are no secrets even where a secret belongs."""
 
 
 def entropy(value: str) -> float:
     """Return Shannon's entropy of a text's characters, in bits for each."""
-    total = len(value)
-    return (
-        -sum(count / total * math.log2(count / total) for count in Counter(value).values()) if value else 0.0
-    )
+    shares = [count / len(value) for count in Counter(value).values()]
+    return -sum(share * math.log2(share) for share in shares)
 
 
 def plain(value: str) -> bool:
-    """Tell whether a value is too short, too common, or something else than a secret: a path, a link, a number."""
+    """Tell whether a value is no secret: short, common, or a path, a link, an address, a number."""
     return (
         len(value) < _SHORTEST
         or value.lower() in COMMON
@@ -89,24 +45,22 @@ def plain(value: str) -> bool:
     )
 
 
+def token_like(value: str) -> bool:
+    """Tell whether a value can hardly be anything but a token, even where nothing says so."""
+    if len(value) < _SHORTEST_TOKEN or plain(value) or any(map(str.isspace, value)):
+        return False
+    parts = [part for part in _BETWEEN.split(value) if len(part) >= _SHORTEST_TOKEN]
+    return any(_WORD.fullmatch(part) is None and entropy(part) >= _TOKEN_BITS for part in parts)
+
+
 def looks_random(value: str) -> bool:
-    """Tell whether a value was probably made by a machine, or as a password.
+    """Tell whether a value was probably made by a machine or as a password.
 
-    It has digits and letters, or signs that words do not have, and its characters vary.
+    Its characters vary, and it is not built of words, as `get_session_token` and `MyTokenProvider` are.
     """
-    if plain(value) or (value.isalpha() and (value.islower() or value.isupper() or value.istitle())):
+    if plain(value) or entropy(value) < _LEAST_BITS:
         return False
-    kinds = sum(any(map(test, value)) for test in (str.isdigit, str.islower, str.isupper, _is_sign))
-    if kinds < 2 or entropy(value) < 2.5:
-        return False
-    # `get_session_token`, `MyTokenProvider`, `process.env.API_KEY` are names.
-    words = _WORD.findall(value)
-    if not any(map(str.isdigit, value)):
-        named = re.fullmatch(r"[A-Za-z_$][A-Za-z]*(?:[._:/-]+[A-Za-z]+)*", value)
-        camel = re.fullmatch(r"[A-Za-z][a-z]*(?:[A-Z][a-z]+)*[A-Z]?", value)
-        return named is None and camel is None and len(words) > 0
-    return True
-
-
-def _is_sign(char: str) -> bool:
-    return not char.isalnum() and char not in "._-/:"
+    parts = _BETWEEN.split(value)
+    if len(parts) == 1 and any(map(str.isdigit, value)):
+        return not value.isdigit()
+    return not all(map(_WORD.fullmatch, parts))

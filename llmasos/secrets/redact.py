@@ -7,6 +7,7 @@ import hmac
 import re
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import fields, is_dataclass, replace
 from typing import Any, TypeVar, cast
 
 from pydantic import BaseModel
@@ -15,12 +16,14 @@ from llmasos.secrets.forms import forms_of
 from llmasos.secrets.randomness import COMMON
 from llmasos.secrets.shapes import KINDS, Found, find
 from llmasos.secrets.stream import Redaction
-from llmasos.secrets.wraps import Unwrapped, unspaced
+from llmasos.secrets.wraps import unspaced, unwrapped
 
 T = TypeVar("T")
 CANARY = "canary"
 KNOWN = "known-secret"
 _MARKER = re.compile(rf"\[redacted:(?:{'|'.join(sorted({*KINDS, CANARY, KNOWN}))}):[0-9a-f]{{6}}\]")
+# A shape says more of a secret than that it is known; a canary is nothing else.
+_TELLING = {CANARY: 0, "secret": 2, KNOWN: 3}
 _SHORTEST = 8
 _LONGEST = 16_384
 
@@ -28,8 +31,8 @@ _LONGEST = 16_384
 class Redactor:
     """Replaces secrets by markers such as `[redacted:github-token:3f9a2c]`.
 
-    What is known is found exactly, in any of its forms; what is not, by its shape. The same secret has the same
-    marker, for as long as the redactor lives.
+    What is known is found exactly, in any of its forms; what is not, by its shape. The same secret has the
+    same marker, for as long as the redactor lives.
 
     Args:
         known: Secrets to begin with.
@@ -107,10 +110,10 @@ class Redactor:
     def _known(self, text: str) -> Iterable[Found]:
         if not self._forms:
             return
-        unwrapped = Unwrapped(text)
-        for form, secret in self._forms.items():
-            if form in unwrapped.text:
-                yield from (self._hit(*span, secret) for span in unwrapped.find(form))
+        for flat in unwrapped(text):
+            for form, secret in self._forms.items():
+                if form in flat.text:
+                    yield from (self._hit(*span, secret) for span in flat.find(form))
 
     def _hit(self, start: int, end: int, secret: str) -> Found:
         kind = self._kinds[secret]
@@ -122,16 +125,30 @@ class Redactor:
         tag = hmac.digest(self._key, secret.encode("utf-8", "surrogatepass"), hashlib.sha256).hex()[:6]
         return f"[redacted:{kind}:{tag}]"
 
+    def _changed(self, parts: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the parts of a value that are not as they were when their secrets are taken out."""
+        return {name: new for name, old in parts.items() if (new := self._value(old)) is not old}
+
+    def _named(self, name: Any, value: Any) -> Any:
+        """Return what stands under a name, which may tell that it is a secret."""
+        if not isinstance(value, str) or not isinstance(name, str):
+            return self._value(value)
+        before = f"{name}="
+        text = self.text(before + value)
+        return text.removeprefix(before) if text.startswith(before) else self.text(value)
+
     def _value(self, value: Any) -> Any:
         if isinstance(value, str):
             return self.text(value)
         if isinstance(value, BaseModel):
-            fields = {name: getattr(value, name) for name in type(value).model_fields}
-            changed = {name: new for name, old in fields.items() if (new := self._value(old)) is not old}
-            return value.model_copy(update=changed) if changed else value
+            parts = {name: getattr(value, name) for name in type(value).model_fields}
+            return value.model_copy(update=new) if (new := self._changed(parts)) else value
+        if is_dataclass(value) and not isinstance(value, type):
+            parts = {part.name: getattr(value, part.name) for part in fields(value) if part.init}
+            return replace(value, **new) if (new := self._changed(parts)) else value
         if isinstance(value, Mapping):
-            new = {self._value(name): self._value(item) for name, item in value.items()}
-            return value if new == value else new
+            named = {self._value(name): self._named(name, item) for name, item in value.items()}
+            return value if named == value else named
         if isinstance(value, list | tuple):
             items = [self._value(item) for item in value]
             same = all(new is old for new, old in zip(items, value, strict=True))
@@ -140,9 +157,8 @@ class Redactor:
 
 
 def _merged(first: Found, second: Found) -> Found:
-    """Return two secrets that overlap as one; a shape says more of it than that it is known."""
-    kinds = {first.kind, second.kind}
-    kind = CANARY if CANARY in kinds else second.kind if first.kind == KNOWN else first.kind
+    """Return two secrets that overlap as one, of the kind that says more."""
+    kind = min(first.kind, second.kind, key=lambda kind: _TELLING.get(kind, 1))
     end = max(first.end, second.end)
     secret = first.secret if first.end == end else second.secret if second.start == first.start else ""
     return Found(first.start, end, kind, secret)

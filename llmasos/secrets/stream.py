@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from llmasos.secrets.shapes import Found
-from llmasos.secrets.wraps import Unwrapped, begun, without_gap
+from llmasos.secrets.wraps import unwrapped
 
 _LONGEST = 32_768
 _LONGEST_WORD = 4096
@@ -22,6 +22,7 @@ _OPENING = re.compile(
 _DISTANCE = 128
 # A known secret may be wrapped, and its lines be indented.
 _STRETCH = 3
+_WORD_REST, _KEY_REST = re.compile(r"\A\S++"), re.compile(r"\A(?:\\[nr]|[A-Za-z0-9+/=\s])++")
 _PEM, _PEM_HEAD = "-----BEGIN", 96
 
 
@@ -50,14 +51,13 @@ class Redaction:
         self._finder = finder
         self._seen = ""
         self._held = ""
-        self._dropping = False
+        self._dropped: re.Pattern[str] | None = None
 
     def feed(self, piece: str) -> str:
         """Take the next piece, and return what may be shown now."""
-        if self._dropping:
-            rest = piece.lstrip("".join({char for char in piece if char not in _SPACES}))
-            self._dropping = not rest
-            piece = rest
+        if self._dropped is not None:
+            piece = self._dropped.sub("", piece)
+            self._dropped = None if piece else self._dropped
         self._held += piece
         return self._emit(last=False) if self._held else ""
 
@@ -71,12 +71,10 @@ class Redaction:
         cut = len(text) if last else max(start, self._cut(text))
         for one in found:
             if one.start < cut < one.end:
-                if len(text) - one.start <= _LONGEST:
-                    cut = max(start, one.start)
-                else:
-                    # So long a secret is not waited for: its rest is dropped as it comes.
-                    self._dropping = one.end == len(text)
-                    cut = one.end
+                cut = max(start, one.start) if len(text) - one.start <= _LONGEST else one.end
+            if cut == one.end == len(text) and not last:
+                # So long a secret is not waited for: its rest is dropped as it comes.
+                self._dropped = _KEY_REST if one.kind == "private-key" else _WORD_REST
         ready = [
             replace(one, start=max(one.start, start) - start, end=one.end - start)
             for one in found
@@ -107,6 +105,5 @@ class Redaction:
         if not forms:
             return len(text)
         start = max(0, len(text) - _STRETCH * len(forms[0]))
-        unwrapped = Unwrapped(without_gap(text[start:]))
-        most = max(begun(unwrapped.text, form) for form in forms)
-        return start + unwrapped.before(len(unwrapped.text) - most) if most else len(text)
+        tail = text[start:]
+        return start + min(flat.begun(form) for flat in unwrapped(tail) for form in forms)

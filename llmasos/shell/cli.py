@@ -13,10 +13,12 @@ import typer
 from llmasos.errors import LLMasOSError
 from llmasos.shell import changes
 from llmasos.shell.ask import ask
+from llmasos.shell.explain import explain
 from llmasos.shell.keys import keys_app
 from llmasos.shell.ledger import ledger_app
 from llmasos.shell.models import models_app
 from llmasos.shell.modes import ACCESS, ASKING, digests, one_of
+from llmasos.shell.output import say, say_crash
 from llmasos.shell.policy import policy_app
 from llmasos.shell.sandbox import sandbox_app
 from llmasos.shell.words import MODEL_STATES, count
@@ -41,6 +43,7 @@ for command in changes.COMMANDS:
     app.command()(command)
 app.add_typer(sandbox_app, name="sandbox")
 app.add_typer(policy_app, name="policy")
+app.command()(explain)
 
 Folder = Annotated[Path, typer.Option("-C", "--folder", help="The folder to work on.")]
 Model = Annotated[
@@ -88,7 +91,7 @@ def shell(
     if version:
         import llmasos
 
-        print(f"llmasos {llmasos.__version__}")
+        say(f"llmasos {llmasos.__version__}")
         raise typer.Exit
     if context.invoked_subcommand is not None:
         return
@@ -182,7 +185,7 @@ def serve(
 @app.command()
 def stop() -> None:
     """Stop the kernel."""
-    print("No kernel is running." if _running(lambda client: client.stop()) is None else "Stopped.")
+    say("No kernel is running." if _running(lambda client: client.stop()) is None else "Stopped.")
 
 
 @app.command()
@@ -191,15 +194,15 @@ def status() -> None:
     info = ask(lambda client: client.info(), start=False)
     ledger = info.ledger
     reason = f" ({info.sandbox_reason})" if info.sandbox_reason else ""
-    print(f"kernel   {info.version}, process {info.pid}, since {info.started.astimezone():%Y-%m-%d %H:%M}")
-    print(f"data     {info.data_dir} (log: kernel.log)")
-    print(f"model    {info.model}, {MODEL_STATES.get(info.model_state or '', 'not loaded yet')}")
-    print(f"sandbox  {info.sandbox}{reason}")
-    print(f"ledger   {ledger.backend}: {ledger.confirmed} of {ledger.records} records on the chain")
+    say(f"kernel   {info.version}, process {info.pid}, since {info.started.astimezone():%Y-%m-%d %H:%M}")
+    say(f"data     {info.data_dir} (log: kernel.log)")
+    say(f"model    {info.model}, {MODEL_STATES.get(info.model_state or '', 'not loaded yet')}")
+    say(f"sandbox  {info.sandbox}{reason}")
+    say(f"ledger   {ledger.backend}: {ledger.confirmed} of {ledger.records} records on the chain")
     if ledger.error:
-        print(f"         {ledger.error}")
-    print(f"sessions {info.sessions} running")
-    print(f"service  {f'{info.service}, with a key' if info.service else 'the own socket only'}")
+        say(f"         {ledger.error}")
+    say(f"sessions {info.sessions} running")
+    say(f"service  {f'{info.service}, with a key' if info.service else 'the own socket only'}")
 
 
 @app.command()
@@ -211,23 +214,22 @@ def doctor() -> None:
 @app.command()
 def sessions() -> None:
     """List the sessions, newest first."""
-    from llmasos.events import display
-
     for info in ask(lambda client: client.sessions()):
         when = info.updated.astimezone().strftime("%Y-%m-%d %H:%M")
         turns = count(info.turns, "turn")
-        print(f"{info.id}  {when}  {turns:>9}  {display(info.folder)}  {display(info.title)}")
+        say(f"{info.id}  {when}  {turns:>9}  {info.folder}  {info.title}")
 
 
 @app.command()
 def tools() -> None:
     """List the tools."""
     for tool in ask(lambda client: client.tools()):
-        print(f"{tool.name:<14} {tool.description} [{', '.join(tool.capabilities)}]")
+        say(f"{tool.name:<14} {tool.description} [{', '.join(tool.capabilities)}]")
 
 
 def main() -> None:
     """Run the command line; errors go to standard error with their next step, and never as a traceback."""
+    sys.excepthook = say_crash
     try:
         app()
     except LLMasOSError as error:

@@ -45,8 +45,10 @@ class Stage:
         return await self.sessions.create(self.folder)
 
     async def turn(self, session: Session, text: str, **options: object) -> TurnFinished:
-        """Run a turn, keep its events, and return the last one."""
-        accepted = await session.start(TurnRequest.model_validate({"text": text, **options}))
+        """Run a turn with nobody to ask, keep its events, and return the last one."""
+        accepted = await session.start(
+            TurnRequest.model_validate({"text": text, "approve": "deny", **options})
+        )
         async with session.stream.follow(accepted.after) as events:
             async for event in events:
                 self.events.append(event)

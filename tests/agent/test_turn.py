@@ -167,7 +167,7 @@ async def test_an_approval_is_asked_and_bound_to_its_call(stage: MakeStage) -> N
     async with stage('launch(what="it")', "Answer: launched", tools=(launch,)) as it:
         session = await it.session()
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(it.turn, session, "launch it")
+            tasks.start_soon(lambda: it.turn(session, "launch it", approve="ask"))
             async with session.stream.follow() as events:
                 async for event in events:
                     if isinstance(event, ApprovalRequested):
@@ -238,7 +238,7 @@ async def test_an_unexpected_error_ends_its_turn_and_nothing_else(
     async with stage("Answer: fine") as it:
         session = await it.session()
         with monkeypatch.context() as patch:
-            patch.setattr(Workspace, "outline", broken)
+            patch.setattr(Workspace, "names", broken)
             end = await it.turn(session, "hello")
             assert end.status == "failed" and "Input/output error" in end.error and end.hint
         assert (await it.turn(session, "hello")).answer == "fine"

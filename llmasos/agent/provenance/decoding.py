@@ -9,28 +9,34 @@ import html
 import re
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from urllib.parse import unquote_to_bytes
 
 _DEPTH = 3
-_LONGEST_UNPACKED = 200_000
+_LONGEST_UNPACKED = 100_000
+_LONGEST_TIED = 400
 _BREAK = r"(?:[ \t]*\\?\r?\n[ \t>#*\"']*)"
 _BASE64 = re.compile(
     rf"(?<![A-Za-z0-9+/_-])(?=[A-Za-z0-9+/_-]{{8}})[A-Za-z0-9+/_-]+(?:{_BREAK}[A-Za-z0-9+/_-]{{12,}})*"
-    rf"(?:{_BREAK}[A-Za-z0-9+/_-]+(?==))?={{0,2}}"
+    rf"(?:{_BREAK}[A-Za-z0-9+/_-]{{4,}})?={{0,2}}"
 )
 _HEX = re.compile(r"(?:0x)?(?<![0-9A-Za-z])[0-9a-fA-F]{2}(?:(?:[\s:,;-]{1,3}(?:0x)?)?[0-9a-fA-F]{2}){4,}")
-_BASE32 = re.compile(r"\b[A-Z2-7]{16,}={0,6}")
+_BASE32 = re.compile(r"\b[A-Z2-7]{12,}={0,6}")
 _CODES = re.compile(r"\d{2,3}(?:[^\w\n]{1,3}(?:(?:chr|char|Char)\()?\d{2,3}){4,}")
 _BITS = re.compile(r"\b[01]{8}(?:[\s,]*[01]{8}){3,}\b")
 _ESCAPED = re.compile(
-    r"%[0-9a-fA-F]{2}|&#?\w{2,31};|\\x[0-9a-fA-F]{2}|\\u\{?[0-9a-fA-F]{4}|\\U[0-9a-fA-F]{8}|\\[0-7]{3}|=[0-9A-F]{2}"
+    r"%[0-9a-fA-F]{2}|&#?\w{2,31};|\\[nrt](?=\w)|\\x[0-9a-fA-F]{2}|\\u\{?[0-9a-fA-F]{4}|\\U[0-9a-fA-F]{8}"
+    r"|\\[0-7]{3}|=[0-9A-F]{2}"
 )
+_BLANK = re.compile(r"\\[nrt]")
 _HEX_PAIR = re.compile(r"\\x([0-9a-fA-F]{2})|\\([0-3][0-7]{2})|=([0-9A-F]{2})|%([0-9a-fA-F]{2})")
 _CODE_POINT = re.compile(
     r"\\u\{([0-9a-fA-F]{1,6})\}|\\u([0-9a-fA-F]{4})|\\U([0-9a-fA-F]{8})|%u([0-9a-fA-F]{4})"
 )
 _TAGS = re.compile("[\U000e0020-\U000e007e]+")
 _SELECTORS = re.compile("[\ufe00-\ufe0f\U000e0100-\U000e01ef]{4,}")
+_SHORTEST_RUN = 5
+_RUN = re.compile(rf"[^\x00-\x08\x0b-\x1f\x7f-\x9f\ufffd]{{{_SHORTEST_RUN},}}")
 _ROT13 = codecs.getencoder("rot13")
 
 
@@ -43,7 +49,7 @@ def decodings(text: str, depth: int = _DEPTH) -> Iterator[str]:
     if not depth:
         return
     for decode in _DECODERS:
-        found = "\n".join(dict.fromkeys(decode(text)))
+        found = "\n".join(dict.fromkeys(decode(text)))[: len(text) + _LONGEST_UNPACKED]
         if found and found != text:
             yield found
             yield from decodings(found, depth - 1)
@@ -56,33 +62,30 @@ def disguises(text: str) -> Iterator[str]:
 
 
 def _readable(data: bytes) -> str:
-    """Return bytes as text, or nothing when they are none."""
-    if data[:2] == b"\x1f\x8b" or (data[:1] == b"\x78" and len(data) > 8):
-        try:
+    """Return what can be read of bytes, for a word beside them may have been taken for a part of them."""
+    if data[:1] in (b"\x1f", b"\x78"):
+        with suppress(zlib.error):
             data = zlib.decompressobj(47).decompress(data, _LONGEST_UNPACKED)
-        except zlib.error:
-            return ""
     if data.count(0) * 3 > len(data):
         data = data.replace(b"\0", b"")
-    try:
-        text = data.decode()
-    except UnicodeDecodeError:
-        return ""
-    good = sum(char.isprintable() or char in "\n\r\t" for char in text)
-    return text if len(text) >= 3 and good * 20 >= len(text) * 19 else ""
+    text = data.decode("utf-8", "replace")
+    return text if len(text) < _SHORTEST_RUN and text.isprintable() else "\n".join(_RUN.findall(text))
 
 
 def _base64(text: str) -> Iterator[str]:
     for match in _BASE64.finditer(text):
         run = match[0]
-        if run.isalpha() and (run.islower() or run[1:].islower()) and len(run) < 24:
+        if run in (run.lower(), run.upper()):
             continue
-        letters = re.sub(r"[^A-Za-z0-9+/_-]", "", run).replace("-", "+").replace("_", "/")
-        # A path may stand before it, or a word that is tied to it by one of the signs of the alphabet.
-        for piece in {letters, *re.split(r"[+/]", letters)} if len(letters) < 400 else {letters}:
+        lines = re.findall(r"[A-Za-z0-9+/_-]+", run)
+        # Words may stand on the lines around it, or be tied to it by one of the signs of the alphabet.
+        pieces = {"".join(lines), "".join(lines[1:]), "".join(lines[:-1]), "".join(lines[1:-1]), *lines}
+        if len(run) < _LONGEST_TIED:
+            pieces.update(re.split(r"[+/_-]", run))
+        for piece in pieces:
             if len(piece) < 8:
                 continue
-            piece = piece[: len(piece) - (len(piece) % 4 == 1)]
+            piece = piece[: len(piece) - (len(piece) % 4 == 1)].replace("-", "+").replace("_", "/")
             try:
                 data = base64.b64decode(piece + "=" * (-len(piece) % 4))
             except (binascii.Error, ValueError):
@@ -127,7 +130,7 @@ def _escapes(text: str) -> Iterator[str]:
     if not _ESCAPED.search(text):
         return
     lines = "\n".join(line for line in text.splitlines() if _ESCAPED.search(line))
-    found = _CODE_POINT.sub(_code_point, html.unescape(lines))
+    found = _CODE_POINT.sub(_code_point, html.unescape(_BLANK.sub(" ", lines)))
     yield (
         _HEX_PAIR.sub(_pair, found).encode("latin-1", "xmlcharrefreplace").decode("utf-8", "replace")
         if (found.isascii())

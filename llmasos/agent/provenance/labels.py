@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import posixpath
 from collections.abc import Mapping
 
 from llmasos.decisions import TRUSTED, Source, SourceKind
@@ -68,7 +69,7 @@ def _kind(tool: Tool, field: str) -> SourceKind:
 def _name(tool: Tool, arguments: Mapping[str, object], kind: SourceKind, field: str) -> str:
     path = arguments.get("path")
     if kind == "file" and isinstance(path, str) and path:
-        return path
+        return posixpath.normpath(path)
     if kind == "output":
         return f"{tool.name} output"
     return f"{tool.name}.{field}" if field else tool.name

@@ -12,7 +12,7 @@ from operator import and_
 from llmasos.agent.provenance.normal import folded, grams, words
 from llmasos.decisions import Source
 
-_BYTES_PER_WORD = 90
+_BYTES_PER_WORD = 120
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,35 +12,36 @@ from itertools import chain
 from typing import Literal
 
 from llmasos.agent.provenance.decoding import decodings, disguises
-from llmasos.agent.provenance.identifiers import identifiers
+from llmasos.agent.provenance.identifiers import identified, identifiers
 from llmasos.agent.provenance.library import Library, Text
-from llmasos.agent.provenance.normal import GRAM, folded, grams, places, plain, weight, words
+from llmasos.agent.provenance.normal import GRAM, folded, grams, invisible, places, plain, weight, words
 from llmasos.agent.provenance.said import Said
 from llmasos.agent.provenance.splicing import spliced
-from llmasos.decisions import Identifier, Source, Span
+from llmasos.decisions import Identifier, Source, SourceKind, Span
 
 How = Literal["whole", "copied", "decoded", "identifier"]
 
 _LOOK_UPS = 400
 _SPANS = 24
+_LONGEST_CODE = 100_000
 _LONGEST = 400
 _SHORTEST_COMPACT = 8
 _TOO_MUCH = Source(kind="unknown", name="more than can be looked up")
 _SEGMENT = re.compile(r"[;|&\n`]+|\$\(|<\(")
 # Words that every program has, and that tell nothing of where a piece of it was copied from.
 _WORDLESS = {
+    "bash": frozenset({"cd", "echo", "env", "python", "python3", *"abcdefghijklmnopqrstuvwxyz0123456789"}),
     "python": frozenset(
         word.lower()
-        for word in (
+        for word in {
             *keyword.kwlist,
             *dir(builtins),
             *sys.stdlib_module_names,
-            "path",
-            "self",
-            "encoding",
-            "utf",
-        )
-    )
+            *(name for kind in (str, bytes, list, dict, set, int, float) for name in dir(kind)),
+            *("encoding", "file", "line", "lines", "path", "self", "utf", *"efijknpx"),
+        }
+        - {"remove"}
+    ),
 }
 
 
@@ -57,31 +58,39 @@ class Lookup:
     read: Library
 
     def spans(self, value: str, language: str = "") -> tuple[Span, ...]:
-        """Return the pieces of a value that were found, the whole first, then one of each kind and source.
+        """Return the pieces of a value that were found, first one of each kind, then one of each source.
 
         Args:
             value: The value.
             language: Its language when it is code.
         """
+        if language and len(value) > _LONGEST_CODE:
+            return (Span(text=value[:_LONGEST], source=_TOO_MUCH),)
         found: dict[tuple[str, Source, str], Span] = {}
         for form, decoded in _forms(value, language):
             for span in _Form(self, form, language, decoded).spans():
                 found.setdefault((span.text, span.source, span.identifier), span)
         ordered = sorted(found.values(), key=lambda span: span.how != "whole")
-        kinds = {(span.source.kind, span.source.name, span.identifier): span for span in reversed(ordered)}
-        first = sorted(kinds.values(), key=ordered.index) if len(ordered) > _SPANS else ordered
-        rest = (span for span in ordered if span not in first)
-        return tuple(chain(first, (span for span, _ in zip(rest, range(_SPANS - len(first)), strict=False))))
+        kinds: set[tuple[SourceKind, str]] = set()
+        sources: set[tuple[Source, str]] = set()
+        ranked: tuple[list[Span], list[Span], list[Span]] = [], [], []
+        for span in ordered:
+            kind, source = (span.source.kind, span.identifier), (span.source, span.identifier)
+            ranked[(kind in kinds) + (source in sources)].append(span)
+            kinds.add(kind)
+            sources.add(source)
+        return tuple(chain(*ranked))[: max(_SPANS, len(ranked[0]))]
 
 
 def _forms(value: str, language: str) -> Iterator[tuple[str, bool]]:
     """Give a value as it stands, put together, decoded, backwards and shifted; and whether it was encoded."""
-    forms = [value]
+    forms = [value] if value.isascii() else [value, folded(value)]
     if (language or len(value) < _LONGEST) and (whole := spliced(value)):
         forms.append(whole)
     yield from ((form, False) for form in forms)
     seen = set(forms)
-    for form in chain(forms, *map(disguises, forms)):
+    disguised = chain.from_iterable(map(disguises, forms)) if len(value) <= _LONGEST_CODE else ()
+    for form in chain(forms, disguised):
         for other in chain([form], decodings(form)):
             if other not in seen:
                 seen.add(other)
@@ -112,11 +121,11 @@ class _Form:
     def _whole_or_runs(self) -> Iterator[Span]:
         tokens = self._tokens
         own = words(plain(self._form))
-        # Where invisible characters stand the words differ, and nothing of it is what the person typed.
-        aligned = len(own) == len(tokens)
+        # What nobody sees is nothing that the person typed.
+        aligned = len(own) == len(tokens) and not invisible(self._form)
         whole: set[int] = set()
-        if _tells(tokens) and not (aligned and self._said.words(own)):
-            kind = _identifies(self._form)
+        if (not self._language or _tells(tokens)) and not (aligned and self._said.words(own)):
+            kind = identified(self._form)
             for text in self._read.with_words(tokens):
                 whole.add(id(text))
                 yield self._span(self._form.strip(), text, "whole", kind)
@@ -166,13 +175,22 @@ class _Form:
                     text=found.text[:_LONGEST], source=_TOO_MUCH, how="identifier", identifier=found.kind
                 )
                 return
-            needles = [words(folded(one)) for one in found.forms]
-            texts = {id(text): text for needle in needles for text in self._read.with_words(needle)}
-            compact = "".join(needles[0]).replace("_", "")
-            if found.kind != "path" and len(compact) >= _SHORTEST_COMPACT:
+            yield from self._identifier(found.text, found.kind, found.forms, self._decoded)
+            if not self._decoded:
+                turned = tuple(chain.from_iterable(map(disguises, found.forms[:1])))
+                yield from self._identifier(found.text, found.kind, turned, True)
+
+    def _identifier(
+        self, piece: str, kind: Identifier, forms: Sequence[str], decoded: bool
+    ) -> Iterator[Span]:
+        needles = [words(folded(form)) for form in forms]
+        texts = {id(text): text for needle in needles for text in self._read.with_words(needle)}
+        for needle in needles if kind != "path" and not texts else ():
+            compact = "".join(needle).replace("_", "")
+            if len(compact) >= _SHORTEST_COMPACT:
                 texts |= {id(text): text for text in self._read.with_letters(compact)}
-            for text in texts.values():
-                yield self._span(found.text, text, "identifier", found.kind)
+        for text in texts.values():
+            yield self._span(piece, text, "decoded" if decoded else "identifier", kind)
 
 
 def _runs(hashes: Sequence[int], hits: Set[int]) -> Iterator[tuple[int, int]]:
@@ -200,13 +218,5 @@ def _long_enough(tokens: Sequence[str], language: str) -> bool:
 
 
 def _tells(tokens: Sequence[str]) -> bool:
-    """Whether words are enough to be found again: a letter or a digit alone stands everywhere."""
-    return len(tokens) > 1 or len(tokens[0]) > 1 or not tokens[0].isascii()
-
-
-def _identifies(value: str) -> Identifier | Literal[""]:
-    """Return what kind of a thing a value names, when it names one thing and nothing else."""
-    value = value.strip()
-    if len(value) > _LONGEST:
-        return ""
-    return next((found.kind for found in identifiers(value) if found.text == value), "")
+    """Whether words are enough to be found again in code, for a letter or two alone stand everywhere."""
+    return len(tokens) > 1 or len(tokens[0]) > 2 or not tokens[0].isascii()

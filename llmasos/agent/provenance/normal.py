@@ -16,12 +16,14 @@ _LOOKALIKES = dict(
         "աեոսցհօղյզ"
         "ıłøđħŧƅɑɡɩʋʏʙʜɪʟɴʀᴀᴄᴅᴇᴊᴋᴍᴏᴘᴛᴜᴠᴡᴢꜱⅼ",
         "abbrдee3ийkлmhopctyxчbsijdghqwleкyfknhч"
-        "abyezniknoptuxwcjo"
+        "abyeznikvoptuxwcjo"
         "wenugholjq"
         "ilodhtbagivybhilnracdejkmoptuvwzsl",
         strict=True,
     )
 )
+# Capitals that look like other letters than their small forms do.
+_CAPITALS = str.maketrans("ΗΜΝΥ", "hmny")
 _BLANKS = "\u115f\u1160\u3164\uffa0\u2800\u034f"
 _QUOTES = {
     "‘": "'",
@@ -41,6 +43,9 @@ _UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u
 _WORD = re.compile(rf"[{_UNSPACED}]|[^\W_{_UNSPACED}](?:[^\W{_UNSPACED}]*[^\W_{_UNSPACED}])?")
 _ASCII_WORD = re.compile(r"[a-z0-9](?:\w*[a-z0-9])?", re.ASCII)
 _CLOSED_UP = re.compile(rf"[{_UNSPACED}]")
+
+
+_SELECTOR = re.compile("[\ufe00-\ufe0f\U000e0100-\U000e01ef]")
 
 
 class _Folding(dict[int, str]):
@@ -68,7 +73,14 @@ def folded(text: str) -> str:
     """Return a text without differences that no reader sees: look-alikes, accents, what is invisible."""
     if text.isascii():
         return text.lower()
-    return unicodedata.normalize("NFKD", text.casefold()).casefold().translate(_FOLDING)
+    return unicodedata.normalize("NFKD", text).translate(_CAPITALS).casefold().translate(_FOLDING)
+
+
+def invisible(text: str) -> bool:
+    """Whether characters stand in a text that nobody sees."""
+    return not text.isascii() and any(
+        char in _BLANKS or unicodedata.category(char) == "Cf" or _SELECTOR.match(char) for char in set(text)
+    )
 
 
 def words(text: str) -> list[str]:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 
-_SEAM = re.compile(r"""(["'`])\s*(?:\+|\.|\|\||&|\\\r?\n)?\s*[rbuf]?\1""")
+_SEAM = re.compile(r"""["'`]\s*(?:\+|\.|\|\||&|\\\r?\n)?\s*[rbuf]?["'`]""")
 _LIST_SEAM = re.compile(r"""(["'])\s*,\s*\1""")
-_QUOTING = re.compile(r"[\"'\\`]|\$(?=[\"'])")
+_QUOTING = re.compile(r"(?<=[\w./:@-])(?:[\"'\\`]|\$(?=[\"']))+(?=[\w./:@-])")
 _ASSIGNED = re.compile(r"""(?<![\w.])(\w+)\s*\+?=\s*(?:"([^"\n]*)"|'([^'\n]*)'|([^\s"'();&|=]+))""")
 _USED = re.compile(
     r"\$\{?(\w+)\}?|\{(\w+)\}|(?<![\w.\"'])([A-Za-z_]\w*)(?=\s*[+,)\]])|(?<=[+,(\[])\s*([A-Za-z_]\w*)"
 )
 _ROUNDS = 3
+_LONGEST_PIECE = 200
+_MOST_PIECES = 1000
 
 
 def spliced(code: str) -> str:
@@ -20,7 +22,11 @@ def spliced(code: str) -> str:
     Lines that stay as they are are left out.
     """
     forms = [code]
-    values = {name: double or single or bare for name, double, single, bare in _ASSIGNED.findall(code)}
+    values = {
+        name: value
+        for name, *forms in _ASSIGNED.findall(code)
+        if len(value := next(filter(None, forms), "")) <= _LONGEST_PIECE
+    }
 
     def fill(match: re.Match[str]) -> str:
         name = next(filter(None, match.groups()))
@@ -31,7 +37,7 @@ def spliced(code: str) -> str:
     if values:
         filled = code
         for _ in range(_ROUNDS):
-            if (more := _USED.sub(fill, filled)) == filled or len(more) > 4 * len(code) + 1000:
+            if (more := _USED.sub(fill, filled, _MOST_PIECES)) == filled:
                 break
             filled = more
         forms.append(filled)

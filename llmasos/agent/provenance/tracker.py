@@ -7,10 +7,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 
 from llmasos.agent.provenance.decoding import decodings
+from llmasos.agent.provenance.identifiers import identified
 from llmasos.agent.provenance.labels import label_text
 from llmasos.agent.provenance.library import Library
 from llmasos.agent.provenance.lookup import Lookup
-from llmasos.agent.provenance.normal import folded, weight, words
+from llmasos.agent.provenance.normal import folded, invisible, weight, words
 from llmasos.agent.provenance.said import Said
 from llmasos.decisions import ArgumentOrigin, Source, SourceKind, Span
 from llmasos.events import ActionFinished, ActionStarted, ApprovalResolved, Event, TurnStarted
@@ -23,6 +24,9 @@ _SENTENCE = 6
 _DIGITS = 8
 _OUTLINE = Source(kind="listing", name="names of files")
 _FORGOTTEN = Source(kind="unknown", name="content that is no longer remembered")
+_PARTS = 400
+# A name without blanks, or a path with them; neither a link nor an address.
+_PATH = re.compile(r"(?!.*://)[^\s@]+|(?!.*://)[^\n@]*(?:/[^\n@]*|\.\w{1,10})")
 _LITERAL = re.compile(r"\"([^\"\n]{2,200})\"|'([^'\n]{2,200})'")
 
 
@@ -113,14 +117,13 @@ class Tracker:
             return self._told_path(value)
         literals = (double or single for double, single in _LITERAL.findall(value))
         operands = (word for word in value.split()[1:] if word[0] != "-") if language == "bash" else ()
-        return any(
-            self._said.whole(part) or self._told_path(part)
-            for part in chain(literals, operands)
-            if len(part) > 2
-        )
+        parts = {part for part, _ in zip(chain(literals, operands), range(_PARTS), strict=False)}
+        return any(self._said.whole(part) or self._told_path(part) for part in parts if len(part) > 2)
 
     def _told_path(self, value: str) -> bool:
-        if len(value) > _LONGEST_PATH or "\n" in value or "://" in value or "@" in value:
+        if len(value) > _LONGEST_PATH or invisible(value) or not _PATH.fullmatch(value):
+            return False
+        if identified(value) not in ("path", ""):
             return False
         folder, slash, name = value.rpartition("/")
         return self._said.named(f"{folder}{slash}{name.rpartition('.')[0] or name}")
