@@ -86,16 +86,13 @@ def display_name(name: str) -> str:
     text = display(name)
     if text.isascii():
         return text
-    words = [word for word in _compiled(_WORD).findall(text) if not _compiled(_LATIN).search(word)]
+    latin, lookalike = _compiled(_LATIN), _compiled(_LOOKALIKE)
+    words = [word for word in _compiled(_WORD).findall(text) if not latin.search(word)]
     # A letter that looks like no Latin one tells that the others of its script are meant, too.
-    telling = _compiled(_LOOKALIKE).sub("", "".join(words)) != ""
+    telling = lookalike.sub("", "".join(words)) != ""
 
     def told(word: re.Match[str]) -> str:
-        return (
-            word[0]
-            if telling and not _compiled(_LATIN).search(word[0])
-            else _compiled(_LOOKALIKE).sub(_escaped, word[0])
-        )
+        return word[0] if telling and not latin.search(word[0]) else lookalike.sub(_escaped, word[0])
 
     return _compiled(_WORD).sub(told, _compiled(_NAME_SIGNS).sub(_escaped, text))
 
