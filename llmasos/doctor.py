@@ -16,6 +16,7 @@ import anyio.to_thread
 
 from llmasos.api import Check
 from llmasos.config import Settings, load_settings
+from llmasos.display import display
 from llmasos.errors import LLMasOSError
 from llmasos.extras import installed, pinned
 from llmasos.listen import tcp_listeners, tls_context
@@ -25,6 +26,7 @@ from llmasos.models.devices.choose import choose_device
 from llmasos.models.remote.errors import shown
 from llmasos.models.remotes import Remotes
 from llmasos.sandbox import docker_problem, jail_problems, jail_weakness, landlock_problem
+from llmasos.secrets import Redactor, secrets_of_settings
 from llmasos.store import Store
 
 _FREE_BYTES = 2_000_000_000
@@ -281,15 +283,20 @@ async def _chain(settings: Settings) -> Check:
 def main() -> int:
     """Print the report; the exit code is 1 when something is missing."""
     try:
-        checks = anyio.run(examine, load_settings())
+        settings = load_settings()
+        checks = Redactor(secrets_of_settings(settings)).value(anyio.run(examine, settings))
     except LLMasOSError as error:
-        print(f"✗ settings     {error.message}\n               {error.hint}")
+        _say("✗ settings", error.message, error.hint)
         return 1
     for check in checks:
-        print(f"{'✓' if check.ok else '✗'} {check.part:<12} {check.message}")
-        if check.fix:
-            print(f"               {check.fix}")
+        _say(f"{'✓' if check.ok else '✗'} {check.part}", check.message, check.fix)
     return 0 if all(check.ok for check in checks) else 1
+
+
+def _say(part: str, message: str, fix: str) -> None:
+    print(f"{part:<14} {display(message)}")
+    if fix:
+        print(f"{'':<14} {display(fix)}")
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ is in the stored event that follows them.
 from __future__ import annotations
 
 import os
-import unicodedata
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 from urllib.parse import quote, unquote_to_bytes
@@ -16,6 +15,7 @@ from urllib.parse import quote, unquote_to_bytes
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, TypeAdapter
 
 from llmasos.decisions import ArgumentOrigin, Decision
+from llmasos.display import display as display
 
 TurnStatus = Literal["done", "failed", "approval_needed", "limit", "cancelled"]
 ActionStatus = Literal["ok", "failed", "invalid", "denied", "cancelled", "unknown"]
@@ -324,32 +324,3 @@ Event = Annotated[
 
 PASSING = (Progress, TextDelta, ActionOutput)
 EVENT: TypeAdapter[Event] = TypeAdapter(Event)
-
-
-# Zero-width joiners and variation selectors belong to emoji and to Indic and Persian text; the bidirectional
-# controls, which can make text read differently than it is, do not pass.
-_HARMLESS = "\u200c\u200d\ufe0e\ufe0f"
-
-
-def display(text: str, *, keep_newlines: bool = False) -> str:
-    """Return text that is safe and unambiguous on a terminal.
-
-    Control characters, terminal escapes, bidirectional overrides, invisible characters and undecodable
-    bytes become visible escapes such as `\\n`, `\\x1b` or `\\u202e`.
-    """
-    if text.isascii() and text.isprintable():
-        return text
-    return "".join(
-        char if _harmless(char) or (keep_newlines and char in "\n\t") else _escape(char) for char in text
-    )
-
-
-def _harmless(char: str) -> bool:
-    return char.isprintable() or char in _HARMLESS or (unicodedata.category(char) == "Zs")
-
-
-def _escape(char: str) -> str:
-    code = ord(char)
-    if 0xDC80 <= code <= 0xDCFF:
-        return f"\\x{code - 0xDC00:02x}"
-    return char.encode("unicode_escape").decode("ascii")

@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import re
 from pathlib import Path
 
 import pytest
@@ -23,13 +24,14 @@ ORDER = [
     {"api", "listen"},
     {"config"},
     {"events", "extras", "paths"},
-    {"decisions"},
+    {"secrets"},
+    {"decisions", "display", "net"},
     {"errors"},
 ]
 # The terminal and the client are programs of their own: they know the kernel only by its API.
 ONLY = {
-    "shell": {"client", "api", "events", "decisions", "paths", "errors"},
-    "client": {"api", "events", "decisions", "paths", "errors"},
+    "shell": {"client", "api", "events", "decisions", "display", "paths", "errors"},
+    "client": {"api", "events", "decisions", "display", "paths", "errors"},
 }
 RANK = {name: rank for rank, row in enumerate(ORDER) for name in row}
 
@@ -62,8 +64,40 @@ def test_imports_only_go_down(file: Path) -> None:
             assert name in ONLY[part], f"{file} imports {name}"
 
 
+# Whoever else connects to a place goes through `net`. These connect to the kernel's socket, to a child, to what a
+# person names on a command line, and to addresses that were checked.
+CONNECTING = re.compile(
+    r"httpx2?\.(Async)?(Client|HTTPTransport)|httpx2?\.(get|post|put|stream|request|delete|head)"
+    r"|urllib\.request\.\w*open\w*|(socket|anyio)\.(connect_tcp|create_connection)|asyncio\.open_connection"
+    r"|requests\.\w+|aiohttp\.\w+|http\.client\.\w+|(.*\.)?AsyncOpenAI"
+)
+CONNECTORS = (
+    *("net/", "client/", "models/engines/llama_server.py"),
+    *("ledger/check.py", "cluster/ray.py", "sandbox/egress/proxy.py"),
+)
+
+
+def calls(file: Path) -> set[str]:
+    """Return the functions that a module calls, as it names them."""
+    nodes = ast.walk(ast.parse(file.read_text()))
+    return {ast.unparse(node.func) for node in nodes if isinstance(node, ast.Call)}
+
+
+def test_what_fetches_goes_through_the_checked_client() -> None:
+    others = [file for file in MODULES if not str(file.relative_to(ROOT)).startswith(CONNECTORS)]
+    found = {str(file): {call for call in calls(file) if CONNECTING.fullmatch(call)} for file in others}
+    assert not {file: names for file, names in found.items() if names}, "let llmasos.net connect"
+
+
+def test_the_terminal_is_written_to_in_one_place() -> None:
+    writing = {"print", "sys.stdout.write", "sys.stderr.write", "typer.echo"}
+    files = [file.name for file in (ROOT / "shell").glob("*.py") if calls(file) & writing]
+    assert files == ["output.py"], "let llmasos.shell.output write"
+
+
 @pytest.mark.parametrize(
-    "name", ["agent", "client", "cluster", "ledger", "models", "sandbox", "service", "tools"]
+    "name",
+    ["agent", "client", "cluster", "ledger", "models", "net", "sandbox", "secrets", "service", "tools"],
 )
 def test_no_public_name_leaks(name: str) -> None:
     package = importlib.import_module(f"llmasos.{name}")

@@ -1,6 +1,4 @@
-import pytest
-
-from llmasos.events import EVENT, ActionStarted, Usage, WorkspaceChanged, display
+from llmasos.events import EVENT, ActionStarted, Usage, WorkspaceChanged
 
 
 def test_events_survive_json() -> None:
@@ -19,22 +17,3 @@ def test_names_that_are_not_utf8_survive_json() -> None:
 def test_usage_adds_up() -> None:
     total = Usage(requests=1, input_tokens=10) + Usage(requests=2, output_tokens=5, cached_tokens=3)
     assert total == Usage(requests=3, input_tokens=10, output_tokens=5, cached_tokens=3)
-
-
-@pytest.mark.parametrize(
-    ("text", "shown"),
-    [
-        ("plain", "plain"),
-        ("中文，全角　空格 👩‍💻", "中文，全角　空格 👩‍💻"),
-        ("a\nb", "a\\nb"),
-        ("\x1b[31mred", "\\x1b[31mred"),
-        ("abc\u202egpj.exe", "abc\\u202egpj.exe"),
-        ("bad\udcffbyte", "bad\\xffbyte"),
-    ],
-)
-def test_display_shows_what_is_hidden(text: str, shown: str) -> None:
-    assert display(text) == shown
-
-
-def test_display_can_keep_newlines() -> None:
-    assert display("a\n\tb\r", keep_newlines=True) == "a\n\tb\\r"

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from llmasos.display import Stream
 from llmasos.shell.ask import in_session
+from llmasos.shell.output import say, say_text, write_file
 from llmasos.shell.words import commit_line, count, job_line, written
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def commit(
     from llmasos.shell.choices import parse_choices
 
     chosen = parse_choices(changes or [])
-    print(written(in_session(session, lambda it: it.commit(chosen, merge=merge))))
+    say(written(in_session(session, lambda it: it.commit(chosen, merge=merge))))
 
 
 def discard(session: Session, changes: Changes = None) -> None:
@@ -47,7 +48,7 @@ def discard(session: Session, changes: Changes = None) -> None:
 
     chosen = parse_choices(changes or [])
     in_session(session, lambda it: it.discard(chosen))
-    print("Dropped.")
+    say("Dropped.")
 
 
 def merged(
@@ -58,7 +59,7 @@ def merged(
     The exit code is 1 when something clashes.
     """
     done = in_session(session, lambda it: it.merged(path))
-    sys.stdout.write(done.text)
+    write_file(done.text)
     raise typer.Exit(1 if done.conflicts else 0)
 
 
@@ -71,25 +72,25 @@ def resolve(
     """
     from llmasos.shell.words import resolved
 
-    print(resolved(in_session(session, lambda it: it.resolve(path))))
+    say(resolved(in_session(session, lambda it: it.resolve(path))))
 
 
 def undo(session: Session, commit: CommitId = "") -> None:
     """Take a commit of a session back."""
     done = in_session(session, lambda it: it.undo(commit))
-    print(f"Restored {count(len(done.paths), 'file')}.")
+    say(f"Restored {count(len(done.paths), 'file')}.")
 
 
 def redo(session: Session, commit: CommitId = "") -> None:
     """Write a commit that was undone again."""
     done = in_session(session, lambda it: it.redo(commit))
-    print(f"Wrote {done.id} again: {count(len(done.paths), 'file')}.")
+    say(f"Wrote {done.id} again: {count(len(done.paths), 'file')}.")
 
 
 def history(session: Session) -> None:
     """List a session's commits, oldest first."""
     for one in in_session(session, lambda it: it.history()):
-        print(commit_line(one))
+        say(commit_line(one))
 
 
 def jobs(
@@ -100,26 +101,24 @@ def jobs(
     """List what runs in a session's background, follow or stop it."""
     if not job:
         for one in in_session(session, lambda it: it.jobs()):
-            print(job_line(one))
+            say(job_line(one))
     elif stop:
-        print(job_line(in_session(session, lambda it: it.stop_job(job))))
+        say(job_line(in_session(session, lambda it: it.stop_job(job))))
     else:
         in_session(session, lambda it: follow_job(it, job))
 
 
 async def follow_job(session: AsyncSession, job: str) -> None:
     """Print what a job has printed and goes on to print, until it ends."""
-    from llmasos.events import display
-
-    offset = 0
+    offset, shown = 0, Stream()
     while True:
         piece = await session.job_output(job, offset=offset, wait=20.0)
         if piece.offset > offset:
-            print(f"[… {piece.offset - offset:,} bytes are no longer kept]")
-        print(display(piece.text, keep_newlines=True), end="", flush=True)
+            say(f"[… {piece.offset - offset:,} bytes are no longer kept]")
+        say_text(piece.text, end="", of=shown)
         offset = piece.offset + len(piece.text.encode())
         if not piece.job.running and offset >= piece.job.written:
-            print(job_line(piece.job))
+            say(job_line(piece.job))
             return
 
 

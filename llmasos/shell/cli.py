@@ -17,6 +17,9 @@ from llmasos.shell.explain import explain
 from llmasos.shell.keys import keys_app
 from llmasos.shell.ledger import ledger_app
 from llmasos.shell.models import models_app
+from llmasos.shell.modes import ACCESS, ASKING, digests, one_of
+from llmasos.shell.output import say, say_crash
+from llmasos.shell.policy import policy_app
 from llmasos.shell.sandbox import sandbox_app
 from llmasos.shell.words import MODEL_STATES, count
 
@@ -39,6 +42,7 @@ app.add_typer(keys_app, name="keys")
 for command in changes.COMMANDS:
     app.command()(command)
 app.add_typer(sandbox_app, name="sandbox")
+app.add_typer(policy_app, name="policy")
 app.command()(explain)
 
 Folder = Annotated[Path, typer.Option("-C", "--folder", help="The folder to work on.")]
@@ -60,6 +64,15 @@ Grants = Annotated[
     ),
 ]
 
+AccessMode = Annotated[
+    str,
+    typer.Option("--access", metavar="MODE", help="What is possible: read-only, workspace or open."),
+]
+AskingMode = Annotated[
+    str,
+    typer.Option("--ask", metavar="MODE", help="When a person is asked: always, on-risk or never."),
+]
+
 
 @app.callback(invoke_without_command=True)
 def shell(
@@ -70,13 +83,15 @@ def shell(
     in_place: InPlace = False,
     host: Hosts = None,
     grant: Grants = None,
+    access: AccessMode = "",
+    ask_when: AskingMode = "",
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
 ) -> None:
     """Open the shell when no command is given."""
     if version:
         import llmasos
 
-        print(f"llmasos {llmasos.__version__}")
+        say(f"llmasos {llmasos.__version__}")
         raise typer.Exit
     if context.invoked_subcommand is not None:
         return
@@ -87,7 +102,12 @@ def shell(
     from llmasos.shell.repl import SessionOptions, Shell
 
     options = SessionOptions(
-        model=model, in_place=in_place, hosts=tuple(host or ()), granted=tuple(grant or ())
+        model=model,
+        in_place=in_place,
+        hosts=tuple(host or ()),
+        granted=tuple(grant or ()),
+        access=one_of(access, ACCESS, "--access"),
+        asking=one_of(ask_when, ASKING, "--ask"),
     )
     raise typer.Exit(asyncio.run(Shell(_folder(folder), options, resume=resume).run()))
 
@@ -107,6 +127,14 @@ def run(
     in_place: InPlace = False,
     host: Hosts = None,
     grant: Grants = None,
+    access: AccessMode = "",
+    ask_when: AskingMode = "",
+    approve: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--approve", metavar="HASH", help="A call that is approved beforehand, once; repeatable."
+        ),
+    ] = None,
 ) -> None:
     """Carry out one request without a terminal.
 
@@ -125,7 +153,14 @@ def run(
         max_steps=max_steps,
         timeout=timeout,
         dry_run=dry_run,
-        session={"in_place": in_place, "hosts": host or (), "granted": grant or ()},
+        approved=digests(approve or ()),
+        session={
+            "in_place": in_place,
+            "hosts": host or (),
+            "granted": grant or (),
+            "access": one_of(access, ACCESS, "--access"),
+            "asking": one_of(ask_when, ASKING, "--ask"),
+        },
     )
     raise typer.Exit(code)
 
@@ -150,7 +185,7 @@ def serve(
 @app.command()
 def stop() -> None:
     """Stop the kernel."""
-    print("No kernel is running." if _running(lambda client: client.stop()) is None else "Stopped.")
+    say("No kernel is running." if _running(lambda client: client.stop()) is None else "Stopped.")
 
 
 @app.command()
@@ -159,15 +194,15 @@ def status() -> None:
     info = ask(lambda client: client.info(), start=False)
     ledger = info.ledger
     reason = f" ({info.sandbox_reason})" if info.sandbox_reason else ""
-    print(f"kernel   {info.version}, process {info.pid}, since {info.started.astimezone():%Y-%m-%d %H:%M}")
-    print(f"data     {info.data_dir} (log: kernel.log)")
-    print(f"model    {info.model}, {MODEL_STATES.get(info.model_state or '', 'not loaded yet')}")
-    print(f"sandbox  {info.sandbox}{reason}")
-    print(f"ledger   {ledger.backend}: {ledger.confirmed} of {ledger.records} records on the chain")
+    say(f"kernel   {info.version}, process {info.pid}, since {info.started.astimezone():%Y-%m-%d %H:%M}")
+    say(f"data     {info.data_dir} (log: kernel.log)")
+    say(f"model    {info.model}, {MODEL_STATES.get(info.model_state or '', 'not loaded yet')}")
+    say(f"sandbox  {info.sandbox}{reason}")
+    say(f"ledger   {ledger.backend}: {ledger.confirmed} of {ledger.records} records on the chain")
     if ledger.error:
-        print(f"         {ledger.error}")
-    print(f"sessions {info.sessions} running")
-    print(f"service  {f'{info.service}, with a key' if info.service else 'the own socket only'}")
+        say(f"         {ledger.error}")
+    say(f"sessions {info.sessions} running")
+    say(f"service  {f'{info.service}, with a key' if info.service else 'the own socket only'}")
 
 
 @app.command()
@@ -179,23 +214,22 @@ def doctor() -> None:
 @app.command()
 def sessions() -> None:
     """List the sessions, newest first."""
-    from llmasos.events import display
-
     for info in ask(lambda client: client.sessions()):
         when = info.updated.astimezone().strftime("%Y-%m-%d %H:%M")
         turns = count(info.turns, "turn")
-        print(f"{info.id}  {when}  {turns:>9}  {display(info.folder)}  {display(info.title)}")
+        say(f"{info.id}  {when}  {turns:>9}  {info.folder}  {info.title}")
 
 
 @app.command()
 def tools() -> None:
     """List the tools."""
     for tool in ask(lambda client: client.tools()):
-        print(f"{tool.name:<14} {tool.description} [{', '.join(tool.capabilities)}]")
+        say(f"{tool.name:<14} {tool.description} [{', '.join(tool.capabilities)}]")
 
 
 def main() -> None:
     """Run the command line; errors go to standard error with their next step, and never as a traceback."""
+    sys.excepthook = say_crash
     try:
         app()
     except LLMasOSError as error:

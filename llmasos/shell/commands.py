@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 from llmasos.errors import LLMasOSError
 from llmasos.shell.model_lines import list_lines
+from llmasos.shell.modes import ACCESS, ASKING
+from llmasos.shell.output import say, say_text
 from llmasos.shell.words import count
 
 if TYPE_CHECKING:
@@ -29,9 +31,9 @@ class Command:
 
 async def _help(shell: Shell, rest: str) -> None:
     for command in COMMANDS.values():
-        print(f"  {command.usage:<42} {command.summary}")
-    print(f"  {'/quit':<42} leave; the kernel goes on (also Ctrl-D)")
-    print("Enter sends, Alt+Enter or Ctrl+J makes a new line, Ctrl-C cancels the running turn.")
+        say(f"  {command.usage:<42} {command.summary}")
+    say(f"  {'/quit':<42} leave; the kernel goes on (also Ctrl-D)")
+    say("Enter sends, Alt+Enter or Ctrl+J makes a new line, Ctrl-C cancels the running turn.")
 
 
 async def _model(shell: Shell, rest: str) -> None:
@@ -40,16 +42,16 @@ async def _model(shell: Shell, rest: str) -> None:
         session = await shell.session()
         await session.use_model(rest)
         shell.options = replace(shell.options, model=rest)
-        print(f"The next requests go to {rest}.")
+        say(f"The next requests go to {rest}.")
         return
     for line in list_lines(await client.models()):
-        print(f"  {line}")
-    print("Choose one with /model NAME.")
+        say(f"  {line}")
+    say("Choose one with /model NAME.")
 
 
 async def _tools(shell: Shell, rest: str) -> None:
     for tool in await (await shell.client()).tools():
-        print(f"  {tool.name:<14} {tool.description} [{', '.join(tool.capabilities)}]")
+        say(f"  {tool.name:<14} {tool.description} [{', '.join(tool.capabilities)}]")
 
 
 async def _diff(shell: Shell, rest: str) -> None:
@@ -57,7 +59,7 @@ async def _diff(shell: Shell, rest: str) -> None:
 
     diff = await (await shell.session()).diff()
     if not diff.changes:
-        print("Nothing has changed.")
+        say("Nothing has changed.")
         return
     show_diff(make_console(), diff, most_lines=1_000_000)
 
@@ -80,25 +82,23 @@ async def _commit(shell: Shell, rest: str) -> None:
         if await shell.ask("Merge both versions of these files? [y/N] ") not in ("y", "yes"):
             return
         done = await session.commit(chosen, merge=True)
-    print(f"{written(done, str(shell.folder))} /undo takes it back.")
+    say(f"{written(done, str(shell.folder))} /undo takes it back.")
 
 
 async def _discard(shell: Shell, rest: str) -> None:
     from llmasos.shell.choices import parse_choices
 
     await (await shell.session()).discard(parse_choices(_words(rest)))
-    print("Dropped.")
+    say("Dropped.")
 
 
 async def _merged(shell: Shell, rest: str) -> None:
-    from llmasos.events import display
-
     names = _words(rest)
     if len(names) != 1:
         raise LLMasOSError("Name one file.", hint="As in /merged notes.txt.")
     merged = await (await shell.session()).merged(names[0])
-    print(display(merged.text, keep_newlines=True), end="")
-    print(
+    say_text(merged.text, end="")
+    say(
         f"{count(merged.conflicts, 'passage')} clash."
         if merged.conflicts
         else "Nothing clashes: /commit --merge."
@@ -111,17 +111,17 @@ async def _resolve(shell: Shell, rest: str) -> None:
     names = _words(rest)
     if len(names) != 1:
         raise LLMasOSError("Name one file.", hint="As in /resolve notes.txt.")
-    print(resolved(await (await shell.session()).resolve(names[0])))
+    say(resolved(await (await shell.session()).resolve(names[0])))
 
 
 async def _undo(shell: Shell, rest: str) -> None:
     commit = await (await shell.session()).undo(rest)
-    print(f"Restored {count(len(commit.paths), 'file')}. /redo writes {commit.id} again.")
+    say(f"Restored {count(len(commit.paths), 'file')}. /redo writes {commit.id} again.")
 
 
 async def _redo(shell: Shell, rest: str) -> None:
     commit = await (await shell.session()).redo(rest)
-    print(f"Wrote {commit.id} again: {count(len(commit.paths), 'file')}.")
+    say(f"Wrote {commit.id} again: {count(len(commit.paths), 'file')}.")
 
 
 async def _history(shell: Shell, rest: str) -> None:
@@ -129,9 +129,9 @@ async def _history(shell: Shell, rest: str) -> None:
 
     commits = await (await shell.session()).history()
     for commit in commits:
-        print(f"  {commit_line(commit)}")
+        say(f"  {commit_line(commit)}")
     if not commits:
-        print("Nothing was committed in this session yet.")
+        say("Nothing was committed in this session yet.")
 
 
 async def _dry_run(shell: Shell, rest: str) -> None:
@@ -149,12 +149,12 @@ async def _jobs(shell: Shell, rest: str) -> None:
         case []:
             jobs = await session.jobs()
             for job in jobs:
-                print(f"  {job_line(job)}")
-            print(
+                say(f"  {job_line(job)}")
+            say(
                 "/jobs ID follows one, /jobs stop ID stops it." if jobs else "Nothing runs in the background."
             )
         case ["stop", job]:
-            print(job_line(await session.stop_job(job)))
+            say(job_line(await session.stop_job(job)))
         case [job]:
             await follow_job(session, job)
         case _:
@@ -165,14 +165,28 @@ async def _hosts(shell: Shell, rest: str) -> None:
     session = await shell.session()
     words = _words(rest)
     info = await (session.allow(hosts=[] if words == ["none"] else words) if words else session.info())
-    print(f"Code may reach: {', '.join(info.hosts)}." if info.hosts else "Code may reach no host.")
+    say(f"Code may reach: {', '.join(info.hosts)}." if info.hosts else "Code may reach no host.")
 
 
 async def _grant(shell: Shell, rest: str) -> None:
     session = await shell.session()
     words = _words(rest)
     info = await (session.allow(granted=[] if words == ["none"] else words) if words else session.info())
-    print(f"Code may see: {', '.join(info.granted)}." if info.granted else "Code sees no hidden file.")
+    say(f"Code may see: {', '.join(info.granted)}." if info.granted else "Code sees no hidden file.")
+
+
+async def _mode(shell: Shell, rest: str) -> None:
+    session = await shell.session()
+    chosen: dict[str, str] = {}
+    for word in _words(rest):
+        known = "access" if word in ACCESS else "asking" if word in ASKING else ""
+        if not known:
+            raise LLMasOSError(
+                f"There is no mode {word!r}.", hint=f"{', '.join(ACCESS)}; and {', '.join(ASKING)}."
+            )
+        chosen[known] = word
+    info = await (session.allow(**chosen) if chosen else session.info())
+    say(f"Possible: {info.access or 'as set'}. A person is asked: {info.asking or 'as set'}.")
 
 
 async def _state(shell: Shell, rest: str) -> None:
@@ -180,26 +194,24 @@ async def _state(shell: Shell, rest: str) -> None:
     match _words(rest):
         case ["save", name]:
             await session.save_state(name)
-            print(f"Python's variables are kept as {name}; /state restore {name} goes back to them.")
+            say(f"Python's variables are kept as {name}; /state restore {name} goes back to them.")
         case ["restore", name]:
             await session.restore_state(name)
-            print(f"Python's variables are those of {name} again; files stay as they are.")
+            say(f"Python's variables are those of {name} again; files stay as they are.")
         case _:
             raise LLMasOSError("Say what to do.", hint="/state save NAME or /state restore NAME.")
 
 
 async def _sessions(shell: Shell, rest: str) -> None:
-    from llmasos.events import display
-
     if rest:
         await shell.switch(rest)
-        print(f"Going on with {rest} in {display(str(shell.folder))}.")
+        say(f"Going on with {rest} in {shell.folder}.")
         return
     for info in await (await shell.client()).sessions():
         running = " (running)" if info.running else ""
         when = info.updated.astimezone().strftime("%Y-%m-%d %H:%M")
-        print(f"  {info.id}  {when}  {count(info.turns, 'turn'):>9}  {display(info.title)}{running}")
-    print("Go on with one by /sessions ID.")
+        say(f"  {info.id}  {when}  {count(info.turns, 'turn'):>9}  {info.title}{running}")
+    say("Go on with one by /sessions ID.")
 
 
 async def _explain(shell: Shell, rest: str) -> None:
@@ -239,7 +251,7 @@ async def _ledger(shell: Shell, rest: str) -> None:
                 "`llmasos ledger --help` has the rest.",
             )
     for line in lines:
-        print(line)
+        say(line)
 
 
 COMMANDS = {
@@ -260,6 +272,7 @@ COMMANDS = {
     "/jobs": Command("/jobs [ID | stop ID]", "list, follow or stop what runs in the background", _jobs),
     "/hosts": Command("/hosts [NAME… | none]", "show or choose which hosts code may reach", _hosts),
     "/grant": Command("/grant [GLOB… | none]", "show or choose which hidden files code may see", _grant),
+    "/mode": Command("/mode [ACCESS] [ASKING]", "show or choose what is possible, and when to ask", _mode),
     "/state": Command("/state save|restore NAME", "keep Python's variables, or go back to them", _state),
     "/sessions": Command("/sessions [ID]", "list the sessions, or go on with one", _sessions),
     "/explain": Command(

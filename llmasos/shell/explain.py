@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from llmasos.shell.ask import ask
+from llmasos.shell.output import say, say_json
 
 
 def explain(
@@ -20,7 +21,7 @@ def explain(
 
     found = ask(lambda client: client.explain(what))
     if as_json:
-        print(found.model_dump_json(indent=2))
+        say_json(found.model_dump_json(indent=2))
         return
     for line in explanation_lines(found):
-        print(line)
+        say(line)

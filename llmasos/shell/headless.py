@@ -7,7 +7,7 @@ import select
 import signal
 import stat
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,11 @@ import anyio
 
 from llmasos.api import Attachment, Diff, TurnResult
 from llmasos.client import AsyncClient
+from llmasos.display import display
 from llmasos.errors import LLMasOSError
 from llmasos.events import Usage
+from llmasos.shell.approval import show_wanted
+from llmasos.shell.output import say, say_json, say_text
 from llmasos.shell.render import Renderer, make_console, print_error, show_diff
 
 EXIT_CODES = {"done": 0, "failed": 1, "usage": 2, "approval_needed": 3, "limit": 4, "cancelled": 130}
@@ -34,6 +37,7 @@ def run(
     max_steps: int | None,
     timeout: float | None,
     dry_run: bool,
+    approved: Sequence[str],
     session: Mapping[str, Any],
 ) -> int:
     """Run a request and return the exit code.
@@ -47,25 +51,29 @@ def run(
         max_steps: Requests to the model at most.
         timeout: Seconds at most.
         dry_run: Show the diff, and drop the changes at the end.
-        session: What else the session is begun with: `in_place`, `hosts` and `granted`.
+        approved: Digests of calls that are approved beforehand.
+        session: What else the session is begun with: the other fields of `SessionRequest`.
     """
     options: dict[str, Any] = {"commit": yes, "max_steps": max_steps, "timeout": timeout, "dry_run": dry_run}
+    options["approved"] = approved
     try:
         options |= {"attachments": _piped_input(), "approve": "all" if yes else "deny"}
         result = anyio.run(_run, text, folder, {"model": model, **session}, options)
     except LLMasOSError as error:
         print_error(error)
         if as_json:
-            print(_failure(error))
+            say_json(_failure(error))
         return EXIT_CODES["failed"]
     except KeyboardInterrupt:
         return EXIT_CODES["cancelled"]
     if result is None:
         return EXIT_CODES["cancelled"]
     if as_json:
-        print(result.model_dump_json())
+        say_json(result.model_dump_json())
     elif result.answer:
-        print(result.answer)
+        say_text(result.answer)
+    for wanted in result.approvals:
+        show_wanted(make_console(stderr=True), wanted)
     if result.changes and not result.committed:
         errors = make_console(stderr=True)
         show_diff(errors, Diff(changes=result.changes))
@@ -74,7 +82,7 @@ def run(
             if dry_run
             else f"Nothing was written yet. Write it with: llmasos commit {result.session}"
         )
-        errors.print(next_step, style="yellow")
+        errors.print(display(next_step), style="yellow")
     return EXIT_CODES[result.status]
 
 
@@ -121,7 +129,7 @@ def _piped_input() -> list[Attachment]:
     if not (stat.S_ISFIFO(mode) or stat.S_ISREG(mode)):
         return []
     if stat.S_ISFIFO(mode) and not select.select([0], [], [], _PATIENCE)[0]:
-        print("Reading standard input; redirect it from /dev/null if nothing comes.", file=sys.stderr)
+        say("Reading standard input; redirect it from /dev/null if nothing comes.", err=True)
     data = sys.stdin.buffer.read(_LARGEST_INPUT + 1)
     if len(data) > _LARGEST_INPUT:
         raise LLMasOSError(

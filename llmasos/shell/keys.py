@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from llmasos.display import display
 from llmasos.errors import LLMasOSError
 from llmasos.shell.ask import ask
+from llmasos.shell.output import say, say_found, say_json
 from llmasos.shell.proofs import AsJson
 
 if TYPE_CHECKING:
@@ -90,30 +91,28 @@ def create(
 
     made, service = ask(create_key)
     if as_json:
-        print(made.model_dump_json())
+        say_json(made.model_dump_json())
         return
-    print(f"The key {made.key.id}, for {_scopes(made.key)}. It is shown only now:", file=sys.stderr)
-    print(made.secret, flush=True)
+    say(f"The key {made.key.id}, for {_scopes(made.key)}. It is shown only now:", err=True)
+    say(made.secret)
     reached = f"Programs reach the kernel at {service}/v1." if service else _UNREACHED
-    print(reached, file=sys.stderr)
+    say(reached, err=True)
 
 
 @keys_app.command("list")
 def list_keys(as_json: AsJson = False) -> None:
     """List the keys and what they have used."""
     infos = ask(lambda client: client.keys())
-    for info in infos:
-        print(info.model_dump_json() if as_json else _line(info))
+    say_found(infos, as_json, lambda found: map(_line, found))
     if not infos and not as_json:
-        print("There are no keys; make one with `llmasos keys create --name NAME`.", file=sys.stderr)
+        say("There are no keys; make one with `llmasos keys create --name NAME`.", err=True)
 
 
 @keys_app.command()
 def show(key: Named, as_json: AsJson = False) -> None:
     """Show a key, its limits and what it has used."""
     info = ask(lambda client: _found(client, key))
-    for line in [info.model_dump_json()] if as_json else _lines(info):
-        print(line)
+    say_found(info, as_json, _lines)
 
 
 @keys_app.command()
@@ -123,7 +122,7 @@ def revoke(key: Named) -> None:
     async def revoked(client: AsyncClient) -> KeyInfo:
         return await client.revoke_key((await _found(client, key)).id)
 
-    print(f"The key {ask(revoked).id} is not valid any more.")
+    say(f"The key {ask(revoked).id} is not valid any more.")
 
 
 async def _found(client: AsyncClient, key: str) -> KeyInfo:
@@ -140,8 +139,6 @@ async def _found(client: AsyncClient, key: str) -> KeyInfo:
 
 
 def _line(info: KeyInfo) -> str:
-    from llmasos.events import display
-
     used = info.total
     spent = f"{used.calls:,} calls, {used.input_tokens + used.output_tokens:,} tokens"
     cost = f", {used.cost:.4f} spent" if used.cost else ""
@@ -149,8 +146,6 @@ def _line(info: KeyInfo) -> str:
 
 
 def _lines(info: KeyInfo) -> Iterator[str]:
-    from llmasos.events import display
-
     limits = {
         "requests a minute": info.requests_per_minute,
         "tokens a minute": info.tokens_per_minute,

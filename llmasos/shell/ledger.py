@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from llmasos.display import display
 from llmasos.errors import LLMasOSError
 from llmasos.shell import proofs
 from llmasos.shell.ask import ask, confirmed
+from llmasos.shell.output import say, say_found
 from llmasos.shell.proofs import EXIT_CODES, AsJson
 from llmasos.shell.selection import Action, Kinds, Session, Since, Tool, Until, What, chosen
 from llmasos.shell.words import count
 
 if TYPE_CHECKING:
-    from llmasos.api import VerifyReport
+    from llmasos.api import RecordInfo, VerifyReport
     from llmasos.client import AsyncClient
 
 ledger_app = typer.Typer(
@@ -34,7 +36,7 @@ def status(as_json: AsJson = False) -> None:
     from llmasos.shell.records import status_lines
 
     info = ask(lambda client: client.ledger())
-    _show([info.model_dump_json()] if as_json else status_lines(info))
+    say_found(info, as_json, status_lines)
 
 
 @ledger_app.command()
@@ -57,20 +59,23 @@ def log(
     query = RecordQuery(**which, limit=limit, bodies=True)
     shown = 0
 
+    def say_record(record: RecordInfo) -> None:
+        say_found(record, as_json, lambda it: [record_line(it)])
+
     async def list_them(client: AsyncClient) -> None:
         nonlocal shown
         if follow:
             async with client.follow_records(query) as records:
                 async for record in records:
-                    print(record.model_dump_json() if as_json else record_line(record), flush=True)
+                    say_record(record)
             raise LLMasOSError("The kernel has ended.", hint="Run the command again: it starts anew.")
         for record in await client.records(**query.model_dump(exclude={"follow"})):
-            print(record.model_dump_json() if as_json else record_line(record))
+            say_record(record)
             shown += 1
 
     ask(list_them)
     if not shown and not as_json:
-        print("Nothing is recorded that fits.", file=sys.stderr)
+        say("Nothing is recorded that fits.", err=True)
 
 
 @ledger_app.command()
@@ -79,7 +84,7 @@ def show(what: What, as_json: AsJson = False) -> None:
     from llmasos.shell.records import record_lines
 
     records = ask(lambda client: client.show_record(what))
-    _show((one.model_dump_json() for one in records) if as_json else record_lines(records))
+    say_found(records, as_json, record_lines)
 
 
 @ledger_app.command()
@@ -98,7 +103,7 @@ def verify(as_json: AsJson = False) -> None:
         # Status 1 says that something was altered, which nobody knows here.
         print_error(error)
         raise typer.Exit(EXIT_CODES["unreachable"]) from None
-    _show([report.model_dump_json()] if as_json else report_lines(report))
+    say_found(report, as_json, report_lines)
     raise typer.Exit(EXIT_CODES[report.finding])
 
 
@@ -112,7 +117,7 @@ def anchor(target: Annotated[str, typer.Argument(help="One place; by default all
     from llmasos.shell.records import anchor_line
 
     for made in ask(lambda client: client.anchor(target)):
-        print(anchor_line(made, 0))
+        say(anchor_line(made, 0))
 
 
 @ledger_app.command("rotate-key")
@@ -128,9 +133,9 @@ def rotate_key(
     """
     key = _key_in(key_file) if key_file else ""
     confirmed("Hand the ledger to another key? The old one can add nothing afterwards.", yes)
-    print(f"The account is now {ask(lambda client: client.rotate_key(key))}.")
+    say(f"The account is now {ask(lambda client: client.rotate_key(key))}.")
     if key_file:
-        print(f"Its key lies where the old one lay; {key_file} is not needed any more.")
+        say(f"Its key lies where the old one lay; {key_file} is not needed any more.")
 
 
 @ledger_app.command()
@@ -152,36 +157,32 @@ def erase(
     which = chosen(session, action, until=before)
     bodies = ask(lambda client: client.erase(which, count_only=True))
     if not bodies:
-        print("There is nothing to erase.")
+        say("There is nothing to erase.")
         return
     confirmed(f"Erase the bodies of {count(bodies, 'record')}? This cannot be undone.", yes)
     done = ask(lambda client: client.erase(which, reason))
-    print(f"Erased the bodies of {count(done, 'record')}. That they were, why and by whom, is recorded.")
+    say(f"Erased the bodies of {count(done, 'record')}. That they were, why and by whom, is recorded.")
 
 
 async def _verified(client: AsyncClient) -> VerifyReport:
     """Verify, with a bar on a terminal."""
     if not sys.stderr.isatty():
         return await client.verify()
-    from rich.progress import Progress
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
     from llmasos.shell.render import make_console
 
-    with Progress(console=make_console(stderr=True), transient=True) as bar:
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn())
+    with Progress(*columns, console=make_console(stderr=True), transient=True) as bar:
         tasks: dict[str, Any] = {}
 
         def tell(step: Any) -> None:
             task = tasks.setdefault(step.step, None)
             if task is None:
-                task = tasks[step.step] = bar.add_task(step.step)
+                task = tasks[step.step] = bar.add_task(display(step.step))
             bar.update(task, completed=step.done, total=step.total or None)
 
         return await client.verify(tell)
-
-
-def _show(lines: Any) -> None:
-    for line in lines:
-        print(line)
 
 
 def _key_in(file: Path) -> str:

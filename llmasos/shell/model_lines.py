@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from llmasos.events import display
+from llmasos.display import display
 from llmasos.shell.words import MODEL_STATES, fit
 
 if TYPE_CHECKING:

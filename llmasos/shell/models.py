@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from llmasos.display import display
 from llmasos.shell.ask import ask
 from llmasos.shell.model_lines import (
     detail_lines,
@@ -16,6 +17,7 @@ from llmasos.shell.model_lines import (
     report_lines,
     top_lines,
 )
+from llmasos.shell.output import say, say_found
 
 if TYPE_CHECKING:
     from llmasos.api.models import ModelProgress
@@ -53,7 +55,7 @@ def models(context: typer.Context) -> None:
 def show_list(as_json: AsJson = False) -> None:
     """List the models that ship with the system or were pulled."""
     found = ask(lambda client: client.models())
-    _print((one.model_dump_json() for one in found) if as_json else list_lines(found))
+    say_found(found, as_json, list_lines)
 
 
 @models_app.command()
@@ -63,42 +65,42 @@ def pull(name: Needed, as_json: AsJson = False) -> None:
     Safetensors or GGUF, never pickles.
     """
     found = _watched(lambda client, tell: client.pull_model(name, tell))
-    _print([found.model_dump_json()] if as_json else [f"{found.name} is here: {found.path}"])
+    say_found(found, as_json, lambda it: [f"{it.name} is here: {it.path}"])
 
 
 @models_app.command()
 def show(name: Name = "", as_json: AsJson = False) -> None:
     """Show a model: source, digest, memory, and how it is driven."""
     found = ask(lambda client: client.show_model(name))
-    _print([found.model_dump_json()] if as_json else detail_lines(found))
+    say_found(found, as_json, detail_lines)
 
 
 @models_app.command()
 def load(name: Name = "", as_json: AsJson = False) -> None:
     """Have a model resident, fetched first where it is not here."""
     found = _watched(lambda client, tell: client.load_model(name, tell))
-    _print([found.model_dump_json()] if as_json else [f"{found.name} is loaded."])
+    say_found(found, as_json, lambda it: [f"{it.name} is loaded."])
 
 
 @models_app.command()
 def unload(name: Name = "") -> None:
     """Have a model leave the memory, when its requests have ended."""
     ask(lambda client: client.unload_model(name))
-    print("Unloaded.")
+    say("Unloaded.")
 
 
 @models_app.command()
 def pin(name: Name = "") -> None:
     """Keep a model resident, whatever else is asked for."""
     ask(lambda client: client.pin_model(name))
-    print("Pinned.")
+    say("Pinned.")
 
 
 @models_app.command()
 def unpin(name: Name = "") -> None:
     """Let a model go when others need its memory."""
     ask(lambda client: client.unpin_model(name))
-    print("Let go.")
+    say("Let go.")
 
 
 @models_app.command()
@@ -106,7 +108,7 @@ def top(as_json: AsJson = False) -> None:
     """Show how models share the machine; on a terminal, until Ctrl-C."""
     if as_json or not sys.stdout.isatty():
         found = ask(lambda client: client.models_top())
-        _print([found.model_dump_json()] if as_json else top_lines(found))
+        say_found(found, as_json, top_lines)
         return
     ask(_follow_top)
 
@@ -122,7 +124,7 @@ def bench(
     It is asked some eighty requests in English and Chinese; nothing is carried out.
     """
     report = _watched(lambda client, tell: client.bench_model(name, limit, tell))
-    _print([report.model_dump_json()] if as_json else report_lines(report))
+    say_found(report, as_json, report_lines)
 
 
 async def _follow_top(client: AsyncClient) -> None:
@@ -135,7 +137,7 @@ async def _follow_top(client: AsyncClient) -> None:
     with Live(console=make_console(), auto_refresh=False, screen=True) as live:
         while True:
             lines = top_lines(await client.models_top())
-            live.update(Text("\n".join(lines), no_wrap=True, overflow="ellipsis"), refresh=True)
+            live.update(Text("\n".join(map(display, lines)), no_wrap=True, overflow="ellipsis"), refresh=True)
             await anyio.sleep(_REFRESH_SECONDS)
 
 
@@ -148,22 +150,20 @@ def _watched(work: Work[T]) -> T:
     from llmasos.shell.render import make_console
 
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
-        TextColumn("{task.fields[amount]}"),
+        TextColumn("{task.fields[amount]}", markup=False),
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=make_console(stderr=True), transient=True) as bar:
         task = bar.add_task("Asking", total=None, amount="")
 
         def tell(step: ModelProgress) -> None:
-            if bar.tasks[0].description != step.what:
-                bar.reset(task, description=step.what, total=step.total or None, amount="")
-            bar.update(task, completed=step.done, total=step.total or None, amount=progress_text(step))
+            what = display(step.what)
+            if bar.tasks[0].description != what:
+                bar.reset(task, description=what, total=step.total or None, amount="")
+            bar.update(
+                task, completed=step.done, total=step.total or None, amount=display(progress_text(step))
+            )
 
         return ask(lambda client: work(client, tell))
-
-
-def _print(lines: Iterable[str]) -> None:
-    for line in lines:
-        print(line)

@@ -12,6 +12,7 @@ import typer
 
 from llmasos.errors import LLMasOSError
 from llmasos.shell.ask import ask
+from llmasos.shell.output import say, standard_output, write_file
 from llmasos.shell.selection import Action, Kinds, Session, Since, Tool, Until, What, chosen
 
 if TYPE_CHECKING:
@@ -46,13 +47,15 @@ def prove(
     # Of ASCII names, text and small integers this is the canonical form (RFC 8785), which a proof must have.
     text = json.dumps(proof, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
     if path is None:
-        sys.stdout.write(text)
+        write_file(text)
         return
     _write(path, text)
-    print(f"Wrote {path}, {len(text.encode()):,} bytes. What a stranger finds in it:\n", flush=True)
+    say(f"Wrote {path}, {len(text.encode()):,} bytes. What a stranger finds in it:")
+    say()
     found = _check(path)
-    print(f"\nWhoever gets it runs: llmasos ledger check {path} --block-hash HASH")
-    print("with the hash as a node of the chain, or a place outside, gives it. `--rpc URL` asks a node.")
+    say()
+    say(f"Whoever gets it runs: llmasos ledger check {path} --block-hash HASH")
+    say("with the hash as a node of the chain, or a place outside, gives it. `--rpc URL` asks a node.")
     # A proof that is sound and waits for somebody to confirm the block's hash is what is expected here.
     raise typer.Exit(0 if found in (EXIT_CODES["ok"], EXIT_CODES["pending"]) else found)
 
@@ -108,7 +111,7 @@ def export(
         part = path.with_name(f"{path.name}.part") if path else None
         try:
             async with client.export(which, kind_of_file) as pieces:
-                with part.open("wb") if part else nullcontext(sys.stdout.buffer) as file:
+                with part.open("wb") if part else nullcontext(standard_output()) as file:
                     async for piece in pieces:
                         size += file.write(piece)
             if part and path:
@@ -122,7 +125,7 @@ def export(
 
     size = ask(read)
     if path:
-        print(f"Wrote {path}, {size:,} bytes.")
+        say(f"Wrote {path}, {size:,} bytes.")
 
 
 def _check(file: Path, *options: str) -> int:

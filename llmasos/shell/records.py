@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from llmasos.events import display
+from llmasos.display import display
 from llmasos.shell.words import count
 
 if TYPE_CHECKING:

@@ -12,6 +12,7 @@ from rich.syntax import Syntax
 from rich.text import Text
 
 from llmasos.api import Diff
+from llmasos.display import Stream, display, display_name
 from llmasos.events import (
     ActionFinished,
     ActionOutput,
@@ -19,13 +20,11 @@ from llmasos.events import (
     ArtifactKept,
     AssistantText,
     Event,
-    FileChange,
     Notice,
     Progress,
     TextDelta,
     TurnFinished,
     Usage,
-    display,
 )
 from llmasos.shell.words import fit
 
@@ -46,7 +45,7 @@ _KINDS = {
 
 def make_console(*, stderr: bool = False) -> Console:
     """Return a console for this terminal; colours are off when piped or when NO_COLOR is set."""
-    return Console(stderr=stderr, highlight=False, soft_wrap=True)
+    return Console(stderr=stderr, highlight=False, soft_wrap=True, markup=False, emoji=False)
 
 
 class Renderer:
@@ -62,8 +61,10 @@ class Renderer:
         self._text = text
         self._streaming = False
         self._streamed = ""
+        self._shown = Stream()
         self._progress = False
         self._output_lines: dict[str, int] = {}
+        self._outputs: dict[str, Stream] = {}
         self._at_line_start = True
 
     def show(self, event: Event) -> None:
@@ -77,7 +78,7 @@ class Renderer:
                 if self._text:
                     self._streaming = True
                     self._streamed += event.text
-                    self._console.out(display(event.text, keep_newlines=True), end="", highlight=False)
+                    self._console.out(self._shown.show(event.text), end="", highlight=False)
             case AssistantText():
                 self.end_line()
                 self._show_missed(event.text)
@@ -93,12 +94,12 @@ class Renderer:
                 self._show_finished(event)
             case ArtifactKept():
                 self.end_line()
-                facts = (f" · {event.size:,} bytes · {display(event.path)}", "dim")
-                self._console.print(Text.assemble(("▣", "cyan"), " ", display(event.name), facts))
+                facts = (f" · {event.size:,} bytes · {display_name(event.path)}", "dim")
+                self._console.print(Text.assemble(("▣", "cyan"), " ", display_name(event.name), facts))
             case Notice():
                 self.end_line()
                 style = {"info": "dim", "warning": "yellow", "error": "red"}[event.level]
-                self._console.print(Text(display(event.text, keep_newlines=True), style=style))
+                self._console.print(_set_in(event.text, style))
             case TurnFinished():
                 self.end_line()
                 self._show_end(event)
@@ -109,6 +110,9 @@ class Renderer:
 
     def end_line(self) -> None:
         """Finish a line that text or output has left open."""
+        if rest := self._shown.end():
+            self._console.out(rest, end="", highlight=False)
+        self._shown = Stream()
         if self._streaming or not self._at_line_start:
             self._console.print()
         self._streaming = False
@@ -124,7 +128,8 @@ class Renderer:
         for name, value in arguments.items():
             if isinstance(value, str) and "\n" in value.strip("\n"):
                 lines = display(value.strip("\n"), keep_newlines=True).split("\n")
-                shown = "\n".join(lines[:_SHOWN_LINES])
+                # Set in, so that none can pass for a line of the shell.
+                shown = "\n".join(f"  {line}" for line in lines[:_SHOWN_LINES])
                 if name == "code":
                     self._console.print(
                         Syntax(shown, "python", theme="ansi_dark", background_color="default")
@@ -132,14 +137,15 @@ class Renderer:
                 else:
                     self._console.print(Text(shown, style="dim"))
                 if len(lines) > _SHOWN_LINES:
-                    self._console.print(f"[dim]… {len(lines) - _SHOWN_LINES} more lines[/]")
+                    self._console.print(f"… {len(lines) - _SHOWN_LINES} more lines", style="dim")
 
     def _show_output(self, event: ActionOutput) -> None:
         seen = self._output_lines.get(event.action, 0)
-        for piece in display(event.text, keep_newlines=True).splitlines(keepends=True):
+        shown = self._outputs.setdefault(event.action, Stream()).show(event.text)
+        for piece in shown.splitlines(keepends=True):
             if seen < _SHOWN_LINES:
                 if self._at_line_start:
-                    self._console.print("[dim]│[/] ", end="")
+                    self._console.print("│ ", style="dim", end="")
                 self._console.print(
                     Text(piece.rstrip("\n"), style="dim"), end="\n" if piece.endswith("\n") else ""
                 )
@@ -148,25 +154,26 @@ class Renderer:
         self._output_lines[event.action] = seen
 
     def _show_finished(self, event: ActionFinished) -> None:
+        self._outputs.pop(event.action, None)
         more = self._output_lines.pop(event.action, 0) - _SHOWN_LINES
         if more > 0:
-            self._console.print(f"[dim]│ … {more} more lines[/]")
-        facts = [display(event.tool)]
+            self._console.print(f"│ … {more} more lines", style="dim")
+        facts = [event.tool]
         if event.backend:
             facts += [f"{event.seconds:.1f} s", event.backend]
-        line = " · ".join([*facts, event.action])
+        line = display(" · ".join([*facts, event.action]))
         self._console.print(Text.assemble(_MARKS.get(event.status, ("✗", "red")), " ", (line, "dim")))
         # That it was cancelled is what the turn's end says.
         if event.status not in ("ok", "cancelled"):
             last = [line for line in event.result.strip().split("\n") if line.strip()][-4:]
-            self._console.print(Text(display("\n".join(last), keep_newlines=True), style="yellow"))
+            self._console.print(Text("\n".join(f"  {display(line)}" for line in last), style="yellow"))
 
     def _show_progress(self, event: Progress) -> None:
         if not self._console.is_terminal:
             return
         amount = f" {_amount(event)}" if event.total else ""
         # A wrapped line could not be taken back.
-        line = fit(display(event.what) + amount, self._console.width - 1)
+        line = fit(display(event.what + amount), self._console.width - 1)
         self._console.file.write(f"\r\x1b[2K{line}")
         self._console.file.flush()
         self._progress = True
@@ -180,27 +187,28 @@ class Renderer:
     def _show_end(self, event: TurnFinished) -> None:
         if event.error:
             style = "yellow" if event.status in ("cancelled", "limit", "approval_needed") else "red"
-            self._console.print(Text(display(event.error, keep_newlines=True), style=style))
+            self._console.print(_set_in(event.error, style))
         if event.hint:
-            self._console.print(Text(display(event.hint, keep_newlines=True), style="dim"))
-        self._console.print(f"[dim]{usage_line(event.usage)}[/]")
+            self._console.print(_set_in(event.hint, "dim"))
+        self._console.print(f"{usage_line(event.usage)}", style="dim")
 
 
 def show_diff(console: Console, diff: Diff, *, most_lines: int = 200) -> None:
     """Write a diff: a line a file, then the changes themselves, up to `most_lines` lines."""
     for change in diff.changes:
         detail = f"  {display(change.detail)}" if change.detail else ""
-        name = f"{display(change.source)} → {display(change.path)}" if change.source else display(change.path)
+        name = display_name(change.path)
+        name = f"{display_name(change.source)} → {name}" if change.source else name
         console.print(Text.assemble(_KINDS[change.kind], " ", name, (detail, "dim")))
     if diff.omitted:
-        console.print(f"[dim]… and {diff.omitted:,} more changes[/]")
+        console.print(f"… and {diff.omitted:,} more changes", style="dim")
     if diff.summary:
         console.print(Text(display(diff.summary, keep_newlines=True)))
-    lines = [line for change in diff.changes for line in _coloured(change)]
+    lines = [line for change in diff.changes for line in coloured_diff(change.diff)]
     for line in lines[:most_lines]:
         console.print(line)
     if len(lines) > most_lines:
-        console.print(f"[dim]… {len(lines) - most_lines} more lines; /diff shows them all[/]")
+        console.print(f"… {len(lines) - most_lines} more lines; /diff shows them all", style="dim")
 
 
 def usage_line(usage: Usage) -> str:
@@ -215,17 +223,23 @@ def print_error(error: Exception) -> None:
     """Write an error and its next step to standard error."""
     console = make_console(stderr=True)
     message = getattr(error, "message", "") or str(error)
-    console.print(Text(display(message, keep_newlines=True), style="red"))
+    console.print(_set_in(message, "red"))
     if hint := getattr(error, "hint", ""):
-        console.print(Text(display(hint, keep_newlines=True), style="dim"))
+        console.print(_set_in(hint, "dim"))
     sys.stderr.flush()
 
 
-def _coloured(change: FileChange) -> list[Text]:
+def _set_in(text: str, style: str) -> Text:
+    """Return a message, whose further lines can pass for none of the shell's own."""
+    return Text(display(text, keep_newlines=True).replace("\n", "\n  "), style=style)
+
+
+def coloured_diff(diff: str) -> list[Text]:
+    """Return the lines of a unified diff, coloured."""
     styles = {"+": "green", "-": "red", "@": "cyan"}
     hunks = count(1)
     # Only a newline ends a line of a diff: a change of line endings alone has to be seen, too.
-    lines = change.diff.removesuffix("\n").split("\n") if change.diff else []
+    lines = diff.removesuffix("\n").split("\n") if diff else []
     return [Text.assemble((display(line), styles.get(line[:1], "")), _number(line, hunks)) for line in lines]
 
 
@@ -244,7 +258,9 @@ def _arguments(event: ActionStarted) -> str:
 
 
 def _short(value: object, longest: int = 120) -> str:
-    text = display(repr(value) if not isinstance(value, str) else f'"{value}"')
+    # A path or an address may pretend to be another one.
+    seen = display_name if isinstance(value, str) and " " not in value else display
+    text = seen(repr(value) if not isinstance(value, str) else f'"{value}"')
     return text if len(text) <= longest else text[: longest - 1] + "…"
 
 

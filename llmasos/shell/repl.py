@@ -21,13 +21,14 @@ from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.patch_stdout import patch_stdout
 
 from llmasos import paths
+from llmasos.display import display
 from llmasos.errors import KernelError, LLMasOSError
 from llmasos.shell.ask import CLIENT
+from llmasos.shell.output import say
 from llmasos.shell.words import fit
 
 if TYPE_CHECKING:
     from llmasos.client import AsyncClient, AsyncSession
-    from llmasos.events import ApprovalRequested
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,8 @@ class SessionOptions:
     in_place: bool = False
     hosts: tuple[str, ...] = ()
     granted: tuple[str, ...] = ()
+    access: str = ""
+    asking: str = ""
 
 
 class Shell:
@@ -145,24 +148,30 @@ class Shell:
         self.folder = self._session.folder
         await self._update_status()
 
-    async def ask(self, question: str) -> str:
-        """Ask the person a short question; no answer is an empty one.
+    async def ask(self, question: str, *, lower: bool = True) -> str:
+        """Ask the person a short question; no answer is an empty one."""
+        answer = (await self.edit(question, "") or "").strip()
+        return answer.lower() if lower else answer
+
+    async def edit(self, question: str, text: str) -> str | None:
+        """Have the person change a text; None when they gave up.
 
         What was typed before the question was on the screen is no answer to it, and is dropped.
         """
-        asking: PromptSession[str] = PromptSession()
+        asking: PromptSession[str] = PromptSession(multiline="\n" in text)
         clear_typeahead(asking.input)
         termios.tcflush(sys.stdin, termios.TCIFLUSH)
         try:
             # Ctrl-C is a key here; taking the signal over as well would leave the turn without its handler.
-            return (await asking.prompt_async(question, handle_sigint=False)).strip().lower()
+            return await asking.prompt_async(display(question), default=text, handle_sigint=False)
         except (KeyboardInterrupt, EOFError):
-            return ""
+            return None
 
     async def turn(self, line: str, *, dry_run: bool = False) -> None:
         """Run a turn, show it as it happens, and offer to write what it changed."""
         from llmasos.api import Diff
         from llmasos.events import ApprovalRequested, DiffOffered, TurnFinished
+        from llmasos.shell.approval import answer_request
         from llmasos.shell.render import Renderer, make_console, show_diff
 
         session = await self.session()
@@ -174,12 +183,12 @@ class Shell:
             async with session.turn(line, dry_run=dry_run) as events:
                 async for event in events:
                     renderer.show(event)
-                    if isinstance(event, ApprovalRequested):
-                        await self._approve(session, event)
+                    if isinstance(event, ApprovalRequested) and event.expires is not None:
+                        await answer_request(self, session, event)
                     elif isinstance(event, DiffOffered):
                         offered = event
                     elif isinstance(event, TurnFinished) and not event.answer and not event.error:
-                        console.print("[dim]The model had nothing to say.[/]")
+                        console.print("The model had nothing to say.", style="dim")
         finally:
             self._running = None
         await self._update_status()
@@ -187,7 +196,7 @@ class Shell:
             diff = Diff(changes=offered.changes, omitted=offered.omitted, summary=offered.summary)
             show_diff(console, diff)
             if dry_run:
-                print("This was a dry run: nothing was written, and the changes were dropped.")
+                say("This was a dry run: nothing was written, and the changes were dropped.")
             else:
                 await self.offer_commit()
 
@@ -201,19 +210,7 @@ class Shell:
         elif answer in ("n", "no"):
             await COMMANDS["/discard"].run(self, "")
         else:
-            print("Kept for later: /commit writes the changes, /discard drops them.")
-
-    async def _approve(self, session: AsyncSession, request: ApprovalRequested) -> None:
-        from llmasos.events import display
-
-        # Lines of the model's own are set in, so that none can pass for a line of the shell.
-        arguments = "\n".join(
-            f"  {display(name)} = {display(str(value), keep_newlines=True)}".replace("\n", "\n    ")
-            for name, value in request.arguments.items()
-        )
-        print(f"{display(request.tool)} asks for your approval: {display(request.reason)}\n{arguments}")
-        answer = await self.ask("Allow it this once? [y/N] ")
-        await session.answer(request.action, request.digest, approve=answer in ("y", "yes"))
+            say("Kept for later: /commit writes the changes, /discard drops them.")
 
     async def _interruptible(self, work: Awaitable[None]) -> None:
         """Do work that Ctrl-C stops: a running turn through the kernel, so that its end is still shown.
@@ -225,7 +222,7 @@ class Shell:
         cancelling: set[asyncio.Task[None]] = set()
 
         def interrupted() -> None:
-            print()  # the terminal has written ^C
+            say()  # the terminal has written ^C
             if self._running is None or cancelling:
                 task.cancel()
             else:
@@ -235,7 +232,7 @@ class Shell:
         try:
             await task
         except asyncio.CancelledError:
-            print("Stopped.")
+            say("Stopped.")
         finally:
             loop.remove_signal_handler(signal.SIGINT)
             await asyncio.gather(*cancelling)
@@ -244,11 +241,8 @@ class Shell:
         # Loading the client takes longer than drawing the prompt; a thread keeps the keys responsive.
         await asyncio.to_thread(_load_client)
         from llmasos.client import AsyncClient
-        from llmasos.events import display
 
-        client = AsyncClient(
-            progress=lambda text: self._show(f"starting the kernel … {display(text)}"), name=CLIENT
-        )
+        client = AsyncClient(progress=lambda text: self._show(f"starting the kernel … {text}"), name=CLIENT)
         if not client.socket.exists():
             self._show("starting the kernel …")
         try:
@@ -267,8 +261,6 @@ class Shell:
         self._client = self._session = self._connecting = None
 
     async def _update_status(self) -> None:
-        from llmasos.events import display
-
         assert self._client is not None
         info = await self._client.info()
         model = self._session.model if self._session is not None and self._session.model else info.model
@@ -282,14 +274,14 @@ class Shell:
             parts.append(f"ledger {ledger.confirmed}/{ledger.records}" + (" !" if ledger.error else ""))
         if self._session is not None:
             parts.append(self._session.id)
-        self._show(display(" · ".join(parts)))
+        self._show(" · ".join(parts))
 
     def _toolbar(self) -> StyleAndTextTuples:
         columns = self._prompt.app.output.get_size().columns
         return [("fg:ansibrightblack", fit(self.status, columns))]
 
     def _show(self, status: str) -> None:
-        self.status = status
+        self.status = display(status)
         if self._prompt.app.is_running:
             self._prompt.app.invalidate()
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from llmasos.display import display, display_name
+
 if TYPE_CHECKING:
     from llmasos.api import CommitInfo, JobInfo, MergedFile
 
@@ -33,40 +35,33 @@ def count(number: int, noun: str) -> str:
 
 def written(commit: CommitInfo, folder: str = "") -> str:
     """Return what a commit wrote, to which folder where one is given, and what it had to leave."""
-    from llmasos.events import display
-
     line = f"Wrote {count(len(commit.paths), 'file')}" + (f" to {display(folder)}." if folder else ".")
     if commit.left:
-        names = ", ".join(map(display, commit.left[:5])) + (" …" if len(commit.left) > 5 else "")
+        names = ", ".join(map(display_name, commit.left[:5])) + (" …" if len(commit.left) > 5 else "")
         line += f" Not written, because they are no files, folders or links: {names}."
     return line
 
 
 def resolved(merged: MergedFile) -> str:
     """Return what became of a file that was merged, and the next step."""
-    from llmasos.events import display
-
+    name = display_name(merged.path)
     if not merged.conflicts:
-        return f"{display(merged.path)} is merged; commit it."
+        return f"{name} is merged; commit it."
     return (
-        f"{display(merged.path)} holds both versions of {count(merged.conflicts, 'passage')} now, between "
+        f"{name} holds both versions of {count(merged.conflicts, 'passage')} now, between "
         "markers. Have them put right in a next request, then commit it."
     )
 
 
 def commit_line(commit: CommitInfo) -> str:
     """Return a commit in a line: id, time, how many files, the first names, whether it was undone."""
-    from llmasos.events import display
-
     when = commit.at.astimezone().strftime("%Y-%m-%d %H:%M") if commit.at else ""
-    names = ", ".join(map(display, commit.paths[:3])) + (" …" if len(commit.paths) > 3 else "")
+    names = ", ".join(map(display_name, commit.paths[:3])) + (" …" if len(commit.paths) > 3 else "")
     undone = "  (undone)" if commit.undone else ""
     return f"{commit.id}  {when}  {count(len(commit.paths), 'file'):>9}  {names}{undone}"
 
 
 def job_line(job: JobInfo) -> str:
     """Return a job in a line: id, state, time, bytes printed, the command."""
-    from llmasos.events import display
-
     state = "running" if job.running else "stopped" if job.exit_code is None else f"exit {job.exit_code}"
     return f"{job.id:<5} {state:<9} {job.seconds:>7.1f} s {job.written:>12,} bytes  {display(job.command)}"

@@ -14,9 +14,9 @@ import anyio.abc
 import pytest
 
 from llmasos.errors import ConfigError
+from llmasos.net import is_own, is_public
 from llmasos.sandbox.egress import Egress, EgressLimits, proxy_environment
 from llmasos.sandbox.egress.client_hello import HelloError, server_name
-from llmasos.sandbox.egress.hosts import is_own, is_public
 
 pytestmark = pytest.mark.anyio
 

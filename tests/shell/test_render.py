@@ -80,7 +80,7 @@ def test_output_that_comes_in_pieces_is_joined_and_cut() -> None:
 
 def test_a_failure_shows_the_end_of_its_result() -> None:
     lines = shown(finished(status="failed", result="1\n2\n3\n\n4\n5\n"))
-    assert lines == ["✗ run_shell · a-1", "2", "3", "4", "5"]
+    assert lines == ["✗ run_shell · a-1", "  2", "  3", "  4", "  5"]
 
 
 def test_a_cancelled_action_leaves_the_word_to_the_turn() -> None:
@@ -92,7 +92,7 @@ def test_a_cancelled_action_leaves_the_word_to_the_turn() -> None:
 def test_a_long_text_argument_is_shown_as_a_block() -> None:
     content = "".join(f"line {n}\n" for n in range(17))
     lines = shown(ActionStarted(action="a", tool="write_file", arguments={"path": "f", "content": content}))
-    assert lines[:2] == ['● write_file(path="f")', "line 0"] and lines[-1] == "… 2 more lines"
+    assert lines[:2] == ['● write_file(path="f")', "  line 0"] and lines[-1] == "… 2 more lines"
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_foreign_text_is_neither_markup_nor_escape(evil: str) -> None:
     assert file.getvalue().splitlines() == [f"added   {safe}  {safe}", f"+{safe}"]
     assert shown(finished(tool=evil, status="invalid", result=f"No tool {evil}.")) == [
         f"✗ {safe} · a-1",
-        f"No tool {safe}.",
+        f"  No tool {safe}.",
     ]
     assert shown(ActionStarted(action="a-1", tool=evil, arguments={evil: evil})) == [
         f'● {safe}({safe}="{safe}")'

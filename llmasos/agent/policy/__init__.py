@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from llmasos.agent.policy._former import VERSION, DefaultPolicy, InPlacePolicy
 from llmasos.agent.policy.book import Policy
 from llmasos.agent.policy.engine import decide, flipped
 from llmasos.agent.policy.facts import Access, Asking, Call, Facts
@@ -13,14 +12,11 @@ from llmasos.agent.policy.suggest import Logged, Past, Suggestion, collect, patt
 from llmasos.decisions import Decision, Verdict
 
 __all__ = [
-    "VERSION",
     "Access",
     "Asking",
     "Call",
     "Decision",
-    "DefaultPolicy",
     "Facts",
-    "InPlacePolicy",
     "Logged",
     "Past",
     "Policy",

@@ -18,8 +18,7 @@ from pydantic import ValidationError
 from llmasos.agent.policy.rules import Layer, Rule
 from llmasos.errors import ConfigError
 
-_HEADER = re.compile(r"^[ \t]*\[\[[ \t]*rule[ \t]*\]\]", re.MULTILINE)
-_ALLOWS = re.compile(r"""^[ \t]*["']?decision["']?[ \t]*=[ \t]*["']allow["'][ \t]*(?:#.*)?$""", re.MULTILINE)
+_HEADER = re.compile(r"^[ \t]*\[{1,2}[ \t]*rule[ \t]*\]", re.MULTILINE)
 _PROJECT_PRIORITY = 1000
 
 
@@ -58,15 +57,16 @@ def parse(text: str, name: str, layer: Layer, highest: int) -> Contents:
         try:
             raw = tomllib.loads(chunk)
         except (tomllib.TOMLDecodeError, RecursionError) as error:
-            notices.append(_syntax(error, name, line))
-            broken = broken or not _ALLOWS.search(chunk)
+            notices.append(_syntax(error, name, line, chunk))
+            broken = True
             continue
-        strays = [key for key in raw if key != "rule"]
+        tables = raw.get("rule", [])
+        strays = [key for key in raw if key != "rule" or not isinstance(tables, list)]
         for key in strays:
             at = line + _line_of(chunk, key)
             notices.append(f"{name}, line {at}: {key!r} is no part of a file of rules; write [[rule]].")
             broken = True
-        for table in raw.get("rule", []) if isinstance(raw.get("rule", []), list) else [raw["rule"]]:
+        for table in tables if isinstance(tables, list) else []:
             rule, problems = _rule(table, layer, highest)
             ident = _name(table)
             if rule is not None and any(other.id == rule.id for other in rules):
@@ -195,18 +195,17 @@ def _chunks(text: str) -> Iterator[tuple[int, str]]:
             yield text.count("\n", 0, start) + 1, chunk
 
 
-def _syntax(error: Exception, name: str, line: int) -> str:
+def _syntax(error: Exception, name: str, line: int, chunk: str) -> str:
     found = re.search(r"\(at line (\d+), column \d+\)", str(error))
-    at = line + int(found[1]) - 1 if found else line
+    at = line + (int(found[1]) - 1 if found else chunk.rstrip().count("\n"))
     said = re.sub(r" \(at .*\)$", "", str(error)) or "it cannot be read"
     return f"{name}, line {at}: {said[:1].lower()}{said[1:]}."
 
 
 def _line_of(chunk: str, key: str) -> int:
     """Return the line of a key inside of a piece, from 0 on; that of the piece where it is not found."""
-    found = re.search(
-        rf"^[ \t]*(?:[\w\"'-]+[ \t]*\.[ \t]*)*[\"']?{re.escape(key)}[\"']?[ \t]*[.=\]]", chunk, re.MULTILINE
-    )
+    key = rf"[\"']?{re.escape(key)}[\"']?"
+    found = re.search(rf"^[ \t\[]*(?:[\w\"'-]+[ \t]*\.[ \t]*)*{key}[ \t]*[.=\]]", chunk, re.MULTILINE)
     return chunk.count("\n", 0, found.start()) if found else 0
 
 

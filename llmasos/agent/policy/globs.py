@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 Matcher = Callable[[str], bool]
+_WILD = re.compile(r"[*?\[]")
 
 
 @lru_cache(maxsize=4096)
@@ -42,13 +43,38 @@ def sample(globs: tuple[str, ...]) -> str:
 
 
 def _any(globs: list[str], paths: bool, *, broad: bool) -> Matcher:
-    sources = [_path(glob, broad) if paths else _translate(glob, star=".*", one=".") for glob in globs]
-    fullmatch = re.compile("|".join(sources), re.DOTALL | re.IGNORECASE if broad else re.DOTALL).fullmatch
-    if broad and paths:
-        return lambda text: fullmatch(_plain(text)) is not None
-    if paths:
-        return lambda text: ".." not in text.split("/") and fullmatch(text) is not None
-    return lambda text: fullmatch(text) is not None
+    if not paths:
+        text_matches = _regex([_translate(glob, star=".*", one=".") for glob in globs], broad)
+        return lambda text: text_matches(text) is not None
+    whole = _regex([_whole(glob, broad) for glob in globs if "/" in glob.rstrip("/")], broad)
+    names = [glob.rstrip("/") or "/" for glob in globs if "/" not in glob.rstrip("/")]
+    wild = _regex([_translate(name, star="[^/]*", one="[^/]") for name in names if _WILD.search(name)], broad)
+    plain = frozenset(name.casefold() if broad else name for name in names)
+
+    def broadly(path: str) -> bool:
+        path = _plain(path)
+        parts = path.split("/") if path != "/" else ["/"]
+        found = any(part.casefold() in plain or wild(part) is not None for part in parts)
+        return found or whole(path) is not None
+
+    def narrowly(path: str) -> bool:
+        parts = path.split("/")
+        return ".." not in parts and (
+            parts[-1] in plain or wild(parts[-1]) is not None or whole(path) is not None
+        )
+
+    return broadly if broad else narrowly
+
+
+def _regex(sources: Sequence[str], broad: bool) -> Callable[[str], object | None]:
+    if not sources:
+        return lambda _text: None
+    return re.compile("|".join(sources), re.DOTALL | re.IGNORECASE if broad else re.DOTALL).fullmatch
+
+
+def _whole(glob: str, broad: bool) -> str:
+    source = _translate(glob.rstrip("/").removeprefix("./"), star="[^/]*", one="[^/]")
+    return f"{source}(?:/.*)?" if broad else source
 
 
 def _plain(path: str) -> str:
@@ -61,34 +87,33 @@ def _plain(path: str) -> str:
     return "/" + "/".join(plain) if path.startswith("/") else "/".join(plain) or "."
 
 
-def _path(glob: str, broad: bool) -> str:
-    glob = glob.rstrip("/") or "/"
-    source = _translate(glob.removeprefix("./"), star="[^/]*", one="[^/]")
-    if "/" not in glob:
-        source = f"(?:.*/)?{source}"
-    return f"{source}(?:/.*)?" if broad else source
-
-
-def _translate(glob: str, star: str, one: str) -> str:
-    found, at = [], 0
+def _translate(glob: str, *, star: str, one: str) -> str:
+    """Return a regular expression for a glob, which never goes back over what a `*` has passed."""
+    pieces, at = [""], 0
     while at < len(glob):
         char = glob[at]
-        if glob.startswith("**/", at):
-            found.append("(?:.*/)?")
-            at += 3
-            continue
-        if glob.startswith("**", at):
-            found.append(".*")
-            at += 2
-            continue
         end = glob.find("]", at + 2) if char == "[" else -1
-        if end > 0:
-            inside = glob[at + 1 : end]
-            negated = inside.startswith("!") and len(inside) > 1
-            chars = re.sub(r"([\\\[\]^&~|])", r"\\\1", inside[negated:])
-            found.append(f"[{'^' if negated else ''}{chars}]")
+        if glob.startswith("**", at):
+            below = glob.startswith("**/", at)
+            pieces[-1] += "(?:.*/)?" if below else ".*"
+            at += 3 if below else 2
+        elif char == "*":
+            pieces.append("")
+            at += 1
+        elif end > 0:
+            pieces[-1] += _chars(glob[at + 1 : end])
             at = end + 1
-            continue
-        found.append(star if char == "*" else one if char == "?" else re.escape(char))
-        at += 1
-    return "".join(found)
+        else:
+            pieces[-1] += one if char == "?" else re.escape(char)
+            at += 1
+    first, *rest = pieces
+    if not rest:
+        return first
+    # What follows a `*` may as well be found as early as it can be, unless the end has to follow.
+    return first + "".join(f"(?>{star}?{piece})" for piece in rest[:-1]) + star + rest[-1]
+
+
+def _chars(inside: str) -> str:
+    negated = inside.startswith("!") and len(inside) > 1
+    chars = re.sub(r"([\\\[\]^&~|])", r"\\\1", inside[negated:])
+    return f"[{'^' if negated else ''}{chars}]"

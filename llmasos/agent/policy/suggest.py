@@ -87,7 +87,10 @@ def suggest(
         least: The fewest approvals that a rule must stand for.
     """
     groups: dict[tuple[object, ...], list[Rule]] = {}
+    policy = policy or Policy.of(builtin())
     for call, facts in approved:
+        if decide(call, facts, policy).verdict == "allow":
+            continue  # A rule has been added since.
         rule = pattern(call, facts, policy)
         if rule is not None:
             groups.setdefault(_likeness(rule), []).append(rule)

@@ -12,6 +12,7 @@ import anyio.to_thread
 
 from llmasos.errors import ConfigError
 from llmasos.ledger.anchors.port import AnchorError, AnchorMismatch, Statement
+from llmasos.net import OutOfReach, Reach
 
 REQUEST_SECONDS = 30.0
 ANSWER_BYTES = 100_000
@@ -70,11 +71,13 @@ class TimestampAnchor:
     async def _ask(self, request: bytes) -> bytes:
         import httpx2
 
+        from llmasos.net.transport import checked_client
+
         answer = b""
         try:
             with anyio.fail_after(REQUEST_SECONDS):
                 async with (
-                    httpx2.AsyncClient(timeout=REQUEST_SECONDS) as client,
+                    checked_client(Reach((self._url,)), timeout=REQUEST_SECONDS) as client,
                     client.stream("POST", self._url, content=request, headers=_QUERY) as response,
                 ):
                     if response.status_code != httpx2.codes.OK:
@@ -85,7 +88,7 @@ class TimestampAnchor:
                             raise self._silent(f"its answer is longer than {ANSWER_BYTES} bytes")
         except TimeoutError as error:
             raise self._silent(f"it did not answer within {REQUEST_SECONDS:.0f} seconds") from error
-        except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+        except (httpx2.HTTPError, httpx2.InvalidURL, OutOfReach) as error:
             raise self._silent(str(error) or type(error).__name__) from error
         return answer
 

@@ -15,6 +15,7 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 
 from llmasos.errors import ConfigError
 from llmasos.ledger.chains.port import ChainError
+from llmasos.net import OutOfReach, Reach
 
 if TYPE_CHECKING:
     import httpx2
@@ -153,10 +154,12 @@ class HttpTransport:
         """Send a JSON text and return the answer."""
         import httpx2
 
+        from llmasos.net.transport import checked_client
+
         if self._client is None:
             # The library logs every URL as it is; the time-out below covers the whole exchange.
             logging.getLogger("httpx2").addFilter(self._silent)
-            self._client = httpx2.AsyncClient(timeout=None)
+            self._client = checked_client(Reach((self._url,)), timeout=None)
         headers = {"content-type": "application/json"}
         try:
             with anyio.fail_after(self._timeout):
@@ -170,7 +173,7 @@ class HttpTransport:
                             raise _too_large(self.place, self._limit)
         except TimeoutError:
             raise _late(self.place, self._timeout) from None
-        except (httpx2.HTTPError, httpx2.InvalidURL, ValueError, OSError) as error:
+        except (httpx2.HTTPError, httpx2.InvalidURL, OutOfReach, ValueError, OSError) as error:
             # Their texts could hold the URL.
             raise ChainError(
                 f"The chain at {self.place} does not answer: {type(error).__name__}.", hint=HINT

@@ -6,9 +6,15 @@ const { document: file, waiting, made } = JSON.parse($("data").textContent);
 const MARKS = { checking: "·", good: "✓", bad: "✗", waiting: "◌" };
 const WORDS = { checking: "being checked", good: "consistent with the last block", bad: "its proof fails", waiting: "not on the chain yet" };
 
+// What hides, or turns text round, is shown: only emoji and the scripts that need joiners keep them.
+const JOINED = String.raw`(?<=\p{Emoji})\ufe0f|(?<=\p{Emoji}\ufe0f?)\u200d(?=\p{Emoji})|(?<=[\u0600-\u0dff])[\u200c\u200d](?=[\u0600-\u0dff])`;
+const HIDDEN = String.raw`[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Cn}\p{Zl}\p{Zp}\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\u{e0100}-\u{e01ef}]`;
+const SPECIAL = new RegExp(`(${JOINED}|[\n\t])|${HIDDEN}`, "gu");
+const shown = (text) => `${text}`.replace(SPECIAL, (found, kept) => kept ?? `\\u{${found.codePointAt(0).toString(16)}}`);
+
 function element(name, text, attributes = {}) {
   const made = document.createElement(name);
-  if (text !== undefined) made.textContent = text;
+  if (text !== undefined) made.textContent = shown(text);
   for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
   return made;
 }

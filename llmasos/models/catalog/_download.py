@@ -15,6 +15,7 @@ from pathlib import Path
 from llmasos.errors import ModelError
 from llmasos.models.catalog.hub import CONNECT_SECONDS, READ_SECONDS, Hub
 from llmasos.models.catalog.source import HubSource, Source, WheelSource
+from llmasos.net import OutOfReach
 
 _ATTEMPTS = 5
 _CHUNK = 2**20
@@ -45,6 +46,8 @@ class HubDownload:
             try:
                 self._append(url, partial, have, report)
                 return
+            except OutOfReach as error:
+                raise self._hub.astray(error) from error
             except httpx2.ConnectError as error:
                 raise self._hub.out_of_reach(error) from error
             except (httpx2.HTTPError, httpx2.InvalidURL) as error:
@@ -57,11 +60,16 @@ class HubDownload:
     def _append(self, url: str, partial: Path, have: int, report: Callable[[int], None]) -> None:
         import httpx2
 
+        from llmasos.net.transport import checked_client_now
+
         timeout = httpx2.Timeout(READ_SECONDS, connect=CONNECT_SECONDS)
         headers = {"Accept-Encoding": "identity", **self._hub.headers(url)}
         if have:
             headers["Range"] = f"bytes={have}-"
-        with httpx2.stream("GET", url, headers=headers, timeout=timeout, follow_redirects=True) as response:
+        with (
+            checked_client_now(self._hub.reach, timeout=timeout) as client,
+            client.stream("GET", url, headers=headers) as response,
+        ):
             if response.status_code == httpx2.codes.RANGE_NOT_SATISFIABLE:
                 return
             if response.is_error:

@@ -16,6 +16,7 @@ from llmasos.errors import ModelError
 from llmasos.models.catalog.header import PICKLES, Format
 from llmasos.models.catalog.source import HUB, HubSource, ModelFile, Reference
 from llmasos.models.untrusted import read_json
+from llmasos.net import OutOfReach, Reach
 
 if TYPE_CHECKING:
     import httpx2
@@ -71,17 +72,27 @@ class Hub(BaseModel, frozen=True):
     Args:
         endpoint: Its base URL.
         token: Says who asks; it is sent to the hub and to nobody that it leads to.
+        hosts: Hosts outside the open internet that it may lead to.
     """
 
     endpoint: str = HUB
     token: SecretStr = SecretStr("")
+    hosts: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, settings: ModelSettings) -> Self:
         """Return the hub of the settings, or else the one that the variables of its own tools describe."""
         endpoint = settings.hub or os.environ.get("HF_ENDPOINT", "") or HUB
         token = settings.hub_token.get_secret_value() or os.environ.get("HF_TOKEN", "") or _logged_in()
-        return cls(endpoint=endpoint.strip().rstrip("/"), token=SecretStr(token.strip()))
+        return cls(
+            endpoint=endpoint.strip().rstrip("/"), token=SecretStr(token.strip()), hosts=settings.hub_hosts
+        )
+
+    @property
+    def reach(self) -> Reach:
+        """Where its files may be fetched from."""
+        named = () if self.endpoint == HUB else (self.endpoint,)
+        return Reach(named, led_to=self.hosts)
 
     def own(self, url: str) -> str:
         """Return the URL of the same file at this hub, where it is a mirror."""
@@ -128,18 +139,16 @@ class Hub(BaseModel, frozen=True):
     def _ask(self, reference: Reference) -> dict[str, Any]:
         import httpx2
 
+        from llmasos.net.transport import checked_client_now
+
         place = f"{reference.repository}/revision/{quote(reference.revision, safe='')}"
         url = f"{self.endpoint}/api/models/{place}"
         timeout = httpx2.Timeout(READ_SECONDS, connect=CONNECT_SECONDS)
         try:
-            with httpx2.stream(
-                "GET",
-                url,
-                params={"blobs": "true"},
-                headers=self.headers(url),
-                timeout=timeout,
-                follow_redirects=True,
-            ) as response:
+            with (
+                checked_client_now(self.reach, timeout=timeout) as client,
+                client.stream("GET", url, params={"blobs": "true"}, headers=self.headers(url)) as response,
+            ):
                 if response.is_error:
                     raise self.refusal(response, reference.repository, reference.revision)
                 content = b""
@@ -149,6 +158,8 @@ class Hub(BaseModel, frozen=True):
                         raise self._nonsense(reference)
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
             raise self.out_of_reach(error) from error
+        except OutOfReach as error:
+            raise self.astray(error) from error
         try:
             answer = read_json(content)
         except ValueError:
@@ -191,6 +202,14 @@ class Hub(BaseModel, frozen=True):
         return ModelError(
             f"The model hub at {self.endpoint} cannot be reached ({type(error).__name__}).",
             hint="Check the network, or give the path to a GGUF file or to a folder with safetensors.",
+        )
+
+    def astray(self, error: OutOfReach) -> ModelError:
+        """Return what it means that the hub leads to where nothing may be fetched from."""
+        return ModelError(
+            error.message,
+            hint="Name a hub in a private network by LLMASOS_MODELS__HUB, and other hosts that it leads to "
+            "by LLMASOS_MODELS__HUB_HOSTS.",
         )
 
     def _nonsense(self, reference: Reference) -> ModelError:

@@ -7,7 +7,6 @@ import random
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
-from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -17,6 +16,7 @@ from llmasos.models.engines.port import InvalidRequest
 from llmasos.models.remote import errors
 from llmasos.models.remote.stream import Event, read_answer, read_error, read_events
 from llmasos.models.scheduler.types import Refused
+from llmasos.net import OutOfReach, Reach
 
 if TYPE_CHECKING:
     import httpx2
@@ -209,7 +209,7 @@ class Endpoint:
                 yield response
         except httpx2.ReadTimeout:
             raise errors.late(self.url, "reply", self.patience.first) from None
-        except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+        except (httpx2.HTTPError, httpx2.InvalidURL, OutOfReach) as error:
             raise errors.unreachable(self.url) from error
         except ModelError as error:
             self.hidden(error)
@@ -229,12 +229,11 @@ class Endpoint:
     def _connected(self) -> httpx2.AsyncClient:
         import httpx2
 
+        from llmasos.net.transport import checked_client
+
         if self._client is None:
-            self._client = httpx2.AsyncClient(
-                # Certificates take long to load, and plain HTTP needs none; redirects are not followed.
-                verify=not self.url.startswith("http://"),
-                # Who asks is to be known by the key alone.
-                cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
+            self._client = checked_client(
+                Reach((self.url,)),  # Redirects are not followed.
                 limits=httpx2.Limits(
                     max_connections=_CONNECTIONS, max_keepalive_connections=_KEPT_CONNECTIONS
                 ),

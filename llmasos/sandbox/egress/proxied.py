@@ -9,7 +9,8 @@ import anyio
 import anyio.abc
 import h11
 
-from llmasos.sandbox.egress.hosts import AllowedHosts, Host, HostError, parse_host
+from llmasos.net import Host, HostError, parse_host
+from llmasos.sandbox.egress.hosts import AllowedHosts
 
 _PIECE = 65_536
 # These concern one connection, and the one to the server is not the client's.

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -19,8 +18,9 @@ import anyio
 import anyio.abc
 import h11
 
+from llmasos.net import Host, HostError, Resolver, check_addresses, resolve
 from llmasos.sandbox.egress.client_hello import HelloError, server_name
-from llmasos.sandbox.egress.hosts import AllowedHosts, Host, is_own, is_public
+from llmasos.sandbox.egress.hosts import AllowedHosts
 from llmasos.sandbox.egress.proxied import (
     RefusedError,
     after_head,
@@ -34,7 +34,6 @@ from llmasos.sandbox.egress.proxied import (
 from llmasos.sandbox.port import OnRefused
 
 PORT = 3128
-Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
 Dial = Callable[[str, int], Awaitable[anyio.abc.ByteStream]]
 
 _PIECE = 65_536
@@ -65,12 +64,6 @@ class EgressLimits:
     dial_seconds: float = 15.0
     idle_seconds: float = 300.0
     seconds: float = 3600.0
-
-
-async def resolve(name: str, port: int) -> Sequence[str]:
-    """Return the addresses of a host."""
-    found = await anyio.getaddrinfo(name, port, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 
 async def dial(address: str, port: int) -> anyio.abc.ByteStream:
@@ -245,9 +238,10 @@ class Egress:
                 addresses = []
         if not addresses:
             raise RefusedError(502, "its name cannot be resolved", host)
-        for address in addresses:
-            if not is_public(address) or is_own(address):
-                raise RefusedError(403, f"its address {address} is not on the open internet", host)
+        try:
+            check_addresses(addresses)
+        except HostError as error:
+            raise RefusedError(403, str(error), host) from None
         for address in addresses:
             with suppress(OSError, TimeoutError), anyio.fail_after(self._limits.dial_seconds):
                 return await self._dial(address, host.port)

@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING
 
 from llmasos.config import Settings, load_settings
+from llmasos.display import display
 from llmasos.errors import LLMasOSError, SandboxError
 from llmasos.sandbox.daemon import connect
 from llmasos.sandbox.image import build_image, build_tree
@@ -39,7 +40,7 @@ def build(settings: Settings, client: DockerClient | None, *, again: bool) -> No
         _show_tree(tree)
     if client is not None:
         if image_state(client, settings.sandbox_image) == "own":
-            print(f"image  {settings.sandbox_image}  your own, left as it is")
+            print(f"image  {display(settings.sandbox_image)}  your own, left as it is")
         for image in images(client):
             if image.recipe == recipe_key() and image.tags:
                 _show_image(image)
@@ -101,11 +102,11 @@ def main(arguments: list[str] | None = None) -> int:
             clean(settings, client, everything=asked.all)
     except LLMasOSError as error:
         _progress("")
-        print(f"{error.message}\n{error.hint}".strip(), file=sys.stderr)
+        print(display(f"{error.message}\n{error.hint}".strip(), keep_newlines=True), file=sys.stderr)
         return 1
     except DockerException as error:
         _progress("")
-        print(f"Docker failed: {error}", file=sys.stderr)
+        print(f"Docker failed: {display(str(error))}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
@@ -123,20 +124,20 @@ def _docker(settings: Settings) -> DockerClient | None:
     except SandboxError as error:
         if settings.sandbox == "docker":
             raise
-        print(error.message, "Its images are left out.", file=sys.stderr)
+        print(display(error.message), "Its images are left out.", file=sys.stderr)
         return None
 
 
 def _show_image(image: Image, state: str = "") -> None:
-    name = ", ".join(image.tags) or "(no name)"
+    name = display(", ".join(image.tags)) or "(no name)"
     state = state or _state(image.recipe, image.containers > 0)
     print(f"image  {name}  {image.id}  {image.size / 1e6:,.0f} MB  {state}{_age(image.built)}")
 
 
 def _show_tree(tree: Tree, state: str = "") -> None:
-    digest = f"sha256:{tree.layer.digest}"
+    path, digest = display(str(tree.path)), f"sha256:{tree.layer.digest}"
     state = state or _state(tree.recipe, tree.in_use)
-    print(f"tree   {tree.path}  {digest}  {tree.layer.size / 1e6:,.0f} MB  {state}{_age(tree.built)}")
+    print(f"tree   {path}  {digest}  {tree.layer.size / 1e6:,.0f} MB  {state}{_age(tree.built)}")
 
 
 def _state(recipe: str, in_use: bool) -> str:
@@ -158,9 +159,9 @@ def _age(built: float) -> str:
 def _progress(text: str) -> None:
     """Show what is under way, on a terminal in one line; an empty text takes that line away."""
     if sys.stderr.isatty():
-        print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
+        print(f"\r\033[K{display(text)}", end="", file=sys.stderr, flush=True)
     elif text:
-        print(text, file=sys.stderr, flush=True)
+        print(display(text), file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,9 @@ from llmasos.agent.policy import Access, Asking, Call, Facts, Policy, Rule, buil
 from llmasos.decisions import Decision, Effect, Flip, Identifier, SourceKind, Verdict
 
 WORDS = ("a", "b", "a/b", ".git/x", "ab", "example.org", "rm x")
-GLOBS = st.lists(st.sampled_from(("a", "a*", "*b", "!a", "!ab*", "[ab]", "?", "a/**")), min_size=1, max_size=3)
+GLOBS = st.lists(
+    st.sampled_from(("a", "a*", "*b", "!a", "!ab*", "[ab]", "?", "a/**")), min_size=1, max_size=3
+)
 
 
 def kinds(*names: str) -> st.SearchStrategy[Any]:
@@ -48,7 +50,9 @@ SEVERAL = st.lists(st.sampled_from(WORDS), max_size=3).map(tuple)
 CALL = st.builds(
     Call,
     tool=st.sampled_from(WORDS),
-    arguments=st.dictionaries(st.sampled_from(("x", "y")), st.one_of(SEVERAL.map(list), st.integers(), st.text())),
+    arguments=st.dictionaries(
+        st.sampled_from(("x", "y")), st.one_of(SEVERAL.map(list), st.integers(), st.text())
+    ),
 )
 FACTS = st.builds(
     Facts,

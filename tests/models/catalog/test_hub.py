@@ -41,8 +41,10 @@ def hub() -> Iterator[HubServer]:
         yield server
 
 
-async def pull(hub: HubServer, cache: Path, name: str = REPOSITORY, token: str = "") -> Path:
-    asked = Hub(endpoint=hub.url, token=SecretStr(token))
+async def pull(
+    hub: HubServer, cache: Path, name: str = REPOSITORY, token: str = "", hosts: tuple[str, ...] = ()
+) -> Path:
+    asked = Hub(endpoint=hub.url, token=SecretStr(token), hosts=hosts)
     sources = {"hub": HubDownload(asked, pause=0.0)}
     spec = newest(Catalog.builtin(cache).get(name))
     return await fetch(spec, cache, allow_download=True, hub=asked, downloaders=sources)
@@ -155,9 +157,17 @@ async def test_a_gated_model_gives_the_next_step_and_opens_to_a_token(hub: HubSe
 async def test_the_token_is_not_sent_to_where_the_hub_leads(hub: HubServer, tmp_path: Path) -> None:
     with HubServer(dict(FILES)).running() as storage:
         hub.redirect_to = storage.url.replace("127.0.0.1", "localhost")
-        await pull(hub, tmp_path, token="hf_secret")
+        await pull(hub, tmp_path, token="hf_secret", hosts=(hub.redirect_to,))
         assert storage.seen and {sent for _, _, sent in storage.seen} == {""}
     assert {sent for _, _, sent in hub.seen} == {"Bearer hf_secret"}
+
+
+async def test_a_hub_leads_to_no_private_host_that_was_not_named(hub: HubServer, tmp_path: Path) -> None:
+    with HubServer(dict(FILES)).running() as storage:
+        hub.redirect_to = storage.url
+        error = await refused(hub, tmp_path)
+    assert "127.0.0.1 may not be fetched from" in error.message and "HUB_HOSTS" in error.hint
+    assert not storage.seen
 
 
 @pytest.mark.parametrize(

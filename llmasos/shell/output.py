@@ -1,0 +1,90 @@
+"""What everything here writes to standard output and error with: foreign text is shown, never obeyed."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from codecs import getincrementaldecoder
+from collections.abc import Callable, Iterable
+from io import BytesIO
+from types import TracebackType
+from typing import Any, BinaryIO, TypeVar
+
+from llmasos.display import Stream, display, display_json
+
+T = TypeVar("T", bound=Any)
+
+
+def say(line: str = "", *, err: bool = False) -> None:
+    """Write one line, whatever it holds.
+
+    Args:
+        line: The line; a newline in it is shown as `\\n`.
+        err: To standard error.
+    """
+    print(display(line), file=sys.stderr if err else sys.stdout, flush=True)
+
+
+def say_found(found: T, as_json: bool, lines: Callable[[T], Iterable[str]]) -> None:
+    """Write what was asked for, in lines for people, or as JSON with a line for each of several.
+
+    Args:
+        found: One model of the API, or a list of them.
+        as_json: Which of both.
+        lines: Returns the lines.
+    """
+    if not as_json:
+        for line in lines(found):
+            say(line)
+        return
+    for one in found if isinstance(found, list | tuple) else [found]:
+        say_json(one.model_dump_json())
+
+
+def say_text(text: str, *, end: str = "\n", of: Stream | None = None) -> None:
+    """Write text of several lines.
+
+    Args:
+        text: The text.
+        end: What follows it.
+        of: What the text is a piece of, if it is one.
+    """
+    print(display(text, keep_newlines=True) if of is None else of.show(text), end=end, flush=True)
+
+
+def say_json(text: str) -> None:
+    """Write one line of JSON, with the same value in characters that no terminal obeys.
+
+    Args:
+        text: The JSON.
+    """
+    print(display_json(text), flush=True)
+
+
+def say_crash(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Write an error that nobody expected; Python itself would write its text as it is."""
+    text = "".join(traceback.format_exception(kind, error, trace))
+    print(display(text, keep_newlines=True), end="", file=sys.stderr, flush=True)
+
+
+def standard_output() -> BinaryIO:
+    """Return where a file's bytes go: as they are into a pipe, and as they may be seen on a terminal."""
+    return _Terminal() if sys.stdout.isatty() else sys.stdout.buffer
+
+
+def write_file(text: str) -> None:
+    """Write a file's text like its bytes."""
+    standard_output().write(text.encode("utf-8", "surrogateescape"))
+
+
+class _Terminal(BytesIO):
+    """Shows what is written."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._decoder = getincrementaldecoder("utf-8")("surrogateescape")
+        self._stream = Stream()
+
+    def write(self, data: Any) -> int:
+        sys.stdout.write(self._stream.show(self._decoder.decode(bytes(data))))
+        return len(data)

@@ -1,0 +1,183 @@
+"""Nothing that a kernel says acts on the terminal, whatever command asked for it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer.main
+from prompt_toolkit.application import create_app_session
+from prompt_toolkit.input import create_pipe_input
+from prompt_toolkit.output import DummyOutput
+
+from llmasos import client
+from llmasos.errors import LLMasOSError
+from llmasos.shell import cli, headless, models, repl
+from llmasos.shell.commands import COMMANDS
+from llmasos.shell.output import say_crash
+from tests.shell.poison import MARK, POISON, PoisonedClient, acting
+
+# They start programs of their own, which have tests of their own.
+ELSEWHERE = {"serve", "doctor", "sandbox build", "sandbox list", "sandbox clean", "ledger check"}
+
+
+def commands(group: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield every command with its name, groups that do something by themselves, too."""
+    for name, command in group.commands.items():
+        whole = f"{path} {name}".strip()
+        if hasattr(command, "commands"):
+            yield from commands(command, whole)
+        if whole not in ELSEWHERE and (not hasattr(command, "commands") or command.invoke_without_command):
+            yield whole, command
+
+
+# Into a pipe, they write a file as it is.
+FILES = ["merged x x", "ledger export -o -", "ledger prove x -o -", "ledger export --json -o -"]
+ALL = dict(commands(typer.main.get_command(cli.app)))
+JSON = [name for name, command in ALL.items() if any("--json" in one.opts for one in command.params)]
+ANY = "2026-11-24"  # a time, a name and a text
+
+
+def words(command: Any, *, full: bool) -> list[str]:
+    """Return what a command needs to be given, or more."""
+    given: list[str] = []
+    for one in command.params:
+        if one.param_type_name == "argument":
+            given += [ANY] if one.required or full else []
+        elif one.required or (full and one.name in ("yes", "reason", "session", "force")):
+            given += [one.opts[-1]] if one.is_flag else [one.opts[-1], ANY]
+    return given
+
+
+@pytest.fixture(autouse=True)
+def poisoned_kernel(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("LLMASOS_RUNTIME_DIR", str(tmp_path))
+    monkeypatch.setenv("LLMASOS_DATA_DIR", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(PoisonedClient, "asked", [])
+    monkeypatch.setattr(models, "_REFRESH_SECONDS", 0)
+    for place in (client, headless):
+        monkeypatch.setattr(place, "AsyncClient", PoisonedClient)
+
+
+def printed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str
+) -> tuple[str, str]:
+    monkeypatch.setattr(sys, "argv", ["llmasos", *arguments])
+    with pytest.raises(SystemExit):
+        cli.main()
+    return capsys.readouterr()
+
+
+def on_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make both outputs a terminal's, with colours, bars and lines that are written over."""
+    monkeypatch.setenv("TERM", "xterm-256color")
+    for stream in (sys.stdout, sys.stderr):
+        monkeypatch.setattr(stream, "isatty", lambda: True)
+
+
+LINES = sorted({" ".join([name, *words(ALL[name], full=full)]) for name in ALL for full in (False, True)})
+
+
+@pytest.mark.parametrize("terminal", [False, True], ids=["pipe", "terminal"])
+@pytest.mark.parametrize("line", LINES)
+def test_no_command_prints_what_acts(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], line: str, terminal: bool
+) -> None:
+    if terminal:
+        on_terminal(monkeypatch)
+    out, err = printed(monkeypatch, capsys, *line.split())
+    if not line.startswith("merged") or terminal:
+        assert acting(out + err) == ""
+
+
+@pytest.mark.parametrize("line", FILES)
+def test_files_are_exact_in_a_pipe_and_do_not_act_on_a_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], line: str
+) -> None:
+    assert "\u202e" in printed(monkeypatch, capsys, *line.split())[0]
+    on_terminal(monkeypatch)
+    assert acting("".join(printed(monkeypatch, capsys, *line.split()))) == ""
+
+
+@pytest.mark.parametrize("name", JSON)
+def test_json_is_exact_and_does_not_act(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    out, err = printed(monkeypatch, capsys, *name.split(), "--json", *words(ALL[name], full=False))
+    assert acting(out + err) == ""
+    if name not in ("ledger export", "ledger prove"):
+        assert MARK in str([json.loads(line) for line in out.splitlines()])
+
+
+SLASHES = [
+    *COMMANDS,
+    *("/diff x", "/commit x", "/merged x", "/resolve x", "/dry-run x", "/jobs x", "/jobs stop x", "/hosts x"),
+    *("/grant x", "/state save x", "/state restore x", "/sessions x", "/model x", "/ledger status"),
+    *("/ledger log", "/ledger show x", "/nothing", "say something"),
+]
+
+
+class Seen(DummyOutput):
+    """A terminal that keeps what is written to it."""
+
+    def __init__(self) -> None:
+        self.text = ""
+
+    def write(self, data: str) -> None:
+        self.text += data
+
+    def write_raw(self, data: str) -> None:
+        self.text += data
+
+
+@pytest.mark.parametrize("line", SLASHES)
+def test_no_slash_command_prints_what_acts(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, line: str
+) -> None:
+    async def carried_out() -> str:
+        with create_pipe_input() as keys, create_app_session(input=keys, output=Seen()):
+            shell = repl.Shell(tmp_path, repl.SessionOptions())
+            answers = iter("yyn")
+
+            async def answer(question: str) -> str:
+                assert acting(question) == ""
+                return next(answers, "")
+
+            monkeypatch.setattr(shell, "ask", answer)
+            assert await shell._carry_out(line)
+            return shell.status
+
+    status = asyncio.run(carried_out())
+    out, err = capsys.readouterr()
+    assert acting(status + "\n" + out + err) == ""
+
+
+def test_the_poison_reaches_the_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, _ = printed(monkeypatch, capsys, "sessions")
+    assert MARK in out and acting(POISON)
+
+
+def test_errors_do_not_act(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    async def refuse(*_: object, **__: object) -> None:
+        raise LLMasOSError(POISON, hint=POISON)
+
+    monkeypatch.setattr(PoisonedClient, "request", refuse)
+    _, err = printed(monkeypatch, capsys, "sessions")
+    assert MARK in err and acting(err) == ""
+
+
+def test_a_crash_does_not_act(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    try:
+        raise ValueError(POISON.replace("\n", " "))
+    except ValueError as error:
+        say_crash(ValueError, error, error.__traceback__)
+    err = capsys.readouterr().err
+    assert "Traceback" in err and MARK in err and acting(err) == ""
