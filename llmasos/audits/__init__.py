@@ -1,0 +1,1 @@
+"""Audits of the whole system: does it treat people alike?"""
