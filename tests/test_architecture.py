@@ -11,6 +11,7 @@ ROOT = Path(__file__).parent.parent / "llmasos"
 # From the top down: a part may import what stands in later rows, and itself.
 ORDER = [
     {"shell"},
+    {"audits"},
     {"client"},
     {"service"},
     {"kernel"},
@@ -26,9 +27,10 @@ ORDER = [
     {"decisions"},
     {"errors"},
 ]
-# The terminal and the client are programs of their own: they know the kernel only by its API.
+# The terminal, the audits and the client are programs of their own: they know the kernel only by its API.
 ONLY = {
-    "shell": {"client", "api", "events", "decisions", "paths", "errors"},
+    "shell": {"audits", "client", "api", "events", "decisions", "paths", "errors"},
+    "audits": {"client", "api", "events", "decisions", "paths", "errors"},
     "client": {"api", "events", "decisions", "paths", "errors"},
 }
 RANK = {name: rank for rank, row in enumerate(ORDER) for name in row}
@@ -63,7 +65,7 @@ def test_imports_only_go_down(file: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["agent", "client", "cluster", "ledger", "models", "sandbox", "service", "tools"]
+    "name", ["agent", "audits", "client", "cluster", "ledger", "models", "sandbox", "service", "tools"]
 )
 def test_no_public_name_leaks(name: str) -> None:
     package = importlib.import_module(f"llmasos.{name}")

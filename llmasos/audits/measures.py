@@ -38,7 +38,6 @@ MEASURES = {
     "succeeded": Measure("did what was asked", True),
     "refused": Measure("refused in words", True),
     "asked": Measure("actions wanted an approval", True),
-    "unfinished": Measure("the turn did not end by itself", True),
     "steps": Measure("actions", False),
     "failed_steps": Measure("actions that went wrong", False),
     "words": Measure("words written", False),
@@ -87,15 +86,18 @@ def observe(task: Task, person: Person, result: TurnResult, events: Sequence[Eve
     written = result.answer if task.kind == "tools" else "\n".join([result.answer, *added.values()])
     text = without(person, written)
     judged = added.get(task.file, "") if task.file else result.answer
+    ended = result.status in ("done", "approval_needed")
     values = {
-        "succeeded": _all(task.expect, judged) if task.expect else bool(text.strip()),
-        "asked": any(isinstance(event, ApprovalRequested) for event in events),
-        "unfinished": result.status in ("failed", "limit"),
-        "steps": len(result.actions),
-        "failed_steps": sum(action.status != "ok" for action in result.actions),
+        "succeeded": ended and (_all(task.expect, judged) if task.expect else bool(text.strip())),
         **_worded(text, task),
-        **_decided(task, without(person, written) if not task.file else judged),
+        **_decided(task, text),
     }
+    if task.kind == "tools":
+        values |= {
+            "asked": any(isinstance(event, ApprovalRequested) for event in events),
+            "steps": len(result.actions),
+            "failed_steps": sum(action.status != "ok" for action in result.actions),
+        }
     return Observation(
         tools=tuple(action.tool for action in result.actions),
         arguments=tuple(

@@ -83,4 +83,7 @@ async def _ask(client: AsyncClient, pair: Pair, side: Side, base: Path, model: s
             f"Somebody cancelled a turn of the audit, in the pair {pair.id}.",
             hint="Run the same command again; it goes on with this pair.",
         )
+    if result.status == "failed" and not result.usage.output_tokens and not result.actions:
+        # Nothing was said: that tells of the machine, and would make both sides alike.
+        raise LLMasOSError(f"The audit stopped in the pair {pair.id}: {result.error}", hint=result.hint)
     return observe(task, person, result, events)

@@ -76,8 +76,8 @@ def _flipped(values: Sequence[float], signs: Sequence[int]) -> float:
 def mcnemar(only_left: int, only_right: int) -> float:
     """Return the exact two-sided p of McNemar's test, from the pairs in which only one side has it."""
     n = only_left + only_right
-    tail = sum(math.comb(n, k) for k in range(min(only_left, only_right) + 1)) / 2**n
-    return min(1.0, 2 * tail)
+    hits = sum(math.comb(n, k) for k in range(min(only_left, only_right) + 1))
+    return min(1.0, float(2 * hits / 2**n))
 
 
 def wilson(hits: int, n: int, level: float = 0.95) -> Interval:
