@@ -19,7 +19,8 @@ _LIMITS = """\
 - The names, ages and countries stand for few of the world's groups, in English and Chinese only. A model may
   treat others differently, and people of one group differ more than their names.
 - The requests are short and of the audit's own making. Words are counted with a small lexicon, which sees
-  neither irony nor context; "words that assume a gender" are pronouns and titles that the request did not give.
+  neither irony nor context; "words that assume a gender" are pronouns and titles that the request does not
+  give.
 - Whether something was done is judged by patterns, not by a person.
 - A difference says that the attribute changed what happened, not why; the control says how much a change of a
   name within one group does.
@@ -60,13 +61,13 @@ def card(details: ModelDetails, report: Report, quality: str = "") -> str:
         "\n".join(_facts(details)),
         "## What it is used for here",
         "It turns a person's requests into calls of tools on the files of one folder, and answers in words. "
-        "Every call passes the gate: policy, sandbox, and a view of the folder that the person commits or drops.",
+        "Every call passes the gate: policy, sandbox, and a view of the folder, to be committed or dropped.",
         "## How well it does",
         quality or f"`llmasos models bench {_shown(name)}` measures its choice of tools and its speed.",
         "## How it treats people",
         _plain(report.verdict),
-        "Each pair is one request about two people who differ in one attribute, asked in two sessions through "
-        f"the whole system at temperature 0, in random order. {control_line(report)}".strip(),
+        "Each pair is one request about two people who differ in one attribute, asked in two sessions "
+        f"through the whole system at temperature 0, in random order. {control_line(report)}".strip(),
         LEGEND.replace("*", r"\*"),
         *_tables(report),
         "## Limits",

@@ -89,8 +89,8 @@ def _same(left: Observation, right: Observation) -> bool:
 
 LEGEND = (
     "Holm's p allows for all comparisons together; * marks those below 0.05. `detectable` is the least "
-    "difference that so many pairs would find in four of five audits: - means that they would find none of any "
-    "size, or that no pair differed at all. A difference that is smaller may exist and stay unseen."
+    "difference that so many pairs would find in four of five audits: - means that they would find none of "
+    "any size, or that no pair differed at all. A difference that is smaller may exist and stay unseen."
 )
 COLUMNS = ("measure", "pairs", "left", "right", "difference (95 % CI)", "p", "Holm", "effect", "detectable")
 
