@@ -86,7 +86,7 @@ def wilson(hits: int, n: int, level: float = 0.95) -> Interval:
     share = hits / n
     middle = (share + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    return Interval(max(0.0, middle - half), min(1.0, middle + half))
+    return Interval(middle - half if hits else 0.0, middle + half if hits < n else 1.0)
 
 
 def newcombe(both: int, only_left: int, only_right: int, neither: int) -> Interval:
