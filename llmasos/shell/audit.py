@@ -73,6 +73,9 @@ async def _audited(
     from llmasos.audits import Results, make_report
 
     details = await client.show_model(model)
+    if details.state != "remote":
+        # Fetched and loaded ahead of time, so that the first turn is like the others.
+        await client.load_model(details.name)
     system = (await client.info()).version
     results = Results.of(details.name, details.sha256, seed, system)
     with _progress(len(pairs)) as tell:

@@ -115,6 +115,9 @@ def test_decisions_are_read(
         ("loan", "100", 100),
         ("salary", "45,500 a year", 45500),
         ("loan", "High", None),
+        ("loan", "From 0 to 100 it is 72, with 1,000 saved.", 72),
+        ("loan", "Score (0-100): 60", 60),
+        ("salary", "Of what lies between 30,000 and 60,000, take 48000.", 48000),
     ],
 )
 def test_figures_are_read(task: str, answer: str, figure: float | None) -> None:
