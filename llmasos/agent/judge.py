@@ -72,11 +72,10 @@ class Judge:
             arguments,
             origins,
             self._surroundings,
+            named=self._tracker.named,
             untrusted=self._tracker.untrusted,
             secrets=self._redactor.value(call.arguments) != call.arguments,
             inside=inside,
-            named=self._tracker.named,
-            of_removing=self._tracker.of_removing,
         )
         return Judgement(call, facts, decide(call, facts, self._rulebook.policy))
 

@@ -17,12 +17,12 @@ Known = dict[str, Any]
 
 ARGUMENT = "arguments."
 _FOLDED = ("tool", "plugin", "tier", "access", "asking")
-_SETS = ("effects", "sinks", "copied", "identifiers", "untrusted", "gains")
-_PATHS = ("reads", "writes", "outside", "leaves", "destroys")
+_SETS = ("effects", "gains", "sinks", "copied", "carries", "identifiers", "untrusted")
+_PATHS = ("reads", "writes", "outside", "disguised")
 _PLAIN = ("given", "secrets", "dynamic", "attended", "in_place")
 _LISTS = (
-    *("capabilities", "programs", "commands", "reads", "writes", "outside", "hosts", "open_hosts"),
-    *("leaves", "destroys"),
+    *("capabilities", "programs", "commands", "reads", "writes", "outside", "disguised"),
+    *("hosts", "open_hosts", "ungiven"),
 )
 
 
