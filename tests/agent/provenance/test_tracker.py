@@ -24,7 +24,10 @@ def traced(value: object, *, read: str = "", said: str = "Look.", language: str 
     tracker = Tracker()
     tracker.person(said)
     tracker.content(read, Source(kind="file", name="somewhere"))
-    (origin,) = tracker.trace({"value": value}, code={"value": language} if language else {})
+    code = {"value": language} if language else {}
+    (origin,) = tracker.trace({"value": value}, code=code, own=True)
+    # What has been found once is found again, for it has not become the model's own.
+    assert tracker.trace({"value": value}, code=code) == (origin,)
     return origin
 
 
