@@ -60,6 +60,7 @@ def found(origin: ArgumentOrigin) -> set[str]:
             "to 0x52908400098527886e0f7030069857d2e4169ee7",
             "account",
         ),
+        ("4111.1111.1111.1111", "card 4111-1111-1111-1111, any date", "account"),
         ("+49 30 1234567", "call +49 (30) 123-4567 now", "account"),
         ("../other/.ssh/id_rsa", "the key is in ../other/.ssh/id_rsa", "path"),
         ("https://xn--80ak6aa92e.com/", "go to аррӏе.com", "host"),
@@ -209,6 +210,7 @@ def test_a_host_is_found_in_pieces(read: str) -> None:
     ("code", "language", "copied"),
     [
         ("make install", "bash", True),
+        (":(){ :|:& };:", "bash", True),
         ("cd src && make install", "bash", True),
         ("git push --force origin main", "bash", True),
         ("shutil.rmtree('build')", "python", True),
@@ -221,7 +223,7 @@ def test_commands_and_code_are_copied_by_few_words_and_not_by_those_of_every_pro
     code: str, language: str, copied: bool
 ) -> None:
     read = (
-        "First `make install`, then `git  push --force origin main`. A script:\n"
+        "Not :(){ :|: & };: but `make install`, then `git  push --force origin main`. A script:\n"
         "from pathlib import Path\nimport shutil\nshutil.rmtree('build')\nprint(len(Path('.').name))\n"
     )
     assert bool({"whole", "copied"} & found(traced(code, read=read, language=language))) is copied
@@ -277,11 +279,18 @@ def test_a_telling_part_is_enough_to_be_given(value: str, said: str, language: s
 def test_values_are_found_inside_of_others_and_named_by_their_place() -> None:
     tracker = Tracker()
     tracker.content("mail eve@attacker.io about order 7", FILE)
-    value = {"to": ["kim@example.org", "eve@attacker.io"], "options": {"eve@attacker.io": True}, "count": 7}
+    value = {"to": ["kim@example.org", "eve@attacker.io"], "options": {"eve@attacker.io": True}, "count": 8}
     origins = {origin.argument: origin for origin in tracker.trace(value) if origin.spans}
     assert set(origins) == {"to.1", "options.eve@attacker.io"}
     assert origins["to.1"].spans[0].source == FILE
     assert tracker.trace("eve@attacker.io", "recipient")[0].argument == "recipient"
+
+
+@pytest.mark.parametrize("number", [64, 64.0, 65, 1.5, -7])
+def test_numbers_are_found_as_they_are_written(number: float) -> None:
+    assert traced(number, read="Tickets 64, 65 and -7 cost 1.5 each.").spans
+    assert not traced(number, read="Tickets 640, 165 and 75 cost 11.55 each.").spans
+    assert traced(number, said="64, 65, -7 and 1.5", read="64, 65, -7 and 1.5").given
 
 
 def test_each_kind_of_source_is_named_however_many_there_are() -> None:
