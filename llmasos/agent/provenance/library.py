@@ -124,8 +124,11 @@ class Library:
             mask &= mask - 1
 
     def with_letters(self, compact: str) -> Iterator[Text]:
-        """Give the texts that have these letters and digits in a row, whatever stands between them."""
-        return (text for text in self._texts if compact in text.compact)
+        """Give the texts that have these letters and digits in a row, with blanks anywhere between them."""
+        near = [text for text in self._texts if compact in text.compact]
+        if near:
+            spaced = re.compile(rf"(?<![^\W_]){r'[ _]*'.join(map(re.escape, compact))}(?![^\W_])")
+            yield from (text for text in near if spaced.search(text.line))
 
     def with_signs(self, code: str) -> Iterator[Text]:
         """Give the texts that have the signs of a code without words in a row."""

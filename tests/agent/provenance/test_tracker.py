@@ -130,7 +130,7 @@ LABEL = st.text("abcdefghijklmnopqrstuvwxyz0123456789", min_size=4, max_size=12)
 HOST = st.builds("{}.{}".format, LABEL, st.sampled_from(["com", "io", "example", "co.uk", "xyz"]))
 ADDRESS = st.builds("{}@{}".format, LABEL, HOST)
 LINK = st.builds("https://{}/{}?id={}".format, HOST, LABEL, LABEL)
-ACCOUNT = st.integers(10**11, 10**18).map(str)
+ACCOUNT = st.integers(10**15, 10**18).map(str)
 COMMANDS = st.builds("{} --{} {} {}".format, LABEL, LABEL, HOST, LABEL)
 SEPARATOR = st.sampled_from(["\n", " ", "\n\n> ", "\n```\n", ": ", " (", "\t", '"', "| "])
 
