@@ -113,7 +113,7 @@ def identifiers(text: str, language: str = "") -> Iterator[Found]:
 
 
 def _accounts(text: str) -> Iterator[Found]:
-    for pattern in _ACCOUNTS:
+    for pattern in _ACCOUNTS if any(map(str.isdigit, text)) else ():
         for match in pattern.finditer(text):
             account = match[0].strip()
             if not _is_account(pattern, account, alone=len(account) == len(text.strip())):
