@@ -21,6 +21,7 @@ _MOST = 64_000_000
 _MOST_SAID = 8_000_000
 _LONGEST_SPAN = 400
 _LONGEST_PATH = 400
+_LONGEST_NUMBER = 4096
 _SENTENCE = 6
 _OUTLINE = Source(kind="listing", name="names of files")
 _FORGOTTEN = Source(kind="unknown", name="content that is no longer remembered")
@@ -189,6 +190,8 @@ def _text(value: object) -> str:
     """Return a value as people write it."""
     if isinstance(value, bytes):
         return value.decode("utf-8", "replace")
+    if isinstance(value, int) and value.bit_length() > _LONGEST_NUMBER:
+        return hex(value)
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 

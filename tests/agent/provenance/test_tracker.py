@@ -135,7 +135,7 @@ COMMANDS = st.builds("{} --{} {} {}".format, LABEL, LABEL, HOST, LABEL)
 SEPARATOR = st.sampled_from(["\n", " ", "\n\n> ", "\n```\n", ": ", " (", "\t", '"', "| "])
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(
     st.one_of(HOST, ADDRESS, LINK, ACCOUNT, COMMANDS),
     st.sampled_from(sorted(DISGUISES)),
@@ -333,6 +333,48 @@ def test_what_is_forgotten_stays_untrusted() -> None:
 def test_code_that_is_too_long_to_look_up_is_untrusted() -> None:
     origin = traced("echo 1\n" * 50_000, read="x y z", language="bash")
     assert {span.source.kind for span in origin.spans} == {"unknown"}
+
+
+PIECES = [
+    r"\ud83d\ude00",
+    r"\ud83d",
+    r"%ff",
+    r"=C3=A9",
+    r"\x80",
+    r"&#xD800;",
+    r"&#99999999;",
+    r"\u{110000}",
+    r"\777",
+    r"http://[",
+    r"http://[::1",
+    r"xn--a.xn--b",
+    r"0x.0x",
+    r"1.",
+    r"@",
+    r"//",
+    r"${a}",
+    r"a=$a",
+    r"'+'",
+    r"`",
+    r"====",
+    r"AAAAAAAAAAAA",
+    r"eJw=eJwLSS0uAQ==",
+    r"H4sIAAAAAAAA",
+] + ["\udcff", "\x00", "\ud800", "\u202e", "\\\n"]
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.one_of(st.sampled_from(PIECES), st.text(max_size=6)), max_size=12).map("".join))
+def test_nothing_that_is_read_or_written_breaks_it(text: str) -> None:
+    for language in ("", "bash", "python"):
+        traced(text, read=text, said=text[::2], language=language)
+        traced(text, read=text[::-1], language=language)
+    tracker = Tracker()
+    tracker.content(text, FILE)
+    tracker.outline([text])
+    tracker.trace(
+        {text: {text: [text, b"\xff", 1e300, float("nan"), None, 10**30, 10**6000]}}, code={text: "bash"}
+    )
 
 
 PROGRAM = "def total(rows):\n    return sum(amount for _, amount in rows)\n\ntotal(load_ledger())"
