@@ -360,7 +360,12 @@ PIECES = [
     r"AAAAAAAAAAAA",
     r"eJw=eJwLSS0uAQ==",
     r"H4sIAAAAAAAA",
-] + ["\udcff", "\x00", "\ud800", "\u202e", "\\\n"]
+    "\udcff",
+    "\x00",
+    "\ud800",
+    "\u202e",
+    "\\\n",
+]
 
 
 @settings(max_examples=40, deadline=None)
