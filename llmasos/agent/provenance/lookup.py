@@ -26,6 +26,7 @@ MOST_SPANS = 24
 _LONGEST_CODE = 100_000
 _LONGEST = 400
 _SHORTEST_COMPACT = 8
+_SHORTEST_SIGNS = 4
 _TOO_MUCH = Source(kind="unknown", name="more than can be looked up")
 _SEGMENT = re.compile(r"[;|&\n`]+|\$\(|<\(")
 # Words that every program has, and that tell nothing of where a piece of it was copied from.
@@ -69,9 +70,12 @@ class Lookup:
         if language and len(value) > _LONGEST_CODE:
             return (Span(text=value[:_LONGEST], source=_TOO_MUCH),)
         found: dict[tuple[str, Source, str], Span] = {}
+        whole: set[Source] = set()
         for form, decoded in _forms(value, language):
             for span in _Form(self, form, language, decoded).spans():
-                found.setdefault((span.text, span.source, span.identifier), span)
+                if span.identifier or span.source not in whole:
+                    found.setdefault((span.text, span.source, span.identifier), span)
+            whole.update(span.source for span in found.values() if span.how == "whole")
         ordered = sorted(found.values(), key=lambda span: span.how != "whole")
         kinds: set[tuple[SourceKind, str]] = set()
         sources: set[tuple[Source, str]] = set()
@@ -113,6 +117,9 @@ class _Form:
             yield from self._whole_or_runs()
             yield from self._short_commands()
             yield from self._identifiers()
+        elif self._language and len(self._folded.strip()) >= _SHORTEST_SIGNS:
+            for text in self._read.with_signs(self._folded):
+                yield self._span(self._form, text, "whole")
 
     def _said(self, tokens: Sequence[str]) -> bool:
         return any(one.words(tokens) for one in self._before)

@@ -21,8 +21,8 @@ _MOST = 64_000_000
 _MOST_SAID = 8_000_000
 _LONGEST_SPAN = 400
 _LONGEST_PATH = 400
+_LONGEST_NUMBER = 4096
 _SENTENCE = 6
-_DIGITS = 3
 _OUTLINE = Source(kind="listing", name="names of files")
 _FORGOTTEN = Source(kind="unknown", name="content that is no longer remembered")
 _PARTS = 400
@@ -109,10 +109,7 @@ class Tracker:
         elif value is None or isinstance(value, bool):
             yield ArgumentOrigin(argument=argument)
         else:
-            text = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
-            if isinstance(value, int | float) and sum(map(str.isdigit, text)) < _DIGITS:
-                yield ArgumentOrigin(argument=argument, given=self._said.whole(text))
-                return
+            text = _text(value)
             origin = self._origin(text, argument, code.get(argument, ""))
             yield origin
             if own and not self._read.forgot:
@@ -192,6 +189,15 @@ class Tracker:
                     )
                     tracker.content(event.result, source)
         return tracker
+
+
+def _text(value: object) -> str:
+    """Return a value as people write it."""
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    if isinstance(value, int) and value.bit_length() > _LONGEST_NUMBER:
+        return hex(value)
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
 def _unfound(value: str, spans: tuple[Span, ...]) -> str:
