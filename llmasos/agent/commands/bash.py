@@ -102,7 +102,9 @@ def _check_tokens(root: Node, source: bytes, found: Findings) -> None:
         elif node.type in _PLAIN and _HIDDEN.search(_text(node)):
             found.undecided("A substitution in it is not understood.")
         gap = source[at : node.start_byte]
-        if gap.strip(b" \t\n\\") and node.start_byte >= at:
+        # The parser leaves out a `-` that stands right before a here-document.
+        dash = gap.strip() == b"-" and node.type in {"<<", "<<-"}
+        if gap.strip(b" \t\n\\") and node.start_byte >= at and not dash:
             found.undecided("A part of it is not understood.")
         at = max(at, node.end_byte)
     if source[at:].strip(b" \t\n\\"):
@@ -284,6 +286,10 @@ class _Walker:
     def _redirected(self, node: Node) -> None:
         stdin, more, kept = None, [], self.found.cwds
         body = node.child_by_field_name("body")
+        whole = body is not None and body.type == "list"
+        if body is not None and whole:
+            # What is redirected is its last command, which runs where those before have led.
+            self.visit(body)
         for child in node.children:
             if child == body:
                 continue
@@ -298,14 +304,16 @@ class _Walker:
                 self._each(child)
                 continue
             self.visit(child)
-        self.found.cwds = kept
+        if not whole:
+            self.found.cwds = kept
         if body is None:
             for word in more:
                 self.found.undecided(f"`{_text(word)}` is a command after a redirection.")
         elif body.type == "command":
             self._command(body, stdin, tuple(more))
         else:
-            self.visit(body, stdin)
+            if not whole:
+                self.visit(body, stdin)
             if more:
                 self.found.undecided("Words stand after a redirection.")
 
@@ -356,6 +364,8 @@ class _Walker:
         if node.children and node.children[0].type == "<<-":
             written = "".join(line.lstrip("\t") for line in written.splitlines(keepends=True))
         quoted = start[:1] in "'\"\\"
+        if not quoted and re.search(r"(?<!\\)`", written):
+            self.found.undecided("A substitution in it is not understood.")
         return None if text is None or (not quoted and re.search(r"[$`\\]", written)) else written
 
     def _assignment(self, node: Node, *, exported: bool) -> None:

@@ -51,7 +51,7 @@ class Word:
     def may_be_option(self) -> bool:
         """Whether it is an option, or may turn out to be one."""
         if self.dynamic and not self.operand:
-            return self.text[:1] in '"$`<>{-' or not self.text
+            return self.text[:1] in '"$`{-' or not self.text
         return (self.text.startswith("-") and self.text != "-") or (self.glob and self.text[:1] in "*?[@!+")
 
 
