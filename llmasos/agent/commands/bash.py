@@ -17,12 +17,13 @@ if TYPE_CHECKING:
 
 _LONGEST = 20_000
 _MOST_NODES = 20_000
-_MOST_ROUNDS = 16
+_MOST_ROUNDS = 32
+_MOST_CONSTANTS = 50
 # A word that goes on in the next line, which the parser takes for two.
 _GOES_ON = re.compile(r"(?<!\\)(?:\\\\)*\\\n(?!\s)")
-_WORD_BEFORE = re.compile(r"[^\s;&|()<>]$")
+_WORD_BEFORE = re.compile(r"[^\s;&|()<>]")
 _DELIMITER = re.compile(r"\w+|'\w+'|\"\w+\"|\\\w+")
-_EVALUATED = re.compile(r"\[[^\]\n]*(\$\(|`)")
+_EVALUATED = re.compile(r"\[[^\[\]\n]*(\$\(|`)")
 _KNOWN = {"HOME": "~", "PWD": ".", "TMPDIR": "/tmp"}  # noqa: S108 - a path inside the sandbox
 _FOLDERS_KEPT = frozenset({"subshell", "command_substitution", "process_substitution", "pipeline"})
 _BRANCHES = names(
@@ -66,7 +67,7 @@ def walk(text: str, runner: Runner) -> None:
     if len(text) > _LONGEST or runner.depth > 12:
         found.undecided("It is too long to be understood.")
         return
-    if any(_WORD_BEFORE.search(text[: match.end() - 2]) for match in _GOES_ON.finditer(text)):
+    if any(_WORD_BEFORE.match(text[match.end() - 3 : match.end() - 2]) for match in _GOES_ON.finditer(text)):
         found.undecided("A word goes on in the next line.")
     if "\0" in text or "\r" in text:
         found.undecided("It holds characters that no command has.")
@@ -134,6 +135,7 @@ class _Walker:
         self.found = runner.found
         self.variables = {**_KNOWN, **_constants(root)}
         self.functions: set[str] = set()
+        self.rounds = _MOST_ROUNDS
 
     def visit(self, node: Node, stdin: str | None = None) -> None:
         """Note what a node does.
@@ -210,7 +212,7 @@ class _Walker:
             word for child in node.children_by_field_name("value") for word in decode(child, self.variables)
         ]
         known = all(re.fullmatch(r"[\w./][\w./-]*", word.text) and not word.dynamic for word in values)
-        if name is None or body is None or not known or not 0 < len(values) <= _MOST_ROUNDS:
+        if name is None or body is None or not known or not 0 < len(values) <= self.rounds:
             self._branches(node)
             return
         variable = _text(name)
@@ -218,10 +220,12 @@ class _Walker:
             self._branches(node)
             return
         before, outer = self.found.cwds, dict(self.variables)
+        self.rounds //= len(values)  # of the loops in it
         for word in values:
             self.variables[variable] = word.text
             self.visit(body)
         self.variables = outer
+        self.rounds *= len(values)
         if self.found.cwds != before:
             self.found.cwds = (None,)
 
@@ -415,7 +419,7 @@ def _constants(root: Node) -> dict[str, str]:
     if "=" not in text:
         return {}
     found: dict[str, str] = {}
-    for at, node in enumerate(root.children):
+    for at, node in enumerate(root.children[: 4 * _MOST_CONSTANTS]):
         if node.type != "variable_assignment" or len(node.children) != 3:
             continue
         following = root.children[at + 1].type if at + 1 < len(root.children) else "\n"
@@ -423,7 +427,7 @@ def _constants(root: Node) -> dict[str, str]:
         value = node.children[2]
         if following == "&" or node.children[1].type != "=" or node.children[0].type != "variable_name":
             continue
-        if not _is_set_once(name, text):
+        if len(found) >= _MOST_CONSTANTS or not _is_set_once(name, text):
             continue
         if re.search(rf"\$\{{?{re.escape(name)}\b", text[: text.find(f"{name}=")]):
             continue
