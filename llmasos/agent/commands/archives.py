@@ -166,6 +166,7 @@ def patch(runner: Runner, name: str, words: Sequence[Word], stdin: str | None) -
     parsed = options(words[1:], spec.valued | spec.writes)
     runner.apply(spec, parsed, name)
     if not parsed.has("--dry-run"):
+        runner.found.effects.add("writes")
         runner.found.vague("Which files a patch changes is said in the patch.")
 
 

@@ -17,12 +17,13 @@ if TYPE_CHECKING:
 
 _LONGEST = 20_000
 _MOST_NODES = 20_000
-_MOST_ROUNDS = 16
+_MOST_ROUNDS = 32
+_MOST_CONSTANTS = 50
 # A word that goes on in the next line, which the parser takes for two.
 _GOES_ON = re.compile(r"(?<!\\)(?:\\\\)*\\\n(?!\s)")
-_WORD_BEFORE = re.compile(r"[^\s;&|()<>]$")
+_WORD_BEFORE = re.compile(r"[^\s;&|()<>]")
 _DELIMITER = re.compile(r"\w+|'\w+'|\"\w+\"|\\\w+")
-_EVALUATED = re.compile(r"\[[^\]\n]*(\$\(|`)")
+_EVALUATED = re.compile(r"\[[^\[\]\n]*(\$\(|`)")
 _KNOWN = {"HOME": "~", "PWD": ".", "TMPDIR": "/tmp"}  # noqa: S108 - a path inside the sandbox
 _FOLDERS_KEPT = frozenset({"subshell", "command_substitution", "process_substitution", "pipeline"})
 _BRANCHES = names(
@@ -66,7 +67,7 @@ def walk(text: str, runner: Runner) -> None:
     if len(text) > _LONGEST or runner.depth > 12:
         found.undecided("It is too long to be understood.")
         return
-    if any(_WORD_BEFORE.search(text[: match.end() - 2]) for match in _GOES_ON.finditer(text)):
+    if any(_WORD_BEFORE.match(text[match.end() - 3 : match.end() - 2]) for match in _GOES_ON.finditer(text)):
         found.undecided("A word goes on in the next line.")
     if "\0" in text or "\r" in text:
         found.undecided("It holds characters that no command has.")
@@ -102,7 +103,9 @@ def _check_tokens(root: Node, source: bytes, found: Findings) -> None:
         elif node.type in _PLAIN and _HIDDEN.search(_text(node)):
             found.undecided("A substitution in it is not understood.")
         gap = source[at : node.start_byte]
-        if gap.strip(b" \t\n\\") and node.start_byte >= at:
+        # The parser leaves out a `-` that stands right before a here-document.
+        dash = gap.strip() == b"-" and node.type in {"<<", "<<-"}
+        if gap.strip(b" \t\n\\") and node.start_byte >= at and not dash:
             found.undecided("A part of it is not understood.")
         at = max(at, node.end_byte)
     if source[at:].strip(b" \t\n\\"):
@@ -132,6 +135,7 @@ class _Walker:
         self.found = runner.found
         self.variables = {**_KNOWN, **_constants(root)}
         self.functions: set[str] = set()
+        self.rounds = _MOST_ROUNDS
 
     def visit(self, node: Node, stdin: str | None = None) -> None:
         """Note what a node does.
@@ -208,7 +212,7 @@ class _Walker:
             word for child in node.children_by_field_name("value") for word in decode(child, self.variables)
         ]
         known = all(re.fullmatch(r"[\w./][\w./-]*", word.text) and not word.dynamic for word in values)
-        if name is None or body is None or not known or not 0 < len(values) <= _MOST_ROUNDS:
+        if name is None or body is None or not known or not 0 < len(values) <= self.rounds:
             self._branches(node)
             return
         variable = _text(name)
@@ -216,10 +220,12 @@ class _Walker:
             self._branches(node)
             return
         before, outer = self.found.cwds, dict(self.variables)
+        self.rounds //= len(values)  # of the loops in it
         for word in values:
             self.variables[variable] = word.text
             self.visit(body)
         self.variables = outer
+        self.rounds *= len(values)
         if self.found.cwds != before:
             self.found.cwds = (None,)
 
@@ -284,6 +290,10 @@ class _Walker:
     def _redirected(self, node: Node) -> None:
         stdin, more, kept = None, [], self.found.cwds
         body = node.child_by_field_name("body")
+        whole = body is not None and body.type == "list"
+        if body is not None and whole:
+            # What is redirected is its last command, which runs where those before have led.
+            self.visit(body)
         for child in node.children:
             if child == body:
                 continue
@@ -298,14 +308,16 @@ class _Walker:
                 self._each(child)
                 continue
             self.visit(child)
-        self.found.cwds = kept
+        if not whole:
+            self.found.cwds = kept
         if body is None:
             for word in more:
                 self.found.undecided(f"`{_text(word)}` is a command after a redirection.")
         elif body.type == "command":
             self._command(body, stdin, tuple(more))
         else:
-            self.visit(body, stdin)
+            if not whole:
+                self.visit(body, stdin)
             if more:
                 self.found.undecided("Words stand after a redirection.")
 
@@ -356,6 +368,8 @@ class _Walker:
         if node.children and node.children[0].type == "<<-":
             written = "".join(line.lstrip("\t") for line in written.splitlines(keepends=True))
         quoted = start[:1] in "'\"\\"
+        if not quoted and re.search(r"(?<!\\)`", written):
+            self.found.undecided("A substitution in it is not understood.")
         return None if text is None or (not quoted and re.search(r"[$`\\]", written)) else written
 
     def _assignment(self, node: Node, *, exported: bool) -> None:
@@ -405,7 +419,7 @@ def _constants(root: Node) -> dict[str, str]:
     if "=" not in text:
         return {}
     found: dict[str, str] = {}
-    for at, node in enumerate(root.children):
+    for at, node in enumerate(root.children[: 4 * _MOST_CONSTANTS]):
         if node.type != "variable_assignment" or len(node.children) != 3:
             continue
         following = root.children[at + 1].type if at + 1 < len(root.children) else "\n"
@@ -413,7 +427,7 @@ def _constants(root: Node) -> dict[str, str]:
         value = node.children[2]
         if following == "&" or node.children[1].type != "=" or node.children[0].type != "variable_name":
             continue
-        if not _is_set_once(name, text):
+        if len(found) >= _MOST_CONSTANTS or not _is_set_once(name, text):
             continue
         if re.search(rf"\$\{{?{re.escape(name)}\b", text[: text.find(f"{name}=")]):
             continue

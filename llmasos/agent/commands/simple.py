@@ -194,7 +194,6 @@ class Runner:
             self.reads(paths[:1])
             self.writes(paths[1:])
         elif kind == "write":
-            found.effects.add("writes")
             self.writes(paths)
         elif kind == "delete":
             found.effects.add("deletes")

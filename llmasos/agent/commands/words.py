@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -51,7 +51,7 @@ class Word:
     def may_be_option(self) -> bool:
         """Whether it is an option, or may turn out to be one."""
         if self.dynamic and not self.operand:
-            return self.text[:1] in '"$`<>{-' or not self.text
+            return self.text[:1] in '"$`{-' or not self.text
         return (self.text.startswith("-") and self.text != "-") or (self.glob and self.text[:1] in "*?[@!+")
 
 
@@ -178,20 +178,26 @@ def _braces(raw: str) -> list[Word]:
     """Return what a word with braces stands for, when nothing in it is quoted or expanded."""
     if re.search(r"[\\'\"$`]", raw):
         return [Word(raw, dynamic=True)]
+    texts = list(itertools.islice(_spelled_out(raw), _MOST_BRACES + 1))
+    if len(texts) > _MOST_BRACES or None in texts:
+        return [Word(raw, dynamic=True)]
+    return [Word(text, glob=bool(_GLOBS.search(text))) for text in texts if text is not None]
+
+
+def _spelled_out(raw: str) -> Iterator[str | None]:
+    """Yield the words, and None for what bash may understand in another way."""
     match = _BRACES.search(raw)
     if match is None:
-        return [Word(raw, glob=bool(_GLOBS.search(raw)))]
+        yield raw
+        return
     inner = match[1]
     spread = _RANGE.fullmatch(inner)
-    if spread:
-        items = _spread(spread[1], spread[2])
-    elif "," in inner:
-        items = inner.split(",")
-    else:
-        return [Word(raw, dynamic=inner != "")]
-    before, after = raw[: match.start()], raw[match.end() :]
-    words = list(itertools.chain.from_iterable(_braces(before + item + after) for item in items))
-    return words if 0 < len(words) <= _MOST_BRACES else [Word(raw, dynamic=True)]
+    items = _spread(spread[1], spread[2]) if spread else inner.split(",")
+    if len(items) < 2:
+        yield raw if inner == "" else None
+        return
+    for item in items:
+        yield from _spelled_out(raw[: match.start()] + item + raw[match.end() :])
 
 
 def _spread(first: str, last: str) -> list[str]:
