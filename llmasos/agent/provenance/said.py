@@ -15,6 +15,12 @@ _EMPTY = re.compile(
     r"about|http|https|www|com|org|net|txt|tmp|usr"
 )
 _LONGEST_ENDING = 8
+# The folders of a path, the host of a link and an address inside a text: they are not named by themselves.
+_FOLDER = re.compile(r"(?<!\S)[\"'`(]?((?:[^\s/:\"'`(]+/)+)[^\s/]")
+_PLACED = re.compile(r"[\w+.-]+://\S+|\S+@\S+|[^\s/]\S*/(?=[^\s/])")
+_NUMBER = re.compile(r"\d+(?:[.,' \u00a0]\d{3})*(?:[.,]\d+)?")
+_BETWEEN = re.compile(r"[\s\u00a0().-]+")
+_LEAST_ACCOUNT = 8
 
 
 class Said:
@@ -30,6 +36,8 @@ class Said:
         self._line = " "
         self._grams: set[int] = set()
         self._stems: set[str] = set()
+        self._folders: set[str] = set()
+        self._numbers: set[float] = set()
 
     def add(self, text: str) -> None:
         """Remember a text."""
@@ -40,7 +48,9 @@ class Said:
         self._text += f"{said}\n"
         self._line += f"{' '.join(tokens)} \n "
         self._grams.update(grams(tokens))
-        self._stems.update(stem for token in tokens for stem in _stems(token))
+        self._stems.update(stem for token in words(_PLACED.sub(" ", said)) for stem in _stems(token))
+        self._folders.update(_FOLDER.findall(said))
+        self._numbers.update(number for found in _NUMBER.findall(said) for number in _numbers(found))
 
     def whole(self, value: str) -> bool:
         """Whether this was said, with nothing grown onto either end."""
@@ -55,6 +65,18 @@ class Said:
             at = self._text.find(wanted, at + 1)
         return False
 
+    def number(self, value: float) -> bool:
+        """Whether this number was said, in any writing."""
+        return float(value) in self._numbers
+
+    def account(self, value: str) -> bool:
+        """Whether this number of an account or a telephone was said, grouped in any way."""
+        wanted = _BETWEEN.sub("", plain(value))
+        if len(wanted) < _LEAST_ACCOUNT or not wanted.isalnum() or not any(map(str.isdigit, wanted)):
+            return False
+        grouped = r"[\s\u00a0().-]{0,2}".join(map(re.escape, wanted))
+        return re.search(rf"(?<!\w){grouped}(?!\w)", self._text) is not None
+
     def covered(self, tokens: Sequence[str]) -> list[bool]:
         """Return for each three words in a row whether they were said."""
         if len(tokens) == GRAM - 1:
@@ -66,8 +88,14 @@ class Said:
         return f" {' '.join(tokens)} " in self._line
 
     def named(self, name: str) -> bool:
-        """Whether a word of a name, with any ending, is a word of what was said."""
+        """Whether a word of a name, with any ending, is a word of what was said.
+
+        Who names a file of a folder means none of the others there.
+        """
         wanted = plain(name)
+        folder = wanted[: wanted.rfind("/") + 1]
+        if folder in self._folders:
+            wanted = wanted[len(folder) :]
         for run in unspaced(wanted):
             pairs = [run[start : start + 2] for start in range(max(1, len(run) - 1))]
             if any(pair in self._text for pair in pairs):
@@ -81,6 +109,14 @@ class Said:
             and (said.startswith(stem) or stem.startswith(said))
             for said in self._stems
         )
+
+
+def _numbers(text: str) -> Iterator[float]:
+    """Give what digits may stand for: a comma is that of a fraction, or one between thousands."""
+    digits = re.sub(r"[' \u00a0]", "", text)
+    for written in {digits.replace(",", ""), digits.replace(".", "").replace(",", ".")}:
+        if written.count(".") <= 1:
+            yield float(written)
 
 
 def _stems(word: str) -> Iterator[str]:

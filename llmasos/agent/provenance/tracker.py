@@ -116,7 +116,7 @@ class Tracker:
                 self._own.add(_unfound(text, origin.spans))
 
     def _origin(self, value: str, argument: str, language: str) -> ArgumentOrigin:
-        if self._said.whole(value):
+        if self._said.whole(value) or self._said.account(value):
             return ArgumentOrigin(argument=argument, given=True)
         spans = self._lookup.spans(value, language) if self._read else ()
         if not spans and self._read.forgot and any(map(str.isalnum, value)):
@@ -143,7 +143,8 @@ class Tracker:
         if identified(value) not in ("path", ""):
             return False
         folder, slash, name = value.rpartition("/")
-        return self._said.named(f"{folder}{slash}{name.rpartition('.')[0] or name}")
+        stem = name.rpartition(".")[0]
+        return self._said.named(f"{folder}{slash}{stem if any(map(str.isalnum, stem)) else name}")
 
     def _wrote(self, arguments: Mapping[str, object], origins: Iterable[ArgumentOrigin]) -> None:
         """Remember what was the model's own in the arguments of a call when it was decided on."""
