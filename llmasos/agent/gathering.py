@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -76,6 +76,7 @@ def gather(
     named: Callable[[str], bool] = lambda text: False,
     untrusted: frozenset[SourceKind] = frozenset(),
     secrets: bool = False,
+    removing: bool = True,
     inside: Facts | None = None,
 ) -> Facts:
     """Return what is known of a call.
@@ -88,6 +89,7 @@ def gather(
         named: Tells whether the person named something, or a telling part of it.
         untrusted: Who may have written what the model has read.
         secrets: Whether an argument holds something that looks like a secret.
+        removing: Whether the person spoke of removing, or moving, something.
         inside: The facts of the action whose code makes this call; None for a call of the model.
     """
     programs = [
@@ -101,7 +103,8 @@ def gather(
         (root(origin.argument), span)
         for origin in origins
         for span in origin.spans
-        if not _own(span, root(origin.argument), arguments, writes)
+        if root(origin.argument) in tool.capabilities.runs
+        or not _own(span, root(origin.argument), arguments, writes)
     ]
     effects, gained = _effects(look), gains(tool, arguments)
     sinks = _sinks(look, spans)
@@ -122,13 +125,13 @@ def gather(
         hosts=_unique((*hosts_of(tool, arguments), *(host for each in programs for host in each.hosts))),
         open_hosts=here.hosts,
         sinks=frozenset(sinks),
-        copied=_copied(look, spans, bool(gained - {"reads", "writes"})),
+        copied=_copied(look, spans, bool(gained - {"reads", "writes"}), {*reads, *writes}),
         identifiers=_identifiers(spans),
-        carries=_carries(spans, named) if "network" in effects else frozenset(),
+        carries=_carries(look, spans, named, bool(untrusted)) if "network" in effects else frozenset(),
         gains=gained,
         untrusted=untrusted,
         given=_given(look) + (inside.given if inside is not None else 0),
-        ungiven=_ungiven(look, named),
+        ungiven=_ungiven(look, named, removing),
         secrets=secrets,
         tier=here.tier,
         attended=here.attended,
@@ -195,12 +198,17 @@ def _sinks(look: _Look, spans: Sequence[tuple[str, Span]]) -> set[SourceKind]:
     return found
 
 
-def _copied(look: _Look, spans: Sequence[tuple[str, Span]], program: bool) -> frozenset[SourceKind]:
+def _copied(
+    look: _Look, spans: Sequence[tuple[str, Span]], program: bool, paths: Collection[str]
+) -> frozenset[SourceKind]:
     """Return who may have written what was copied into commands, code, or a program that is written."""
     return frozenset(
         span.source.kind
         for name, span in spans
-        if not span.identifier and (name in look.needs.runs or (program and name not in look.directing))
+        if not span.identifier
+        and (name in look.needs.runs or (program and name not in look.directing))
+        # Names of files that a command acts on say nothing of what it does to them.
+        and not (span.source.kind == "listing" and paths >= {word.strip("'\"") for word in span.text.split()})
     )
 
 
@@ -210,10 +218,19 @@ def _identifiers(spans: Sequence[tuple[str, Span]]) -> frozenset[Identifier]:
     )
 
 
-def _carries(spans: Sequence[tuple[str, Span]], named: Callable[[str], bool]) -> frozenset[SourceKind]:
-    return frozenset(
+def _carries(
+    look: _Look, spans: Sequence[tuple[str, Span]], named: Callable[[str], bool], untrusted: bool
+) -> frozenset[SourceKind]:
+    found: set[SourceKind] = {
         span.source.kind for _, span in spans if not span.source.trusted and not named(span.source.name)
-    )
+    }
+    sending = [program for program in look.programs if "network" in program.effects]
+    if any(not named(path) for program in sending for path in program.reads):
+        found.add("file")
+    if sending and untrusted and "python" in look.needs.runs.values():
+        # What code sends cannot be seen in it.
+        found.add("unknown")
+    return frozenset(found)
 
 
 def _given(look: _Look) -> int:
@@ -221,14 +238,19 @@ def _given(look: _Look) -> int:
     return sum(origin.given for origin in look.origins if root(origin.argument) in directing)
 
 
-def _ungiven(look: _Look, named: Callable[[str], bool]) -> tuple[str, ...]:
-    """Return the arguments that reach somebody, and the paths that code changes, that nobody gave."""
+def _ungiven(look: _Look, named: Callable[[str], bool], removing: bool) -> tuple[str, ...]:
+    """Return the arguments that reach somebody, and the paths that code changes, that nobody gave.
+
+    Who names a file without a word of removing it has not asked for that.
+    """
+    deleted = {path for program in look.programs for path in program.deletes}
     arguments = (
         origin.argument
         for origin in look.origins
         if root(origin.argument) in look.needs.reaches and not origin.given and _says(look, origin.argument)
     )
-    return _unique((*arguments, *(path for path in look.changed if not named(path))))
+    kept = () if removing else deleted
+    return _unique((*arguments, *(path for path in look.changed if path in kept or not named(path))))
 
 
 def _says(look: _Look, argument: str) -> bool:

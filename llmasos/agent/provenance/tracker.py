@@ -109,6 +109,9 @@ class Tracker:
         elif value is None or isinstance(value, bool):
             yield ArgumentOrigin(argument=argument)
         else:
+            if isinstance(value, int | float) and self._said.number(value):
+                yield ArgumentOrigin(argument=argument, given=True)
+                return
             text = _text(value)
             origin = self._origin(text, argument, code.get(argument, ""))
             yield origin
@@ -122,6 +125,11 @@ class Tracker:
         if not spans and self._read.forgot and any(map(str.isalnum, value)):
             spans = (Span(text=value[:_LONGEST_SPAN], source=_FORGOTTEN),)
         return ArgumentOrigin(argument=argument, given=self._told(value, language), spans=spans)
+
+    @property
+    def removing(self) -> bool:
+        """Whether the person spoke of removing, or moving, something."""
+        return self._said.removing
 
     def named(self, text: str) -> bool:
         """Return whether the person named something, a file by a telling part of its path."""
