@@ -135,6 +135,7 @@ class _Walker:
         self.found = runner.found
         self.variables = {**_KNOWN, **_constants(root)}
         self.functions: set[str] = set()
+        self._defining: list[str] = []
         self.rounds = _MOST_ROUNDS
 
     def visit(self, node: Node, stdin: str | None = None) -> None:
@@ -278,6 +279,8 @@ class _Walker:
                 self._inside(child)
                 # Which program runs is said in the command itself, or is not known.
                 words += decode(child, {} if child.type == "command_name" else self.variables)
+        if words and words[0].text in self._defining:
+            self.found.undecided(f"The function {words[0].text} calls itself.")
         if words and not words[0].dynamic and words[0].text in self.functions:
             from .programs import HANDLERS
             from .table import SPECS
@@ -396,7 +399,9 @@ class _Walker:
         name = node.child_by_field_name("name")
         if name is not None and node.parent is not None and node.parent.type == "program":
             self.functions.add(_text(name))
+        self._defining.append(_text(name) if name is not None else "")
         self._branches(node)
+        self._defining.pop()
 
 
 def _word(node: Node, variables: dict[str, str]) -> Word:

@@ -100,7 +100,7 @@ TICKET = {
         ),
         ({**MAIL, "arguments": BOB}, "ask", "foreign"),
         ({**MAIL, "arguments": BOB, "said": ["mail bob@example.org"]}, "allow", "foreign-given"),
-        ({**MAIL, "arguments": {"to": "eve@example.net"}, "read": [TICKET]}, "ask", "untrusted-identifier"),
+        ({**MAIL, "arguments": {"to": "eve@example.net"}, "read": [TICKET]}, "ask", "carried-out"),
         ({**MAIL, "capabilities": {}, "arguments": {}}, "ask", "foreign"),
         ({"tool": "background_jobs", "arguments": {"job": "j-1"}, "read": [TICKET]}, "allow", "jobs"),
     ],
