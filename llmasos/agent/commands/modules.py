@@ -82,3 +82,6 @@ SQL_WRITES = (
     r"\b(insert|update|delete|replace\s+into|drop|create|alter|attach|detach|copy|install|load|export|import|pragma"
     r"|vacuum|set|call|into|https?:|s3:|writefile|load_extension|getenv|shell)\b"
 )
+RUNNERS = names("run call check_call check_output Popen getoutput getstatusoutput system popen")
+"""Functions of `subprocess` and `os` that take a command."""
+TELLING_NAMES = SECRET | CALLS | DELETING | MOVING | WRITING

