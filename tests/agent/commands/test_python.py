@@ -9,10 +9,10 @@ from llmasos.agent.commands import Program, analyse, analyse_python
 ONLY_READS = [
     "print(1 + 1)",
     "print(open('a.txt').read())",
-    "with open('a.csv', newline='') as f:\n    import csv\n    rows = list(csv.DictReader(f))\nprint(rows[0])",
-    "from pathlib import Path\nfor p in sorted(Path('docs').rglob('*.md')):\n    print(p.name, len(p.read_text()))",
+    "import csv\nwith open('a.csv', newline='') as f:\n    print(list(csv.DictReader(f)))",
+    "from pathlib import Path\nfor p in sorted(Path('docs').rglob('*.md')):\n    print(len(p.read_text()))",
     "import pandas as pd\ndf = pd.read_csv('a.csv')\nprint(df.groupby('a')['b'].sum())",
-    "import pandas as pd\ndf = pd.read_csv('a.csv').rename(columns={'a': 'b'}).replace('x', 'y')\nprint(df.head())",
+    "import pandas as pd\ndf = pd.read_csv('a.csv').rename(columns={'a': 'b'}).replace('x', 'y')",
     "import json, re, math, statistics, collections\nprint(json.dumps(collections.Counter('abc')))",
     "import os\nfor root, dirs, files in os.walk('.'):\n    print([os.path.join(root, f) for f in files])",
     "text = open('a').read()\nprint(text.replace('a', 'b').strip())",
