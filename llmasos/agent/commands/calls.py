@@ -12,6 +12,7 @@ from .table import names
 from .values import Values
 
 _CLIENTS = names("get post put delete head patch options request urlopen urlretrieve stream")
+_OUTPUTS = frozenset({"sys.stdout", "sys.stderr"})
 _CONNECTIONS = names("create_connection SMTP SMTP_SSL FTP HTTPSConnection HTTPConnection")
 _FILES = names(
     "path path_or_buf fname buf filename excel_writer file filepath dst io filepath_or_buffer name src target"
@@ -50,6 +51,16 @@ class Calls:
             self.opens(node, 0, flags=top == "os")
         elif name in {"ZipFile", "GzipFile", "BZ2File", "LZMAFile", "TarFile", "FileIO"}:
             self.opens(node, 0)
+        elif module == "os.environ":
+            if name not in {"get", "items", "keys", "values", "copy"}:
+                self.found.unknown("It changes the environment.")
+        elif name == "unpack_archive":
+            self.found.read(*self._known(node.args[:1]))
+            self._target(_argument(node, 1, "extract_dir") or ast.Constant("."))
+        elif top == "os" and name in {"link", "symlink"}:
+            # What a link leads to may be written by it from now on.
+            for at, key in enumerate(("src", "dst")):
+                self._target(_argument(node, at, key))
         elif top == "sqlite3" and name == "connect":
             self.databases += self._known(node.args[:1])
             self.found.read(*self.databases)
@@ -225,12 +236,17 @@ class Calls:
             self.found.read(place)
 
     def _target(self, node: ast.expr | None, *, delete: bool = False) -> None:
+        """Note a path that is written; what was opened before has been noted then."""
+        if node is not None and (self.values.is_opened(node) or self.module_of(node) in _OUTPUTS):
+            return
         self.found.effects.add("deletes" if delete else "writes")
         place = None if node is None else self.values.path(node)
-        if place is not None:
-            (self.found.delete if delete else self.found.write)(place)
-        elif not (isinstance(node, ast.Name) and self.values.is_buffer(node.id)):
+        if place is None:
             self.found.vague("Which file is written cannot be known.")
+        elif delete:
+            self.found.delete(place)
+        else:
+            self.found.write(place)
 
     def _moves(self, arguments: list[ast.expr]) -> None:
         self.found.effects.update(("writes", "deletes"))

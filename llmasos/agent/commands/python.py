@@ -99,7 +99,9 @@ class _Visitor(Calls, ast.NodeVisitor):
         for alias in node.names:
             self._import(f"{module}.{alias.name}" if module in {"urllib", "concurrent"} else module)
             self.names[alias.asname or alias.name] = f"{module}.{alias.name}"
-            if alias.name == "*" or alias.name in modules.CALLS or alias.name in modules.SECRET:
+            if alias.name in modules.SECRET:
+                self.found.undecided(f"It imports {alias.name} of {module}.")
+            elif alias.name == "*" or alias.name in modules.CALLS:
                 self.found.unknown(f"It imports {alias.name} of {module}.")
             elif module in {"os", "shutil"} and alias.name in modules.DELETING | modules.MOVING:
                 self.found.effects.add("deletes")
@@ -148,6 +150,10 @@ class _Visitor(Calls, ast.NodeVisitor):
         elif name not in self.values.stored and name not in self.names and not hasattr(builtins, name):
             self.found.undecided(f"What {name} does was said earlier, if at all.")
 
+    def _uses(self, *packages: str) -> bool:
+        """Return whether one of these packages is imported."""
+        return any(origin.split(".")[0] in packages for origin in self.names.values())
+
     def _runs_text(self, node: ast.Call, name: str) -> None:
         text = self.values.text(node.args[0]) if node.args else None
         if name in {"eval", "exec"} and text is not None:
@@ -175,6 +181,12 @@ class _Visitor(Calls, ast.NodeVisitor):
             self.effect_of(node, name, owner)
         elif name in modules.CALLS:
             self.runs(node, name)
+        elif name in {"write", "dump"} and (name == "dump" or self._uses("xml", "lxml")):
+            if len(node.args) == 1 or name == "write":
+                self._target(node.args[0] if node.args else None)
+        elif name == "backup":
+            self.found.write(*self.databases)
+            self.found.vague("Which database is written cannot be known.")
         elif name in {"save", "export"}:
             if node.args and not isinstance(node.args[0], ast.Call):
                 self._target(node.args[0])

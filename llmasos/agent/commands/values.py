@@ -6,6 +6,7 @@ import ast
 import posixpath
 
 _PATHS = frozenset({"Path", "PurePath", "PosixPath"})
+_OPENED = frozenset({"open", "BytesIO", "StringIO", "ExcelWriter"})
 _LONGEST = 4096
 
 
@@ -108,12 +109,10 @@ class Values:
             }
         return isinstance(value, ast.List | ast.Set | ast.ListComp | ast.SetComp)
 
-    def is_buffer(self, name: str) -> bool:
-        value = self.constants.get(name)
-        return isinstance(value, ast.Call) and ast.unparse(value.func).split(".")[-1] in {
-            "BytesIO",
-            "StringIO",
-        }
+    def is_opened(self, node: ast.expr) -> bool:
+        """Return whether an expression is a file that was opened, or a buffer in memory."""
+        value = self.constants.get(node.id) if isinstance(node, ast.Name) else node
+        return isinstance(value, ast.Call) and ast.unparse(value.func).split(".")[-1] in _OPENED
 
 
 def _stored(tree: ast.Module) -> dict[str, list[ast.expr | None]]:
@@ -127,6 +126,10 @@ def _stored(tree: ast.Module) -> dict[str, list[ast.expr | None]]:
             and isinstance(statement.targets[0], ast.Name)
         ):
             plain[id(statement.targets[0])] = statement.value
+        elif isinstance(statement, ast.With):
+            for item in statement.items:
+                if item.optional_vars is not None and isinstance(item.context_expr, ast.Call):
+                    plain[id(item.optional_vars)] = item.context_expr
     for node in ast.walk(tree):
         if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
             found.setdefault(node.id, []).append(plain.get(id(node)))

