@@ -327,12 +327,19 @@ class _Walker:
         name = node.child_by_field_name("name")
         if name is not None and node.parent is not None and node.parent.type == "program":
             self.functions.add(text_of(name))
+        body = node.child_by_field_name("body")
+        if name is not None and body is not None and _names(text_of(body), text_of(name)):
+            self.found.unknown(f"{text_of(name)} calls itself.")
         self._branches(node)
 
 
 def _word(node: Node, variables: dict[str, str]) -> Word:
     words = decode(node, variables)
     return words[0] if len(words) == 1 else Word(text_of(node), dynamic=True)
+
+
+def _names(text: str, name: str) -> bool:
+    return re.search(rf"(?<![\w./-]){re.escape(name)}(?![\w./=-])", text) is not None
 
 
 def _leaves(node: Node) -> bool:

@@ -132,9 +132,11 @@ class Runner:
             found.undecided("Commands lie too deep in each other.")
             return
         if folder and posixpath.normpath(folder) not in _SYSTEM:
-            self._note(name, words)
+            # A program of the folder may do anything that runs there, and most likely what its name says.
             found.execute(head.text)
-            return
+            if name not in programs.HANDLERS and name not in SPECS:
+                self._note(name, words)
+                return
         if not head.text.isascii():
             found.vague(f"{head.text!r} may look like another program.")
         if handler := programs.HANDLERS.get(name):

