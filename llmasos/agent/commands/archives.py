@@ -54,6 +54,8 @@ def tar(runner: Runner, name: str, words: Sequence[Word], stdin: str | None) -> 
     elif parsed.has("-t", "--list", "-d", "--diff", "--compare"):
         runner.reads(archives)
     else:
+        if not parsed.has(*names("-c -r -u -A --create --append --update --catenate --concatenate --delete")):
+            found.unknown("What tar does is not said.")
         runner.writes(archives)
         runner.reads([*folders, *(word for word in parsed.operands)])
         if parsed.has("--remove-files"):
@@ -108,6 +110,7 @@ def squeeze(runner: Runner, name: str, words: Sequence[Word], stdin: str | None)
         or name.startswith("un")
         or name in {"gunzip", "bunzip2"}
     )
+    runner.found.effects.add("writes")
     for word in parsed.operands:
         if runner.known(word):
             runner.writes(

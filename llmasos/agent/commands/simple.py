@@ -174,17 +174,24 @@ class Runner:
     def apply(self, spec: Spec, parsed: Parsed, name: str) -> None:
         """Note what a program of the table does."""
         found = self.found
+        # A file's name that is an option of such a program lets it write another file, not more.
+        writes_anyway = spec.operands not in {"none", "read"} and not spec.risky
         risky = next((option for option, _ in parsed.options if _is_one_of(option, spec.risky)), "")
         if not risky and "+" in spec.risky:
             risky = next((word.text for word in parsed.operands if word.text.startswith("+")), "")
         if risky:
             found.unknown(f"{name} {risky} may run anything.")
-        elif (spec.risky or spec.writes) and any(option == "?" for option, _ in parsed.options):
+        elif (spec.risky or spec.writes) and any(
+            option == "?" and not (word is not None and word.glob and writes_anyway)
+            for option, word in parsed.options
+        ):
             found.undecided(f"The options of {name} are not known.")
         written = parsed.values(*spec.writes)
         self.writes(written)
         self.reads(parsed.values(*spec.files))
         skip = 0 if spec.unless and parsed.has(*spec.unless) else spec.skip
+        if any(word.dynamic for word in parsed.operands[:skip]) and spec.operands != "read":
+            skip = 0  # one that is not known may become many
         self._operands(spec, parsed.operands[skip:], written)
 
     def _operands(self, spec: Spec, paths: list[Word], elsewhere: list[Word]) -> None:
@@ -194,8 +201,9 @@ class Runner:
         elif kind == "read":
             self.reads(paths)
         elif kind == "second":
+            many = [word for word in paths[:1] if word.dynamic and not word.text.startswith('"')]
             self.reads(paths[:1])
-            self.writes(paths[1:])
+            self.writes([*paths[1:], *many])
         elif kind == "write":
             self.writes(paths)
         elif kind == "delete":

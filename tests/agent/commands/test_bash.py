@@ -298,6 +298,7 @@ WRITES = [
     ("cp a b.txt", ["b.txt"]),
     ("cp a b dir/", ["dir", "dir/a", "dir/b"]),
     ("cp x/.envrc .", [".", ".envrc"]),
+    ("cp *.txt out/", ["out", "out/*.txt"]),
     ("cp -t dst a", ["dst", "dst/a"]),
     ("mv a.txt b.txt", ["b.txt"]),
     ("ln -s .git/hooks h.d", ["h.d", ".git/hooks"]),
@@ -432,6 +433,18 @@ def test_effects_on_what_is_not_known_are_dynamic(command: str) -> None:
     program = parse(command)
     assert program.dynamic
     assert program.effects != {"reads"}
+
+
+WRITERS = (
+    "cp mv ln install touch mkdir tee truncate chmod chown rm rmdir unlink shred patch dos2unix gzip gunzip bzip2"
+    " uniq xxd xz zstd tar unzip zip split dd rsync scp git make pip npm python3 bash perl sqlite3 curl wget ssh foo"
+)
+
+
+@pytest.mark.parametrize("name", WRITERS.split())
+@pytest.mark.parametrize("start", ["xargs {} a", "find . -exec {} {{}} b +", '{} "$x" "$y"', "{} $(cat f)"])
+def test_programs_that_do_more_than_reading_do_so_with_any_words(name: str, start: str) -> None:
+    assert parse(start.format(name)).effects != {"reads"}
 
 
 @pytest.mark.parametrize(
