@@ -54,6 +54,8 @@ def tar(runner: Runner, name: str, words: Sequence[Word], stdin: str | None) -> 
     elif parsed.has("-t", "--list", "-d", "--diff", "--compare"):
         runner.reads(archives)
     else:
+        if not parsed.has(*names("-c -r -u -A --create --append --update --catenate --concatenate --delete")):
+            found.unknown("What tar does is not said.")
         runner.writes(archives)
         runner.reads([*folders, *(word for word in parsed.operands)])
         if parsed.has("--remove-files"):
@@ -108,6 +110,7 @@ def squeeze(runner: Runner, name: str, words: Sequence[Word], stdin: str | None)
         or name.startswith("un")
         or name in {"gunzip", "bunzip2"}
     )
+    runner.found.effects.add("writes")
     for word in parsed.operands:
         if runner.known(word):
             runner.writes(
@@ -142,7 +145,7 @@ def link(runner: Runner, name: str, words: Sequence[Word], stdin: str | None) ->
     """Note a link, and what it leads to, which may be written by it from now on."""
     runner.note(name, words)
     spec = SPECS["ln"]
-    parsed = options(words[1:], spec.valued | spec.writes)
+    parsed = options(words[1:], spec.takes)
     runner.apply(spec, parsed, name)
     elsewhere = parsed.has("-t", "--target-directory")
     for word in parsed.operands if elsewhere or len(parsed.operands) < 2 else parsed.operands[:-1]:
@@ -153,7 +156,7 @@ def cut_up(runner: Runner, name: str, words: Sequence[Word], stdin: str | None) 
     """Note the pieces of a file."""
     runner.note(name, words)
     spec = SPECS["split"]
-    parsed = options(words[1:], spec.valued)
+    parsed = options(words[1:], spec.takes)
     runner.apply(spec, parsed, name)
     if len(parsed.operands) < 2:
         runner.writes([Word("x*")])
@@ -163,7 +166,7 @@ def patch(runner: Runner, name: str, words: Sequence[Word], stdin: str | None) -
     """Note what a patch changes, which only the patch says."""
     runner.note(name, words)
     spec = SPECS["patch"]
-    parsed = options(words[1:], spec.valued | spec.writes)
+    parsed = options(words[1:], spec.takes)
     runner.apply(spec, parsed, name)
     if not parsed.has("--dry-run"):
         runner.found.effects.add("writes")

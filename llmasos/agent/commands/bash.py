@@ -2,38 +2,28 @@
 
 from __future__ import annotations
 
-import functools
 import re
 from typing import TYPE_CHECKING
 
 from .program import Findings, Program
 from .simple import Runner
+from .syntax import constants, is_set_once, read, text_of
 from .table import names
 from .variables import is_obeyed
 from .words import Word, decode
 
 if TYPE_CHECKING:
-    from tree_sitter import Node, Parser
+    from tree_sitter import Node
 
 _LONGEST = 20_000
-_MOST_NODES = 20_000
 _MOST_ROUNDS = 32
-_MOST_CONSTANTS = 50
-# A word that goes on in the next line, which the parser takes for two.
-_GOES_ON = re.compile(r"(?<!\\)(?:\\\\)*\\\n(?!\s)")
-_WORD_BEFORE = re.compile(r"[^\s;&|()<>]")
 _DELIMITER = re.compile(r"\w+|'\w+'|\"\w+\"|\\\w+")
-_EVALUATED = re.compile(r"\[[^\[\]\n]*(\$\(|`)")
 _KNOWN = {"HOME": "~", "PWD": ".", "TMPDIR": "/tmp"}  # noqa: S108 - a path inside the sandbox
 _FOLDERS_KEPT = frozenset({"subshell", "command_substitution", "process_substitution", "pipeline"})
 _BRANCHES = names(
     "if_statement elif_clause else_clause while_statement for_statement c_style_for_statement"
     " case_statement case_item function_definition"
 )
-_PLAIN = frozenset(
-    {"word", "string_content", "heredoc_content", "regex", "number", "extglob_pattern", "variable_name"}
-)
-_HIDDEN = re.compile(r"(?<!\\)(?:\\\\)*(`|\$\()")
 _SUBSTITUTIONS = frozenset({"command_substitution", "process_substitution"})
 
 
@@ -53,73 +43,14 @@ def parse(command: str) -> Program:
     return found.program()
 
 
-@functools.cache
-def _parser() -> Parser:
-    import tree_sitter_bash
-    from tree_sitter import Language, Parser
-
-    return Parser(Language(tree_sitter_bash.language()))
-
-
 def walk(text: str, runner: Runner) -> None:
     """Note what a text of bash does, with a runner that says what is around it."""
     found = runner.found
     if len(text) > _LONGEST or runner.depth > 12:
         found.undecided("It is too long to be understood.")
         return
-    if any(_WORD_BEFORE.match(text[match.end() - 3 : match.end() - 2]) for match in _GOES_ON.finditer(text)):
-        found.undecided("A word goes on in the next line.")
-    if "\0" in text or "\r" in text:
-        found.undecided("It holds characters that no command has.")
-    source = text.encode(errors="replace")
-    root = _parser().parse(source).root_node
-    if root.has_error:
-        found.undecided("It is not what bash understands.")
-    _check_tokens(root, source, found)
+    root = read(text, found)
     _Walker(runner, root).visit(root)
-
-
-def _check_tokens(root: Node, source: bytes, found: Findings) -> None:
-    """Note text that the parser left out, so that nothing hides there."""
-    at, count, stack = 0, 0, [root]
-    while stack:
-        node = stack.pop()
-        count += 1
-        if count > _MOST_NODES:
-            found.undecided("It is too long to be understood.")
-            return
-        if node.type in {"raw_string", "ansi_c_string"} and _EVALUATED.search(_text(node)):
-            found.undecided("It holds commands that bash may run where it calculates.")
-        if node.type == "comment":
-            before = source[node.start_byte - 1 : node.start_byte]
-            if b"\n" in (node.text or b"") or (before and before not in b" \t\n;&|()"):
-                found.undecided("What is a comment is not clear.")
-        if node.child_count:
-            stack.extend(reversed(node.children))
-            if node.type in {"string", "heredoc_body", "expansion", "concatenation"}:
-                _check_gaps(node, found)
-            if node.type not in {"string", "heredoc_body"}:
-                continue
-        elif node.type in _PLAIN and _HIDDEN.search(_text(node)):
-            found.undecided("A substitution in it is not understood.")
-        gap = source[at : node.start_byte]
-        # The parser leaves out a `-` that stands right before a here-document.
-        dash = gap.strip() == b"-" and node.type in {"<<", "<<-"}
-        if gap.strip(b" \t\n\\") and node.start_byte >= at and not dash:
-            found.undecided("A part of it is not understood.")
-        at = max(at, node.end_byte)
-    if source[at:].strip(b" \t\n\\"):
-        found.undecided("A part of it is not understood.")
-
-
-def _check_gaps(node: Node, found: Findings) -> None:
-    """Note substitutions in the text between the parts of a node."""
-    at, source = node.start_byte, node.text or b""
-    for child in (*node.children, None):
-        end = node.end_byte if child is None else child.start_byte
-        if _HIDDEN.search(source[at - node.start_byte : end - node.start_byte].decode(errors="replace")):
-            found.undecided("A substitution in it is not understood.")
-        at = end if child is None else child.end_byte
 
 
 class _Walker:
@@ -133,9 +64,8 @@ class _Walker:
     def __init__(self, runner: Runner, root: Node) -> None:
         self.runner = runner
         self.found = runner.found
-        self.variables = {**_KNOWN, **_constants(root)}
+        self.variables = {**_KNOWN, **constants(root, _KNOWN)}
         self.functions: set[str] = set()
-        self._defining: list[str] = []
         self.rounds = _MOST_ROUNDS
 
     def visit(self, node: Node, stdin: str | None = None) -> None:
@@ -216,17 +146,17 @@ class _Walker:
         if name is None or body is None or not known or not 0 < len(values) <= self.rounds:
             self._branches(node)
             return
-        variable = _text(name)
-        if not _is_set_once(variable, _text(node)) or is_obeyed(variable, exported=False):
+        variable = text_of(name)
+        if not is_set_once(variable, text_of(node)) or is_obeyed(variable, exported=False):
             self._branches(node)
             return
-        before, outer = self.found.cwds, dict(self.variables)
+        before, outer, rounds = self.found.cwds, dict(self.variables), self.rounds
         self.rounds //= len(values)  # of the loops in it
         for word in values:
             self.variables[variable] = word.text
             self.visit(body)
         self.variables = outer
-        self.rounds *= len(values)
+        self.rounds = rounds
         if self.found.cwds != before:
             self.found.cwds = (None,)
 
@@ -242,7 +172,7 @@ class _Walker:
                 )
 
     def _expansion(self, node: Node) -> None:
-        text = _text(node)
+        text = text_of(node)
         if re.search(r"@[PAEaKkQuUL]\}$", text) or text.startswith("${!"):
             self.found.undecided(f"What `{text}` becomes cannot be known.")
         match = re.match(r"\$\{(\w+):?=", text)
@@ -279,8 +209,6 @@ class _Walker:
                 self._inside(child)
                 # Which program runs is said in the command itself, or is not known.
                 words += decode(child, {} if child.type == "command_name" else self.variables)
-        if words and words[0].text in self._defining:
-            self.found.undecided(f"The function {words[0].text} calls itself.")
         if words and not words[0].dynamic and words[0].text in self.functions:
             from .programs import HANDLERS
             from .table import SPECS
@@ -315,7 +243,7 @@ class _Walker:
             self.found.cwds = kept
         if body is None:
             for word in more:
-                self.found.undecided(f"`{_text(word)}` is a command after a redirection.")
+                self.found.undecided(f"`{text_of(word)}` is a command after a redirection.")
         elif body.type == "command":
             self._command(body, stdin, tuple(more))
         else:
@@ -364,7 +292,7 @@ class _Walker:
         end = next(
             (child.text or b"" for child in node.children if child.type == "heredoc_end"), b""
         ).decode()
-        written = "" if body is None else _text(body)
+        written = "" if body is None else text_of(body)
         lines = [line.lstrip("\t") for line in written.splitlines()]
         if not _DELIMITER.fullmatch(start) or end.strip() != start.strip("'\"\\") or end.strip() in lines:
             self.found.undecided("Where a here-document ends is not clear.")
@@ -376,18 +304,18 @@ class _Walker:
         return None if text is None or (not quoted and re.search(r"[$`\\]", written)) else written
 
     def _assignment(self, node: Node, *, exported: bool) -> None:
-        name = _text(node.children[0]) if node.children else ""
+        name = text_of(node.children[0]) if node.children else ""
         for child in node.children:
             self._inside(child) if child.type in _SUBSTITUTIONS else self._each(child)
         if is_obeyed(re.split(r"\[", name)[0], exported=exported):
             self.found.unknown(f"{name} may change what programs run.")
 
     def _declaration(self, node: Node) -> None:
-        words = [Word(_text(node.children[0]))]
+        words = [Word(text_of(node.children[0]))]
         for child in node.children[1:]:
             if child.type == "variable_assignment":
                 self._assignment(child, exported=False)
-                words.append(Word(_text(child)))
+                words.append(Word(text_of(child)))
             elif child.type in {"file_redirect", "heredoc_redirect", "herestring_redirect"}:
                 self.visit(child)
             else:
@@ -398,15 +326,20 @@ class _Walker:
     def _function(self, node: Node) -> None:
         name = node.child_by_field_name("name")
         if name is not None and node.parent is not None and node.parent.type == "program":
-            self.functions.add(_text(name))
-        self._defining.append(_text(name) if name is not None else "")
+            self.functions.add(text_of(name))
+        body = node.child_by_field_name("body")
+        if name is not None and body is not None and _names(text_of(body), text_of(name)):
+            self.found.unknown(f"{text_of(name)} calls itself.")
         self._branches(node)
-        self._defining.pop()
 
 
 def _word(node: Node, variables: dict[str, str]) -> Word:
     words = decode(node, variables)
-    return words[0] if len(words) == 1 else Word(_text(node), dynamic=True)
+    return words[0] if len(words) == 1 else Word(text_of(node), dynamic=True)
+
+
+def _names(text: str, name: str) -> bool:
+    return re.search(rf"(?<![\w./-]){re.escape(name)}(?![\w./=-])", text) is not None
 
 
 def _leaves(node: Node) -> bool:
@@ -416,38 +349,3 @@ def _leaves(node: Node) -> bool:
 def _gives_up(node: Node) -> bool:
     """Return whether what follows a list runs only when its change of the folder has worked."""
     return len(node.children) > 2 and node.children[1].type == "||" and _leaves(node.children[-1])
-
-
-def _constants(root: Node) -> dict[str, str]:
-    """Return the variables that have one value throughout, which is written there."""
-    text = _text(root)
-    if "=" not in text:
-        return {}
-    found: dict[str, str] = {}
-    for at, node in enumerate(root.children[: 4 * _MOST_CONSTANTS]):
-        if node.type != "variable_assignment" or len(node.children) != 3:
-            continue
-        following = root.children[at + 1].type if at + 1 < len(root.children) else "\n"
-        name = _text(node.children[0])
-        value = node.children[2]
-        if following == "&" or node.children[1].type != "=" or node.children[0].type != "variable_name":
-            continue
-        if len(found) >= _MOST_CONSTANTS or not _is_set_once(name, text):
-            continue
-        if re.search(rf"\$\{{?{re.escape(name)}\b", text[: text.find(f"{name}=")]):
-            continue
-        words = decode(value, {**_KNOWN, **found})
-        if len(words) == 1 and not words[0].dynamic and not words[0].glob:
-            found[name] = words[0].text
-    return found
-
-
-def _is_set_once(name: str, text: str) -> bool:
-    """Return whether a variable is named without a `$` only once, where it gets its value."""
-    return (
-        len(re.findall(rf"(?<![$\w{{]){re.escape(name)}(?!\w)|\$\{{[!#]?{re.escape(name)}[^}}]", text)) == 1
-    )
-
-
-def _text(node: Node) -> str:
-    return (node.text or b"").decode(errors="replace")

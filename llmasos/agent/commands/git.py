@@ -42,7 +42,7 @@ _WRITES = names(
     " submodule symbolic-ref mktree hash-object maintenance checkout-index clean rm"
 )
 _REACHES = names("clone fetch push pull ls-remote")
-_RISKY = (
+_RISKY = names(
     "--ext-diff --textconv --open-files-in-pager -O --upload-pack --receive-pack --exec -x --tool --extcmd"
     " --recurse-submodules --template --separate-git-dir --config --filter-command"
 )
@@ -90,16 +90,12 @@ def git(runner: Runner, name: str, words: Sequence[Word], stdin: str | None) -> 
     verb = rest[0].text
     # As rules know it: without the options that stand before.
     runner.note(name, (words[0], *rest))
-    if places:
-        _elsewhere(runner, places)
-    _verb(runner, verb, rest[1:])
-
-
-def _elsewhere(runner: Runner, places: list[Word]) -> None:
-    """Note the folder that git works in."""
+    kept = found.cwds
     runner.reads(places)
-    if any(place.dynamic for place in places):
-        runner.found.vague("Where git works is not known.")
+    for place in places:
+        found.enter(None if place.dynamic else place.text)
+    _verb(runner, verb, rest[1:])
+    found.cwds = kept
 
 
 def _verb(runner: Runner, verb: str, words: list[Word]) -> None:
@@ -107,14 +103,14 @@ def _verb(runner: Runner, verb: str, words: list[Word]) -> None:
     parsed = options(
         words, names("-m -F -C -c -b -B --message --author --date -n -S -G -o --output --format --pretty -e")
     )
-    if (
-        parsed.has(*_RISKY.split())
-        and not (verb == "cherry-pick" and not parsed.has("--exec"))
-        and verb != "clean"
-    ):
+    if verb != "clean" and parsed.has(*(_RISKY - {"-x"} if verb == "cherry-pick" else _RISKY)):
         found.unknown(f"git {verb} may run programs by these options.")
     if any(option == "?" for option, _ in parsed.options):
         found.undecided(f"The options of git {verb} are not known.")
+    # Git also looks at files outside of its folder.
+    runner.reads(word for word in words if word.text.startswith(("/", "~/", "../")))
+    if verb == "submodule" and any(word.text == "foreach" for word in words):
+        found.unknown("git submodule foreach runs anything.")
     if verb in _REACHES or (
         verb in {"submodule", "remote", "archive"}
         and any(re.match(r"update|--remote|--init|prune|sync", word.text) for word in words)
@@ -168,8 +164,12 @@ def _changes(runner: Runner, verb: str, parsed: Parsed) -> None:
         runner.writes(paths[-1:])
     elif verb in {"restore", "checkout"} and paths and all(not word.dynamic for word in paths):
         runner.writes(word for word in paths if re.search(r"[./*]", word.text))
-    elif verb in {"format-patch", "archive", "bundle"}:
+    elif verb in {"format-patch", "archive"}:
         runner.writes(parsed.values("-o", "--output", "--output-directory"))
+    elif verb == "worktree" or (verb == "bundle" and paths and paths[0].text == "create"):
+        runner.writes(paths[1:2])
+    elif verb == "init":
+        runner.writes(paths)
     if any(word.dynamic for word in parsed.operands) and verb not in {"commit", "tag"}:
         found.vague(f"What git {verb} changes cannot be known.")
 

@@ -46,7 +46,7 @@ WRITING = names(
     " to_xml to_sql savefig savetxt savez savez_compressed tofile imsave make_archive write_csv"
     " write_excel write_json write_parquet write_ipc sink_csv sink_parquet NamedTemporaryFile mkstemp"
     " mkdtemp TemporaryDirectory TemporaryFile ExcelWriter FileHandler RotatingFileHandler"
-    " basicConfig writestr unpack_archive extractall extract"
+    " basicConfig writestr open_memmap extractall extract"
 )
 """Functions and methods that write; some of them answer with text when they get no path."""
 TEXT_WITHOUT_PATH = names("to_csv to_json to_html to_latex to_markdown to_xml basicConfig")
@@ -65,7 +65,7 @@ CALLS = names(
     " create_server sendmail read_pickle to_pickle read_sql read_sql_query read_sql_table"
     " read_clipboard read_gbq unsafe_load full_load executescript run_in_executor connect environb"
     " setenv unsetenv ProcessPoolExecutor chroot setuid setgid open_code pipe2 memfd_create ctypeslib"
-    " get_type_hints ForwardRef sympify parse_expr lambdify evalf_func"
+    " dictConfig fileConfig get_type_hints ForwardRef sympify parse_expr lambdify evalf_func"
 )
 """Functions and methods that run something or open a door, whatever they belong to."""
 TELLING = frozenset({"os", "shutil", "subprocess", "sys", "io", "pathlib", "builtins", "posix"})
@@ -74,11 +74,15 @@ BUILTINS_RUN = names("eval exec compile __import__ breakpoint input globals loca
 SECRET = names(
     "__globals__ __builtins__ __subclasses__ __bases__ __mro__ __code__ __class__ __dict__"
     " __loader__ __spec__ __reduce__ __reduce_ex__ __getattribute__ __import__ _os os sys _sys"
-    " subprocess posix builtins importlib f_globals f_locals gi_frame cr_frame tb_frame modules"
-    " meta_path path_hooks _getframe __init_subclass__ __self__ __func__ __wrapped__ func_globals"
+    " subprocess posix builtins importlib f_globals f_locals f_builtins f_back f_code gi_code"
+    " cr_code tb_next gi_frame cr_frame tb_frame modules meta_path path_hooks _getframe"
+    " __init_subclass__ __self__ __func__ __wrapped__ func_globals"
 )
 """Attributes by which code gets at what it did not import."""
 SQL_WRITES = (
     r"\b(insert|update|delete|replace\s+into|drop|create|alter|attach|detach|copy|install|load|export|import|pragma"
     r"|vacuum|set|call|into|https?:|s3:|writefile|load_extension|getenv|shell)\b"
 )
+RUNNERS = names("run call check_call check_output Popen getoutput getstatusoutput system popen")
+"""Functions of `subprocess` and `os` that take a command."""
+TELLING_NAMES = SECRET | CALLS | DELETING | MOVING | WRITING

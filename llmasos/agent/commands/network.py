@@ -71,6 +71,11 @@ def host_of(text: str, *, bare: bool = False) -> str:
     return (host or "").rstrip(".").lower()
 
 
+def _file_name(link: str) -> str:
+    path = re.sub(r"^\w+://", "", link).split("?")[0].split("#")[0].partition("/")[2]
+    return posixpath.basename(path) or "index.html"
+
+
 def remote_host(text: str) -> str:
     """Return the host of `user@host:path` or of a link; empty for a path here."""
     if "://" in text:
@@ -88,6 +93,8 @@ def reach(runner: Runner, words: Sequence[Word], *, bare: bool = True) -> None:
     """Note the hosts that links name."""
     runner.found.effects.add("network")
     for word in words:
+        if word.text.lower().startswith("file:"):
+            runner.reads([Word("/" + word.text[5:].lstrip("/"), word.dynamic)])
         host = "" if word.dynamic and re.match(r'["$`]', word.text) else host_of(word.text, bare=bare)
         if (
             re.search(r"[$`{}\[*]", host)
@@ -123,9 +130,7 @@ def curl(runner: Runner, name: str, words: Sequence[Word], stdin: str | None) ->
         outputs = [Word(posixpath.join(folders[0].text, word.text), word.dynamic) for word in outputs]
     runner.writes(outputs)
     if parsed.has("-O", "--remote-name", "--remote-name-all", "-J", "--remote-header-name"):
-        runner.writes(
-            [Word(posixpath.basename(word.text.split("?")[0]), word.dynamic) for word in parsed.operands]
-        )
+        runner.writes([Word(_file_name(word.text), word.dynamic) for word in parsed.operands])
         runner.writes(folders)
     sent = parsed.values("-T", "--upload-file")
     for word in parsed.values(
@@ -151,10 +156,7 @@ def wget(runner: Runner, name: str, words: Sequence[Word], stdin: str | None) ->
         [*outputs, *parsed.values("-o", "-a", "--output-file", "--append-output", "--save-cookies")]
     )
     if not outputs:
-        names = [
-            Word(posixpath.basename(word.text.split("?")[0]) or "index.html", word.dynamic)
-            for word in parsed.operands
-        ]
+        names = [Word(_file_name(word.text), word.dynamic) for word in parsed.operands]
         runner.writes(
             [Word(posixpath.join(folder[0].text, w.text), w.dynamic or folder[0].dynamic) for w in names]
             if folder

@@ -78,11 +78,14 @@ def _sed_script(runner: Runner, script: str) -> bool:
         elif letter in "wW":
             runner.writes([Word(script[at:line_end].strip())])
             at = line_end
-        elif letter in "aicr:btT#RvL":
+        elif letter in "rR":
+            runner.reads([Word(script[at:line_end].strip())])
+            at = line_end
+        elif letter in "aic:btT#vL":
             if letter in "aic" and "\\" in script[at:]:
                 # Text that goes on over lines.
                 return False
-            at = line_end if letter in "aicrR:#v" else _sed_label(script, at)
+            at = line_end if letter in "aic:#v" else _sed_label(script, at)
         elif letter == "e":
             text = script[at:line_end].strip()
             if text:
@@ -164,11 +167,16 @@ def _awk_program(runner: Runner, name: str, text: str) -> None:
 
     # Twice, because what leads one regular expression may be the end of another.
     bare = _AWK_TOKEN.sub(blank, _AWK_TOKEN.sub(blank, text))
-    runs = re.search(r"\bsystem\b|(?<!\|)\|(?!\|)|\|&|@|\bgetline\b\s*<|-\s*>", bare)
+    runs = re.search(r"\bsystem\b|(?<!\|)\|(?!\|)|\|&|@", bare)
     if runs:
         for string in strings:
             runner.under(name).bash(re.sub(r"\\(.)", r"\1", string))
         runner.found.undecided(f"{name} runs commands or opens files by its program.")
+    for index in re.findall(r"\bgetline\b[^;\n<]*<\s*\x01(\d+)\x02", bare):
+        runner.reads([Word(strings[int(index)])])
+    if any(string.startswith("/inet") for string in strings):
+        runner.found.reach()
+        runner.found.undecided(f"{name} opens a connection.")
     for statement in re.split(r"[;{}\n]", bare):
         if not (match := re.search(r"\bprintf?\b", statement)):
             continue

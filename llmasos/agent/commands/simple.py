@@ -132,9 +132,11 @@ class Runner:
             found.undecided("Commands lie too deep in each other.")
             return
         if folder and posixpath.normpath(folder) not in _SYSTEM:
-            self._note(name, words)
+            # A program of the folder may do anything that runs there, and most likely what its name says.
             found.execute(head.text)
-            return
+            if name not in programs.HANDLERS and name not in SPECS:
+                self._note(name, words)
+                return
         if not head.text.isascii():
             found.vague(f"{head.text!r} may look like another program.")
         if handler := programs.HANDLERS.get(name):
@@ -142,7 +144,7 @@ class Runner:
             return
         self.note(name, words)
         if spec := SPECS.get(name):
-            self.apply(spec, options(words[1:], spec.valued | spec.writes), name)
+            self.apply(spec, options(words[1:], spec.takes), name)
         else:
             found.unknown(f"What {name} does is not known.")
 
@@ -172,16 +174,24 @@ class Runner:
     def apply(self, spec: Spec, parsed: Parsed, name: str) -> None:
         """Note what a program of the table does."""
         found = self.found
+        # A file's name that is an option of such a program lets it write another file, not more.
+        writes_anyway = spec.operands not in {"none", "read"} and not spec.risky
         risky = next((option for option, _ in parsed.options if _is_one_of(option, spec.risky)), "")
         if not risky and "+" in spec.risky:
             risky = next((word.text for word in parsed.operands if word.text.startswith("+")), "")
         if risky:
             found.unknown(f"{name} {risky} may run anything.")
-        elif (spec.risky or spec.writes) and any(option == "?" for option, _ in parsed.options):
+        elif (spec.risky or spec.writes) and any(
+            option == "?" and not (word is not None and word.glob and writes_anyway)
+            for option, word in parsed.options
+        ):
             found.undecided(f"The options of {name} are not known.")
         written = parsed.values(*spec.writes)
         self.writes(written)
+        self.reads(parsed.values(*spec.files))
         skip = 0 if spec.unless and parsed.has(*spec.unless) else spec.skip
+        if any(word.dynamic for word in parsed.operands[:skip]) and spec.operands != "read":
+            skip = 0  # one that is not known may become many
         self._operands(spec, parsed.operands[skip:], written)
 
     def _operands(self, spec: Spec, paths: list[Word], elsewhere: list[Word]) -> None:
@@ -191,8 +201,9 @@ class Runner:
         elif kind == "read":
             self.reads(paths)
         elif kind == "second":
+            many = [word for word in paths[:1] if word.dynamic and not word.text.startswith('"')]
             self.reads(paths[:1])
-            self.writes(paths[1:])
+            self.writes([*paths[1:], *many])
         elif kind == "write":
             self.writes(paths)
         elif kind == "delete":

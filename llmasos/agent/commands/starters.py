@@ -19,6 +19,8 @@ def shell(runner: Runner, name: str, words: Sequence[Word], stdin: str | None) -
     """Note what a shell runs."""
     rest, script, from_stdin = list(words[1:]), False, False
     runner.note(name, words)
+    if name in {"fish", "zsh", "ksh", "mksh"}:
+        runner.found.undecided(f"{name} understands more than bash.")
     while rest and ((rest[0].text[:1] in "-+" and rest[0].text) or rest[0].dynamic):
         word = rest.pop(0)
         if word.dynamic or word.glob:
@@ -37,7 +39,7 @@ def shell(runner: Runner, name: str, words: Sequence[Word], stdin: str | None) -
     if script:
         _text(runner, name, rest[:1])
     elif from_stdin or not rest or rest[0].text in {"/dev/stdin", "-"}:
-        if name == "fish" or stdin is None:
+        if stdin is None:
             runner.found.undecided(f"What {name} reads from its standard input cannot be known.")
         else:
             runner.under(name).bash(stdin)
@@ -212,8 +214,8 @@ def find(runner: Runner, name: str, words: Sequence[Word], stdin: str | None) ->
     runner.note(name, words)
     found, rest = runner.found, list(words[1:])
     places: list[Word] = []
-    while rest and rest[0].text in {"-H", "-L", "-P"}:
-        rest.pop(0)
+    while rest and re.fullmatch(r"-[HLPD]|-O\d", rest[0].text):
+        rest = rest[2:] if rest[0].text == "-D" else rest[1:]
     while rest and not rest[0].text.startswith(("-", "(", ")", "!", ",")):
         places.append(rest.pop(0))
     if any(word.dynamic and word.may_be_option for word in (*places, *rest)):

@@ -31,6 +31,7 @@ class Spec:
         writes: Options whose value is a path that is written.
         risky: Options by which it may do anything.
         unless: Options that take the words to skip, so that all operands are paths.
+        files: Options whose value is a path that is read.
     """
 
     operands: Operands = "read"
@@ -39,6 +40,12 @@ class Spec:
     writes: frozenset[str] = frozenset()
     risky: frozenset[str] = frozenset()
     unless: frozenset[str] = frozenset()
+    files: frozenset[str] = frozenset()
+
+    @property
+    def takes(self) -> frozenset[str]:
+        """The options that take a value."""
+        return self.valued | self.writes | self.files
 
 
 def _spec(
@@ -49,9 +56,9 @@ def _spec(
     writes: str = "",
     risky: str = "",
     unless: str = "",
+    files: str = "",
 ) -> Spec:
-    sets = (frozenset(options.split()) for options in (valued, writes, risky, unless))
-    return Spec(operands, skip, *sets)
+    return Spec(operands, skip, *(names(options) for options in (valued, writes, risky, unless, files)))
 
 
 def _named(names: str, spec: Spec) -> Iterator[tuple[str, Spec]]:
@@ -61,7 +68,8 @@ def _named(names: str, spec: Spec) -> Iterator[tuple[str, Spec]]:
 
 _GREP = _spec(
     skip=1,
-    valued="-e --regexp -f --file -A -B -C -m -d -D --after-context --before-context --context --max-count"
+    files="-f --file --exclude-from",
+    valued="-e --regexp -A -B -C -m -d -D --after-context --before-context --context --max-count"
     " --include --exclude --exclude-dir --label --color --colour --binary-files --devices --directories",
     unless="-e --regexp -f --file",
 )
@@ -71,12 +79,12 @@ _COPY = "-S --suffix -Z --context --backup -m -o -g --mode --owner --group"
 SPECS: dict[str, Spec] = dict(
     (
         *_named(
-            "cat tac rev sum md5sum sha1sum sha224sum sha256sum sha384sum sha512sum b2sum cksum zcat bzcat xzcat"
-            " zstdcat cmp zcmp colrm look lsattr getfacl findmnt mountpoint zipinfo realpath readlink lsof"
-            " pathchk namei tsort blkid lsblk readelf",
+            "cat tac rev sum md5sum sha1sum sha224sum sha256sum sha384sum sha512sum b2sum cksum zcat bzcat"
+            " xzcat zstdcat cmp zcmp colrm look lsattr getfacl findmnt mountpoint zipinfo realpath readlink"
+            " lsof pathchk namei tsort blkid lsblk readelf",
             _spec(),
         ),
-        ("wc", _spec(valued="--total")),
+        ("wc", _spec(valued="--total", files="--files0-from")),
         *_named("head tail", _spec(valued="-n -c -s --lines --bytes --pid --sleep-interval")),
         ("nl", _spec(valued="-b -d -f -h -i -l -n -s -v -w --number-format --number-width")),
         *_named("fold fmt", _spec(valued="-w --width -g --goal -p --prefix")),
@@ -90,19 +98,31 @@ SPECS: dict[str, Spec] = dict(
         *_named(
             "ls dir vdir",
             _spec(
-                valued="-I -T -w --block-size --color --format --hide --ignore --indicator-style --quoting-style"
-                " --sort --tabsize --time --time-style --width"
+                valued="-I -T -w --block-size --color --format --hide --ignore --indicator-style"
+                " --quoting-style --sort --tabsize --time --time-style --width"
             ),
         ),
         ("stat", _spec(valued="-c -t --format --printf")),
         *_named(
-            "du df", _spec(valued="-B -d -t -x -X --block-size --exclude --max-depth --threshold --type")
+            "du df",
+            _spec(
+                files="-X --exclude-from --files0-from",
+                valued="-B -d -t -x --block-size --exclude --max-depth --threshold --type",
+            ),
         ),
-        ("file", _spec(valued="-e -F -P --exclude --separator", risky="-C --compile -m --magic-file -z -Z")),
+        (
+            "file",
+            _spec(
+                files="-f --files-from",
+                valued="-e -F -P --exclude --separator",
+                risky="-C --compile -m --magic-file -z -Z",
+            ),
+        ),
         *_named(
             "diff diff3 zdiff",
             _spec(
-                valued="-C -F -I -L -U -W -x -X -D --context --exclude --label --unified --width --ifdef --color",
+                valued="-C -F -I -L -U -W -x -X -D --context --exclude --label --unified --width --ifdef"
+                " --color",
                 risky="--diff-program",
             ),
         ),
@@ -118,7 +138,8 @@ SPECS: dict[str, Spec] = dict(
             "rg",
             _spec(
                 skip=1,
-                valued="-e --regexp -f --file -A -B -C -m -g --glob -t --type -T --type-not --max-count"
+                files="-f --file --ignore-file",
+                valued="-e --regexp -A -B -C -m -g --glob -t --type -T --type-not --max-count"
                 " --max-depth -d --sort --sortr -j -M -r --replace --color --colors -E --encoding --iglob"
                 " --type-add",
                 risky="--pre --hostname-bin -z --search-zip",
@@ -129,7 +150,8 @@ SPECS: dict[str, Spec] = dict(
             "sort",
             _spec(
                 valued="-k -t -S -T --key --field-separator --buffer-size --temporary-directory --batch-size"
-                " --parallel --files0-from",
+                " --parallel --random-source",
+                files="--files0-from",
                 writes="-o --output",
                 risky="--compress-program",
             ),
@@ -143,7 +165,8 @@ SPECS: dict[str, Spec] = dict(
             "jq",
             _spec(
                 skip=1,
-                valued="--indent -L -f --from-file --arg --argjson --slurpfile --rawfile",
+                files="-f --from-file",
+                valued="--indent -L --arg --argjson --slurpfile --rawfile",
                 unless="-f --from-file",
             ),
         ),
@@ -156,30 +179,32 @@ SPECS: dict[str, Spec] = dict(
         ("more", _spec(risky="+")),
         (
             "date",
-            _spec("none", valued="-d --date -r --reference -f --file", risky="-s --set"),
+            _spec("none", files="-r --reference -f --file", valued="-d --date", risky="-s --set"),
         ),
         ("sdiff", _spec(writes="-o --output", risky="--diff-program")),
         ("wdiff", _spec(risky="-t --terminal")),
         *_named(
             "echo printf true false : test [ pwd exit return break continue shift set wait jobs type sleep"
-            " usleep seq yes factor bc expr basename dirname uname whoami id groups who users w uptime free ps"
-            " top pgrep nproc lscpu arch tty printenv locale cal ncal tr which whereis ulimit umask times"
+            " usleep seq yes factor bc expr basename dirname uname whoami id groups who users w uptime free"
+            " ps top pgrep nproc lscpu arch tty printenv locale cal ncal tr which whereis ulimit umask times"
             " logname getconf let caller dirs",
             _spec("none"),
         ),
         ("hostname", _spec("none", risky="-F --file -b")),
         *_named(
-            "touch mkdir mkfifo mknod", _spec("write", valued="-d -t -r -m --date --reference --mode --time")
+            "touch mkdir mkfifo mknod",
+            _spec("write", files="-r --reference", valued="-d -t -m --date --mode --time"),
         ),
         ("tee", _spec("write")),
-        ("truncate", _spec("write", valued="-s -r --size --reference")),
+        ("truncate", _spec("write", files="-r --reference", valued="-s --size")),
         *_named(
             "cp install", _spec("last", valued=_COPY, writes="-t --target-directory", risky="--strip-program")
         ),
         ("ln", _spec("last", valued="-S --suffix", writes="-t --target-directory")),
         ("mv", _spec("move", valued="-S --suffix --backup", writes="-t --target-directory")),
         *_named(
-            "chmod chown chgrp chattr setfattr", _spec("write", skip=1, valued="--from", unless="--reference")
+            "chmod chown chgrp chattr setfattr",
+            _spec("write", skip=1, valued="--from", files="--reference", unless="--reference"),
         ),
         *_named("rm unlink rmdir", _spec("delete")),
         ("shred", _spec("delete", valued="-n -s --iterations --size --random-source")),

