@@ -128,7 +128,9 @@ class Findings:
 
     def program(self) -> Program:
         """Return what was found."""
-        reads, writes, deletes = (tuple(self._places.get(kind, ())) for kind in ("reads", "writes", "deletes"))
+        reads, writes, deletes = (
+            tuple(self._places.get(kind, ())) for kind in ("reads", "writes", "deletes")
+        )
         return Program(
             commands=tuple(self.commands),
             effects=frozenset(self.effects),

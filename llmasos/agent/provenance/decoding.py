@@ -131,6 +131,8 @@ def _escapes(text: str) -> Iterator[str]:
         return
     lines = "\n".join(line for line in text.splitlines() if _ESCAPED.search(line))
     found = _CODE_POINT.sub(_code_point, html.unescape(_BLANK.sub(" ", lines)))
+    # JSON writes a character beyond the first 65,536 as two halves, of which one may be missing.
+    found = found.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     yield (
         _HEX_PAIR.sub(_pair, found).encode("latin-1", "xmlcharrefreplace").decode("utf-8", "replace")
         if (found.isascii())
