@@ -201,3 +201,21 @@ async def test_what_is_recorded_agrees_with_what_is_told(stage: MakeStage) -> No
         await it.turn(session, "say it")
         assert not [where for where, text in kept(it, "").items() if token in text]
         assert (await audit_events(it.store, it.ledger)).problems == ()
+
+
+@pytest.mark.anyio
+async def test_a_marker_does_not_take_a_secrets_place_in_a_file(stage: MakeStage, folder: Path) -> None:
+    token = "ghp_" + "a1B2" * 9
+    (folder / "main.py").write_text(f"TOKEN = '{token}'\nx = 1\n")
+    marker = "[redacted:github-token:0a1b2c]"
+    calls = (
+        f'write_file(path="main.py")\n```\nTOKEN = "{marker}"\nx = 2\n```',
+        'edit_file(path="main.py", old="x = 1", new="x = 2")',
+    )
+    async with stage(*calls, "Answer: done") as it:
+        session = await it.session()
+        await it.turn(session, "set x to 2 in main.py", approve="all")
+        assert [event.status for event in it.of(ActionFinished)] == ["failed", "ok"]
+        assert (
+            await (await session.workbench.sandbox()).read("main.py")
+        ).data.decode() == f"TOKEN = '{token}'\nx = 2\n"
