@@ -31,6 +31,7 @@ WRITTEN: dict[str, Callable[[str], str]] = {
     "unescaped json": lambda text: json.dumps(text, ensure_ascii=False),
     "link": lambda text: f"https://example.org/?q={quote(text, safe='')}",
     "form": lambda text: f"q={quote_plus(text)}&b=1",
+    "host": lambda text: f"https://{text.lower()}.example.org",
     "html": html.escape,
     "repr": repr,
     "hex": lambda text: text.encode().hex(),
@@ -48,7 +49,7 @@ WRITTEN: dict[str, Callable[[str], str]] = {
 def leaks(secret: str, written: str, shown: str) -> bool:
     """Tell whether what is shown still holds the secret as it was written, or the core of it."""
     core = flat(written)
-    return secret in shown or (len(core) > 12 and core[4:-4] in flat(shown))
+    return secret in shown or (len(core) > 24 and core[4:-4] in flat(shown))
 
 
 @functools.lru_cache
