@@ -145,3 +145,13 @@ def test_what_looks_random_in_a_hidden_file_is_known_unless_its_name_says_otherw
         "CANARY=canary-3f9a2c7b1d\nMODEL=qwen2.5-coder-1.5b\nS3_BUCKET=shop-7f3q\n"
     )
     assert set(secrets_of_files([tmp_path / ".env"])) == {"canary-3f9a2c7b1d"}
+
+
+def test_the_kernel_knows_its_key_files(tmp_path: Path) -> None:
+    from llmasos.kernel import _key_files
+
+    (tmp_path / "chain").mkdir()
+    (tmp_path / "chain/account.key").write_text(f"{KEY}\n")
+    (tmp_path / "anchor.hex").write_text(f"0x{KEY[::-1]}\n")
+    settings = Settings(data_dir=tmp_path, ledger=LedgerSettings(anchor_key_file=tmp_path / "anchor.hex"))
+    assert set(secrets_of_files(_key_files(settings))) >= {KEY, KEY[::-1]}
