@@ -176,7 +176,7 @@ def redactor_of(settings: Settings) -> Redactor:
 
 def _key_files(settings: Settings) -> list[Path]:
     given = (settings.ledger.key_file, settings.ledger.anchor_key_file, settings.service.tls_key)
-    return [*(file for file in given if file is not None), *settings.data_dir.glob("*/key*")]
+    return [*(file for file in given if file is not None), *settings.data_dir.glob("*/*.key*")]
 
 
 class _Lock:

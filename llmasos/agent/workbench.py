@@ -236,7 +236,8 @@ class Workbench:
             ToolError: There is no such job.
         """
         output = await (await self.sandbox()).job_output(job, offset=offset, wait=wait)
-        return JobOutput(text=output.text, offset=output.offset, job=_job(output.job))
+        text = self._services.redactor.text(output.text)
+        return JobOutput(text=text, offset=output.offset, job=_job(output.job))
 
     async def stop_job(self, job: str) -> JobInfo:
         """Stop a job.

@@ -4,7 +4,7 @@ from llmasos.secrets.canary import VARIABLE, Canaries
 from llmasos.secrets.environment import bare_environment, forget_secrets
 from llmasos.secrets.known import secrets_of_environment, secrets_of_files, secrets_of_settings
 from llmasos.secrets.logs import RedactingFormatter
-from llmasos.secrets.redact import Redactor
+from llmasos.secrets.redact import Redactor, marked
 from llmasos.secrets.stream import Redaction
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "Redactor",
     "bare_environment",
     "forget_secrets",
+    "marked",
     "secrets_of_environment",
     "secrets_of_files",
     "secrets_of_settings",

@@ -17,6 +17,8 @@ def forms_of(secret: str) -> frozenset[str]:
     links = {quote(raw, safe=""), quote(raw), quote_plus(raw)}
     written = {
         secret,
+        # As names of hosts are compared.
+        secret.lower(),
         plain,
         json.dumps(plain)[1:-1],
         json.dumps(secret, ensure_ascii=False)[1:-1],

@@ -13,12 +13,18 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from pydantic import BaseModel, SecretStr
 
-from llmasos.secrets.randomness import plain, token_like
+from llmasos.secrets.randomness import looks_random, plain, token_like
 from llmasos.secrets.shapes import NAMES, find
 
 _NAME = re.compile(rf"{NAMES}[\W_]?\d{{0,3}}$|(?:^|[\W_])(?:dsn|auth|key|pass|pw)$", re.IGNORECASE)
 _LINE = re.compile(
     r"""^\s*(?:export\s+|set\s+|-\s+)?["']?([\w.$/:-]{1,100}?)["']?\s*(?:=>|:=|=|:)\s*(.+?)\s*,?\s*$"""
+)
+# What stands under such names is random now and then, and no secret.
+_ORDINARY = re.compile(
+    r"(?:host|port|ur[il]|name|model|region|version|path|dir|user|mode|level|env|image|bucket|locale|zone|id|date"
+    r"|type|format|email|domain|tag|hash|engine|driver|class|title|description)s?$",
+    re.IGNORECASE,
 )
 _EXAMPLES = (".example", ".sample", ".template", ".dist")
 _LARGEST_FILE = 256 * 1024
@@ -111,7 +117,7 @@ def secrets_of_text(text: str) -> Iterator[str]:
 
 def _of_line(line: str) -> Iterator[str]:
     if match := _LINE.match(line):
-        yield from _of_value(match[1], _unquoted(match[2]))
+        yield from _of_hidden(match[1], _unquoted(match[2]))
     # `.pgpass` and `.htpasswd` write what belongs together in one word.
     parts = line.split(":")
     if len(parts) in _COLUMNS and "://" not in line and not plain(parts[-1]):
@@ -127,9 +133,16 @@ def _of_json(value: Any, name: str = "") -> Iterator[str]:
         for item in value:
             yield from _of_json(item, name)
     elif isinstance(value, str):
-        yield from _of_value(name, value)
+        yield from _of_hidden(name, value)
         if token_like(value):
             yield value
+
+
+def _of_hidden(name: str, value: str) -> Iterator[str]:
+    """Yield what is secret in a value of a hidden file, which is hidden for some reason."""
+    yield from _of_value(name, value)
+    if _ORDINARY.search(name) is None and looks_random(value):
+        yield value
 
 
 def _of_value(name: str, value: str) -> Iterator[str]:

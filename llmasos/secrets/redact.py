@@ -29,6 +29,11 @@ _LONGEST = 16_384
 _REMEMBERED = 512
 
 
+def marked(text: str) -> bool:
+    """Tell whether a marker stands in a text where there was a secret."""
+    return "[redacted:" in text and _MARKER.search(text) is not None
+
+
 class Redactor:
     """Replaces secrets by markers such as `[redacted:github-token:3f9a2c]`.
 

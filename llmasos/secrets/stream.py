@@ -16,9 +16,11 @@ _SEEN = 256
 _SPACES = " \t\r\n\f\v"
 # What a secret may follow at some distance: its name, or the scheme it is sent by.
 _OPENING = re.compile(
-    r"pass(?:word|wd|phrase)?|pwd|secret|token|credential|auth|bearer|basic|key|seed|wallet|login|aws|pk\b",
+    r"pass(?:word|wd|phrase)?|pwd|secret|token|credential|auth|bearer|basic|key|seed|wallet|aws|pk\b",
     re.IGNORECASE,
 )
+# `.netrc` may have a line for each word.
+_LOGIN = re.compile(r"\blogin\s", re.IGNORECASE)
 _DISTANCE = 128
 # A known secret may be wrapped, and its lines be indented.
 _STRETCH = 3
@@ -90,7 +92,9 @@ class Redaction:
         if len(text) - word > _LONGEST_WORD:
             word = len(text) - _LONGEST_WORD // 2
         near = max(0, word - _DISTANCE)
-        opening = _OPENING.search(text, near, word)
+        opening = _LOGIN.search(text, near, word) or _OPENING.search(
+            text, max(near, text.rfind("\n", 0, word) + 1), word
+        )
         cuts = [word, opening.start() if opening else word, self._known(text)]
         key = text.rfind(_PEM)
         if key >= 0 and len(text) - key <= _LONGEST:

@@ -7,10 +7,10 @@ import re
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 
-# Backslashes are no more than spaces: they escape what stands in a value, and continue lines.
-_GAP = re.compile(r"[\s\\]++")
+# Backslashes are no more than spaces: they escape what stands in a value or a line's end, and continue lines.
+_GAP = re.compile(r"(?:\\[nrt]|[\s\\])++")
 # What lines of quotes and comments begin with.
-_QUOTED = re.compile(r"[ \t\r\\]*+\n[\s>|#*]*+|(?:[^\S\n]|\\)++")
+_QUOTED = re.compile(r"[ \t\r\\]*+\n[\s>|#*]*+|(?:\\[nrt]|[^\S\n]|\\)++")
 _INDEXED = 4
 _QUOTE = re.compile(r"\n[ \t]*+[>|#*]")
 

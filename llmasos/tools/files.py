@@ -8,6 +8,7 @@ from pydantic import Field
 
 from llmasos.errors import ToolError
 from llmasos.events import display
+from llmasos.secrets import marked
 from llmasos.tools._text import decode, unified
 from llmasos.tools.tool import Capabilities, ToolContext, tool
 
@@ -79,6 +80,7 @@ async def write_file(ctx: ToolContext, path: str, content: str) -> str:
         path: The file, relative to the workspace folder.
         content: All of its text.
     """
+    _refuse_markers(content)
     if content and not content.endswith("\n"):
         content += "\n"
     await ctx.sandbox.write(path, content.encode())
@@ -103,6 +105,7 @@ async def edit_file(ctx: ToolContext, path: str, old: str, new: str) -> str:
         old: The passage as it stands, with enough around it to occur only once; empty for the file's end.
         new: What takes its place.
     """
+    _refuse_markers(new)
     content = await ctx.sandbox.read(path, limit=_LARGEST_EDIT)
     if content.size > len(content.data):
         raise ToolError(f"{path} is too large to edit ({content.size:,} bytes).", hint="Use run_python.")
@@ -170,3 +173,12 @@ async def search_files(
     if found.omitted:
         rows.append({"path": f"[{found.omitted} more]", "line": 0, "text": ""})
     return rows
+
+
+def _refuse_markers(text: str) -> None:
+    """Keep a marker, which is what a model sees of a secret, from taking the secret's place in a file."""
+    if marked(text):
+        raise ToolError(
+            "A marker [redacted:...] stands for a secret that you cannot see, and would take its place.",
+            hint="Change the other lines with edit_file, or with a script.",
+        )

@@ -13,7 +13,7 @@ from typing import Any
 
 import anyio
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text as sql
 
@@ -26,7 +26,7 @@ from llmasos.tools import Capabilities, ToolContext, tool
 from tests.agent.conftest import MakeStage, Stage
 from tests.secrets.written import SECRETS, WRITTEN, leaks
 
-_CALLS, _SECRETS = 12, 8
+_CALLS, _SECRETS = 6, 16
 _PLACES = (
     *("result", "rows", "field", "output", "tool error", "sandbox error", "exception", "argument", "name"),
     *("file", "progress"),
@@ -133,7 +133,7 @@ def kept(stage: Stage, log: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("known", ["canary", "known-secret"])
-@settings(max_examples=3, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=3, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
 @given(cases=st.lists(CASES, min_size=_CALLS, max_size=_CALLS))
 def test_no_secret_is_kept_or_shown(stage: MakeStage, known: str, cases: list[Case]) -> None:
     async def run() -> None:
@@ -153,12 +153,12 @@ def test_no_secret_is_kept_or_shown(stage: MakeStage, known: str, cases: list[Ca
             formatter = RedactingFormatter(logging.Formatter(), redactor)
             for handler in logging.getLogger("llmasos").handlers:
                 handler.setFormatter(formatter)
-            end = await it.turn(session, "leak it all")
+            end = await it.turn(session, "leak it all", approve="all")
             assert (end.status, end.answer) == ("done", "done")
             assert len(it.of(ActionFinished)) == _CALLS
             for where, text in kept(it, log.getvalue()).items():
                 found = [pair for pair in planted if leaks(pair[1], WRITTEN[pair[0]](pair[1]), text)]
-                assert not found, where
+                assert not found, f"{found} in {where}"
 
     anyio.run(run)
 
@@ -173,8 +173,9 @@ async def test_the_values_of_hidden_files_are_known(stage: MakeStage, folder: Pa
         assert "[redacted:known-secret:" in it.of(ActionFinished)[0].result
         assert not [where for where, text in kept(it, "").items() if "hunter2" in text]
         (folder / ".env").write_text("DB_PASSWORD=sesame-open-5\n")
-        it.engine.script(['run_shell(command="echo sesame-open-5; echo true")', "Answer: done"])
-        await it.turn(session, "say it")
+        (folder / "other.txt").write_text("sesame-open-5\ntrue\n")
+        it.engine.script(['read_file(path="other.txt")', "Answer: done"])
+        await it.turn(session, "what is in other.txt?")
         assert "true" in it.of(ActionFinished)[1].result
         assert not [where for where, text in kept(it, "").items() if "sesame" in text]
 
@@ -200,3 +201,21 @@ async def test_what_is_recorded_agrees_with_what_is_told(stage: MakeStage) -> No
         await it.turn(session, "say it")
         assert not [where for where, text in kept(it, "").items() if token in text]
         assert (await audit_events(it.store, it.ledger)).problems == ()
+
+
+@pytest.mark.anyio
+async def test_a_marker_does_not_take_a_secrets_place_in_a_file(stage: MakeStage, folder: Path) -> None:
+    token = "ghp_" + "a1B2" * 9
+    (folder / "main.py").write_text(f"TOKEN = '{token}'\nx = 1\n")
+    marker = "[redacted:github-token:0a1b2c]"
+    calls = (
+        f'write_file(path="main.py")\n```\nTOKEN = "{marker}"\nx = 2\n```',
+        'edit_file(path="main.py", old="x = 1", new="x = 2")',
+    )
+    async with stage(*calls, "Answer: done") as it:
+        session = await it.session()
+        await it.turn(session, "set x to 2 in main.py", approve="all")
+        assert [event.status for event in it.of(ActionFinished)] == ["failed", "ok"]
+        assert (
+            await (await session.workbench.sandbox()).read("main.py")
+        ).data.decode() == f"TOKEN = '{token}'\nx = 2\n"

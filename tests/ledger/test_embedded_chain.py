@@ -48,3 +48,16 @@ async def test_pages_become_problems_and_percentages(tmp_path: Path) -> None:
 async def test_a_page_that_is_none_is_refused(page: Any, tmp_path: Path) -> None:
     with pytest.raises(ChainError, match="cannot be read"):
         [item async for item in inspected({None: page}, tmp_path).inspect()]
+
+
+async def test_the_node_inherits_no_secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DB_PASSWORD", "hunter2-db")
+    chain = EmbeddedChain(tmp_path)
+    await chain.connect()
+    try:
+        assert chain._process is not None
+        inherited = Path(f"/proc/{chain._process.pid}/environ").read_bytes()
+    finally:
+        await chain.close()
+    assert b"PATH=" in inherited
+    assert b"hunter2" not in inherited

@@ -90,7 +90,16 @@ def test_secrets_in_files_are_known(tmp_path: Path, name: str) -> None:
     known = list(secrets_of_files([tmp_path / Path(name).parts[0]]))
     held = " ".join(known)
     assert (TOKEN in held) + ("hunter2-db" in held) == count
-    assert not {"localhost", "true", "shop", "me", "example.org", "5432"} & set(known)
+    assert not {
+        "localhost",
+        "true",
+        "shop",
+        "me",
+        "example.org",
+        "5432",
+        "qwen2.5-coder-1.5b",
+        "shop-7f3q",
+    } & set(known)
 
 
 def test_every_line_of_a_key_is_known(tmp_path: Path) -> None:
@@ -129,3 +138,20 @@ def test_the_kernel_forgets_what_it_does_not_need() -> None:
     }
     forget_secrets(environment)
     assert environment.keys() == {"HF_TOKEN", "https_proxy", "LLMASOS_MODEL"}
+
+
+def test_what_looks_random_in_a_hidden_file_is_known_unless_its_name_says_otherwise(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text(
+        "CANARY=canary-3f9a2c7b1d\nMODEL=qwen2.5-coder-1.5b\nS3_BUCKET=shop-7f3q\n"
+    )
+    assert set(secrets_of_files([tmp_path / ".env"])) == {"canary-3f9a2c7b1d"}
+
+
+def test_the_kernel_knows_its_key_files(tmp_path: Path) -> None:
+    from llmasos.kernel import _key_files
+
+    (tmp_path / "chain").mkdir()
+    (tmp_path / "chain/account.key").write_text(f"{KEY}\n")
+    (tmp_path / "anchor.hex").write_text(f"0x{KEY[::-1]}\n")
+    settings = Settings(data_dir=tmp_path, ledger=LedgerSettings(anchor_key_file=tmp_path / "anchor.hex"))
+    assert set(secrets_of_files(_key_files(settings))) >= {KEY, KEY[::-1]}

@@ -12,12 +12,11 @@ from urllib.parse import quote, quote_plus
 
 from hypothesis import strategies as st
 
-from llmasos.secrets.randomness import COMMON
-
 SIGNS = st.characters(
     codec="utf-8", exclude_categories=["Cs", "Cc", "Zs", "Zl", "Zp"], exclude_characters="\\"
 )
-SECRETS = st.text(SIGNS, min_size=10).filter(lambda text: text.lower() not in COMMON and len(set(text)) > 4)
+# What is generated might be a word that is written everywhere; with an end like this it is none.
+SECRETS = st.text(SIGNS, min_size=8).filter(lambda text: len(set(text)) > 4).map(lambda text: f"{text}Zq7")
 AROUND = st.text(st.sampled_from("ab xyz=:,.'\"\n\t{}()[]<>&%$\\/é-_0189"), max_size=40)
 
 
@@ -32,6 +31,7 @@ WRITTEN: dict[str, Callable[[str], str]] = {
     "unescaped json": lambda text: json.dumps(text, ensure_ascii=False),
     "link": lambda text: f"https://example.org/?q={quote(text, safe='')}",
     "form": lambda text: f"q={quote_plus(text)}&b=1",
+    "host": lambda text: f"https://{text.lower()}.example.org",
     "html": html.escape,
     "repr": repr,
     "hex": lambda text: text.encode().hex(),
@@ -49,7 +49,7 @@ WRITTEN: dict[str, Callable[[str], str]] = {
 def leaks(secret: str, written: str, shown: str) -> bool:
     """Tell whether what is shown still holds the secret as it was written, or the core of it."""
     core = flat(written)
-    return secret in shown or (len(core) > 12 and core[4:-4] in flat(shown))
+    return secret in shown or (len(core) > 24 and core[4:-4] in flat(shown))
 
 
 @functools.lru_cache

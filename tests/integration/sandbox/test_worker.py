@@ -444,3 +444,13 @@ async def test_a_sandbox_that_died_or_was_closed_says_so(sandbox: WorkerSandbox)
     assert sandbox.lost
     with pytest.raises(SandboxError, match="died"):
         await sandbox.run_command("true", timeout=10)
+
+
+async def test_variables_are_seen_by_all_that_starts_afterwards(sandbox: WorkerSandbox) -> None:
+    await sandbox.run_python("import os", timeout=10)
+    await sandbox.set_environment({"ADDED": "later"})
+    assert (await sandbox.run_command("echo $ADDED", timeout=10)).output == "later\n"
+    assert (await sandbox.run_python("os.environ['ADDED']", timeout=10)).result == "'later'"
+    assert (
+        await sandbox.run_python("import os; os.environ['ADDED']", timeout=10, fresh=True)
+    ).result == "'later'"

@@ -115,7 +115,7 @@ async def test_a_reader_that_comes_again_misses_nothing_and_sees_nothing_twice(s
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(EventReply(session, after), {}, reader.receive, reader.send)
             await reader.until(": following")
-            stream.publish(TextDelta(text=f"passing {more}"))
+            stream.publish(TextDelta(text=f"words {more}\n"))
             await stream.append(Notice(level="info", text=f"more {more}"))
             await reader.until(f"more {more}")
             reader.leave()
@@ -133,8 +133,8 @@ async def test_passing_events_have_no_id_to_go_back_to(session: Session) -> None
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(EventReply(session, None), {}, reader.receive, reader.send)
         await reader.until(": following")
-        session.stream.publish(TextDelta(text="passing"))
-        await reader.until("passing")
+        session.stream.publish(TextDelta(text="words\n"))
+        await reader.until("words")
         reader.leave()
     assert reader.ids == []
 
