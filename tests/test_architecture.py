@@ -63,8 +63,8 @@ def test_imports_only_go_down(file: Path) -> None:
             assert name in ONLY[part], f"{file} imports {name}"
 
 
-# Whoever else connects to a place goes through `net`. These connect to the kernel's socket, to a child, to what
-# a person names on a command line, and to addresses that were checked.
+# Whoever else connects to a place goes through `net`. These connect to the kernel's socket, to a child,
+# to what is named on a command line, and to addresses that were checked.
 CONNECTING = re.compile(
     r"httpx2?\.(Async)?(Client|HTTPTransport)|httpx2?\.(get|post|put|stream|request|delete|head)"
     r"|urllib\.request\.\w*open\w*|(socket|anyio)\.(connect_tcp|create_connection)|asyncio\.open_connection"
