@@ -80,6 +80,26 @@ class SandboxLimits(BaseModel, frozen=True):
     flood_mb: int = Field(4096, ge=1, description="Output in MiB after which a cell or command is stopped.")
 
 
+class PolicySettings(BaseModel, frozen=True):
+    """What is possible, and when a person is asked."""
+
+    access: Literal["read-only", "workspace", "open"] = Field(
+        "workspace",
+        description="What is possible: only looking; changing the view; reaching hosts when a person agrees.",
+    )
+    asking: Literal["always", "on-risk", "never"] = Field(
+        "on-risk",
+        description="When a person is asked: before every effect; where a rule says so; never, which denies.",
+    )
+    administrator: Path = Field(
+        Path("/etc/llmasos/policy.toml"),
+        description="The administrator's rules, which nobody overrides.",
+    )
+    approval_seconds: float = Field(
+        3600.0, gt=0, description="Seconds after which a request for approval is refused by itself."
+    )
+
+
 class LedgerSettings(BaseModel, frozen=True):
     """Where actions are recorded, and what it may cost."""
 
@@ -226,6 +246,7 @@ class Settings(BaseSettings):
     )
     limits: TurnLimits = TurnLimits()
     sandbox_limits: SandboxLimits = SandboxLimits()
+    policy: PolicySettings = PolicySettings()
     ledger: LedgerSettings = LedgerSettings()
     models: ModelSettings = ModelSettings()
     service: ServiceSettings = ServiceSettings()

@@ -26,6 +26,7 @@ from llmasos.models.devices.choose import choose_device
 from llmasos.models.remote.errors import shown
 from llmasos.models.remotes import Remotes
 from llmasos.sandbox import docker_problem, jail_problems, jail_weakness, landlock_problem
+from llmasos.secrets import Redactor, secrets_of_settings
 from llmasos.store import Store
 
 _FREE_BYTES = 2_000_000_000
@@ -282,7 +283,8 @@ async def _chain(settings: Settings) -> Check:
 def main() -> int:
     """Print the report; the exit code is 1 when something is missing."""
     try:
-        checks = anyio.run(examine, load_settings())
+        settings = load_settings()
+        checks = Redactor(secrets_of_settings(settings)).value(anyio.run(examine, settings))
     except LLMasOSError as error:
         _say("✗ settings", error.message, error.hint)
         return 1

@@ -17,7 +17,8 @@ import anyio.to_thread
 
 import llmasos
 from llmasos import paths
-from llmasos.agent import Books, DefaultPolicy, Services, Sessions, definition, record_start
+from llmasos.agent import Books, Services, Sessions, definition, policy_for, record_start
+from llmasos.agent.explain import Explainer, PolicyArchive
 from llmasos.api import Check, KernelInfo, ToolInfo
 from llmasos.config import Settings, load_settings
 from llmasos.doctor import examine
@@ -25,6 +26,7 @@ from llmasos.errors import KernelError
 from llmasos.ledger import ChainLedger, Ledger
 from llmasos.models import Administration, LoadPlan, Models, Place
 from llmasos.sandbox import SandboxProvider, choose_provider
+from llmasos.secrets import Canaries, Redactor, secrets_of_environment, secrets_of_files, secrets_of_settings
 from llmasos.store import Store
 from llmasos.tools import Registry, builtin_tools
 
@@ -43,6 +45,7 @@ class Kernel:
         provider: Replaces the choice of the sandbox, in tests.
         ledger: Replaces the ledger, in tests.
         registry: Replaces the built-in tools, in tests.
+        redactor: Takes out secrets; one that knows those of the settings and the environment when missing.
         progress: Told what is under way when the start takes long.
         ended: Called when everything has ended, just before the data folder is let go.
     """
@@ -55,12 +58,14 @@ class Kernel:
         provider: SandboxProvider | None = None,
         ledger: Ledger | None = None,
         registry: Registry | None = None,
+        redactor: Redactor | None = None,
         progress: Callable[[str], None] = lambda text: None,
         ended: Callable[[], None] = lambda: None,
     ) -> None:
         self.settings = settings or load_settings()
         self.started = datetime.now(UTC)
         self.registry = registry or builtin_tools()
+        self.redactor = redactor or redactor_of(self.settings)
         self._models = models
         self._provider = provider
         self._ledger = ledger
@@ -87,10 +92,14 @@ class Kernel:
             self.ledger: Ledger
             if self._ledger is not None:
                 self.ledger = self._ledger
+                self.ledger.redactor = self.redactor
             else:
-                chain_ledger = _chain_ledger(self.settings, self.store, data_dir)
+                chain_ledger = _chain_ledger(self.settings, self.store, data_dir, self.redactor)
                 self.ledger = await stack.enter_async_context(chain_ledger)
+                self.redactor.learn(secrets_of_files(_key_files(self.settings)))
             self.books = Books(self.settings.ledger, self.store, self.ledger)
+            policies = partial(policy_for, self.settings)
+            self.explainer = Explainer(self.store, self.ledger, PolicyArchive(data_dir), policies)
             await record_start(self.ledger, self.registry, self.settings)
             self.provider = self._provider or await choose_provider(self.settings, self._progress)
             stack.push_async_callback(self.provider.close)
@@ -108,7 +117,7 @@ class Kernel:
                 provider=self.provider,
                 ledger=self.ledger,
                 registry=self.registry,
-                policy=DefaultPolicy(),
+                canaries=Canaries(self.redactor),
             )
             self.sessions = Sessions(services, tasks)
             tasks.start_soon(self.provider.warm)
@@ -125,7 +134,7 @@ class Kernel:
     async def info(self) -> KernelInfo:
         """Return the kernel as `llmasos status` shows it."""
         model = self.models.status()[0]
-        return KernelInfo(
+        info = KernelInfo(
             version=llmasos.__version__,
             pid=os.getpid(),
             started=self.started,
@@ -139,10 +148,11 @@ class Kernel:
             sessions=self.sessions.running,
             ledger=await self.books.info(),
         )
+        return self.redactor.value(info)
 
     async def doctor(self) -> list[Check]:
         """Look at each part and say what is missing, with the command that mends it."""
-        return await examine(self.settings)
+        return self.redactor.value(await examine(self.settings))
 
     def tools_info(self) -> list[ToolInfo]:
         """Return the tools as the model sees them."""
@@ -155,6 +165,18 @@ class Kernel:
             )
             for tool in self.registry
         ]
+
+
+def redactor_of(settings: Settings) -> Redactor:
+    """Return what takes out secrets, and knows those of the settings and of this process's environment."""
+    redactor = Redactor(secrets_of_settings(settings))
+    redactor.learn(secrets_of_environment(os.environ))
+    return redactor
+
+
+def _key_files(settings: Settings) -> list[Path]:
+    given = (settings.ledger.key_file, settings.ledger.anchor_key_file, settings.service.tls_key)
+    return [*(file for file in given if file is not None), *settings.data_dir.glob("*/key*")]
 
 
 class _Lock:
@@ -201,7 +223,7 @@ def _locked(file: TextIO) -> bool:
     return True
 
 
-def _chain_ledger(settings: Settings, store: Store, data_dir: Path) -> ChainLedger:
+def _chain_ledger(settings: Settings, store: Store, data_dir: Path, redactor: Redactor) -> ChainLedger:
     """Return the ledger that the settings describe; the chain is reached when it is entered."""
     from llmasos.ledger.anchors.choice import open_anchors
     from llmasos.ledger.chains.choice import anchor_chain, choose_chain
@@ -218,6 +240,7 @@ def _chain_ledger(settings: Settings, store: Store, data_dir: Path) -> ChainLedg
         anchors=open_anchors(chosen, partial(anchor_chain, chosen)),
         anchor_hours=chosen.anchor_hours,
         retention_days=chosen.retention_days,
+        redactor=redactor,
     )
 
 

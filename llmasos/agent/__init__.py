@@ -7,7 +7,8 @@ from llmasos.agent.books import Books
 from llmasos.agent.gate import ActionOutcome, Gate
 from llmasos.agent.loaded import record_start
 from llmasos.agent.metering import Meter, metered
-from llmasos.agent.policy import Decision, DefaultPolicy, InPlacePolicy, Policy
+from llmasos.agent.policy import Policy
+from llmasos.agent.rulebook import policy_for
 from llmasos.agent.services import Services
 from llmasos.agent.session import Session
 from llmasos.agent.sessions import Sessions
@@ -22,11 +23,8 @@ __all__ = [
     "Asker",
     "Audit",
     "Books",
-    "Decision",
-    "DefaultPolicy",
     "EventStream",
     "Gate",
-    "InPlacePolicy",
     "Meter",
     "Policy",
     "Services",
@@ -38,5 +36,6 @@ __all__ = [
     "audit_events",
     "definition",
     "metered",
+    "policy_for",
     "record_start",
 ]

@@ -35,6 +35,8 @@ async def insert_session(store: Store, info: SessionInfo) -> None:
                 in_place=info.in_place,
                 hosts=list(info.hosts),
                 granted=list(info.granted),
+                access=info.access,
+                asking=info.asking,
             )
         )
 
@@ -85,6 +87,7 @@ async def update_session(store: Store, info: SessionInfo) -> None:
     def update(transaction: Transaction) -> None:
         row = transaction.get_one(SessionRow, info.id)
         row.model, row.hosts, row.granted = info.model, list(info.hosts), list(info.granted)
+        row.access, row.asking = info.access, info.asking
         row.updated = datetime.now(UTC)
 
     await store.run(update)
@@ -149,16 +152,20 @@ def sha256_text(text: str) -> str:
 def _info(transaction: Transaction, row: SessionRow) -> SessionInfo:
     usages = list(transaction.scalars(select(TurnRow.usage).where(TurnRow.session == row.id)))
     total = sum((Usage.model_validate_json(usage) for usage in usages if usage), Usage())
-    return SessionInfo(
-        id=row.id,
-        folder=row.folder,
-        title=row.title,
-        model=row.model,
-        created=row.created.replace(tzinfo=UTC),
-        updated=row.updated.replace(tzinfo=UTC),
-        turns=len(usages),
-        usage=total,
-        in_place=row.in_place,
-        hosts=tuple(row.hosts),
-        granted=tuple(row.granted),
+    return SessionInfo.model_validate(
+        {
+            "id": row.id,
+            "folder": row.folder,
+            "title": row.title,
+            "model": row.model,
+            "created": row.created.replace(tzinfo=UTC),
+            "updated": row.updated.replace(tzinfo=UTC),
+            "turns": len(usages),
+            "usage": total,
+            "in_place": row.in_place,
+            "hosts": tuple(row.hosts),
+            "granted": tuple(row.granted),
+            "access": row.access,
+            "asking": row.asking,
+        }
     )

@@ -24,6 +24,8 @@ class SessionRow(Base):
     in_place: Mapped[bool] = mapped_column(default=False)
     hosts: Mapped[list[str]] = mapped_column(JSON, default=list)
     granted: Mapped[list[str]] = mapped_column(JSON, default=list)
+    access: Mapped[str] = mapped_column(default="")
+    asking: Mapped[str] = mapped_column(default="")
 
 
 class TurnRow(Base):

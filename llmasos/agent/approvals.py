@@ -3,25 +3,39 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 import anyio
 import rfc8785
 
-from llmasos.agent import policy
 from llmasos.errors import SessionError
 
 Mode = Literal["ask", "deny", "all"]
+NOBODY = "nobody to ask"
+_TICK = 30.0  # seconds between two looks at the clock on the wall
 
 
 @dataclass(frozen=True)
 class Approval:
-    """The answer to an approval request, and who gave it."""
+    """The answer to an approval request.
+
+    Args:
+        approved: Whether the call may run.
+        by: Who gave the answer.
+        always: Whether calls of the same pattern may run from now on.
+        arguments: What the call is run with instead; None leaves its arguments.
+        why: What the model is told when the call may not run.
+    """
 
     approved: bool
     by: str
+    always: bool = False
+    arguments: Mapping[str, Any] | None = None
+    why: str = ""
 
 
 @dataclass
@@ -32,31 +46,75 @@ class _Waiting:
 
 
 class Approvals:
-    """The approval requests of one session that are open.
+    """The approval requests of one session that are open, and what was approved beforehand.
 
     Args:
         mode: `ask` waits for a person, `deny` refuses because nobody is there, `all` was approved beforehand.
+        seconds: How long a request stays open.
+        clock: Returns the time of day in seconds.
     """
 
-    def __init__(self, mode: Mode) -> None:
+    def __init__(self, mode: Mode, seconds: float = 3600.0, clock: Callable[[], float] = time.time) -> None:
         self.mode = mode
+        self.seconds = seconds
+        self._clock = clock
+        self._beforehand: dict[str, str] = {}
+        self._refused: set[str] = set()
         self._waiting: dict[str, _Waiting] = {}
 
-    async def wait(self, action: str, digest: str) -> Approval:
-        """Wait for the answer to a request."""
+    def begin(self, mode: Mode, approved: Iterable[str], by: str) -> None:
+        """Begin a turn: nothing of the last one counts any more.
+
+        Args:
+            mode: What happens to a request.
+            approved: Digests of calls that were approved beforehand, each once.
+            by: Who approved them.
+        """
+        self.mode = mode
+        self._beforehand = dict.fromkeys(approved, by)
+        self._refused = set()
+
+    @property
+    def expires(self) -> datetime:
+        """When a request that is made now is refused by itself."""
+        return datetime.fromtimestamp(self._clock(), UTC) + timedelta(seconds=self.seconds)
+
+    def known(self, digest: str) -> Approval | None:
+        """Return the answer to a call for which nobody is asked; None when a person has to be.
+
+        What was approved beforehand counts once. Who has refused a call in this turn is not asked again.
+        """
+        if by := self._beforehand.pop(digest, ""):
+            return Approval(approved=True, by=f"{by}, beforehand")
         if self.mode == "all":
             return Approval(approved=True, by="approved beforehand")
+        if digest in self._refused:
+            return Approval(approved=False, by="refused before in this turn")
         if self.mode == "deny":
-            return Approval(approved=False, by="nobody to ask")
+            return Approval(approved=False, by=NOBODY)
+        return None
+
+    async def wait(self, action: str, digest: str) -> Approval:
+        """Wait for the answer to a request; one that nobody answers in time is refused.
+
+        The time counts by a clock that cannot be set and by the one on the wall, whichever is first, so that
+        neither a sleeping machine nor a clock that is put back keeps a request open.
+        """
         waiting = self._waiting[action] = _Waiting(digest)
+        until = self._clock() + self.seconds
         try:
-            await waiting.answered.wait()
+            with anyio.move_on_after(self.seconds):
+                while not waiting.answered.is_set() and self._clock() < until:
+                    with anyio.move_on_after(_TICK):
+                        await waiting.answered.wait()
         finally:
             del self._waiting[action]
-        assert waiting.answer is not None
-        return waiting.answer
+        answer = waiting.answer or Approval(approved=False, by="nobody answered in time")
+        if not answer.approved:
+            self._refused.add(digest)
+        return answer
 
-    def answer(self, action: str, digest: str, *, approved: bool, by: str) -> None:
+    def answer(self, action: str, digest: str, answer: Approval) -> None:
         """Answer a request; the answer counts once, and only for the call it was asked about.
 
         Raises:
@@ -64,19 +122,22 @@ class Approvals:
         """
         waiting = self._waiting.get(action)
         if waiting is None or waiting.answer is not None:
-            raise SessionError(f"No approval is waiting for the action {action!r}.")
+            raise SessionError(
+                f"No approval is waiting for the action {action!r}.",
+                hint="It was answered, or has expired; `llmasos explain` says what became of it.",
+            )
         if waiting.digest != digest:
             raise SessionError(
                 f"The approval is for another call than {action!r} makes now.",
                 hint="Look at the request again.",
             )
-        waiting.answer = Approval(approved=approved, by=by)
+        waiting.answer = answer
         waiting.answered.set()
 
 
-def call_digest(tool: str, arguments: Mapping[str, Any]) -> str:
+def call_digest(tool: str, arguments: Mapping[str, Any], policy: str) -> str:
     """Return the SHA-256 over tool, arguments and policy version that an approval binds to."""
-    return sha256_json({"tool": tool, "arguments": dict(arguments), "policy": policy.VERSION})
+    return sha256_json({"tool": tool, "arguments": dict(arguments), "policy": policy})
 
 
 def sha256_json(value: object) -> str:

@@ -58,8 +58,11 @@ async def audit_events(
         actions = {event.action for _, event in events if event is not None}
         bodies = await ledger.recorded(sorted(actions))
         for where, event in events:
-            erased += event is not None and bodies.get(_key(event), {}) is None
-            problems += [f"{where}: {problem}" for problem in _problems(event, bodies)]
+            if event is None:
+                problems.append(f"{where}: it cannot be read any more")
+                continue
+            erased += bodies.get(_key(event), {}) is None
+            problems += [f"{where}: {problem}" for problem in differences(event, bodies)]
         done += len(page)
         place = (page[-1][0], page[-1][1])
         progress(done, max(done, total))
@@ -95,10 +98,13 @@ def _key(event: ActionStarted | ActionFinished) -> tuple[str, str]:
     return event.action, "intent" if isinstance(event, ActionStarted) else "outcome"
 
 
-def _problems(event: ActionStarted | ActionFinished | None, bodies: Bodies) -> Iterator[str]:
-    if event is None:
-        yield "it cannot be read any more"
-        return
+def differences(event: ActionStarted | ActionFinished, bodies: Bodies) -> Iterator[str]:
+    """Yield how an event differs from what was recorded of its action.
+
+    Args:
+        event: The event.
+        bodies: What was recorded, by action and `intent` or `outcome`; None for what was erased.
+    """
     key, what = _key(event), f"{event.action} ({event.tool})"
     recorded = bodies.get(key, {})
     if recorded is None:

@@ -11,13 +11,15 @@ from pydantic_ai.messages import ModelRequest, SystemPromptPart, UserPromptPart
 from pydantic_ai.models import Model
 from pydantic_ai.settings import ModelSettings
 
+from llmasos.agent.consent import Outlook
 from llmasos.agent.gate import Gate
 from llmasos.agent.stream import EventStream
 from llmasos.agent.workbench import Workbench
-from llmasos.errors import ModelError, ToolError
-from llmasos.events import ActionOutput, Progress, Usage
+from llmasos.errors import LLMasOSError, ModelError, ToolError
+from llmasos.events import ActionOutput, Forecast, Progress, Usage
+from llmasos.models.tokens import most_tokens
 from llmasos.sandbox import Artifact, Sandbox
-from llmasos.tools import Registry
+from llmasos.tools import Registry, Tool
 
 
 @dataclass
@@ -53,6 +55,20 @@ class Contexts:
     async def diff_sha256(self) -> str:
         """Return the SHA-256 of all that the view changes at this moment; empty when that is nothing."""
         return await self.workbench.diff_sha256()
+
+    async def outlook(self, tool: Tool, arguments: Mapping[str, Any]) -> Outlook:
+        """Return what a person should see of a call before they allow it."""
+        preview = ""
+        if tool.preview is not None:
+            try:
+                preview = await tool.preview(await self(""), **arguments)
+            except LLMasOSError as error:
+                preview = str(error)
+        texts = "".join(value for value in arguments.values() if isinstance(value, str))
+        asks = tool.capabilities.asks_model
+        given = arguments.get("timeout")
+        seconds = float(given) if isinstance(given, int | float) else self.seconds
+        return Outlook(preview, Forecast(tokens=2 * most_tokens(texts) if asks else 0, seconds=seconds))
 
 
 @dataclass

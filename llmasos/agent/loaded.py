@@ -7,12 +7,12 @@ from collections.abc import Iterable
 from typing import Any
 
 import llmasos
-from llmasos.agent import policy
 from llmasos.agent.approvals import sha256_json
 from llmasos.agent.recording import record
+from llmasos.agent.rulebook import policy_for
 from llmasos.config import Settings
 from llmasos.ledger import SYSTEM, Filter, Kind, Ledger
-from llmasos.tools import Registry, Tool, builtin_tools
+from llmasos.tools import Capabilities, Registry, Tool, builtin_tools
 
 _LOOKED_BACK = 1000
 
@@ -42,7 +42,9 @@ async def record_start(ledger: Ledger, registry: Registry, settings: Settings) -
         ledger,
         "policy",
         set="settings",
-        policy=policy.VERSION,
+        policy=policy_for(settings).version,
+        access=settings.policy.access,
+        asking=settings.policy.asking,
         sandbox=settings.sandbox,
         in_place=settings.in_place,
         hosts=list(settings.sandbox_hosts),
@@ -59,12 +61,24 @@ def sha256_tools(tools: Iterable[Tool]) -> str:
                 "name": tool.name,
                 "description": tool.description,
                 "parameters": tool.parameters,
-                "capabilities": [*tool.capabilities.names(), *tool.capabilities.targets],
+                "capabilities": _declared(tool.capabilities),
+                "origin": tool.origin,
                 "source": _source(tool),
             }
             for tool in tools
         ]
     )
+
+
+def _declared(capabilities: Capabilities) -> dict[str, Any]:
+    """Return all that a tool declares, in an order of its own."""
+    return {
+        "needs": capabilities.names(),
+        "targets": capabilities.targets,
+        "runs": dict(capabilities.runs),
+        "reaches": capabilities.reaches,
+        "sources": dict(capabilities.sources),
+    }
 
 
 async def _record_change(ledger: Ledger, kind: Kind, **body: Any) -> None:

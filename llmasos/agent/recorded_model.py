@@ -20,12 +20,13 @@ from llmasos.ledger import Ledger
 from llmasos.models import Origin
 from llmasos.models.engines.port import TokenUsage
 from llmasos.models.tokens import most_tokens
+from llmasos.secrets import Redactor
 
 _PARTS = ("kind", "instructions", "parts")
 
 
 class RecordedModel(WrapperModel):
-    """Passes requests on unchanged, and records each.
+    """Passes requests on without the secrets in them, and records each.
 
     Args:
         model: What is asked.
@@ -34,6 +35,7 @@ class RecordedModel(WrapperModel):
         session: The session that asks.
         turn: The turn that asks.
         used: What engines did for the turn, as they tell it.
+        redactor: Takes the secrets out of what the model reads.
     """
 
     def __init__(
@@ -45,8 +47,10 @@ class RecordedModel(WrapperModel):
         session: str,
         turn: str,
         used: Used | None = None,
+        redactor: Redactor | None = None,
     ) -> None:
         super().__init__(model)
+        self._redactor = redactor or Redactor()
         self._used = used or Used()
         self._origin = origin
         self._ledger = ledger
@@ -61,6 +65,7 @@ class RecordedModel(WrapperModel):
     ) -> ModelResponse:
         """Return one reply, recorded."""
         await admit()
+        messages = self._redactor.value(messages)
         call, before = self._call(messages), self._used.now()
         try:
             response = await super().request(messages, model_settings, model_request_parameters)
@@ -80,6 +85,7 @@ class RecordedModel(WrapperModel):
     ) -> AsyncGenerator[StreamedResponse]:
         """Stream one reply, recorded when it has come to its end."""
         await admit()
+        messages = self._redactor.value(messages)
         call, before = self._call(messages), self._used.now()
         stream: StreamedResponse | None = None
         try:

@@ -23,5 +23,6 @@ async def record(
     facts = {name: value for name, value in body.items() if value is not None and value != ""}
     facts["asked_by"] = asker().fields()
     # A model, or code, may call a tool by any name at all.
-    name = encodable(tool)[:_LONGEST_NAME]
-    await ledger.record(Entry(session=session, kind=kind, action=action, tool=name, body=encodable(facts)))
+    name = ledger.redactor.text(encodable(tool))[:_LONGEST_NAME]
+    body = ledger.redactor.value(encodable(facts))
+    await ledger.record(Entry(session=session, kind=kind, action=action, tool=name, body=body))

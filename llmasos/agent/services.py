@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pydantic_ai.tools import ToolDefinition
 
-from llmasos.agent.policy import Policy
 from llmasos.agent.toolset import definition
 from llmasos.config import Settings
 from llmasos.ledger import Ledger
 from llmasos.models import Models
 from llmasos.sandbox import SandboxProvider
+from llmasos.secrets import Canaries, Redactor
 from llmasos.store import Store
 from llmasos.tools import Registry
 
@@ -26,7 +26,12 @@ class Services:
     provider: SandboxProvider
     ledger: Ledger
     registry: Registry
-    policy: Policy
+    canaries: Canaries = field(default_factory=lambda: Canaries(Redactor()))
+
+    @property
+    def redactor(self) -> Redactor:
+        """What takes the secrets out of everything that is kept, shown, or read by a model."""
+        return self.canaries.redactor
 
     @property
     def definitions(self) -> list[ToolDefinition]:

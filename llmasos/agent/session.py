@@ -4,26 +4,27 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import anyio
 from anyio.abc import TaskGroup
-from pydantic_ai.messages import ModelMessage, ModelMessagesTypeAdapter
+from pydantic_ai.messages import ModelMessage, ModelMessagesTypeAdapter, UserPromptPart
 
 from llmasos.agent import _records as records
 from llmasos.agent.approvals import Approvals
-from llmasos.agent.context import Contexts
-from llmasos.agent.gate import Gate
+from llmasos.agent.asker import asker
+from llmasos.agent.assembly import Assembly
 from llmasos.agent.metering import Used
-from llmasos.agent.policy import InPlacePolicy
+from llmasos.agent.provenance import Tracker, describe
 from llmasos.agent.recorded_model import RecordedModel
 from llmasos.agent.recovery import settle
+from llmasos.agent.rulebook import Rulebook
 from llmasos.agent.services import Services
 from llmasos.agent.stream import EventStream
-from llmasos.agent.turn import INSTRUCTIONS, Turn, TurnEnd, abridged, explain
+from llmasos.agent.turn import INSTRUCTIONS, TurnEnd, abridged, explain
 from llmasos.agent.workbench import Workbench
 from llmasos.api import (
     AccessRequest,
@@ -34,6 +35,7 @@ from llmasos.api import (
     TurnAccepted,
     TurnRequest,
 )
+from llmasos.decisions import Source
 from llmasos.errors import LLMasOSError, SessionError
 from llmasos.events import (
     DiffOffered,
@@ -45,13 +47,14 @@ from llmasos.events import (
 from llmasos.models import Client
 from llmasos.models.scheduler.queue import BANDS
 from llmasos.models.scheduler.types import Band
-from llmasos.sandbox import Workspace
+from llmasos.sandbox import Workspace, outline
 
 _log = logging.getLogger(__name__)
 _PERSON = Client(band="interactive")
 _REMEMBERED_TURNS = 12
 _LONGEST_ATTACHMENT = 60_000
 _LONGEST_OUTLINE = 1500
+_ATTACHED = "[attachment "
 _DEEP = 'Look through all folders: Path(".").rglob("*")'
 
 
@@ -76,7 +79,9 @@ class Session:
         self._closed = False
         self.stream = stream
         self.workbench = Workbench(info, services, stream, workspace, state, tasks, lambda: self.running)
-        self.approvals = Approvals("ask")
+        self.rulebook = Rulebook(services.settings, self.folder, services.ledger, info.id)
+        self.approvals = Approvals("ask", services.settings.policy.approval_seconds)
+        self._tracker: Tracker | None = None
 
     @property
     def id(self) -> str:
@@ -130,13 +135,14 @@ class Session:
             raise SessionError(
                 "A turn is running in this session.", hint="Wait for it, or cancel it with Ctrl-C."
             )
+        request = self._services.redactor.value(request)
         if not request.text.strip():
             raise SessionError("The request is empty.", hint="Say what you want done.")
         if request.dry_run:
             await self._refuse_dry_run()
         scope = self._running = anyio.CancelScope()
         self._idle = anyio.Event()
-        self.approvals.mode = request.approve
+        self.approvals.begin(request.approve, request.approved, str(asker()))
         after = self.stream.last
         turn = f"t-{secrets.token_hex(6)}"
         try:
@@ -207,7 +213,10 @@ class Session:
         services, used = self._services, Used()
         # In the shell a person waits for the answer.
         wanted: Band = "interactive" if request.approve == "ask" else "normal"
+        await self.workbench.learn_secrets()
         await self.workbench.refresh(turn)
+        for notice in await self.rulebook.refresh():
+            await self.stream.append(Notice(turn=turn, level="warning", text=notice))
         model = await services.models.resolve(
             self._info.model or None,
             lambda what, done, total, unit: self.stream.publish(
@@ -222,46 +231,24 @@ class Session:
             ),
         )
         origin = await services.models.origin(model, self._info.model or None)
-        model = RecordedModel(model, origin, services.ledger, session=self.id, turn=turn, used=used)
-        contexts = Contexts(
-            turn,
-            self.stream,
-            model,
-            self.workbench,
-            services.provider.backend,
-            services.registry,
-            services.settings.sandbox_limits.seconds,
+        model = RecordedModel(
+            model, origin, services.ledger, session=self.id, turn=turn, used=used, redactor=services.redactor
         )
-        gate = Gate(
-            session=self.id,
-            turn=turn,
-            origin=origin,
-            registry=services.registry,
-            policy=InPlacePolicy(services.policy) if self._info.in_place else services.policy,
-            ledger=services.ledger,
-            stream=self.stream,
-            approvals=self.approvals,
-            context=contexts,
-            while_waiting=lambda: running.paused(),
+        names = await self.workbench.workspace.names()
+        here = outline(names)[:_LONGEST_OUTLINE]
+        tracker = await self._listen(request, names)
+        parts = Assembly(services, self.stream, self.workbench, self.approvals, self.rulebook, tracker)
+        made = parts.turn(
+            turn, self._info, request, model, origin, self._instructions(here), await self._history()
         )
-        contexts.gate = gate
-        limits = services.settings.limits.model_copy(
-            update={
-                key: value
-                for key, value in (("steps", request.max_steps), ("seconds", request.timeout))
-                if value is not None
-            }
-        )
-        instructions, history = await self._instructions(), await self._history()
-        running = Turn(turn, model, gate, services.registry, self.stream, limits, instructions, history)
-        end = await running.run(_prompt(request.text, request.attachments))
-        end = replace(end, usage=end.usage + contexts.spent)
-        if end.status == "done" and gate.approvals_missing:
+        end = await made.turn.run(_prompt(request.text, request.attachments))
+        end = replace(end, usage=end.usage + made.contexts.spent)
+        if end.status in ("done", "limit") and (missing := made.consent.missing):
             return TurnEnd(
                 "approval_needed",
                 end.answer,
-                f"{gate.approvals_missing} action(s) needed an approval that nobody was there to give.",
-                "Run it in the shell, or approve beforehand with --yes.",
+                f"{missing} action(s) needed an approval that nobody was there to give.",
+                "Run it in the shell, or approve one beforehand with --approve HASH, or all with --yes.",
                 end.usage,
                 end.messages,
             )
@@ -277,18 +264,33 @@ class Session:
             await self.stream.append(DiffOffered(turn=turn, dry_run=dry_run, **dict(diff)))
             if dry_run:
                 await self.workbench.drop()
-        messages = ModelMessagesTypeAdapter.dump_json(list(end.messages)).decode()
+        kept = self._services.redactor.value(list(end.messages))
+        messages = ModelMessagesTypeAdapter.dump_json(kept).decode()
         await records.finish_turn(self._services.store, self.id, turn, end.status, messages, end.usage)
         await self.stream.append(finished(turn, end))
 
-    async def _instructions(self) -> str:
+    def _instructions(self, here: str) -> str:
         """Return what the model is told beside the request: what lies in the folder, and its duties.
 
         Small models are told their duties together with the tools, where they are read only once.
         """
-        here = (await self.workbench.workspace.outline())[:_LONGEST_OUTLINE]
         small = self._services.models.profile(self._info.model or None) == "calls"
         return f"{here}\n{_DEEP}" if small else f"{INSTRUCTIONS}\n{here}"
+
+    async def _listen(self, request: TurnRequest, names: Sequence[str]) -> Tracker:
+        """Return what knows who has said what in this session, this request included."""
+        if self._tracker is None:
+            self._tracker = Tracker.restored(
+                await self.stream.read(), self._services.registry, _attached(await self._history())
+            )
+            for tool in self._services.registry:
+                for text, source in describe(tool):
+                    self._tracker.content(text, source)
+        self._tracker.person(request.text)
+        for attachment in request.attachments:
+            self._tracker.content(attachment.text, Source(kind="attachment", name=attachment.name))
+        self._tracker.outline(names)
+        return self._tracker
 
     async def _history(self) -> Sequence[ModelMessage]:
         stored = await records.recent_messages(self._services.store, self.id, _REMEMBERED_TURNS)
@@ -319,8 +321,17 @@ def _prompt(text: str, attachments: Sequence[Attachment]) -> str:
         if len(body) > _LONGEST_ATTACHMENT:
             left_out = len(body) - _LONGEST_ATTACHMENT
             body = f"{body[:_LONGEST_ATTACHMENT]}\n[... {left_out:,} characters left out ...]"
-        parts.append(f"[attachment {attachment.name}]\n{body}\n[end of {attachment.name}]")
+        parts.append(f"{_ATTACHED}{attachment.name}]\n{body}\n[end of {attachment.name}]")
     return "\n\n".join(parts)
+
+
+def _attached(history: Sequence[ModelMessage]) -> Iterator[tuple[str, Source]]:
+    """Return what was attached to the requests of earlier turns."""
+    for message in history:
+        for part in message.parts:
+            if isinstance(part, UserPromptPart) and _ATTACHED in str(part.content):
+                text = str(part.content).partition(_ATTACHED)[2]
+                yield text, Source(kind="attachment", name=text.partition("]")[0])
 
 
 def finished(turn: str, end: TurnEnd) -> TurnFinished:

@@ -11,8 +11,8 @@ import anyio
 from anyio.abc import TaskGroup
 
 from llmasos.agent import _records as records
-from llmasos.agent import policy as policies
 from llmasos.agent.recording import record
+from llmasos.agent.rulebook import policy_for
 from llmasos.agent.services import Services
 from llmasos.agent.session import Session, new_session_info
 from llmasos.agent.stream import EventStream
@@ -45,6 +45,8 @@ class Sessions:
         in_place: bool = False,
         hosts: Sequence[str] = (),
         granted: Sequence[str] = (),
+        access: str = "",
+        asking: str = "",
     ) -> Session:
         """Begin a session on a folder; what its code may reach and see is recorded with it.
 
@@ -54,6 +56,8 @@ class Sessions:
             in_place: Work on the folder itself, without a view.
             hosts: Hosts that code may reach, beside those of the settings.
             granted: Hidden files that code may see, as globs, beside those of the settings.
+            access: What is possible at all; empty for what the settings say.
+            asking: When a person is asked; empty for what the settings say.
 
         Raises:
             WorkspaceError: The folder is not there, or cannot be used.
@@ -65,12 +69,16 @@ class Sessions:
             self._services.models.profile(model)
         AllowedHosts(hosts)
         info = new_session_info(
-            SessionRequest(
-                folder=str(folder.expanduser().absolute()),
-                model=model,
-                in_place=in_place or self._services.settings.in_place,
-                hosts=tuple(hosts),
-                granted=tuple(granted),
+            SessionRequest.model_validate(
+                {
+                    "folder": str(folder.expanduser().absolute()),
+                    "model": model,
+                    "in_place": in_place or self._services.settings.in_place,
+                    "hosts": tuple(hosts),
+                    "granted": tuple(granted),
+                    "access": access,
+                    "asking": asking,
+                }
             )
         )
         state = self._state(info.id)
@@ -81,6 +89,7 @@ class Sessions:
             raise
         info = info.model_copy(update={"folder": str(workspace.folder)})
         await records.insert_session(self._services.store, info)
+        policy = await anyio.to_thread.run_sync(policy_for, self._services.settings, workspace.folder)
         await record(
             self._services.ledger,
             info.id,
@@ -89,7 +98,9 @@ class Sessions:
             in_place=info.in_place,
             hosts=list(info.hosts),
             granted=list(info.granted),
-            policy=policies.VERSION,
+            access=info.access,
+            asking=info.asking,
+            policy=policy.version,
             backend=self._services.provider.backend,
         )
         return await self._add(info, workspace)
@@ -151,8 +162,9 @@ class Sessions:
                 _log.warning("the model %s could not be loaded ahead of time: %s", name, error)
 
     async def _add(self, info: SessionInfo, workspace: Workspace) -> Session:
-        stream = await EventStream.open(self._services.store, info.id)
+        stream = await EventStream.open(self._services.store, info.id, self._services.redactor)
         session = Session(info, self._services, stream, workspace, self._state(info.id), self._tasks)
+        await session.workbench.learn_secrets()
         self._open[info.id] = session
         return session
 

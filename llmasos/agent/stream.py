@@ -13,7 +13,17 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session as Transaction
 
 from llmasos.agent._tables import EventRow
-from llmasos.events import EVENT, PASSING, Event
+from llmasos.events import (
+    EVENT,
+    PASSING,
+    ActionFinished,
+    ActionOutput,
+    AssistantText,
+    Event,
+    TextDelta,
+    TurnFinished,
+)
+from llmasos.secrets import Redaction, Redactor
 from llmasos.store import Store
 
 E = TypeVar("E", bound=Event)
@@ -23,25 +33,28 @@ class EventStream:
     """The one history of a session.
 
     Stored events get consecutive numbers from 1; passing events have number 0 and only reach those
-    who are following at the time.
+    who are following at the time. Secrets are taken out of all of them.
     """
 
-    def __init__(self, store: Store, session: str, last: int) -> None:
+    def __init__(self, store: Store, session: str, last: int, redactor: Redactor | None = None) -> None:
         self._store = store
         self._session = session
         self._last = last
+        self._redactor = redactor or Redactor()
+        self._passing: dict[tuple[str, str], tuple[Redaction, Event]] = {}
         self._followers: set[MemoryObjectSendStream[Event]] = set()
         self._lock = anyio.Lock()
 
     @classmethod
-    async def open(cls, store: Store, session: str) -> EventStream:
+    async def open(cls, store: Store, session: str, redactor: Redactor | None = None) -> EventStream:
         """Return the stream of a session, at its stored end."""
+        last = await store.run(lambda transaction: _last(transaction, session))
+        return cls(store, session, last, redactor)
 
-        def last(transaction: Transaction) -> int:
-            query = select(func.max(EventRow.seq)).where(EventRow.session == session)
-            return transaction.scalar(query) or 0
-
-        return cls(store, session, await store.run(last))
+    @property
+    def redactor(self) -> Redactor:
+        """What takes the secrets out."""
+        return self._redactor
 
     @property
     def last(self) -> int:
@@ -50,32 +63,47 @@ class EventStream:
 
     async def append(self, event: E) -> E:
         """Number and store an event, then hand it to the followers; return it as stored."""
-        async with self._lock:
-            stored = event.model_copy(update={"session": self._session, "seq": self._last + 1})
-            row = EventRow(
-                session=self._session,
-                seq=stored.seq,
-                turn=stored.turn,
-                type=stored.type,
-                body=stored.model_dump_json(),
+        self._let_go(event)
+        event = self._redactor.value(event)
+
+        def insert(transaction: Transaction) -> E:
+            stored = event.model_copy(
+                update={"session": self._session, "seq": _last(transaction, self._session) + 1}
             )
+            transaction.add(
+                EventRow(
+                    session=self._session,
+                    seq=stored.seq,
+                    turn=stored.turn,
+                    type=stored.type,
+                    body=stored.model_dump_json(),
+                )
+            )
+            return cast(E, stored)
 
-            def insert(transaction: Transaction) -> None:
-                transaction.add(row)
-
-            await self._store.run(insert)
+        async with self._lock:
+            stored = await self._store.run(insert)
+            # Who was cancelled as it stored an event could not hand it out any more.
+            missed = await self.read(self._last) if stored.seq > self._last + 1 else [stored]
             self._last = stored.seq
-            self._hand_out(stored)
-        return cast(E, stored)
+            for each in missed:
+                self._hand_out(each)
+        return stored
 
     def publish(self, event: Event) -> None:
         """Hand a passing event to the followers without storing it."""
         assert isinstance(event, PASSING)
-        self._hand_out(event.model_copy(update={"session": self._session}))
+        match event:
+            case ActionOutput():
+                self._pass((event.action, event.stream), event)
+            case TextDelta():
+                self._pass((event.turn, ""), event)
+            case _:
+                self._hand_out(self._named(self._redactor.value(event)))
 
     def announce(self, event: Event) -> None:
         """Hand an event to the followers that cannot be stored, because the database fails."""
-        self._hand_out(event.model_copy(update={"session": self._session}))
+        self._hand_out(self._named(self._redactor.value(event)))
 
     async def read(self, after: int = 0, turn: str = "") -> list[Event]:
         """Return the stored events after a number, of one turn or of all."""
@@ -119,6 +147,35 @@ class EventStream:
             follower.close()
         self._followers.clear()
 
+    def _pass(self, key: tuple[str, str], event: ActionOutput | TextDelta) -> None:
+        """Hand out as much of what is streamed as can hold no part of a secret."""
+        redaction, _ = self._passing.setdefault(key, (self._redactor.stream(), event))
+        if text := redaction.feed(event.text):
+            self._hand_out(self._named(event.model_copy(update={"text": text})))
+
+    def _let_go(self, event: Event) -> None:
+        """Hand out what was held back of the streams that end with an event."""
+        match event:
+            case ActionFinished():
+                ended = [(event.action, "stdout"), (event.action, "stderr")]
+            case AssistantText() | TurnFinished():
+                ended = [(event.turn, "")]
+            case _:
+                return
+        for key in ended:
+            if key in self._passing:
+                redaction, passing = self._passing.pop(key)
+                if text := redaction.close():
+                    self._hand_out(self._named(passing.model_copy(update={"text": text})))
+
+    def _named(self, event: E) -> E:
+        return cast(E, event.model_copy(update={"session": self._session}))
+
     def _hand_out(self, event: Event) -> None:
         for follower in list(self._followers):
             follower.send_nowait(event)
+
+
+def _last(transaction: Transaction, session: str) -> int:
+    """Return the number of the newest stored event."""
+    return transaction.scalar(select(func.max(EventRow.seq)).where(EventRow.session == session)) or 0

@@ -10,6 +10,7 @@ from pydantic_ai.toolsets import AbstractToolset, ToolsetTool
 from pydantic_core import SchemaValidator, core_schema
 
 from llmasos.agent.gate import Gate
+from llmasos.models import choice_of
 from llmasos.tools import Registry, Tool
 
 _RETRIES = 2
@@ -41,12 +42,12 @@ class GateToolset(AbstractToolset[None]):
     async def call_tool(
         self, name: str, tool_args: dict[str, Any], ctx: RunContext[None], tool: ToolsetTool[None]
     ) -> str:
-        outcome = await self._gate.call(name, tool_args)
+        outcome = await self._gate.call(name, tool_args, choice=choice_of(ctx.messages, ctx.tool_call_id))
         if outcome.status == "invalid":
-            raise ModelRetry(outcome.text)
+            raise ModelRetry(outcome.told)
         if outcome.status != "ok":
-            raise ToolFailed(outcome.text)
-        return outcome.text
+            raise ToolFailed(outcome.told)
+        return outcome.told
 
 
 def definition(tool: Tool) -> ToolDefinition:

@@ -34,6 +34,7 @@ from pydantic_ai.run import AgentRunResultEvent
 from pydantic_ai.settings import ModelSettings
 from pydantic_ai.usage import RunUsage
 
+from llmasos.agent.consent import Refusals
 from llmasos.agent.gate import Gate, RepeatedCall
 from llmasos.agent.stream import EventStream
 from llmasos.agent.toolset import GateToolset
@@ -167,7 +168,7 @@ def abridged(prompt: str, why: str) -> list[ModelMessage]:
 def explain(error: Exception) -> TurnEnd:
     """Return the end of a turn that failed, in words for a person."""
     match error:
-        case RepeatedCall():
+        case RepeatedCall() | Refusals():
             return TurnEnd("limit", error=error.message, hint=error.hint)
         case LLMasOSError():
             return TurnEnd("failed", error=error.message, hint=error.hint)

@@ -12,7 +12,6 @@ import anyio.to_thread
 from anyio.abc import TaskGroup
 
 from llmasos.agent import _records as records
-from llmasos.agent import policy as policies
 from llmasos.agent.recording import record
 from llmasos.agent.services import Services
 from llmasos.agent.stream import EventStream
@@ -20,6 +19,7 @@ from llmasos.api import AccessRequest, Choice, CommitInfo, Diff, JobInfo, JobOut
 from llmasos.errors import LLMasOSError, SandboxError, SessionError
 from llmasos.events import ArtifactKept, Notice, WorkspaceChanged
 from llmasos.sandbox import AllowedHosts, Artifact, Commit, Job, Sandbox, Selection, Workspace
+from llmasos.secrets import VARIABLE, secrets_of_files
 
 # So many files are hashed in a moment; an action is not to wait for more.
 _HASHED_FILES = 200
@@ -84,7 +84,17 @@ class Workbench:
                 self._sandbox = await provider.open(
                     view, session=self._session, hosts=hosts, on_refused=self._tell_refused
                 )
+                canary = self._services.canaries.plant(self._session, self._tell_canary)
+                await self._sandbox.set_environment(canary)
             return self._sandbox
+
+    async def learn_secrets(self) -> None:
+        """Have the values in hidden files redacted from now on, whether code may see the files or not."""
+
+        def known() -> list[str]:
+            return list(secrets_of_files(self.workspace.secret_files()))
+
+        self._services.redactor.learn(await anyio.to_thread.run_sync(known))
 
     async def close(self) -> None:
         """End the sandbox, with all that runs in it."""
@@ -113,9 +123,7 @@ class Workbench:
         self._refuse_while_busy("Access cannot be changed")
         if request.hosts is not None:
             AllowedHosts(request.hosts)
-        await self._record(
-            "policy", policy=policies.VERSION, **request.model_dump(mode="json", exclude_none=True)
-        )
+        await self._record("policy", **request.model_dump(mode="json", exclude_none=True))
         await self.close()
         if request.hosts is not None:
             self._hosts = request.hosts
@@ -308,6 +316,19 @@ class Workbench:
                 text=f"Code wanted to reach {host}:{port}, which was refused: {reason}. "
                 f"Allow it with /hosts {host} if you mean to.",
             ),
+        )
+
+    def _tell_canary(self) -> None:
+        self._tasks.start_soon(self._record_canary)
+
+    async def _record_canary(self) -> None:
+        await self._record("policy", canary="found")
+        await self._stream.append(
+            Notice(
+                level="warning",
+                text=f"Code has taken the false secret {VARIABLE}, which nobody needs, out of its sandbox. "
+                "Look at what the last actions did: they may follow somebody else's instructions.",
+            )
         )
 
     async def _record(self, kind: records.WorkspaceKind, **body: Any) -> None:

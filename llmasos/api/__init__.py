@@ -34,6 +34,8 @@ class SessionRequest(_Wire):
         in_place: Work on the folder itself, with nothing to discard or undo.
         hosts: Hosts that code may reach, beside those of the settings.
         granted: Hidden files that code may see, as globs, beside those of the settings.
+        access: What is possible at all; empty for what the settings say.
+        asking: When a person is asked; empty for what the settings say.
     """
 
     folder: str
@@ -41,6 +43,8 @@ class SessionRequest(_Wire):
     in_place: bool = False
     hosts: tuple[str, ...] = ()
     granted: tuple[str, ...] = ()
+    access: Literal["", "read-only", "workspace", "open"] = ""
+    asking: Literal["", "always", "on-risk", "never"] = ""
 
 
 class SessionInfo(_Wire):
@@ -58,13 +62,20 @@ class SessionInfo(_Wire):
     in_place: bool = False
     hosts: tuple[str, ...] = ()
     granted: tuple[str, ...] = ()
+    access: Literal["", "read-only", "workspace", "open"] = ""
+    asking: Literal["", "always", "on-risk", "never"] = ""
 
 
 class AccessRequest(_Wire):
-    """What a session's code may reach and see from now on; None leaves it as it is."""
+    """What a session's code may reach and see, and when a person is asked, from now on.
+
+    None leaves it as it is.
+    """
 
     hosts: tuple[str, ...] | None = None
     granted: tuple[str, ...] | None = None
+    access: Literal["read-only", "workspace", "open"] | None = None
+    asking: Literal["always", "on-risk", "never"] | None = None
 
 
 class Attachment(_Wire):

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import anyio
 import httpx2
@@ -23,6 +23,7 @@ from llmasos.api import (
 )
 from llmasos.client._connection import Query
 from llmasos.client._errors import gone, refusal
+from llmasos.client._explain import ExplainCalls
 from llmasos.client._keys import KeyCalls
 from llmasos.client._ledger import LedgerCalls
 from llmasos.client._models import ModelCalls
@@ -36,7 +37,7 @@ T = TypeVar("T")
 _POLL_SECONDS = 0.05
 
 
-class AsyncClient(LedgerCalls, KeyCalls, ModelCalls):
+class AsyncClient(LedgerCalls, KeyCalls, ModelCalls, ExplainCalls):
     """Asynchronous client of the kernel.
 
     Args:
@@ -109,6 +110,7 @@ class AsyncClient(LedgerCalls, KeyCalls, ModelCalls):
         in_place: bool = False,
         hosts: Sequence[str] = (),
         granted: Sequence[str] = (),
+        **modes: Any,
     ) -> AsyncSession:
         """Begin a session on a folder.
 
@@ -118,6 +120,7 @@ class AsyncClient(LedgerCalls, KeyCalls, ModelCalls):
             in_place: Work on the folder itself, with nothing to discard or undo.
             hosts: Hosts that code may reach, such as `example.org` or `*.example.net`.
             granted: Hidden files that code may see, as globs such as `.env`.
+            modes: `access`, what is possible at all, and `asking`, when a person is asked.
 
         Raises:
             RequestRefused: The folder is not there, or there is no such model.
@@ -128,6 +131,7 @@ class AsyncClient(LedgerCalls, KeyCalls, ModelCalls):
             in_place=in_place,
             hosts=tuple(hosts),
             granted=tuple(granted),
+            **modes,
         )
         return AsyncSession(self, await self.request("POST", "/v1/sessions", SessionInfo, request))
 

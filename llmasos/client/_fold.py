@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
-from llmasos.api import ActionResult, Diff, TurnResult
+from llmasos.api import ActionResult, Diff, TurnResult, WantedApproval
 from llmasos.client._errors import gone
-from llmasos.events import ActionFinished, ActionStarted, ArtifactKept, DiffOffered, Event, TurnFinished
+from llmasos.events import (
+    ActionFinished,
+    ActionStarted,
+    ApprovalRequested,
+    ApprovalResolved,
+    ArtifactKept,
+    DiffOffered,
+    Event,
+    TurnFinished,
+)
+
+_NOBODY = "nobody to ask"
 
 
 class TurnFold:
@@ -17,6 +28,8 @@ class TurnFold:
     def __init__(self, session: str) -> None:
         self._session = session
         self._started: dict[str, ActionStarted] = {}
+        self._asked: dict[str, ApprovalRequested] = {}
+        self._wanted: list[WantedApproval] = []
         self._actions: list[ActionResult] = []
         self._artifacts: list[str] = []
         self._diff = Diff()
@@ -40,12 +53,30 @@ class TurnFold:
                         seconds=event.seconds,
                     )
                 )
+            case ApprovalRequested():
+                self._asked[event.action] = event
+            case ApprovalResolved():
+                self._resolve(event)
             case ArtifactKept():
                 self._artifacts.append(event.path)
             case DiffOffered():
                 self._diff = Diff(changes=event.changes, omitted=event.omitted, summary=event.summary)
             case TurnFinished():
                 self._end = event
+
+    def _resolve(self, event: ApprovalResolved) -> None:
+        asked = self._asked.pop(event.action, None)
+        if asked is None or event.by != _NOBODY:
+            return
+        self._wanted.append(
+            WantedApproval(
+                action=asked.action,
+                tool=asked.tool,
+                arguments=asked.arguments,
+                reason=asked.reason,
+                digest=asked.digest,
+            )
+        )
 
     def result(self) -> TurnResult:
         """Return the result.
@@ -62,6 +93,7 @@ class TurnFold:
             diff=self._diff.unified(),
             changes=self._diff.changes,
             artifacts=tuple(self._artifacts),
+            approvals=tuple(self._wanted),
             session=self._session,
             usage=self._end.usage,
             error=self._end.error,

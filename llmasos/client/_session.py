@@ -85,6 +85,7 @@ class AsyncSession:
         max_steps: int | None = None,
         timeout: float | None = None,
         dry_run: bool = False,
+        approved: Sequence[str] = (),
     ) -> TurnResult:
         """Run a turn to its end and return what came of it.
 
@@ -97,6 +98,7 @@ class AsyncSession:
             max_steps: Requests to the model at most.
             timeout: Seconds at most.
             dry_run: Drop the changes at the end; the result still has their diff.
+            approved: Digests of calls that are approved beforehand, each once.
         """
         fold = TurnFold(self.id)
         try:
@@ -107,6 +109,7 @@ class AsyncSession:
                 max_steps=max_steps,
                 timeout=timeout,
                 dry_run=dry_run,
+                approved=tuple(approved),
             ) as events:
                 async for event in events:
                     fold.add(event)
@@ -132,9 +135,16 @@ class AsyncSession:
         )
         self.model = info.model
 
-    async def answer(self, action: str, digest: str, *, approve: bool) -> None:
-        """Answer an approval request."""
-        body = ApprovalRequest(approve=approve, digest=digest)
+    async def answer(self, action: str, digest: str, *, approve: bool, **more: Any) -> None:
+        """Answer an approval request.
+
+        Args:
+            action: The action that waits.
+            digest: The digest of the request.
+            approve: Whether it may run.
+            more: The other fields of `ApprovalRequest`.
+        """
+        body = ApprovalRequest(approve=approve, digest=digest, **more)
         await self._client.post(f"{self._path}/approvals/{action}", body)
 
     async def diff(self) -> Diff:
@@ -179,12 +189,23 @@ class AsyncSession:
         return await self._client.request("POST", f"{self._path}/resolve", MergedFile, Choice(path=path))
 
     async def allow(
-        self, *, hosts: Sequence[str] | None = None, granted: Sequence[str] | None = None
+        self,
+        *,
+        hosts: Sequence[str] | None = None,
+        granted: Sequence[str] | None = None,
+        **modes: Any,
     ) -> SessionInfo:
-        """Change which hosts code may reach, and which hidden files it may see; None leaves it as it is."""
+        """Change what code may reach and see, and when a person is asked; None leaves it as it is.
+
+        Args:
+            hosts: Hosts that code may reach.
+            granted: Hidden files that it may see.
+            modes: `access` and `asking`.
+        """
         body = AccessRequest(
             hosts=tuple(hosts) if hosts is not None else None,
             granted=tuple(granted) if granted is not None else None,
+            **modes,
         )
         return await self._client.request("POST", f"{self._path}/access", SessionInfo, body)
 

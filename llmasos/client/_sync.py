@@ -28,6 +28,7 @@ from llmasos.api import (
     VerifyProgress,
     VerifyReport,
 )
+from llmasos.api.explaining import Explanation
 from llmasos.api.models import BenchReport, ModelDetails, ModelsTop
 from llmasos.client._async import AsyncClient
 from llmasos.client._sync_session import Session, iterate
@@ -152,6 +153,10 @@ class Client:
         """Read records with their proofs: one page, or JSON lines."""
         with self._wrap(self._client.export(which, format)) as pieces:
             yield iterate(self._call, pieces)
+
+    def explain(self, id: str = "last") -> Explanation:
+        """Return why an action or a turn was done, from the log alone; `last` is the last turn of all."""
+        return self._call(self._client.explain(id))
 
     def anchor(self, target: str = "") -> list[AnchorInfo]:
         """Tell one place outside, or all, of the records so far."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, contextmanager
 from typing import Any, Protocol, TypeVar
 
@@ -56,9 +56,9 @@ class Session:
         """Choose the model of the next turns."""
         self._call(self._session.use_model(model))
 
-    def answer(self, action: str, digest: str, *, approve: bool) -> None:
-        """Answer an approval request."""
-        self._call(self._session.answer(action, digest, approve=approve))
+    def answer(self, action: str, digest: str, *, approve: bool, **more: Any) -> None:
+        """Answer an approval request; takes what `AsyncSession.answer` takes."""
+        self._call(self._session.answer(action, digest, approve=approve, **more))
 
     def diff(self) -> Diff:
         """Return what the session's view would change in the folder."""
@@ -92,11 +92,9 @@ class Session:
         """Make a file's merged text the view's version, so that what clashes can be edited there."""
         return self._call(self._session.resolve(path))
 
-    def allow(
-        self, *, hosts: Sequence[str] | None = None, granted: Sequence[str] | None = None
-    ) -> SessionInfo:
-        """Change which hosts code may reach, and which hidden files it may see."""
-        return self._call(self._session.allow(hosts=hosts, granted=granted))
+    def allow(self, **options: Any) -> SessionInfo:
+        """Change what code may reach and see; takes what `AsyncSession.allow` takes."""
+        return self._call(self._session.allow(**options))
 
     def jobs(self) -> list[JobInfo]:
         """Return what runs, or ran, in the background of the session's sandbox."""

@@ -19,6 +19,7 @@ import anyio.to_thread
 
 from llmasos.cluster._host import Host
 from llmasos.cluster.port import ClusterError, Share, WorkerDied
+from llmasos.secrets import forget_secrets
 
 _STREAMS = 1000
 _STORE_BYTES = 128 << 20
@@ -261,17 +262,16 @@ def _token() -> str:
 
 @contextlib.contextmanager
 def _environment(variables: Mapping[str, str]) -> Iterator[None]:
-    """Set variables for what is started here, and for nothing that is started later."""
-    before = {name: os.environ.get(name) for name in variables}
+    """Set variables, and hide secrets, for what is started here and for nothing that is started later."""
+    before = dict(os.environ)
+    forget_secrets(os.environ, kept=("RAY_",))
     os.environ.update(variables)
     try:
         yield
     finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
+        for name in variables.keys() - before.keys():
+            del os.environ[name]
+        os.environ.update(before)
 
 
 def _died(error: Exception) -> WorkerDied:

@@ -24,6 +24,7 @@ from llmasos.ledger._types import (
     Record,
     Verdict,
 )
+from llmasos.secrets import Redactor
 
 ENDS = {"intent": "intent", "outcome": "outcome", "cancel": "outcome"}
 LASTING = ("erase", "rotate")
@@ -36,13 +37,22 @@ class MemoryLedger:
     Args:
         refuse: Makes `record` fail, as a full disk would; it may be set later.
         targets: The anchors it claims to have.
+        redactor: Takes the secrets out of what is recorded.
     """
 
-    def __init__(self, *, refuse: Exception | None = None, targets: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        *,
+        refuse: Exception | None = None,
+        targets: Sequence[str] = (),
+        redactor: Redactor | None = None,
+    ) -> None:
         self.refuse = refuse
+        self.redactor = redactor or Redactor()
         self.entries: list[Entry] = []
         self.account = "0x" + "11" * 20
         self._rows: list[RecordRow] = []
+        self._newest: dict[str, RecordRow] = {}
         self._targets = tuple(targets)
         self._anchored: list[AnchoredRange] = []
         self._grown = anyio.Event()
@@ -55,11 +65,14 @@ class MemoryLedger:
         """
         if self.refuse is not None:
             raise self.refuse
-        before = [row for row in self._rows if row.session == entry.session]
-        head = bytes.fromhex(before[-1].head) if before else FIRST_HEAD
+        before = self._newest.get(entry.session)
+        head = bytes.fromhex(before.head) if before else FIRST_HEAD
         body = canonical(entry.body).decode()
         number = len(self._rows) + 1
-        row = seal(entry, body, number=number, seq=len(before) + 1, head=head, route="session")
+        seq = before.seq + 1 if before else 1
+        row = self._newest[entry.session] = seal(
+            entry, body, number=number, seq=seq, head=head, route="session"
+        )
         self._rows.append(row)
         self.entries.append(entry)
         self._grown.set()

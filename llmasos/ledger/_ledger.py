@@ -37,6 +37,7 @@ from llmasos.ledger._types import (
 )
 from llmasos.ledger.anchors.port import Anchor
 from llmasos.ledger.chains.port import Chain, ChainRefused
+from llmasos.secrets import Redactor
 from llmasos.store import Store
 
 FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 0.1, 5.0
@@ -64,6 +65,7 @@ class ChainLedger:
         anchors: Places outside that vouch for the ledger.
         anchor_hours: Hours between two anchors.
         retention_days: Days after which bodies are erased; 0 keeps them.
+        redactor: Takes the secrets out of what is recorded.
     """
 
     def __init__(
@@ -79,7 +81,9 @@ class ChainLedger:
         anchors: Sequence[Anchor] = (),
         anchor_hours: float = 24.0,
         retention_days: int = 0,
+        redactor: Redactor | None = None,
     ) -> None:
+        self.redactor = redactor or Redactor()
         self._store, self._chain, self._mode, self._backlog = store, chain, mode, backlog
         self._anchors, self._retention_days = tuple(anchors), retention_days
         self._recorder = Recorder(store, route_of(mode))

@@ -6,12 +6,19 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, Protocol
 
 from llmasos.ledger._types import AnchoredRange, Entry, Filter, LedgerStatus, Progress, Record, Verdict
+from llmasos.secrets import Redactor
 
 EVERYTHING = Filter()
 
 
 class Ledger(Protocol):
-    """Where every action is recorded before and after it runs."""
+    """Where every action is recorded before and after it runs.
+
+    Attributes:
+        redactor: Takes the secrets out of what is recorded.
+    """
+
+    redactor: Redactor
 
     async def record(self, entry: Entry) -> Record:
         """Record an entry; it is on the disk when this returns.

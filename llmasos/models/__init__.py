@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from llmasos.models.catalog.profile import Drive, Profile
     from llmasos.models.catalog.source import HubSource, Source, WheelSource
     from llmasos.models.catalog.spec import Catalog, ModelSpec
+    from llmasos.models.choice import choice_of
     from llmasos.models.engines.fake import FakeEngine
     from llmasos.models.engines.llama import LlamaEngine
     from llmasos.models.engines.placed import Place
@@ -57,6 +58,7 @@ __all__ = [
     "Top",
     "Turn",
     "WheelSource",
+    "choice_of",
     "fetch",
     "remote_model",
 ]
@@ -88,6 +90,7 @@ _HOMES = {
     "Top": "llmasos.models.scheduler.top",
     "Turn": "llmasos.models.engines.port",
     "WheelSource": "llmasos.models.catalog.source",
+    "choice_of": "llmasos.models.choice",
     "fetch": "llmasos.models.catalog.fetch",
     "remote_model": "llmasos.models.remote",
 }

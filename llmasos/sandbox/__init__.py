@@ -34,6 +34,7 @@ from llmasos.sandbox.workspace import (
     Selection,
     Summary,
     Workspace,
+    outline,
 )
 
 __all__ = [
@@ -73,4 +74,5 @@ __all__ = [
     "jail_problems",
     "jail_weakness",
     "landlock_problem",
+    "outline",
 ]

@@ -108,6 +108,9 @@ class WorkerSandbox:
         if "error" in done:
             raise SandboxError(f"The workspace cannot be opened: {_text(done['error'])}.")
 
+    async def set_environment(self, variables: Mapping[str, str]) -> None:
+        await self._short({"op": "environment", "variables": dict(variables)})
+
     def stop_with(self, status: Status) -> None:
         """Stop whatever runs, jobs apart, and have it answered with this status."""
         for number, request in self._connection.running():

@@ -52,6 +52,7 @@ class FakeSandbox:
         self.closed = False
         self.lost = False
         self._namespace = _namespace()
+        self._environment: dict[str, str] = {}
         self._states: dict[str, dict[str, Any]] = {}
         self._jobs: dict[str, tuple[Job, str]] = {}
 
@@ -72,7 +73,7 @@ class FakeSandbox:
                 stdin=subprocess.DEVNULL,
                 stderr=subprocess.STDOUT,
                 cwd=self.folder,
-                env={**os.environ, **(env or {})},
+                env={**os.environ, **self._environment, **(env or {})},
                 check=False,
             )
         seconds = time.monotonic() - started
@@ -118,6 +119,10 @@ class FakeSandbox:
             backend=self.backend,
             artifacts=tuple(kept),
         )
+
+    async def set_environment(self, variables: Mapping[str, str]) -> None:
+        """Add variables to those that commands and jobs see; cells run in this process."""
+        self._environment.update(variables)
 
     async def save_state(self, name: str) -> None:
         """Keep a shallow copy of the variables."""
@@ -225,8 +230,12 @@ class FakeSandbox:
             wanted = re.compile(pattern)
         except re.error as error:
             raise ToolError(f"the pattern is not a regular expression: {error}") from None
+        if self._resolve(path).is_file():
+            entries: Sequence[FileInfo] = [await self.stat(path)]
+        else:
+            entries = (await self.list(path, pattern=glob, limit=1_000_000)).entries
         matches = []
-        for entry in (await self.list(path, pattern=glob, limit=1_000_000)).entries:
+        for entry in entries:
             if entry.kind == "file":
                 text = (self.folder / entry.path).read_text(errors="replace")
                 for line, words in enumerate(text.splitlines(), 1):

@@ -214,6 +214,9 @@ class Sandbox(Protocol):
                 changed.
         """
 
+    async def set_environment(self, variables: Mapping[str, str]) -> None:
+        """Add variables to those that commands, jobs and cells see from now on."""
+
     async def save_state(self, name: str) -> None:
         """Keep the Python session's variables as they are now, under a name.
 

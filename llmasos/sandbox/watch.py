@@ -51,6 +51,8 @@ class DiskWatch:
         self._base: Usage | None = None if view.kind == "snapshot" else Usage(0, 0)
         self._used: Usage | None = None if self._measured else Usage(0, 0)
         self._free = Usage(0, 0)
+        # What was there when the limit was last broken, and everything had been stopped.
+        self._left = Usage(0, 0)
         self._alarm: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -87,9 +89,11 @@ class DiskWatch:
             now = _free(self._place)
             if self._used is None:
                 before = await self._measure(began - now)
-                # What is there already does not forbid to tidy up; it may only not grow.
-                most = Usage(max(most.space, before.space), max(most.files, before.files))
-            assert self._used is not None
+                # What is there already does not forbid to tidy up; it may only not grow. What others write to
+                # the disk meanwhile makes it seem less than it is, but never less than what was left.
+                assert self._used is not None
+                left = self._left if _over(self._used, most) else before
+                most = Usage(*map(max, most, before, left))
             broken = _over(self._free - now, most - self._used)
             if broken and self._measured:
                 await self._measure(Usage(0, 0))
@@ -98,6 +102,10 @@ class DiskWatch:
                 broken = "disk"
             if broken:
                 await self._stop(broken)
+                if self._measured:
+                    await self._measure(Usage(0, 0))
+                    assert self._used is not None
+                    self._left = self._used
                 return
             await anyio.sleep(_POLL_SECONDS)
 

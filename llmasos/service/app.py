@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import partial
 
 from pydantic import ValidationError
 from starlette.applications import Starlette
@@ -19,8 +20,10 @@ from llmasos.agent import asked_through, metered
 from llmasos.api import CLIENT_HEADER, ErrorBody
 from llmasos.errors import LLMasOSError
 from llmasos.kernel import Kernel
+from llmasos.secrets import Redactor
 from llmasos.service.access import Access, Keys, key_routes, needs, prices_of
 from llmasos.service.drain import Drain
+from llmasos.service.explain import explain_routes
 from llmasos.service.health import health_routes
 from llmasos.service.ledger import ledger_routes
 from llmasos.service.models import model_routes
@@ -55,6 +58,7 @@ def make_app(
         *model_routes(kernel, drain),
         *needs("models", openai_routes(kernel, drain), drain),
         *session_routes(kernel, drain),
+        *needs("agent", explain_routes(kernel)),
         *needs("admin", ledger_routes(kernel.books)),
         *needs("admin", key_routes(keys)),
     ]
@@ -64,11 +68,11 @@ def make_app(
         routes=routes,
         middleware=[Middleware(_Asked, most), Middleware(RequestBodyLimitMiddleware, max_body_size=most)],
         exception_handlers={
-            LLMasOSError: _refused,
+            LLMasOSError: partial(_refused, kernel.redactor),
             ValidationError: _malformed,
             HTTPException: _unfound,
             ClientDisconnect: _left,
-            Exception: _broken,
+            Exception: partial(_broken, kernel.redactor),
         },
     )
 
@@ -104,8 +108,9 @@ class _Asked:
             await self._app(scope, receive, send)
 
 
-async def _refused(request: Request, error: Exception) -> Response:
+async def _refused(redactor: Redactor, request: Request, error: Exception) -> Response:
     assert isinstance(error, LLMasOSError)
+    error.message, error.hint = redactor.text(error.message), redactor.text(error.hint)
     return refused(request.url.path, error)
 
 
@@ -134,5 +139,5 @@ async def _left(_request: Request, _error: Exception) -> Response:
     return Response(status_code=400)
 
 
-async def _broken(request: Request, error: Exception) -> Response:
-    return said(request.url.path, 500, explained(error))
+async def _broken(redactor: Redactor, request: Request, error: Exception) -> Response:
+    return said(request.url.path, 500, redactor.value(explained(error)))

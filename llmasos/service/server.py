@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import ssl
 import sys
@@ -20,7 +21,7 @@ from llmasos import paths
 from llmasos.config import ServiceSettings, Settings, load_settings
 from llmasos.display import display
 from llmasos.errors import LLMasOSError
-from llmasos.kernel import Kernel
+from llmasos.kernel import Kernel, redactor_of
 from llmasos.listen import (
     address_of,
     tcp_addresses,
@@ -28,6 +29,7 @@ from llmasos.listen import (
     tls_context,
     unix_listener,
 )
+from llmasos.secrets import RedactingFormatter, Redactor, forget_secrets
 from llmasos.service.access import Keys, guarded, prices_of
 from llmasos.service.app import make_app
 from llmasos.service.connection import Connection
@@ -39,7 +41,7 @@ _LARGEST_HEAD = 64 * 1024
 _CLOSING_SECONDS = 2
 
 
-async def serve(settings: Settings) -> None:
+async def serve(settings: Settings, redactor: Redactor | None = None) -> None:
     """Run a kernel behind its socket, and behind TCP where a port is set, until it is asked to stop.
 
     Raises:
@@ -54,7 +56,7 @@ async def serve(settings: Settings) -> None:
     def gone() -> None:
         settings.socket.unlink(missing_ok=True)
 
-    async with Kernel(settings, progress=_say, ended=gone) as kernel:
+    async with Kernel(settings, redactor=redactor, progress=_say, ended=gone) as kernel:
         stopping = _Stopping()
         keys = Keys(kernel.store, kernel.ledger, prices_of(settings.models))
         drain = Drain(settings.service.drain_seconds)
@@ -170,19 +172,22 @@ async def _hurry(stopping: _Stopping, drain: Drain) -> None:
 
 def main() -> int:
     """Run the kernel process; its exit code is 0 after a stop and 1 when it could not start."""
+    redactor = Redactor()
     try:
         settings = load_settings()
-        _log_to(paths.private_dir(settings.data_dir) / "kernel.log")
+        redactor = redactor_of(settings)
+        forget_secrets(os.environ)
+        _log_to(paths.private_dir(settings.data_dir) / "kernel.log", redactor)
         start_telemetry()
-        anyio.run(serve, settings)
+        anyio.run(serve, settings, redactor)
     except LLMasOSError as error:
-        _say(f"llmasos: {error}")
+        _say(redactor.text(f"llmasos: {error}"))
         return 1
     except BaseExceptionGroup as group:
         first = _first(group)
         if not isinstance(first, LLMasOSError):
             logging.getLogger(__name__).exception("the kernel ended", exc_info=group)
-        _say(f"llmasos: {first}")
+        _say(redactor.text(f"llmasos: {first}"))
         return 1
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
@@ -206,9 +211,10 @@ class _Lines(logging.Formatter):
         return display(super().formatException(ei), keep_newlines=True)
 
 
-def _log_to(path: Path) -> None:
+def _log_to(path: Path, redactor: Redactor) -> None:
     handler = RotatingFileHandler(path, maxBytes=_LOG_BYTES, backupCount=1)
-    handler.setFormatter(_Lines("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    plain = _Lines("%(asctime)s %(levelname)s %(name)s: %(message)s")
+    handler.setFormatter(RedactingFormatter(plain, redactor))
     logging.basicConfig(level=logging.INFO, handlers=[handler])
     for noisy in ("httpx2", "httpcore2", "urllib3", "alembic", "web3"):
         logging.getLogger(noisy).setLevel(logging.WARNING)

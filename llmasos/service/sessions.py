@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from llmasos.agent import Session, Workbench, asker
+from llmasos.agent import Approval, Session, Workbench, asker
 from llmasos.api import (
     AccessRequest,
     ApprovalRequest,
@@ -109,7 +109,9 @@ class _SessionsApi:
         access = _access(request)
         self._here.check(access, wanted.model)
         in_place = wanted.in_place or self._kernel.settings.in_place
-        if access is not None and (in_place or wanted.hosts or wanted.granted):
+        # To loosen what a session may do is to approve it beforehand.
+        loosened = in_place or wanted.hosts or wanted.granted or wanted.access == "open"
+        if access is not None and (loosened or wanted.asking == "on-risk"):
             access.require("approve")
         options = wanted.model_dump(exclude={"folder"})
         session = await self._kernel.sessions.create(_folder(wanted.folder), **options)
@@ -134,7 +136,7 @@ class _SessionsApi:
         wanted = await body(request, TurnRequest)
         access = _access(request)
         self._here.check(access, (await session.info()).model)
-        if access is not None and wanted.approve == "all":
+        if access is not None and (wanted.approve == "all" or wanted.approved):
             access.require("approve")
         # What was computed for a session's prompts is its key's, whoever starts a turn.
         tenant = await self._owners.owner(session.id)
@@ -161,8 +163,7 @@ class _SessionsApi:
         session.approvals.answer(
             request.path_params["action"],
             answer.digest,
-            approved=answer.approve,
-            by=str(asker()),
+            Approval(answer.approve, str(asker()), answer.always, answer.arguments, answer.why),
         )
         return Response(status_code=204)
 

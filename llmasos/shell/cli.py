@@ -13,10 +13,14 @@ import typer
 from llmasos.errors import LLMasOSError
 from llmasos.shell import changes
 from llmasos.shell.ask import ask
+from llmasos.shell.explain import explain
+from llmasos.shell.audit import audit_app
 from llmasos.shell.keys import keys_app
 from llmasos.shell.ledger import ledger_app
 from llmasos.shell.models import models_app
+from llmasos.shell.modes import ACCESS, ASKING, digests, one_of
 from llmasos.shell.output import say, say_crash
+from llmasos.shell.policy import policy_app
 from llmasos.shell.sandbox import sandbox_app
 from llmasos.shell.words import MODEL_STATES, count
 
@@ -39,6 +43,9 @@ app.add_typer(keys_app, name="keys")
 for command in changes.COMMANDS:
     app.command()(command)
 app.add_typer(sandbox_app, name="sandbox")
+app.add_typer(policy_app, name="policy")
+app.command()(explain)
+app.add_typer(audit_app, name="audit")
 
 Folder = Annotated[Path, typer.Option("-C", "--folder", help="The folder to work on.")]
 Model = Annotated[
@@ -59,6 +66,15 @@ Grants = Annotated[
     ),
 ]
 
+AccessMode = Annotated[
+    str,
+    typer.Option("--access", metavar="MODE", help="What is possible: read-only, workspace or open."),
+]
+AskingMode = Annotated[
+    str,
+    typer.Option("--ask", metavar="MODE", help="When a person is asked: always, on-risk or never."),
+]
+
 
 @app.callback(invoke_without_command=True)
 def shell(
@@ -69,6 +85,8 @@ def shell(
     in_place: InPlace = False,
     host: Hosts = None,
     grant: Grants = None,
+    access: AccessMode = "",
+    ask_when: AskingMode = "",
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
 ) -> None:
     """Open the shell when no command is given."""
@@ -86,7 +104,12 @@ def shell(
     from llmasos.shell.repl import SessionOptions, Shell
 
     options = SessionOptions(
-        model=model, in_place=in_place, hosts=tuple(host or ()), granted=tuple(grant or ())
+        model=model,
+        in_place=in_place,
+        hosts=tuple(host or ()),
+        granted=tuple(grant or ()),
+        access=one_of(access, ACCESS, "--access"),
+        asking=one_of(ask_when, ASKING, "--ask"),
     )
     raise typer.Exit(asyncio.run(Shell(_folder(folder), options, resume=resume).run()))
 
@@ -106,6 +129,14 @@ def run(
     in_place: InPlace = False,
     host: Hosts = None,
     grant: Grants = None,
+    access: AccessMode = "",
+    ask_when: AskingMode = "",
+    approve: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--approve", metavar="HASH", help="A call that is approved beforehand, once; repeatable."
+        ),
+    ] = None,
 ) -> None:
     """Carry out one request without a terminal.
 
@@ -124,7 +155,14 @@ def run(
         max_steps=max_steps,
         timeout=timeout,
         dry_run=dry_run,
-        session={"in_place": in_place, "hosts": host or (), "granted": grant or ()},
+        approved=digests(approve or ()),
+        session={
+            "in_place": in_place,
+            "hosts": host or (),
+            "granted": grant or (),
+            "access": one_of(access, ACCESS, "--access"),
+            "asking": one_of(ask_when, ASKING, "--ask"),
+        },
     )
     raise typer.Exit(code)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from llmasos.errors import LLMasOSError
 from llmasos.shell.model_lines import list_lines
+from llmasos.shell.modes import ACCESS, ASKING
 from llmasos.shell.output import say, say_text
 from llmasos.shell.words import count
 
@@ -174,6 +175,20 @@ async def _grant(shell: Shell, rest: str) -> None:
     say(f"Code may see: {', '.join(info.granted)}." if info.granted else "Code sees no hidden file.")
 
 
+async def _mode(shell: Shell, rest: str) -> None:
+    session = await shell.session()
+    chosen: dict[str, str] = {}
+    for word in _words(rest):
+        known = "access" if word in ACCESS else "asking" if word in ASKING else ""
+        if not known:
+            raise LLMasOSError(
+                f"There is no mode {word!r}.", hint=f"{', '.join(ACCESS)}; and {', '.join(ASKING)}."
+            )
+        chosen[known] = word
+    info = await (session.allow(**chosen) if chosen else session.info())
+    say(f"Possible: {info.access or 'as set'}. A person is asked: {info.asking or 'as set'}.")
+
+
 async def _state(shell: Shell, rest: str) -> None:
     session = await shell.session()
     match _words(rest):
@@ -197,6 +212,19 @@ async def _sessions(shell: Shell, rest: str) -> None:
         when = info.updated.astimezone().strftime("%Y-%m-%d %H:%M")
         say(f"  {info.id}  {when}  {count(info.turns, 'turn'):>9}  {info.title}{running}")
     say("Go on with one by /sessions ID.")
+
+
+async def _explain(shell: Shell, rest: str) -> None:
+    from llmasos.shell.explanations import explanation_lines
+
+    words = _words(rest)
+    if len(words) > 1:
+        raise LLMasOSError(
+            "/explain takes one action or turn.", hint="/explain alone explains the last turn."
+        )
+    what = words[0] if words else (await shell.session()).id
+    for line in explanation_lines(await (await shell.client()).explain(what)):
+        print(line)
 
 
 async def _ledger(shell: Shell, rest: str) -> None:
@@ -244,8 +272,12 @@ COMMANDS = {
     "/jobs": Command("/jobs [ID | stop ID]", "list, follow or stop what runs in the background", _jobs),
     "/hosts": Command("/hosts [NAME… | none]", "show or choose which hosts code may reach", _hosts),
     "/grant": Command("/grant [GLOB… | none]", "show or choose which hidden files code may see", _grant),
+    "/mode": Command("/mode [ACCESS] [ASKING]", "show or choose what is possible, and when to ask", _mode),
     "/state": Command("/state save|restore NAME", "keep Python's variables, or go back to them", _state),
     "/sessions": Command("/sessions [ID]", "list the sessions, or go on with one", _sessions),
+    "/explain": Command(
+        "/explain [ACTION | TURN]", "say why the last turn, or one action, was done", _explain
+    ),
     "/ledger": Command(
         "/ledger [status | log [N] | show ACTION]", "verify what was recorded, or look at it", _ledger
     ),

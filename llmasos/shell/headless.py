@@ -7,7 +7,7 @@ import select
 import signal
 import stat
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from llmasos.client import AsyncClient
 from llmasos.display import display
 from llmasos.errors import LLMasOSError
 from llmasos.events import Usage
+from llmasos.shell.approval import show_wanted
 from llmasos.shell.output import say, say_json, say_text
 from llmasos.shell.render import Renderer, make_console, print_error, show_diff
 
@@ -36,6 +37,7 @@ def run(
     max_steps: int | None,
     timeout: float | None,
     dry_run: bool,
+    approved: Sequence[str],
     session: Mapping[str, Any],
 ) -> int:
     """Run a request and return the exit code.
@@ -49,9 +51,11 @@ def run(
         max_steps: Requests to the model at most.
         timeout: Seconds at most.
         dry_run: Show the diff, and drop the changes at the end.
-        session: What else the session is begun with: `in_place`, `hosts` and `granted`.
+        approved: Digests of calls that are approved beforehand.
+        session: What else the session is begun with: the other fields of `SessionRequest`.
     """
     options: dict[str, Any] = {"commit": yes, "max_steps": max_steps, "timeout": timeout, "dry_run": dry_run}
+    options["approved"] = approved
     try:
         options |= {"attachments": _piped_input(), "approve": "all" if yes else "deny"}
         result = anyio.run(_run, text, folder, {"model": model, **session}, options)
@@ -68,6 +72,8 @@ def run(
         say_json(result.model_dump_json())
     elif result.answer:
         say_text(result.answer)
+    for wanted in result.approvals:
+        show_wanted(make_console(stderr=True), wanted)
     if result.changes and not result.committed:
         errors = make_console(stderr=True)
         show_diff(errors, Diff(changes=result.changes))

@@ -20,7 +20,6 @@ from llmasos.events import (
     ArtifactKept,
     AssistantText,
     Event,
-    FileChange,
     Notice,
     Progress,
     TextDelta,
@@ -206,7 +205,7 @@ def show_diff(console: Console, diff: Diff, *, most_lines: int = 200) -> None:
         console.print(f"… and {diff.omitted:,} more changes", style="dim")
     if diff.summary:
         console.print(Text(display(diff.summary, keep_newlines=True)))
-    lines = [line for change in diff.changes for line in _coloured(change)]
+    lines = [line for change in diff.changes for line in coloured_diff(change.diff)]
     for line in lines[:most_lines]:
         console.print(line)
     if len(lines) > most_lines:
@@ -236,11 +235,12 @@ def _set_in(text: str, style: str) -> Text:
     return Text(display(text, keep_newlines=True).replace("\n", "\n  "), style=style)
 
 
-def _coloured(change: FileChange) -> list[Text]:
+def coloured_diff(diff: str) -> list[Text]:
+    """Return the lines of a unified diff, coloured."""
     styles = {"+": "green", "-": "red", "@": "cyan"}
     hunks = count(1)
     # Only a newline ends a line of a diff: a change of line endings alone has to be seen, too.
-    lines = change.diff.removesuffix("\n").split("\n") if change.diff else []
+    lines = diff.removesuffix("\n").split("\n") if diff else []
     return [Text.assemble((display(line), styles.get(line[:1], "")), _number(line, hunks)) for line in lines]
 
 

@@ -24,12 +24,11 @@ from llmasos import paths
 from llmasos.display import display
 from llmasos.errors import KernelError, LLMasOSError
 from llmasos.shell.ask import CLIENT
-from llmasos.shell.output import say, say_text
+from llmasos.shell.output import say
 from llmasos.shell.words import fit
 
 if TYPE_CHECKING:
     from llmasos.client import AsyncClient, AsyncSession
-    from llmasos.events import ApprovalRequested
 
 
 @dataclass(frozen=True)
@@ -40,6 +39,8 @@ class SessionOptions:
     in_place: bool = False
     hosts: tuple[str, ...] = ()
     granted: tuple[str, ...] = ()
+    access: str = ""
+    asking: str = ""
 
 
 class Shell:
@@ -147,24 +148,30 @@ class Shell:
         self.folder = self._session.folder
         await self._update_status()
 
-    async def ask(self, question: str) -> str:
-        """Ask the person a short question; no answer is an empty one.
+    async def ask(self, question: str, *, lower: bool = True) -> str:
+        """Ask the person a short question; no answer is an empty one."""
+        answer = (await self.edit(question, "") or "").strip()
+        return answer.lower() if lower else answer
+
+    async def edit(self, question: str, text: str) -> str | None:
+        """Have the person change a text; None when they gave up.
 
         What was typed before the question was on the screen is no answer to it, and is dropped.
         """
-        asking: PromptSession[str] = PromptSession()
+        asking: PromptSession[str] = PromptSession(multiline="\n" in text)
         clear_typeahead(asking.input)
         termios.tcflush(sys.stdin, termios.TCIFLUSH)
         try:
             # Ctrl-C is a key here; taking the signal over as well would leave the turn without its handler.
-            return (await asking.prompt_async(display(question), handle_sigint=False)).strip().lower()
+            return await asking.prompt_async(display(question), default=text, handle_sigint=False)
         except (KeyboardInterrupt, EOFError):
-            return ""
+            return None
 
     async def turn(self, line: str, *, dry_run: bool = False) -> None:
         """Run a turn, show it as it happens, and offer to write what it changed."""
         from llmasos.api import Diff
         from llmasos.events import ApprovalRequested, DiffOffered, TurnFinished
+        from llmasos.shell.approval import answer_request
         from llmasos.shell.render import Renderer, make_console, show_diff
 
         session = await self.session()
@@ -176,8 +183,8 @@ class Shell:
             async with session.turn(line, dry_run=dry_run) as events:
                 async for event in events:
                     renderer.show(event)
-                    if isinstance(event, ApprovalRequested):
-                        await self._approve(session, event)
+                    if isinstance(event, ApprovalRequested) and event.expires is not None:
+                        await answer_request(self, session, event)
                     elif isinstance(event, DiffOffered):
                         offered = event
                     elif isinstance(event, TurnFinished) and not event.answer and not event.error:
@@ -204,17 +211,6 @@ class Shell:
             await COMMANDS["/discard"].run(self, "")
         else:
             say("Kept for later: /commit writes the changes, /discard drops them.")
-
-    async def _approve(self, session: AsyncSession, request: ApprovalRequested) -> None:
-        # Lines of the model's own are set in, so that none can pass for a line of the shell.
-        arguments = "\n".join(
-            f"  {display(name)} = {display(str(value), keep_newlines=True)}".replace("\n", "\n    ")
-            for name, value in request.arguments.items()
-        )
-        say(f"{request.tool} asks for your approval: {request.reason}")
-        say_text(arguments)
-        answer = await self.ask("Allow it this once? [y/N] ")
-        await session.answer(request.action, request.digest, approve=answer in ("y", "yes"))
 
     async def _interruptible(self, work: Awaitable[None]) -> None:
         """Do work that Ctrl-C stops: a running turn through the kernel, so that its end is still shown.

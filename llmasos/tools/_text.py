@@ -1,6 +1,8 @@
-"""Bytes of a file as text, where they are text."""
+"""Bytes of a file as text, where they are text, and what has changed in one."""
 
 from __future__ import annotations
+
+import difflib
 
 from llmasos.errors import ToolError
 
@@ -27,3 +29,11 @@ def decode(data: bytes, path: str, *, partial: bool = False) -> str:
             except UnicodeDecodeError:
                 continue
     return data.decode("latin-1")
+
+
+def unified(path: str, before: str, after: str) -> str:
+    """Return the unified diff between two texts of a file."""
+    lines = difflib.unified_diff(
+        before.splitlines(keepends=True), after.splitlines(keepends=True), f"a/{path}", f"b/{path}"
+    )
+    return "".join(line if line.endswith("\n") else f"{line}\n" for line in lines)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -13,7 +14,9 @@ from llmasos.events import display
 from llmasos.sandbox import Job, Outcome
 from llmasos.tools.tool import Capabilities, ToolContext, tool
 
-_RUNS = Capabilities(reads=True, writes=True, executes=True)
+_RUNS = Capabilities(reads=True, writes=True, executes=True, sources={"*": "output"})
+_RUNS_PYTHON = replace(_RUNS, runs={"code": "python"})
+_RUNS_COMMAND = replace(_RUNS, runs={"command": "bash"})
 
 _NAMED = 10
 _LONGEST_TAIL = 4000
@@ -31,7 +34,7 @@ _VERDICTS = {
 
 
 @tool(
-    capabilities=_RUNS,
+    capabilities=_RUNS_PYTHON,
     block="code",
     examples=[
         (
@@ -86,7 +89,7 @@ async def run_python(ctx: ToolContext, code: str) -> str:
 
 
 @tool(
-    capabilities=_RUNS,
+    capabilities=_RUNS_COMMAND,
     examples=[
         ("run the tests", 'run_shell(command="pytest -q")'),
         ("看看磁盘还剩多少空间", 'run_shell(command="df -h .")'),
@@ -108,7 +111,7 @@ async def run_shell(
 
 
 @tool(
-    capabilities=_RUNS,
+    capabilities=replace(_RUNS_COMMAND, sources={"*": "system"}),
     advanced=True,
     examples=[("start the web server", 'start_job(command="python3 -m http.server")')],
 )

@@ -8,11 +8,13 @@ from pydantic import Field
 
 from llmasos.errors import ToolError
 from llmasos.events import display
-from llmasos.tools._text import decode
+from llmasos.tools._text import decode, unified
 from llmasos.tools.tool import Capabilities, ToolContext, tool
 
-_READS = Capabilities(reads=True)
-_WRITES = Capabilities(reads=True, writes=True, targets=("path",))
+_READS = Capabilities(reads=True, sources={"*": "file"})
+_WRITES = Capabilities(reads=True, writes=True, targets=("path",), sources={"*": "system"})
+_LISTS = Capabilities(reads=True, sources={"path": "listing", "size": "system", "kind": "system"})
+_SEARCHES = Capabilities(reads=True, sources={"path": "listing", "line": "system", "text": "file"})
 _LARGEST_EDIT = 8_000_000
 
 
@@ -44,9 +46,27 @@ async def read_file(
     return text
 
 
+async def _preview_write(ctx: ToolContext, path: str, content: str) -> str:
+    return unified(path, await _text_of(ctx, path), content)
+
+
+async def _preview_edit(ctx: ToolContext, path: str, old: str, new: str) -> str:
+    before = await _text_of(ctx, path)
+    return unified(path, before, before.replace(old, new, 1) if old else f"{before}{new}")
+
+
+async def _text_of(ctx: ToolContext, path: str) -> str:
+    """Return the text of a file; empty where there is none, or it is no text."""
+    try:
+        return (await ctx.sandbox.read(path, limit=_LARGEST_EDIT)).data.decode("utf-8", "replace")
+    except ToolError:
+        return ""
+
+
 @tool(
     capabilities=_WRITES,
     block="content",
+    preview=_preview_write,
     examples=[
         ("create hello.sh which prints the date", 'write_file(path="hello.sh")\n```\n#!/bin/sh\ndate\n```'),
         ("写一个 shopping.md，列出牛奶和鸡蛋", 'write_file(path="shopping.md")\n```\n- 牛奶\n- 鸡蛋\n```'),
@@ -67,6 +87,7 @@ async def write_file(ctx: ToolContext, path: str, content: str) -> str:
 
 @tool(
     capabilities=_WRITES,
+    preview=_preview_edit,
     examples=[
         (
             "change the port in server.ini from 80 to 8080",
@@ -103,7 +124,7 @@ async def edit_file(ctx: ToolContext, path: str, old: str, new: str) -> str:
 
 
 @tool(
-    capabilities=_READS,
+    capabilities=_LISTS,
     examples=[
         ("what's in here?", "list_files()"),
         ("docs 目录下有哪些 pdf", 'list_files(path="docs", pattern="*.pdf")'),
@@ -126,7 +147,7 @@ async def list_files(ctx: ToolContext, path: str = ".", pattern: str = "*") -> l
 
 
 @tool(
-    capabilities=_READS,
+    capabilities=_SEARCHES,
     examples=[
         ("where do we use parse_args?", 'search_files(pattern="parse_args")'),
         ("在所有 md 文件里找“合同”", 'search_files(pattern="合同", glob="*.md")'),

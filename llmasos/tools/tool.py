@@ -108,6 +108,7 @@ class Tool:
         block: The argument that small models write as a fenced block, because it has many lines.
         advanced: Not offered to small models, which can do without it.
         origin: Where it comes from when it is not ours: `plugin:NAME` or `mcp:SERVER`.
+        preview: Returns what a call would change, as a diff, for the person who is asked; changes nothing.
     """
 
     name: str
@@ -120,6 +121,7 @@ class Tool:
     block: str = ""
     advanced: bool = False
     origin: str = ""
+    preview: Callable[..., Awaitable[str]] | None = field(default=None, repr=False)
 
     def validate(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """Return the arguments with their types, or say what is wrong with them.
@@ -149,6 +151,7 @@ def tool(
     examples: Sequence[tuple[str, str]] = (),
     block: str = "",
     advanced: bool = False,
+    preview: Callable[..., Awaitable[str]] | None = None,
 ) -> Callable[[Callable[..., Awaitable[object]]], Tool]:
     """Make a `Tool` from an async function whose first parameter is the `ToolContext`.
 
@@ -169,6 +172,7 @@ def tool(
             examples=tuple(Example(request, call) for request, call in examples),
             block=block,
             advanced=advanced,
+            preview=preview,
         )
 
     return wrap

@@ -17,7 +17,9 @@ _INSTRUCTIONS = (
 
 
 @tool(
-    capabilities=Capabilities(reads=True, writes=True, asks_model=True, targets=("save_as",)),
+    capabilities=Capabilities(
+        reads=True, writes=True, asks_model=True, targets=("save_as",), sources={"*": "file"}
+    ),
     examples=[
         ("how do you say good night in Spanish", 'translate(target_language="Spanish", text="good night")'),
         (

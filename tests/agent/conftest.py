@@ -11,7 +11,7 @@ from typing import TypeVar
 import anyio
 import pytest
 
-from llmasos.agent import DefaultPolicy, Services, Session, Sessions
+from llmasos.agent import Services, Session, Sessions
 from llmasos.api import TurnRequest
 from llmasos.config import Settings
 from llmasos.events import Event, EventBase, TurnFinished
@@ -20,6 +20,7 @@ from llmasos.migrations import upgrade
 from llmasos.models import Engine, FakeEngine, Models
 from llmasos.models.engines.port import LoadPlan
 from llmasos.sandbox import FakeProvider
+from llmasos.secrets import Redactor
 from llmasos.store import Store
 from llmasos.tools import Registry, Tool, builtin_tools
 
@@ -44,8 +45,10 @@ class Stage:
         return await self.sessions.create(self.folder)
 
     async def turn(self, session: Session, text: str, **options: object) -> TurnFinished:
-        """Run a turn, keep its events, and return the last one."""
-        accepted = await session.start(TurnRequest.model_validate({"text": text, **options}))
+        """Run a turn with nobody to ask, keep its events, and return the last one."""
+        accepted = await session.start(
+            TurnRequest.model_validate({"text": text, "approve": "deny", **options})
+        )
         async with session.stream.follow(accepted.after) as events:
             async for event in events:
                 self.events.append(event)
@@ -91,7 +94,7 @@ def stage(tmp_path: Path, folder: Path) -> MakeStage:
                 provider=provider,
                 ledger=ledger,
                 registry=Registry([*builtin_tools(), *tools]),
-                policy=DefaultPolicy(),
+                redactor=Redactor(),
             )
             sessions = Sessions(services, tasks)
             yield Stage(sessions, folder, scripted, ledger, store, provider, models, configuration)

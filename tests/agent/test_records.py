@@ -90,7 +90,7 @@ async def test_a_call_without_a_reply_is_recorded_too(stage: MakeStage) -> None:
 async def test_what_changes_nothing_has_no_hash_of_a_diff(stage: MakeStage) -> None:
     async with stage('read_file(path="notes.txt")', WRITE, "Answer: done") as it:
         session = await it.session()
-        await it.turn(session, "read, then write")
+        await it.turn(session, "read notes.txt, then write x.txt")
         outcomes = [entry.body for entry in it.ledger.entries if entry.kind == "outcome"]
         assert ["diff_sha256" in body for body in outcomes] == [False, True]
         await session.workbench.commit()

@@ -3,7 +3,7 @@
 import anyio
 import pytest
 
-from llmasos.agent import _records
+from llmasos.agent import Approval, _records
 from llmasos.errors import ConfigError, LedgerError, SessionError
 from llmasos.events import ActionFinished, ActionStarted, ApprovalRequested, TextDelta, TurnFinished
 from llmasos.models import FakeEngine
@@ -12,6 +12,7 @@ from llmasos.tools import Capabilities, ToolContext, tool
 from tests.agent.conftest import MakeStage
 
 pytestmark = pytest.mark.anyio
+YES = Approval(approved=True, by="me")
 
 
 @tool(capabilities=Capabilities())
@@ -166,15 +167,15 @@ async def test_an_approval_is_asked_and_bound_to_its_call(stage: MakeStage) -> N
     async with stage('launch(what="it")', "Answer: launched", tools=(launch,)) as it:
         session = await it.session()
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(it.turn, session, "launch it")
+            tasks.start_soon(lambda: it.turn(session, "launch it", approve="ask"))
             async with session.stream.follow() as events:
                 async for event in events:
                     if isinstance(event, ApprovalRequested):
                         with pytest.raises(SessionError, match="another call"):
-                            session.approvals.answer(event.action, "0" * 64, approved=True, by="me")
-                        session.approvals.answer(event.action, event.digest, approved=True, by="me")
+                            session.approvals.answer(event.action, "0" * 64, YES)
+                        session.approvals.answer(event.action, event.digest, YES)
                         with pytest.raises(SessionError, match="No approval is waiting"):
-                            session.approvals.answer(event.action, event.digest, approved=True, by="me")
+                            session.approvals.answer(event.action, event.digest, YES)
                     if isinstance(event, TurnFinished):
                         break
         assert it.of(ActionFinished)[0].result == "launched it"
@@ -185,7 +186,7 @@ async def test_the_network_is_denied(stage: MakeStage) -> None:
         session = await it.session()
         end = await it.turn(session, "fetch it", approve="all")
         assert end.status == "done"
-        assert "the network" in it.of(ActionFinished)[0].result
+        assert "has not been opened" in it.of(ActionFinished)[0].result
 
 
 async def test_tools_called_from_python_pass_the_gate(stage: MakeStage) -> None:
@@ -237,7 +238,7 @@ async def test_an_unexpected_error_ends_its_turn_and_nothing_else(
     async with stage("Answer: fine") as it:
         session = await it.session()
         with monkeypatch.context() as patch:
-            patch.setattr(Workspace, "outline", broken)
+            patch.setattr(Workspace, "names", broken)
             end = await it.turn(session, "hello")
             assert end.status == "failed" and "Input/output error" in end.error and end.hint
         assert (await it.turn(session, "hello")).answer == "fine"

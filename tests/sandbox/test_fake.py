@@ -47,6 +47,7 @@ async def test_files_are_written_read_listed_and_searched(sandbox: Sandbox) -> N
     assert (await sandbox.read("a/b.txt", offset=4)).data == b"two\n"
     assert [entry.path for entry in (await sandbox.list()).entries] == ["a", "a/b.txt"]
     assert [(m.path, m.line) for m in (await sandbox.search("t.o")).matches] == [("a/b.txt", 2)]
+    assert [m.line for m in (await sandbox.search("t.o", path="a/b.txt")).matches] == [2]
 
 
 @pytest.mark.parametrize("path", ["../x", "/etc/passwd", "link/passwd"])

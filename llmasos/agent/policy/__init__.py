@@ -2,89 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import PurePosixPath
-from typing import Any, Literal, Protocol
+from llmasos.agent.policy.book import Policy
+from llmasos.agent.policy.engine import decide, flipped
+from llmasos.agent.policy.facts import Access, Asking, Call, Facts
+from llmasos.agent.policy.files import add_rule, as_toml
+from llmasos.agent.policy.layers import builtin, load_policy, takes_effect_later, user_file
+from llmasos.agent.policy.rules import Rule, When
+from llmasos.agent.policy.suggest import Logged, Past, Suggestion, collect, pattern, suggest
+from llmasos.decisions import Decision, Verdict
 
-from pydantic import BaseModel
-
-from llmasos.tools import Tool
-
-Verdict = Literal["allow", "ask", "deny"]
-
-VERSION = "1"
-
-# Folders and files that the person's own programs run or obey once they are committed.
-_TAKES_EFFECT_LATER = (".git", ".hg", ".svn", ".envrc", ".vscode", ".idea", ".github", ".gitmodules")
-
-
-class Decision(BaseModel, frozen=True):
-    """What the policy says of one call, and which rule said it."""
-
-    verdict: Verdict
-    rule: str
-    reason: str
-
-
-class Policy(Protocol):
-    """Decides on a call; pure, so that the same call always gets the same answer."""
-
-    def decide(self, tool: Tool, arguments: Mapping[str, Any]) -> Decision:
-        """Return the decision on a call with validated arguments."""
-
-
-class DefaultPolicy:
-    """Reading is allowed, changes go to the view, the network is denied, anything else asks."""
-
-    def decide(self, tool: Tool, arguments: Mapping[str, Any]) -> Decision:
-        """Return the decision on a call with validated arguments; deny beats ask beats allow."""
-        needs = tool.capabilities
-        if needs.network:
-            return Decision(
-                verdict="deny",
-                rule="network",
-                reason=f"{tool.name} wants the network ({', '.join(needs.network)}), which is closed.",
-            )
-        for name in needs.targets:
-            if risky := _takes_effect_later(arguments.get(name)):
-                return Decision(
-                    verdict="ask",
-                    rule="takes-effect-later",
-                    reason=f"{arguments[name]} is in {risky}, which your own programs obey.",
-                )
-        if needs.executes or needs.writes:
-            return Decision(
-                verdict="allow", rule="view", reason="It runs in the sandbox and changes only the view."
-            )
-        if needs.reads or needs.asks_model:
-            return Decision(verdict="allow", rule="read", reason="It only reads the workspace.")
-        return Decision(
-            verdict="ask", rule="undeclared", reason=f"{tool.name} does not declare what it needs."
-        )
-
-
-class InPlacePolicy:
-    """The policy of a session that works on the folder itself, so that what it allows says so.
-
-    Args:
-        policy: What decides.
-    """
-
-    def __init__(self, policy: Policy) -> None:
-        self._policy = policy
-
-    def decide(self, tool: Tool, arguments: Mapping[str, Any]) -> Decision:
-        """Return the decision, with a rule of its own for changes, which no view holds back."""
-        decision = self._policy.decide(tool, arguments)
-        if decision.rule != "view":
-            return decision
-        return Decision(
-            verdict="allow", rule="in-place", reason="The person chose to have the folder itself worked on."
-        )
-
-
-def _takes_effect_later(path: object) -> str:
-    if not isinstance(path, str):
-        return ""
-    parts = PurePosixPath(path).parts
-    return next((part for part in parts if part.casefold() in _TAKES_EFFECT_LATER), "")
+__all__ = [
+    "Access",
+    "Asking",
+    "Call",
+    "Decision",
+    "Facts",
+    "Logged",
+    "Past",
+    "Policy",
+    "Rule",
+    "Suggestion",
+    "Verdict",
+    "When",
+    "add_rule",
+    "as_toml",
+    "builtin",
+    "collect",
+    "decide",
+    "flipped",
+    "load_policy",
+    "pattern",
+    "suggest",
+    "takes_effect_later",
+    "user_file",
+]

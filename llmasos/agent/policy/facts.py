@@ -53,7 +53,7 @@ class Facts(BaseModel):
         untrusted: Who may have written what the model has read in this session. Only those not trusted.
         given: How many arguments the person gave, or a telling part of them.
         secrets: Whether an argument holds something that looks like a secret.
-        tier: The sandbox: `container`, `jail`, or `fake`.
+        tier: The sandbox's backend: `docker`, `bubblewrap`, `landlock`.
         attended: Whether somebody is there who can be asked.
         in_place: Whether the folder itself is changed, without a view.
         access: What is possible at all.
@@ -80,7 +80,7 @@ class Facts(BaseModel):
     untrusted: frozenset[SourceKind] = frozenset()
     given: int = 0
     secrets: bool = False
-    tier: str = "container"
+    tier: str = "docker"
     attended: bool = True
     in_place: bool = False
     access: Access = "workspace"

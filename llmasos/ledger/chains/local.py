@@ -22,6 +22,7 @@ from llmasos.ledger.chains.keys import KeyFile
 from llmasos.ledger.chains.port import ChainError, Fees
 from llmasos.ledger.chains.rpc import RpcClient
 from llmasos.ledger.chains.transport import UnixTransport
+from llmasos.secrets import bare_environment
 
 START_SECONDS, PROBE_SECONDS, STOP_SECONDS = 60.0, 10.0, 5.0
 SOCKET_PATH_BYTES, SHORT_DIGITS = 100, 16
@@ -121,6 +122,7 @@ class LocalChain(EvmChain):
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=errors,
+                env=bare_environment("ETH_", "ECC_"),
                 start_new_session=True,
             )
         assert self._process.stdout is not None

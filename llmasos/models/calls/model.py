@@ -15,6 +15,7 @@ from pydantic_ai.settings import ModelSettings
 from pydantic_ai.tools import ToolDefinition
 
 from llmasos.errors import ModelError
+from llmasos.events import ToolChoice
 from llmasos.models.calls.conversation import fit, items_of
 from llmasos.models.calls.first import first_calls
 from llmasos.models.calls.grammar import grammar
@@ -22,12 +23,14 @@ from llmasos.models.calls.prefix import offered, prefix_of
 from llmasos.models.calls.response import CallSyntaxResponse, Reply
 from llmasos.models.calls.runaway import WINDOW, runs_away
 from llmasos.models.calls.syntax import ANSWER, CallForm, CallSyntaxError, ParsedCall, forms_of, parse_call
+from llmasos.models.choice import ALTERNATIVES, choose
 from llmasos.models.engines.port import (
     Chunk,
     CompletionRequest,
     ContextExceeded,
     Engine,
     FinishReason,
+    TokenChoice,
     TokenUsage,
     Turn,
 )
@@ -38,6 +41,7 @@ _MAX_TOKENS = 1024
 _ATTEMPTS = 2
 _FIT_ATTEMPTS = 3
 _RETRY_PENALTY = 1.1
+_NAMING = 64  # tokens within which a call has named its tool
 
 
 class CallSyntaxModel(StreamedModel[Reply]):
@@ -50,6 +54,7 @@ class CallSyntaxModel(StreamedModel[Reply]):
             it is asked for anew, and that it has no end is an error.
         public: Whether the tools are the same for everybody, so that all tenants share what is computed for
             them.
+        choices: Whether calls say how sure the model was of their tool.
     """
 
     def __init__(
@@ -59,11 +64,13 @@ class CallSyntaxModel(StreamedModel[Reply]):
         *,
         cut: bool = False,
         public: bool = False,
+        choices: bool = True,
     ) -> None:
         super().__init__(profile=ModelProfile(supports_tools=True))
         self.engine = engine
         self._cut = cut
         self._public = public
+        self._choices = choices
         self._languages = languages
 
     @property
@@ -133,6 +140,7 @@ class CallSyntaxModel(StreamedModel[Reply]):
                     grammar=rules,
                     max_tokens=max_tokens,
                     repeat_penalty=penalty,
+                    logprobs=ALTERNATIVES if self._choices and allowed else None,
                     **sampling_in(settings),
                 )
                 written = _Written()
@@ -151,7 +159,8 @@ class CallSyntaxModel(StreamedModel[Reply]):
                 return
             call, problem = _understand(written, forms)
             if call is not None and (not problem or attempt == _ATTEMPTS - 1):
-                yield Reply(call=call, finish_reason="stop", usage=usage)
+                sure = written.choice(call.tool, [form.name for form in allowed], answer=answer)
+                yield Reply(call=call, choice=sure, finish_reason="stop", usage=usage)
                 return
             penalty = 1.0 if call is not None else _RETRY_PENALTY
             extra = (
@@ -186,6 +195,11 @@ class _Written:
     finish_reason: FinishReason | None = None
     usage: TokenUsage = field(default_factory=TokenUsage)
     runs: bool = False
+    tokens: list[TokenChoice] = field(default_factory=list)
+
+    def choice(self, tool: str, tools: Sequence[str], *, answer: bool) -> ToolChoice | None:
+        """Return how sure the model was of the tool whose call it wrote."""
+        return choose(self.tokens, 0, tool, tools, self.opening if answer else "")
 
     @property
     def is_answer(self) -> bool:
@@ -196,6 +210,8 @@ class _Written:
         sent = len(self.opening)
         async for chunk in chunks:
             self.text += chunk.text
+            if len(self.tokens) < _NAMING:
+                self.tokens += chunk.logprobs
             self.usage = chunk.usage or self.usage
             self.finish_reason = chunk.finish_reason or self.finish_reason
             if self.text.startswith(self.opening) and len(self.text) > sent:

@@ -42,7 +42,7 @@ async def call_syntax_reply(
         InvalidRequest: The conversation cannot be read.
         ModelError: The engine failed, or the model wrote no usable reply.
     """
-    model = CallSyntaxModel(engine, profile.languages, cut=True)
+    model = CallSyntaxModel(engine, profile.languages, cut=True, choices=request.choices)
     parameters = ModelRequestParameters(function_tools=agent_tools(request.tools))
     stops = Stops(request.stop)
     called = False
@@ -53,7 +53,7 @@ async def call_syntax_reply(
                 yield ChatDelta(text=text)
             if reply.call is not None:
                 called = True
-                call = CallDelta(index=0, id=new_call_id(), name=reply.call.tool)
+                call = CallDelta(index=0, id=new_call_id(), name=reply.call.tool, choice=reply.choice)
                 yield ChatDelta(calls=(call,))
                 arguments = json.dumps(reply.call.arguments)
                 yield ChatDelta(calls=(CallDelta(index=0, arguments=arguments),))

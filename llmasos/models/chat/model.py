@@ -12,6 +12,7 @@ from pydantic_ai.settings import ModelSettings
 
 from llmasos.models.chat.messages import chat_messages, chat_tools
 from llmasos.models.chat.port import Chat, ChatDelta, ChatFinish, ChatRequest
+from llmasos.models.choice import details
 from llmasos.models.streamed import StreamedModel, StreamedReply, sampling_in
 
 _FINISH: dict[ChatFinish, FinishReason] = {
@@ -69,6 +70,7 @@ def _request(
         parallel_calls=settings.get("parallel_tool_calls", True),
         json_schema=output.json_schema if output is not None else None,
         max_tokens=settings.get("max_tokens"),
+        choices=True,
         **sampling_in(settings),
     )
 
@@ -86,6 +88,7 @@ class ChatResponse(StreamedReply[ChatDelta]):
                 tool_name=call.name or None,
                 args=call.arguments or None,
                 tool_call_id=call.id or None,
+                provider_details=details(call.choice),
             )
         if piece.finish_reason is not None:
             self.finish_reason = _FINISH[piece.finish_reason]

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
+from llmasos.events import ToolChoice
 from llmasos.models.catalog.profile import Profile
 from llmasos.models.chat.constraint import reply_grammar
 from llmasos.models.chat.formats import FORMATS, CallFormat, CallReader
@@ -13,7 +14,8 @@ from llmasos.models.chat.messages import openai_messages, openai_tools
 from llmasos.models.chat.port import ChatCall, ChatDelta, ChatFinish, ChatMessage, ChatRequest
 from llmasos.models.chat.sampling import bounded, sampling_of
 from llmasos.models.chat.text import Stops, Thoughts
-from llmasos.models.engines.port import CompletionRequest, Engine, FinishReason, TokenUsage
+from llmasos.models.choice import ALTERNATIVES, choose
+from llmasos.models.engines.port import CompletionRequest, Engine, FinishReason, TokenChoice, TokenUsage
 
 
 async def native_reply(engine: Engine, profile: Profile, request: ChatRequest) -> AsyncGenerator[ChatDelta]:
@@ -44,8 +46,9 @@ async def native_reply(engine: Engine, profile: Profile, request: ChatRequest) -
             thoughts=thoughts,
             thinking=thinking,
         ),
-        **sampling_of(request, profile),
+        **sampling_of(request, profile) | {"logprobs": ALTERNATIVES if request.choices else None},
     )
+    naming = _Naming([tool.name for tool in tools])
     reading = _Reading(
         Thoughts(None if opened else thoughts, inside=thinking),
         CallReader(form, opened=opened),
@@ -57,8 +60,9 @@ async def native_reply(engine: Engine, profile: Profile, request: ChatRequest) -
     async with aclosing(chunks):
         async for chunk in chunks:
             written += len(chunk.tokens)
+            naming.tokens += chunk.logprobs
             for delta in reading.feed(chunk.text):
-                yield delta
+                yield naming.sure(delta)
             if reading.stopped:
                 yield ChatDelta(
                     finish_reason="stop", usage=chunk.usage or TokenUsage(input=read, output=written)
@@ -66,8 +70,33 @@ async def native_reply(engine: Engine, profile: Profile, request: ChatRequest) -
                 return
             if chunk.finish_reason is not None:
                 for delta in reading.end(chunk.finish_reason):
-                    yield delta
+                    yield naming.sure(delta)
                 yield reading.last(chunk.finish_reason, chunk.usage)
+
+
+class _Naming:
+    """How sure the model is of the tools that it names.
+
+    Args:
+        tools: The names that it may write.
+    """
+
+    def __init__(self, tools: Sequence[str]) -> None:
+        self.tokens: list[TokenChoice] = []
+        self._tools = tools
+
+    def sure(self, delta: ChatDelta) -> ChatDelta:
+        """Return a delta whose calls say it."""
+        if not self.tokens or not any(call.name for call in delta.calls):
+            return delta
+        written = b"".join(token.data for token in self.tokens)
+        calls = [call.model_copy(update={"choice": self._choice(written, call.name)}) for call in delta.calls]
+        return delta.model_copy(update={"calls": tuple(calls)})
+
+    def _choice(self, written: bytes, name: str) -> ToolChoice | None:
+        # It is read as soon as it is written, so it stands at the end.
+        at = written.rfind(b'"%b"' % name.encode("utf-8", "replace"))
+        return choose(self.tokens, at + 1, name, self._tools) if name and at >= 0 else None
 
 
 class _Reading:

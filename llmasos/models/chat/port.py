@@ -8,6 +8,7 @@ from typing import Any, Literal, Protocol
 
 from pydantic import BaseModel, Field
 
+from llmasos.events import ToolChoice
 from llmasos.models.engines.port import (
     Chunk,
     CompletionRequest,
@@ -62,6 +63,7 @@ class ChatRequest(Sampling, frozen=True):
         json_schema: The schema that text has to match; an empty one allows any JSON object.
         max_tokens: Tokens to write at most; None is as many as the context holds.
         temperature: None takes the model's own.
+        choices: Whether calls are to say how sure the model was of their tool, where it can be told.
     """
 
     messages: tuple[ChatMessage, ...]
@@ -72,15 +74,17 @@ class ChatRequest(Sampling, frozen=True):
     json_schema: dict[str, Any] | None = None
     max_tokens: int | None = Field(None, ge=1)
     temperature: float | None = Field(None, ge=0, le=5)  # type: ignore[assignment]
+    choices: bool = False
 
 
 class CallDelta(BaseModel, frozen=True):
-    """A piece of a call; the first one of each `index` carries the id and the name."""
+    """A piece of a call; the first one of each `index` carries the id, the name and how sure that is."""
 
     index: int
     id: str = ""
     name: str = ""
     arguments: str = ""
+    choice: ToolChoice | None = None
 
 
 class ChatDelta(BaseModel, frozen=True):

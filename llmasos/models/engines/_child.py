@@ -15,11 +15,11 @@ import anyio
 
 from llmasos.errors import ModelError
 from llmasos.models.engines.wire import Wire
+from llmasos.secrets import bare_environment
 
 WORKER = ("-P", "-m", "llmasos.models.engines.worker")
 # Nothing of the environment is the engine's but what it needs to run; settings and keys are not.
-_NAMES = ("PATH", "HOME", "LANG", "TMPDIR", "TZ", "USER", "PYTHONPATH", "LD_LIBRARY_PATH", "XDG_CACHE_HOME")
-_PREFIXES = ("LC_", "OMP_", "MKL_", "KMP_", "GGML_", "CUDA_", "NVIDIA_", "NCCL_", "TORCH_", "PYTORCH_")
+_PREFIXES = ("OMP_", "MKL_", "KMP_", "GGML_", "CUDA_", "NVIDIA_", "NCCL_", "TORCH_", "PYTORCH_")
 
 log = logging.getLogger(__name__)
 
@@ -121,8 +121,5 @@ class Child(asyncio.SubprocessProtocol):
 
 
 def _environment() -> dict[str, str]:
-    environment = {
-        name: value for name, value in os.environ.items() if name in _NAMES or name.startswith(_PREFIXES)
-    }
     # Threads that wait for work by spinning take the cores from those that have some.
-    return {**environment, "OMP_WAIT_POLICY": "passive", "PYTHONUNBUFFERED": "1"}
+    return {**bare_environment(*_PREFIXES), "OMP_WAIT_POLICY": "passive", "PYTHONUNBUFFERED": "1"}

@@ -214,6 +214,8 @@ class Files:
         found = Found(limit)
         for full in self._below(self._resolve(path), glob):
             try:
+                if os.path.islink(full) and not self._inside(os.path.realpath(full)):
+                    continue
                 if not stat.S_ISREG(os.stat(full).st_mode):
                     continue
                 with open(full, "rb") as file:
@@ -224,7 +226,8 @@ class Files:
                         text = line[:_LINE].decode("utf-8", "replace").rstrip("\r\n")
                         if wanted.search(text):
                             found.add({"path": self._relative(full), "line": number, "text": text[:_SHOWN]})
-            except (PermissionError, FileNotFoundError):
+            except OSError:
+                # Such as one that may not be read, is gone by now, or is a link that leads to itself.
                 continue
         return {"matches": found.entries, "omitted": found.omitted}, b""
 
@@ -241,9 +244,13 @@ class Files:
     def _resolve(self, path: str) -> str:
         """Return the real path, refusing what lies outside the workspace."""
         full = os.path.realpath(os.path.join(self._top, path))
-        if full != self._top and not full.startswith(self._top + "/"):
+        if not self._inside(full):
             raise Refused("%s lies outside the folder" % path, errno.EACCES)
         return full
+
+    def _inside(self, full: str) -> bool:
+        """Return whether a real path is the workspace or below it."""
+        return full == self._top or full.startswith(self._top + "/")
 
     def _describe(self, full: str, info: os.stat_result) -> Frame:
         """Return a path as listings show it."""

@@ -130,6 +130,8 @@ class Session:
                 self._branch(frame)
             elif frame.get("op") == "attach":
                 os.chdir(self._workspace)
+            elif frame.get("op") == "environment":
+                os.environ.update(frame["variables"])
 
     def receive(self) -> Frame:
         """Return the next frame; an interrupt does not tear it.

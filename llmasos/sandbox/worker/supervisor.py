@@ -67,6 +67,7 @@ class Supervisor:
         self.host = Peer(self.loop, sock, decoder, self._frame, self._end, patient=True)
         self._operations: dict[str, Callable[[Frame], None]] = {
             "attach": self._attach,
+            "environment": self._set_environment,
             "command": self._command,
             "python": self._python,
             "read": self._file,
@@ -136,6 +137,13 @@ class Supervisor:
         for child in (self._session, self._files):
             if child is not None:
                 child.send({"op": "attach"})
+        Request(self, frame).finish({})
+
+    def _set_environment(self, frame: Frame) -> None:
+        # Whatever is forked from now on inherits it.
+        os.environ.update(frame["variables"])
+        if self._session is not None:
+            self._session.send({"op": "environment", "variables": frame["variables"]})
         Request(self, frame).finish({})
 
     def _command(self, frame: Frame) -> None:

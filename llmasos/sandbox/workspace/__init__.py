@@ -4,7 +4,18 @@ from llmasos.sandbox.workspace.changes import Change
 from llmasos.sandbox.workspace.commits import Commit
 from llmasos.sandbox.workspace.conflicts import Merged
 from llmasos.sandbox.workspace.diff import FolderSummary, Summary
+from llmasos.sandbox.workspace.folder import outline
 from llmasos.sandbox.workspace.hunks import Hunk, Selection
 from llmasos.sandbox.workspace.workspace import Workspace
 
-__all__ = ["Change", "Commit", "FolderSummary", "Hunk", "Merged", "Selection", "Summary", "Workspace"]
+__all__ = [
+    "Change",
+    "Commit",
+    "FolderSummary",
+    "Hunk",
+    "Merged",
+    "Selection",
+    "Summary",
+    "Workspace",
+    "outline",
+]

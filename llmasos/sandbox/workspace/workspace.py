@@ -18,10 +18,11 @@ from llmasos.sandbox.workspace.commits import Commit, Commits
 from llmasos.sandbox.workspace.conflicts import Merged
 from llmasos.sandbox.workspace.diff import Summary, describe, summarise
 from llmasos.sandbox.workspace.edits import Edits
-from llmasos.sandbox.workspace.folder import files, locked, outline, usable
+from llmasos.sandbox.workspace.folder import files, locked, usable
 from llmasos.sandbox.workspace.hunks import Hunk, Selection, read_hunks
 from llmasos.sandbox.workspace.journal import is_interrupted
 from llmasos.sandbox.workspace.secrets import Secrets
+from llmasos.sandbox.workspace.tree import Tree
 from llmasos.sandbox.workspace.views import Views, needs_finishing
 
 _PATIENCE = 10.0
@@ -133,10 +134,10 @@ class Workspace:
 
         return await self._work(look)
 
-    async def outline(self) -> str:
-        """Return in a few lines which files the view shows."""
+    async def names(self) -> list[str]:
+        """Return the paths of the first files that the view shows, those nearest to the top first."""
 
-        def look() -> str:
+        def look() -> list[str]:
             found = set(files(str(self.folder), self._secrets, _OUTLINED))
             layer = self._views.layer()
             for change in self._edits.changes():
@@ -144,7 +145,7 @@ class Workspace:
                     found.discard(change.path)
                 elif layer is not None and not os.path.isdir(os.path.join(layer.upper, change.path)):
                     found.add(change.path)
-            return outline(sorted(found, key=lambda name: (name.count("/"), name)))
+            return sorted(found, key=lambda name: (name.count("/"), name))
 
         return await self._work(look)
 
@@ -199,6 +200,12 @@ class Workspace:
             WorkspaceError: A path is no change.
         """
         await self._work(self._edits.discard, selection)
+
+    def secret_files(self) -> list[Path]:
+        """Return what is hidden in the folder or would be if it were not granted, folders for all in them."""
+        hidden, _ = self._secrets.rules
+        tree = Tree(str(self.folder), str(self._state / "secrets.json"), Secrets(hidden))
+        return [self.folder / path for path in tree.hidden()]
 
     def granting(self, granted: Sequence[str]) -> Workspace:
         """Return the same workspace with other hidden files shown; no sandbox may be open on the view.

@@ -37,6 +37,11 @@ def test_an_action_is_recorded_shown_proved_exported_and_erased(machine: Machine
     shown = machine.run("ledger", "show", action).stdout
     assert made[2]["tx_hash"] in shown and f"ledger prove {action}" in shown
 
+    explained = json.loads(machine.run("explain", action, "--json").stdout)
+    assert explained["request"] == "make hello.txt" and explained["problems"] == []
+    (why,) = explained["actions"]
+    assert (why["proof"]["agrees"], why["proof"]["verified"]) == (True, True) and why["problems"] == []
+
     proved = machine.run("ledger", "prove", action)
     assert proved.returncode == 0 and "--block-hash" in proved.stdout, proved.stderr
     file = f"{action}.proof.json"

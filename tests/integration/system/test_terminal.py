@@ -175,6 +175,9 @@ def test_the_commands_say_what_there_is(machine: Machine, terminal: Terminal) ->
         ("/ledger log 5", "undo", "redo"),
         ("/ledger show 1", "#1 plugin", "ledger prove 1"),
         ("/ledger burn", "does not know that"),
+        ("/explain", "write a greeting", "ledger prove a-", "not evidence"),
+        ("/explain a-none", "There is no action", "The newest turns are t-"),
+        ("/explain one two", "takes one action or turn"),
     ):
         terminal.enter(line)
         terminal.wait_for(f"> {line}", *said)

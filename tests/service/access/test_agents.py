@@ -14,6 +14,7 @@ import httpx2
 import pytest
 from starlette.applications import Starlette
 
+from llmasos.agent.explain import Explainer
 from llmasos.api import TurnRequest
 from llmasos.kernel import Kernel
 from llmasos.models.engines.port import CompletionRequest
@@ -70,6 +71,7 @@ async def serving(make: MakeStage, *replies: str, **settings: object) -> AsyncIt
             sessions=it.sessions,
             books=None,
             administration=None,
+            explainer=Explainer(it.store, it.ledger),
             started=datetime.now(UTC),
         )
         yield Service(it, desk, make_app(cast(Kernel, kernel), lambda: None, keys=desk.keys))
@@ -171,6 +173,32 @@ async def test_only_keys_that_decide_for_a_person_write_to_the_folder(stage: Mak
         await it.turn(client, place)
         assert (await client.post(f"{place}/commit", json={})).status_code == 200
         assert (it.stage.folder / "new.txt").exists()
+
+
+async def test_a_key_has_only_its_own_turns_explained(stage: MakeStage) -> None:
+    async with (
+        serving(stage, 'read_file(path="x")', "Answer: none.", "Answer: hello.") as it,
+        await it.key(*AGENT) as mine,
+        await it.key(*AGENT) as other,
+        await it.key("models") as neither,
+        await it.key(*ADMIN) as admin,
+    ):
+        place = await it.session(mine)
+        await it.turn(mine, place)
+        whole = (await mine.get("/v1/explanations/last")).json()
+        action = whole["actions"][0]["action"]
+        assert (await mine.get(f"/v1/explanations/{action}")).json()["id"] == action
+        assert (await admin.get(f"/v1/explanations/{action}")).json()["turn"] == whole["turn"]
+        for id in (action, whole["turn"], whole["session"], "last"):
+            answer = await other.get(f"/v1/explanations/{id}")
+            unknown = await other.get("/v1/explanations/a-nothere")
+            assert answer.status_code == unknown.status_code == 404
+            assert whole["turn"] not in answer.json()["hint"]
+            assert (await neither.get(f"/v1/explanations/{id}")).status_code == 403
+        await it.turn(other, await it.session(other))
+        theirs = (await other.get("/v1/explanations/last")).json()
+        assert theirs["turn"] != whole["turn"]
+        assert (await mine.get("/v1/explanations/last")).json()["turn"] == whole["turn"]
 
 
 async def test_where_all_sessions_work_in_place_a_person_has_to_allow_them(stage: MakeStage) -> None:

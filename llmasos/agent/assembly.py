@@ -1,0 +1,120 @@
+"""The parts of one turn, put together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+from pydantic_ai.messages import ModelMessage
+from pydantic_ai.models import Model
+
+from llmasos.agent.approvals import Approvals
+from llmasos.agent.consent import Consent
+from llmasos.agent.context import Contexts
+from llmasos.agent.gate import Gate
+from llmasos.agent.gathering import Surroundings
+from llmasos.agent.judge import Judge
+from llmasos.agent.provenance import Tracker
+from llmasos.agent.reports import Reports
+from llmasos.agent.rulebook import Rulebook
+from llmasos.agent.services import Services
+from llmasos.agent.stream import EventStream
+from llmasos.agent.turn import Turn
+from llmasos.agent.workbench import Workbench
+from llmasos.api import SessionInfo, TurnRequest
+from llmasos.models import Origin
+
+
+@dataclass(frozen=True)
+class Assembled:
+    """A turn that can be run, and what is asked of its parts afterwards."""
+
+    turn: Turn
+    contexts: Contexts
+    consent: Consent
+
+
+@dataclass(frozen=True)
+class Assembly:
+    """What all turns of a session are made of.
+
+    Args:
+        services: What every session shares.
+        stream: The session's stream.
+        workbench: Its folder.
+        approvals: Where answers come in.
+        rulebook: Its rules.
+        tracker: What was said and read in it.
+    """
+
+    services: Services
+    stream: EventStream
+    workbench: Workbench
+    approvals: Approvals
+    rulebook: Rulebook
+    tracker: Tracker
+
+    def turn(
+        self,
+        turn: str,
+        info: SessionInfo,
+        request: TurnRequest,
+        model: Model,
+        origin: Origin,
+        instructions: str,
+        history: Sequence[ModelMessage],
+    ) -> Assembled:
+        """Put a turn together.
+
+        Args:
+            turn: Its id.
+            info: The session as it is now.
+            request: What is asked.
+            model: What is asked for it.
+            origin: Where the model's replies come from.
+            instructions: What the model is told beside the request.
+            history: Messages of the turns before.
+        """
+        services, redactor = self.services, self.services.redactor
+        limits = services.settings.limits.model_copy(
+            update={
+                key: value
+                for key, value in (("steps", request.max_steps), ("seconds", request.timeout))
+                if value is not None
+            }
+        )
+        contexts = Contexts(
+            turn,
+            self.stream,
+            model,
+            self.workbench,
+            services.provider.backend,
+            services.registry,
+            services.settings.sandbox_limits.seconds,
+        )
+        reports = Reports(info.id, turn, origin, services.ledger, self.stream, redactor)
+
+        def paused() -> AbstractContextManager[None]:
+            return running.paused()
+
+        consent = Consent(turn, self.stream, self.approvals, reports, self.rulebook, redactor.value, paused)
+        judge = Judge(self.rulebook, self.tracker, self._surroundings(info), redactor)
+        contexts.gate = Gate(services.registry, judge, consent, reports, redactor, contexts)
+        running = Turn(
+            turn, model, contexts.gate, services.registry, self.stream, limits, instructions, history
+        )
+        return Assembled(running, contexts, consent)
+
+    def _surroundings(self, info: SessionInfo) -> Surroundings:
+        settings = self.services.settings
+        functions = (tool.name for tool in self.services.registry if not tool.capabilities.executes)
+        return Surroundings(
+            tier=self.services.provider.backend,
+            hosts=(*settings.sandbox_hosts, *info.hosts),
+            attended=self.approvals.mode == "ask",
+            in_place=info.in_place,
+            access=info.access or settings.policy.access,
+            asking=info.asking or settings.policy.asking,
+            functions=frozenset(functions),
+        )

@@ -1,0 +1,162 @@
+"""What commands and code do, as far as it can be told before they run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from llmasos.decisions import Effect
+
+from .paths import looks_alike, normalise
+
+NOWHERE = frozenset({"/dev/null", "/dev/stdin", "/dev/stdout", "/dev/stderr", "/dev/tty", "/dev/zero", "-"})
+ENTROPY = frozenset({"/dev/random", "/dev/urandom"})
+
+
+@dataclass(frozen=True)
+class Command:
+    """One simple command, without what is wrapped around it.
+
+    Args:
+        name: The program, without the folder it lies in; for Python the module that is used.
+        words: The words as the program gets them, the program first.
+        wrappers: The programs that start it, the outermost first.
+    """
+
+    name: str
+    words: tuple[str, ...]
+    wrappers: tuple[str, ...] = ()
+
+    @property
+    def line(self) -> str:
+        """The words as one line."""
+        return " ".join(self.words)
+
+
+@dataclass(frozen=True)
+class Program:
+    """What a text of commands or code does.
+
+    Args:
+        commands: Every simple command in it, in the order in which it is written.
+        effects: What all of them do.
+        reads: Paths that are read, from the folder on, in one spelling.
+        writes: Paths that are written, likewise.
+        deletes: Paths that are deleted, likewise.
+        hosts: Hosts that it wants to reach.
+        dynamic: Whether a part of it that matters cannot be known before it runs.
+        why: What made it dynamic or unknown, for people.
+    """
+
+    commands: tuple[Command, ...] = ()
+    effects: frozenset[Effect] = frozenset()
+    reads: tuple[str, ...] = ()
+    writes: tuple[str, ...] = ()
+    deletes: tuple[str, ...] = ()
+    hosts: tuple[str, ...] = ()
+    dynamic: bool = False
+    why: tuple[str, ...] = ()
+
+
+@dataclass
+class Findings:
+    """What has been found so far.
+
+    Args:
+        cwds: Where commands may run, from the folder on; None among them when it is not known.
+    """
+
+    cwds: tuple[str | None, ...] = ("",)
+    effects: set[Effect] = field(default_factory=set)
+    commands: list[Command] = field(default_factory=list)
+    dynamic: bool = False
+    _places: dict[str, dict[str, None]] = field(default_factory=dict)
+    _hosts: dict[str, None] = field(default_factory=dict)
+    _why: dict[str, None] = field(default_factory=dict)
+
+    def read(self, *paths: str) -> None:
+        """Note paths that are read."""
+        self.effects.add("reads")
+        self._place("reads", paths)
+
+    def write(self, *paths: str) -> None:
+        """Note paths that are written; one that leads nowhere is no effect."""
+        real = [path for path in paths if path not in NOWHERE and not path.startswith("/dev/fd/")]
+        if real or not paths:
+            self.effects.add("writes")
+        self._place("writes", real)
+
+    def delete(self, *paths: str) -> None:
+        """Note paths that are deleted."""
+        self.effects.add("deletes")
+        self._place("deletes", paths)
+
+    def reach(self, *hosts: str) -> None:
+        """Note hosts that are reached."""
+        self.effects.add("network")
+        self._hosts.update(dict.fromkeys(host for host in hosts if host))
+
+    def execute(self, *paths: str) -> None:
+        """Note files that are run."""
+        self.effects.add("executes")
+        self._place("reads", paths)
+
+    def unknown(self, why: str) -> None:
+        """Note that something may do anything."""
+        self.effects.add("unknown")
+        self._why[why] = None
+
+    def undecided(self, why: str) -> None:
+        """Note that something is known only when it runs, so that it may do anything."""
+        self.dynamic = True
+        self.unknown(why)
+
+    def vague(self, why: str) -> None:
+        """Note that it is known what is done, but not to what."""
+        self.dynamic = True
+        self._why[why] = None
+
+    def enter(self, folder: str | None) -> None:
+        """Note that what follows runs in another folder; None for one that is not known."""
+        if folder is None:
+            self.cwds = (None,)
+        else:
+            places = [None if cwd is None else normalise(folder, cwd)[0] for cwd in self.cwds]
+            self.cwds = tuple(dict.fromkeys("" if place == "." else place for place in places))
+
+    def merge(self, other: Program) -> None:
+        """Note all that another text does, whose paths are in one spelling already."""
+        self.commands.extend(other.commands)
+        self.effects |= other.effects
+        for kind in ("reads", "writes", "deletes"):
+            self._places.setdefault(kind, {}).update(dict.fromkeys(getattr(other, kind)))
+        self._hosts.update(dict.fromkeys(other.hosts))
+        self._why.update(dict.fromkeys(other.why))
+        self.dynamic = self.dynamic or other.dynamic
+
+    def program(self) -> Program:
+        """Return what was found."""
+        reads, writes, deletes = (
+            tuple(self._places.get(kind, ())) for kind in ("reads", "writes", "deletes")
+        )
+        return Program(
+            commands=tuple(self.commands),
+            effects=frozenset(self.effects),
+            reads=reads,
+            writes=writes,
+            deletes=deletes,
+            hosts=tuple(self._hosts),
+            dynamic=self.dynamic,
+            why=tuple(self._why),
+        )
+
+    def _place(self, kind: str, paths: Iterable[str]) -> None:
+        for path in paths:
+            if path in NOWHERE | ENTROPY or not path:
+                continue
+            if looks_alike(path):
+                self.vague(f"{path!r} has characters that look like others or that are invisible.")
+            if None in self.cwds and not path.startswith(("/", "~")):
+                self.vague("It changes to a folder that is not known.")
+            for cwd in self.cwds:
+                self._places.setdefault(kind, {})[normalise(path, cwd or "")[0]] = None

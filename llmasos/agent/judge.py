@@ -1,0 +1,87 @@
+"""The judge: gathers what is known of a call, has the policy decide, and remembers what results say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from llmasos.agent.gathering import Surroundings, gather
+from llmasos.agent.policy import Call, Facts, decide
+from llmasos.agent.provenance import Tracker, label, label_text, mark
+from llmasos.agent.rulebook import Rulebook
+from llmasos.decisions import ArgumentOrigin, Decision
+from llmasos.secrets import Redactor
+from llmasos.tools import Tool
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """A call, what was known of it, and what was decided."""
+
+    call: Call
+    facts: Facts
+    decision: Decision
+
+
+class Judge:
+    """Decides on the calls of one turn.
+
+    Args:
+        rulebook: The rules.
+        tracker: What was said and read in the session.
+        surroundings: What holds for every call of the turn.
+        redactor: Knows secrets.
+    """
+
+    def __init__(
+        self, rulebook: Rulebook, tracker: Tracker, surroundings: Surroundings, redactor: Redactor
+    ) -> None:
+        self._rulebook = rulebook
+        self._tracker = tracker
+        self._surroundings = surroundings
+        self._redactor = redactor
+
+    def decide(self, tool: Tool, arguments: Mapping[str, Any], inside: Facts | None = None) -> Judgement:
+        """Decide on a call with validated arguments.
+
+        Args:
+            tool: The tool.
+            arguments: Its arguments.
+            inside: The facts of the action whose code makes the call, if any.
+        """
+        return self._judge(
+            tool, arguments, self._tracker.trace(dict(arguments), code=tool.capabilities.runs), inside
+        )
+
+    def decide_given(self, tool: Tool, arguments: Mapping[str, Any]) -> Judgement:
+        """Decide on a call whose arguments a person has written."""
+        given = tuple(ArgumentOrigin(argument=name, given=True) for name in arguments)
+        return self._judge(tool, arguments, given, None)
+
+    def _judge(
+        self,
+        tool: Tool,
+        arguments: Mapping[str, Any],
+        origins: tuple[ArgumentOrigin, ...],
+        inside: Facts | None,
+    ) -> Judgement:
+        call = Call(tool=tool.name, arguments=dict(arguments))
+        facts = gather(
+            tool,
+            arguments,
+            origins,
+            self._surroundings,
+            untrusted=self._tracker.untrusted,
+            secrets=self._redactor.value(call.arguments) != call.arguments,
+            inside=inside,
+        )
+        return Judgement(call, facts, decide(call, facts, self._rulebook.policy))
+
+    def remember(
+        self, action: str, tool: Tool, arguments: Mapping[str, Any], value: object, text: str
+    ) -> str:
+        """Remember who may have written a result, and return it as the model is told it."""
+        for piece, source in label(tool, arguments, value, text, action):
+            self._tracker.content(piece, source)
+        return mark(text, label_text(tool, arguments))

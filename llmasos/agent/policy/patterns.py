@@ -1,0 +1,198 @@
+"""Patterns: a call as a rule that allows it and what is like it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import PurePosixPath
+from typing import Any
+
+from pydantic import ValidationError
+
+from llmasos.agent.policy.facts import Call, Facts
+from llmasos.agent.policy.rules import Rule, When
+
+# Programs whose first word says what they do, and those of whose commands the second one does.
+_VERBS = frozenset(
+    (
+        *("git", "hg", "svn", "npm", "pnpm", "yarn", "bun", "deno", "cargo", "go", "swift", "zig", "dotnet"),
+        *(
+            "pip",
+            "pip3",
+            "uv",
+            "poetry",
+            "pdm",
+            "hatch",
+            "make",
+            "just",
+            "docker",
+            "podman",
+            "kubectl",
+            "helm",
+        ),
+        *("mvn", "gradle", "mix", "rake", "bundle", "composer", "terraform", "ruff", "nox", "tox", "stack"),
+    )
+)
+_DEEPER = frozenset(
+    (
+        *("npm run", "npm exec", "pnpm run", "pnpm exec", "yarn run", "yarn exec", "bun run", "deno run"),
+        *(
+            "docker compose",
+            "uv run",
+            "poetry run",
+            "pdm run",
+            "hatch run",
+            "go run",
+            "go tool",
+            "bundle exec",
+        ),
+    )
+)
+_CHECKERS = frozenset(
+    (
+        *("pytest", "mypy", "pyright", "flake8", "pylint", "black", "isort", "eslint", "prettier", "tsc"),
+        *("jest", "vitest", "phpunit", "rspec"),
+    )
+)
+_MODULES = re.compile(r"(python3?(?:\.\d+)?) -m ([\w.]+)")
+_WORD = re.compile(r"[A-Za-z][\w:.-]*")
+_LONGEST = 900
+_MOST = 60
+
+
+def rule_of(call: Call, facts: Facts) -> Rule | None:
+    """Return a rule that allows a call and what is like it; None where nothing can be said to be like it.
+
+    Args:
+        call: The call.
+        facts: What is known of it.
+    """
+    if facts.dynamic or not facts.effects:
+        return None
+    when: dict[str, Any] = {
+        "tool": (escaped(call.tool),),
+        "plugin": (escaped(facts.plugin),) if facts.plugin else False,
+        "effects": tuple(sorted(facts.effects)),
+        "dynamic": False,
+        "in_place": facts.in_place,
+    }
+    if facts.commands:
+        when["commands"] = _unique(glob for command in facts.commands for glob in _commands(command))
+    if facts.writes:
+        when["writes"] = _unique(map(_folder, facts.writes))
+    if facts.hosts:
+        when["hosts"] = _unique(map(escaped, facts.hosts))
+    exact = facts.effects & {"executes", "unknown", "deletes"} and not facts.commands and not facts.writes
+    arguments = _arguments(call.arguments, everything=bool(exact), foreign=bool(facts.plugin))
+    if arguments is None or any(len(when.get(name, ())) > _MOST for name in ("commands", "writes", "hosts")):
+        return None
+    if arguments:
+        when["arguments"] = arguments
+    try:
+        return _rule(when)
+    except ValidationError:
+        return None  # A path or a command is longer than a glob may be.
+
+
+def merged(rules: Sequence[Rule]) -> Rule:
+    """Return one rule for what each of several like rules allows."""
+    when = rules[0].when.model_dump(exclude_none=True, exclude_unset=True)
+    for name in ("effects", "commands", "writes", "hosts"):
+        if name in when:
+            when[name] = _unique(glob for rule in rules for glob in getattr(rule.when, name))
+    if "effects" in when:
+        when["effects"] = tuple(sorted(when["effects"]))
+    return _rule(when)
+
+
+def escaped(text: str) -> str:
+    """Return a glob that matches a text only."""
+    # A leading `!` would turn the meaning round.
+    return re.sub(r"[*?\[]|^!", r"[\g<0>]", text)
+
+
+def _rule(when: dict[str, Any]) -> Rule:
+    text = json.dumps(when, sort_keys=True, default=list)
+    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:10]
+    return Rule(
+        id=f"always-{digest}",
+        decision="allow",
+        reason=_words(when),
+        priority=50,
+        when=When(**when),
+        layer="user",
+    )
+
+
+def _words(when: dict[str, Any]) -> str:
+    """Return the pattern in words."""
+    parts = [str(when["tool"][0])]
+    for name, words in (("commands", "running"), ("writes", "writing"), ("hosts", "reaching")):
+        if name in when:
+            globs = [glob for glob in when[name] if not (name == "commands" and f"{glob} *" in when[name])]
+            parts.append(f"{words} {', '.join(globs[:4])}{', …' if len(globs) > 4 else ''}")
+    if arguments := when.get("arguments"):
+        parts.append("with " + ", ".join(f"{name} {', '.join(globs)}" for name, globs in arguments.items()))
+    if when["plugin"]:
+        parts.append(f"of {when['plugin'][0]}")
+    # Braces would be read as places for facts.
+    text = " ".join(parts).replace("{", "(").replace("}", ")")
+    return text if len(text) <= 400 else f"{text[:399]}…"
+
+
+def _commands(command: str) -> Iterable[str]:
+    """Yield globs for a simple command: its program and what it is told to do, with any other words."""
+    words = command.split(" ")
+    stem = ""
+    if match := _MODULES.match(command):
+        stem = match[0] if match[2] in _CHECKERS else ""
+    elif words[0] in _CHECKERS:
+        stem = words[0]
+    elif words[0] in _VERBS and len(words) > 1 and _WORD.fullmatch(words[1]):
+        stem = " ".join(words[:2])
+        if stem in _DEEPER:
+            stem = " ".join(words[:3]) if len(words) > 2 and _WORD.fullmatch(words[2]) else ""
+    if not stem:
+        return (escaped(command),)
+    return (escaped(stem), f"{escaped(stem)} *")
+
+
+def _folder(path: str) -> str:
+    parent = str(PurePosixPath(path).parent)
+    return f"{escaped(parent)}/**" if parent not in (".", "/", "..") else f"./{escaped(path)}"
+
+
+def _arguments(
+    arguments: dict[str, Any], *, everything: bool, foreign: bool
+) -> dict[str, tuple[str, ...]] | None:
+    """Return globs for the arguments that have to stay as they are; None where they are too long."""
+    found: dict[str, tuple[str, ...]] = {}
+    for name, value in arguments.items():
+        texts = [text for text in _texts(value) if text]
+        if everything or (foreign and any(_directs(text) for text in texts)):
+            if not texts:
+                continue
+            if sum(map(len, texts)) > _LONGEST:
+                return None
+            found[name] = _unique(map(escaped, texts))
+    return found
+
+
+def _directs(text: str) -> bool:
+    return len(text) <= 300 and not re.search(r"\s", text) and re.search(r"[@.:/]", text) is not None
+
+
+def _texts(value: Any) -> list[str]:
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, dict):
+        return [text for item in value.values() for text in _texts(item)]
+    if isinstance(value, list | tuple):
+        return [text for item in value for text in _texts(item)]
+    return [] if value is None else [json.dumps(value, default=str)]
+
+
+def _unique(items: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(items))

@@ -1,0 +1,7 @@
+"""Provenance: where the values of a call come from, and who may have written what the model reads."""
+
+from llmasos.agent.provenance.labels import describe, label, label_text
+from llmasos.agent.provenance.marking import EXPLANATION, mark
+from llmasos.agent.provenance.tracker import Tracker
+
+__all__ = ["EXPLANATION", "Tracker", "describe", "label", "label_text", "mark"]

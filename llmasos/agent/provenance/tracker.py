@@ -1,0 +1,205 @@
+"""What was said and read in a session, and where a value comes from."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
+
+from llmasos.agent.provenance.decoding import decodings
+from llmasos.agent.provenance.identifiers import identified
+from llmasos.agent.provenance.labels import describe, label_text
+from llmasos.agent.provenance.library import Library
+from llmasos.agent.provenance.lookup import MOST_SPANS, Lookup
+from llmasos.agent.provenance.normal import folded, invisible, weight, words
+from llmasos.agent.provenance.said import Said
+from llmasos.decisions import ArgumentOrigin, Source, SourceKind, Span
+from llmasos.events import ActionFinished, ActionStarted, ApprovalResolved, CallDecided, Event, TurnStarted
+from llmasos.tools import Registry
+
+_MOST = 64_000_000
+_MOST_SAID = 8_000_000
+_LONGEST_SPAN = 400
+_LONGEST_PATH = 400
+_SENTENCE = 6
+_DIGITS = 3
+_OUTLINE = Source(kind="listing", name="names of files")
+_FORGOTTEN = Source(kind="unknown", name="content that is no longer remembered")
+_PARTS = 400
+# A name without blanks, or a path with them; neither a link nor an address.
+_PATH = re.compile(r"(?!.*://)[^\s@]+|(?!.*://)[^\n@]*(?:/[^\n@]*|\.\w{1,10})")
+_LITERAL = re.compile(r"\"([^\"\n]{2,200})\"|'([^'\n]{2,200})'")
+
+
+class Tracker:
+    """Remembers who may have written what the model has read, and looks values up in it.
+
+    Args:
+        most: Bytes of memory that it may take, roughly. What was read first is forgotten when there is more;
+            from then on a value that is found nowhere counts as untrusted, for it may have stood there.
+    """
+
+    def __init__(self, most: int = _MOST) -> None:
+        self._said = Said(_MOST_SAID)
+        self._read = Library(most)
+        self._own = Said(_MOST_SAID)
+        self._lookup = Lookup(self._said, self._own, self._read)
+        self._known: set[tuple[int, SourceKind, str]] = set()
+        self._untrusted: set[SourceKind] = set()
+
+    @property
+    def untrusted(self) -> frozenset[SourceKind]:
+        """Who may have written what the model has read; names of files count when they are sentences."""
+        return frozenset(self._untrusted)
+
+    def person(self, text: str) -> None:
+        """Remember what the person said."""
+        self._said.add(text)
+
+    def outline(self, names: Iterable[str]) -> None:
+        """Remember names of files that the model was told at the start."""
+        self.content("\n".join(names), _OUTLINE)
+
+    def content(self, text: str, source: Source) -> None:
+        """Remember what the model has read, by who may have written it."""
+        key = (hash(text), source.kind, source.name)
+        if source.trusted or not text.strip() or key in self._known:
+            return
+        if source.kind != "listing" or _sentences(text):
+            self._untrusted.add(source.kind)
+        self._known.add(key)
+        self._read.add(text, source, decoded=False)
+        for hidden in decodings(text):
+            self._read.add(hidden, source, decoded=True)
+        if self._read.forgot:
+            self._known.clear()
+
+    def trace(
+        self,
+        value: object,
+        argument: str = "",
+        *,
+        code: Mapping[str, str] | None = None,
+        own: bool = False,
+    ) -> tuple[ArgumentOrigin, ...]:
+        """Return where a value, or each value inside it, comes from.
+
+        Args:
+            value: Arguments by their names, or one argument.
+            argument: The name of the one.
+            code: Names of arguments that are code, with their languages, as `Capabilities.runs` has them.
+            own: Whether the model wrote the value itself, so that what stands nowhere yet stays its own when
+                it is read later: its files, or its code in the trace of an error. What a script computed is
+                not, for it may have read what is not known here.
+        """
+        return tuple(self._walk(value, argument, code or {}, own))
+
+    def _walk(
+        self, value: object, argument: str, code: Mapping[str, str], own: bool
+    ) -> Iterator[ArgumentOrigin]:
+        if isinstance(value, Mapping):
+            for key, item in value.items():
+                name = f"{argument}.{key}" if argument else str(key)
+                yield from self._walk(item, name, code, own)
+                if argument and (origin := self._origin(str(key), name, "")).spans:
+                    yield origin
+        elif isinstance(value, list | tuple | set | frozenset):
+            for number, item in enumerate(value):
+                yield from self._walk(item, f"{argument}.{number}" if argument else str(number), code, own)
+        elif value is None or isinstance(value, bool):
+            yield ArgumentOrigin(argument=argument)
+        else:
+            text = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+            if isinstance(value, int | float) and sum(map(str.isdigit, text)) < _DIGITS:
+                yield ArgumentOrigin(argument=argument, given=self._said.whole(text))
+                return
+            origin = self._origin(text, argument, code.get(argument, ""))
+            yield origin
+            if own and not self._read.forgot:
+                self._own.add(_unfound(text, origin.spans))
+
+    def _origin(self, value: str, argument: str, language: str) -> ArgumentOrigin:
+        if self._said.whole(value):
+            return ArgumentOrigin(argument=argument, given=True)
+        spans = self._lookup.spans(value, language) if self._read else ()
+        if not spans and self._read.forgot and any(map(str.isalnum, value)):
+            spans = (Span(text=value[:_LONGEST_SPAN], source=_FORGOTTEN),)
+        return ArgumentOrigin(argument=argument, given=self._told(value, language), spans=spans)
+
+    def _told(self, value: str, language: str) -> bool:
+        """Whether the person named a telling part of a value: a word of a path, a literal of code."""
+        if not language:
+            return self._told_path(value)
+        literals = (double or single for double, single in _LITERAL.findall(value))
+        operands = (word for word in value.split()[1:] if word[0] != "-") if language == "bash" else ()
+        parts = {part for part, _ in zip(chain(literals, operands), range(_PARTS), strict=False)}
+        return any(self._said.whole(part) or self._told_path(part) for part in parts if len(part) > 2)
+
+    def _told_path(self, value: str) -> bool:
+        if len(value) > _LONGEST_PATH or invisible(value) or not _PATH.fullmatch(value):
+            return False
+        if identified(value) not in ("path", ""):
+            return False
+        folder, slash, name = value.rpartition("/")
+        return self._said.named(f"{folder}{slash}{name.rpartition('.')[0] or name}")
+
+    def _wrote(self, arguments: Mapping[str, object], origins: Iterable[ArgumentOrigin]) -> None:
+        """Remember what was the model's own in the arguments of a call when it was decided on."""
+        for origin in origins:
+            if isinstance(text := arguments.get(origin.argument), str):
+                self._own.add(_unfound(text, origin.spans))
+
+    @classmethod
+    def restored(
+        cls,
+        events: Iterable[Event],
+        registry: Registry | None = None,
+        texts: Iterable[tuple[str, Source]] = (),
+    ) -> Tracker:
+        """Return what a session's stored events say that was said and read.
+
+        Args:
+            events: The session's events, oldest first.
+            registry: The tools, for the labels of their results; those of unknown tools are `unknown`.
+            texts: What the events do not hold, such as attachments, with where it was found.
+        """
+        tracker = cls()
+        for text, source in chain(texts, *map(describe, registry or ())):
+            tracker.content(text, source)
+        tools = {tool.name: tool for tool in registry or ()}
+        arguments: dict[str, Mapping[str, object]] = {}
+        for event in events:
+            match event:
+                case TurnStarted():
+                    tracker.person(event.text)
+                case ApprovalResolved():
+                    tracker.person(event.why)
+                case CallDecided() if not event.parent:
+                    tracker._wrote(event.arguments, event.origins)
+                case ActionStarted():
+                    arguments[event.action] = event.arguments
+                case ActionFinished():
+                    known = tools.get(event.tool)
+                    source = (
+                        label_text(known, arguments.get(event.action, {}), event.action)
+                        if known
+                        else Source(kind="unknown", name=event.tool, action=event.action)
+                    )
+                    tracker.content(event.result, source)
+        return tracker
+
+
+def _unfound(value: str, spans: tuple[Span, ...]) -> str:
+    """Return the lines of a value of which nothing was found elsewhere; none where that cannot be told."""
+    pieces = {folded(line) for span in spans for line in span.text.splitlines() if line.strip()}
+    lines = {line: folded(line) for line in value.splitlines()}
+    cut = len(spans) >= MOST_SPANS or any(len(span.text) >= _LONGEST_SPAN for span in spans)
+    if cut or any(not any(piece in line for line in lines.values()) for piece in pieces):
+        return ""
+    return "\n".join(line for line, form in lines.items() if not any(piece in form for piece in pieces))
+
+
+def _sentences(names: str) -> bool:
+    """Whether one of the names of a listing reads like a sentence."""
+    parts = re.split(r"[/\n]", names)
+    return any(weight(words(folded(part).replace("_", " "))) >= _SENTENCE for part in parts if len(part) > 8)

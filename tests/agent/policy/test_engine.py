@@ -1,0 +1,124 @@
+"""The engine decides as the rules say, and tells what would have changed its mind."""
+
+from typing import Any
+
+import pytest
+
+from llmasos.agent.policy import Call, Facts, Policy, Rule, builtin, decide, flipped, takes_effect_later
+
+POLICY = Policy.of(builtin())
+OURS = ("reads", "writes", "executes")
+
+
+def facts(**known: Any) -> Facts:
+    return Facts.model_validate({"capabilities": OURS, "effects": {"reads", "writes"}, **known})
+
+
+@pytest.mark.parametrize(
+    ("known", "verdict", "rule"),
+    [
+        ({"effects": {"reads"}}, "allow", "read"),
+        ({"effects": {"reads"}, "copied": {"file"}, "untrusted": {"file"}}, "allow", "read"),
+        ({}, "allow", "view"),
+        ({"in_place": True}, "allow", "in-place"),
+        ({"effects": {"unknown"}}, "allow", "view"),
+        ({"effects": {"unknown"}, "untrusted": {"file"}}, "ask", "unasked-effect"),
+        ({"effects": {"unknown"}, "untrusted": {"file"}, "given": 1}, "allow", "view"),
+        ({"untrusted": {"web"}}, "ask", "unasked-effect"),
+        ({"untrusted": {"web"}, "given": 1}, "allow", "view"),
+        ({"untrusted": {"web"}, "given": 1, "dynamic": True}, "ask", "dynamic"),
+        ({"dynamic": True}, "allow", "view"),
+        ({"untrusted": {"web"}, "given": 1, "sinks": {"web"}}, "ask", "untrusted-target"),
+        ({"untrusted": {"web"}, "given": 1, "copied": {"web"}}, "ask", "copied-command"),
+        ({"untrusted": {"web"}, "given": 1, "identifiers": {"link"}}, "ask", "untrusted-identifier"),
+        ({"effects": {"network"}, "secrets": True}, "ask", "secret-leaves"),
+        ({"secrets": True}, "allow", "view"),
+        ({"hosts": ("example.org",)}, "deny", "network"),
+        ({"hosts": ("example.org",), "access": "open"}, "ask", "network-closed"),
+        ({"hosts": ("example.org",), "open_hosts": ("example.org",)}, "allow", "view"),
+        ({"hosts": ("a.example.org",), "open_hosts": ("*.example.org",)}, "allow", "view"),
+        ({"hosts": ("example.org",), "open_hosts": ("*.example.org",)}, "deny", "network"),
+        ({"hosts": ("example.org:22",), "open_hosts": ("example.org",)}, "deny", "network"),
+        ({"hosts": ("localhost", "127.0.0.1")}, "allow", "view"),
+        ({"hosts": ("localhost",), "plugin": "mcp:x", "given": 1}, "deny", "network-loopback"),
+        ({"outside": ("../other",)}, "deny", "outside"),
+        ({"outside": ("/dev/null",), "writes": ("/dev/null",)}, "allow", "view"),
+        ({"outside": ("/usr/bin/python3",)}, "allow", "view"),
+        ({"outside": ("/usr/../etc/shadow",)}, "deny", "outside"),
+        ({"outside": ("/usr/bin/x",), "writes": ("/usr/bin/x",)}, "deny", "outside-change"),
+        ({"access": "read-only"}, "deny", "read-only"),
+        ({"access": "read-only", "effects": {"reads"}}, "allow", "read"),
+        ({"asking": "always"}, "ask", "asks-always"),
+        ({"asking": "always", "effects": {"reads"}}, "allow", "read"),
+        ({"asking": "never", "untrusted": {"web"}}, "deny", "unasked-effect"),
+        ({"effects": {"deletes"}, "untrusted": {"web"}, "given": 1}, "allow", "view"),
+        ({"effects": {"deletes"}, "untrusted": {"web"}, "given": 1, "writes": (".",)}, "ask", "deletes-all"),
+        (
+            {"effects": {"deletes"}, "untrusted": {"web"}, "given": 1, "writes": ("a",), "in_place": True},
+            "ask",
+            "deletes-in-place",
+        ),
+        ({"plugin": "mcp:x"}, "ask", "foreign"),
+        ({"plugin": "mcp:x", "given": 1}, "allow", "foreign-given"),
+        ({"plugin": "mcp:x", "given": 1, "effects": {"unknown"}}, "ask", "foreign-unknown"),
+        ({"plugin": "mcp:x", "given": 1, "secrets": True}, "ask", "secret-to-plugin"),
+        ({"plugin": "mcp:x", "effects": {"reads"}}, "allow", "read"),
+        ({"capabilities": (), "effects": {"unknown"}}, "ask", "undeclared"),
+        ({"capabilities": (), "effects": ()}, "ask", "nothing-allows"),
+    ],
+)
+def test_the_built_in_rules(known: dict[str, Any], verdict: str, rule: str) -> None:
+    decision = decide(Call(tool="tool"), facts(**known), POLICY)
+    assert (decision.verdict, decision.rule) == (verdict, rule)
+    assert decision.flips
+    for flip in decision.flips:
+        assert decide(*flipped(Call(tool="tool"), facts(**known), flip), POLICY).verdict == flip.verdict
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        ".git/hooks/pre-commit", ".GIT/config", "sub/.git/config", ".git ", ".git./config",
+        ".gi\u200dt/config",
+        "．git/config", ".github/workflows/ci.yml", "a/.envrc", ".vscode/tasks.json", ".BASHRC", "x.pth",
+        "lib/sitecustomize.py", ".ssh/authorized_keys", ".llmasos/policy.toml", "a\\.git\\config",
+        ".git::$INDEX_ALLOCATION/config", "./.git/config", "a//.git/config", "lefthook.yml", "Jenkinsfile",
+    ],
+)  # fmt: skip
+def test_what_takes_effect_later_is_asked_about(path: str) -> None:
+    decision = decide(Call(tool="write_file"), facts(writes=("ok.txt", path), given=3), POLICY)
+    assert decision.rule == "takes-effect-later"
+    assert path in decision.reason and "ok.txt" not in decision.reason
+    assert takes_effect_later(["ok.txt", path]) == (path,)
+
+
+@pytest.mark.parametrize(
+    "path", ["git.py", "docs/github.md", "profile", "a.git.txt", "environment", "src/ssh.py"]
+)
+def test_what_only_looks_like_it_is_not(path: str) -> None:
+    assert decide(Call(tool="write_file"), facts(writes=(path,)), POLICY).verdict == "allow"
+
+
+def test_priorities_and_quantifiers() -> None:
+    def rule(ident: str, decision: str, priority: int, **when: Any) -> Rule:
+        return Rule.model_validate({"id": ident, "decision": decision, "priority": priority, "when": when})
+
+    def verdict(*rules: Rule, **known: Any) -> tuple[str, str]:
+        found = decide(Call(tool="t", arguments={"n": 3, "to": ["a", "b"]}), facts(**known), Policy.of(rules))
+        return found.verdict, found.rule
+
+    ask, allow = rule("x", "ask", 5, writes="a/**"), rule("y", "allow", 5, writes="a/**")
+    assert verdict(ask, allow, writes=("a/1",)) == ("ask", "x")
+    assert verdict(ask, rule("y", "allow", 6, writes="a/**"), writes=("a/1",)) == ("allow", "y")
+    assert verdict(rule("z", "deny", 0, tool="t"), rule("y", "allow", 900, tool="t")) == ("deny", "z")
+    assert verdict(allow, writes=("a/1", "b/1")) == ("ask", "nothing-allows")
+    assert verdict(allow) == ("ask", "nothing-allows")
+    assert verdict(rule("z", "deny", 0, writes="a/**"), writes=("b", "a/1")) == ("deny", "z")
+    assert verdict(rule("y", "allow", 0, arguments={"n": "3", "to": ["a", "b"]})) == ("allow", "y")
+    assert verdict(rule("y", "allow", 0, arguments={"to": "a"})) == ("ask", "nothing-allows")
+    assert verdict(rule("z", "deny", 0, only_effects=["reads", "writes", "network"])) == ("deny", "z")
+    assert verdict(rule("z", "deny", 0, only_effects=["reads"])) == ("ask", "nothing-allows")
+    assert verdict(rule("y", "allow", 0, given=2), given=1) == ("ask", "nothing-allows")
+    assert verdict(rule("y", "allow", 0, given=2), given=2) == ("allow", "y")
+    assert verdict(rule("y", "allow", 0, commands="ls*"), commands=("ls",)) == ("allow", "y")
+    assert verdict(rule("y", "allow", 0, commands="ls*"), commands=("ls",), dynamic=True)[0] == "ask"
