@@ -99,7 +99,19 @@ def test_the_terminal_is_written_to_in_one_place() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["agent", "audits", "client", "cluster", "ledger", "models", "net", "sandbox", "secrets", "service", "tools"],
+    [
+        "agent",
+        "audits",
+        "client",
+        "cluster",
+        "ledger",
+        "models",
+        "net",
+        "sandbox",
+        "secrets",
+        "service",
+        "tools",
+    ],
 )
 def test_no_public_name_leaks(name: str) -> None:
     package = importlib.import_module(f"llmasos.{name}")
