@@ -109,7 +109,8 @@ def test_files_are_exact_in_a_pipe_and_do_not_act_on_a_terminal(
 
 def values(text: str) -> list[Any]:
     """Return the JSON values that a text consists of."""
-    found, rest = [], text.strip()
+    found: list[Any] = []
+    rest = text.strip()
     while rest:
         value, end = json.JSONDecoder().raw_decode(rest)
         found, rest = [*found, value], rest[end:].lstrip()
