@@ -13,6 +13,7 @@ import typer
 
 from llmasos.errors import LLMasOSError
 from llmasos.shell.ask import ask
+from llmasos.shell.output import say, say_found
 
 if TYPE_CHECKING:
     from llmasos.api.models import ModelDetails
@@ -56,13 +57,9 @@ def fairness(
 
     wanted = make_pairs(pairs, seed, attribute or ATTRIBUTES)
     details, report = ask(lambda client: _audited(client, model, wanted, seed, pairs))
-    if as_json:
-        print(report.model_dump_json())
-    else:
-        for line in text_lines(report):
-            print(line)
+    say_found(report, as_json, text_lines)
     if card is not None:
-        print(f"Wrote {write_card(card, details, report)}.", file=sys.stderr)
+        say(f"Wrote {write_card(card, details, report)}.", err=True)
     if report.done < report.planned:
         raise typer.Exit(_CANCELLED)
 
@@ -125,11 +122,11 @@ def _progress(total: int) -> Iterator[_Tell]:
     """Yield what is told of each pair: a bar on a terminal, else a line now and then."""
     if not sys.stderr.isatty():
 
-        def say(result: PairResult, done: int) -> None:
+        def count(result: PairResult, done: int) -> None:
             if done == total or done % 20 == 0:
-                print(f"{done} of {total} pairs", file=sys.stderr, flush=True)
+                say(f"{done} of {total} pairs", err=True)
 
-        yield say
+        yield count
         return
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
