@@ -6,7 +6,7 @@ import hashlib
 import hmac
 import re
 import secrets
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields, is_dataclass, replace
 from typing import Any, TypeVar, cast
 
@@ -16,7 +16,7 @@ from llmasos.secrets.forms import forms_of
 from llmasos.secrets.randomness import COMMON
 from llmasos.secrets.shapes import KINDS, Found, find
 from llmasos.secrets.stream import Redaction
-from llmasos.secrets.wraps import unspaced, unwrapped
+from llmasos.secrets.wraps import Beginnings, unspaced, unwrapped
 
 T = TypeVar("T")
 CANARY = "canary"
@@ -26,6 +26,7 @@ _MARKER = re.compile(rf"\[redacted:(?:{'|'.join(sorted({*KINDS, CANARY, KNOWN}))
 _TELLING = {CANARY: 0, "secret": 2, KNOWN: 3}
 _SHORTEST = 8
 _LONGEST = 16_384
+_REMEMBERED = 512
 
 
 class Redactor:
@@ -47,12 +48,10 @@ class Redactor:
         self._kinds: dict[str, str] = {}
         # Longest first, so that a part never hides that there is more.
         self._forms: dict[str, str] = {}
+        # A model is sent the same messages again and again.
+        self._done: dict[str, str] = {}
+        self.beginnings = Beginnings(())
         self.learn(known)
-
-    @property
-    def forms(self) -> Sequence[str]:
-        """Every text by which a known secret is found, without spaces, longest first."""
-        return tuple(self._forms)
 
     def learn(self, known: Iterable[str], kind: str = KNOWN) -> None:
         """Redact more values from now on; short and common ones are left out.
@@ -66,12 +65,19 @@ class Redactor:
         if not new:
             return
         self._kinds |= dict.fromkeys(new, kind)
+        self._done.clear()
         forms = {unspaced(form): value for value in new for form in forms_of(value)} | self._forms
         self._forms = dict(sorted(forms.items(), key=lambda pair: -len(pair[0])))
+        self.beginnings = Beginnings(self._forms)
 
     def text(self, text: str) -> str:
         """Return a text without its secrets."""
-        return self.replace(text, self.found(text))
+        if (done := self._done.get(text)) is None:
+            done = self.replace(text, self.found(text))
+            if len(self._done) >= _REMEMBERED:
+                self._done.clear()
+            self._done[text] = done
+        return done
 
     def value(self, value: T) -> T:
         """Return a value, whatever it is made of, with every text in it redacted; names of fields, too."""

@@ -82,13 +82,9 @@ class Shape:
     def find(self, text: str, low: str) -> Iterator[Found]:
         """Yield such secrets in a text, which is also given in lower case."""
         group = "secret" if "secret" in self.pattern.groupindex else 0
-        for match in self._within(text, low) if self.within else self._matches(text, low):
+        for match in self.pattern.finditer(text) if self.within else self._matches(text, low):
             if self.check is None or self.check(match, match[group]):
                 yield Found(*match.span(group), self.kind)
-
-    def _within(self, text: str, low: str) -> Iterator[re.Match[str]]:
-        if any(start in low for start in self.starts):
-            yield from self.pattern.finditer(text)
 
     def _matches(self, text: str, low: str) -> Iterator[re.Match[str]]:
         places = [place for start in self.starts for place in _places(low, start)]
@@ -115,8 +111,8 @@ def find(text: str) -> Iterator[Found]:
     if len(low) != len(text):
         # A few letters have a lower case of several characters.
         low = "".join(char.lower() if char.isascii() else char for char in text)
-    for shape in SHAPES:
-        yield from shape.find(text, low)
+    for place in sorted({place for start, places in _BY_START.items() if start in low for place in places}):
+        yield from SHAPES[place].find(text, low)
     yield from _hexadecimal(text)
 
 
@@ -278,4 +274,8 @@ SHAPES: tuple[Shape, ...] = (
     _after("password", ("--pass",), r"--pass(?:word|wd|phrase)?[ \t]{1,4}[\"']?", r"[^\s\"'-][^\s\"']{7,}+"),
     _after("secret", _NAME_STARTS, rf"{NAMES}[\w.-]{{0,20}}{_ASSIGNED}", _VALUE, _is_random),
 )
+_BY_START = {
+    start: [place for place, shape in enumerate(SHAPES) if start in shape.starts]
+    for start in dict.fromkeys(start for shape in SHAPES for start in shape.starts)
+}
 KINDS = frozenset({*(shape.kind for shape in SHAPES), "ethereum-key"})

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from llmasos.secrets.shapes import Found
-from llmasos.secrets.wraps import unwrapped
+from llmasos.secrets.wraps import Beginnings, unwrapped
 
 _LONGEST = 32_768
 _LONGEST_WORD = 4096
@@ -30,8 +30,8 @@ class Finder(Protocol):
     """What finds and replaces the secrets of a whole text."""
 
     @property
-    def forms(self) -> Sequence[str]:
-        """Every text by which a known secret is found, without spaces, longest first."""
+    def beginnings(self) -> Beginnings:
+        """How the texts begin by which known secrets are found."""
 
     def found(self, text: str) -> list[Found]:
         """Return the secrets in a text, in order, without overlaps."""
@@ -101,9 +101,6 @@ class Redaction:
         return min(cuts)
 
     def _known(self, text: str) -> int:
-        forms = self._finder.forms
-        if not forms:
-            return len(text)
-        start = max(0, len(text) - _STRETCH * len(forms[0]))
-        tail = text[start:]
-        return start + min(flat.begun(form) for flat in unwrapped(tail) for form in forms)
+        known = self._finder.beginnings
+        start = max(0, len(text) - _STRETCH * known.longest)
+        return start + min(flat.begun(known) for flat in unwrapped(text[start:]))

@@ -4,14 +4,42 @@ from __future__ import annotations
 
 import bisect
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 
 # Backslashes are no more than spaces: they escape what stands in a value, and continue lines.
 _GAP = re.compile(r"[\s\\]++")
 # What lines of quotes and comments begin with.
 _QUOTED = re.compile(r"[ \t\r\\]*+\n[\s>|#*]*+|(?:[^\S\n]|\\)++")
+_INDEXED = 4
 _QUOTE = re.compile(r"\n[ \t]*+[>|#*]")
+
+
+class Beginnings:
+    """How values begin, for finding those that a text breaks off in.
+
+    Args:
+        values: The values.
+    """
+
+    def __init__(self, values: Iterable[str]) -> None:
+        self._values: dict[str, list[str]] = {}
+        self._short = set()
+        self.longest = 0
+        for value in values:
+            self._values.setdefault(value[:_INDEXED], []).append(value)
+            self._short |= {value[:length] for length in range(1, _INDEXED)}
+            self.longest = max(self.longest, len(value))
+
+    def may_begin(self, text: str, at: int) -> bool:
+        """Tell whether a text, from a place to its end, is the beginning of a value."""
+        start = text[at : at + _INDEXED]
+        if len(start) < _INDEXED:
+            return start in self._short
+        return any(
+            len(value) > len(text) - at and value.startswith(text[at:])
+            for value in self._values.get(start, ())
+        )
 
 
 class Unwrapped:
@@ -29,13 +57,12 @@ class Unwrapped:
             yield self.place(at), self.place(at + len(value) - 1) + 1
             at = self.text.find(value, at + len(value))
 
-    def begun(self, value: str) -> int:
-        """Return from where on the text may be the beginning of a value; its length when it is not."""
-        at = max(0, len(self.text) - len(value) + 1)
-        while (at := self.text.find(value[0], at)) >= 0:
-            if value.startswith(self.text[at:]):
+    def begun(self, values: Beginnings) -> int:
+        """Return from where on the text may be the beginning of a value; its length when it is none."""
+        text = self.text
+        for at in range(max(0, len(text) - values.longest + 1), len(text)):
+            if values.may_begin(text, at):
                 return self.place(at)
-            at += 1
         return len(self._source)
 
     def place(self, at: int) -> int:

@@ -75,6 +75,4 @@ def looks_alike(path: str) -> bool:
 def _mixes(name: str) -> bool:
     letters = [char for char in name.rpartition(".")[0] or name if char.isalpha()]
     alike = [char for char in letters if char in _DRAWN_ALIKE]
-    return bool(alike) and (
-        any(char.isascii() for char in letters) or len(alike) == len(letters)
-    )
+    return bool(alike) and (any(char.isascii() for char in letters) or len(alike) == len(letters))

@@ -118,7 +118,7 @@ class _Search:
 
     def _singles(self, table: dict[str, Any]) -> Iterator[Flip]:
         telling = [name for entry in self._matched[:1] for each in entry.conditions for name in each.looks]
-        names = [name for name in table if name in telling] + [name for name in table if name not in telling]
+        names = sorted(table, key=lambda name: (name in _NATURE, name not in telling))
         if self._verdict != "allow" and "hosts" in table:
             names.insert(0, "open_hosts")
         for name in names:

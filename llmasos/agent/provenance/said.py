@@ -1,4 +1,4 @@
-"""What the person has said in a session."""
+"""What one of the two who speak in a session has said: the person, or the model."""
 
 from __future__ import annotations
 
@@ -18,17 +18,24 @@ _LONGEST_ENDING = 8
 
 
 class Said:
-    """What the person has said, kept as it was written: look-alikes of it are not it."""
+    """What one of them has said, kept as it was written: look-alikes of it are not it.
 
-    def __init__(self) -> None:
+    Args:
+        most: Characters that are remembered; what is said after them is not.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
         self._text = "\n"
         self._line = " "
         self._grams: set[int] = set()
         self._stems: set[str] = set()
 
     def add(self, text: str) -> None:
-        """Remember a text of the person."""
+        """Remember a text."""
         said = plain(text)
+        if len(self._text) + len(said) > self._most:
+            return
         tokens = words(said)
         self._text += f"{said}\n"
         self._line += f"{' '.join(tokens)} \n "
@@ -36,7 +43,7 @@ class Said:
         self._stems.update(stem for token in tokens for stem in _stems(token))
 
     def whole(self, value: str) -> bool:
-        """Whether the person said this, with nothing grown onto either end."""
+        """Whether this was said, with nothing grown onto either end."""
         wanted = plain(value)
         if not any(map(str.isalnum, wanted)):
             return False
@@ -49,17 +56,17 @@ class Said:
         return False
 
     def covered(self, tokens: Sequence[str]) -> list[bool]:
-        """Return for each three words in a row whether the person said them, too."""
+        """Return for each three words in a row whether they were said."""
         if len(tokens) == GRAM - 1:
             return []
         return [one in self._grams for one in grams(tokens)]
 
     def words(self, tokens: Sequence[str]) -> bool:
-        """Whether the person said these words in a row."""
+        """Whether these words were said in a row."""
         return f" {' '.join(tokens)} " in self._line
 
     def named(self, name: str) -> bool:
-        """Whether a word of a name, with any ending, is a word of what the person said."""
+        """Whether a word of a name, with any ending, is a word of what was said."""
         wanted = plain(name)
         for run in unspaced(wanted):
             pairs = [run[start : start + 2] for start in range(max(1, len(run) - 1))]
