@@ -72,6 +72,7 @@ class Judge:
             arguments,
             origins,
             self._surroundings,
+            named=self._tracker.named,
             untrusted=self._tracker.untrusted,
             secrets=self._redactor.value(call.arguments) != call.arguments,
             inside=inside,

@@ -126,6 +126,11 @@ class Tracker:
             spans = (Span(text=value[:_LONGEST_SPAN], source=_FORGOTTEN),)
         return ArgumentOrigin(argument=argument, given=self._told(value, language), spans=spans)
 
+    def named(self, text: str) -> bool:
+        """Return whether the person named something, a file by a telling part of its path."""
+        bare = text.strip("*?")
+        return bool(bare) and (self._said.whole(text) or self._said.whole(bare) or self._told_path(bare))
+
     def _told(self, value: str, language: str) -> bool:
         """Whether the person named a telling part of a value: a word of a path, a literal of code."""
         if not language:
