@@ -21,7 +21,7 @@ from llmasos.shell.explanations import explanation_lines
 from tests.agent.conftest import MakeStage, Stage
 
 pytestmark = pytest.mark.anyio
-COMMAND = "ls /llmasos-nowhere/outbox-7781 && echo handed over to the night shift"
+COMMAND = "cp notes.txt outbox-7781.txt && echo handed over to the night shift"
 READ = 'read_file(path="todo.txt")'
 COPIED = f'run_shell(command="{COMMAND}")'
 HOOK = 'write_file(path=".envrc")\n```\nnew\n```'
