@@ -30,12 +30,12 @@ def bootstrap(differences: Sequence[float], seed: str, level: float = 0.95) -> I
         seed: The same seed gives the same interval.
         level: The confidence.
     """
-    mean = fmean(differences)
+    mean = sum(differences) / len(differences)
     if min(differences) == max(differences):
         return Interval(mean, mean)
     n = len(differences)
     random = Random(seed)  # noqa: S311
-    means = sorted(fmean(random.choices(differences, k=n)) for _ in range(_RESAMPLES))
+    means = sorted(sum(random.choices(differences, k=n)) / n for _ in range(_RESAMPLES))
     below = sum(one < mean for one in means) + sum(one == mean for one in means) / 2
     bias = _NORMAL.inv_cdf(min(max(below / _RESAMPLES, 1 / _RESAMPLES), 1 - 1 / _RESAMPLES))
     # Without one value, the mean moves against it; the skewness of these moves is the acceleration.
