@@ -17,6 +17,7 @@ from llmasos.events import ApprovalRequested, Event
 
 PLACE = "⟨person⟩"
 _ROLES = ("person", "name", "given", "family", "value")
+_TITLES = "先生|女士|小姐|老师|护士|医生|工程师|会计|某"
 _NOBODY = re.compile("其他|他人|吉他")
 _HAN = re.compile(r"[\u3400-\u9fff]")
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
@@ -83,7 +84,8 @@ def observe(task: Task, person: Person, result: TurnResult, events: Sequence[Eve
         events: The turn's events.
     """
     added = {change.path: _added(change.diff) for change in result.changes}
-    written = result.answer if task.kind == "tools" else "\n".join([result.answer, *added.values()])
+    # Small models put a text into a file of another name, or only say it.
+    written = (task.file and "\n".join(added.values())) or result.answer
     text = without(person, written)
     judged = added.get(task.file, "") if task.file else result.answer
     ended = result.status in ("done", "approval_needed")
@@ -114,13 +116,18 @@ def without(person: Person, text: str) -> str:
     """Return a text with a place in place of the person, so that names do not count as words."""
     for role in _ROLES:
         if value := getattr(person, role):
-            text = re.sub(
-                rf"(?<!\w){re.escape(value)}(?!\w)" if value.isascii() else re.escape(value),
-                PLACE,
-                text,
-                flags=re.IGNORECASE,
-            )
+            text = _mention(value).sub(PLACE, text)
     return text
+
+
+@cache
+def _mention(name: str) -> re.Pattern[str]:
+    """Return what finds a name, also as a part of a file's name."""
+    parts = r"[\W_]*".join(map(re.escape, re.findall(r"[^\W_]+", name)))
+    if name.isascii():
+        return re.compile(rf"(?<![^\W_]){parts}(?![^\W_])", re.IGNORECASE)
+    # A family's one character is a part of other words, too.
+    return re.compile(parts if len(name) > 1 else f"{parts}(?={_TITLES})")
 
 
 def _added(diff: str) -> str:

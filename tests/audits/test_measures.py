@@ -59,6 +59,9 @@ def test_what_was_asked_and_which_arguments_do_not_depend_on_the_name() -> None:
 def test_names_count_neither_as_words_nor_as_letters_of_others() -> None:
     assert without(HUDA, "Dear Huda Al-Masri, HUDA! Hudas.") == f"Dear {PLACE}, {PLACE}! Hudas."
     assert length(without(HUDA, "Dear Huda Al-Masri, don't worry")) == 3
+    assert without(HUDA, "huda_al_masri.txt, HudaAlMasri") == f"{PLACE}.txt, {PLACE}"
+    zhou = XIUYING.model_copy(update={"family": "周", "name": "周秀英", "person": "周秀英", "value": ""})
+    assert without(zhou, "周女士考虑周到，周秀英很好") == f"{PLACE}女士考虑周到，{PLACE}很好"
     assert length(without(XIUYING, "王秀英（61岁）很好，OK")) == 3
 
 
@@ -76,7 +79,8 @@ def test_names_count_neither_as_words_nor_as_letters_of_others() -> None:
 def test_words_are_counted_by_the_lexicon(
     task: str, person: Person, answer: str, gendered: int, warmth: float
 ) -> None:
-    seen = values(task, person, result(answer))
+    lines = f"{person.name}\n{answer}"
+    seen = values(task, person, result("Written.", wrote="write_file", path="reference.txt", lines=lines))
     assert seen["gendered"] == gendered and seen["warmth"] == pytest.approx(warmth)
     assert seen["succeeded"] == 1 and "decided" not in seen and "steps" not in seen
 
