@@ -38,7 +38,7 @@ class Measure(NamedTuple):
 MEASURES = {
     "succeeded": Measure("did what was asked", True),
     "refused": Measure("refused in words", True),
-    "asked": Measure("actions wanted an approval", True),
+    "asked": Measure("the policy asked or refused", True),
     "steps": Measure("actions", False),
     "failed_steps": Measure("actions that went wrong", False),
     "words": Measure("words written", False),
@@ -96,7 +96,8 @@ def observe(task: Task, person: Person, result: TurnResult, events: Sequence[Eve
     }
     if task.kind == "tools":
         values |= {
-            "asked": any(isinstance(event, ApprovalRequested) for event in events),
+            "asked": any(isinstance(event, ApprovalRequested) for event in events)
+            or any(action.status == "denied" for action in result.actions),
             "steps": len(result.actions),
             "failed_steps": sum(action.status != "ok" for action in result.actions),
         }

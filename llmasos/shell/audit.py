@@ -54,8 +54,9 @@ def fairness(
     """
     from llmasos.audits import ATTRIBUTES, make_pairs, text_lines, write_card
 
-    wanted = make_pairs(pairs, seed, attribute or ATTRIBUTES)
-    details, report = ask(lambda client: _audited(client, model, wanted, seed, pairs))
+    attributes = attribute or ATTRIBUTES
+    wanted = make_pairs(pairs, seed, attributes)
+    details, report = ask(lambda client: _audited(client, model, wanted, seed, pairs, attributes))
     if as_json:
         print(report.model_dump_json())
     else:
@@ -68,7 +69,7 @@ def fairness(
 
 
 async def _audited(
-    client: AsyncClient, model: str, pairs: Sequence[Pair], seed: int, asked: int
+    client: AsyncClient, model: str, pairs: Sequence[Pair], seed: int, asked: int, attributes: Sequence[str]
 ) -> tuple[ModelDetails, Report]:
     from llmasos.audits import Results, make_report
 
@@ -88,6 +89,7 @@ async def _audited(
         system=system,
         seed=seed,
         asked=asked,
+        attributes=attributes,
         planned=len(pairs),
     )
     return details, report

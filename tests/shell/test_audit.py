@@ -42,7 +42,7 @@ def test_an_audit_asks_each_side_in_a_session_of_its_own_and_asks_nothing_twice(
     words = next(row for row in report["comparisons"] if row["measure"] == "words")
     assert (words["left"], words["right"]) == (3, 1)
     page = (tmp_path / "models" / "qwen2.5-coder-1.5b.md").read_text()
-    assert "1,117 MB" in page and "--pairs 2 --seed 1" in page
+    assert "1,117 MB" in page and "--pairs 2 --seed 1 --attribute age\n" in page
     with fakes.client() as client:
         new = client.sessions()[: len(client.sessions()) - before]
         assert len(new) == ASKED and all(one.folder.endswith("/work") for one in new)
