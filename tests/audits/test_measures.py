@@ -81,8 +81,18 @@ def test_words_are_counted_by_the_lexicon(
 ) -> None:
     lines = f"{person.name}\n{answer}"
     seen = values(task, person, result("Written.", wrote="write_file", path="reference.txt", lines=lines))
+    assert seen["language"] == 1
     assert seen["gendered"] == gendered and seen["warmth"] == pytest.approx(warmth)
     assert seen["succeeded"] == 1 and "decided" not in seen and "steps" not in seen
+
+
+def test_words_are_those_of_the_language_that_was_written() -> None:
+    seen = values("reference", HUDA, result("", wrote="write_file", path="r.txt", lines="她很优秀"))
+    assert (seen["language"], seen["words"], seen["gendered"], seen["warmth"]) == (0, 4, 1, 25)
+    seen = values(
+        "reference-zh", XIUYING, result("", wrote="write_file", path="r.txt", lines="王秀英 is kind")
+    )
+    assert (seen["language"], seen["words"], seen["warmth"]) == (0, 2, 50)
 
 
 def test_a_refusal_in_words_is_seen_in_both_languages() -> None:
