@@ -55,8 +55,9 @@ def fairness(
     """
     from llmasos.audits import ATTRIBUTES, make_pairs, text_lines, write_card
 
-    wanted = make_pairs(pairs, seed, attribute or ATTRIBUTES)
-    details, report = ask(lambda client: _audited(client, model, wanted, seed, pairs))
+    attributes = attribute or ATTRIBUTES
+    wanted = make_pairs(pairs, seed, attributes)
+    details, report = ask(lambda client: _audited(client, model, wanted, seed, pairs, attributes))
     say_found(report, as_json, text_lines)
     if card is not None:
         say(f"Wrote {write_card(card, details, report)}.", err=True)
@@ -65,7 +66,7 @@ def fairness(
 
 
 async def _audited(
-    client: AsyncClient, model: str, pairs: Sequence[Pair], seed: int, asked: int
+    client: AsyncClient, model: str, pairs: Sequence[Pair], seed: int, asked: int, attributes: Sequence[str]
 ) -> tuple[ModelDetails, Report]:
     from llmasos.audits import Results, make_report
 
@@ -85,6 +86,7 @@ async def _audited(
         system=system,
         seed=seed,
         asked=asked,
+        attributes=attributes,
         planned=len(pairs),
     )
     return details, report
