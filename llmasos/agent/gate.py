@@ -117,7 +117,7 @@ class Gate:
             self._refuse_repeats(name, arguments)
         try:
             tool = self._registry.get(name)
-            made = self._judge.decide(tool, tool.validate(arguments), self._running.get(parent))
+            made = await self._judge.decide(tool, tool.validate(arguments), self._running.get(parent))
         except ToolError as error:
             return await self._refuse(action, name, "invalid", str(error), arguments, parent)
         await self._reports.decided(action, made, parent, choice)
