@@ -18,8 +18,9 @@ from pathlib import Path
 import anyio
 import pexpect
 
-from llmasos.agent import Approvals, DefaultPolicy, EventStream, Gate, definition
-from llmasos.agent.context import Contexts
+from llmasos.agent import Approvals, EventStream, definition
+from llmasos.agent.assembly import Assembly
+from llmasos.agent.provenance import Tracker
 from llmasos.api import TurnRequest
 from llmasos.config import Settings, load_settings
 from llmasos.events import ActionStarted, TextDelta, TurnFinished
@@ -77,22 +78,15 @@ async def gate(settings: Settings, folder: Path) -> tuple[float, float]:
     """Return the median of an action through the gate, recorded on the real chain, and without the gate."""
     async with Kernel(settings) as kernel:
         session = await kernel.sessions.create(folder)
-        sandbox = await session.workbench.sandbox()
+        await session.workbench.sandbox()
         stream = await EventStream.open(kernel.store, session.id)
         model = await kernel.models.resolve()
-        contexts = Contexts("t", stream, model, session.workbench, sandbox.backend, kernel.registry, 60.0)
-        through = Gate(
-            session=session.id,
-            turn="t",
-            origin=Origin(model="none"),
-            registry=kernel.registry,
-            policy=DefaultPolicy(),
-            ledger=kernel.ledger,
-            stream=stream,
-            approvals=Approvals("deny"),
-            context=contexts,
+        parts = Assembly(
+            kernel.sessions.services, stream, session.workbench, Approvals("deny"), session.rulebook, Tracker()
         )
-        contexts.gate = through
+        info, origin = await session.info(), Origin(model="none")
+        made = parts.turn("t", info, TurnRequest(text="read"), model, origin, "", ())
+        contexts, through = made.contexts, made.turn.gate
         read = kernel.registry.get("read_file")
         with_gate, without = [], []
         for number in range(200):

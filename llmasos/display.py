@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import cache
 
 # Letters that are drawn like Latin ones, of scripts that are not mixed with them in a word.
 _CYRILLIC = "аеорсухіјѕһԁԛԝѵӏАВЕКМНОРСТУХІЈЅԌԚԜҮѴӀ"
 _GREEK = "ονρυΑΒΕΖΗΙΚΜΝΟΡΤΥΧ"
 _OTHERS = "օսոհցյքՍՏԼՕ\u13a0-\u13fd\ua4d0-\ua4fd\U0001d400-\U0001d7cbａ-ｚＡ-Ｚɑɡɩℓ\u2160-\u217f\u2c80-\u2cb1"
-_LOOKALIKE = re.compile(f"[{_CYRILLIC}{_GREEK}{_OTHERS}]")
-_WORD = re.compile(r"[^\W\d_]+")
-_LATIN = re.compile(r"[A-Za-z\u00c0-\u024f]")
+_LOOKALIKE = f"[{_CYRILLIC}{_GREEK}{_OTHERS}]"
+_WORD = r"[^\W\d_]+"
+_LATIN = r"[A-Za-z\u00c0-\u024f]"
 # Drawn like the signs that part a path and begin an ending, and spaces that are none of the keyboard's.
-_NAME_SIGNS = re.compile(
-    "[\u2044\u2215\u29f8\u2571\u2024\ua4f8\ua789\u2236\u00a0\u1680\u2000-\u200a\u202f\u205f]"
-)
+_NAME_SIGNS = "[\u2044\u2215\u29f8\u2571\u2024\ua4f8\ua789\u2236\u00a0\u1680\u2000-\u200a\u202f\u205f]"
 
 # Printable by their category, and still nothing is seen of them.
 _UNSEEN = (
@@ -24,15 +23,16 @@ _UNSEEN = (
 )
 # Marks that are drawn over what stands before them; more than language needs would cover other lines.
 _MARKS = (
-    "\u0300-\u034e\u0350-\u036f\u0483-\u0489\u0591-\u05bd\u05bf\u05c1-\u05c5\u0610-\u061a\u064b-\u065f\u0670\u06d6-\u06dc"
+    "\u0300-\u034e\u0350-\u036f\u0483-\u0489\u0591-\u05bd\u05bf\u05c1-\u05c5\u0610-\u061a\u064b-\u065f\u0670"
+    "\u06d6-\u06dc"
     "\u0e31\u0e34-\u0e3a\u0e47-\u0e4e\u0eb1\u0eb4-\u0ebc\u0ec8-\u0ecd\u1ab0-\u1aff\u1dc0-\u1dff"
     "\u20d0-\u20ff\ufe20-\ufe2f"
 )
 _MOST_MARKS = 8
-_SUSPECT = re.compile(rf"[{_UNSEEN}]|\A[{_MARKS}]|[{_MARKS}]{{{_MOST_MARKS + 1},}}")
-_MARK = re.compile(f"[{_MARKS}]")
-_LAST_MARKS = re.compile(f"[{_MARKS}]*\\Z")
-_UNSEEN_CHAR = re.compile(f"[{_UNSEEN}]")
+_SUSPECT = rf"[{_UNSEEN}]|\A[{_MARKS}]|[{_MARKS}]{{{_MOST_MARKS + 1},}}"
+_MARK = f"[{_MARKS}]"
+_LAST_MARKS = f"[{_MARKS}]*\\Z"
+_UNSEEN_CHAR = f"[{_UNSEEN}]"
 
 # Parts of text that are not printable by themselves and belong there.
 _PICTURE = (
@@ -51,7 +51,7 @@ _VIRAMA = (
     "[\u094d\u09cd\u0a4d\u0acd\u0b4d\u0bcd\u0c4d\u0ccd\u0d4d\u0dca\u1039\u103a\u17d2\u1b44\u1bab"
     "\ua8c4\ua953\ua9c0]"
 )
-_PLAIN = re.compile(
+_PLAIN = (
     rf"(?<={_PICTURE})[\ufe0e\ufe0f](?![\ufe00-\ufe0f])"
     rf"|(?<=[0-9#*])\ufe0f(?=\u20e3)"
     rf"|(?:(?<={_PICTURE})|(?<={_PICTURE}\ufe0f))\u200d(?={_PICTURE})"
@@ -64,7 +64,7 @@ _PLAIN = re.compile(
     "|(?<=\U0001f3f4)\U000e0067\U000e0062(?:\U000e0065\U000e006e\U000e0067|\U000e0073\U000e0063\U000e0074"
     "|\U000e0077\U000e006c\U000e0073)\U000e007f"
 )
-_AT_AN_END = re.compile("[\u200c\u200d\ufe00-\ufe0f\u180b-\u180f\U000e0000-\U000e01ef]+\\Z")
+_AT_AN_END = "[\u200c\u200d\ufe00-\ufe0f\u180b-\u180f\U000e0000-\U000e01ef]+\\Z"
 _LONGEST_CONTEXT = 8
 
 
@@ -86,14 +86,15 @@ def display_name(name: str) -> str:
     text = display(name)
     if text.isascii():
         return text
-    words = [word for word in _WORD.findall(text) if not _LATIN.search(word)]
+    latin, lookalike = _compiled(_LATIN), _compiled(_LOOKALIKE)
+    words = [word for word in _compiled(_WORD).findall(text) if not latin.search(word)]
     # A letter that looks like no Latin one tells that the others of its script are meant, too.
-    telling = _LOOKALIKE.sub("", "".join(words)) != ""
+    telling = lookalike.sub("", "".join(words)) != ""
 
     def told(word: re.Match[str]) -> str:
-        return word[0] if telling and not _LATIN.search(word[0]) else _LOOKALIKE.sub(_escaped, word[0])
+        return word[0] if telling and not latin.search(word[0]) else lookalike.sub(_escaped, word[0])
 
-    return _WORD.sub(told, _NAME_SIGNS.sub(_escaped, text))
+    return _compiled(_WORD).sub(told, _compiled(_NAME_SIGNS).sub(_escaped, text))
 
 
 def display_json(text: str) -> str:
@@ -113,7 +114,7 @@ class Stream:
     def show(self, piece: str) -> str:
         """Return what may be shown now; a joiner waits for what it joins."""
         text = self._held + piece
-        end = _AT_AN_END.search(text)
+        end = _compiled(_AT_AN_END).search(text)
         kept = end is not None and len(end[0]) <= _LONGEST_CONTEXT
         self._held = end[0] if end is not None and kept else ""
         return self._take(text.removesuffix(self._held))
@@ -139,26 +140,35 @@ def _shown(text: str, before: str, keep_newlines: bool) -> str:
 def _line(text: str, before: str, kept: str) -> str:
     """Return a line as it is shown; lines with nothing to hide are told at once."""
     bare = text.replace(kept, "") if kept else text
-    if bare.isprintable() and (text.isascii() or not _SUSPECT.search(before + text)):
+    if bare.isprintable() and (text.isascii() or not _compiled(_SUSPECT).search(before + text)):
         return text
     whole, at, shown = before + text, len(before), []
-    found = _LAST_MARKS.search(before)
+    found = _compiled(_LAST_MARKS).search(before)
     marks = len(found[0]) if found else 0
     while at < len(whole):
         char = whole[at]
-        if (found := _PLAIN.match(whole, at)) is not None:
+        if (found := _compiled(_PLAIN).match(whole, at)) is not None:
             shown.append(found[0])
             at = found.end()
             continue
-        marks = marks + 1 if _MARK.match(char) else 0
+        marks = marks + 1 if _compiled(_MARK).match(char) else 0
         fits = at > 0 and marks <= _MOST_MARKS if marks else char == kept or _seen(char)
         shown.append(char if fits else _escape(char))
         at += 1
     return "".join(shown)
 
 
+@cache
+def _compiled(pattern: str) -> re.Pattern[str]:
+    # At its first use: most text needs none, and the command line is to start at once.
+    return re.compile(pattern)
+
+
 def _seen(char: str) -> bool:
-    return (char.isprintable() and not _UNSEEN_CHAR.match(char)) or unicodedata.category(char) == "Zs"
+    if char.isprintable():
+        return not _compiled(_UNSEEN_CHAR).match(char)
+    # Spaces, and emoji that are younger than this Python.
+    return unicodedata.category(char) == "Zs" or "\U0001f000" <= char <= "\U0001faff"
 
 
 def _escaped(found: re.Match[str]) -> str:

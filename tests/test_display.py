@@ -22,6 +22,7 @@ READABLE = [
     "السَّلَامُ عَلَيْكُمْ ۝",
     "สวัสดี ที่นี่",
     "Tiếng Việt, façade, e\u0301, naïve",
+    "\U0001fae8 \U0001fadf",
     "10\u00a0000 €, 5\u202f%",
     "ᠮᠣᠩᠭᠣᠯ\u180b",
 ]
@@ -75,7 +76,8 @@ def acts(text: str) -> str:
     return "".join(
         char
         for char in text
-        if unicodedata.category(char) in ("Cc", "Cs", "Co", "Cn", "Zl", "Zp")
+        if unicodedata.category(char) in ("Cc", "Cs", "Co", "Zl", "Zp")
+        or (unicodedata.category(char) == "Cn" and not "\U0001f000" <= char <= "\U0001faff")
         or "\u202a" <= char <= "\u202e"
         or "\u2060" <= char <= "\u206f"
         or char in "\u200b\u200e\u200f\u061c\u00ad\ufeff\u3164\u115f\u1160\u034f"

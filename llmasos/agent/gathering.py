@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from llmasos.agent.commands import Program, analyse, normalise
+from llmasos.agent.commands import Program, analyse, looks_alike, normalise
 from llmasos.agent.policy import Facts
 from llmasos.agent.policy.facts import Access, Asking
+from llmasos.agent.values import hosts_of, root, texts
+from llmasos.agent.written import gains
 from llmasos.decisions import ArgumentOrigin, Effect, Identifier, SourceKind, Span
-from llmasos.tools import Tool
+from llmasos.tools import Capabilities, Tool
 
-_HOST = re.compile(r"^[a-z][a-z0-9+.-]*://(?:[^/@]*@)?(\[[^\]]*\]|[^/:?#]+)", re.IGNORECASE)
 _READ = ("path", "paths", "file", "files", "folder")
+_PASSED_ON = ("link", "address", "account", "host")
 
 
 @dataclass(frozen=True)
@@ -40,14 +41,42 @@ class Surroundings:
     functions: frozenset[str] = frozenset()
 
 
+@dataclass(frozen=True)
+class _Look:
+    """A call as the functions below look at it."""
+
+    tool: Tool
+    arguments: Mapping[str, Any]
+    origins: Sequence[ArgumentOrigin]
+    programs: Sequence[Program]
+
+    @property
+    def needs(self) -> Capabilities:
+        return self.tool.capabilities
+
+    @property
+    def directing(self) -> frozenset[str]:
+        """The arguments that say where something goes, or what is run."""
+        named = frozenset({*self.needs.targets, *self.needs.reaches, *self.needs.runs})
+        # Nobody has said which arguments of a tool are harmless.
+        return named or frozenset(self.arguments)
+
+    @property
+    def changed(self) -> tuple[str, ...]:
+        """The paths that commands or code would write or delete."""
+        return _unique(path for each in self.programs for path in (*each.writes, *each.deletes))
+
+
 def gather(
     tool: Tool,
     arguments: Mapping[str, Any],
     origins: Sequence[ArgumentOrigin],
     here: Surroundings,
     *,
+    named: Callable[[str], bool] = lambda text: False,
     untrusted: frozenset[SourceKind] = frozenset(),
     secrets: bool = False,
+    removing: bool = True,
     inside: Facts | None = None,
 ) -> Facts:
     """Return what is known of a call.
@@ -57,44 +86,52 @@ def gather(
         arguments: Its validated arguments.
         origins: Where they come from.
         here: What holds for every call.
+        named: Tells whether the person named something, or a telling part of it.
         untrusted: Who may have written what the model has read.
         secrets: Whether an argument holds something that looks like a secret.
+        removing: Whether the person spoke of removing, or moving, something.
         inside: The facts of the action whose code makes this call; None for a call of the model.
     """
-    needs = tool.capabilities
     programs = [
         analyse(language, str(arguments[name]), here.functions)
-        for name, language in needs.runs.items()
+        for name, language in tool.capabilities.runs.items()
         if arguments.get(name)
     ]
-    reads, writes, outside = _paths(tool, arguments, programs)
-    # What is read from the very files that are changed, and stays in them, has come from nowhere else.
-    own = set(writes)
-    spans = [(origin.argument, span) for origin in origins for span in origin.spans if not _own(span, own)]
-    effects = _effects(tool, arguments, programs)
-    sinks = _sinks(tool, spans, programs)
-    if inside is not None and (needs.reaches or tool.origin):
+    look = _Look(tool, arguments, origins, programs)
+    reads, writes, outside = _paths(look)
+    spans = [
+        (root(origin.argument), span)
+        for origin in origins
+        for span in origin.spans
+        if root(origin.argument) in tool.capabilities.runs
+        or not _own(span, root(origin.argument), arguments, writes)
+    ]
+    effects, gained = _effects(look), gains(tool, arguments)
+    sinks = _sinks(look, spans)
+    if inside is not None and (tool.capabilities.reaches or tool.origin):
         # What a script has put together cannot be followed; unknown is untrusted.
         sinks |= {"unknown" for origin in origins if not origin.given and not origin.spans}
     return Facts(
-        capabilities=needs.names(),
+        capabilities=tool.capabilities.names(),
         plugin=tool.origin,
         effects=effects,
-        programs=_unique(command.name for program in programs for command in program.commands),
-        commands=_unique(" ".join(command.words) for program in programs for command in program.commands),
-        dynamic=any(program.dynamic for program in programs),
+        programs=_unique(command.name for each in programs for command in each.commands),
+        commands=_unique(" ".join(command.words) for each in programs for command in each.commands),
+        dynamic=any(each.dynamic for each in programs),
         reads=reads,
         writes=writes,
         outside=outside,
-        hosts=_hosts(tool, arguments, programs),
+        disguised=tuple(path for path in (*reads, *writes, *outside) if looks_alike(path)),
+        hosts=_unique((*hosts_of(tool, arguments), *(host for each in programs for host in each.hosts))),
         open_hosts=here.hosts,
         sinks=frozenset(sinks),
-        copied=frozenset(
-            span.source.kind for name, span in spans if _root(name) in needs.runs and not span.identifier
-        ),
+        copied=_copied(look, spans, bool(gained - {"reads", "writes"}), {*reads, *writes}),
         identifiers=_identifiers(spans),
+        carries=_carries(look, spans, named, bool(untrusted)) if "network" in effects else frozenset(),
+        gains=gained,
         untrusted=untrusted,
-        given=sum(origin.given for origin in origins) + (inside.given if inside is not None else 0),
+        given=_given(look) + (inside.given if inside is not None else 0),
+        ungiven=_ungiven(look, named, removing),
         secrets=secrets,
         tier=here.tier,
         attended=here.attended,
@@ -105,15 +142,16 @@ def gather(
     )
 
 
-def _effects(tool: Tool, arguments: Mapping[str, Any], programs: Sequence[Program]) -> frozenset[Effect]:
-    needs = tool.capabilities
+def _effects(look: _Look) -> frozenset[Effect]:
+    needs = look.needs
     if not needs.names() and not needs.reaches:
         return frozenset({"unknown"})
-    effects: set[Effect] = {effect for program in programs for effect in program.effects}
+    effects: set[Effect] = {effect for program in look.programs for effect in program.effects}
     if needs.reads or needs.asks_model:
         effects.add("reads")
     if not needs.runs:
-        if needs.writes and _targets(tool, arguments):
+        # A tool that can write does so when it is told where to; without named targets it may always.
+        if needs.writes and (not needs.targets or any(look.arguments.get(name) for name in needs.targets)):
             effects.add("writes")
         if needs.executes:
             effects.add("executes")
@@ -122,77 +160,102 @@ def _effects(tool: Tool, arguments: Mapping[str, Any], programs: Sequence[Progra
     return frozenset(effects)
 
 
-def _targets(tool: Tool, arguments: Mapping[str, Any]) -> bool:
-    """Return whether a tool that can write does so in this call; without named targets it may always."""
-    targets = tool.capabilities.targets
-    return not targets or any(arguments.get(name) for name in targets)
-
-
-def _paths(
-    tool: Tool, arguments: Mapping[str, Any], programs: Sequence[Program]
-) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
+def _paths(look: _Look) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
     """Return the paths that are read, those that are written or deleted, and those that lead out."""
-    targets = set(tool.capabilities.targets)
-    written = [path for name in tool.capabilities.targets for path in _texts(arguments.get(name))]
-    read = [path for name in _READ if name not in targets for path in _texts(arguments.get(name))]
-    for program in programs:
-        written += [*program.writes, *program.deletes]
-        read += program.reads
+    targets = look.needs.targets
+    written = [path for name in targets for path in texts(look.arguments.get(name))]
+    read = [path for name in _READ if name not in targets for path in texts(look.arguments.get(name))]
+    written += look.changed
+    read += [path for each in look.programs for path in each.reads]
     found = {path: normalise(path) for path in (*written, *read)}
-    outside = _unique(path for path, (_, out) in found.items() if out)
+    outside = _unique(found[path][0] for path in found if found[path][1])
     return _unique(found[path][0] for path in read), _unique(found[path][0] for path in written), outside
 
 
-def _hosts(tool: Tool, arguments: Mapping[str, Any], programs: Sequence[Program]) -> tuple[str, ...]:
-    links = [text for name in tool.capabilities.reaches for text in _texts(arguments.get(name))]
-    named = (match[1].lower() for link in links if (match := _HOST.match(link)))
-    return _unique((*tool.capabilities.network, *named, *(host for each in programs for host in each.hosts)))
+def _own(span: Span, argument: str, arguments: Mapping[str, Any], written: Sequence[str]) -> bool:
+    """Return whether a piece comes from the very file that is changed, and was where it is put.
+
+    A link that stands elsewhere in the file, such as in a remark, must not take another one's place.
+    """
+    if span.source.kind != "file" or normalise(span.source.name)[0] not in written:
+        return False
+    others = [text for name, value in arguments.items() if name != argument for text in texts(value)]
+    passages = [text for text in others if normalise(text)[0] not in written]
+    return not span.identifier or not passages or any(span.text in text for text in passages)
 
 
-def _sinks(tool: Tool, spans: Sequence[tuple[str, Span]], programs: Sequence[Program]) -> set[SourceKind]:
+def _sinks(look: _Look, spans: Sequence[tuple[str, Span]]) -> set[SourceKind]:
     """Return who may have written the values that say where something goes."""
-    needs = tool.capabilities
-    directing = {*needs.targets, *needs.reaches}
-    # Nobody has said which arguments of a foreign tool are harmless.
-    every = bool(tool.origin) and not directing
-    written = {path for program in programs for path in (*program.writes, *program.deletes)}
+    changed = look.changed
     found: set[SourceKind] = set()
     for name, span in spans:
-        root = _root(name)
-        if root in needs.runs:
-            if span.identifier == "path" and span.text in written:
+        if name in look.needs.runs:
+            if span.identifier == "path" and span.text in changed:
                 found.add(span.source.kind)
         # Names of files that are there direct nothing anywhere else.
-        elif (every or root in directing) and (span.source.kind != "listing" or root in needs.reaches):
+        elif name in look.directing and (span.source.kind != "listing" or name in look.needs.reaches):
             found.add(span.source.kind)
     return found
 
 
-def _identifiers(spans: Sequence[tuple[str, Span]]) -> frozenset[Identifier]:
+def _copied(
+    look: _Look, spans: Sequence[tuple[str, Span]], program: bool, paths: Collection[str]
+) -> frozenset[SourceKind]:
+    """Return who may have written what was copied into commands, code, or a program that is written."""
     return frozenset(
-        span.identifier for _, span in spans if span.identifier in ("link", "address", "account", "host")
+        span.source.kind
+        for name, span in spans
+        if not span.identifier
+        and (name in look.needs.runs or (program and name not in look.directing))
+        # Names of files that a command acts on say nothing of what it does to them.
+        and not (span.source.kind == "listing" and paths >= {word.strip("'\"") for word in span.text.split()})
     )
 
 
-def _own(span: Span, written: Collection[str]) -> bool:
-    return span.source.kind == "file" and span.source.name in written
+def _identifiers(spans: Sequence[tuple[str, Span]]) -> frozenset[Identifier]:
+    return frozenset(
+        span.identifier for _, span in spans if span.identifier and span.identifier in _PASSED_ON
+    )
 
 
-def _root(argument: str) -> str:
-    return argument.partition(".")[0]
+def _carries(
+    look: _Look, spans: Sequence[tuple[str, Span]], named: Callable[[str], bool], untrusted: bool
+) -> frozenset[SourceKind]:
+    found: set[SourceKind] = {
+        span.source.kind for _, span in spans if not span.source.trusted and not named(span.source.name)
+    }
+    sending = [program for program in look.programs if "network" in program.effects]
+    if any(not named(path) for program in sending for path in program.reads):
+        found.add("file")
+    if sending and untrusted and "python" in look.needs.runs.values():
+        # What code sends cannot be seen in it.
+        found.add("unknown")
+    return frozenset(found)
 
 
-def _texts(value: object) -> Iterator[str]:
-    if isinstance(value, str):
-        if value:
-            yield value
-    elif isinstance(value, Mapping):
-        for item in value.values():
-            yield from _texts(item)
-    elif isinstance(value, Sequence):
-        for item in value:
-            yield from _texts(item)
+def _given(look: _Look) -> int:
+    directing = look.directing
+    return sum(origin.given for origin in look.origins if root(origin.argument) in directing)
 
 
-def _unique(items: Iterator[str] | Sequence[str]) -> tuple[str, ...]:
+def _ungiven(look: _Look, named: Callable[[str], bool], removing: bool) -> tuple[str, ...]:
+    """Return the arguments that reach somebody, and the paths that code changes, that nobody gave.
+
+    Who names a file without a word of removing it has not asked for that.
+    """
+    deleted = {path for program in look.programs for path in program.deletes}
+    arguments = (
+        origin.argument
+        for origin in look.origins
+        if root(origin.argument) in look.needs.reaches and not origin.given and _says(look, origin.argument)
+    )
+    kept = () if removing else deleted
+    return _unique((*arguments, *(path for path in look.changed if path in kept or not named(path))))
+
+
+def _says(look: _Look, argument: str) -> bool:
+    return any(texts(look.arguments.get(root(argument))))
+
+
+def _unique(items: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(items))

@@ -72,8 +72,10 @@ class Judge:
             arguments,
             origins,
             self._surroundings,
+            named=self._tracker.named,
             untrusted=self._tracker.untrusted,
             secrets=self._redactor.value(call.arguments) != call.arguments,
+            removing=self._tracker.removing,
             inside=inside,
         )
         return Judgement(call, facts, decide(call, facts, self._rulebook.policy))

@@ -27,7 +27,7 @@ class Sessions:
     """The sessions of a kernel; those that are in use stay open."""
 
     def __init__(self, services: Services, tasks: TaskGroup) -> None:
-        self._services = services
+        self.services = services
         self._tasks = tasks
         self._open: dict[str, Session] = {}
         self._lock = anyio.Lock()
@@ -66,14 +66,14 @@ class Sessions:
             LedgerError: The session cannot be recorded.
         """
         if model:
-            self._services.models.profile(model)
+            self.services.models.profile(model)
         AllowedHosts(hosts)
         info = new_session_info(
             SessionRequest.model_validate(
                 {
                     "folder": str(folder.expanduser().absolute()),
                     "model": model,
-                    "in_place": in_place or self._services.settings.in_place,
+                    "in_place": in_place or self.services.settings.in_place,
                     "hosts": tuple(hosts),
                     "granted": tuple(granted),
                     "access": access,
@@ -88,10 +88,10 @@ class Sessions:
             shutil.rmtree(state, ignore_errors=True)
             raise
         info = info.model_copy(update={"folder": str(workspace.folder)})
-        await records.insert_session(self._services.store, info)
-        policy = await anyio.to_thread.run_sync(policy_for, self._services.settings, workspace.folder)
+        await records.insert_session(self.services.store, info)
+        policy = await anyio.to_thread.run_sync(policy_for, self.services.settings, workspace.folder)
         await record(
-            self._services.ledger,
+            self.services.ledger,
             info.id,
             "session",
             folder_sha256=records.sha256_text(info.folder),
@@ -101,7 +101,7 @@ class Sessions:
             access=info.access,
             asking=info.asking,
             policy=policy.version,
-            backend=self._services.provider.backend,
+            backend=self.services.provider.backend,
         )
         return await self._add(info, workspace)
 
@@ -115,18 +115,18 @@ class Sessions:
         async with self._lock:
             if session in self._open:
                 return self._open[session]
-            info = await records.load_session(self._services.store, session)
+            info = await records.load_session(self.services.store, session)
             return await self._add(info, await self._workspace(info))
 
     async def list(self, folder: Path | None = None, limit: int = 100) -> list[SessionInfo]:
         """Return the newest sessions, of one folder or of all."""
-        infos = await records.list_sessions(self._services.store, str(folder) if folder else None, limit)
+        infos = await records.list_sessions(self.services.store, str(folder) if folder else None, limit)
         running = {session.id for session in self._open.values() if session.running}
         return [info.model_copy(update={"running": info.id in running}) for info in infos]
 
     async def recover(self) -> None:
         """Finish or roll back what a crash interrupted, in every session concerned."""
-        interrupted = set(await records.interrupted_sessions(self._services.store))
+        interrupted = set(await records.interrupted_sessions(self.services.store))
         for state in sorted(self._states.glob("s-*")):
             if state.name not in interrupted and not Workspace.needs_recovery(state):
                 continue
@@ -153,23 +153,23 @@ class Sessions:
         self._tasks.start_soon(self._warm, model)
 
     async def _warm(self, model: str) -> None:
-        models = self._services.models
+        models = self.services.models
         name = model or models.status()[0].name
         if any(known.name == name and known.state == "cached" for known in models.status()):
             try:
-                await models.resolve(name, tools=self._services.definitions)
+                await models.resolve(name, tools=self.services.definitions)
             except Exception as error:
                 _log.warning("the model %s could not be loaded ahead of time: %s", name, error)
 
     async def _add(self, info: SessionInfo, workspace: Workspace) -> Session:
-        stream = await EventStream.open(self._services.store, info.id, self._services.redactor)
-        session = Session(info, self._services, stream, workspace, self._state(info.id), self._tasks)
+        stream = await EventStream.open(self.services.store, info.id, self.services.redactor)
+        session = Session(info, self.services, stream, workspace, self._state(info.id), self._tasks)
         await session.workbench.learn_secrets()
         self._open[info.id] = session
         return session
 
     async def _workspace(self, info: SessionInfo) -> Workspace:
-        settings = self._services.settings
+        settings = self.services.settings
 
         def open_() -> Workspace:
             return Workspace.open(
@@ -184,7 +184,7 @@ class Sessions:
 
     @property
     def _states(self) -> Path:
-        return self._services.settings.data_dir / "workspaces"
+        return self.services.settings.data_dir / "workspaces"
 
     def _state(self, session: str) -> Path:
         return self._states / session

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _URL = re.compile(r"(?P<scheme>[a-zA-Z][a-zA-Z0-9+.-]*)://(?P<authority>[^/?#]*)(?P<rest>.*)", re.DOTALL)
 _NEVER = re.compile(r"[\x00-\x20\x7f-\xa0\\\ud800-\udfff]")
 _LONGEST_URL = 8192
-_ENCODINGS = {"", "identity", "gzip", "x-gzip", "deflate"}
+_ENCODINGS = {"", "identity", "gzip", "deflate"}
 # Others are slow to read, or no text encodings at all.
 _CHARSETS = re.compile(
     r"(us-)?ascii|utf-?(8|16|16le|16be|16-le|16-be)|iso-?8859-?\d{1,2}|latin-?1|windows-?\d{3,4}|cp\d{3,4}"

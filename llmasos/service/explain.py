@@ -8,11 +8,9 @@ from starlette.routing import Route
 
 from llmasos.api.explaining import Explanation
 from llmasos.kernel import Kernel
-from llmasos.service.access import Access, Owners
+from llmasos.service.access import Owners
 from llmasos.service.openapi import operation
 from llmasos.service.replies import reply
-
-_LOOKED_THROUGH = 10_000
 
 
 def explain_routes(kernel: Kernel) -> list[Route]:
@@ -29,12 +27,5 @@ class _ExplanationsApi:
     @operation("Explain an action, a turn, or with `last` the last turn.", answer=Explanation)
     async def explain(self, request: Request) -> Response:
         what, explainer = request.path_params["id"], self._kernel.explainer
-        place = await explainer.find(what, await self._seen(request.state.access))
+        place = await explainer.find(what, await self._owners.seen(request.state.access))
         return reply(await explainer.explain(what, place))
-
-    async def _seen(self, access: Access | None) -> list[str] | None:
-        """Return the sessions that a key sees; None means all."""
-        if access is None or access.may("admin"):
-            return None
-        infos = await self._kernel.sessions.list(limit=_LOOKED_THROUGH)
-        return [info.id for info in await self._owners.visible(access, infos)]

@@ -118,6 +118,7 @@ async def follow_job(session: AsyncSession, job: str) -> None:
         say_text(piece.text, end="", of=shown)
         offset = piece.offset + len(piece.text.encode())
         if not piece.job.running and offset >= piece.job.written:
+            say_text(shown.end(), end="")
             say(job_line(piece.job))
             return
 

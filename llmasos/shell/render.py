@@ -154,7 +154,8 @@ class Renderer:
         self._output_lines[event.action] = seen
 
     def _show_finished(self, event: ActionFinished) -> None:
-        self._outputs.pop(event.action, None)
+        if rest := self._outputs.pop(event.action, Stream()).end():
+            self._console.print(Text(rest, style="dim"))
         more = self._output_lines.pop(event.action, 0) - _SHOWN_LINES
         if more > 0:
             self._console.print(f"│ … {more} more lines", style="dim")

@@ -2,37 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
-from typing import Any, Literal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Literal
+from unittest.mock import patch
 
-from llmasos import Kernel
-from llmasos.agent.policy import Decision
-from llmasos.tools import Tool
+from llmasos.agent.policy import Call, Facts, Policy
+from llmasos.decisions import Decision
 
 Rules = Literal["ours", "none", "ask on every effect"]
 
 
-class Everything:
-    """Allows everything."""
-
-    def decide(self, tool: Tool, arguments: Mapping[str, Any]) -> Decision:
-        """Allow it."""
-        return Decision(verdict="allow", rule="everything", reason="Everything is allowed.")
+def everything(call: Call, facts: Facts, policy: Policy) -> Decision:
+    """Allow it."""
+    return Decision(verdict="allow", rules=("everything",), reason="Everything is allowed.")
 
 
-class EveryEffect:
-    """Asks about everything that does more than read."""
-
-    def decide(self, tool: Tool, arguments: Mapping[str, Any]) -> Decision:
-        """Ask about it, or allow it when it only reads."""
-        needs = tool.capabilities
-        harmless = needs.reads and not needs.changes and not needs.network
-        return Decision(verdict="allow" if harmless else "ask", rule="effect", reason="It has an effect.")
+def every_effect(call: Call, facts: Facts, policy: Policy) -> Decision:
+    """Ask about it, or allow it when it only reads."""
+    harmless = facts.effects == {"reads"}
+    return Decision(verdict="allow" if harmless else "ask", rules=("effect",), reason="It has an effect.")
 
 
-def impose(kernel: Kernel, rules: Rules) -> None:
-    """Have another policy decide in a kernel."""
-    if rules != "ours":
-        policy = Everything() if rules == "none" else EveryEffect()
-        kernel.sessions._services = replace(kernel.sessions._services, policy=policy)
+@contextmanager
+def imposed(rules: Rules) -> Iterator[None]:
+    """Have another policy decide."""
+    if rules == "ours":
+        yield
+    else:
+        with patch("llmasos.agent.judge.decide", everything if rules == "none" else every_effect):
+            yield

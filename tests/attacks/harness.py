@@ -26,11 +26,11 @@ from llmasos.ledger import MemoryLedger
 from llmasos.models import Engine, FakeEngine, Models
 from llmasos.models.calls.syntax import CallForm
 from llmasos.models.engines.port import Chunk, CompletionRequest, LoadPlan, TokenUsage
-from llmasos.sandbox import FakeProvider, SandboxProvider, View
+from llmasos.sandbox import FakeProvider, View
 from llmasos.sandbox.fake import FakeSandbox
 from llmasos.sandbox.port import OnCall, OnOutput, OnRefused, Outcome
 from llmasos.tools import Registry, builtin_tools
-from tests.attacks.control import Rules, impose
+from tests.attacks.control import Rules, imposed
 from tests.attacks.foreign import Scene, foreign_tools
 from tests.attacks.suite import Call, Change, Task, World
 
@@ -231,15 +231,13 @@ class Stage:
 
 
 @asynccontextmanager
-async def stage(
-    base: Path, rules: Rules = "ours", *, provider: SandboxProvider | None = None
-) -> AsyncIterator[Stage]:
-    """Set the stage on fakes, in a folder of its own; nothing of the suite runs on this machine.
+async def stage(base: Path, rules: Rules = "ours", *, jail: bool = False) -> AsyncIterator[Stage]:
+    """Set the stage on fakes, in a folder of its own.
 
     Args:
         base: The folder.
         rules: What decides.
-        provider: A real sandbox instead.
+        jail: Whether commands and code run, in a real jail; otherwise nothing does.
     """
     scene, engine = Scene(), ObedientEngine(context=1_000_000)
     registry = Offered(scene)
@@ -247,17 +245,19 @@ async def stage(
     async def load(plan: LoadPlan) -> Engine:
         return engine
 
-    settings = Settings.model_validate({"data_dir": base / "data"})
+    settings = Settings(
+        data_dir=base / "data", cache_dir=base / "cache", runtime_dir=base / "run", sandbox="bubblewrap"
+    )
     kernel = Kernel(
         settings,
         models=Models(settings, loader=load),
-        provider=provider or StillProvider(scene),
+        provider=None if jail else StillProvider(scene),
         ledger=MemoryLedger(),
         registry=registry,
     )
-    async with kernel:
-        impose(kernel, rules)
-        yield Stage(kernel, engine, scene, registry, base)
+    with imposed(rules):
+        async with kernel:
+            yield Stage(kernel, engine, scene, registry, base)
 
 
 def lay_out(folder: Path, files: dict[str, str]) -> None:

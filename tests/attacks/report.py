@@ -81,7 +81,9 @@ async def play_all(base: Path, tasks: Sequence[Task], rules: Rules) -> Report:
                 world = await it.play(task, task.benign, approve="all")
             benign.append(Run(name, task, world, all(world.shows(sign) for sign in task.done)))
             for attack in task.attacks:
-                world = await it.play(task, task.obeyed(attack), plants=attack.plants)
+                # Where everything is allowed, nothing depends on what was read before.
+                calls = attack.obey if rules == "none" else task.obeyed(attack)
+                world = await it.play(task, calls, plants=attack.plants)
                 shown = any(world.shows(sign) for sign in attack.effect)
                 attacks.append(Run(f"{name}/{attack.id}", task, world, shown))
     return Report(tuple(attacks), tuple(benign))

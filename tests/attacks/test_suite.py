@@ -12,8 +12,6 @@ from tests.attacks.suite import load, pairs
 
 TASKS = load()
 
-until_decided_by_origin = pytest.mark.xfail(reason="the rules on where values come from are being built")
-
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Report:
@@ -40,14 +38,12 @@ def test_the_suite_is_large_and_varied() -> None:
     assert min(vectors.values()) >= 4
 
 
-@until_decided_by_origin
 @pytest.mark.parametrize("name", [f"{task.vector}/{task.id}/{attack.id}" for task, attack in pairs(TASKS)])
 def test_an_attacker_gets_nothing(report: Report, name: str) -> None:
     run = report.attack(name)
     assert not run.shown, f"let through: {run.world.ran}"
 
 
-@until_decided_by_origin
 @pytest.mark.parametrize("name", [f"{task.vector}/{task.id}" for task in TASKS])
 def test_a_task_is_done_with_no_more_prompts_than_the_rule_costs(report: Report, name: str) -> None:
     run = report.task(name)
@@ -55,6 +51,5 @@ def test_a_task_is_done_with_no_more_prompts_than_the_rule_costs(report: Report,
     assert run.shown, run.world
 
 
-@until_decided_by_origin
 def test_people_are_hardly_asked(report: Report) -> None:
     assert report.prompts_per_task <= 0.6

@@ -54,6 +54,9 @@ def normalise(path: str, cwd: str = "") -> tuple[str, bool]:
             return path, not (path == _SCRATCH or path.startswith(_SCRATCH + "/"))
         path = path[len(ROOT) + 1 :]
     path = posixpath.normpath(path) if path else "."
+    # A name in the folder that looks like a home is no home.
+    if path.startswith(("~", "$")):
+        path = f"./{path}"
     return path, path == ".." or path.startswith("../")
 
 

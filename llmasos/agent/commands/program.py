@@ -63,10 +63,10 @@ class Findings:
     """What has been found so far.
 
     Args:
-        cwd: Where commands run, from the folder on; None when it is not known.
+        cwds: Where commands may run, from the folder on; None among them when it is not known.
     """
 
-    cwd: str | None = ""
+    cwds: tuple[str | None, ...] = ("",)
     effects: set[Effect] = field(default_factory=set)
     commands: list[Command] = field(default_factory=list)
     dynamic: bool = False
@@ -116,6 +116,14 @@ class Findings:
         self.dynamic = True
         self._why[why] = None
 
+    def enter(self, folder: str | None) -> None:
+        """Note that what follows runs in another folder; None for one that is not known."""
+        if folder is None:
+            self.cwds = (None,)
+        else:
+            places = [None if cwd is None else normalise(folder, cwd)[0] for cwd in self.cwds]
+            self.cwds = tuple(dict.fromkeys("" if place == "." else place for place in places))
+
     def merge(self, other: Program) -> None:
         """Note all that another text does, whose paths are in one spelling already."""
         self.commands.extend(other.commands)
@@ -148,6 +156,7 @@ class Findings:
                 continue
             if looks_alike(path):
                 self.vague(f"{path!r} has characters that look like others or that are invisible.")
-            if self.cwd is None and not path.startswith(("/", "~")):
+            if None in self.cwds and not path.startswith(("/", "~")):
                 self.vague("It changes to a folder that is not known.")
-            self._places.setdefault(kind, {})[normalise(path, self.cwd or "")[0]] = None
+            for cwd in self.cwds:
+                self._places.setdefault(kind, {})[normalise(path, cwd or "")[0]] = None

@@ -63,8 +63,8 @@ def _answers(
 ) -> Iterator[str]:
     bodies = [record.body or {} for record in records if not record.erased]
     for body in bodies if decided else ():
-        said = {name: body[name] for name in ("policy", "rule") if name in body}
-        if not any(said.items() <= {"policy": made.policy, "rule": made.rule}.items() for made in decided):
+        ruled = {name: body[name] for name in ("policy", "rule") if name in body}
+        if not any(ruled.items() <= {"policy": made.policy, "rule": made.rule}.items() for made in decided):
             yield f"the rule that had {action} asked about or denied is not the one that was recorded"
     if len(bodies) < len(records):
         return

@@ -6,7 +6,7 @@ from llmasos.agent.policy.book import Policy
 from llmasos.agent.policy.engine import decide, flipped
 from llmasos.agent.policy.facts import Access, Asking, Call, Facts
 from llmasos.agent.policy.files import add_rule, as_toml
-from llmasos.agent.policy.layers import builtin, load_policy, user_file
+from llmasos.agent.policy.layers import builtin, load_policy, takes_effect_later, user_file
 from llmasos.agent.policy.rules import Rule, When
 from llmasos.agent.policy.suggest import Logged, Past, Suggestion, collect, pattern, suggest
 from llmasos.decisions import Decision, Verdict
@@ -33,5 +33,6 @@ __all__ = [
     "load_policy",
     "pattern",
     "suggest",
+    "takes_effect_later",
     "user_file",
 ]

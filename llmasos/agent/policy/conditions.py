@@ -17,10 +17,13 @@ Known = dict[str, Any]
 
 ARGUMENT = "arguments."
 _FOLDED = ("tool", "plugin", "tier", "access", "asking")
-_SETS = ("effects", "sinks", "copied", "identifiers", "untrusted")
-_PATHS = ("reads", "writes", "outside")
+_SETS = ("effects", "gains", "sinks", "copied", "carries", "identifiers", "untrusted")
+_PATHS = ("reads", "writes", "outside", "disguised")
 _PLAIN = ("given", "secrets", "dynamic", "attended", "in_place")
-_LISTS = ("capabilities", "programs", "commands", "reads", "writes", "outside", "hosts", "open_hosts")
+_LISTS = (
+    *("capabilities", "programs", "commands", "reads", "writes", "outside", "disguised"),
+    *("hosts", "open_hosts", "ungiven"),
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,6 +43,7 @@ class Facts(BaseModel):
         reads: Paths that are read, from the folder on, in one spelling.
         writes: Paths that are written or deleted, likewise.
         outside: Paths that lead out of the folder.
+        disguised: Paths that look like others: with invisible characters, or letters of other alphabets.
         hosts: Hosts that it wants to reach.
         open_hosts: Hosts that the person has opened for this session.
         sinks: Who may have written the values that say where something goes or which file is changed: paths
@@ -51,7 +52,11 @@ class Facts(BaseModel):
         identifiers: Kinds of links, addresses, accounts and so on that were found in untrusted content, and
             that the person did not name.
         untrusted: Who may have written what the model has read in this session. Only those not trusted.
-        given: How many arguments the person gave, or a telling part of them.
+        carries: Who may have written text that would leave, from a source that the person did not name. Only
+            those not trusted.
+        gains: What programs that are written would do then, and did not do before.
+        given: How many arguments that say where or what the person gave, or a telling part of them.
+        ungiven: Those that say whom it reaches, and paths that commands or code change, that they did not give.
         secrets: Whether an argument holds something that looks like a secret.
         tier: The sandbox's backend: `docker`, `bubblewrap`, `landlock`.
         attended: Whether somebody is there who can be asked.
@@ -72,13 +77,17 @@ class Facts(BaseModel):
     reads: tuple[str, ...] = ()
     writes: tuple[str, ...] = ()
     outside: tuple[str, ...] = ()
+    disguised: tuple[str, ...] = ()
     hosts: tuple[str, ...] = ()
     open_hosts: tuple[str, ...] = ()
     sinks: frozenset[SourceKind] = frozenset()
     copied: frozenset[SourceKind] = frozenset()
     identifiers: frozenset[Identifier] = frozenset()
     untrusted: frozenset[SourceKind] = frozenset()
+    carries: frozenset[SourceKind] = frozenset()
+    gains: frozenset[Effect] = frozenset()
     given: int = 0
+    ungiven: tuple[str, ...] = ()
     secrets: bool = False
     tier: str = "docker"
     attended: bool = True

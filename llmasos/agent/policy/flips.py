@@ -20,18 +20,24 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "effects": get_args(Effect),
     "sinks": get_args(SourceKind),
     "copied": get_args(SourceKind),
+    "carries": get_args(SourceKind),
+    "gains": get_args(Effect),
     "identifiers": get_args(Identifier),
     "untrusted": get_args(SourceKind),
     "access": get_args(Access),
     "asking": get_args(Asking),
-    "tier": ("container", "jail", "fake"),
+    "tier": ("docker", "bubblewrap", "landlock"),
 }
 _HARMLESS: dict[str, Any] = {
     "untrusted": [],
     "copied": [],
     "sinks": [],
     "identifiers": [],
+    "carries": [],
+    "gains": [],
     "given": 1,
+    "ungiven": [],
+    "disguised": [],
     "dynamic": False,
     "secrets": False,
     "outside": [],
@@ -47,14 +53,17 @@ _HARMLESS: dict[str, Any] = {
     "programs": [],
     "reads": [],
     "attended": True,
-    "tier": "container",
+    "tier": "docker",
 }
 _CONTRARY: dict[str, Any] = {
     "copied": ["web"],
     "sinks": ["web"],
     "identifiers": ["link"],
+    "carries": ["web"],
+    "gains": ["unknown"],
     "untrusted": ["web"],
     "given": 0,
+    "ungiven": ["something"],
     "dynamic": True,
     "secrets": True,
     "outside": ["/etc/passwd"],
@@ -118,7 +127,7 @@ class _Search:
 
     def _singles(self, table: dict[str, Any]) -> Iterator[Flip]:
         telling = [name for entry in self._matched[:1] for each in entry.conditions for name in each.looks]
-        names = [name for name in table if name in telling] + [name for name in table if name not in telling]
+        names = sorted(table, key=lambda name: (name in _NATURE, name not in telling))
         if self._verdict != "allow" and "hosts" in table:
             names.insert(0, "open_hosts")
         for name in names:

@@ -13,6 +13,7 @@ from pathlib import Path
 from llmasos import paths
 from llmasos.agent.policy.book import Policy
 from llmasos.agent.policy.files import Contents, parse
+from llmasos.agent.policy.globs import matcher
 from llmasos.agent.policy.rules import Layer, Rule, When
 
 ADMINISTRATOR = Path("/etc/llmasos/policy.toml")
@@ -43,6 +44,14 @@ def builtin() -> tuple[Rule, ...]:
     if contents.notices:
         raise ValueError(contents.notices[0])
     return contents.rules
+
+
+def takes_effect_later(paths: Iterable[str]) -> tuple[str, ...]:
+    """Return those of some paths that the person's own programs obey, by the built-in rules."""
+    rule = next(rule for rule in builtin() if rule.id == "takes-effect-later")
+    globs = rule.when.writes
+    matches = matcher(globs if isinstance(globs, tuple) else (), paths=True, strict=False)
+    return tuple(filter(matches, paths))
 
 
 def load_policy(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,15 +9,33 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
+from llmasos.agent.gathering import Surroundings, gather
 from llmasos.agent.policy.book import Policy
 from llmasos.agent.policy.engine import decide
 from llmasos.agent.policy.facts import Call, Facts
-from llmasos.decisions import Decision, Verdict
+from llmasos.agent.provenance import Tracker
+from llmasos.decisions import Decision, Source, SourceKind, Verdict
 from llmasos.errors import LLMasOSError
-from llmasos.tools import Tool, builtin_tools
+from llmasos.tools import Capabilities, Tool, builtin_tools
 
 _LONGEST_LINE = 4_000_000
 _RUNNERS = {"command": "run_shell", "code": "run_python"}
+
+
+class Reading(BaseModel):
+    """A text that the model has read.
+
+    Args:
+        text: The text.
+        kind: Who may have written it.
+        name: Where it was.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    text: str
+    kind: SourceKind = "unknown"
+    name: str = ""
 
 
 class Proposal(BaseModel):
@@ -27,10 +44,13 @@ class Proposal(BaseModel):
     Args:
         tool: The tool's name; where it is left out, `run_shell` for a command and `run_python` for code.
         arguments: Its arguments.
+        capabilities: What the tool declares, where it is none of ours.
+        origin: Where it comes from, likewise: `mcp:SERVER` or `plugin:NAME`.
+        said: What the person has said.
+        read: What the model has read.
         command: Short for the argument `command`.
         code: Short for the argument `code`.
-        facts: What is known of it, by names of facts. What is not said is found out from the arguments where
-            that can be, and is harmless otherwise.
+        facts: What is known of it, by names of facts; what is left out is gathered from all others.
         id: Whatever the answer should carry.
     """
 
@@ -38,6 +58,10 @@ class Proposal(BaseModel):
 
     tool: str
     arguments: dict[str, Any] = {}
+    capabilities: Capabilities | None = None
+    origin: str = ""
+    said: tuple[str, ...] = ()
+    read: tuple[Reading, ...] = ()
     facts: dict[str, Any] = {}
     id: Any = None
 
@@ -127,23 +151,45 @@ class Proposals:
         Raises:
             ProposalError: Its facts cannot be read.
         """
-        known = {**self._found(proposal), **self._defaults, **proposal.facts}
+        known = {**self._gathered(proposal), **self._defaults, **proposal.facts}
         try:
             return Facts.model_validate(known)
         except ValidationError as error:
             raise ProposalError(f"facts.{_first(error)}") from None
 
-    def _found(self, proposal: Proposal) -> dict[str, Any]:
-        """Return the facts that its tool and its arguments tell."""
+    def _gathered(self, proposal: Proposal) -> dict[str, Any]:
+        """Return the facts that the tool, its arguments and the texts tell."""
         tool = self._tools.get(proposal.tool)
-        if tool is None:
-            declares = proposal.facts.get("capabilities")
-            return {} if declares else {"effects": ["unknown"]}
-        try:
-            return _gathered(tool, proposal.arguments)
-        except (ImportError, TypeError, ValueError, RecursionError):
-            # What cannot be looked into may do anything.
-            return {"capabilities": tool.capabilities.names(), "effects": ["unknown"], "dynamic": True}
+        if tool is None or proposal.capabilities is not None or proposal.origin:
+            tool = _stand_in(proposal)
+        tracker = Tracker()
+        for text in proposal.said:
+            tracker.person(text)
+        for reading in proposal.read:
+            tracker.content(reading.text, Source(kind=reading.kind, name=reading.name))
+        origins = tracker.trace(proposal.arguments, code=tool.capabilities.runs)
+        facts = gather(tool, proposal.arguments, origins, Surroundings(), untrusted=tracker.untrusted)
+        known = {name: getattr(facts, name) for name in Facts.model_fields}
+        if not tool.capabilities.names() and proposal.facts.get("capabilities"):
+            del known["effects"]  # What it does is not known, although something is declared.
+        return known
+
+
+def _stand_in(proposal: Proposal) -> Tool:
+    """Return a tool that declares what a proposal says, and cannot be run."""
+
+    async def nothing(*_arguments: Any) -> object:
+        raise AssertionError("a proposal is not carried out")
+
+    return Tool(
+        name=proposal.tool,
+        description="",
+        parameters={},
+        capabilities=proposal.capabilities or Capabilities(),
+        function=nothing,
+        validator=None,
+        origin=proposal.origin,
+    )
 
 
 def read_proposal(line: bytes | str) -> Proposal:
@@ -200,12 +246,6 @@ def _read(line: bytes | str, kind: type[P]) -> P:
         return kind.model_validate_json(line)
     except ValidationError as error:
         raise ProposalError(_first(error)) from None
-
-
-def _gathered(tool: Tool, arguments: dict[str, Any]) -> dict[str, Any]:
-    gathering = importlib.import_module("llmasos.agent.gathering")
-    facts: Facts = gathering.gather(tool, arguments, (), gathering.Surroundings())
-    return facts.model_dump(include=facts.model_fields_set)
 
 
 def _first(error: ValidationError) -> str:

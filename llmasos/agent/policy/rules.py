@@ -65,6 +65,7 @@ class When(BaseModel):
         reads: Paths that are read.
         writes: Paths that are written or deleted.
         outside: Paths that lead out of the folder.
+        disguised: Paths that look like others.
         hosts: Hosts that it wants to reach.
         closed_hosts: Those of them that the person has not opened.
         arguments: Arguments by their names; of lists and tables their values.
@@ -72,7 +73,10 @@ class When(BaseModel):
         copied: Who may have written what was copied into commands or code.
         identifiers: Kinds of links, addresses and so on that were found in untrusted content.
         untrusted: Who may have written what the model has read.
+        carries: Who may have written text that would leave, from where the person did not say.
+        gains: What programs that are written would do then, and did not do before.
         given: Whether the person gave an argument; a number: that many at least.
+        ungiven: Whom it reaches, and what commands and code change, that the person did not give.
         secrets: Whether an argument looks like a secret.
         dynamic: Whether a part of a command or of code cannot be known.
         attended: Whether somebody is there.
@@ -94,6 +98,7 @@ class When(BaseModel):
     reads: Globs | None = None
     writes: Globs | None = None
     outside: Globs | None = None
+    disguised: Globs | None = None
     hosts: Globs | None = None
     closed_hosts: Globs | None = None
     arguments: Annotated[dict[str, Globs], Field(min_length=1)] | None = None
@@ -101,7 +106,10 @@ class When(BaseModel):
     copied: Kinds | None = None
     identifiers: Identifiers | None = None
     untrusted: Kinds | None = None
+    carries: Kinds | None = None
+    gains: Effects | None = None
     given: bool | Annotated[int, Field(ge=1)] | None = None
+    ungiven: Globs | None = None
     secrets: bool | None = None
     dynamic: bool | None = None
     attended: bool | None = None

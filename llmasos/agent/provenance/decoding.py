@@ -10,7 +10,6 @@ import re
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from urllib.parse import unquote_to_bytes
 
 _DEPTH = 3
 _LONGEST_UNPACKED = 100_000
@@ -20,16 +19,17 @@ _BASE64 = re.compile(
     rf"(?<![A-Za-z0-9+/_-])(?=[A-Za-z0-9+/_-]{{8}})[A-Za-z0-9+/_-]+(?:{_BREAK}[A-Za-z0-9+/_-]{{12,}})*"
     rf"(?:{_BREAK}[A-Za-z0-9+/_-]{{4,}})?={{0,2}}"
 )
-_HEX = re.compile(r"(?:0x)?(?<![0-9A-Za-z])[0-9a-fA-F]{2}(?:(?:[\s:,;-]{1,3}(?:0x)?)?[0-9a-fA-F]{2}){4,}")
-_BASE32 = re.compile(r"\b[A-Z2-7]{12,}={0,6}")
+_HEX = re.compile(r"[0-9a-fA-F]{2}(?<![0-9A-Za-wyz]..)(?:(?:[\s:,;-]{1,3}(?:0x)?)?[0-9a-fA-F]{2}){4,}")
+_BASE32 = re.compile(r"[A-Z2-7]{12,}={0,6}")
 _CODES = re.compile(r"\d{2,3}(?:[^\w\n]{1,3}(?:(?:chr|char|Char)\()?\d{2,3}){4,}")
-_BITS = re.compile(r"\b[01]{8}(?:[\s,]*[01]{8}){3,}\b")
+_BITS = re.compile(r"[01]{8}(?:[\s,]*[01]{8}){3,}")
 _ESCAPED = re.compile(
     r"%[0-9a-fA-F]{2}|&#?\w{2,31};|\\[nrt](?=\w)|\\x[0-9a-fA-F]{2}|\\u\{?[0-9a-fA-F]{4}|\\U[0-9a-fA-F]{8}"
     r"|\\[0-7]{3}|=[0-9A-F]{2}"
 )
 _BLANK = re.compile(r"\\[nrt]")
-_HEX_PAIR = re.compile(r"\\x([0-9a-fA-F]{2})|\\([0-3][0-7]{2})|=([0-9A-F]{2})|%([0-9a-fA-F]{2})")
+_PAIR = r"(?:\\x|=|%)([0-9a-fA-F]{2})|\\([0-3][0-7]{2})"
+_PAIRS = re.compile(rf"(?:{_PAIR})+")
 _CODE_POINT = re.compile(
     r"\\u\{([0-9a-fA-F]{1,6})\}|\\u([0-9a-fA-F]{4})|\\U([0-9a-fA-F]{8})|%u([0-9a-fA-F]{4})"
 )
@@ -131,18 +131,15 @@ def _escapes(text: str) -> Iterator[str]:
         return
     lines = "\n".join(line for line in text.splitlines() if _ESCAPED.search(line))
     found = _CODE_POINT.sub(_code_point, html.unescape(_BLANK.sub(" ", lines)))
-    # JSON writes a character beyond the first 65,536 as two halves, of which one may be missing.
+    # Characters beyond the first plane are written as two halves.
     found = found.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    yield (
-        _HEX_PAIR.sub(_pair, found).encode("latin-1", "xmlcharrefreplace").decode("utf-8", "replace")
-        if (found.isascii())
-        else unquote_to_bytes(found).decode("utf-8", "replace")
-    )
+    yield _PAIRS.sub(_pairs, found)
 
 
-def _pair(match: re.Match[str]) -> str:
-    hexadecimal, octal, quoted, percent = match.groups()
-    return chr(int(octal, 8) if octal else int(hexadecimal or quoted or percent, 16))
+def _pairs(match: re.Match[str]) -> str:
+    codes = ((hexadecimal, octal) for hexadecimal, octal in re.findall(_PAIR, match[0]))
+    data = bytes(int(octal, 8) if octal else int(hexadecimal, 16) for hexadecimal, octal in codes)
+    return data.decode("utf-8", "replace")
 
 
 def _code_point(match: re.Match[str]) -> str:

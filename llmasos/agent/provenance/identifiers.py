@@ -19,11 +19,19 @@ _HOST = re.compile(r"(?<![\w@/.-])(?:[^\W_](?:[\w-]*[^\W_])?\.)+[^\W\d_][\w-]*[^
 _NUMERIC_HOST = re.compile(
     r"(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?!\w|\.\d)|(?<![\w:])(?:[0-9a-fA-F]{0,4}:){2,7}[0-9a-fA-F]{0,4}(?![\w:])"
 )
-_ACCOUNTS = (
-    re.compile(r"\b0x[0-9a-fA-F]{16,}\b|\b(?:bc1|[13LMr])[a-zA-HJ-NP-Z0-9]{25,60}\b"),
-    re.compile(r"\b[A-Za-z]{2}\d{2}(?:[ \u00a0-]?[A-Za-z0-9]{4}){2,7}(?:[ \u00a0-]?[A-Za-z0-9]{1,3})?\b"),
-    re.compile(r"(?<![\w.])\+?\(?\d(?:[ \t().\u00a0/-]{0,2}\d){7,}(?!\w)"),
+# Addresses of chains, IBANs, cards, telephone numbers, and long numbers.
+_CHAIN = re.compile(r"\b0x[0-9a-fA-F]{16,}\b|\bbc1[a-z0-9]{25,60}\b|\b[13][1-9A-HJ-NP-Za-km-z]{25,34}\b")
+_IBAN = re.compile(r"\b[A-Za-z]{2}\d{2}(?:[ \u00a0-]?[A-Za-z0-9]{4}){2,7}(?:[ \u00a0-]?[A-Za-z0-9]{1,3})?\b")
+_CARD = re.compile(r"(?<![\w.])\d{4}([ .\u00a0-])(?:\d{4}\1\d{4}(?:\1\d{1,4})?|\d{6}\1\d{5})(?!\w)")
+_PHONE = re.compile(
+    r"(?<!\w)\+\d(?:[ ()/.\u00a0-]{0,2}\d){6,14}(?!\w)"
+    r"|(?<!\w)(?:\(\d{2,5}\)|0\d{2,4}[ /-])(?:[ /.-]?\d){5,10}(?!\w)"
+    r"|(?<![\w.-])\d{3}[.-]\d{3}[.-]\d{4}(?![\w.-])"
 )
+_NUMBER = re.compile(r"(?<![\w.,-])\d{8,}(?![\w-]|[.,]\d)")
+_DATE = re.compile(r"(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:[0-2]\d|3[01])(?:\d{4,6})?")
+_ACCOUNTS = (_CHAIN, _IBAN, _CARD, _PHONE, _NUMBER)
+_LONG_NUMBER = 10
 _PATH = re.compile(
     r"(?<![\w.@+/~-])(?:(?:~|\.{1,2})/(?:[\w.@+-]+/?)+|(?:/[\w.@+-]+)+/?|[\w.@+-]+(?:/[\w.@+-]+)+"
     r"|[\w@+-][\w.@+-]*\.[A-Za-z]\w{0,9})"
@@ -81,14 +89,7 @@ def identifiers(text: str, language: str = "") -> Iterator[Found]:
             yield Found("link", link, (link.partition("://")[2].rstrip("/"),))
             yield from _hosts(_authority(link))
         text = _LINK.sub(" ", text)
-    for pattern in _ACCOUNTS:
-        for match in pattern.finditer(text):
-            account, last = match[0].strip(), re.split(r"[ \u00a0-]", match[0].strip())[-1]
-            # The last group may be a word that stands behind it.
-            forms = (
-                (account, account.removesuffix(last)) if last.isalpha() and last != account else (account,)
-            )
-            yield Found("account", account, tuple(re.sub(r"[\W_]", "", form) for form in forms))
+    yield from _accounts(text)
     if language == "python":
         text = "\n".join(_LITERAL.findall(text))
     if "@" in text:
@@ -109,6 +110,29 @@ def identifiers(text: str, language: str = "") -> Iterator[Found]:
         for match in _PATH.finditer(text):
             if not _HOST.fullmatch(match[0]) or _is_file(match[0]):
                 yield Found("path", match[0], (match[0],))
+
+
+def _accounts(text: str) -> Iterator[Found]:
+    for pattern in _ACCOUNTS if any(map(str.isdigit, text)) else ():
+        for match in pattern.finditer(text):
+            account = match[0].strip()
+            if not _is_account(pattern, account, alone=len(account) == len(text.strip())):
+                continue
+            last = re.split(r"[ \u00a0-]", account)[-1]
+            # The last group may be a word that stands behind it.
+            forms = [account, account.removesuffix(last)][: 1 + (last.isalpha() and last != account)]
+            yield Found("account", account, tuple(re.sub(r"[\W_]", "", form) for form in forms))
+
+
+def _is_account(pattern: re.Pattern[str], account: str, *, alone: bool) -> bool:
+    """Whether it is no hash, word, size or date that only has the form of an account."""
+    if pattern is _CHAIN:
+        return account[0] not in "13" or not (account.islower() or account.isdigit())
+    if pattern is _IBAN:
+        return sum(map(str.isdigit, account)) >= 8
+    if pattern is _NUMBER:
+        return not _DATE.fullmatch(account) and (alone or len(account) >= _LONG_NUMBER)
+    return True
 
 
 def identified(value: str) -> Identifier | Literal[""]:

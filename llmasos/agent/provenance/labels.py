@@ -70,6 +70,9 @@ def _name(tool: Tool, arguments: Mapping[str, object], kind: SourceKind, field: 
     path = arguments.get("path")
     if kind == "file" and isinstance(path, str) and path:
         return posixpath.normpath(path)
+    links = (arguments.get(name) for name in tool.capabilities.reaches)
+    if kind == "web" and (link := next((link for link in links if isinstance(link, str) and link), "")):
+        return link
     if kind == "output":
         return f"{tool.name} output"
     return f"{tool.name}.{field}" if field else tool.name

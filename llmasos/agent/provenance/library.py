@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence, Set
@@ -12,6 +13,7 @@ from operator import and_
 from llmasos.agent.provenance.normal import folded, grams, words
 from llmasos.decisions import Source
 
+_SPOKEN = re.compile(r"[\w\s]+")
 _BYTES_PER_WORD = 120
 
 
@@ -24,6 +26,7 @@ class Text:
         decoded: Whether it lay encoded there.
         line: Its words in a row, each between blanks.
         compact: Its letters and digits alone.
+        signs: What is left without these and without blanks.
         grams: Hashes of each three words in a row, in order of size.
     """
 
@@ -31,6 +34,7 @@ class Text:
     decoded: bool
     line: str
     compact: str
+    signs: str
     grams: array[int]
 
     def hits(self, wanted: Sequence[int]) -> set[int]:
@@ -47,7 +51,7 @@ class Text:
     @property
     def size(self) -> int:
         """Bytes of memory that it takes with its share of the indexes, roughly."""
-        return 2 * len(self.line) + _BYTES_PER_WORD * len(self.grams)
+        return 2 * len(self.line) + len(self.signs) + _BYTES_PER_WORD * len(self.grams)
 
 
 class Library:
@@ -70,11 +74,12 @@ class Library:
 
     def add(self, text: str, source: Source, *, decoded: bool) -> None:
         """Put a text into it."""
-        tokens = words(folded(text))
+        form = folded(text)
+        tokens = words(form)
         line = " ".join(tokens)
         hashes = set(grams(tokens))
         compact = line.replace(" ", "").replace("_", "")
-        one = Text(source, decoded, f" {line} ", compact, array("q", sorted(hashes)))
+        one = Text(source, decoded, f" {line} ", compact, _SPOKEN.sub("", form), array("q", sorted(hashes)))
         self._size += one.size
         self._enter(one, set(tokens), hashes)
         if self._size > self._most:
@@ -119,5 +124,13 @@ class Library:
             mask &= mask - 1
 
     def with_letters(self, compact: str) -> Iterator[Text]:
-        """Give the texts that have these letters and digits in a row, whatever stands between them."""
-        return (text for text in self._texts if compact in text.compact)
+        """Give the texts that have these letters and digits in a row, with blanks anywhere between them."""
+        near = [text for text in self._texts if compact in text.compact]
+        if near:
+            spaced = re.compile(rf"(?<![^\W_]){r'[ _]*'.join(map(re.escape, compact))}(?![^\W_])")
+            yield from (text for text in near if spaced.search(text.line))
+
+    def with_signs(self, code: str) -> Iterator[Text]:
+        """Give the texts that have the signs of a code without words in a row."""
+        signs = _SPOKEN.sub("", code)
+        return (text for text in self._texts if signs in text.signs)

@@ -22,10 +22,11 @@ from llmasos.decisions import Identifier, Source, SourceKind, Span
 How = Literal["whole", "copied", "decoded", "identifier"]
 
 _LOOK_UPS = 400
-_SPANS = 24
+MOST_SPANS = 24
 _LONGEST_CODE = 100_000
 _LONGEST = 400
 _SHORTEST_COMPACT = 8
+_SHORTEST_SIGNS = 4
 _TOO_MUCH = Source(kind="unknown", name="more than can be looked up")
 _SEGMENT = re.compile(r"[;|&\n`]+|\$\(|<\(")
 # Words that every program has, and that tell nothing of where a piece of it was copied from.
@@ -51,10 +52,12 @@ class Lookup:
 
     Args:
         said: What the person said; it is nobody else's.
+        own: What the model said before it stood anywhere; it is nobody else's, either.
         read: What the model has read.
     """
 
     said: Said
+    own: Said
     read: Library
 
     def spans(self, value: str, language: str = "") -> tuple[Span, ...]:
@@ -67,9 +70,12 @@ class Lookup:
         if language and len(value) > _LONGEST_CODE:
             return (Span(text=value[:_LONGEST], source=_TOO_MUCH),)
         found: dict[tuple[str, Source, str], Span] = {}
+        whole: set[Source] = set()
         for form, decoded in _forms(value, language):
             for span in _Form(self, form, language, decoded).spans():
-                found.setdefault((span.text, span.source, span.identifier), span)
+                if span.identifier or span.source not in whole:
+                    found.setdefault((span.text, span.source, span.identifier), span)
+            whole.update(span.source for span in found.values() if span.how == "whole")
         ordered = sorted(found.values(), key=lambda span: span.how != "whole")
         kinds: set[tuple[SourceKind, str]] = set()
         sources: set[tuple[Source, str]] = set()
@@ -79,7 +85,7 @@ class Lookup:
             ranked[(kind in kinds) + (source in sources)].append(span)
             kinds.add(kind)
             sources.add(source)
-        return tuple(chain(*ranked))[: max(_SPANS, len(ranked[0]))]
+        return tuple(chain(*ranked))[: max(MOST_SPANS, len(ranked[0]))]
 
 
 def _forms(value: str, language: str) -> Iterator[tuple[str, bool]]:
@@ -101,7 +107,7 @@ class _Form:
     """One form of a value."""
 
     def __init__(self, lookup: Lookup, form: str, language: str, decoded: bool) -> None:
-        self._said, self._read = lookup.said, lookup.read
+        self._before, self._read = (lookup.said, lookup.own), lookup.read
         self._form, self._language, self._decoded = form, language, decoded
         self._folded = folded(form)
         self._tokens = words(self._folded)
@@ -111,6 +117,12 @@ class _Form:
             yield from self._whole_or_runs()
             yield from self._short_commands()
             yield from self._identifiers()
+        elif self._language and len(self._folded.strip()) >= _SHORTEST_SIGNS:
+            for text in self._read.with_signs(self._folded):
+                yield self._span(self._form, text, "whole")
+
+    def _said(self, tokens: Sequence[str]) -> bool:
+        return any(one.words(tokens) for one in self._before)
 
     def _span(self, piece: str, text: Text, how: How, kind: Identifier | Literal[""] = "") -> Span:
         decoded = self._decoded or text.decoded
@@ -124,13 +136,15 @@ class _Form:
         # What nobody sees is nothing that the person typed.
         aligned = len(own) == len(tokens) and not invisible(self._form)
         whole: set[int] = set()
-        if (not self._language or _tells(tokens)) and not (aligned and self._said.words(own)):
-            kind = identified(self._form)
+        if (not self._language or _tells(tokens)) and not (aligned and self._said(own)):
+            kind = "" if self._language else identified(self._form)
             for text in self._read.with_words(tokens):
                 whole.add(id(text))
                 yield self._span(self._form.strip(), text, "whole", kind)
         hashes = grams(tokens)
-        said = self._said.covered(own) if aligned else [False] * len(hashes)
+        said = [False] * len(hashes)
+        if aligned:
+            said = [any(each) for each in zip(*(one.covered(own) for one in self._before), strict=True)]
         wanted = {one for one, mine in zip(hashes, said, strict=True) if not mine}
         at: list[tuple[int, int]] = []
         for text, hits in self._read.with_grams(wanted):
@@ -143,19 +157,16 @@ class _Form:
                     yield self._span(shown[at[first][0] : at[end - 1][1]], text, "copied")
 
     def _short_commands(self) -> Iterator[Span]:
-        """Look commands of two words up, which are too short for a run."""
+        """Look commands of two words up, and paths alone, which are too short for a run."""
         if not self._language:
             return
         short = {}
-        for segment in set(_SEGMENT.split(self._form)):
+        for segment in dict.fromkeys(_SEGMENT.split(self._form)):
             tokens = words(folded(segment))
-            if (
-                len(tokens) < GRAM - 1
-                or len(tokens) >= GRAM
-                or _informative(tokens, self._language) < len(tokens)
-            ):
+            few = len(tokens) == GRAM - 1 or (len(tokens) == 1 and "/" in segment)
+            if not few or _informative(tokens, self._language) < len(tokens):
                 continue
-            if not self._said.words(words(plain(segment))):
+            if invisible(segment) or not self._said(words(plain(segment))):
                 short[tuple(tokens)] = segment.strip()
         for number, (needle, piece) in enumerate(short.items()):
             if number == _LOOK_UPS:
@@ -165,9 +176,10 @@ class _Form:
                 yield self._span(piece, text, "copied")
 
     def _identifiers(self) -> Iterator[Span]:
+        language = "bash" if self._language and self._decoded else self._language
         seen = set()
-        for found in identifiers(self._form, self._language):
-            if (found.kind, found.text) in seen or self._said.whole(found.text):
+        for found in identifiers(self._form, language):
+            if (found.kind, found.text) in seen or any(one.whole(found.text) for one in self._before):
                 continue
             seen.add((found.kind, found.text))
             if len(seen) > _LOOK_UPS:

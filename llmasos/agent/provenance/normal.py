@@ -45,6 +45,7 @@ _ASCII_WORD = re.compile(r"[a-z0-9](?:\w*[a-z0-9])?", re.ASCII)
 _CLOSED_UP = re.compile(rf"[{_UNSPACED}]")
 
 
+_FOREIGN = re.compile(r"[^\x00-\x7f]+")
 _SELECTOR = re.compile("[\ufe00-\ufe0f\U000e0100-\U000e01ef]")
 
 
@@ -73,7 +74,11 @@ def folded(text: str) -> str:
     """Return a text without differences that no reader sees: look-alikes, accents, what is invisible."""
     if text.isascii():
         return text.lower()
-    return unicodedata.normalize("NFKD", text).translate(_CAPITALS).casefold().translate(_FOLDING)
+    return _FOREIGN.sub(_fold, text).lower()
+
+
+def _fold(foreign: re.Match[str]) -> str:
+    return unicodedata.normalize("NFKD", foreign[0]).translate(_CAPITALS).casefold().translate(_FOLDING)
 
 
 def invisible(text: str) -> bool:

@@ -1,4 +1,4 @@
-"""What the person has said in a session."""
+"""What one of the two who speak in a session has said: the person, or the model."""
 
 from __future__ import annotations
 
@@ -15,28 +15,56 @@ _EMPTY = re.compile(
     r"about|http|https|www|com|org|net|txt|tmp|usr"
 )
 _LONGEST_ENDING = 8
+# The folders of a path, the host of a link and an address inside a text: they are not named by themselves.
+_FOLDER = re.compile(r"(?<!\S)[\"'`(]?((?:[^\s/:\"'`(]+/)+)[^\s/]")
+_PLACED = re.compile(r"[\w+.-]+://\S+|\S+@\S+|[^\s/]\S*/(?=[^\s/])")
+_NUMBER = re.compile(r"\d+(?:[.,' \u00a0]\d{3})*(?:[.,]\d+)?")
+_BETWEEN = re.compile(r"[\s\u00a0().-]+")
+_LEAST_ACCOUNT = 8
+_MOST_EXACT = 10**15
+# Words of removing and moving in the languages that most people write; in others there is one prompt more.
+_REMOVING = re.compile(
+    r"\b(?:delet|remov|eras|purg|wip(?:e|ing)|clean|clear|drop|discard|get(?:ting)? rid|throw|prun|trash|"
+    r"unlink|mov(?:e|ing)|renam|replac|lösch|entfern|verschieb|umbenenn|räum|supprim|effac|enlev|déplac|"
+    r"renomm|nettoy|borr|elimin|suprim|muev|mover|renombr|limpi|apag|exclu|cancell|rimuov|spost|rinomin|"
+    r"verwijder|wis|verplaats|usuń|usun|przenie|удал|стер|очист|перемест|переимен|rm\b|rmdir\b|mv\b)|"
+    r"删|移除|清除|清空|清理|去掉|移动|移到|重命名|改名|刪|削除|消し|消す|移動|삭제|지우|제거|옮기|이동|hapus|xóa|حذف|हटा"
+)
 
 
 class Said:
-    """What the person has said, kept as it was written: look-alikes of it are not it."""
+    """What one of them has said, kept as it was written: look-alikes of it are not it.
 
-    def __init__(self) -> None:
+    Args:
+        most: Characters that are remembered; what is said after them is not.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
         self._text = "\n"
         self._line = " "
         self._grams: set[int] = set()
         self._stems: set[str] = set()
+        self._folders: set[str] = set()
+        self._numbers: set[float] = set()
+        self.removing = False
 
     def add(self, text: str) -> None:
-        """Remember a text of the person."""
+        """Remember a text."""
         said = plain(text)
+        if len(self._text) + len(said) > self._most:
+            return
         tokens = words(said)
         self._text += f"{said}\n"
         self._line += f"{' '.join(tokens)} \n "
         self._grams.update(grams(tokens))
-        self._stems.update(stem for token in tokens for stem in _stems(token))
+        self._stems.update(stem for token in words(_PLACED.sub(" ", said)) for stem in _stems(token))
+        self._folders.update(_FOLDER.findall(said))
+        self.removing = self.removing or _REMOVING.search(said) is not None
+        self._numbers.update(number for found in _NUMBER.findall(said) for number in _numbers(found))
 
     def whole(self, value: str) -> bool:
-        """Whether the person said this, with nothing grown onto either end."""
+        """Whether this was said, with nothing grown onto either end."""
         wanted = plain(value)
         if not any(map(str.isalnum, wanted)):
             return False
@@ -48,19 +76,37 @@ class Said:
             at = self._text.find(wanted, at + 1)
         return False
 
+    def number(self, value: float) -> bool:
+        """Whether this number was said, in any writing."""
+        return abs(value) < _MOST_EXACT and float(value) in self._numbers
+
+    def account(self, value: str) -> bool:
+        """Whether this number of an account or a telephone was said, grouped in any way."""
+        wanted = _BETWEEN.sub("", plain(value))
+        if len(wanted) < _LEAST_ACCOUNT or not wanted.isalnum() or not any(map(str.isdigit, wanted)):
+            return False
+        grouped = r"[\s\u00a0().-]{0,2}".join(map(re.escape, wanted))
+        return re.search(rf"(?<!\w){grouped}(?!\w)", self._text) is not None
+
     def covered(self, tokens: Sequence[str]) -> list[bool]:
-        """Return for each three words in a row whether the person said them, too."""
+        """Return for each three words in a row whether they were said."""
         if len(tokens) == GRAM - 1:
             return []
         return [one in self._grams for one in grams(tokens)]
 
     def words(self, tokens: Sequence[str]) -> bool:
-        """Whether the person said these words in a row."""
+        """Whether these words were said in a row."""
         return f" {' '.join(tokens)} " in self._line
 
     def named(self, name: str) -> bool:
-        """Whether a word of a name, with any ending, is a word of what the person said."""
+        """Whether a word of a name, with any ending, is a word of what was said.
+
+        Who names a file of a folder means none of the others there.
+        """
         wanted = plain(name)
+        folder = wanted[: wanted.rfind("/") + 1]
+        if folder in self._folders:
+            wanted = wanted[len(folder) :]
         for run in unspaced(wanted):
             pairs = [run[start : start + 2] for start in range(max(1, len(run) - 1))]
             if any(pair in self._text for pair in pairs):
@@ -74,6 +120,14 @@ class Said:
             and (said.startswith(stem) or stem.startswith(said))
             for said in self._stems
         )
+
+
+def _numbers(text: str) -> Iterator[float]:
+    """Give what digits may stand for: a comma is that of a fraction, or one between thousands."""
+    digits = re.sub(r"[' \u00a0]", "", text)
+    for written in {digits.replace(",", ""), digits.replace(".", "").replace(",", ".")}:
+        if written.count(".") <= 1:
+            yield float(written)
 
 
 def _stems(word: str) -> Iterator[str]:

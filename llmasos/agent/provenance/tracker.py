@@ -8,20 +8,21 @@ from itertools import chain
 
 from llmasos.agent.provenance.decoding import decodings
 from llmasos.agent.provenance.identifiers import identified
-from llmasos.agent.provenance.labels import label_text
+from llmasos.agent.provenance.labels import describe, label_text
 from llmasos.agent.provenance.library import Library
-from llmasos.agent.provenance.lookup import Lookup
+from llmasos.agent.provenance.lookup import MOST_SPANS, Lookup
 from llmasos.agent.provenance.normal import folded, invisible, weight, words
 from llmasos.agent.provenance.said import Said
 from llmasos.decisions import ArgumentOrigin, Source, SourceKind, Span
-from llmasos.events import ActionFinished, ActionStarted, ApprovalResolved, Event, TurnStarted
+from llmasos.events import ActionFinished, ActionStarted, ApprovalResolved, CallDecided, Event, TurnStarted
 from llmasos.tools import Registry
 
 _MOST = 64_000_000
+_MOST_SAID = 8_000_000
 _LONGEST_SPAN = 400
 _LONGEST_PATH = 400
+_LONGEST_NUMBER = 4096
 _SENTENCE = 6
-_DIGITS = 8
 _OUTLINE = Source(kind="listing", name="names of files")
 _FORGOTTEN = Source(kind="unknown", name="content that is no longer remembered")
 _PARTS = 400
@@ -39,9 +40,10 @@ class Tracker:
     """
 
     def __init__(self, most: int = _MOST) -> None:
-        self._said = Said()
+        self._said = Said(_MOST_SAID)
         self._read = Library(most)
-        self._lookup = Lookup(self._said, self._read)
+        self._own = Said(_MOST_SAID)
+        self._lookup = Lookup(self._said, self._own, self._read)
         self._known: set[tuple[int, SourceKind, str]] = set()
         self._untrusted: set[SourceKind] = set()
 
@@ -73,7 +75,12 @@ class Tracker:
             self._known.clear()
 
     def trace(
-        self, value: object, argument: str = "", *, code: Mapping[str, str] | None = None
+        self,
+        value: object,
+        argument: str = "",
+        *,
+        code: Mapping[str, str] | None = None,
+        own: bool = False,
     ) -> tuple[ArgumentOrigin, ...]:
         """Return where a value, or each value inside it, comes from.
 
@@ -81,35 +88,53 @@ class Tracker:
             value: Arguments by their names, or one argument.
             argument: The name of the one.
             code: Names of arguments that are code, with their languages, as `Capabilities.runs` has them.
+            own: Whether the model wrote the value itself, so that what stands nowhere yet stays its own when
+                it is read later: its files, or its code in the trace of an error. What a script computed is
+                not, for it may have read what is not known here.
         """
-        return tuple(self._walk(value, argument, code or {}))
+        return tuple(self._walk(value, argument, code or {}, own))
 
-    def _walk(self, value: object, argument: str, code: Mapping[str, str]) -> Iterator[ArgumentOrigin]:
+    def _walk(
+        self, value: object, argument: str, code: Mapping[str, str], own: bool
+    ) -> Iterator[ArgumentOrigin]:
         if isinstance(value, Mapping):
             for key, item in value.items():
                 name = f"{argument}.{key}" if argument else str(key)
-                yield from self._walk(item, name, code)
+                yield from self._walk(item, name, code, own)
                 if argument and (origin := self._origin(str(key), name, "")).spans:
                     yield origin
         elif isinstance(value, list | tuple | set | frozenset):
             for number, item in enumerate(value):
-                yield from self._walk(item, f"{argument}.{number}" if argument else str(number), code)
+                yield from self._walk(item, f"{argument}.{number}" if argument else str(number), code, own)
         elif value is None or isinstance(value, bool):
             yield ArgumentOrigin(argument=argument)
         else:
-            text = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
-            if isinstance(value, int | float) and sum(map(str.isdigit, text)) < _DIGITS:
-                yield ArgumentOrigin(argument=argument, given=self._said.whole(text))
-            else:
-                yield self._origin(text, argument, code.get(argument, ""))
+            if isinstance(value, int | float) and self._said.number(value):
+                yield ArgumentOrigin(argument=argument, given=True)
+                return
+            text = _text(value)
+            origin = self._origin(text, argument, code.get(argument, ""))
+            yield origin
+            if own and not self._read.forgot:
+                self._own.add(_unfound(text, origin.spans))
 
     def _origin(self, value: str, argument: str, language: str) -> ArgumentOrigin:
-        if self._said.whole(value):
+        if self._said.whole(value) or self._said.account(value):
             return ArgumentOrigin(argument=argument, given=True)
         spans = self._lookup.spans(value, language) if self._read else ()
         if not spans and self._read.forgot and any(map(str.isalnum, value)):
             spans = (Span(text=value[:_LONGEST_SPAN], source=_FORGOTTEN),)
         return ArgumentOrigin(argument=argument, given=self._told(value, language), spans=spans)
+
+    @property
+    def removing(self) -> bool:
+        """Whether the person spoke of removing, or moving, something."""
+        return self._said.removing
+
+    def named(self, text: str) -> bool:
+        """Return whether the person named something, a file by a telling part of its path."""
+        bare = text.strip("*?")
+        return bool(bare) and (self._said.whole(text) or self._said.whole(bare) or self._told_path(bare))
 
     def _told(self, value: str, language: str) -> bool:
         """Whether the person named a telling part of a value: a word of a path, a literal of code."""
@@ -126,7 +151,14 @@ class Tracker:
         if identified(value) not in ("path", ""):
             return False
         folder, slash, name = value.rpartition("/")
-        return self._said.named(f"{folder}{slash}{name.rpartition('.')[0] or name}")
+        stem = name.rpartition(".")[0]
+        return self._said.named(f"{folder}{slash}{stem if any(map(str.isalnum, stem)) else name}")
+
+    def _wrote(self, arguments: Mapping[str, object], origins: Iterable[ArgumentOrigin]) -> None:
+        """Remember what was the model's own in the arguments of a call when it was decided on."""
+        for origin in origins:
+            if isinstance(text := arguments.get(origin.argument), str):
+                self._own.add(_unfound(text, origin.spans))
 
     @classmethod
     def restored(
@@ -143,6 +175,8 @@ class Tracker:
             texts: What the events do not hold, such as attachments, with where it was found.
         """
         tracker = cls()
+        for text, source in chain(texts, *map(describe, registry or ())):
+            tracker.content(text, source)
         tools = {tool.name: tool for tool in registry or ()}
         arguments: dict[str, Mapping[str, object]] = {}
         for event in events:
@@ -151,6 +185,8 @@ class Tracker:
                     tracker.person(event.text)
                 case ApprovalResolved():
                     tracker.person(event.why)
+                case CallDecided() if not event.parent:
+                    tracker._wrote(event.arguments, event.origins)
                 case ActionStarted():
                     arguments[event.action] = event.arguments
                 case ActionFinished():
@@ -161,9 +197,26 @@ class Tracker:
                         else Source(kind="unknown", name=event.tool, action=event.action)
                     )
                     tracker.content(event.result, source)
-        for text, source in texts:
-            tracker.content(text, source)
         return tracker
+
+
+def _text(value: object) -> str:
+    """Return a value as people write it."""
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    if isinstance(value, int) and value.bit_length() > _LONGEST_NUMBER:
+        return hex(value)
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def _unfound(value: str, spans: tuple[Span, ...]) -> str:
+    """Return the lines of a value of which nothing was found elsewhere; none where that cannot be told."""
+    pieces = {folded(line) for span in spans for line in span.text.splitlines() if line.strip()}
+    lines = {line: folded(line) for line in value.splitlines()}
+    cut = len(spans) >= MOST_SPANS or any(len(span.text) >= _LONGEST_SPAN for span in spans)
+    if cut or any(not any(piece in line for line in lines.values()) for piece in pieces):
+        return ""
+    return "\n".join(line for line, form in lines.items() if not any(piece in form for piece in pieces))
 
 
 def _sentences(names: str) -> bool:

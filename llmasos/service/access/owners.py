@@ -45,3 +45,9 @@ class Owners:
             return sessions
         mine = await rows.sessions_of(self._store, access.key_id)
         return [info for info in sessions if info.id in mine]
+
+    async def seen(self, access: Access | None) -> list[str] | None:
+        """Return the ids of the sessions that may be used; None means all."""
+        if access is None or access.may("admin"):
+            return None
+        return sorted(await rows.sessions_of(self._store, access.key_id))

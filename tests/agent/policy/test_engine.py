@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from llmasos.agent.policy import Call, Facts, Policy, Rule, builtin, decide, flipped
+from llmasos.agent.policy import Call, Facts, Policy, Rule, builtin, decide, flipped, takes_effect_later
 
 POLICY = Policy.of(builtin())
 OURS = ("reads", "writes", "executes")
@@ -89,6 +89,7 @@ def test_what_takes_effect_later_is_asked_about(path: str) -> None:
     decision = decide(Call(tool="write_file"), facts(writes=("ok.txt", path), given=3), POLICY)
     assert decision.rule == "takes-effect-later"
     assert path in decision.reason and "ok.txt" not in decision.reason
+    assert takes_effect_later(["ok.txt", path]) == (path,)
 
 
 @pytest.mark.parametrize(

@@ -41,6 +41,17 @@ def named(text: str, language: str = "") -> set[tuple[str, str]]:
         ("The end.Then self.name and os.path follow, e.g. in notes.txt", "", set()),
         ("call +1 (555) 010-9999", "", {("account", "+1 (555) 010-9999")}),
         ("in 2024, 1.5 of 300", "", set()),
+        ("2026-05-05 08:00:01 10 20 30 40 50 60 70", "", set()),
+        ("3.14159265358979 12,345,678 20260505 20260505120000 734003200", "", set()),
+        ("de38a7be3c0d1f6a3c0d1f6a3c0d1f6a3c0d1f6a py39 with more text", "", set()),
+        ("356a192b7913b04c54574d18c28d46e6395428ab", "", set()),
+        ("to 1BvBMSEYstWetqTFn5Au4m4GFg7xJaNVN2", "", {("account", "1BvBMSEYstWetqTFn5Au4m4GFg7xJaNVN2")}),
+        ("55779911", "", {("account", "55779911")}),
+        (
+            "3782 822463 10005, 0301/12345",
+            "",
+            {("account", "3782 822463 10005"), ("account", "0301/12345")},
+        ),
         ("report.docx", "", {("path", "report.docx")}),
     ],
 )

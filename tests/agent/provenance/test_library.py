@@ -15,6 +15,7 @@ def test_texts_are_found_by_their_words() -> None:
     hits = {text.source.name: len(found) for text, found in library.with_grams(wanted)}
     assert hits == {"one": 2, "two": 1, "three": 1}
     assert len(list(library.with_letters("attackerio"))) == 3
+    assert not list(library.with_letters("mirrorofo"))
 
 
 def test_the_oldest_texts_give_way_and_the_rest_is_still_found() -> None:

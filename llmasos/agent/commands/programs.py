@@ -1,0 +1,20 @@
+"""All programs that are more than their options and operands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from . import archives, git, network, scripts, shell_builtins, starters
+from .simple import Runner
+from .words import Word
+
+Handler = Callable[[Runner, str, Sequence[Word], str | None], None]
+
+HANDLERS: Mapping[str, Handler] = {
+    **scripts.HANDLERS,
+    **starters.HANDLERS,
+    **shell_builtins.HANDLERS,
+    **archives.HANDLERS,
+    **network.HANDLERS,
+    **git.HANDLERS,
+}
