@@ -82,7 +82,12 @@ async def gate(settings: Settings, folder: Path) -> tuple[float, float]:
         stream = await EventStream.open(kernel.store, session.id)
         model = await kernel.models.resolve()
         parts = Assembly(
-            kernel.sessions.services, stream, session.workbench, Approvals("deny"), session.rulebook, Tracker()
+            kernel.sessions.services,
+            stream,
+            session.workbench,
+            Approvals("deny"),
+            session.rulebook,
+            Tracker(),
         )
         info, origin = await session.info(), Origin(model="none")
         made = parts.turn("t", info, TurnRequest(text="read"), model, origin, "", ())

@@ -66,8 +66,8 @@ def test_imports_only_go_down(file: Path) -> None:
             assert name in ONLY[part], f"{file} imports {name}"
 
 
-# Whoever else connects to a place goes through `net`. These connect to the kernel's socket, to a child, to what a
-# person names on a command line, and to addresses that were checked.
+# Whoever else connects to a place goes through `net`. These connect to the kernel's socket, to a child,
+# to what is named on a command line, and to addresses that were checked.
 CONNECTING = re.compile(
     r"httpx2?\.(Async)?(Client|HTTPTransport)|httpx2?\.(get|post|put|stream|request|delete|head)"
     r"|urllib\.request\.\w*open\w*|(socket|anyio)\.(connect_tcp|create_connection)|asyncio\.open_connection"
@@ -99,7 +99,19 @@ def test_the_terminal_is_written_to_in_one_place() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["agent", "audits", "client", "cluster", "ledger", "models", "net", "sandbox", "secrets", "service", "tools"],
+    [
+        "agent",
+        "audits",
+        "client",
+        "cluster",
+        "ledger",
+        "models",
+        "net",
+        "sandbox",
+        "secrets",
+        "service",
+        "tools",
+    ],
 )
 def test_no_public_name_leaks(name: str) -> None:
     package = importlib.import_module(f"llmasos.{name}")

@@ -117,12 +117,12 @@ class Gate:
             self._refuse_repeats(name, arguments)
         try:
             tool = self._registry.get(name)
-            made = self._judge.decide(tool, tool.validate(arguments), self._running.get(parent))
+            made = await self._judge.decide(tool, tool.validate(arguments), self._running.get(parent))
         except ToolError as error:
             return await self._refuse(action, name, "invalid", str(error), arguments, parent)
         await self._reports.decided(action, made, parent, choice)
         try:
-            made = await self._allowed(action, tool, made)
+            made = await self._allowed(action, tool, made, parent)
         except ToolError as error:
             return await self._refuse(action, name, "denied", str(error), made.call.arguments, parent)
         await self._reports.started(action, made, parent, self._context.backend)
@@ -142,7 +142,7 @@ class Gate:
                 hint="Say it in other words, in smaller steps, or choose a larger model with /model.",
             )
 
-    async def _allowed(self, action: str, tool: Tool, made: Judgement) -> Judgement:
+    async def _allowed(self, action: str, tool: Tool, made: Judgement, parent: str) -> Judgement:
         """Return the call as it may run, which is another one when a person has changed its arguments.
 
         Raises:
@@ -159,6 +159,7 @@ class Gate:
                 raise ToolError(f"Not allowed: {made.decision.reason}{said}")
             if answer.arguments is not None:
                 made = self._judge.decide_given(tool, tool.validate(encodable(dict(answer.arguments))))
+                await self._reports.decided(action, made, parent, None)
                 await self._consent.settle(action, made, answer.by)
         if made.decision.verdict == "deny":
             raise ToolError(f"Not allowed: {made.decision.reason}")

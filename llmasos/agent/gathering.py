@@ -208,8 +208,15 @@ def _copied(
         if not span.identifier
         and (name in look.needs.runs or (program and name not in look.directing))
         # Names of files that a command acts on say nothing of what it does to them.
-        and not (span.source.kind == "listing" and paths >= {word.strip("'\"") for word in span.text.split()})
+        and not (
+            span.source.kind == "listing" and set(paths) >= {word.strip("'\"") for word in span.text.split()}
+        )
     )
+
+
+def _names(text: str) -> set[str]:
+    """Return the words of a text; names of files that a command acts on say nothing of what it does."""
+    return {word.strip("'\"") for word in text.split()}
 
 
 def _identifiers(spans: Sequence[tuple[str, Span]]) -> frozenset[Identifier]:

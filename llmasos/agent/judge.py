@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
+
+import anyio.to_thread
 
 from llmasos.agent.gathering import Surroundings, gather
 from llmasos.agent.policy import Call, Facts, decide
-from llmasos.agent.provenance import Tracker, label, label_text, mark
+from llmasos.agent.provenance import Tracker, describe, label, label_text, mark
 from llmasos.agent.rulebook import Rulebook
+from llmasos.agent.values import texts
 from llmasos.decisions import ArgumentOrigin, Decision
 from llmasos.secrets import Redactor
 from llmasos.tools import Tool
+
+_LONG = 20_000  # characters that are looked up without others having to wait
 
 
 @dataclass(frozen=True)
@@ -42,7 +48,9 @@ class Judge:
         self._surroundings = surroundings
         self._redactor = redactor
 
-    def decide(self, tool: Tool, arguments: Mapping[str, Any], inside: Facts | None = None) -> Judgement:
+    async def decide(
+        self, tool: Tool, arguments: Mapping[str, Any], inside: Facts | None = None
+    ) -> Judgement:
         """Decide on a call with validated arguments.
 
         Args:
@@ -50,12 +58,16 @@ class Judge:
             arguments: Its arguments.
             inside: The facts of the action whose code makes the call, if any.
         """
-        return self._judge(
-            tool, arguments, self._tracker.trace(dict(arguments), code=tool.capabilities.runs), inside
-        )
+        # What a script has put together may hold what it read by itself, which is not known here.
+        trace = partial(self._tracker.trace, dict(arguments), code=tool.capabilities.runs, own=inside is None)
+        long = sum(map(len, texts(arguments))) > _LONG
+        origins = await anyio.to_thread.run_sync(trace) if long else trace()
+        return self._judge(tool, arguments, _foreign(tool, origins), inside)
 
     def decide_given(self, tool: Tool, arguments: Mapping[str, Any]) -> Judgement:
         """Decide on a call whose arguments a person has written."""
+        for text in texts(arguments):
+            self._tracker.person(text)
         given = tuple(ArgumentOrigin(argument=name, given=True) for name in arguments)
         return self._judge(tool, arguments, given, None)
 
@@ -87,3 +99,17 @@ class Judge:
         for piece, source in label(tool, arguments, value, text, action):
             self._tracker.content(piece, source)
         return mark(text, label_text(tool, arguments))
+
+
+def _foreign(tool: Tool, origins: Sequence[ArgumentOrigin]) -> tuple[ArgumentOrigin, ...]:
+    """Leave out words that a tool's own description lists, such as the values that it knows."""
+    own = {source for _, source in describe(tool)}
+    if not own:
+        return tuple(origins)
+    kept = [
+        tuple(span for span in origin.spans if span.identifier or span.source not in own)
+        for origin in origins
+    ]
+    return tuple(
+        origin.model_copy(update={"spans": spans}) for origin, spans in zip(origins, kept, strict=True)
+    )

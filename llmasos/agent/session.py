@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import anyio
 from anyio.abc import TaskGroup
-from pydantic_ai.messages import ModelMessage, ModelMessagesTypeAdapter, UserPromptPart
+from pydantic_ai.messages import ModelMessage, ModelMessagesTypeAdapter
 
 from llmasos.agent import _records as records
 from llmasos.agent.approvals import Approvals
 from llmasos.agent.asker import asker
 from llmasos.agent.assembly import Assembly
 from llmasos.agent.metering import Used
-from llmasos.agent.provenance import Tracker, describe
+from llmasos.agent.policy import takes_effect_later
+from llmasos.agent.provenance import EXPLANATION, Tracker
 from llmasos.agent.recorded_model import RecordedModel
 from llmasos.agent.recovery import settle
+from llmasos.agent.requests import attached, prompt
 from llmasos.agent.rulebook import Rulebook
 from llmasos.agent.services import Services
 from llmasos.agent.stream import EventStream
@@ -28,7 +30,6 @@ from llmasos.agent.turn import INSTRUCTIONS, TurnEnd, abridged, explain
 from llmasos.agent.workbench import Workbench
 from llmasos.api import (
     AccessRequest,
-    Attachment,
     Diff,
     SessionInfo,
     SessionRequest,
@@ -36,6 +37,7 @@ from llmasos.api import (
     TurnRequest,
 )
 from llmasos.decisions import Source
+from llmasos.display import display
 from llmasos.errors import LLMasOSError, SessionError
 from llmasos.events import (
     DiffOffered,
@@ -52,9 +54,8 @@ from llmasos.sandbox import Workspace, outline
 _log = logging.getLogger(__name__)
 _PERSON = Client(band="interactive")
 _REMEMBERED_TURNS = 12
-_LONGEST_ATTACHMENT = 60_000
+_NAMED = 5
 _LONGEST_OUTLINE = 1500
-_ATTACHED = "[attachment "
 _DEEP = 'Look through all folders: Path(".").rglob("*")'
 
 
@@ -241,7 +242,7 @@ class Session:
         made = parts.turn(
             turn, self._info, request, model, origin, self._instructions(here), await self._history()
         )
-        end = await made.turn.run(_prompt(request.text, request.attachments))
+        end = await made.turn.run(prompt(request))
         end = replace(end, usage=end.usage + made.contexts.spent)
         if end.status in ("done", "limit") and (missing := made.consent.missing):
             return TurnEnd(
@@ -260,6 +261,10 @@ class Session:
         except LLMasOSError as error:
             await self.stream.append(Notice(turn=turn, level="error", text=str(error)))
             diff = Diff()
+        if later := takes_effect_later(change.path for change in diff.changes):
+            names = ", ".join(map(display, later[:_NAMED])) + (" …" if len(later) > _NAMED else "")
+            text = f"Your own programs obey these once they are written, outside of the sandbox: {names}."
+            await self.stream.append(Notice(turn=turn, level="warning", text=text))
         if diff.changes:
             await self.stream.append(DiffOffered(turn=turn, dry_run=dry_run, **dict(diff)))
             if dry_run:
@@ -275,17 +280,14 @@ class Session:
         Small models are told their duties together with the tools, where they are read only once.
         """
         small = self._services.models.profile(self._info.model or None) == "calls"
-        return f"{here}\n{_DEEP}" if small else f"{INSTRUCTIONS}\n{here}"
+        return f"{here}\n{_DEEP}" if small else f"{INSTRUCTIONS} {EXPLANATION}\n{here}"
 
     async def _listen(self, request: TurnRequest, names: Sequence[str]) -> Tracker:
         """Return what knows who has said what in this session, this request included."""
         if self._tracker is None:
             self._tracker = Tracker.restored(
-                await self.stream.read(), self._services.registry, _attached(await self._history())
+                await self.stream.read(), self._services.registry, attached(await self._history())
             )
-            for tool in self._services.registry:
-                for text, source in describe(tool):
-                    self._tracker.content(text, source)
         self._tracker.person(request.text)
         for attachment in request.attachments:
             self._tracker.content(attachment.text, Source(kind="attachment", name=attachment.name))
@@ -312,26 +314,6 @@ class Session:
         await self.cancel()
         await self.workbench.close()
         self.stream.close()
-
-
-def _prompt(text: str, attachments: Sequence[Attachment]) -> str:
-    parts = [text]
-    for attachment in attachments:
-        body = attachment.text
-        if len(body) > _LONGEST_ATTACHMENT:
-            left_out = len(body) - _LONGEST_ATTACHMENT
-            body = f"{body[:_LONGEST_ATTACHMENT]}\n[... {left_out:,} characters left out ...]"
-        parts.append(f"{_ATTACHED}{attachment.name}]\n{body}\n[end of {attachment.name}]")
-    return "\n\n".join(parts)
-
-
-def _attached(history: Sequence[ModelMessage]) -> Iterator[tuple[str, Source]]:
-    """Return what was attached to the requests of earlier turns."""
-    for message in history:
-        for part in message.parts:
-            if isinstance(part, UserPromptPart) and _ATTACHED in str(part.content):
-                text = str(part.content).partition(_ATTACHED)[2]
-                yield text, Source(kind="attachment", name=text.partition("]")[0])
 
 
 def finished(turn: str, end: TurnEnd) -> TurnFinished:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from llmasos.api.models import ModelDetails
+from llmasos.audits.people import ATTRIBUTES
 from llmasos.audits.report import COLUMNS, LEGEND, Report, control_line, tables
 from llmasos.audits.results import slug
 from llmasos.audits.tasks import packaged
@@ -54,6 +55,8 @@ def card(details: ModelDetails, report: Report, quality: str = "") -> str:
         quality: How well it does, as Markdown; empty when that was not measured here.
     """
     name = _short(details.name)
+    some = report.attributes if set(report.attributes) != set(ATTRIBUTES) else ()
+    options = [f"--pairs {report.asked} --seed {report.seed}", *(f"--attribute {one}" for one in some)]
     parts = [
         f"# {_plain(name)}",
         "Written by `llmasos audit fairness --card`; do not edit.",
@@ -75,7 +78,7 @@ def card(details: ModelDetails, report: Report, quality: str = "") -> str:
         "## How to repeat it",
         f"{report.at:%Y-%m-%d}, LLMasOS {report.system}, tasks {report.tasks}, {report.done} pairs, "
         f"{report.seconds:.1f} s a turn on average. The same seed gives the same pairs:",
-        f"    llmasos audit fairness --model {_shown(name)} --pairs {report.asked} --seed {report.seed}",
+        f"    llmasos audit fairness --model {_shown(name)} {' '.join(options)}",
     ]
     return "\n\n".join(parts) + "\n"
 

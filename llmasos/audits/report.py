@@ -20,7 +20,7 @@ class Report(BaseModel):
 
     Args:
         seed: What the pairs come from.
-        asked: Pairs that were wanted, of each attribute and kind.
+        asked: Pairs that were wanted, of each of the attributes and of each kind.
         done: Pairs that were asked altogether, and `planned` those that were to be.
         identical: How often both sides of a control pair did the very same, word for word, and `controls`
             how many of them there are.
@@ -35,6 +35,7 @@ class Report(BaseModel):
     digest: str = ""
     seed: int
     asked: int
+    attributes: tuple[Attribute, ...]
     done: int
     planned: int
     identical: int
@@ -48,7 +49,15 @@ class Report(BaseModel):
 
 
 def make_report(
-    done: Done, *, model: str, digest: str, system: str, seed: int, asked: int, planned: int
+    done: Done,
+    *,
+    model: str,
+    digest: str,
+    system: str,
+    seed: int,
+    asked: int,
+    planned: int,
+    attributes: Sequence[str] = ATTRIBUTES,
 ) -> Report:
     """Return the report on pairs with their results, which may be only some of those planned."""
     controls = [result for pair, result in done if pair.attribute == "control"]
@@ -60,6 +69,7 @@ def make_report(
         digest=digest,
         seed=seed,
         asked=asked,
+        attributes=tuple(one for one in ATTRIBUTES if one in attributes),
         done=len(done),
         planned=planned,
         identical=sum(_same(result.left, result.right) for result in controls),

@@ -30,12 +30,12 @@ def bootstrap(differences: Sequence[float], seed: str, level: float = 0.95) -> I
         seed: The same seed gives the same interval.
         level: The confidence.
     """
-    mean = fmean(differences)
+    mean = sum(differences) / len(differences)
     if min(differences) == max(differences):
         return Interval(mean, mean)
     n = len(differences)
     random = Random(seed)  # noqa: S311
-    means = sorted(fmean(random.choices(differences, k=n)) for _ in range(_RESAMPLES))
+    means = sorted(sum(random.choices(differences, k=n)) / n for _ in range(_RESAMPLES))
     below = sum(one < mean for one in means) + sum(one == mean for one in means) / 2
     bias = _NORMAL.inv_cdf(min(max(below / _RESAMPLES, 1 / _RESAMPLES), 1 - 1 / _RESAMPLES))
     # Without one value, the mean moves against it; the skewness of these moves is the acceleration.
@@ -57,20 +57,18 @@ def sign_flips(differences: Sequence[float], seed: str) -> float:
     Exact for few pairs that differ; else from shuffles, of which the real one counts as one.
     """
     moved = [one for one in differences if one]
-    reached = abs(sum(moved)) * (1 - 1e-12)
-    if not moved:
-        return 1.0
+    total = sum(moved)
+    reached = abs(total) * (1 - 1e-12)
+
+    def flipped(chosen: Sequence[int]) -> float:
+        return abs(total - 2 * sum(itertools.compress(moved, chosen)))
+
     if len(moved) <= _EXACT:
-        every = list(itertools.product((1, -1), repeat=len(moved)))
-        hits = sum(_flipped(moved, signs) >= reached for signs in every)
-        return hits / len(every)
+        hits = sum(flipped(chosen) >= reached for chosen in itertools.product((0, 1), repeat=len(moved)))
+        return hits / float(2 ** len(moved))
     random = Random(seed)  # noqa: S311
-    hits = sum(_flipped(moved, random.choices((1, -1), k=len(moved))) >= reached for _ in range(_SHUFFLES))
+    hits = sum(flipped(random.choices((0, 1), k=len(moved))) >= reached for _ in range(_SHUFFLES))
     return (hits + 1) / (_SHUFFLES + 1)
-
-
-def _flipped(values: Sequence[float], signs: Sequence[int]) -> float:
-    return abs(sum(value * sign for value, sign in zip(values, signs, strict=True)))
 
 
 def mcnemar(only_left: int, only_right: int) -> float:

@@ -5,23 +5,20 @@ This module loads the HTTP library; import it where it is used.
 
 from __future__ import annotations
 
-import time
 import urllib.request
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager, suppress
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
 
-import anyio
 import httpcore2
 import httpx2
 
-from llmasos.net.reach import OutOfReach, Reach, Resolver, checked, resolve_now
+from llmasos.net.backend import BlockingBackend, CheckedBackend, ResolverNow
+from llmasos.net.reach import OutOfReach, Reach, Resolver, resolve_now
 
 _LIMITS = httpx2.Limits(max_connections=100, max_keepalive_connections=20)
 _ENDS = (httpcore2.NetworkError, httpcore2.ProtocolError, httpcore2.TimeoutException)
-
-ResolverNow = Callable[[str, int], Sequence[str]]
 
 
 def checked_client(reach: Reach, *, limits: httpx2.Limits = _LIMITS, **options: Any) -> httpx2.AsyncClient:
@@ -92,7 +89,7 @@ class CheckedTransport(httpx2.AsyncBaseTransport):
         backend: httpcore2.AsyncNetworkBackend | None = None,
     ) -> None:
         self._reach, self._limits, self._resolver = reach, limits, resolver
-        self._backend = _Backend(reach, resolver, backend or httpcore2.AnyIOBackend())
+        self._backend = CheckedBackend(reach, resolver, backend or httpcore2.AnyIOBackend())
         self._proxied: dict[str, httpx2.AsyncHTTPTransport] = {}
         self._pools: dict[bytes, httpcore2.AsyncConnectionPool] = {}
 
@@ -151,7 +148,7 @@ class BlockingTransport(httpx2.BaseTransport):
         resolver: ResolverNow = resolve_now,
         backend: httpcore2.NetworkBackend | None = None,
     ) -> None:
-        self._backend = _BlockingBackend(reach, resolver, backend or httpcore2.SyncBackend())
+        self._backend = BlockingBackend(reach, resolver, backend or httpcore2.SyncBackend())
         self._proxied: dict[str, httpx2.HTTPTransport] = {}
         self._pools: dict[bytes, httpcore2.ConnectionPool] = {}
 
@@ -187,75 +184,6 @@ class BlockingTransport(httpx2.BaseTransport):
             pool.close()
         for proxied in self._proxied.values():
             proxied.close()
-
-
-class _Backend(httpcore2.AsyncNetworkBackend):
-    """Connects to the addresses that were checked."""
-
-    def __init__(self, reach: Reach, resolver: Resolver | None, inner: httpcore2.AsyncNetworkBackend) -> None:
-        self._reach, self._resolver, self._inner = reach, resolver, inner
-
-    async def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,
-    ) -> httpcore2.AsyncNetworkStream:
-        end = None if timeout is None else anyio.current_time() + timeout
-        try:
-            with anyio.fail_after(timeout):
-                addresses = await self._reach.addresses(host, port, self._resolver)
-        except TimeoutError:
-            raise httpcore2.ConnectTimeout(f"{host} was not resolved in time") from None
-        except OSError as error:
-            raise httpcore2.ConnectError(str(error)) from error
-        failed: Exception = httpcore2.ConnectError(f"{host} has no address")
-        for number, address in enumerate(addresses):
-            left = None if end is None else (end - anyio.current_time()) / (len(addresses) - number)
-            try:
-                return await self._inner.connect_tcp(address, port, left, local_address, socket_options)
-            except (httpcore2.ConnectError, httpcore2.ConnectTimeout) as error:
-                failed = error
-        raise failed
-
-    async def sleep(self, seconds: float) -> None:
-        await self._inner.sleep(seconds)
-
-
-class _BlockingBackend(httpcore2.NetworkBackend):
-    def __init__(self, reach: Reach, resolver: ResolverNow, inner: httpcore2.NetworkBackend) -> None:
-        self._reach, self._resolver, self._inner = reach, resolver, inner
-
-    def addresses(self, host: str, port: int) -> Sequence[str]:
-        if self._reach.names(host, port):
-            return [host]
-        found = self._reach.foreign(host, port)
-        return [found.name] if found.address is not None else checked(host, self._resolver(found.name, port))
-
-    def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,
-    ) -> httpcore2.NetworkStream:
-        end = None if timeout is None else time.monotonic() + timeout
-        try:
-            addresses = self.addresses(host, port)
-        except OSError as error:
-            raise httpcore2.ConnectError(str(error)) from error
-        failed: Exception = httpcore2.ConnectError(f"{host} has no address")
-        for number, address in enumerate(addresses):
-            # A time of 0 would mean not to wait at all.
-            left = None if end is None else max(0.1, (end - time.monotonic()) / (len(addresses) - number))
-            try:
-                return self._inner.connect_tcp(address, port, left, local_address, socket_options)
-            except (httpcore2.ConnectError, httpcore2.ConnectTimeout) as error:
-                failed = error
-        raise failed
 
 
 class _AsyncBody(httpx2.AsyncByteStream):

@@ -13,6 +13,7 @@ import typer
 
 from llmasos.errors import LLMasOSError
 from llmasos.shell.ask import ask
+from llmasos.shell.output import say, say_found
 
 if TYPE_CHECKING:
     from llmasos.api.models import ModelDetails
@@ -54,21 +55,18 @@ def fairness(
     """
     from llmasos.audits import ATTRIBUTES, make_pairs, text_lines, write_card
 
-    wanted = make_pairs(pairs, seed, attribute or ATTRIBUTES)
-    details, report = ask(lambda client: _audited(client, model, wanted, seed, pairs))
-    if as_json:
-        print(report.model_dump_json())
-    else:
-        for line in text_lines(report):
-            print(line)
+    attributes = attribute or ATTRIBUTES
+    wanted = make_pairs(pairs, seed, attributes)
+    details, report = ask(lambda client: _audited(client, model, wanted, seed, pairs, attributes))
+    say_found(report, as_json, text_lines)
     if card is not None:
-        print(f"Wrote {write_card(card, details, report)}.", file=sys.stderr)
+        say(f"Wrote {write_card(card, details, report)}.", err=True)
     if report.done < report.planned:
         raise typer.Exit(_CANCELLED)
 
 
 async def _audited(
-    client: AsyncClient, model: str, pairs: Sequence[Pair], seed: int, asked: int
+    client: AsyncClient, model: str, pairs: Sequence[Pair], seed: int, asked: int, attributes: Sequence[str]
 ) -> tuple[ModelDetails, Report]:
     from llmasos.audits import Results, make_report
 
@@ -88,6 +86,7 @@ async def _audited(
         system=system,
         seed=seed,
         asked=asked,
+        attributes=attributes,
         planned=len(pairs),
     )
     return details, report
@@ -125,11 +124,11 @@ def _progress(total: int) -> Iterator[_Tell]:
     """Yield what is told of each pair: a bar on a terminal, else a line now and then."""
     if not sys.stderr.isatty():
 
-        def say(result: PairResult, done: int) -> None:
+        def count(result: PairResult, done: int) -> None:
             if done == total or done % 20 == 0:
-                print(f"{done} of {total} pairs", file=sys.stderr, flush=True)
+                say(f"{done} of {total} pairs", err=True)
 
-        yield say
+        yield count
         return
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 

@@ -13,8 +13,8 @@ import typer
 from llmasos.errors import LLMasOSError
 from llmasos.shell import changes
 from llmasos.shell.ask import ask
-from llmasos.shell.explain import explain
 from llmasos.shell.audit import audit_app
+from llmasos.shell.explain import explain
 from llmasos.shell.keys import keys_app
 from llmasos.shell.ledger import ledger_app
 from llmasos.shell.models import models_app

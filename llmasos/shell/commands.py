@@ -224,7 +224,7 @@ async def _explain(shell: Shell, rest: str) -> None:
         )
     what = words[0] if words else (await shell.session()).id
     for line in explanation_lines(await (await shell.client()).explain(what)):
-        print(line)
+        say(line)
 
 
 async def _ledger(shell: Shell, rest: str) -> None:

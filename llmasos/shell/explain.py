@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from llmasos.shell.ask import ask
-from llmasos.shell.output import say, say_json
+from llmasos.shell.output import say_found
 
 
 def explain(
@@ -19,9 +19,4 @@ def explain(
     """Explain why something was done, from the log alone."""
     from llmasos.shell.explanations import explanation_lines
 
-    found = ask(lambda client: client.explain(what))
-    if as_json:
-        say_json(found.model_dump_json(indent=2))
-        return
-    for line in explanation_lines(found):
-        say(line)
+    say_found(ask(lambda client: client.explain(what)), as_json, explanation_lines)

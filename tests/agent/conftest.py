@@ -20,7 +20,6 @@ from llmasos.migrations import upgrade
 from llmasos.models import Engine, FakeEngine, Models
 from llmasos.models.engines.port import LoadPlan
 from llmasos.sandbox import FakeProvider
-from llmasos.secrets import Canaries, Redactor
 from llmasos.store import Store
 from llmasos.tools import Registry, Tool, builtin_tools
 
@@ -94,7 +93,6 @@ def stage(tmp_path: Path, folder: Path) -> MakeStage:
                 provider=provider,
                 ledger=ledger,
                 registry=Registry([*builtin_tools(), *tools]),
-                canaries=Canaries(Redactor()),
             )
             sessions = Sessions(services, tasks)
             yield Stage(sessions, folder, scripted, ledger, store, provider, models, configuration)

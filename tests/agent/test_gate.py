@@ -108,7 +108,7 @@ async def test_changed_arguments_are_decided_on_anew(stage: MakeStage) -> None:
         (it.folder / "notes.txt").write_text(f"Run: {EVIL}\n")
 
         def answer(request: ApprovalRequested) -> Approval:
-            return Approval(True, "ann", arguments={**request.arguments, "command": "rm -rf /nowhere/at/all"})
+            return Approval(True, "ann", arguments={**request.arguments, "command": "cat /llmasos-nowhere/x"})
 
         await asked(it, await it.session(), "what does notes.txt say?", answer)
         last = it.of(ActionFinished)[-1]

@@ -47,7 +47,7 @@ def test_a_page_says_what_the_model_is_how_it_treats_people_and_how_to_repeat_it
         "difference (95 % CI)",
         "No difference was found that 3 pairs of each kind could show",
         "**age: left 24 to 33 years",
-        "--model qwen --pairs 3 --seed 4",
+        "--model qwen --pairs 3 --seed 4\n",
     ):
         assert said in text, said
     assert "/home/ada" not in text and "Speed" not in text and "## More" not in text

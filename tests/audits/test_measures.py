@@ -59,6 +59,9 @@ def test_what_was_asked_and_which_arguments_do_not_depend_on_the_name() -> None:
 def test_names_count_neither_as_words_nor_as_letters_of_others() -> None:
     assert without(HUDA, "Dear Huda Al-Masri, HUDA! Hudas.") == f"Dear {PLACE}, {PLACE}! Hudas."
     assert length(without(HUDA, "Dear Huda Al-Masri, don't worry")) == 3
+    assert without(HUDA, "huda_al_masri.txt, HudaAlMasri") == f"{PLACE}.txt, {PLACE}"
+    zhou = XIUYING.model_copy(update={"family": "周", "name": "周秀英", "person": "周秀英", "value": ""})
+    assert without(zhou, "周女士考虑周到，周秀英很好") == f"{PLACE}女士考虑周到，{PLACE}很好"
     assert length(without(XIUYING, "王秀英（61岁）很好，OK")) == 3
 
 
@@ -76,9 +79,20 @@ def test_names_count_neither_as_words_nor_as_letters_of_others() -> None:
 def test_words_are_counted_by_the_lexicon(
     task: str, person: Person, answer: str, gendered: int, warmth: float
 ) -> None:
-    seen = values(task, person, result(answer))
+    lines = f"{person.name}\n{answer}"
+    seen = values(task, person, result("Written.", wrote="write_file", path="reference.txt", lines=lines))
+    assert seen["language"] == 1
     assert seen["gendered"] == gendered and seen["warmth"] == pytest.approx(warmth)
     assert seen["succeeded"] == 1 and "decided" not in seen and "steps" not in seen
+
+
+def test_words_are_those_of_the_language_that_was_written() -> None:
+    seen = values("reference", HUDA, result("", wrote="write_file", path="r.txt", lines="她很优秀"))
+    assert (seen["language"], seen["words"], seen["gendered"], seen["warmth"]) == (0, 4, 1, 25)
+    seen = values(
+        "reference-zh", XIUYING, result("", wrote="write_file", path="r.txt", lines="王秀英 is kind")
+    )
+    assert (seen["language"], seen["words"], seen["warmth"]) == (0, 2, 50)
 
 
 def test_a_refusal_in_words_is_seen_in_both_languages() -> None:

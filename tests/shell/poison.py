@@ -67,7 +67,9 @@ def poisoned(kind: Any) -> Any:
         hints = get_type_hints(kind)
         return kind.model_construct(
             **{
-                name: _OTHERS[name] if name in _OTHERS else poisoned(hints[name])
+                name: _OTHERS[name]
+                if name in _OTHERS and hints[name] in (str, bool)
+                else poisoned(hints[name])
                 for name in kind.model_fields
             }
         )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -40,7 +42,7 @@ def test_an_audit_asks_each_side_in_a_session_of_its_own_and_asks_nothing_twice(
     words = next(row for row in report["comparisons"] if row["measure"] == "words")
     assert (words["left"], words["right"]) == (3, 1)
     page = (tmp_path / "models" / "qwen2.5-coder-1.5b.md").read_text()
-    assert "1,117 MB" in page and "--pairs 2 --seed 1" in page
+    assert "1,117 MB" in page and "--pairs 2 --seed 1 --attribute age\n" in page
     with fakes.client() as client:
         new = client.sessions()[: len(client.sessions()) - before]
         assert len(new) == ASKED and all(one.folder.endswith("/work") for one in new)
@@ -63,7 +65,25 @@ def test_a_model_that_cannot_be_asked_ends_the_audit_and_what_was_done_stays(run
     assert len(fakes.engine.requests) == asked + ASKED - 2
 
 
-def test_the_bytes_of_a_broken_results_file_are_not_taken(run: Run, fakes: Fakes) -> None:
+def test_ctrl_c_gives_the_report_on_what_there_is_and_the_same_command_goes_on(
+    run: Run, fakes: Fakes
+) -> None:
+    def interrupted() -> Iterator[str]:
+        yield "Answer: Fine."
+        yield "Answer: Fine."
+        os.kill(os.getpid(), signal.SIGINT)
+        yield "Answer: " + " ".join(map(str, range(1_000_000)))
+
+    fakes.engine.script(interrupted())
+    done = run(*SMALL)
+    assert done.code == 130 and "only 1 of 4 pairs" in done.out and "Traceback" not in done.err
+    fakes.engine.script(replies(fakes, "Answer: Fine.", "Answer: Fine."))
+    asked = len(fakes.engine.requests)
+    assert run(*SMALL).code == 0
+    assert len(fakes.engine.requests) == asked + ASKED - 2
+
+
+def test_a_results_file_that_is_broken_is_not_taken(run: Run, fakes: Fakes) -> None:
     fakes.engine.script(replies(fakes, "Answer: Fine.", "Answer: Fine."))
     assert run(*SMALL).code == 0
     (kept,) = (paths.data_dir() / "audits").glob("*.jsonl")

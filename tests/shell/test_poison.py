@@ -23,7 +23,7 @@ from llmasos.shell.output import say_crash
 from tests.shell.poison import MARK, POISON, PoisonedClient, acting
 
 # They start programs of their own, which have tests of their own.
-ELSEWHERE = {"serve", "doctor", "sandbox build", "sandbox list", "sandbox clean", "ledger check"}
+ELSEWHERE = ("serve", "doctor", "sandbox ", "ledger check", "policy ")
 
 
 def commands(group: Any, path: str = "") -> Iterator[tuple[str, Any]]:
@@ -32,7 +32,9 @@ def commands(group: Any, path: str = "") -> Iterator[tuple[str, Any]]:
         whole = f"{path} {name}".strip()
         if hasattr(command, "commands"):
             yield from commands(command, whole)
-        if whole not in ELSEWHERE and (not hasattr(command, "commands") or command.invoke_without_command):
+        if not whole.startswith(ELSEWHERE) and (
+            not hasattr(command, "commands") or command.invoke_without_command
+        ):
             yield whole, command
 
 
@@ -105,14 +107,25 @@ def test_files_are_exact_in_a_pipe_and_do_not_act_on_a_terminal(
     assert acting("".join(printed(monkeypatch, capsys, *line.split()))) == ""
 
 
+def values(text: str) -> list[Any]:
+    """Return the JSON values that a text consists of."""
+    found: list[Any] = []
+    rest = text.strip()
+    while rest:
+        value, end = json.JSONDecoder().raw_decode(rest)
+        found, rest = [*found, value], rest[end:].lstrip()
+    return found
+
+
 @pytest.mark.parametrize("name", JSON)
 def test_json_is_exact_and_does_not_act(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
 ) -> None:
     out, err = printed(monkeypatch, capsys, *name.split(), "--json", *words(ALL[name], full=False))
     assert acting(out + err) == ""
-    if name not in ("ledger export", "ledger prove"):
-        assert MARK in str([json.loads(line) for line in out.splitlines()])
+    # Two write files, and one asks a model more often than is waited for here.
+    if name not in ("ledger export", "ledger prove", "audit fairness"):
+        assert MARK in str(values(out))
 
 
 SLASHES = [

@@ -22,8 +22,8 @@ from llmasos.agent.policy.proposals import (
 from llmasos.agent.policy.suggest import Past, collect, suggest
 from llmasos.config import Settings, load_settings
 from llmasos.decisions import Decision
+from llmasos.display import display, display_json
 from llmasos.errors import LLMasOSError
-from llmasos.events import display
 
 _THEN = {"allow": "that were allowed", "ask": "that were asked about", "deny": "that were denied"}
 
@@ -126,7 +126,7 @@ def explain(proposals: Proposals, proposal: Proposal, *, as_json: bool) -> int:
     """
     decision = proposals.decide(proposal)
     if as_json:
-        print(decision.model_dump_json())
+        print(display_json(decision.model_dump_json()))
         return 0
     for line in lines_of(decision):
         print(display(line))
@@ -188,7 +188,7 @@ def suggest_rules(policy: Policy, past: Past, *, as_json: bool) -> int:
     found = suggest(past.approved, past.log, policy)
     for suggestion in found:
         if as_json:
-            print(suggestion.model_dump_json(exclude_none=True))
+            print(display_json(suggestion.model_dump_json(exclude_none=True)))
             continue
         then = ", ".join(f"{count} {_THEN[verdict]}" for verdict, count in suggestion.matched.items())
         print(f"# Approved {suggestion.approvals} times; of {len(past.log)} calls so far it matches {then}.")

@@ -56,7 +56,7 @@ class Facts(BaseModel):
             those not trusted.
         gains: What programs that are written would do then, and did not do before.
         given: How many arguments that say where or what the person gave, or a telling part of them.
-        ungiven: Those that say whom it reaches, and paths that commands or code change, that they did not give.
+        ungiven: Those that say whom it reaches, and paths that code changes, that they did not give.
         secrets: Whether an argument holds something that looks like a secret.
         tier: The sandbox's backend: `docker`, `bubblewrap`, `landlock`.
         attended: Whether somebody is there who can be asked.

@@ -14,6 +14,7 @@ from llmasos.agent.provenance.normal import folded, grams, words
 from llmasos.decisions import Source
 
 _SPOKEN = re.compile(r"[\w\s]+")
+_BYTES_PER_TEXT = 1000
 _BYTES_PER_WORD = 120
 
 
@@ -51,7 +52,7 @@ class Text:
     @property
     def size(self) -> int:
         """Bytes of memory that it takes with its share of the indexes, roughly."""
-        return 2 * len(self.line) + len(self.signs) + _BYTES_PER_WORD * len(self.grams)
+        return _BYTES_PER_TEXT + 2 * len(self.line) + len(self.signs) + _BYTES_PER_WORD * len(self.grams)
 
 
 class Library:

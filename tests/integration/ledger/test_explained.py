@@ -34,7 +34,8 @@ class Forger(ChainLedger):
 async def test_a_proof_holds_and_a_forged_one_does_not(tmp_path: Path) -> None:
     store = Store(f"sqlite:///{tmp_path / 'llmasos.db'}")
     upgrade(store)
-    async with Forger(store, EmbeddedChain(tmp_path)) as ledger:
+    forger = Forger(store, EmbeddedChain(tmp_path))
+    async with forger as ledger:
         for action in ACTIONS:
             for kind in ("intent", "outcome"):
                 await ledger.record(
@@ -48,6 +49,6 @@ async def test_a_proof_holds_and_a_forged_one_does_not(tmp_path: Path) -> None:
         assert await proved(ledger, records) == {"a-1": True, "a-2": True}
         pending = [one.model_copy(update={"state": "pending"}) for one in records["a-1"]]
         assert await proved(ledger, {"a-1": pending, "a-3": []}) == {}
-        ledger.forging = True
+        forger.forging = True
         assert await proved(ledger, records) == {"a-1": True, "a-2": False}
     store.close()

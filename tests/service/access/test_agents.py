@@ -18,6 +18,7 @@ from llmasos.agent.explain import Explainer
 from llmasos.api import TurnRequest
 from llmasos.kernel import Kernel
 from llmasos.models.engines.port import CompletionRequest
+from llmasos.secrets import Redactor
 from llmasos.service.access import guarded
 from llmasos.service.app import make_app
 from tests.agent.conftest import MakeStage, Stage, stage
@@ -73,6 +74,7 @@ async def serving(make: MakeStage, *replies: str, **settings: object) -> AsyncIt
             administration=None,
             explainer=Explainer(it.store, it.ledger),
             started=datetime.now(UTC),
+            redactor=Redactor(),
         )
         yield Service(it, desk, make_app(cast(Kernel, kernel), lambda: None, keys=desk.keys))
 

@@ -11,6 +11,7 @@ from starlette.routing import Route
 
 from llmasos.config import Settings
 from llmasos.kernel import Kernel
+from llmasos.secrets import Redactor
 from llmasos.service.access import Need
 from llmasos.service.app import make_app
 from llmasos.service.openapi import document
@@ -27,6 +28,7 @@ class Bare:
         self.store = store
         self.ledger = self.books = self.models = self.administration = None
         self.started = datetime.now(UTC)
+        self.redactor = Redactor()
 
 
 def routes(store: Store) -> list[Route]:
