@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from .program import Findings, Program
 from .simple import Runner
-from .syntax import constants, is_set_once, read, text_of
+from .syntax import check_gaps, constants, is_set_once, read, text_of
 from .table import names
 from .variables import is_obeyed
 from .words import Word, decode
@@ -273,9 +273,12 @@ class _Walker:
             self.runner.writes([word])
 
     def _heredoc(self, node: Node) -> None:
+        start = next((text_of(child) for child in node.children if child.type == "heredoc_start"), "")
         for child in node.children:
             if child.type == "heredoc_body":
                 self._each(child)
+                if start[:1] not in {"'", '"', "\\"}:
+                    check_gaps(child, self.found)
             elif child.type == "file_redirect":
                 self._redirect(child)
                 if len(child.children_by_field_name("destination")) > 1:
@@ -299,8 +302,6 @@ class _Walker:
         if node.children and node.children[0].type == "<<-":
             written = "".join(line.lstrip("\t") for line in written.splitlines(keepends=True))
         quoted = start[:1] in "'\"\\"
-        if not quoted and re.search(r"(?<!\\)`", written):
-            self.found.undecided("A substitution in it is not understood.")
         return None if text is None or (not quoted and re.search(r"[$`\\]", written)) else written
 
     def _assignment(self, node: Node, *, exported: bool) -> None:

@@ -18,8 +18,13 @@ _MOST_NODES = 20_000
 _MOST_CONSTANTS = 50
 # A word that goes on in the next line, which the parser takes for two.
 _GOES_ON = re.compile(r"(?<!\\)(?:\\\\)*\\\n(?!\s)")
+# A line that holds nothing but that, which the parser does not see.
+_BLANK = re.compile(r"(?:^|\n)[ \t]*\\\n")
 _WORD_BEFORE = re.compile(r"[^\s;&|()<>]")
 _EVALUATED = re.compile(r"\[[^\[\]\n]*(\$\(|`)")
+_WORDS = frozenset({"word", "number", "variable_name", "extglob_pattern"})
+_ESCAPED = re.compile(r"\\.", re.DOTALL)
+_BREAKS = re.compile(r"[\s;&<>]|^[|(]|[$`]\(")
 _PLAIN = names("word string_content heredoc_content regex number extglob_pattern variable_name")
 _HIDDEN = re.compile(r"(?<!\\)(?:\\\\)*(`|\$\()")
 
@@ -41,7 +46,9 @@ def read(text: str, found: Findings) -> Node:
     """Return the root of a text's syntax tree, and note what the tree does not tell."""
     from tree_sitter import Parser
 
-    if any(_WORD_BEFORE.match(text[match.end() - 3 : match.end() - 2]) for match in _GOES_ON.finditer(text)):
+    if _BLANK.search(text) or any(
+        _WORD_BEFORE.match(text[match.end() - 3 : match.end() - 2]) for match in _GOES_ON.finditer(text)
+    ):
         found.undecided("A word goes on in the next line.")
     if "\0" in text or "\r" in text:
         found.undecided("It holds characters that no command has.")
@@ -64,14 +71,18 @@ def _check_tokens(root: Node, source: bytes, found: Findings) -> None:
             return
         if node.type in {"raw_string", "ansi_c_string"} and _EVALUATED.search(text_of(node)):
             found.undecided("It holds commands that bash may run where it calculates.")
+        if node.type in _WORDS and not node.child_count and _BREAKS.search(_ESCAPED.sub("", text_of(node))):
+            found.undecided("Where a word ends is not clear.")
+        if node.type == "command_substitution" and re.match(r"`.*(\\|<<)", text_of(node), re.DOTALL):
+            found.undecided("What stands in backquotes is not clear.")
         if node.type == "comment":
             before = source[node.start_byte - 1 : node.start_byte]
-            if b"\n" in (node.text or b"") or (before and before not in b" \t\n;&|()"):
+            if b"\n" in (node.text or b"") or (before and before not in b" \t\n;&|("):
                 found.undecided("What is a comment is not clear.")
         if node.child_count:
             stack.extend(reversed(node.children))
             if node.type in {"string", "heredoc_body", "expansion", "concatenation"}:
-                _check_gaps(node, found)
+                check_gaps(node, found)
             if node.type not in {"string", "heredoc_body"}:
                 continue
         elif node.type in _PLAIN and _HIDDEN.search(text_of(node)):
@@ -86,7 +97,7 @@ def _check_tokens(root: Node, source: bytes, found: Findings) -> None:
         found.undecided("A part of it is not understood.")
 
 
-def _check_gaps(node: Node, found: Findings) -> None:
+def check_gaps(node: Node, found: Findings) -> None:
     """Note substitutions in the text between the parts of a node."""
     at, source = node.start_byte, node.text or b""
     for child in (*node.children, None):
