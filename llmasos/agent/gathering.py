@@ -189,11 +189,13 @@ def _sinks(look: _Look, spans: Sequence[tuple[str, Span]]) -> set[SourceKind]:
     changed = look.changed
     found: set[SourceKind] = set()
     for name, span in spans:
+        # Names of files that are there direct nothing anywhere else.
+        if span.source.kind == "listing" and name not in look.needs.reaches:
+            continue
         if name in look.needs.runs:
             if span.identifier == "path" and span.text in changed:
                 found.add(span.source.kind)
-        # Names of files that are there direct nothing anywhere else.
-        elif name in look.directing and (span.source.kind != "listing" or name in look.needs.reaches):
+        elif name in look.directing:
             found.add(span.source.kind)
     return found
 

@@ -100,7 +100,7 @@ async def test_a_conflict_is_refused_and_can_be_merged(stage: MakeStage) -> None
     edit = 'edit_file(path="main.py", old="import os", new="import os  # agent")'
     async with stage(edit, "Answer: done") as it:
         session = await it.session()
-        await it.turn(session, "edit")
+        await it.turn(session, "edit longer.py")
         file = it.folder / "main.py"
         file.write_text(file.read_text() + "# person\n")
         with pytest.raises(ConflictError, match=r"main\.py"):
@@ -129,7 +129,7 @@ async def test_some_hunks_are_committed_and_the_rest_waits(stage: MakeStage) -> 
     edit = "run_shell(command=\"sed -i 's/^x0 = 0/x0 = 100/; s/^x19 = 19/x19 = 190/' src/longer.py\")"
     async with stage(edit, "Answer: done") as it:
         session = await it.session()
-        await it.turn(session, "edit")
+        await it.turn(session, "edit longer.py")
         await session.workbench.commit([Choice(path="src/longer.py", hunks=(1,))])
         text = (it.folder / "src/longer.py").read_text()
         assert "x0 = 100" in text and "x19 = 19\n" in text
