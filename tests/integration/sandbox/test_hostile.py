@@ -49,7 +49,7 @@ class Program:
     """A program and what must become of it.
 
     Args:
-        number: Its place in the list of the issue.
+        number: Its number.
         file: A `.py` runs as a cell, a `.sh` as a command.
         verdicts: What its outcome may be; a sandbox that had to be given up counts as `lost`.
         weak: The same for the tier without namespaces and cgroups; None where that tier promises nothing.
