@@ -217,11 +217,11 @@ def test_a_hook_is_written_only_with_approval(machine: Machine, terminal: Termin
     machine.endpoint.replies = [hook, "Not allowed.", hook, "Made the hook."]
     terminal.enter("make a hook")
     terminal.wait_for("write_file asks for your approval", ".git/hooks/pre-commit", "#!/bin/sh\n    true")
-    terminal.wait_for_line("Allow it this once?")
+    terminal.wait_for_line("Allow it?")
     terminal.type("n\r")
     terminal.wait_for("⊘ write_file", "Not allowed.")
     terminal.enter("make a hook again")
-    terminal.wait_for("Allow it this once?", count=2)
+    terminal.wait_for("Allow it?", count=2)
     terminal.type("y\r")
     terminal.wait_for("✓ write_file", "Made the hook.")
     terminal.wait_for_line("Write these changes to the folder?")
@@ -256,7 +256,7 @@ def test_ctrl_c_still_cancels_after_an_approval(machine: Machine, terminal: Term
         "Again.",
     ]
     terminal.enter("make a hook and wait")
-    terminal.wait_for_line("Allow it this once?")
+    terminal.wait_for_line("Allow it?")
     terminal.type("y\r")
     terminal.wait_for("│ begun")
     terminal.type(CTRL_C)
@@ -332,6 +332,8 @@ def test_escapes_of_the_model_and_of_names_are_shown(machine: Machine, terminal:
         "\x1b[31mRed\x1b[0m text.",
     ]
     terminal.enter("be red")
+    terminal.wait_for_line("Allow it?")
+    terminal.type("y\r")
     terminal.wait_for("\\x1b[31mRed\\x1b[0m text.", "a\\x1b[31mred.txt", "+\\x1b[2J\\x1b]0;title\\x07")
     terminal.wait_for_line("Write these changes to the folder?")
     assert b"\x1b[31mRed" not in terminal.raw and b"\x1b]0;title" not in terminal.raw
@@ -362,8 +364,8 @@ def test_an_answer_typed_before_the_question_does_not_count(machine: Machine, te
     terminal.type("y\r")
     terminal.wait_for("\ny\n")
     replies.go.set()
-    terminal.wait_for_line("Allow it this once? [y/N]")
-    assert terminal.line() == "Allow it this once? [y/N]"
+    terminal.wait_for_line("Allow it?")
+    assert terminal.line().endswith("and say why")
     terminal.type(ENTER)
     terminal.wait_for("⊘ write_file", "Ended.")
 
