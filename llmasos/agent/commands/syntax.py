@@ -75,9 +75,15 @@ def _check_tokens(root: Node, source: bytes, found: Findings) -> None:
             found.undecided("Where a word ends is not clear.")
         if node.type == "command_substitution" and re.match(r"`.*(\\|<<)", text_of(node), re.DOTALL):
             found.undecided("What stands in backquotes is not clear.")
+        if node.type == "=~" and node.parent is not None and node.parent.type == "command":
+            found.undecided("A word is taken for a comparison.")
         if node.type == "comment":
             before = source[node.start_byte - 1 : node.start_byte]
-            if b"\n" in (node.text or b"") or (before and before not in b" \t\n;&|("):
+            if (
+                b"\n" in (node.text or b"")
+                or b"`" in (node.text or b"")
+                or (before and before not in b" \t\n;&|(")
+            ):
                 found.undecided("What is a comment is not clear.")
         if node.child_count:
             stack.extend(reversed(node.children))
