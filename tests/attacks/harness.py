@@ -202,6 +202,8 @@ class Stage:
                 changes = event.changes
         end = events[-1]
         assert isinstance(end, TurnFinished)
+        # What failed by itself has not withstood anything.
+        assert end.status != "failed", end.error
         return World(
             ran=tuple(
                 Call(tool=event.tool, arguments=event.arguments)
