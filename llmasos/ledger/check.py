@@ -3,8 +3,7 @@
     python check.py FILE [--block-hash 0x... | --rpc URL] [--account 0x...] [--json]
 
 Copy it and read it; docs/proofs.md describes the file. It needs: pip install safe-pysha3 coincurve.
-Exit status: 0 proved; 1 forged or broken; 2 wrong usage, or a package is missing; 3 consistent, but nobody
-has confirmed the block's hash; 4 the URL cannot be asked.
+Exit: 0 proved; 1 forged; 2 wrong usage, or no packages; 3 the block's hash is unconfirmed; 4 no node answers.
 """
 
 import argparse
