@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .channel import Frame
-from .limits import limit_cpu
+from .limits import limit_program
 from .output import Pipe
 from .requests import Running
 
@@ -57,7 +57,7 @@ class Program:
                 bufsize=0,
                 start_new_session=True,
                 # Before the program is there, which could otherwise be faster; the worker has no threads.
-                preexec_fn=lambda: limit_cpu(supervisor.limits["cpu_seconds"]),
+                preexec_fn=lambda: limit_program(supervisor.limits["cpu_seconds"]),
             )
         self.pid = process.pid
         self._process = process

@@ -14,6 +14,7 @@ PR_SET_PDEATHSIG = 1
 PR_SET_DUMPABLE = 4
 PR_SET_CHILD_SUBREAPER = 36
 _EXPENDABLE = 500  # a score by which a process ends before the worker does
+_MARGIN = 256 << 20  # bytes of address space that a process may have beyond its group's memory
 _HARD_SECONDS = 2  # from the signal that can be caught to the one that cannot
 
 
@@ -22,15 +23,16 @@ def control(option: int, value: int) -> None:
     ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
 
 
-def set_limits(limits: dict[str, Any], user_limits: bool) -> None:
+def set_limits(limits: dict[str, Any], user_limits: bool, grouped: bool) -> None:
     """Limit this process and all that it starts.
 
     Args:
         limits: The sandbox's.
         user_limits: Whether the user's processes are this sandbox's alone, so that they can be counted.
+        grouped: Whether a control group limits the memory of all together.
     """
+    memory = limits["memory_mb"] << 20
     wanted = {
-        resource.RLIMIT_AS: limits["memory_mb"] << 20,
         resource.RLIMIT_FSIZE: limits["disk_mb"] << 20,
         resource.RLIMIT_NOFILE: limits["open_files"],
         resource.RLIMIT_CORE: 0,
@@ -42,6 +44,19 @@ def set_limits(limits: dict[str, Any], user_limits: bool) -> None:
         if hard != resource.RLIM_INFINITY:
             value = min(value, hard)
         resource.setrlimit(name, (value, value))
+    outer = resource.getrlimit(resource.RLIMIT_AS)[1]
+    most = memory + (_MARGIN if grouped else 0)
+    most = min(most, outer) if outer != resource.RLIM_INFINITY else most
+    resource.setrlimit(resource.RLIMIT_AS, (min(memory, most), most))
+
+
+def leave_memory_to_the_group() -> None:
+    """Raise this process's own limit of memory as far as it may be, so that the group's is met first.
+
+    The group tells who has met it, which a program that goes on after an error of its own does not.
+    """
+    hard = resource.getrlimit(resource.RLIMIT_AS)[1]
+    resource.setrlimit(resource.RLIMIT_AS, (hard, hard))
 
 
 def limit_cpu(seconds: int) -> None:
@@ -51,6 +66,12 @@ def limit_cpu(seconds: int) -> None:
     if outer != resource.RLIM_INFINITY:
         hard = min(hard, outer)
     resource.setrlimit(resource.RLIMIT_CPU, (min(seconds, hard), hard))
+
+
+def limit_program(cpu_seconds: int) -> None:
+    """Limit this process and what it becomes as a program is that a command starts."""
+    limit_cpu(cpu_seconds)
+    leave_memory_to_the_group()
 
 
 def grant_cpu(seconds: int) -> None:

@@ -13,6 +13,7 @@ from typing import Any, TextIO
 
 from . import landlock, seccomp
 from .channel import Channel
+from .evidence import Counters
 from .files import UMASK
 from .limits import PR_SET_CHILD_SUBREAPER, PR_SET_DUMPABLE, OomScore, control, set_limits
 from .processes import Processes
@@ -37,7 +38,8 @@ def main(where: str, text: str) -> None:
     control(PR_SET_CHILD_SUBREAPER, 1)
     os.umask(UMASK)
     os.makedirs(os.environ["HOME"], 0o700, exist_ok=True)
-    set_limits(options["limits"], options["user_limits"])
+    counters = Counters()
+    set_limits(options["limits"], options["user_limits"], counters.killed.known)
     rules = options["landlock"]
     if rules is not None:
         landlock.restrict(rules["read"], rules["write"])
@@ -48,7 +50,7 @@ def main(where: str, text: str) -> None:
         _become_ordinary(options["workspace"])
         Session(channel, options["limits"]["cpu_seconds"], options["workspace"]).serve()
 
-    supervisor = Supervisor(sock, options, oom_score, serve_session)
+    supervisor = Supervisor(sock, options, oom_score, counters, serve_session)
     # What is frozen stays shared with every fork.
     gc.freeze()
     supervisor.serve()

@@ -34,6 +34,7 @@ class Supervisor:
         sock: The socket to the host.
         options: The workspace, the limits, and whether the workspace is there already.
         oom_score: This process's.
+        counters: What tells of broken limits.
         serve_session: What a fork does to become a Python session.
     """
 
@@ -42,6 +43,7 @@ class Supervisor:
         sock: socket.socket,
         options: dict[str, Any],
         oom_score: OomScore,
+        counters: Counters,
         serve_session: Callable[[Channel], None],
     ) -> None:
         self.oom_score = oom_score
@@ -51,7 +53,7 @@ class Supervisor:
         self.places = ("/tmp", "/dev/shm", self.workspace)
         self.loop = Loop()
         self.processes = Processes()
-        self.counters = Counters()
+        self.counters = counters
         self.requests: dict[int, Request] = {}
         self.branching = 0
         self._memory = MemoryWatch(self, self.limits["memory_mb"] << 20) if self.user_limits else None
