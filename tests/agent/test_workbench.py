@@ -100,7 +100,7 @@ async def test_a_conflict_is_refused_and_can_be_merged(stage: MakeStage) -> None
     edit = 'edit_file(path="main.py", old="import os", new="import os  # agent")'
     async with stage(edit, "Answer: done") as it:
         session = await it.session()
-        await it.turn(session, "edit longer.py")
+        await it.turn(session, "edit main.py")
         file = it.folder / "main.py"
         file.write_text(file.read_text() + "# person\n")
         with pytest.raises(ConflictError, match=r"main\.py"):
