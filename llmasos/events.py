@@ -20,6 +20,8 @@ from llmasos.display import display as display
 TurnStatus = Literal["done", "failed", "approval_needed", "limit", "cancelled"]
 ActionStatus = Literal["ok", "failed", "invalid", "denied", "cancelled", "unknown"]
 
+NOBODY = "nobody to ask"
+"""Who has answered a request for approval that nobody was there to see."""
 
 _BYTES = "bytes:"
 

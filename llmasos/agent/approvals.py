@@ -13,9 +13,9 @@ import anyio
 import rfc8785
 
 from llmasos.errors import SessionError
+from llmasos.events import NOBODY
 
 Mode = Literal["ask", "deny", "all"]
-NOBODY = "nobody to ask"
 _TICK = 30.0  # seconds between two looks at the clock on the wall
 
 

@@ -7,14 +7,14 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
-from llmasos.agent.approvals import NOBODY, Approval, Approvals, call_digest, sha256_json
+from llmasos.agent.approvals import Approval, Approvals, call_digest, sha256_json
 from llmasos.agent.judge import Judgement
 from llmasos.agent.policy import Rule, pattern
 from llmasos.agent.reports import Reports
 from llmasos.agent.rulebook import Rulebook
 from llmasos.agent.stream import EventStream
 from llmasos.errors import LLMasOSError
-from llmasos.events import ApprovalRequested, ApprovalResolved, Forecast, Notice
+from llmasos.events import NOBODY, ApprovalRequested, ApprovalResolved, Forecast, Notice
 
 _MOST_REFUSED = 8
 

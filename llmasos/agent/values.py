@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 from llmasos.tools import Tool
-
-_HOST = re.compile(r"^[a-z][a-z0-9+.-]*://(?:[^/@]*@)?(\[[^\]]*\]|[^/:?#]+)", re.IGNORECASE)
 
 
 def texts(value: object) -> Iterator[str]:
@@ -31,5 +29,13 @@ def root(argument: str) -> str:
 def hosts_of(tool: Tool, arguments: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the hosts that a tool declares, and those of the links that it is told to reach."""
     links = [text for name in tool.capabilities.reaches for text in texts(arguments.get(name))]
-    named = (match[1].lower() for link in links if (match := _HOST.match(link)))
-    return tuple(dict.fromkeys((*tool.capabilities.network, *named)))
+    return tuple(dict.fromkeys((*tool.capabilities.network, *filter(None, map(_host, links)))))
+
+
+def _host(link: str) -> str:
+    """Return the host of a link; empty for what is none, such as an address of mail."""
+    try:
+        return urlsplit(link).hostname or ""
+    except ValueError:
+        # Nobody can say where it leads, so it is no host that was opened.
+        return link

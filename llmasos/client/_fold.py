@@ -5,6 +5,7 @@ from __future__ import annotations
 from llmasos.api import ActionResult, Diff, TurnResult, WantedApproval
 from llmasos.client._errors import gone
 from llmasos.events import (
+    NOBODY,
     ActionFinished,
     ActionStarted,
     ApprovalRequested,
@@ -14,8 +15,6 @@ from llmasos.events import (
     Event,
     TurnFinished,
 )
-
-_NOBODY = "nobody to ask"
 
 
 class TurnFold:
@@ -66,7 +65,7 @@ class TurnFold:
 
     def _resolve(self, event: ApprovalResolved) -> None:
         asked = self._asked.pop(event.action, None)
-        if asked is None or event.by != _NOBODY:
+        if asked is None or event.by != NOBODY:
             return
         self._wanted.append(
             WantedApproval(

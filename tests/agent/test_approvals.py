@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import anyio
 import pytest
 
-from llmasos.agent.approvals import NOBODY, Approval, Approvals, call_digest
+from llmasos.agent.approvals import Approval, Approvals, call_digest
 from llmasos.errors import SessionError
+from llmasos.events import NOBODY
 
 pytestmark = pytest.mark.anyio
 YES = Approval(approved=True, by="me")

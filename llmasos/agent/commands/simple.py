@@ -169,7 +169,11 @@ class Runner:
         """Note what a piece of Python does."""
         from .python import analyse_python
 
-        self.found.merge(analyse_python(code, cwd=self.found.cwds[0], depth=self.depth + 1))
+        program = analyse_python(code, cwd=self.found.cwds[0], depth=self.depth + 1)
+        self.found.merge(program)
+        if program.commands:
+            # Python looks for modules in the folder first, where a file may stand in for a library.
+            self.found.execute()
 
     def apply(self, spec: Spec, parsed: Parsed, name: str) -> None:
         """Note what a program of the table does."""

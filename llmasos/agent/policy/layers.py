@@ -15,8 +15,9 @@ from llmasos.agent.policy.book import Policy
 from llmasos.agent.policy.files import Contents, parse
 from llmasos.agent.policy.globs import matcher
 from llmasos.agent.policy.rules import Layer, Rule, When
+from llmasos.config import PolicySettings
 
-ADMINISTRATOR = Path("/etc/llmasos/policy.toml")
+ADMINISTRATOR = PolicySettings().administrator
 PROJECT = ".llmasos/policy.toml"
 _LARGEST = 256 * 1024
 _HIGHEST: dict[Layer, int] = {"built-in": 99, "administrator": 1000, "user": 99, "project": 1000}

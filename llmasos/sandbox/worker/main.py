@@ -80,8 +80,9 @@ def _become_ordinary(workspace: str) -> None:
             # A file of the workspace may have the same name.
             del sys.modules[name]
     sys.argv = [""]
-    sys.path[0] = workspace
-    sys.path.append(site.getusersitepackages())
+    # The workspace last: what code may do is told by its libraries, for which no file there may stand in.
+    del sys.path[0]
+    sys.path += [site.getusersitepackages(), workspace]
     sys.dont_write_bytecode = bool(os.environ.get("PYTHONDONTWRITEBYTECODE"))
     os.environ.setdefault("MPLBACKEND", "Agg")
     for name, number in (("stdout", 1), ("stderr", 2)):

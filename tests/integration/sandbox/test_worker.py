@@ -62,6 +62,13 @@ async def test_a_flood_keeps_its_beginning_and_its_end(sandbox: WorkerSandbox) -
     assert missing + len(done.output.encode()) - len(marker) - 2 == 10_000_000 + len("first\nlast\n")
 
 
+async def test_a_file_of_the_folder_stands_in_for_no_library(sandbox: WorkerSandbox) -> None:
+    await sandbox.write("csv.py", b"raise SystemExit('not the library')\n")
+    await sandbox.write("own.py", b"number = 7\n")
+    done = await sandbox.run_python("import csv, own\n(csv.reader.__name__, own.number)", timeout=10)
+    assert done.result == "('reader', 7)"
+
+
 async def test_endless_output_is_stopped(sandbox: WorkerSandbox) -> None:
     assert (await sandbox.run_command("yes", timeout=30)).status == "output"
     assert (await sandbox.run_python("while True: print('x' * 10000)", timeout=30)).status == "output"
