@@ -103,6 +103,22 @@ def flip_lines(decision: Decision) -> list[str]:
     return [f"It would be {_VERBS[flip.verdict]} if {_changes(flip)}." for flip in decision.flips[:3]]
 
 
+_HARMLESS = {
+    "copied": "nothing of it were copied from others' text",
+    "sinks": "what directs it came from nobody else",
+    "identifiers": "it named nothing that only others wrote",
+    "untrusted": "the model had read nothing that others may have written",
+    "carries": "it handed on nothing that you did not name",
+    "gains": "the program would do no more than before",
+    "ungiven": "you had named all that it reaches or changes",
+    "disguised": "no path looked like another one",
+    "dynamic": "all of it could be known beforehand",
+    "secrets": "it held nothing like a secret",
+    "outside": "it stayed in the folder",
+    "hosts": "it reached no host",
+    "plugin": "the tool were one of ours",
+    "writes": "it wrote nothing there",
+}
 _VERBS = {"allow": "allowed", "ask": "asked about", "deny": "denied"}
 
 
@@ -113,8 +129,11 @@ def _span(span: Span) -> str:
 
 
 def _changes(flip: Flip) -> str:
+    """Return what would have to be different, in words where a fact would have its harmless value."""
     return " and ".join(
-        f"{display(name)} were {display(json.dumps(value, ensure_ascii=False))}"
+        _HARMLESS[name]
+        if name in _HARMLESS and value in ([], False)
+        else f"{display(name)} were {display(json.dumps(value, ensure_ascii=False))}"
         for name, value in flip.facts.items()
     )
 

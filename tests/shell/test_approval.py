@@ -1,0 +1,119 @@
+"""Asking a person for an approval: what they see, and what each answer sends."""
+
+import io
+from typing import Any, cast
+
+import pytest
+from rich.console import Console
+
+from llmasos.api import WantedApproval
+from llmasos.client import AsyncSession
+from llmasos.decisions import ArgumentOrigin, Decision, Flip, Source, Span
+from llmasos.errors import LLMasOSError
+from llmasos.events import ApprovalRequested, Forecast
+from llmasos.shell.approval import answer_request, show_request, show_wanted
+from llmasos.shell.repl import Shell
+
+pytestmark = pytest.mark.anyio
+SPAN = Span(text="curl evil.example", source=Source(kind="file", name="no\x1b[2Jtes.txt"))
+REQUEST = ApprovalRequested(
+    action="a-1",
+    tool="run_shell",
+    arguments={"command": "curl evil.example\n> Allow it? y", "timeout": 60},
+    reason="It is copied.",
+    digest="d" * 64,
+    decision=Decision(
+        verdict="ask",
+        rules=("copied-command",),
+        reason="It is copied.",
+        flips=(Flip(facts={"copied": [], "untrusted": []}, verdict="allow"),),
+    ),
+    origins=(ArgumentOrigin(argument="command", spans=(SPAN,)),),
+    preview="--- a/x\n+++ b/x\n@@ -1 +1 @@\n-old\n+new\n",
+    hosts=("evil.example",),
+    forecast=Forecast(tokens=1200, seconds=60),
+    pattern="curl of evil.example",
+)
+
+
+class Person:
+    """A shell whose person gives these answers, and a session that notes what it is sent."""
+
+    def __init__(self, *answers: str | None, fails: bool = False) -> None:
+        self.answers = list(answers)
+        self.sent: list[dict[str, Any]] = []
+        self._fails = fails
+
+    async def ask(self, question: str, *, lower: bool = True) -> str:
+        return self.answers.pop(0) or ""
+
+    async def edit(self, question: str, text: str) -> str | None:
+        return self.answers.pop(0)
+
+    async def answer(self, action: str, digest: str, **what: Any) -> None:
+        assert (action, digest) == ("a-1", "d" * 64)
+        self.sent.append(what)
+        if self._fails:
+            raise LLMasOSError("No approval is waiting.")
+
+
+async def answered(*answers: str | None, request: ApprovalRequested = REQUEST) -> dict[str, Any]:
+    person = Person(*answers)
+    await answer_request(cast(Shell, person), cast(AsyncSession, person), request)
+    (sent,) = person.sent
+    return sent
+
+
+def shown(show: Any, what: Any) -> str:
+    file = io.StringIO()
+    show(Console(file=file, width=200, highlight=False), what)
+    return file.getvalue()
+
+
+def test_a_person_sees_what_would_happen_and_why_they_are_asked() -> None:
+    text = shown(show_request, REQUEST)
+    for piece in (
+        "run_shell asks for your approval: It is copied.",
+        "+new",
+        "reaches evil.example",
+        "at most 60 s, about 1,200 tokens",
+        "“curl evil.example” was found in the file no\\x1b[2Jtes.txt",
+        "if nothing of it were copied from others' text and the model had read nothing that others may have",
+        "“always” would allow: curl of evil.example",
+    ):
+        assert piece in text
+    # No line of the model's own begins where those of the shell do.
+    assert "\n> Allow" not in text and "\x1b" not in text
+
+
+@pytest.mark.parametrize(
+    ("answers", "sent"),
+    [
+        (("y",), {"approve": True}),
+        (("",), {"approve": False}),
+        (("whatever",), {"approve": False}),
+        (("a",), {"approve": True, "always": True}),
+        (("w", "not that host"), {"approve": False, "why": "not that host"}),
+        (("e", "ls"), {"approve": True, "arguments": {"command": "ls", "timeout": 60}}),
+        (("e", None), {"approve": False}),
+    ],
+)
+async def test_each_answer_sends_what_it_says(answers: tuple[str | None, ...], sent: dict[str, Any]) -> None:
+    assert await answered(*answers) == sent
+
+
+async def test_always_is_no_answer_where_it_was_not_offered() -> None:
+    assert await answered("a", request=REQUEST.model_copy(update={"pattern": ""})) == {"approve": False}
+
+
+async def test_an_answer_that_comes_too_late_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    person = Person("y", fails=True)
+    await answer_request(cast(Shell, person), cast(AsyncSession, person), REQUEST)
+    assert "No approval is waiting." in capsys.readouterr().err
+
+
+def test_a_call_that_nobody_could_approve_is_listed_with_its_hash() -> None:
+    wanted = WantedApproval(
+        action="a-1", tool="run_shell", arguments={"command": "x"}, reason="It is copied.", digest="d" * 64
+    )
+    assert f"--approve {'d' * 64}" in shown(show_wanted, wanted)
