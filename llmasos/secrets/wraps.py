@@ -12,6 +12,7 @@ _GAP = re.compile(r"(?:\\[nrt]|[\s\\])++")
 # What lines of quotes and comments begin with.
 _QUOTED = re.compile(r"[ \t\r\\]*+\n[\s>|#*]*+|(?:\\[nrt]|[^\S\n]|\\)++")
 _INDEXED = 4
+_LINE_END = re.compile(r"[\r\n]")
 _QUOTE = re.compile(r"\n[ \t]*+[>|#*]")
 
 
@@ -58,9 +59,15 @@ class Unwrapped:
             at = self.text.find(value, at + len(value))
 
     def begun(self, values: Beginnings) -> int:
-        """Return from where on the text may be the beginning of a value; its length when it is none."""
+        """Return from where on the text may be the beginning of a value; its length when it is none.
+
+        A line that ends with the first few characters of one is no beginning: it tells nothing of the value,
+        and every other line ends so when values are many.
+        """
         text = self.text
-        for at in range(max(0, len(text) - values.longest + 1), len(text)):
+        after = self.place(len(text) - 1) + 1 if text else 0
+        fewest = _INDEXED if _LINE_END.search(self._source, after) else 1
+        for at in range(max(0, len(text) - values.longest + 1), len(text) - fewest + 1):
             if values.may_begin(text, at):
                 return self.place(at)
         return len(self._source)

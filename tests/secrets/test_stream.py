@@ -54,6 +54,20 @@ def test_little_is_held_back() -> None:
     assert stream.close() == ""
 
 
+def test_a_line_is_shown_whole_though_its_end_might_begin_a_secret() -> None:
+    stream = Redactor([f"{letter}9Zq{letter}Lm22Rr9T" for letter in "abcdefghijklmnopqrstuvwxyz"]).stream()
+    assert stream.feed("started\n") == "started\n"
+    assert stream.feed("45 % read\r") == "45 % read\r"
+
+
+def test_a_secret_of_one_character_a_line_shows_no_more_than_its_first_three() -> None:
+    secret = "x9ZqLm22Rr9T"
+    stream = Redactor([secret]).stream()
+    pieces = [*(f"{character}\n" for character in secret), "end\n"]
+    shown = "".join(stream.feed(piece) for piece in pieces) + stream.close()
+    assert "".join(shown.split()).startswith("x9Z[") and "q" not in shown and "22" not in shown
+
+
 def test_a_secret_without_an_end_is_not_waited_for() -> None:
     stream = Redactor().stream()
     shown = [stream.feed("-----BEGIN PRIVATE KEY-----\n")]
