@@ -10,6 +10,8 @@ import os
 import re
 import shutil
 import subprocess
+import sys
+import tempfile
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
@@ -39,11 +41,22 @@ from llmasos.sandbox.port import (
     ViewKind,
 )
 
+# A test that means to show that a command is refused must not cost the machine its files when it is not.
+_GUARD = """
+import os, sys
+sys.path.insert(0, sys.argv[1])
+from worker.landlock import restrict, version
+if version():
+    restrict(["/"], [*sys.argv[2:4], "/dev"])
+os.execvp(sys.argv[4], sys.argv[4:])
+"""
+
 
 class FakeSandbox:
     """Runs commands as subprocesses and cells in this process, directly in `folder`.
 
-    A cell's timeout is not kept; a command's is.
+    A cell's timeout is not kept; a command's is. Where the kernel has Landlock, commands change nothing outside
+    of the folder and the place for temporary files; cells may change everything.
     """
 
     def __init__(self, folder: Path, *, backend: str = "fake") -> None:
@@ -69,7 +82,11 @@ class FakeSandbox:
         started = time.monotonic()
         with anyio.move_on_after(timeout) as scope:
             done = await anyio.run_process(
-                ["/bin/bash", "-c", command] if isinstance(command, str) else command,
+                [
+                    *(sys.executable, "-S", "-c", _GUARD, str(Path(__file__).parent)),
+                    *(str(self.folder), tempfile.gettempdir()),
+                    *(["/bin/bash", "-c", command] if isinstance(command, str) else command),
+                ],
                 stdin=subprocess.DEVNULL,
                 stderr=subprocess.STDOUT,
                 cwd=self.folder,

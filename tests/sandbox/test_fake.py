@@ -37,6 +37,15 @@ async def test_a_cell_calls_a_tool_and_catches_its_error(sandbox: Sandbox) -> No
     assert bad.output == "no zero\n"
 
 
+async def test_a_command_changes_nothing_of_the_machine(
+    sandbox: Sandbox, request: pytest.FixtureRequest
+) -> None:
+    outside = request.config.rootpath / "pyproject.toml"
+    outcome = await sandbox.run_command(f"echo in > in.txt; : >> {outside}", timeout=20)
+    assert "Permission denied" in outcome.output
+    assert (await sandbox.read("in.txt")).data == b"in\n"
+
+
 async def test_a_command_reports_its_exit_code(sandbox: Sandbox) -> None:
     outcome = await sandbox.run_command("echo out; echo err >&2; exit 3", timeout=5)
     assert (outcome.status, outcome.exit_code, outcome.output) == ("failed", 3, "out\nerr\n")

@@ -496,3 +496,21 @@ async def test_a_folder_that_somebody_keeps_locked_is_named(make_desk: MakeDesk)
     finally:
         os.close(holder)
     assert await space.changes() == []
+
+
+@pytest.mark.parametrize("inside", ["data", "config", "linked"])
+def test_a_folder_that_holds_the_systems_own_files_is_not_worked_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, inside: str
+) -> None:
+    folder = tmp_path / "home"
+    (folder / "own").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(folder / "own")
+    state, config = tmp_path / "state", tmp_path / "config"
+    if inside == "data":
+        state = folder / "own" / "s-1"
+    else:
+        config = folder / "own" if inside == "config" else tmp_path / "link"
+    monkeypatch.setenv("LLMASOS_CONFIG_DIR", str(config))
+    with pytest.raises(WorkspaceError, match="holds the system's own") as caught:
+        Workspace.open(folder, state)
+    assert f"LLMASOS_{'DATA' if inside == 'data' else 'CONFIG'}_DIR" in caught.value.hint

@@ -12,6 +12,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from llmasos import paths
 from llmasos.errors import WorkspaceError
 from llmasos.events import display
 from llmasos.sandbox.workspace.files import join
@@ -80,11 +81,15 @@ def usable(folder: Path, state: Path) -> Path:
         raise WorkspaceError(f"{folder} is not a folder.", hint="Name the folder that holds it, with -C.")
     if not os.access(real, os.R_OK | os.X_OK):
         raise WorkspaceError(f"The folder {folder} cannot be read.", hint="Check its permissions.")
-    if state.resolve().is_relative_to(real):
-        raise WorkspaceError(
-            f"{folder} holds the system's own data ({state}).",
-            hint="Choose a folder further down, or move the data with LLMASOS_DATA_DIR.",
-        )
+    for own, what, variable in (
+        (state, "data", "LLMASOS_DATA_DIR"),
+        (paths.config_dir(), "settings and rules", "LLMASOS_CONFIG_DIR"),
+    ):
+        if own.resolve().is_relative_to(real):
+            raise WorkspaceError(
+                f"{folder} holds the system's own {what} ({own}).",
+                hint=f"Choose a folder further down, or move them with {variable}.",
+            )
     return real
 
 
