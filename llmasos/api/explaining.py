@@ -5,18 +5,15 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import Field
 
-from llmasos.api import RecordInfo
+from llmasos.api.ledger import RecordInfo
+from llmasos.api.wire import Wire
 from llmasos.decisions import ArgumentOrigin, Decision, Verdict
 from llmasos.events import ActionStatus, FileChange, FileName, ToolChoice, TurnStatus
 
 
-class _Wire(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class DecisionCheck(_Wire):
+class DecisionCheck(Wire):
     """The decision made again, with other facts.
 
     Args:
@@ -26,13 +23,13 @@ class DecisionCheck(_Wire):
         holds: Whether that is the same.
     """
 
-    facts: dict[str, Any] = {}
+    facts: dict[str, Any] = Field(default_factory=dict)
     expected: Verdict
     found: Verdict | None
     holds: bool
 
 
-class ApprovalExplanation(_Wire):
+class ApprovalExplanation(Wire):
     """What became of the question whether a call may run.
 
     Args:
@@ -55,7 +52,7 @@ class ApprovalExplanation(_Wire):
     why: str = ""
 
 
-class ProofExplanation(_Wire):
+class ProofExplanation(Wire):
     """What the ledger holds of an action, and how a stranger is convinced.
 
     Args:
@@ -73,7 +70,7 @@ class ProofExplanation(_Wire):
     command: str
 
 
-class ActionExplanation(_Wire):
+class ActionExplanation(Wire):
     """Why one action was done, and what became of it.
 
     What is None is not known, and `absent` says why.
@@ -119,10 +116,10 @@ class ActionExplanation(_Wire):
     changes: tuple[FileName, ...] | None = None
     proof: ProofExplanation | None = None
     problems: tuple[str, ...] = ()
-    absent: dict[str, str] = {}
+    absent: dict[str, str] = Field(default_factory=dict)
 
 
-class FolderDecision(_Wire):
+class FolderDecision(Wire):
     """What a person decided about the changes after the turn."""
 
     what: Literal["commit", "discard", "undo", "redo"]
@@ -131,7 +128,7 @@ class FolderDecision(_Wire):
     paths: tuple[FileName, ...] = ()
 
 
-class Explanation(_Wire):
+class Explanation(Wire):
     """Why a turn, or one action of it, was done; all of it from the log.
 
     What is None is not known, and `absent` says why.
@@ -167,4 +164,4 @@ class Explanation(_Wire):
     decisions: tuple[FolderDecision, ...] = ()
     policy: str = ""
     problems: tuple[str, ...] = ()
-    absent: dict[str, str] = {}
+    absent: dict[str, str] = Field(default_factory=dict)

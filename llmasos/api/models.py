@@ -7,11 +7,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from llmasos.api import ErrorBody, ModelInfo
-
-
-class _Wire(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+from llmasos.api.kernel import ModelInfo
+from llmasos.api.wire import ErrorBody, Wire
 
 
 class _Shown(BaseModel):
@@ -20,7 +17,7 @@ class _Shown(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
-class MemoryInfo(_Wire):
+class MemoryInfo(Wire):
     """Bytes that a model takes when it is loaded, by estimate."""
 
     weights: int = 0
@@ -33,7 +30,7 @@ class MemoryInfo(_Wire):
         return self.weights + self.cache + self.workspace
 
 
-class WeightFile(_Wire):
+class WeightFile(Wire):
     """One file of a model."""
 
     name: str
@@ -75,7 +72,7 @@ class ModelDetails(ModelInfo):
     fits: bool | None = None
 
 
-class ModelProgress(_Wire):
+class ModelProgress(Wire):
     """What is under way with a model, how much of it is done, of how much; the total is 0 when unknown."""
 
     what: str
@@ -84,7 +81,7 @@ class ModelProgress(_Wire):
     unit: str = ""
 
 
-class ModelLine(_Wire):
+class ModelLine(Wire):
     """One line of a pull or a load as it is streamed: progress, at last the model, or why there is none."""
 
     progress: ModelProgress | None = None
@@ -175,14 +172,14 @@ class ModelsTop(_Shown):
     draining: bool = False
 
 
-class BenchRequest(_Wire):
+class BenchRequest(Wire):
     """The model to measure, or the default one, and with how many requests of each kind; 0 is all."""
 
     model: str = ""
     limit: int = Field(0, ge=0)
 
 
-class BenchRow(_Wire):
+class BenchRow(Wire):
     """How many requests of one kind were answered rightly.
 
     Args:
@@ -201,7 +198,7 @@ class BenchRow(_Wire):
     seconds: float
 
 
-class BenchReport(_Wire):
+class BenchReport(Wire):
     """What a model can do, as the project's own requests measure it.
 
     Args:
@@ -224,7 +221,7 @@ class BenchReport(_Wire):
     verdict: str = ""
 
 
-class BenchLine(_Wire):
+class BenchLine(Wire):
     """One line of a measurement as it is streamed: progress, at last the report, or why there is none."""
 
     progress: ModelProgress | None = None

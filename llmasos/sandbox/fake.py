@@ -55,8 +55,8 @@ os.execvp(sys.argv[4], sys.argv[4:])
 class FakeSandbox:
     """Runs commands as subprocesses and cells in this process, directly in `folder`.
 
-    A cell's timeout is not kept; a command's is. Where the kernel has Landlock, commands change nothing outside
-    of the folder and the place for temporary files; cells may change everything.
+    A cell's timeout is not kept; a command's is. Where the kernel has Landlock, commands change nothing but
+    the folder and temporary files; cells may change everything.
     """
 
     def __init__(self, folder: Path, *, backend: str = "fake") -> None:

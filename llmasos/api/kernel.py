@@ -1,0 +1,76 @@
+"""The kernel on the wire: how it is, and what it offers."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import Field
+
+from llmasos.api.ledger import LedgerInfo
+from llmasos.api.wire import Wire
+
+CLIENT_HEADER = "llmasos-client"
+"""The header in which a client says what it is, in lower case; the ledger holds it."""
+
+
+class ModelInfo(Wire):
+    """A model that can be chosen.
+
+    Args:
+        size: Bytes of its files; 0 when that is not known.
+        licence: SPDX identifier, or what its makers say.
+        default: Whether it is asked where none is named.
+    """
+
+    name: str
+    title: str = ""
+    size: int = 0
+    state: Literal["remote", "resident", "cached", "absent"] = "absent"
+    licence: str = ""
+    default: bool = False
+
+
+class ToolInfo(Wire):
+    """A tool as the model sees it."""
+
+    name: str
+    description: str
+    parameters: dict[str, Any]
+    capabilities: tuple[str, ...] = ()
+
+
+class Health(Wire):
+    """Whether the kernel lives, and whether it takes work."""
+
+    status: Literal["ok", "ready", "draining", "unready"]
+    model: str = ""
+    model_state: str = ""
+    sandbox: str = ""
+    ledger: str = ""
+
+
+class KernelInfo(Wire):
+    """The kernel as `llmasos status` shows it."""
+
+    version: str
+    pid: int
+    started: datetime
+    data_dir: str
+    model: str
+    model_resident: bool
+    model_state: Literal["absent", "cached", "resident", "remote"] | None = None
+    sandbox: str
+    sandbox_reason: str = ""
+    service: str = Field("", description="Where other programs reach it; empty without a port.")
+    sessions: int
+    ledger: LedgerInfo
+
+
+class Check(Wire):
+    """One line of the doctor's report."""
+
+    part: str
+    ok: bool
+    message: str
+    fix: str = ""

@@ -1,0 +1,102 @@
+"""Sessions on the wire: what they may reach and see, their background jobs, and their kept states."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import Field
+
+from llmasos.api.wire import Wire
+from llmasos.events import Usage
+
+
+class SessionRequest(Wire):
+    """A new session on a folder.
+
+    Args:
+        folder: The folder.
+        model: The model, or empty for the default.
+        in_place: Work on the folder itself, with nothing to discard or undo.
+        hosts: Hosts that code may reach, beside those of the settings.
+        granted: Hidden files that code may see, as globs, beside those of the settings.
+        access: What is possible at all; empty for what the settings say.
+        asking: When a person is asked; empty for what the settings say.
+    """
+
+    folder: str
+    model: str = ""
+    in_place: bool = False
+    hosts: tuple[str, ...] = ()
+    granted: tuple[str, ...] = ()
+    access: Literal["", "read-only", "workspace", "open"] = ""
+    asking: Literal["", "always", "on-risk", "never"] = ""
+
+
+class SessionInfo(Wire):
+    """A session as lists show it."""
+
+    id: str
+    folder: str
+    title: str = ""
+    model: str = ""
+    created: datetime
+    updated: datetime
+    turns: int = 0
+    running: bool = False
+    usage: Usage = Usage()
+    in_place: bool = False
+    hosts: tuple[str, ...] = ()
+    granted: tuple[str, ...] = ()
+    access: Literal["", "read-only", "workspace", "open"] = ""
+    asking: Literal["", "always", "on-risk", "never"] = ""
+
+
+class AccessRequest(Wire):
+    """What a session's code may reach and see, and when a person is asked, from now on.
+
+    None leaves it as it is.
+    """
+
+    hosts: tuple[str, ...] | None = None
+    granted: tuple[str, ...] | None = None
+    access: Literal["read-only", "workspace", "open"] | None = None
+    asking: Literal["always", "on-risk", "never"] | None = None
+
+
+class ModelChoice(Wire):
+    """The model that a session's next turns ask."""
+
+    model: str
+
+
+class JobInfo(Wire):
+    """A command in the background of a session's sandbox."""
+
+    id: str
+    command: str
+    running: bool
+    exit_code: int | None = None
+    seconds: float = 0.0
+    written: int = 0
+
+
+class JobOutput(Wire):
+    """What a job has printed from a byte on, which may be later than the one asked for."""
+
+    text: str
+    offset: int
+    job: JobInfo
+
+
+class JobPlace(Wire):
+    """From which byte on a job's output is wanted, and how many seconds to wait for more."""
+
+    offset: int = Field(0, ge=0)
+    wait: float = Field(0.0, ge=0, le=60)
+
+
+class StateRequest(Wire):
+    """A name under which the Python session's variables are kept or found again."""
+
+    name: str = Field(min_length=1, max_length=100)
