@@ -15,12 +15,10 @@ _EMPTY = re.compile(
     r"about|http|https|www|com|org|net|txt|tmp|usr"
 )
 _LONGEST_ENDING = 8
-# The folders of a path, the host of a link and an address inside a text: they are not named by themselves.
 _FOLDER = re.compile(r"(?<!\S)[\"'`(]?((?:[^\s/:\"'`(]+/)+)[^\s/]")
-_PLACED = re.compile(r"[\w+.-]+://\S+|\S+@\S+|[^\s/]\S*/(?=[^\s/])")
 _NUMBER = re.compile(r"\d+(?:[.,' \u00a0]\d{3})*(?:[.,]\d+)?")
 _BETWEEN = re.compile(r"[\s\u00a0().-]+")
-_LEAST_ACCOUNT = 8
+_LEAST_ACCOUNT, _MOST_ACCOUNT = 8, 80
 _MOST_EXACT = 10**15
 # Words of removing and moving in the languages that most people write; in others there is one prompt more.
 _REMOVING = re.compile(
@@ -58,7 +56,8 @@ class Said:
         self._text += f"{said}\n"
         self._line += f"{' '.join(tokens)} \n "
         self._grams.update(grams(tokens))
-        self._stems.update(stem for token in words(_PLACED.sub(" ", said)) for stem in _stems(token))
+        alone = " ".join(map(_alone, said.split()))
+        self._stems.update(stem for token in words(alone) for stem in _stems(token))
         self._folders.update(_FOLDER.findall(said))
         self.removing = self.removing or _REMOVING.search(said) is not None
         self._numbers.update(number for found in _NUMBER.findall(said) for number in _numbers(found))
@@ -83,7 +82,9 @@ class Said:
     def account(self, value: str) -> bool:
         """Whether this number of an account or a telephone was said, grouped in any way."""
         wanted = _BETWEEN.sub("", plain(value))
-        if len(wanted) < _LEAST_ACCOUNT or not wanted.isalnum() or not any(map(str.isdigit, wanted)):
+        if not _LEAST_ACCOUNT <= len(wanted) <= _MOST_ACCOUNT:
+            return False
+        if not wanted.isalnum() or not any(map(str.isdigit, wanted)):
             return False
         grouped = r"[\s\u00a0().-]{0,2}".join(map(re.escape, wanted))
         return re.search(rf"(?<!\w){grouped}(?!\w)", self._text) is not None
@@ -120,6 +121,18 @@ class Said:
             and (said.startswith(stem) or stem.startswith(said))
             for said in self._stems
         )
+
+
+def _alone(word: str) -> str:
+    """Return what a word names by itself: not an address, a link's host, or the folders of a path."""
+    if "@" in word[1:-1]:
+        return ""
+    at = word.find("://")
+    if at > 0:
+        while at and (word[at - 1].isalnum() or word[at - 1] in "_+.-"):
+            at -= 1
+        return word[:at]
+    return word.rstrip("/").rpartition("/")[2]
 
 
 def _numbers(text: str) -> Iterator[float]:

@@ -41,3 +41,27 @@ def test_texts_do_not_run_into_each_other() -> None:
 def test_what_is_said_past_the_bound_is_not_remembered() -> None:
     one = said("x" * 90, "kim@example.org", most=100)
     assert not one.whole("kim@example.org")
+
+
+@pytest.mark.parametrize("piece", ["a", "a/", "a@", "1", "a.-", "ab_", "1,", "deadbeef01\n"])
+def test_a_long_text_of_any_shape_is_remembered_and_looked_up(piece: str) -> None:
+    """What takes the square of a text's length would not end here."""
+    text = piece * (300_000 // len(piece))
+    one = said(text, most=10**7)
+    assert one.whole(text)
+    assert not one.account(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "named"),
+    [
+        ("look at https://docs.example.org/guide", "guide", False),
+        ("look at src/parser/lexer.py", "lexer.py", True),
+        ("look at src/parser/lexer.py", "parser", False),
+        ("look into src/parser/", "parser", True),
+        ("write to kim@example.org", "example", False),
+        ("see reports:https://x.example/a", "reports", True),
+    ],
+)
+def test_hosts_of_links_and_folders_of_paths_are_not_named(text: str, name: str, named: bool) -> None:
+    assert said(text).named(name) is named
