@@ -241,13 +241,20 @@ class ActionOutput(EventBase):
 
 
 class ActionFinished(EventBase):
-    """The outcome of a tool call, as recorded."""
+    """The outcome of a tool call, as recorded.
+
+    Args:
+        arguments: Those of an invalid call, which no event before this one holds.
+        parent: The action whose code made an invalid call, if any.
+    """
 
     type: Literal["action_finished"] = "action_finished"
     action: str
     tool: str
     status: ActionStatus
     result: str = ""
+    arguments: dict[str, Any] | None = None
+    parent: str = ""
     backend: str = ""
     seconds: float = 0.0
 

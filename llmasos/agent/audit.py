@@ -121,6 +121,8 @@ def differences(event: ActionStarted | ActionFinished, bodies: Bodies) -> Iterat
             yield f"the arguments of {what} are not those that were recorded"
     elif recorded.get("status") != event.status:
         yield f"the outcome of {what} is not the one that was recorded"
+    elif event.arguments is not None and recorded.get("arguments_sha256") != sha256_json(event.arguments):
+        yield f"the arguments of {what} are not those that were recorded"
     elif event.result == LOST_RESULT:
         return
     elif "result_sha256" in recorded and recorded["result_sha256"] != sha256_result(event.result):

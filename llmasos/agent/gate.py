@@ -119,12 +119,13 @@ class Gate:
             tool = self._registry.get(name)
             made = await self._judge.decide(tool, tool.validate(arguments), self._running.get(parent))
         except ToolError as error:
-            return await self._refuse(action, name, "invalid", str(error), arguments, parent)
+            text = await self._reports.invalid(action, name, str(error), arguments, parent)
+            return ActionOutcome(action, "invalid", None, text, text)
         await self._reports.decided(action, made, parent, choice)
-        try:
-            made = await self._allowed(action, tool, made, parent)
-        except ToolError as error:
-            return await self._refuse(action, name, "denied", str(error), made.call.arguments, parent)
+        made, why = await self._settled(action, tool, made, parent)
+        if why:
+            text = await self._reports.denied(action, made, f"Not allowed: {why}", parent)
+            return ActionOutcome(action, "denied", None, text, text)
         await self._reports.started(action, made, parent, self._context.backend)
         self._running[action] = made.facts
         try:
@@ -142,28 +143,27 @@ class Gate:
                 hint="Say it in other words, in smaller steps, or choose a larger model with /model.",
             )
 
-    async def _allowed(self, action: str, tool: Tool, made: Judgement, parent: str) -> Judgement:
-        """Return the call as it may run, which is another one when a person has changed its arguments.
-
-        Raises:
-            ToolError: It may not run.
-        """
-        if made.decision.verdict == "deny":
-            await self._consent.settle(action, made)
-        elif made.decision.verdict == "ask":
+    async def _settled(self, action: str, tool: Tool, made: Judgement, parent: str) -> tuple[Judgement, str]:
+        """Return the call as a person has it at last, and why it may not run; empty when it may."""
+        if made.decision.verdict == "ask":
             answer = await self._consent.seek(
                 action, made, lambda: self._context.outlook(tool, made.call.arguments)
             )
             if not answer.approved:
                 said = f" The person says: {answer.why}" if answer.why else ""
-                raise ToolError(f"Not allowed: {made.decision.reason}{said}")
-            if answer.arguments is not None:
-                made = self._judge.decide_given(tool, tool.validate(encodable(dict(answer.arguments))))
-                await self._reports.decided(action, made, parent, None)
-                await self._consent.settle(action, made, answer.by)
-        if made.decision.verdict == "deny":
-            raise ToolError(f"Not allowed: {made.decision.reason}")
-        return made
+                return made, f"{made.decision.reason}{said}"
+            if answer.arguments is None:
+                return made, ""
+            try:
+                given = tool.validate(encodable(dict(answer.arguments)))
+            except ToolError as error:
+                return made, str(error)
+            made = self._judge.decide_given(tool, given)
+            await self._reports.decided(action, made, parent, None)
+            await self._consent.settle(action, made, answer.by)
+        elif made.decision.verdict == "deny":
+            await self._consent.settle(action, made)
+        return made, made.decision.reason if made.decision.verdict == "deny" else ""
 
     async def _run(self, action: str, tool: Tool, arguments: Mapping[str, Any], parent: str) -> ActionOutcome:
         began = time.monotonic()
@@ -204,15 +204,3 @@ class Gate:
         with anyio.CancelScope(shield=True):
             await end(status, text)
         return ActionOutcome(action, status, value, text, told)
-
-    async def _refuse(
-        self,
-        action: str,
-        tool: str,
-        status: ActionStatus,
-        text: str,
-        arguments: Mapping[str, Any],
-        parent: str,
-    ) -> ActionOutcome:
-        text = await self._reports.refused(action, tool, status, text, arguments, parent)
-        return ActionOutcome(action, status, None, text, text)

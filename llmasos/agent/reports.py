@@ -69,47 +69,47 @@ class Reports:
         Raises:
             LedgerError: It cannot be recorded, so the call must not run.
         """
-        arguments = self._redactor.value(made.call.arguments)
         await self.record(
-            "intent",
-            action,
-            made.call.tool,
-            parent=parent,
-            arguments_sha256=sha256_json(arguments),
-            facts_sha256=sha256_json(self._redactor.value(made.facts.model_dump(mode="json"))),
-            policy=made.decision.policy,
-            rule=made.decision.rule,
-            backend=backend,
-            **self._origin.fields(),
+            "intent", action, made.call.tool, parent=parent, backend=backend, **self._judged(made)
         )
+        arguments = self._redactor.value(made.call.arguments)
         await self._stream.append(
             ActionStarted(
                 turn=self._turn, action=action, tool=made.call.tool, arguments=arguments, parent=parent
             )
         )
 
-    async def refused(
-        self,
-        action: str,
-        tool: str,
-        status: ActionStatus,
-        text: str,
-        arguments: Mapping[str, Any],
-        parent: str,
+    async def invalid(
+        self, action: str, tool: str, text: str, arguments: Mapping[str, Any], parent: str
     ) -> str:
-        """Record and tell the end of a call that did not run; return its text without secrets."""
-        text = self._redactor.text(text)
+        """Record and tell the end of a call that cannot be made so; return its text without secrets."""
+        text, told = self._redactor.text(text), self._redactor.value(dict(arguments))
         await self.record(
             "outcome",
             action,
             tool,
             parent=parent,
-            status=status,
-            arguments_sha256=sha256_json(self._redactor.value(dict(arguments))),
+            status="invalid",
+            arguments_sha256=sha256_json(told),
             result_sha256=sha256_result(text),
             **self._origin.fields(),
         )
-        await self._tell(action, tool, status, text)
+        await self._tell(action, tool, "invalid", text, arguments=told, parent=parent)
+        return text
+
+    async def denied(self, action: str, made: Judgement, text: str, parent: str) -> str:
+        """Record and tell the end of a call that may not run; return its text without secrets."""
+        text, tool = self._redactor.text(text), made.call.tool
+        await self.record(
+            "outcome",
+            action,
+            tool,
+            parent=parent,
+            status="denied",
+            result_sha256=sha256_result(text),
+            **self._judged(made),
+        )
+        await self._tell(action, tool, "denied", text)
         return text
 
     async def ended(
@@ -145,19 +145,19 @@ class Reports:
             backend=backend,
             milliseconds=round(seconds * 1000),
         )
-        await self._tell(action, tool, status, text, backend, seconds)
+        await self._tell(action, tool, status, text, backend=backend, seconds=seconds)
 
-    async def _tell(
-        self, action: str, tool: str, status: ActionStatus, text: str, backend: str = "", seconds: float = 0.0
-    ) -> None:
+    def _judged(self, made: Judgement) -> dict[str, object]:
+        """Return what the ledger holds of a call that was decided on."""
+        return {
+            "arguments_sha256": sha256_json(self._redactor.value(made.call.arguments)),
+            "facts_sha256": sha256_json(self._redactor.value(made.facts.model_dump(mode="json"))),
+            "policy": made.decision.policy,
+            "rule": made.decision.rule,
+            **self._origin.fields(),
+        }
+
+    async def _tell(self, action: str, tool: str, status: ActionStatus, text: str, **more: Any) -> None:
         await self._stream.append(
-            ActionFinished(
-                turn=self._turn,
-                action=action,
-                tool=tool,
-                status=status,
-                result=text,
-                backend=backend,
-                seconds=seconds,
-            )
+            ActionFinished(turn=self._turn, action=action, tool=tool, status=status, result=text, **more)
         )

@@ -7,11 +7,12 @@ import pytest
 from pydantic_ai.messages import ModelMessagesTypeAdapter
 
 from llmasos.agent import _records, asked_through, audit_events, record_start
+from llmasos.agent.approvals import sha256_json
 from llmasos.agent.recorded_model import sha256_messages
 from llmasos.agent.recording import record
 from llmasos.config import Settings
 from llmasos.errors import LedgerError, ModelError
-from llmasos.events import ActionFinished
+from llmasos.events import ActionFinished, CallDecided
 from llmasos.ledger import Entry, Filter, MemoryLedger
 from llmasos.tools import Capabilities, Registry, ToolContext, builtin_tools, tool
 from tests.agent.conftest import MakeStage
@@ -105,8 +106,20 @@ async def test_calls_that_do_not_run_are_recorded_as_well(stage: MakeStage) -> N
     ) as it:
         await it.turn(await it.session(), "read")
         refused = next(entry for entry in it.ledger.entries if entry.kind == "outcome")
-        assert refused.body["status"] == "invalid" and len(refused.body["arguments_sha256"]) == 64
+        assert refused.body["status"] == "invalid"
+        told = it.of(ActionFinished)[0]
+        assert told.arguments == {"path": "notes.txt", "limit": -1}
+        assert refused.body["arguments_sha256"] == sha256_json(told.arguments)
         assert (await audit_events(it.store, it.ledger)).problems == ()
+
+
+async def test_what_was_known_of_a_denied_call_is_recorded_with_it(stage: MakeStage) -> None:
+    async with stage('read_file(path="/etc/passwd")', "Answer: x") as it:
+        await it.turn(await it.session(), "read it")
+        (decided,), (refused,) = it.of(CallDecided), [e for e in it.ledger.entries if e.kind == "outcome"]
+        assert (refused.body["status"], refused.body["rule"]) == ("denied", "outside")
+        assert refused.body["facts_sha256"] == sha256_json(decided.facts)
+        assert refused.body["arguments_sha256"] == sha256_json(decided.arguments)
 
 
 async def test_any_name_and_any_text_can_be_recorded() -> None:

@@ -35,7 +35,7 @@ def why_undecided(action: Action) -> str:
         body = record.body or {}
         if rule := body.get("rule"):
             return f"{_OLD}; the ledger holds the rule {rule} of policy {body.get('policy', 'unknown')}"
-    return _OLD if action.call is not None else "no decision is stored"
+    return _OLD if action.arguments is not None else "no decision is stored"
 
 
 def why_no_choice(action: Action) -> str:

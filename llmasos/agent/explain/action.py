@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from llmasos.agent.explain.log import Log
 from llmasos.api import RecordInfo
@@ -61,11 +62,12 @@ class Action:
         return next(named, next((record.tool for record in self.records), ""))
 
     @property
-    def call(self) -> ActionStarted | CallDecided | ApprovalRequested | None:
-        """The event that has the arguments, as they were at last."""
+    def arguments(self) -> dict[str, Any] | None:
+        """The arguments, as they were at last."""
         decided = self.decided[-1] if self.decided else None
         request = next((request for request, _ in reversed(self.asked) if request is not None), None)
-        return next((event for event in (self.started, decided, request) if event is not None), None)
+        holding = (self.started, decided, request, self.finished)
+        return next((event.arguments for event in holding if event and event.arguments is not None), None)
 
     @property
     def invalid(self) -> bool:
@@ -75,7 +77,9 @@ class Action:
     @property
     def parent(self) -> str:
         """The action whose code made the call."""
-        told = (event.parent for event in (*self.decided, self.started) if event and event.parent)
+        told = (
+            event.parent for event in (*self.decided, self.started, self.finished) if event and event.parent
+        )
         recorded = (str((record.body or {}).get("parent", "")) for record in self.records)
         return next(told, "") or next(filter(None, recorded), "")
 

@@ -29,9 +29,10 @@ def compare(action: str, events: Sequence[Event], records: Sequence[RecordInfo])
         told = [origin.model_dump(mode="json") for origin in made.origins]
         if made.facts.get("origins", told) != told:
             yield f"the origins of {action} ({made.tool}) are not those among its facts"
-    if decided and intent:
-        yield from _unlike(decided[-1], intent)
-    if intent and "facts_sha256" in intent and not decided:
+    judged = intent or bodies.get((action, "outcome")) or {}
+    if decided:
+        yield from _unlike(decided[-1], judged)
+    elif "facts_sha256" in judged:
         yield f"the ledger records what was decided of {action}, and the session does not show it"
     answers = [event for event in events if isinstance(event, ApprovalResolved)]
     yield from _answers(
@@ -44,14 +45,14 @@ def compare(action: str, events: Sequence[Event], records: Sequence[RecordInfo])
         yield f"the ledger records that {action} was to run, and the session does not show it"
 
 
-def _unlike(decided: CallDecided, intent: Mapping[str, Any]) -> Iterator[str]:
+def _unlike(decided: CallDecided, recorded: Mapping[str, Any]) -> Iterator[str]:
     action = f"{decided.action} ({decided.tool})"
     said = {"policy": decided.decision.policy, "rule": decided.decision.rule}
     for name, value in said.items():
-        if intent.get(name, value) != value:
+        if recorded.get(name, value) != value:
             yield f"the {name} of {action} is not the one that was recorded"
     for name, known in (("arguments", decided.arguments), ("facts", decided.facts)):
-        if intent.get(f"{name}_sha256", digest := sha256_json(known)) != digest:
+        if recorded.get(f"{name}_sha256", digest := sha256_json(known)) != digest:
             yield f"the {name} on which {action} was decided are not those that were recorded"
 
 

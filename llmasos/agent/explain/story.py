@@ -114,7 +114,6 @@ def _explained(
         absent["checks"] = "no decision is stored"
     if proved is False:
         problems.append("the proof of its records does not hold")
-    call = action.call
     said = None if action.parent else action.said or None
     changes = _changes(action, paths)
     approvals, proof = _approvals(action), _proof(action, unlike, proved)
@@ -122,7 +121,7 @@ def _explained(
         name: why
         for name, value, why in (
             ("said", said, why_nothing_said(action)),
-            ("arguments", call, why_no_arguments(action)),
+            ("arguments", action.arguments, why_no_arguments(action)),
             ("origins", decided, why_undecided(action)),
             ("choice", decided.choice if decided else None, why_no_choice(action)),
             ("decision", decided, why_undecided(action)),
@@ -141,7 +140,7 @@ def _explained(
         nested=nested,
         at=action.events[0].at if action.events else next((record.at for record in action.records), None),
         said=said,
-        arguments=call.arguments if call is not None else None,
+        arguments=action.arguments,
         origins=decided.origins if decided is not None else None,
         choice=decided.choice if decided is not None else None,
         decision=decided.decision if decided is not None else None,
