@@ -9,9 +9,11 @@ from typing import Any
 from llmasos.agent.commands import Program, analyse, looks_alike, normalise
 from llmasos.agent.policy import Facts
 from llmasos.agent.policy.facts import Access, Asking
+from llmasos.agent.provenance import Tracker, describe
 from llmasos.agent.values import hosts_of, root, texts
 from llmasos.agent.written import gains
 from llmasos.decisions import ArgumentOrigin, Effect, Identifier, SourceKind, Span
+from llmasos.secrets import Redactor
 from llmasos.tools import Capabilities, Tool
 
 _READ = ("path", "paths", "file", "files", "folder")
@@ -67,16 +69,40 @@ class _Look:
         return _unique(path for each in self.programs for path in (*each.writes, *each.deletes))
 
 
+def trace(
+    tool: Tool, arguments: Mapping[str, Any], tracker: Tracker, *, inside: bool = False
+) -> tuple[ArgumentOrigin, ...]:
+    """Return where the arguments of a call come from.
+
+    Args:
+        tool: The tool.
+        arguments: Its arguments.
+        tracker: What the person has said, and the model has read.
+        inside: Whether the code of another action makes the call; what it has put together may hold what it
+            read by itself, which is not known here.
+    """
+    origins = tracker.trace(dict(arguments), code=tool.capabilities.runs, own=not inside)
+    own = {source for _, source in describe(tool)}
+    if not own:
+        return tuple(origins)
+    # Words that a tool's own description lists, such as the values that it knows, are no content.
+    kept = [
+        tuple(span for span in origin.spans if span.identifier or span.source not in own)
+        for origin in origins
+    ]
+    return tuple(
+        origin.model_copy(update={"spans": spans}) for origin, spans in zip(origins, kept, strict=True)
+    )
+
+
 def gather(
     tool: Tool,
     arguments: Mapping[str, Any],
     origins: Sequence[ArgumentOrigin],
+    tracker: Tracker,
+    redactor: Redactor,
     here: Surroundings,
     *,
-    named: Callable[[str], bool] = lambda text: False,
-    untrusted: frozenset[SourceKind] = frozenset(),
-    secrets: bool = False,
-    removing: bool = True,
     inside: Facts | None = None,
 ) -> Facts:
     """Return what is known of a call.
@@ -84,14 +110,13 @@ def gather(
     Args:
         tool: The tool.
         arguments: Its validated arguments.
-        origins: Where they come from.
+        origins: Where they come from, as `trace` returns it.
+        tracker: What the person has said, and the model has read.
+        redactor: Knows secrets.
         here: What holds for every call.
-        named: Tells whether the person named something, or a telling part of it.
-        untrusted: Who may have written what the model has read.
-        secrets: Whether an argument holds something that looks like a secret.
-        removing: Whether the person spoke of removing, or moving, something.
         inside: The facts of the action whose code makes this call; None for a call of the model.
     """
+    named, untrusted = tracker.named, tracker.untrusted
     programs = [
         analyse(language, str(arguments[name]), here.functions)
         for name, language in tool.capabilities.runs.items()
@@ -131,8 +156,8 @@ def gather(
         gains=gained,
         untrusted=untrusted,
         given=_given(look) + (inside.given if inside is not None else 0),
-        ungiven=_ungiven(look, named, removing),
-        secrets=secrets,
+        ungiven=_ungiven(look, named, tracker.removing),
+        secrets=redactor.value(dict(arguments)) != arguments,
         tier=here.tier,
         attended=here.attended,
         in_place=here.in_place,

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import anyio.to_thread
 
-from llmasos.agent.gathering import Surroundings, gather
+from llmasos.agent.gathering import Surroundings, gather, trace
 from llmasos.agent.policy import Call, Facts, decide
-from llmasos.agent.provenance import Tracker, describe, label, label_text, mark
+from llmasos.agent.provenance import Tracker, label, label_text, mark
 from llmasos.agent.rulebook import Rulebook
 from llmasos.agent.values import texts
 from llmasos.decisions import ArgumentOrigin, Decision
@@ -58,11 +58,10 @@ class Judge:
             arguments: Its arguments.
             inside: The facts of the action whose code makes the call, if any.
         """
-        # What a script has put together may hold what it read by itself, which is not known here.
-        trace = partial(self._tracker.trace, dict(arguments), code=tool.capabilities.runs, own=inside is None)
+        look_up = partial(trace, tool, arguments, self._tracker, inside=inside is not None)
         long = sum(map(len, texts(arguments))) > _LONG
-        origins = await anyio.to_thread.run_sync(trace) if long else trace()
-        return self._judge(tool, arguments, _foreign(tool, origins), inside)
+        origins = await anyio.to_thread.run_sync(look_up) if long else look_up()
+        return self._judge(tool, arguments, origins, inside)
 
     def decide_given(self, tool: Tool, arguments: Mapping[str, Any]) -> Judgement:
         """Decide on a call whose arguments a person has written."""
@@ -80,15 +79,7 @@ class Judge:
     ) -> Judgement:
         call = Call(tool=tool.name, arguments=dict(arguments))
         facts = gather(
-            tool,
-            arguments,
-            origins,
-            self._surroundings,
-            named=self._tracker.named,
-            untrusted=self._tracker.untrusted,
-            secrets=self._redactor.value(call.arguments) != call.arguments,
-            removing=self._tracker.removing,
-            inside=inside,
+            tool, arguments, origins, self._tracker, self._redactor, self._surroundings, inside=inside
         )
         return Judgement(call, facts, decide(call, facts, self._rulebook.policy))
 
@@ -99,17 +90,3 @@ class Judge:
         for piece, source in label(tool, arguments, value, text, action):
             self._tracker.content(piece, source)
         return mark(text, label_text(tool, arguments))
-
-
-def _foreign(tool: Tool, origins: Sequence[ArgumentOrigin]) -> tuple[ArgumentOrigin, ...]:
-    """Leave out words that a tool's own description lists, such as the values that it knows."""
-    own = {source for _, source in describe(tool)}
-    if not own:
-        return tuple(origins)
-    kept = [
-        tuple(span for span in origin.spans if span.identifier or span.source not in own)
-        for origin in origins
-    ]
-    return tuple(
-        origin.model_copy(update={"spans": spans}) for origin, spans in zip(origins, kept, strict=True)
-    )

@@ -9,13 +9,14 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
-from llmasos.agent.gathering import Surroundings, gather
+from llmasos.agent.gathering import Surroundings, gather, trace
 from llmasos.agent.policy.book import Policy
 from llmasos.agent.policy.engine import decide
 from llmasos.agent.policy.facts import Call, Facts
 from llmasos.agent.provenance import Tracker
 from llmasos.decisions import Decision, Source, SourceKind, Verdict
 from llmasos.errors import LLMasOSError
+from llmasos.secrets import Redactor
 from llmasos.tools import Capabilities, Tool, builtin_tools
 
 _LONGEST_LINE = 4_000_000
@@ -133,6 +134,7 @@ class Proposals:
     def __init__(self, policy: Policy, defaults: dict[str, Any] | None = None) -> None:
         self._policy = policy
         self._defaults = defaults or {}
+        self._redactor = Redactor()
         self._tools = {tool.name: tool for tool in builtin_tools()}
 
     def decide(self, proposal: Proposal) -> Decision:
@@ -167,8 +169,8 @@ class Proposals:
             tracker.person(text)
         for reading in proposal.read:
             tracker.content(reading.text, Source(kind=reading.kind, name=reading.name))
-        origins = tracker.trace(proposal.arguments, code=tool.capabilities.runs)
-        facts = gather(tool, proposal.arguments, origins, Surroundings(), untrusted=tracker.untrusted)
+        origins = trace(tool, proposal.arguments, tracker)
+        facts = gather(tool, proposal.arguments, origins, tracker, self._redactor, Surroundings())
         known = {name: getattr(facts, name) for name in Facts.model_fields}
         if not tool.capabilities.names() and proposal.facts.get("capabilities"):
             del known["effects"]  # What it does is not known, although something is declared.
