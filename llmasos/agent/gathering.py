@@ -11,7 +11,7 @@ from llmasos.agent.policy import Facts
 from llmasos.agent.policy.facts import Access, Asking
 from llmasos.agent.provenance import Tracker, describe
 from llmasos.agent.values import hosts_of, root, texts
-from llmasos.agent.written import gains
+from llmasos.agent.written import Written, written
 from llmasos.decisions import ArgumentOrigin, Effect, Identifier, SourceKind, Span
 from llmasos.secrets import Redactor
 from llmasos.tools import Capabilities, Tool
@@ -131,7 +131,7 @@ def gather(
         if root(origin.argument) in tool.capabilities.runs
         or not _own(span, root(origin.argument), arguments, writes)
     ]
-    effects, gained = _effects(look), gains(tool, arguments)
+    effects, program = _effects(look), written(tool, arguments)
     sinks = _sinks(look, spans)
     if inside is not None and (tool.capabilities.reaches or tool.origin):
         # What a script has put together cannot be followed; unknown is untrusted.
@@ -150,10 +150,10 @@ def gather(
         hosts=_unique((*hosts_of(tool, arguments), *(host for each in programs for host in each.hosts))),
         open_hosts=here.hosts,
         sinks=frozenset(sinks),
-        copied=_copied(look, spans, bool(gained - {"reads", "writes"}), {*reads, *writes}),
+        copied=_copied(look, spans, program, {*reads, *writes}),
         identifiers=_identifiers(spans),
         carries=_carries(look, spans, named, bool(untrusted)) if "network" in effects else frozenset(),
-        gains=gained,
+        gains=program.gains,
         untrusted=untrusted,
         given=_given(look) + (inside.given if inside is not None else 0),
         ungiven=_ungiven(look, named, tracker.removing),
@@ -226,24 +226,26 @@ def _sinks(look: _Look, spans: Sequence[tuple[str, Span]]) -> set[SourceKind]:
 
 
 def _copied(
-    look: _Look, spans: Sequence[tuple[str, Span]], program: bool, paths: Collection[str]
+    look: _Look, spans: Sequence[tuple[str, Span]], program: Written, paths: Collection[str]
 ) -> frozenset[SourceKind]:
     """Return who may have written what was copied into commands, code, or a program that is written."""
+    harmful = bool(program.does - {"reads", "writes"})
+
+    def runs(name: str, text: str) -> bool:
+        if name in look.needs.runs:
+            return True
+        return harmful and name not in look.directing and text not in program.before
+
     return frozenset(
         span.source.kind
         for name, span in spans
         if not span.identifier
-        and (name in look.needs.runs or (program and name not in look.directing))
+        and runs(name, span.text)
         # Names of files that a command acts on say nothing of what it does to them.
         and not (
             span.source.kind == "listing" and set(paths) >= {word.strip("'\"") for word in span.text.split()}
         )
     )
-
-
-def _names(text: str) -> set[str]:
-    """Return the words of a text; names of files that a command acts on say nothing of what it does."""
-    return {word.strip("'\"") for word in text.split()}
 
 
 def _identifiers(spans: Sequence[tuple[str, Span]]) -> frozenset[Identifier]:

@@ -7,10 +7,13 @@ import posixpath
 import re
 import textwrap
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from llmasos.agent.commands import analyse
-from llmasos.agent.commands.modules import HARMLESS, NETWORK, RUNS
+from llmasos.agent.commands.modules import BUILTINS_RUN, HARMLESS, NETWORK, RUNS, TELLING_NAMES
+from llmasos.agent.commands.python import LONGEST
+from llmasos.agent.commands.table import names
 from llmasos.agent.values import texts
 from llmasos.decisions import Effect
 from llmasos.tools import Tool
@@ -24,39 +27,9 @@ _LANGUAGES = {
     ".ksh": "bash",
 }
 # Programs in languages that nobody looks into here.
-_OTHERS = frozenset(
-    (
-        *(".js", ".mjs", ".cjs", ".ts", ".tsx", ".jsx", ".rb", ".pl", ".pm", ".php", ".lua", ".r", ".jl"),
-        *(
-            ".ps1",
-            ".psm1",
-            ".bat",
-            ".cmd",
-            ".vbs",
-            ".fish",
-            ".awk",
-            ".tcl",
-            ".go",
-            ".rs",
-            ".java",
-            ".c",
-            ".cc",
-        ),
-        *(
-            ".cpp",
-            ".h",
-            ".hpp",
-            ".cs",
-            ".swift",
-            ".kt",
-            ".scala",
-            ".ipynb",
-            ".mk",
-            ".cmake",
-            ".gradle",
-            ".sql",
-        ),
-    )
+_OTHERS = names(
+    ".js .mjs .cjs .ts .tsx .jsx .rb .pl .pm .php .lua .r .jl .ps1 .psm1 .bat .cmd .vbs .fish .awk .tcl .go"
+    " .rs .java .c .cc .cpp .h .hpp .cs .swift .kt .scala .ipynb .mk .cmake .gradle .sql"
 )
 _NAMES = re.compile(
     r"(gnu)?makefile.*|dockerfile.*|containerfile.*|justfile|rakefile|gemfile|vagrantfile|jenkinsfile.*"
@@ -65,11 +38,35 @@ _NAMES = re.compile(
     re.IGNORECASE,
 )
 _KNOWN = HARMLESS | NETWORK | RUNS
+_WORD = re.compile(r"\w+")
+_HARMFUL = (RUNS | NETWORK | TELLING_NAMES | BUILTINS_RUN) | names(
+    "child_process exec execFile execSync spawn spawnSync fork fetch XMLHttpRequest axios curl wget bash sh"
+    " zsh cmd powershell Invoke Function system shell_exec passthru proc_open Process ProcessBuilder Runtime"
+    " Command dlopen LoadLibrary https net dns tls nc ncat netcat preinstall install postinstall prepare"
+    " prebuild postbuild pretest posttest RUN ADD ENTRYPOINT fs writeFile writeFileSync readFileSync rm File"
+    " IO Net Socket TcpStream env process getenv"
+)
+"""Words by which programs, in whatever language, do more than calculate."""
 _FIRST_LINE = re.compile(r"#!.*?\b(python[0-9.]*|bash|sh|zsh|dash|ksh)\b")
 
 
-def gains(tool: Tool, arguments: Mapping[str, Any]) -> frozenset[Effect]:
-    """Return what a program that a call writes would do then, and did not do before.
+@dataclass(frozen=True)
+class Written:
+    """What a call writes, when it is a program.
+
+    Args:
+        does: What the new text would do.
+        gains: What it would do, and the passage that it replaces did not.
+        before: The passage that it replaces.
+    """
+
+    does: frozenset[Effect] = frozenset()
+    gains: frozenset[Effect] = frozenset()
+    before: str = ""
+
+
+def written(tool: Tool, arguments: Mapping[str, Any]) -> Written:
+    """Return what a program that a call writes would do, once somebody runs it.
 
     Args:
         tool: The tool; those that run code by themselves are looked at elsewhere.
@@ -77,22 +74,30 @@ def gains(tool: Tool, arguments: Mapping[str, Any]) -> frozenset[Effect]:
     """
     needs = tool.capabilities
     paths = [path for name in needs.targets for path in texts(arguments.get(name))]
-    if needs.runs or not needs.writes or not paths:
-        return frozenset()
-    passages = {
-        name: value
+    passages = [
+        value
         for name, value in arguments.items()
         if isinstance(value, str) and value and name not in {*needs.targets, *needs.reaches}
-    }
-    new = list(passages.values())[-1:]
-    old = list(passages.values())[:-1]
-    return frozenset(
-        effect for path in paths for text in new for effect in _does(path, text) - _did(path, old)
-    )
+    ]
+    if needs.runs or not needs.writes or not paths or not passages:
+        return Written()
+    *replaced, new = passages
+    before = "\n".join(replaced)
+    does = frozenset(effect for path in paths for effect in _does(path, new))
+    did = frozenset(effect for path in paths for text in replaced for effect in _does(path, text))
+    gains = does - did
+    if "unknown" in does & did and _tells_more(new, before):
+        gains |= {"unknown"}
+    return Written(does, gains, before)
 
 
-def _did(path: str, passages: list[str]) -> frozenset[Effect]:
-    return frozenset(effect for text in passages for effect in _does(path, text))
+def _tells_more(new: str, before: str) -> bool:
+    """Whether a text has words of doing harm that the passage before it has not.
+
+    What a piece of a program does cannot be told where it is no program by itself.
+    """
+    more = set(_WORD.findall(new)) - set(_WORD.findall(before))
+    return not more.isdisjoint(_HARMFUL)
 
 
 def _does(path: str, text: str) -> frozenset[Effect]:
@@ -113,9 +118,12 @@ def _without_others(code: str) -> str:
 
     That a program has parts is no gain; what they do is told when they are written, or run.
     """
+    if len(code) > LONGEST:
+        return code
     try:
         return ast.unparse(_Others().visit(ast.parse(textwrap.dedent(code))))
-    except (SyntaxError, ValueError, RecursionError):
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        # CPython's parser runs out of its own stack on prose, which it calls memory.
         return code
 
 

@@ -14,7 +14,7 @@ from .network import links_in
 from .program import Command, Findings, Program
 from .values import Values
 
-_LONGEST = 50_000
+LONGEST = 50_000
 _DEEPEST = 12
 _HANDED = (modules.DELETING | modules.METHODS_ON_PATH | {"system", "popen", "Popen"}) - {
     "remove",
@@ -35,7 +35,7 @@ def analyse_python(
         depth: How many texts lie around this one.
     """
     found = Findings(cwds=(cwd,))
-    if len(code) > _LONGEST or depth > _DEEPEST:
+    if len(code) > LONGEST or depth > _DEEPEST:
         found.undecided("It is too long to be understood.")
         return found.program()
     try:
