@@ -9,6 +9,7 @@ from functools import lru_cache
 
 Matcher = Callable[[str], bool]
 _WILD = re.compile(r"[*?\[]")
+_STARS = re.compile(r"\*{2,}")
 
 
 @lru_cache(maxsize=4096)
@@ -44,10 +45,14 @@ def sample(globs: tuple[str, ...]) -> str:
 
 def _any(globs: list[str], paths: bool, *, broad: bool) -> Matcher:
     if not paths:
-        text_matches = _regex([_translate(glob, star=".*", one=".") for glob in globs], broad)
+        text_matches = _regex(
+            [_translate(_STARS.sub("*", glob), star=".*", one=".") for glob in globs], broad
+        )
         return lambda text: text_matches(text) is not None
-    whole = _regex([_whole(glob, broad) for glob in globs if "/" in glob.rstrip("/")], broad)
-    names = [glob.rstrip("/") or "/" for glob in globs if "/" not in glob.rstrip("/")]
+    below = [glob for glob in globs if "/" in glob.rstrip("/")]
+    whole = _regex([_whole(glob, broad) for glob in below if glob.count("**") < 2], broad)
+    deep = [_Deep(glob, broad) for glob in below if glob.count("**") >= 2]
+    names = [_STARS.sub("*", glob.rstrip("/")) or "/" for glob in globs if "/" not in glob.rstrip("/")]
     wild = _regex([_translate(name, star="[^/]*", one="[^/]") for name in names if _WILD.search(name)], broad)
     plain = frozenset(name.casefold() if broad else name for name in names)
 
@@ -55,15 +60,65 @@ def _any(globs: list[str], paths: bool, *, broad: bool) -> Matcher:
         path = _plain(path)
         parts = path.split("/") if path != "/" else ["/"]
         found = any(part.casefold() in plain or wild(part) is not None for part in parts)
-        return found or whole(path) is not None
+        return found or whole(path) is not None or any(glob.matches(parts) for glob in deep)
 
     def narrowly(path: str) -> bool:
         parts = path.split("/")
-        return ".." not in parts and (
-            parts[-1] in plain or wild(parts[-1]) is not None or whole(path) is not None
-        )
+        if ".." in parts:
+            return False
+        if parts[-1] in plain or wild(parts[-1]) is not None or whole(path) is not None:
+            return True
+        return any(glob.matches(parts) for glob in deep)
 
     return broadly if broad else narrowly
+
+
+class _Deep:
+    """A glob of paths with several `**`, matched a name at a time, as going back over them would take ages.
+
+    Args:
+        glob: The glob. Beside other characters of a name, only the first and the last `**` of it lead below.
+        broad: Whether what lies below a match matches as well.
+    """
+
+    def __init__(self, glob: str, broad: bool) -> None:
+        self._broad = broad
+        self._loops: set[int] = set()
+        self._steps: list[list[tuple[Callable[[str], object | None], int]]] = [[]]
+        parts = glob.rstrip("/").removeprefix("./").split("/")
+        for number, part in enumerate(parts, 1):
+            head, *rest = _STARS.split(part)
+            if part and not part.strip("*") and rest:
+                self._loops.add(len(self._steps) - 1)
+                if number == len(parts):
+                    self._step("*")
+            elif not rest:
+                self._step(part)
+            else:
+                start = len(self._steps) - 1
+                self._step(f"{head}*")
+                self._loops.add(len(self._steps) - 1)
+                self._step(f"*{rest[-1] if broad else '*'.join(rest)}")
+                self._steps[start].append((self._name("*".join((head, *rest))), len(self._steps) - 1))
+
+    def _step(self, name: str) -> None:
+        self._steps[-1].append((self._name(name), len(self._steps)))
+        self._steps.append([])
+
+    def _name(self, name: str) -> Callable[[str], object | None]:
+        return _regex([_translate(name, star="[^/]*", one="[^/]")], self._broad)
+
+    def matches(self, parts: Sequence[str]) -> bool:
+        """Return whether a path matches, which is given as its names."""
+        reached, last = {0}, len(self._steps) - 1
+        for part in parts:
+            further = {
+                after for place in reached for test, after in self._steps[place] if test(part) is not None
+            }
+            reached = further | (reached & self._loops)
+            if self._broad and last in reached:
+                return True
+        return last in reached
 
 
 def _regex(sources: Sequence[str], broad: bool) -> Callable[[str], object | None]:

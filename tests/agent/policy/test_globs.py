@@ -44,6 +44,23 @@ def test_an_exception_is_wide_where_a_rule_allows_and_narrow_where_it_holds_back
     assert holds_back("a/secret/x") and holds_back("a/SECRET") and holds_back("a/../a/secret")
 
 
+@pytest.mark.parametrize(
+    ("glob", "allows", "not_allows"),
+    [
+        ("**/a/**/b", ["a/b", "x/a/b", "x/y/a/z/w/b"], ["b", "a", "xa/b", "a/xb"]),
+        ("a/**/**/b", ["a/b", "a/x/b"], ["ab", "a"]),
+        ("a/**/b/**", ["a/b/c", "a/x/b/c/d"], ["a/b", "a/x/b", "a/c"]),
+        ("/**/x/**", ["/x/a", "/a/x/b"], ["x/a", "/x"]),
+        ("**/a**c/*.md", ["ac/x.md", "z/abc/x.md", "a/b/c/x.md", "abb/q/bc/x.md"], ["a/x.md", "z/c/x.md"]),
+    ],
+)
+def test_globs_with_several_ways_down(glob: str, allows: list[str], not_allows: list[str]) -> None:
+    strict, broad = (matcher((glob,), paths=True, strict=strict) for strict in (True, False))
+    assert [path for path in allows if not strict(path)] == []
+    assert [path for path in allows if not broad(path.upper() + "/below")] == []
+    assert [path for path in not_allows if strict(path)] == []
+
+
 def test_texts() -> None:
     def matches(glob: str, text: str, strict: bool = True) -> bool:
         return matcher((glob,), paths=False, strict=strict)(text)
@@ -85,3 +102,7 @@ def test_long_texts_are_matched_at_once() -> None:
     text = "a" * 50_000
     assert not matcher(("*a*a*a*a*a*b",), paths=False, strict=True)(text)
     assert not matcher(("*a*a*a*a*a*b/*a*a*b",), paths=True, strict=True)(f"{text}b/{text}")
+    assert not matcher(("**a**a**a**a**a**b",), paths=False, strict=True)(text)
+    path = "a/" * 5_000
+    for glob in ("**/**/**/**/**/**/b", "**/a/**/a/**/a/**/a/**/b", "a**/a**/a**/a**/b", "**a**a**a**a**b"):
+        assert not matcher((glob,), paths=True, strict=True)(path + "a")
