@@ -150,6 +150,7 @@ class Gate:
                 action, made, lambda: self._context.outlook(tool, made.call.arguments)
             )
             if not answer.approved:
+                self._judge.hear(answer.why)
                 said = f" The person says: {answer.why}" if answer.why else ""
                 return made, f"{made.decision.reason}{said}"
             if answer.arguments is None:
@@ -158,7 +159,7 @@ class Gate:
                 given = tool.validate(encodable(dict(answer.arguments)))
             except ToolError as error:
                 return made, str(error)
-            made = self._judge.decide_given(tool, given)
+            made = self._judge.decide_edited(made, tool, given)
             await self._reports.decided(action, made, parent, None)
             await self._consent.settle(action, made, answer.by)
         elif made.decision.verdict == "deny":

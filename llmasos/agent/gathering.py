@@ -64,6 +64,11 @@ class _Look:
         return named or frozenset(self.arguments)
 
     @property
+    def undirected(self) -> bool:
+        """Whether no argument says where anything goes."""
+        return not (self.needs.targets or self.needs.reaches)
+
+    @property
     def changed(self) -> tuple[str, ...]:
         """The paths that commands or code would write or delete."""
         return _unique(path for each in self.programs for path in (*each.writes, *each.deletes))
@@ -155,7 +160,7 @@ def gather(
         carries=_carries(look, spans, named, bool(untrusted)) if "network" in effects else frozenset(),
         gains=program.gains,
         untrusted=untrusted,
-        given=_given(look) + (inside.given if inside is not None else 0),
+        given=_given(look) + (inside.given if inside is not None and look.undirected else 0),
         ungiven=_ungiven(look, named, tracker.removing),
         secrets=redactor.value(dict(arguments)) != arguments,
         tier=here.tier,
@@ -270,8 +275,11 @@ def _carries(
 
 
 def _given(look: _Look) -> int:
-    directing = look.directing
-    return sum(origin.given for origin in look.origins if root(origin.argument) in directing)
+    return sum(
+        origin.given or (origin.named and root(origin.argument) not in look.needs.reaches)
+        for origin in look.origins
+        if root(origin.argument) in look.directing
+    )
 
 
 def _ungiven(look: _Look, named: Callable[[str], bool], removing: bool) -> tuple[str, ...]:
