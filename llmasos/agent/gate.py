@@ -201,7 +201,7 @@ class Gate:
             _log.exception("the tool %s raised", tool.name)
             status, text = "failed", f"{tool.name} raised {type(error).__name__}: {error}"
         text = shorten(self._redactor.text(text))
-        told = self._judge.remember(action, tool, arguments, value, text)
+        told = self._judge.remember(action, tool, arguments, value, text, self._running[action])
         with anyio.CancelScope(shield=True):
             await end(status, text)
         return ActionOutcome(action, status, value, text, told)

@@ -157,7 +157,7 @@ def gather(
         sinks=frozenset(sinks),
         copied=_copied(look, spans, program, {*reads, *writes}),
         identifiers=_identifiers(spans),
-        carries=_carries(look, spans, named, bool(untrusted)) if "network" in effects else frozenset(),
+        carries=_carries(look, spans, reads, tracker) if "network" in effects else frozenset(),
         gains=program.gains,
         untrusted=untrusted,
         given=_given(look) + (inside.given if inside is not None and look.undirected else 0),
@@ -260,15 +260,19 @@ def _identifiers(spans: Sequence[tuple[str, Span]]) -> frozenset[Identifier]:
 
 
 def _carries(
-    look: _Look, spans: Sequence[tuple[str, Span]], named: Callable[[str], bool], untrusted: bool
+    look: _Look, spans: Sequence[tuple[str, Span]], reads: Sequence[str], tracker: Tracker
 ) -> frozenset[SourceKind]:
     found: set[SourceKind] = {
-        span.source.kind for _, span in spans if not span.source.trusted and not named(span.source.name)
+        span.source.kind
+        for _, span in spans
+        if not span.source.trusted and not tracker.named(span.source.name)
     }
     sending = [program for program in look.programs if "network" in program.effects]
-    if any(not named(path) for program in sending for path in program.reads):
+    # A tool that sends by itself is told by its arguments what.
+    sent = reads if not look.needs.runs else [path for program in sending for path in program.reads]
+    if any(not tracker.named(path) or tracker.flows.holds(path) for path in sent):
         found.add("file")
-    if sending and untrusted and "python" in look.needs.runs.values():
+    if sending and tracker.untrusted and "python" in look.needs.runs.values():
         # What code sends cannot be seen in it.
         found.add("unknown")
     return frozenset(found)

@@ -18,6 +18,7 @@ from llmasos.decisions import ArgumentOrigin, Decision
 from llmasos.secrets import Redactor
 from llmasos.tools import Tool
 
+_FLOWING = ("reads", "writes", "effects", "dynamic")
 _LONG = 20_000  # characters that are looked up without others having to wait
 
 
@@ -95,9 +96,19 @@ class Judge:
         return Judgement(call, facts, decide(call, facts, self._rulebook.policy))
 
     def remember(
-        self, action: str, tool: Tool, arguments: Mapping[str, Any], value: object, text: str
+        self, action: str, tool: Tool, arguments: Mapping[str, Any], value: object, text: str, facts: Facts
     ) -> str:
-        """Remember who may have written a result, and return it as the model is told it."""
+        """Remember what a call has done, and return its result as the model is told it.
+
+        Args:
+            action: The action.
+            tool: The tool.
+            arguments: Its arguments.
+            value: What it returned; None when it failed.
+            text: The same as text.
+            facts: What was known of the call.
+        """
+        self._tracker.ran({name: getattr(facts, name) for name in _FLOWING}, facts.origins)
         for piece, source in label(tool, arguments, value, text, action):
             self._tracker.content(piece, source)
         return mark(text, label_text(tool, arguments))

@@ -141,11 +141,11 @@ class Proposals:
         """Decide on a proposal.
 
         Raises:
-            ProposalError: Its facts cannot be read.
+            ProposalError: Its facts cannot be read, or the call cannot be made.
         """
-        return decide(
-            Call(tool=proposal.tool, arguments=proposal.arguments), self.facts(proposal), self._policy
-        )
+        facts = self.facts(proposal)
+        arguments = _validated(self._tool(proposal), proposal.arguments)
+        return decide(Call(tool=proposal.tool, arguments=arguments), facts, self._policy)
 
     def facts(self, proposal: Proposal) -> Facts:
         """Return what is known of a proposal.
@@ -159,14 +159,16 @@ class Proposals:
         except ValidationError as error:
             raise ProposalError(f"facts.{_first(error)}") from None
 
+    def _tool(self, proposal: Proposal) -> Tool:
+        tool = self._tools.get(proposal.tool)
+        if tool is None or proposal.capabilities is not None or proposal.origin:
+            return _stand_in(proposal)
+        return tool
+
     def _gathered(self, proposal: Proposal) -> dict[str, Any]:
         """Return the facts that the tool, its arguments and the texts tell."""
-        tool = self._tools.get(proposal.tool)
-        arguments = proposal.arguments
-        if tool is None or proposal.capabilities is not None or proposal.origin:
-            tool = _stand_in(proposal)
-        else:
-            arguments = _validated(tool, arguments)
+        tool = self._tool(proposal)
+        arguments = _validated(tool, proposal.arguments)
         tracker = Tracker()
         for text in proposal.said:
             tracker.person(text)
@@ -186,6 +188,8 @@ def _validated(tool: Tool, arguments: dict[str, Any]) -> dict[str, Any]:
     Raises:
         ProposalError: One is unknown or of a wrong type, so that the gate would refuse the call.
     """
+    if tool.validator is None:
+        return arguments
     try:
         return tool.validate(arguments)
     except ToolError as error:

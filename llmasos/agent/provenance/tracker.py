@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
+from typing import Any
 
 from llmasos.agent.provenance.decoding import decodings
+from llmasos.agent.provenance.flows import Flows
 from llmasos.agent.provenance.identifiers import identified
 from llmasos.agent.provenance.labels import describe, label_text
 from llmasos.agent.provenance.library import Library
@@ -58,6 +60,7 @@ class Tracker:
         self._lookup = Lookup(self._said, self._own, self._read)
         self._known: set[tuple[int, SourceKind, str]] = set()
         self._untrusted: set[SourceKind] = set()
+        self.flows = Flows()
 
     @property
     def untrusted(self) -> frozenset[SourceKind]:
@@ -157,6 +160,17 @@ class Tracker:
             spans = (Span(text=value[:_LONGEST_SPAN], source=_FORGOTTEN),)
         return ArgumentOrigin(argument=argument, named=self._told(value, language), spans=spans)
 
+    def ran(self, facts: Mapping[str, Any], origins: Iterable[ArgumentOrigin]) -> None:
+        """Remember what a call has put where.
+
+        Args:
+            facts: What was known of it, by the names of the facts.
+            origins: Where its arguments come from.
+        """
+        unseen = bool(facts.get("dynamic")) or "unknown" in facts.get("effects", ())
+        reads, writes = facts.get("reads", ()), facts.get("writes", ())
+        self.flows.add(reads, writes, origins, self.named, unseen=unseen)
+
     @property
     def removing(self) -> bool:
         """Whether the person spoke of removing, or moving, something."""
@@ -222,8 +236,10 @@ class Tracker:
                     tracker.person(event.why, refusing=True)
                     for text in changed_lines(asked.get(event.action, {}), event.arguments or {}):
                         tracker.person(text)
-                case CallDecided() if not event.parent:
-                    tracker._wrote(event.arguments, event.origins)
+                case CallDecided():
+                    if not event.parent:
+                        tracker._wrote(event.arguments, event.origins)
+                    tracker.ran(event.facts, event.origins)
                 case ActionStarted():
                     arguments[event.action] = event.arguments
                 case ActionFinished():
