@@ -11,7 +11,7 @@ from llmasos.agent.policy import Facts
 from llmasos.agent.policy.facts import Access, Asking
 from llmasos.agent.provenance import Tracker, describe
 from llmasos.agent.values import hosts_of, root, texts
-from llmasos.agent.written import Written, written
+from llmasos.agent.written import Written, is_command, written
 from llmasos.decisions import ArgumentOrigin, Effect, Identifier, SourceKind, Span
 from llmasos.secrets import Redactor
 from llmasos.tools import Capabilities, Tool
@@ -239,7 +239,9 @@ def _copied(
     def runs(name: str, text: str) -> bool:
         if name in look.needs.runs:
             return True
-        return harmful and name not in look.directing and text not in program.before
+        if name in look.directing or text in program.before:
+            return False
+        return harmful or (not program.prose and is_command(text))
 
     return frozenset(
         span.source.kind

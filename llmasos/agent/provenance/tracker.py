@@ -15,7 +15,7 @@ from llmasos.agent.provenance.library import Library
 from llmasos.agent.provenance.lookup import MOST_SPANS, Lookup
 from llmasos.agent.provenance.normal import folded, invisible, weight, words
 from llmasos.agent.provenance.said import Said
-from llmasos.agent.provenance.sentences import is_forbidden, is_question, sentences, warned_of
+from llmasos.agent.provenance.sentences import is_forbidden, is_question, is_removing, sentences, warned_of
 from llmasos.agent.values import changed_lines
 from llmasos.decisions import ArgumentOrigin, Source, SourceKind, Span
 from llmasos.events import (
@@ -51,6 +51,10 @@ class Tracker:
     Args:
         most: Bytes of memory that it may take, roughly. What was read first is forgotten when there is more;
             from then on a value that is found nowhere counts as untrusted, for it may have stood there.
+
+    Attributes:
+        flows: Where calls have put what the person did not name.
+        removing: Whether the person spoke of removing, or moving, something.
     """
 
     def __init__(self, most: int = _MOST) -> None:
@@ -61,6 +65,7 @@ class Tracker:
         self._known: set[tuple[int, SourceKind, str]] = set()
         self._untrusted: set[SourceKind] = set()
         self.flows = Flows()
+        self.removing = False
 
     @property
     def untrusted(self) -> frozenset[SourceKind]:
@@ -77,7 +82,9 @@ class Tracker:
             text: What they said.
             refusing: Whether they said it to refuse something.
         """
-        self._said.add(" ".join(self._meant(sentence, refusing) for sentence in sentences(text)))
+        said = sentences(text)
+        self._said.add(" ".join(self._meant(sentence, refusing) for sentence in said))
+        self.removing = self.removing or any(map(is_removing, said))
 
     def _meant(self, sentence: str, refusing: bool) -> str:
         forbids = is_forbidden(sentence)
@@ -170,11 +177,6 @@ class Tracker:
         unseen = bool(facts.get("dynamic")) or "unknown" in facts.get("effects", ())
         reads, writes = facts.get("reads", ()), facts.get("writes", ())
         self.flows.add(reads, writes, origins, self.named, unseen=unseen)
-
-    @property
-    def removing(self) -> bool:
-        """Whether the person spoke of removing, or moving, something."""
-        return self._said.removing
 
     def named(self, text: str) -> bool:
         """Return whether the person named something, a file by a telling part of its path."""
