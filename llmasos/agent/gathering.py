@@ -161,6 +161,10 @@ def gather(
         gains=program.gains,
         untrusted=untrusted,
         given=_given(look) + (inside.given if inside is not None and look.undirected else 0),
+        dictated=bool(programs)
+        and all(
+            tracker.dictated(str(arguments[name])) for name in tool.capabilities.runs if arguments.get(name)
+        ),
         ungiven=_ungiven(look, named, tracker.removing),
         secrets=redactor.value(dict(arguments)) != arguments,
         tier=here.tier,

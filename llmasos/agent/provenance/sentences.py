@@ -9,7 +9,7 @@ from llmasos.agent.provenance.identifiers import identifiers
 
 # A clause that says the contrary is one of its own.
 _END = re.compile(
-    r"(?<=[.!?;])\s+|(?<=[。！？；])|\n+|\s+(?=(?:but|instead|rather|sondern|mais|sino|ma|но)\b)",
+    r"(?<=[.!?])\s+|(?<=[。！？])|\n+|\s+(?=(?:but|instead|rather|sondern|mais|sino|ma|но)\b)",
     re.IGNORECASE,
 )
 # In the languages that most people write; in others a warning counts as what was said.

@@ -59,6 +59,7 @@ class Tracker:
 
     def __init__(self, most: int = _MOST) -> None:
         self._said = Said(_MOST_SAID)
+        self._wanted = Said(_MOST_SAID)
         self._read = Library(most)
         self._own = Said(_MOST_SAID)
         self._lookup = Lookup(self._said, self._own, self._read)
@@ -84,6 +85,8 @@ class Tracker:
         """
         said = sentences(text)
         self._said.add(" ".join(self._meant(sentence, refusing) for sentence in said))
+        wanted = (one for one in said if not (refusing or is_forbidden(one) or is_question(one)))
+        self._wanted.add(" ".join(wanted))
         self.removing = self.removing or any(map(is_removing, said))
 
     def _meant(self, sentence: str, refusing: bool) -> str:
@@ -177,6 +180,10 @@ class Tracker:
         unseen = bool(facts.get("dynamic")) or "unknown" in facts.get("effects", ())
         reads, writes = facts.get("reads", ()), facts.get("writes", ())
         self.flows.add(reads, writes, origins, self.named, unseen=unseen)
+
+    def dictated(self, text: str) -> bool:
+        """Whether the person wrote a command, or code, whole, and neither asks about it nor forbids it."""
+        return self._wanted.whole(text)
 
     def named(self, text: str) -> bool:
         """Return whether the person named something, a file by a telling part of its path."""

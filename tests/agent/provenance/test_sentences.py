@@ -39,8 +39,7 @@ def test_a_contrary_clause_is_a_sentence_of_its_own() -> None:
     assert sentences("Don't mail ann@x.example but bob@y.example. Then stop; go") == [
         "Don't mail ann@x.example",
         "but bob@y.example.",
-        "Then stop;",
-        "go",
+        "Then stop; go",
     ]
 
 

@@ -527,3 +527,20 @@ def test_a_session_that_is_opened_again_knows_what_was_said_and_read() -> None:
     assert tracker.trace("notes.txt", "path")[0].given
     assert not tracker.trace("digest.md", "path")[0].spans
     assert not tracker.trace("digest.org", "to")[0].spans
+
+
+@pytest.mark.parametrize(
+    ("said", "dictated"),
+    [
+        ("Run git reset --hard; git clean -fd now.", True),
+        ("Run\ngit reset --hard; git clean -fd", True),
+        ("Run git reset --hard", False),
+        ("What does git reset --hard; git clean -fd do?", False),
+        ("Never run git reset --hard; git clean -fd", False),
+        ("Can you run git reset --hard; git clean -fd?", True),
+    ],
+)
+def test_a_command_is_dictated_when_the_person_wrote_it_to_have_it_run(said: str, dictated: bool) -> None:
+    tracker = Tracker()
+    tracker.person(said)
+    assert tracker.dictated("git reset --hard; git clean -fd") is dictated
