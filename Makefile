@@ -1,6 +1,8 @@
 python := .venv/bin/python
 # A file's tests stay together, since they share what is slow to make.
 parallel := -n 2 --dist loadfile
+# These play whole sessions, or need real components; all others are done in a minute.
+long := tests/integration tests/attacks
 
 .PHONY: shell test unit integration with-components lint lock setup bench
 
@@ -11,12 +13,12 @@ shell: ## set everything up and open the shell on this folder
 test: ## set everything up and run every check
 	@scripts/setup --test
 	@$(MAKE) --no-print-directory lint
-	$(python) -m pytest $(parallel) --ignore tests/integration
+	$(python) -m pytest $(parallel) $(addprefix --ignore ,$(long))
 	scripts/with-docker $(MAKE) --no-print-directory with-components
 
 unit: ## the fast tests
 	@scripts/setup --test
-	$(python) -m pytest $(parallel) --ignore tests/integration
+	$(python) -m pytest $(parallel) $(addprefix --ignore ,$(long))
 
 integration: ## the tests with real components
 	@scripts/setup --test
@@ -25,7 +27,7 @@ integration: ## the tests with real components
 # The image comes first: tests that run side by side must not build it each.
 with-components:
 	.venv/bin/llmasos sandbox build
-	$(python) -m pytest $(parallel) tests/integration
+	$(python) -m pytest $(parallel) $(long)
 
 lint:
 	$(python) -m ruff check .
