@@ -24,6 +24,7 @@ from llmasos.config import Settings, load_settings
 from llmasos.decisions import Decision
 from llmasos.display import display, display_json
 from llmasos.errors import LLMasOSError
+from llmasos.flips import otherwise
 
 _THEN = {"allow": "that were allowed", "ask": "that were asked about", "deny": "that were denied"}
 
@@ -141,8 +142,8 @@ def lines_of(decision: Decision) -> list[str]:
         f"rules: {', '.join(decision.rules)} (policy {decision.policy})",
         "facts:",
         *facts,
-        "it would be otherwise:",
-        *(f"  {flip.verdict} with {json.dumps(flip.facts, ensure_ascii=False)}" for flip in decision.flips),
+        "it would be:",
+        *(f"  {otherwise(flip.facts, flip.verdict)}" for flip in decision.flips),
     ]
 
 
