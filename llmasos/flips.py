@@ -57,6 +57,7 @@ _FACTS: Mapping[str, tuple[str, str]] = {
         "the model had read text from {}",
     ),
     "given": ("you had named none of its values", "you had named {} of its values"),
+    "dictated": ("you had not written it yourself", "you had written it yourself, word for word"),
     "ungiven": (
         "you had named all that it reaches or changes",
         "it reached or changed {} that you did not name",

@@ -30,7 +30,7 @@ def possible() -> Iterator[tuple[str, Any]]:
     yield from (("access", access) for access in get_args(Access))
     yield from (("asking", asking) for asking in get_args(Asking))
     yield from (("given", number) for number in range(10))
-    for name in ("dynamic", "secrets", "attended", "in_place"):
+    for name in ("dictated", "dynamic", "secrets", "attended", "in_place"):
         yield from ((name, value) for value in (True, False))
     for name in ("open_hosts", "hosts", "commands", "capabilities", "disguised"):
         yield from ((name, value) for value in ([], ["a", "b"]))

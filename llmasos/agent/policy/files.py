@@ -15,13 +15,14 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from llmasos.agent.policy.rules import Layer, Rule
+from llmasos.agent.policy.rules import Layer, Rule, When
 from llmasos.errors import ConfigError
 
 _HEADER = re.compile(r"^[ \t]*\[{1,2}[ \t]*rule[ \t]*\]", re.MULTILINE)
 _PROJECT_PRIORITY = 1000
 STRICT = "you are asked about everything but reading"
 _TEXTS = "a text, or a list of one text or more, each of 1 to 1,000 characters"
+_CONDITIONS = When.model_fields.items()
 _WANTED = {
     "id": "1 to 80 letters, digits, dots, hyphens and underscores, the first a letter or a digit",
     "decision": "'allow', 'ask' or 'deny'",
@@ -30,7 +31,7 @@ _WANTED = {
     "when.arguments": "a table with an argument, such as when.arguments.path = 'docs/**'",
     "when.given": "true, false, or a whole number from 1 on",
     **dict.fromkeys(("when.only_effects", "when.access", "when.asking"), _TEXTS),
-    **dict.fromkeys(("when.secrets", "when.dynamic", "when.attended", "when.in_place"), "true or false"),
+    **{f"when.{name}": "true or false" for name, field in _CONDITIONS if field.annotation == bool | None},
 }
 _Problem = tuple[tuple[str, ...], str]
 
