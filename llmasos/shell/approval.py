@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
@@ -9,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from rich.text import Text
 
 from llmasos.decisions import ArgumentOrigin, Decision, Span
+from llmasos.display import display, display_name
 from llmasos.errors import LLMasOSError
-from llmasos.events import display
 from llmasos.flips import otherwise
 from llmasos.shell.render import coloured_diff, make_console, print_error
 
@@ -67,7 +68,9 @@ def show_request(console: Console, request: ApprovalRequested) -> None:
     """Write what a call would do, and why a person is asked."""
     console.print(
         Text.assemble(
-            (display(request.tool), "bold"), " asks for your approval: ", (display(request.reason), "yellow")
+            (display(request.tool), "bold"),
+            " asks for your approval: ",
+            (display_name(request.reason), "yellow"),
         )
     )
     _show_arguments(console, request.arguments)
@@ -77,7 +80,7 @@ def show_request(console: Console, request: ApprovalRequested) -> None:
     if more:
         console.print(Text(f"  {more}", style="dim"))
     if request.hosts:
-        console.print(Text(f"  reaches {display(_listed(request.hosts))}"))
+        console.print(Text(f"  reaches {display_name(_listed(request.hosts))}"))
     console.print(Text(f"  takes {_forecast(request)}", style="dim"))
     for found in origin_lines(request.origins):
         console.print(Text(f"  {found}", style="yellow"))
@@ -90,7 +93,9 @@ def show_request(console: Console, request: ApprovalRequested) -> None:
 
 def show_wanted(console: Console, wanted: WantedApproval) -> None:
     """Write a call that nobody was there to approve, and how it is approved beforehand."""
-    console.print(Text.assemble((display(wanted.tool), "bold"), f" was refused: {display(wanted.reason)}"))
+    console.print(
+        Text.assemble((display(wanted.tool), "bold"), f" was refused: {display_name(wanted.reason)}")
+    )
     _show_arguments(console, wanted.arguments)
     console.print(Text(f"  Approve it beforehand, once, with: --approve {wanted.digest}", style="yellow"))
 
@@ -113,9 +118,9 @@ def flip_lines(decision: Decision) -> list[str]:
 
 
 def _span(span: Span) -> str:
-    name = display(_short(span.source.name)) or "somewhere unknown"
+    name = display_name(_short(span.source.name)) or "somewhere unknown"
     where = _FOUND.get(span.source.kind, "from {}").format(name)
-    return f"“{display(_short(span.text))}” was {where}" + (", encoded" if span.how == "decoded" else "")
+    return f"“{_seen(_short(span.text))}” was {where}" + (", encoded" if span.how == "decoded" else "")
 
 
 def _show_arguments(console: Console, arguments: Mapping[str, Any]) -> None:
@@ -126,7 +131,7 @@ def _show_arguments(console: Console, arguments: Mapping[str, Any]) -> None:
     for name, text in list(texts.items())[:_MOST_ITEMS]:
         # Lines of the model's own are set in, so that none can pass for a line of the shell.
         shown, more = _cut(text, max(_FEW_LINES, _MOST_LINES // max(1, long)))
-        lines = [display(shown, keep_newlines=True).replace("\n", "\n    "), *([more] if more else [])]
+        lines = [_seen(shown, keep_newlines=True).replace("\n", "\n    "), *([more] if more else [])]
         console.print(Text(f"  {_name(name)} = " + "\n    ".join(lines)))
     for line in _left_out(len(texts) - _MOST_ITEMS, "argument"):
         console.print(Text(f"  {line}"))
@@ -153,6 +158,11 @@ def _listed(items: Sequence[str]) -> str:
 
 def _short(text: str) -> str:
     return text if len(text) <= _LONGEST_SPAN else f"{text[:_LONGEST_SPAN]}…"
+
+
+def _seen(text: str, *, keep_newlines: bool = False) -> str:
+    """Return text as a person may see it; a path or an address may pretend to be another one."""
+    return display(text, keep_newlines=keep_newlines) if re.search(r"\s", text) else display_name(text)
 
 
 def _name(argument: str) -> str:

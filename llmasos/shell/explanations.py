@@ -20,6 +20,7 @@ _WIDTH = 13
 _LONGEST = 200
 _MOST_DIFF_LINES = 40
 _MOST_PATHS = 12
+_MOST_ORIGINS = 12
 _SOURCES = {
     "person": "you",
     "model": "the model",
@@ -117,7 +118,8 @@ def _origin(origins: list[ArgumentOrigin]) -> str:
     spans = [span for origin in origins for span in origin.spans]
     said = ["you gave it"] if given else ["you named a part of it"] if named else []
     said += dict.fromkeys(map(_span, spans))
-    return "; ".join(said) or "made up by the model"
+    more = [f"{len(said) - _MOST_ORIGINS} more"] if len(said) > _MOST_ORIGINS else []
+    return "; ".join(said[:_MOST_ORIGINS] + more) or "made up by the model"
 
 
 def _span(span: Span) -> str:

@@ -72,7 +72,7 @@ async def unwell(ctx: ToolContext, to: str, timeout: float = 1.0) -> str:
 
 
 async def unprintable(ctx: ToolContext, to: str, timeout: float = 1.0) -> str:
-    return "\udc80"
+    return "\ud800\udc80"
 
 
 async def absent(ctx: ToolContext, to: str, timeout: float = 1.0) -> Any:
@@ -81,7 +81,7 @@ async def absent(ctx: ToolContext, to: str, timeout: float = 1.0) -> Any:
 
 @pytest.mark.parametrize(
     ("preview", "seen"),
-    [(unwell, "ZeroDivisionError: no preview here"), (unprintable, "\\x80"), (absent, "")],
+    [(unwell, "ZeroDivisionError: no preview here"), (unprintable, "\\ud800\\x80"), (absent, "")],
 )
 async def test_a_person_is_asked_whatever_a_tools_preview_does(
     stage: MakeStage, preview: Callable[..., Awaitable[str]], seen: str

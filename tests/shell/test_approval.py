@@ -112,6 +112,31 @@ def test_of_many_origins_each_argument_shows_one_and_the_others_are_counted() ->
     assert text.count("was found on the page p") == 2 and "more value" not in text
 
 
+def test_letters_that_look_like_others_are_shown_in_paths_and_hosts() -> None:
+    file = Source(kind="file", name="n\u043etes.txt")
+    request = REQUEST.model_copy(
+        update={
+            "arguments": {"path": "s\u0430fe.py", "content": "\u0430 \u0431\nprint"},
+            "reason": "\u0430.py looks like another path than it is.",
+            "hosts": ("ex\u0430mple.org",),
+            "origins": (
+                ArgumentOrigin(argument="path", spans=(Span(text="s\u0430fe.py", source=file),)),
+                ArgumentOrigin(argument="path", spans=(Span(text="one\ntwo", source=file),)),
+            ),
+        }
+    )
+    text = shown(show_request, request)
+    for piece in (
+        "approval: \\u0430.py looks like",
+        "  path = s\\u0430fe.py\n",
+        "  content = \u0430 \u0431\n    print\n",
+        "reaches ex\\u0430mple.org",
+        "path: “s\\u0430fe.py” was found in the file n\\u043etes.txt",
+        "path: “one\\ntwo” was found",
+    ):
+        assert piece in text, piece
+
+
 @pytest.mark.parametrize(
     "request_of",
     [
