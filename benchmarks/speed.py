@@ -78,7 +78,7 @@ async def gate(settings: Settings, folder: Path) -> tuple[float, float]:
     """Return the median of an action through the gate, recorded on the real chain, and without the gate."""
     async with Kernel(settings) as kernel:
         session = await kernel.sessions.create(folder)
-        await session.workbench.sandbox()
+        await session.workbench.sandbox.open()
         stream = await EventStream.open(kernel.store, session.id)
         model = await kernel.models.resolve()
         parts = Assembly(

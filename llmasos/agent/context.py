@@ -55,7 +55,7 @@ class Contexts:
 
     async def __call__(self, action: str) -> ActionContext:
         """Return the context of one action."""
-        return ActionContext(await self.workbench.sandbox(), action, self)
+        return ActionContext(await self.workbench.sandbox.open(), action, self)
 
     async def diff_sha256(self) -> str:
         """Return the SHA-256 of all that the view changes at this moment; empty when that is nothing."""
@@ -148,7 +148,7 @@ class ActionContext:
 
     async def keep(self, artifacts: Sequence[Artifact]) -> Sequence[str]:
         """Keep what code handed out, tell the person, and return where it lies."""
-        return await self._of.workbench.keep(self._of.turn, self.action, artifacts)
+        return await self._of.workbench.sandbox.keep(self._of.turn, self.action, artifacts)
 
     def output(self, stream: str, text: str) -> None:
         """Show a piece of output."""

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from llmasos.agent.commands import Program, analyse, looks_alike, normalise
+from llmasos.agent.commands import looks_alike, normalise
+from llmasos.agent.deed import Deed, unique
 from llmasos.agent.policy import Facts
 from llmasos.agent.policy.facts import Access, Asking
 from llmasos.agent.provenance import Tracker, describe
-from llmasos.agent.values import hosts_of, root, texts
+from llmasos.agent.values import root, texts
 from llmasos.agent.written import Written, is_command, written
-from llmasos.decisions import ArgumentOrigin, Effect, Identifier, SourceKind, Span
+from llmasos.decisions import ArgumentOrigin, Identifier, SourceKind, Span
 from llmasos.secrets import Redactor
-from llmasos.tools import Capabilities, Tool
+from llmasos.tools import Tool
 
-_READ = ("path", "paths", "file", "files", "folder")
 _PASSED_ON = ("link", "address", "account", "host")
 
 
@@ -41,37 +41,6 @@ class Surroundings:
     access: Access = "workspace"
     asking: Asking = "on-risk"
     functions: frozenset[str] = frozenset()
-
-
-@dataclass(frozen=True)
-class _Look:
-    """A call as the functions below look at it."""
-
-    tool: Tool
-    arguments: Mapping[str, Any]
-    origins: Sequence[ArgumentOrigin]
-    programs: Sequence[Program]
-
-    @property
-    def needs(self) -> Capabilities:
-        return self.tool.capabilities
-
-    @property
-    def directing(self) -> frozenset[str]:
-        """The arguments that say where something goes, or what is run."""
-        named = frozenset({*self.needs.targets, *self.needs.reaches, *self.needs.runs})
-        # Nobody has said which arguments of a tool are harmless.
-        return named or frozenset(self.arguments)
-
-    @property
-    def undirected(self) -> bool:
-        """Whether no argument says where anything goes."""
-        return not (self.needs.targets or self.needs.reaches)
-
-    @property
-    def changed(self) -> tuple[str, ...]:
-        """The paths that commands or code would write or delete."""
-        return _unique(path for each in self.programs for path in (*each.writes, *each.deletes))
 
 
 def trace(
@@ -121,14 +90,9 @@ def gather(
         here: What holds for every call.
         inside: The facts of the action whose code makes this call; None for a call of the model.
     """
-    named, untrusted = tracker.named, tracker.untrusted
-    programs = [
-        analyse(language, str(arguments[name]), here.functions)
-        for name, language in tool.capabilities.runs.items()
-        if arguments.get(name)
-    ]
-    look = _Look(tool, arguments, origins, programs)
-    reads, writes, outside = _paths(look)
+    deed = Deed.of(tool, arguments, here.functions)
+    programs, effects, program = deed.programs, deed.effects, written(tool, arguments)
+    reads, writes, outside = deed.reads, deed.writes, deed.outside
     spans = [
         (root(origin.argument), span)
         for origin in origins
@@ -136,8 +100,7 @@ def gather(
         if root(origin.argument) in tool.capabilities.runs
         or not _own(span, root(origin.argument), arguments, writes)
     ]
-    effects, program = _effects(look), written(tool, arguments)
-    sinks = _sinks(look, spans)
+    sinks = _sinks(deed, spans)
     if inside is not None and (tool.capabilities.reaches or tool.origin):
         # What a script has put together cannot be followed; unknown is untrusted.
         sinks |= {"unknown" for origin in origins if not origin.given and not origin.spans}
@@ -145,27 +108,27 @@ def gather(
         capabilities=tool.capabilities.names(),
         plugin=tool.origin,
         effects=effects,
-        programs=_unique(command.name for each in programs for command in each.commands),
-        commands=_unique(" ".join(command.words) for each in programs for command in each.commands),
+        programs=unique(command.name for each in programs for command in each.commands),
+        commands=unique(" ".join(command.words) for each in programs for command in each.commands),
         dynamic=any(each.dynamic for each in programs),
         reads=reads,
         writes=writes,
         outside=outside,
         disguised=tuple(path for path in (*reads, *writes, *outside) if looks_alike(path)),
-        hosts=_unique((*hosts_of(tool, arguments), *(host for each in programs for host in each.hosts))),
+        hosts=deed.hosts,
         open_hosts=here.hosts,
         sinks=frozenset(sinks),
-        copied=_copied(look, spans, program, {*reads, *writes}),
+        copied=_copied(deed, spans, program, {*reads, *writes}),
         identifiers=_identifiers(spans),
-        carries=_carries(look, spans, reads, tracker) if "network" in effects else frozenset(),
+        carries=_carries(deed, spans, reads, tracker) if "network" in effects else frozenset(),
         gains=program.gains,
-        untrusted=untrusted,
-        given=_given(look) + (inside.given if inside is not None and look.undirected else 0),
+        untrusted=tracker.untrusted,
+        given=_given(deed, origins) + (inside.given if inside is not None and deed.undirected else 0),
         dictated=bool(programs)
         and all(
             tracker.dictated(str(arguments[name])) for name in tool.capabilities.runs if arguments.get(name)
         ),
-        ungiven=_ungiven(look, named, tracker.removing),
+        ungiven=_ungiven(deed, origins, tracker),
         secrets=redactor.value(dict(arguments)) != arguments,
         tier=here.tier,
         attended=here.attended,
@@ -174,36 +137,6 @@ def gather(
         asking=here.asking,
         origins=tuple(origins),
     )
-
-
-def _effects(look: _Look) -> frozenset[Effect]:
-    needs = look.needs
-    if not needs.names() and not needs.reaches:
-        return frozenset({"unknown"})
-    effects: set[Effect] = {effect for program in look.programs for effect in program.effects}
-    if needs.reads or needs.asks_model:
-        effects.add("reads")
-    if not needs.runs:
-        # A tool that can write does so when it is told where to; without named targets it may always.
-        if needs.writes and (not needs.targets or any(look.arguments.get(name) for name in needs.targets)):
-            effects.add("writes")
-        if needs.executes:
-            effects.add("executes")
-    if needs.network or needs.reaches:
-        effects.add("network")
-    return frozenset(effects)
-
-
-def _paths(look: _Look) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
-    """Return the paths that are read, those that are written or deleted, and those that lead out."""
-    targets = look.needs.targets
-    written = [path for name in targets for path in texts(look.arguments.get(name))]
-    read = [path for name in _READ if name not in targets for path in texts(look.arguments.get(name))]
-    written += look.changed
-    read += [path for each in look.programs for path in each.reads]
-    found = {path: normalise(path) for path in (*written, *read)}
-    outside = _unique(found[path][0] for path in found if found[path][1])
-    return _unique(found[path][0] for path in read), _unique(found[path][0] for path in written), outside
 
 
 def _own(span: Span, argument: str, arguments: Mapping[str, Any], written: Sequence[str]) -> bool:
@@ -218,32 +151,32 @@ def _own(span: Span, argument: str, arguments: Mapping[str, Any], written: Seque
     return not span.identifier or not passages or any(span.text in text for text in passages)
 
 
-def _sinks(look: _Look, spans: Sequence[tuple[str, Span]]) -> set[SourceKind]:
+def _sinks(deed: Deed, spans: Sequence[tuple[str, Span]]) -> set[SourceKind]:
     """Return who may have written the values that say where something goes."""
-    changed = look.changed
+    changed = deed.changed
     found: set[SourceKind] = set()
     for name, span in spans:
         # Names of files that are there direct nothing anywhere else.
-        if span.source.kind == "listing" and name not in look.needs.reaches:
+        if span.source.kind == "listing" and name not in deed.needs.reaches:
             continue
-        if name in look.needs.runs:
+        if name in deed.needs.runs:
             if span.identifier == "path" and span.text in changed:
                 found.add(span.source.kind)
-        elif name in look.directing:
+        elif name in deed.directing:
             found.add(span.source.kind)
     return found
 
 
 def _copied(
-    look: _Look, spans: Sequence[tuple[str, Span]], program: Written, paths: Collection[str]
+    deed: Deed, spans: Sequence[tuple[str, Span]], program: Written, paths: Collection[str]
 ) -> frozenset[SourceKind]:
     """Return who may have written what was copied into commands, code, or a program that is written."""
     harmful = bool(program.does - {"reads", "writes"})
 
     def runs(name: str, text: str) -> bool:
-        if name in look.needs.runs:
+        if name in deed.needs.runs:
             return True
-        if name in look.directing or text in program.before:
+        if name in deed.directing or text in program.before:
             return False
         return harmful or (not program.prose and is_command(text))
 
@@ -266,50 +199,45 @@ def _identifiers(spans: Sequence[tuple[str, Span]]) -> frozenset[Identifier]:
 
 
 def _carries(
-    look: _Look, spans: Sequence[tuple[str, Span]], reads: Sequence[str], tracker: Tracker
+    deed: Deed, spans: Sequence[tuple[str, Span]], reads: Sequence[str], tracker: Tracker
 ) -> frozenset[SourceKind]:
     found: set[SourceKind] = {
         span.source.kind
         for _, span in spans
         if not span.source.trusted and not tracker.named(span.source.name)
     }
-    sending = [program for program in look.programs if "network" in program.effects]
+    sending = [program for program in deed.programs if "network" in program.effects]
     # A tool that sends by itself is told by its arguments what.
-    sent = reads if not look.needs.runs else [path for program in sending for path in program.reads]
+    sent = reads if not deed.needs.runs else [path for program in sending for path in program.reads]
     if any(not tracker.named(path) or tracker.flows.holds(path) for path in sent):
         found.add("file")
-    if sending and tracker.untrusted and "python" in look.needs.runs.values():
+    if sending and tracker.untrusted and "python" in deed.needs.runs.values():
         # What code sends cannot be seen in it.
         found.add("unknown")
     return frozenset(found)
 
 
-def _given(look: _Look) -> int:
+def _given(deed: Deed, origins: Sequence[ArgumentOrigin]) -> int:
     return sum(
-        origin.given or (origin.named and root(origin.argument) not in look.needs.reaches)
-        for origin in look.origins
-        if root(origin.argument) in look.directing
+        origin.given or (origin.named and root(origin.argument) not in deed.needs.reaches)
+        for origin in origins
+        if root(origin.argument) in deed.directing
     )
 
 
-def _ungiven(look: _Look, named: Callable[[str], bool], removing: bool) -> tuple[str, ...]:
+def _ungiven(deed: Deed, origins: Sequence[ArgumentOrigin], tracker: Tracker) -> tuple[str, ...]:
     """Return the arguments that reach somebody, and the paths that code changes, that nobody gave.
 
     Who names a file without a word of removing it has not asked for that.
     """
-    deleted = {path for program in look.programs for path in program.deletes}
-    arguments = (
+    reaching = (
         origin.argument
-        for origin in look.origins
-        if root(origin.argument) in look.needs.reaches and not origin.given and _says(look, origin.argument)
+        for origin in origins
+        if root(origin.argument) in deed.needs.reaches
+        and not origin.given
+        and any(texts(deed.arguments.get(root(origin.argument))))
     )
-    kept = () if removing else deleted
-    return _unique((*arguments, *(path for path in look.changed if path in kept or not named(path))))
-
-
-def _says(look: _Look, argument: str) -> bool:
-    return any(texts(look.arguments.get(root(argument))))
-
-
-def _unique(items: Iterable[str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(items))
+    deleted = {path for program in deed.programs for path in program.deletes}
+    kept = () if tracker.removing else deleted
+    changed = (path for path in deed.changed if path in kept or not tracker.named(path))
+    return unique((*reaching, *changed))

@@ -216,7 +216,7 @@ class Session:
         # In the shell a person waits for the answer.
         wanted: Band = "interactive" if request.approve == "ask" else "normal"
         await self.workbench.learn_secrets()
-        await self.workbench.refresh(turn)
+        await self.workbench.sandbox.refresh(turn)
         for notice in await self.rulebook.refresh():
             await self.stream.append(Notice(turn=turn, level="warning", text=notice))
         model = await services.models.resolve(
@@ -313,7 +313,7 @@ class Session:
             return
         self._closed = True
         await self.cancel()
-        await self.workbench.close()
+        await self.workbench.sandbox.close()
         self.stream.close()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -15,12 +15,13 @@ from anyio.abc import TaskGroup
 from llmasos.agent import _records as records
 from llmasos.agent.recording import record
 from llmasos.agent.services import Services
+from llmasos.agent.session_sandbox import SessionSandbox
 from llmasos.agent.stream import EventStream
-from llmasos.api import AccessRequest, Choice, CommitInfo, Diff, JobInfo, JobOutput, MergedFile, SessionInfo
+from llmasos.api import AccessRequest, Choice, CommitInfo, Diff, MergedFile, SessionInfo
 from llmasos.errors import LLMasOSError, SandboxError, SessionError
-from llmasos.events import ArtifactKept, Notice, WorkspaceChanged
-from llmasos.sandbox import AllowedHosts, Artifact, Commit, Job, Sandbox, Selection, Workspace
-from llmasos.secrets import VARIABLE, secrets_of_files
+from llmasos.events import WorkspaceChanged
+from llmasos.sandbox import AllowedHosts, Commit, Selection, Workspace
+from llmasos.secrets import secrets_of_files
 
 # So many files are hashed in a moment; an action is not to wait for more.
 _HASHED_FILES = 200
@@ -37,6 +38,11 @@ class Workbench:
         state: The session's own folder, where artifacts are kept.
         tasks: Where work goes on in the background.
         busy: Tells whether a turn runs.
+
+    Attributes:
+        workspace: The folder and its view.
+        sandbox: What its code runs in.
+        turns: Held while a turn begins, and while the view or the folder is changed between turns.
     """
 
     def __init__(
@@ -51,44 +57,18 @@ class Workbench:
     ) -> None:
         self.workspace = workspace
         self._session = info.id
-        self._hosts = info.hosts
         self._services = services
         self._stream = stream
-        self._artifacts = state / "artifacts"
-        self._tasks = tasks
         self._busy = busy
-        self._sandbox: Sandbox | None = None
-        self._lock = anyio.Lock()
+        self.sandbox = SessionSandbox(
+            info.id, services, stream, workspace, info.hosts, state / "artifacts", tasks
+        )
         self.turns = anyio.Lock()
 
     @property
     def folder(self) -> Path:
         """The person's folder."""
         return self.workspace.folder
-
-    async def sandbox(self) -> Sandbox:
-        """Return the session's sandbox, opening one when there is none, and saying so when one was lost."""
-        async with self._lock:
-            if self._sandbox is not None and self._sandbox.lost:
-                await self._sandbox.close()
-                self._sandbox = None
-                await self._stream.append(
-                    Notice(
-                        level="warning",
-                        text="The sandbox has died. A fresh one takes its place: Python's variables and what "
-                        "ran in the background are gone, changed files are kept.",
-                    )
-                )
-            if self._sandbox is None:
-                provider = self._services.provider
-                view = await self.workspace.view(provider.view_kind)
-                hosts = (*self._services.settings.sandbox_hosts, *self._hosts)
-                self._sandbox = await provider.open(
-                    view, session=self._session, hosts=hosts, on_refused=self._tell_refused
-                )
-                canary = self._services.canaries.plant(self._session, self._tell_canary)
-                await self._sandbox.set_environment(canary)
-            return self._sandbox
 
     async def learn_secrets(self) -> None:
         """Have the values in hidden files redacted from now on, whether code may see the files or not."""
@@ -97,24 +77,6 @@ class Workbench:
             return list(secrets_of_files(self.workspace.secret_files()))
 
         self._services.redactor.learn(await anyio.to_thread.run_sync(known))
-
-    async def close(self) -> None:
-        """End the sandbox, with all that runs in it."""
-        async with self._lock:
-            if self._sandbox is not None:
-                sandbox, self._sandbox = self._sandbox, None
-                await sandbox.close()
-
-    async def refresh(self, turn: str) -> None:
-        """Give a turn a fresh view when the folder has changed since the sandbox was opened."""
-        if self._sandbox is None or self._sandbox.lost or not await self.workspace.changed_outside():
-            return
-        if any(job.running for job in await self._sandbox.jobs()):
-            text = "The folder has changed since the last turn, which is seen when no job runs any more."
-        else:
-            await self.close()
-            text = "The folder has changed since the last turn; Python starts afresh."
-        await self._stream.append(Notice(turn=turn, text=text))
 
     async def allow(self, request: AccessRequest) -> None:
         """Change which hosts code may reach, and which hidden files it may see; recorded beforehand.
@@ -126,12 +88,13 @@ class Workbench:
             if request.hosts is not None:
                 AllowedHosts(request.hosts)
             await self._record("policy", **request.model_dump(mode="json", exclude_none=True))
-            await self.close()
+            await self.sandbox.close()
             if request.hosts is not None:
-                self._hosts = request.hosts
+                self.sandbox.hosts = request.hosts
             if request.granted is not None:
                 granted = (*self._services.settings.granted, *request.granted)
                 self.workspace = await anyio.to_thread.run_sync(self.workspace.granting, granted)
+                self.sandbox.workspace = self.workspace
 
     async def diff(self) -> Diff:
         """Return what the view would change in the folder."""
@@ -169,7 +132,7 @@ class Workbench:
         """
         async with self._between_turns("A file cannot be merged"):
             merged = await self.merged(path)
-            await self.close()
+            await self.sandbox.close()
             await self.workspace.resolve(path, merged.text)
             return merged
 
@@ -183,7 +146,7 @@ class Workbench:
         async with self._between_turns("Changes cannot be committed"):
             diff = await self.diff_sha256(whole=True)
             await self._record("commit", choices=_plain(choices), merge=merge, diff_sha256=diff)
-            await self.close()
+            await self.sandbox.close()
             return await self._changed(
                 "commit", await self.workspace.commit(_selections(choices), merge=merge)
             )
@@ -207,7 +170,7 @@ class Workbench:
             await self._record(
                 "undo", **await self._meant(commit, undone=False), diff_sha256=await self.diff_sha256()
             )
-            await self.close()
+            await self.sandbox.close()
             return await self._changed("undo", await self.workspace.undo(commit or None))
 
     async def redo(self, commit: str = "") -> CommitInfo:
@@ -220,41 +183,17 @@ class Workbench:
             await self._record(
                 "redo", **await self._meant(commit, undone=True), diff_sha256=await self.diff_sha256()
             )
-            await self.close()
+            await self.sandbox.close()
             return await self._changed("redo", await self.workspace.redo(commit or None))
 
     async def history(self) -> list[CommitInfo]:
         """Return the session's commits, oldest first, those that were undone included."""
         return [_info(commit) for commit in await anyio.to_thread.run_sync(self.workspace.history)]
 
-    async def jobs(self) -> list[JobInfo]:
-        """Return what was started in the background of the sandbox that is open now."""
-        if self._sandbox is None or self._sandbox.lost:
-            return []
-        return [_job(job) for job in await self._sandbox.jobs()]
-
-    async def job_output(self, job: str, offset: int, wait: float) -> JobOutput:
-        """Return what a job has printed from a byte on, waiting up to `wait` seconds for more.
-
-        Raises:
-            ToolError: There is no such job.
-        """
-        output = await (await self.sandbox()).job_output(job, offset=offset, wait=wait)
-        text = self._services.redactor.text(output.text)
-        return JobOutput(text=text, offset=output.offset, job=_job(output.job))
-
-    async def stop_job(self, job: str) -> JobInfo:
-        """Stop a job.
-
-        Raises:
-            ToolError: There is no such job.
-        """
-        return _job(await (await self.sandbox()).stop_job(job))
-
     async def save_state(self, name: str) -> None:
         """Keep the variables of the Python session under a name."""
         async with self._between_turns("Variables cannot be kept"):
-            await (await self.sandbox()).save_state(name)
+            await (await self.sandbox.open()).save_state(name)
 
     async def restore_state(self, name: str) -> None:
         """Go back to variables that were kept; files stay as they are.
@@ -263,30 +202,11 @@ class Workbench:
             SandboxError: Nothing was kept under this name, or it went with its sandbox.
         """
         async with self._between_turns("Variables cannot be restored"):
-            if self._sandbox is None or self._sandbox.lost:
+            if self.sandbox.running is None:
                 raise SandboxError(
                     f"No state is kept under the name {name!r}.", hint="Keep one with /state save NAME."
                 )
-            await self._sandbox.restore_state(name)
-
-    async def keep(self, turn: str, action: str, artifacts: Iterable[Artifact]) -> list[str]:
-        """Write what an action handed out beside the session's state; return where it lies."""
-        kept = []
-        for artifact in artifacts:
-            path = self._artifacts / f"{action}-{artifact.name}"
-            await anyio.to_thread.run_sync(_write, path, artifact.data)
-            await self._stream.append(
-                ArtifactKept(
-                    turn=turn,
-                    action=action,
-                    name=artifact.name,
-                    media_type=artifact.media_type,
-                    size=len(artifact.data),
-                    path=str(path),
-                )
-            )
-            kept.append(str(path))
-        return kept
+            await self.sandbox.running.restore_state(name)
 
     async def _drop(self, choices: Sequence[Choice] | None) -> None:
         wanted = {choice.path for choice in choices} if choices is not None else None
@@ -294,7 +214,7 @@ class Workbench:
         dropped = tuple(name for name in changed if wanted is None or name in wanted)
         diff = await self.diff_sha256(whole=True)
         await self._record("discard", choices=_plain(choices), paths=list(dropped), diff_sha256=diff)
-        await self.close()
+        await self.sandbox.close()
         await self.workspace.discard(_selections(choices))
         await self._stream.append(WorkspaceChanged(what="discard", paths=dropped))
 
@@ -329,29 +249,6 @@ class Workbench:
         if self._busy():
             raise SessionError(f"{what} while a turn runs.", hint="Wait for it, or cancel it.")
 
-    def _tell_refused(self, host: str, port: int, reason: str) -> None:
-        self._tasks.start_soon(
-            self._stream.append,
-            Notice(
-                level="warning",
-                text=f"Code wanted to reach {host}:{port}, which was refused: {reason}. "
-                f"Allow it with /hosts {host} if you mean to.",
-            ),
-        )
-
-    def _tell_canary(self) -> None:
-        self._tasks.start_soon(self._record_canary)
-
-    async def _record_canary(self) -> None:
-        await self._record("policy", canary="found")
-        await self._stream.append(
-            Notice(
-                level="warning",
-                text=f"Code has taken the false secret {VARIABLE}, which nobody needs, out of its sandbox. "
-                "Look at what the last actions did: they may follow somebody else's instructions.",
-            )
-        )
-
     async def _record(self, kind: records.WorkspaceKind, **body: Any) -> None:
         await record(self._services.ledger, self._session, kind, **body)
 
@@ -374,12 +271,3 @@ def _info(commit: Commit) -> CommitInfo:
         undone=commit.state == "undone",
         left=commit.left,
     )
-
-
-def _job(job: Job) -> JobInfo:
-    return JobInfo.model_validate(job.model_dump())
-
-
-def _write(path: Path, data: bytes) -> None:
-    path.parent.mkdir(mode=0o700, exist_ok=True)
-    path.write_bytes(data)

@@ -253,17 +253,17 @@ class _ChangesApi:
 
     @operation("List what runs in the background.", answer=JobInfo, many=True)
     async def jobs(self, request: Request) -> Response:
-        return reply(await (await self._workbench(request)).jobs())
+        return reply(await (await self._workbench(request)).sandbox.jobs())
 
     @operation("Read what a job has printed.", query=JobPlace, answer=JobOutput)
     async def job_output(self, request: Request) -> Response:
         workbench = await self._workbench(request)
         where = JobPlace.model_validate(dict(request.query_params))
-        return reply(await workbench.job_output(request.path_params["job"], where.offset, where.wait))
+        return reply(await workbench.sandbox.job_output(request.path_params["job"], where.offset, where.wait))
 
     @operation("Stop a job.", answer=JobInfo)
     async def stop_job(self, request: Request) -> Response:
-        return reply(await (await self._workbench(request)).stop_job(request.path_params["job"]))
+        return reply(await (await self._workbench(request)).sandbox.stop_job(request.path_params["job"]))
 
     @operation("Keep Python's variables under a name.", body=StateRequest, status=204)
     async def save_state(self, request: Request) -> Response:

@@ -217,5 +217,5 @@ async def test_a_marker_does_not_take_a_secrets_place_in_a_file(stage: MakeStage
         await it.turn(session, "set x to 2 in main.py", approve="all")
         assert [event.status for event in it.of(ActionFinished)] == ["failed", "ok"]
         assert (
-            await (await session.workbench.sandbox()).read("main.py")
+            await (await session.workbench.sandbox.open()).read("main.py")
         ).data.decode() == f"TOKEN = '{token}'\nx = 2\n"

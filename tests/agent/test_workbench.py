@@ -225,14 +225,14 @@ async def test_what_code_hands_out_is_kept_and_shown(stage: MakeStage) -> None:
 async def test_jobs_run_in_the_background_and_are_looked_after(stage: MakeStage) -> None:
     async with stage() as it:
         session = await it.session()
-        assert await session.workbench.jobs() == []
-        await (await session.workbench.sandbox()).start_job("echo hello")
-        (job,) = await session.workbench.jobs()
+        assert await session.workbench.sandbox.jobs() == []
+        await (await session.workbench.sandbox.open()).start_job("echo hello")
+        (job,) = await session.workbench.sandbox.jobs()
         assert (job.id, job.command, job.exit_code) == ("j-1", "echo hello", 0)
-        assert (await session.workbench.job_output("j-1", 0, 0.0)).text == "hello\n"
-        assert (await session.workbench.stop_job("j-1")).running is False
+        assert (await session.workbench.sandbox.job_output("j-1", 0, 0.0)).text == "hello\n"
+        assert (await session.workbench.sandbox.stop_job("j-1")).running is False
         with pytest.raises(ToolError, match="j-9"):
-            await session.workbench.job_output("j-9", 0, 0.0)
+            await session.workbench.sandbox.job_output("j-9", 0, 0.0)
 
 
 async def test_small_models_are_not_told_of_tools_that_they_can_do_without(stage: MakeStage) -> None:
