@@ -24,14 +24,14 @@ ORDER = [
     {"store"},
     {"api", "listen"},
     {"config"},
-    {"events", "extras", "paths"},
+    {"events", "extras", "flips", "paths"},
     {"secrets"},
     {"decisions", "display", "net"},
     {"errors"},
 ]
 # The terminal, the audits and the client are programs of their own: they know the kernel only by its API.
 ONLY = {
-    "shell": {"audits", "client", "api", "events", "decisions", "display", "paths", "errors"},
+    "shell": {"audits", "client", "api", "events", "flips", "decisions", "display", "paths", "errors"},
     "audits": {"client", "api", "events", "decisions", "display", "paths", "errors"},
     "client": {"api", "events", "decisions", "display", "paths", "errors"},
 }

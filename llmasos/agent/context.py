@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, cast
@@ -11,6 +12,7 @@ from pydantic_ai.messages import ModelRequest, SystemPromptPart, UserPromptPart
 from pydantic_ai.models import Model
 from pydantic_ai.settings import ModelSettings
 
+from llmasos.agent.approvals import encodable
 from llmasos.agent.consent import Outlook
 from llmasos.agent.gate import Gate
 from llmasos.agent.stream import EventStream
@@ -20,6 +22,9 @@ from llmasos.events import ActionOutput, Forecast, Progress, Usage
 from llmasos.models.tokens import most_tokens
 from llmasos.sandbox import Artifact, Sandbox
 from llmasos.tools import Registry, Tool
+
+_LONGEST_RUN = 24 * 3600
+_log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -58,17 +63,25 @@ class Contexts:
 
     async def outlook(self, tool: Tool, arguments: Mapping[str, Any]) -> Outlook:
         """Return what a person should see of a call before they allow it."""
-        preview = ""
-        if tool.preview is not None:
-            try:
-                preview = await tool.preview(await self(""), **arguments)
-            except LLMasOSError as error:
-                preview = str(error)
         texts = "".join(value for value in arguments.values() if isinstance(value, str))
         asks = tool.capabilities.asks_model
         given = arguments.get("timeout")
-        seconds = float(given) if isinstance(given, int | float) else self.seconds
-        return Outlook(preview, Forecast(tokens=2 * most_tokens(texts) if asks else 0, seconds=seconds))
+        known = isinstance(given, int | float) and 0 < given <= _LONGEST_RUN
+        seconds = float(given or 0) if known else self.seconds
+        forecast = Forecast(tokens=2 * most_tokens(texts) if asks else 0, seconds=seconds)
+        return Outlook(encodable(await self._preview(tool, arguments)), forecast)
+
+    async def _preview(self, tool: Tool, arguments: Mapping[str, Any]) -> str:
+        if tool.preview is None:
+            return ""
+        try:
+            return str(await tool.preview(await self(""), **arguments) or "")
+        except LLMasOSError as error:
+            return str(error)
+        except Exception as error:
+            # A tool is somebody's code: a person can still be asked about it.
+            _log.exception("the preview of the tool %s raised", tool.name)
+            return f"What it would change is not known: {type(error).__name__}: {error}"
 
 
 @dataclass

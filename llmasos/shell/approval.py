@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
-from llmasos.decisions import ArgumentOrigin, Decision, Flip, Span
+from llmasos.decisions import ArgumentOrigin, Decision, Span
+from llmasos.display import display, display_name
 from llmasos.errors import LLMasOSError
-from llmasos.events import display
+from llmasos.flips import otherwise
 from llmasos.shell.render import coloured_diff, make_console, print_error
 
 if TYPE_CHECKING:
@@ -21,7 +23,11 @@ if TYPE_CHECKING:
     from llmasos.events import ApprovalRequested
     from llmasos.shell.repl import Shell
 
+# A request has to fit on a few screens, whatever the model makes it of; what is left out is told.
 _MOST_LINES = 60
+_MOST_LETTERS = 6_000
+_MOST_ITEMS = 12
+_FEW_LINES = 4
 _LONGEST_SPAN = 100
 _FOUND = {
     "listing": "the name of a file",
@@ -62,14 +68,19 @@ def show_request(console: Console, request: ApprovalRequested) -> None:
     """Write what a call would do, and why a person is asked."""
     console.print(
         Text.assemble(
-            (display(request.tool), "bold"), " asks for your approval: ", (display(request.reason), "yellow")
+            (display(request.tool), "bold"),
+            " asks for your approval: ",
+            (display_name(request.reason), "yellow"),
         )
     )
     _show_arguments(console, request.arguments)
-    for line in coloured_diff(request.preview)[:_MOST_LINES]:
+    diff, more = _cut(request.preview.removesuffix("\n"), _MOST_LINES)
+    for line in coloured_diff(diff):
         console.print(Text("  ").append_text(line))
+    if more:
+        console.print(Text(f"  {more}", style="dim"))
     if request.hosts:
-        console.print(Text(f"  reaches {display(', '.join(request.hosts))}"))
+        console.print(Text(f"  reaches {display_name(_listed(request.hosts))}"))
     console.print(Text(f"  takes {_forecast(request)}", style="dim"))
     for found in origin_lines(request.origins):
         console.print(Text(f"  {found}", style="yellow"))
@@ -82,69 +93,80 @@ def show_request(console: Console, request: ApprovalRequested) -> None:
 
 def show_wanted(console: Console, wanted: WantedApproval) -> None:
     """Write a call that nobody was there to approve, and how it is approved beforehand."""
-    console.print(Text.assemble((display(wanted.tool), "bold"), f" was refused: {display(wanted.reason)}"))
+    console.print(
+        Text.assemble((display(wanted.tool), "bold"), f" was refused: {display_name(wanted.reason)}")
+    )
     _show_arguments(console, wanted.arguments)
     console.print(Text(f"  Approve it beforehand, once, with: --approve {wanted.digest}", style="yellow"))
 
 
 def origin_lines(origins: tuple[ArgumentOrigin, ...]) -> list[str]:
-    """Return a line for each piece of an argument that somebody else may have written."""
-    lines = [
-        f"{display(origin.argument)}: {_span(span)}"
-        for origin in origins
-        for span in origin.spans
-        if not span.source.trusted
-    ]
-    return list(dict.fromkeys(lines))
+    """Return lines about what others may have written in the arguments, one of each argument first."""
+    found: dict[str, dict[str, None]] = {}
+    for origin in origins:
+        for span in origin.spans:
+            if not span.source.trusted:
+                line = f"{_name(origin.argument)}: {_span(span)}"
+                found.setdefault(origin.argument.partition(".")[0], {})[line] = None
+    lines = [line for row in zip_longest(*found.values()) for line in row if line is not None]
+    return lines[:_MOST_ITEMS] + _left_out(len(lines) - _MOST_ITEMS, "value")
 
 
 def flip_lines(decision: Decision) -> list[str]:
     """Return what would have decided otherwise, a line each."""
-    return [f"It would be {_VERBS[flip.verdict]} if {_changes(flip)}." for flip in decision.flips[:3]]
-
-
-_HARMLESS = {
-    "copied": "nothing of it were copied from others' text",
-    "sinks": "what directs it came from nobody else",
-    "identifiers": "it named nothing that only others wrote",
-    "untrusted": "the model had read nothing that others may have written",
-    "carries": "it handed on nothing that you did not name",
-    "gains": "the program would do no more than before",
-    "ungiven": "you had named all that it reaches or changes",
-    "disguised": "no path looked like another one",
-    "dynamic": "all of it could be known beforehand",
-    "secrets": "it held nothing like a secret",
-    "outside": "it stayed in the folder",
-    "hosts": "it reached no host",
-    "plugin": "the tool were one of ours",
-    "writes": "it wrote nothing there",
-}
-_VERBS = {"allow": "allowed", "ask": "asked about", "deny": "denied"}
+    return [f"It would be {display(otherwise(flip.facts, flip.verdict))}." for flip in decision.flips[:3]]
 
 
 def _span(span: Span) -> str:
-    text = display(span.text if len(span.text) <= _LONGEST_SPAN else f"{span.text[:_LONGEST_SPAN]}…")
-    where = _FOUND.get(span.source.kind, "from {}").format(display(span.source.name) or "somewhere unknown")
-    return f"“{text}” was {where}" + (", encoded" if span.how == "decoded" else "")
-
-
-def _changes(flip: Flip) -> str:
-    """Return what would have to be different, in words where a fact would have its harmless value."""
-    return " and ".join(
-        _HARMLESS[name]
-        if name in _HARMLESS and value in ([], False)
-        else f"{display(name)} were {display(json.dumps(value, ensure_ascii=False))}"
-        for name, value in flip.facts.items()
-    )
+    name = display_name(_short(span.source.name)) or "somewhere unknown"
+    where = _FOUND.get(span.source.kind, "from {}").format(name)
+    return f"“{_seen(_short(span.text))}” was {where}" + (", encoded" if span.how == "decoded" else "")
 
 
 def _show_arguments(console: Console, arguments: Mapping[str, Any]) -> None:
-    for name, value in arguments.items():
+    texts = {name: str(value) for name, value in arguments.items()}
+    long = sum(
+        text.count("\n") >= _FEW_LINES or len(text) > _MOST_LETTERS // _MOST_ITEMS for text in texts.values()
+    )
+    for name, text in list(texts.items())[:_MOST_ITEMS]:
         # Lines of the model's own are set in, so that none can pass for a line of the shell.
-        lines = display(str(value), keep_newlines=True).split("\n")
-        shown = "\n    ".join(lines[:_MOST_LINES])
-        more = f"\n    … {len(lines) - _MOST_LINES} more lines" if len(lines) > _MOST_LINES else ""
-        console.print(Text(f"  {display(name)} = {shown}{more}"))
+        shown, more = _cut(text, max(_FEW_LINES, _MOST_LINES // max(1, long)))
+        lines = [_seen(shown, keep_newlines=True).replace("\n", "\n    "), *([more] if more else [])]
+        console.print(Text(f"  {_name(name)} = " + "\n    ".join(lines)))
+    for line in _left_out(len(texts) - _MOST_ITEMS, "argument"):
+        console.print(Text(f"  {line}"))
+
+
+def _cut(text: str, most: int) -> tuple[str, str]:
+    """Return the first lines of a text, and in words how much more there is."""
+    lines = text.split("\n")
+    shown = "\n".join(lines[:most])
+    room = _MOST_LETTERS * most // _MOST_LINES
+    if len(shown) > room:
+        return shown[:room], f"… {len(text) - room:,} more characters"
+    return shown, "".join(_left_out(len(lines) - most, "line"))
+
+
+def _left_out(number: int, noun: str) -> list[str]:
+    return [f"… {number:,} more {noun}{'s' if number > 1 else ''}"] if number > 0 else []
+
+
+def _listed(items: Sequence[str]) -> str:
+    more = f" and {len(items) - _MOST_ITEMS:,} more" if len(items) > _MOST_ITEMS else ""
+    return ", ".join(map(_short, items[:_MOST_ITEMS])) + more
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _LONGEST_SPAN else f"{text[:_LONGEST_SPAN]}…"
+
+
+def _seen(text: str, *, keep_newlines: bool = False) -> str:
+    """Return text as a person may see it; a path or an address may pretend to be another one."""
+    return display(text, keep_newlines=keep_newlines) if re.search(r"\s", text) else display_name(text)
+
+
+def _name(argument: str) -> str:
+    return display(_short(argument))
 
 
 def _forecast(request: ApprovalRequested) -> str:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from llmasos.events import display
+from llmasos.flips import otherwise
 from llmasos.shell.words import count
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ _WIDTH = 13
 _LONGEST = 200
 _MOST_DIFF_LINES = 40
 _MOST_PATHS = 12
+_MOST_ORIGINS = 12
 _SOURCES = {
     "person": "you",
     "model": "the model",
@@ -116,7 +118,8 @@ def _origin(origins: list[ArgumentOrigin]) -> str:
     spans = [span for origin in origins for span in origin.spans]
     said = ["you gave it"] if given else ["you named a part of it"] if named else []
     said += dict.fromkeys(map(_span, spans))
-    return "; ".join(said) or "made up by the model"
+    more = [f"{len(said) - _MOST_ORIGINS} more"] if len(said) > _MOST_ORIGINS else []
+    return "; ".join(said[:_MOST_ORIGINS] + more) or "made up by the model"
 
 
 def _span(span: Span) -> str:
@@ -152,7 +155,7 @@ def _decision(found: ActionExplanation) -> Iterator[str]:
     if found.checks is None:
         if found.decision is not None:
             for flip in found.decision.flips:
-                yield from _part("would flip", f"{_flip(flip.facts)}: {flip.verdict}")
+                yield from _part("would be", display(otherwise(flip.facts, flip.verdict)))
         yield from _part("checked", None, found.absent.get("checks"))
     for check in found.checks or ():
         yield from _check(check)
@@ -170,11 +173,7 @@ def _check(check: DecisionCheck) -> Iterator[str]:
         yield from _part("checked", verdict)
         return
     checked = "checked" if check.holds else f"does NOT hold: {check.found or 'undecidable'}"
-    yield from _part("would flip", f"{_flip(check.facts)}: {check.expected} ({checked})")
-
-
-def _flip(facts: dict[str, Any]) -> str:
-    return " and ".join(f"{display(name)} = {_value(value)}" for name, value in facts.items())
+    yield from _part("would be", f"{display(otherwise(check.facts, check.expected))} ({checked})")
 
 
 def _approval(found: ApprovalExplanation) -> str:

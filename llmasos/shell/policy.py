@@ -47,7 +47,7 @@ def test(
 
 @policy_app.command()
 def explain(
-    call: Annotated[str, typer.Argument(help="A call as JSON; - reads it.")],
+    call: Annotated[str, typer.Argument(help='A call as JSON, such as {"command": "make"}; - reads it.')],
     folder: Folder = Path(),
     as_json: Json = False,
 ) -> None:

@@ -86,6 +86,87 @@ def test_a_person_sees_what_would_happen_and_why_they_are_asked() -> None:
     assert "\n> Allow" not in text and "\x1b" not in text
 
 
+def test_what_is_left_out_of_a_long_diff_is_told() -> None:
+    lines = [*(f"+line {number}" for number in range(100)), "+the last one"]
+    text = shown(show_request, REQUEST.model_copy(update={"preview": "\n".join(lines) + "\n"}))
+    assert "+line 59\n  … 41 more lines\n" in text and "+line 60" not in text
+    text = shown(show_request, REQUEST.model_copy(update={"preview": "\n".join(lines[:60]) + "\n"}))
+    assert "+line 59\n" in text and "more line" not in text
+
+
+def found(*arguments: str) -> tuple[ArgumentOrigin, ...]:
+    return tuple(
+        ArgumentOrigin(
+            argument=name, spans=(Span(text=f"from {name}", source=Source(kind="web", name="p")),) * 2
+        )
+        for name in arguments
+    )
+
+
+def test_of_many_origins_each_argument_shows_one_and_the_others_are_counted() -> None:
+    origins = found(*(f"to.{number}" for number in range(400)), "text")
+    text = shown(show_request, REQUEST.model_copy(update={"origins": origins}))
+    assert text.count("was found on the page p") == 12
+    assert "  text: “from text” was found on the page p" in text and "  … 389 more values\n" in text
+    text = shown(show_request, REQUEST.model_copy(update={"origins": found("to.0", "to.1")}))
+    assert text.count("was found on the page p") == 2 and "more value" not in text
+
+
+def test_letters_that_look_like_others_are_shown_in_paths_and_hosts() -> None:
+    file = Source(kind="file", name="n\u043etes.txt")
+    request = REQUEST.model_copy(
+        update={
+            "arguments": {"path": "s\u0430fe.py", "content": "\u0430 \u0431\nprint"},
+            "reason": "\u0430.py looks like another path than it is.",
+            "hosts": ("ex\u0430mple.org",),
+            "origins": (
+                ArgumentOrigin(argument="path", spans=(Span(text="s\u0430fe.py", source=file),)),
+                ArgumentOrigin(argument="path", spans=(Span(text="one\ntwo", source=file),)),
+            ),
+        }
+    )
+    text = shown(show_request, request)
+    for piece in (
+        "approval: \\u0430.py looks like",
+        "  path = s\\u0430fe.py\n",
+        "  content = \u0430 \u0431\n    print\n",
+        "reaches ex\\u0430mple.org",
+        "path: “s\\u0430fe.py” was found in the file n\\u043etes.txt",
+        "path: “one\\ntwo” was found",
+    ):
+        assert piece in text, piece
+
+
+@pytest.mark.parametrize(
+    "request_of",
+    [
+        {"arguments": {"command": "x" * 1_000_000}},
+        {"arguments": {"command": "\x1b" * 1_000_000}},
+        {"arguments": {"path": "a", "content": "line\n" * 10_000}},
+        {"arguments": {f"argument {number}": "line\n" * 100 for number in range(400)}},
+        {"arguments": {"x" * 10_000: "y"}},
+        {"arguments": {"to": [f"{number}@example.org" for number in range(10_000)]}},
+        {"preview": "+" + "x" * 1_000_000},
+        {"preview": "+x\n" * 100_000},
+        {"hosts": tuple(f"{number}.example.org" for number in range(1000))},
+        {"hosts": ("x" * 100_000,)},
+        {"origins": found(*(f"argument {number}" for number in range(1000)), "x" * 100_000)},
+    ],
+)
+def test_a_request_fits_on_a_few_screens_and_says_what_is_left_out(request_of: dict[str, Any]) -> None:
+    text = shown(show_request, REQUEST.model_copy(update=request_of))
+    assert len(text.splitlines()) < 250
+    assert "more" in text.split() or "…" in text
+    assert "asks for your approval: It is copied." in text
+
+
+def test_a_short_argument_is_whole_beside_a_long_one() -> None:
+    arguments = {"content": "line\n" * 100, "path": "a/b", "note": "one\ntwo\nthree"}
+    text = shown(show_request, REQUEST.model_copy(update={"arguments": arguments}))
+    assert "  path = a/b\n  note = one\n    two\n    three\n" in text
+    assert text.count("line\n") == 60 and "    … 41 more lines\n" in text
+
+
 @pytest.mark.parametrize(
     ("answers", "sent"),
     [

@@ -107,7 +107,8 @@ def test_every_part_has_its_line_and_foreign_text_stays_on_it() -> None:
         "read by a-0",
         "you gave it",
         "made up by the model",
-        "given = 1: allow (checked)",
+        "would be      allowed if you had named one of its values (checked)",
+        "would be      allowed if where it acts came from “x\\x1b[2J\\n  approval",
         "does NOT hold: undecidable",
         "the policy is p2 by now",
         "model said (not evidence)",
@@ -118,3 +119,14 @@ def test_every_part_has_its_line_and_foreign_text_stays_on_it() -> None:
         "a-2: no end, inside a-1",
     ):
         assert part in text, part
+
+
+def test_of_many_origins_the_others_are_counted() -> None:
+    spans = tuple(Span(text=f"t{number}", source=Source(kind="web", name="p")) for number in range(400))
+    origins = tuple(
+        ArgumentOrigin(argument=f"to.{number}", spans=(span,)) for number, span in enumerate(spans)
+    )
+    action = ActionExplanation(action="a-1", tool="send", arguments={"to": ["t"]}, origins=origins)
+    found = Explanation(id="t-1", session="s-1", turn="t-1", request="x", actions=(action,))
+    [line] = [line for line in explanation_lines(found) if "found in the web page" in line]
+    assert line.count("found in the web page") == 12 and line.endswith("; 388 more]")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import sys
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -23,8 +25,10 @@ from llmasos.agent.policy.suggest import Past, collect, suggest
 from llmasos.config import Settings, load_settings
 from llmasos.decisions import Decision
 from llmasos.display import display, display_json
-from llmasos.errors import LLMasOSError
+from llmasos.errors import ConfigError, LLMasOSError
+from llmasos.flips import otherwise
 
+_LONGEST_EXAMPLE = 300
 _THEN = {"allow": "that were allowed", "ask": "that were asked about", "deny": "that were denied"}
 
 
@@ -49,17 +53,15 @@ def show(policy: Policy, folder: Path, administrator: Path, *, as_json: bool) ->
         print(f"      {display(rule.reason)}")
         for name, value in rule.when.model_dump(mode="json", exclude_none=True).items():
             print(f"      {name} = {display(json.dumps(value, ensure_ascii=False))}")
-    _tell(policy.notices)
     return 0
 
 
 def check_files(policy: Policy) -> int:
-    """Print what is wrong with the files of rules; 1 when something is.
+    """Print that the files of rules have no mistake; 1 when one has, which has been told.
 
     Args:
         policy: The rules.
     """
-    _tell(policy.notices)
     if policy.notices:
         return 1
     print(f"{len(policy.rules)} rules, version {policy.version}.")
@@ -141,8 +143,8 @@ def lines_of(decision: Decision) -> list[str]:
         f"rules: {', '.join(decision.rules)} (policy {decision.policy})",
         "facts:",
         *facts,
-        "it would be otherwise:",
-        *(f"  {flip.verdict} with {json.dumps(flip.facts, ensure_ascii=False)}" for flip in decision.flips),
+        "it would be:",
+        *(f"  {otherwise(flip.facts, flip.verdict)}" for flip in decision.flips),
     ]
 
 
@@ -151,22 +153,22 @@ def main(arguments: list[str] | None = None, stdin: BinaryIO | None = None) -> i
     asked = _parser().parse_args(arguments)
     try:
         settings = load_settings()
-        policy = load_policy(asked.folder.absolute(), administrator=settings.policy.administrator)
+        administrator, folder = settings.policy.administrator, _folder(asked.folder)
+        policy = load_policy(folder, administrator=administrator)
+        _tell(policy.notices)
         if asked.command == "show":
-            administrator = settings.policy.administrator
-            return show(policy, asked.folder.absolute(), administrator, as_json=asked.json)
+            return show(policy, folder, administrator, as_json=asked.json)
         if asked.command == "check" and not asked.jsonl:
             return check_files(policy)
         if asked.command == "suggest":
             return suggest_rules(policy, past_of(settings), as_json=asked.json)
         proposals = Proposals(policy, _defaults(settings))
         if asked.command == "check":
-            _tell(policy.notices)
             return check_lines(proposals, stdin or sys.stdin.buffer, lambda line: print(line, flush=True))
         if asked.command == "test":
             return test(proposals, asked.file)
         line = (stdin or sys.stdin.buffer).read() if asked.call == "-" else asked.call
-        return explain(proposals, read_proposal(line), as_json=asked.json)
+        return explain(proposals, _proposal(line), as_json=asked.json)
     except ProposalError as error:
         print(display(error.message), file=sys.stderr)
         return 2
@@ -185,6 +187,8 @@ def suggest_rules(policy: Policy, past: Past, *, as_json: bool) -> int:
         past: What the log says.
         as_json: Print one object of JSON a line.
     """
+    if past.lost:
+        _tell([f"{past.lost} stored events cannot be read any more, and do not count."])
     found = suggest(past.approved, past.log, policy)
     for suggestion in found:
         if as_json:
@@ -205,9 +209,10 @@ def past_of(settings: Settings) -> Past:
         settings: Say where they are stored.
 
     Raises:
-        ConfigError: The database cannot be opened.
+        ConfigError: The database cannot be read.
     """
     from sqlalchemy import inspect, select
+    from sqlalchemy.exc import SQLAlchemyError
 
     from llmasos.agent._tables import EventRow
     from llmasos.events import EVENT
@@ -222,9 +227,42 @@ def past_of(settings: Settings) -> Past:
         query = select(EventRow.body).where(EventRow.type.in_(("call_decided", "approval_resolved")))
         query = query.order_by(EventRow.session, EventRow.seq)
         bodies = store.run_sync(lambda transaction: list(transaction.scalars(query)))
+    except SQLAlchemyError as error:
+        why, where = getattr(error, "orig", error), store.engine.url.render_as_string()
+        raise ConfigError(
+            f"The database {where} cannot be read: {why}.",
+            hint="Put back a copy of it, or check LLMASOS_DATABASE_URL.",
+        ) from error
     finally:
         store.close()
-    return collect(EVENT.validate_json(body) for body in bodies)
+    events, lost = [], 0
+    for body in bodies:
+        try:
+            events.append(EVENT.validate_json(body))
+        except ValueError:
+            lost += 1
+    return replace(collect(events), lost=lost)
+
+
+def _proposal(line: bytes | str) -> Proposal:
+    try:
+        return read_proposal(line)
+    except ProposalError as error:
+        text = line.decode(errors="replace") if isinstance(line, bytes) else line
+        if not text.strip() or text.lstrip().startswith("{") or len(text) > _LONGEST_EXAMPLE:
+            raise
+        example = shlex.quote(json.dumps({"command": text.strip()}, ensure_ascii=False))
+        raise ProposalError(f"A call is an object of JSON; for a command write {example}.") from error
+
+
+def _folder(path: Path) -> Path:
+    try:
+        folder = path.absolute()
+        if folder.is_dir():
+            return folder
+    except OSError:
+        pass
+    raise ProposalError(f"{path} is no folder.")
 
 
 def _is_there(database: str | None) -> bool:

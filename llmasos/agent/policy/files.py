@@ -15,11 +15,25 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from llmasos.agent.policy.rules import Layer, Rule
+from llmasos.agent.policy.rules import Layer, Rule, When
 from llmasos.errors import ConfigError
 
 _HEADER = re.compile(r"^[ \t]*\[{1,2}[ \t]*rule[ \t]*\]", re.MULTILINE)
 _PROJECT_PRIORITY = 1000
+STRICT = "you are asked about everything but reading"
+_TEXTS = "a text, or a list of one text or more, each of 1 to 1,000 characters"
+_CONDITIONS = When.model_fields.items()
+_WANTED = {
+    "id": "1 to 80 letters, digits, dots, hyphens and underscores, the first a letter or a digit",
+    "decision": "'allow', 'ask' or 'deny'",
+    "reason": "a text of at most 500 characters",
+    "when": "a table of conditions, such as when.tool = 'write_file'",
+    "when.arguments": "a table with an argument, such as when.arguments.path = 'docs/**'",
+    "when.given": "true, false, or a whole number from 1 on",
+    **dict.fromkeys(("when.only_effects", "when.access", "when.asking"), _TEXTS),
+    **{f"when.{name}": "true or false" for name, field in _CONDITIONS if field.annotation == bool | None},
+}
+_Problem = tuple[tuple[str, ...], str]
 
 
 @dataclass(frozen=True)
@@ -70,17 +84,21 @@ def parse(text: str, name: str, layer: Layer, highest: int) -> Contents:
             rule, problems = _rule(table, layer, highest)
             ident = _name(table)
             if rule is not None and any(other.id == rule.id for other in rules):
-                problems = ["id: another rule of this file has it"]
-            for problem in problems:
-                at = line + _line_of(chunk, problem.partition(":")[0].split(".")[-1])
-                notices.append(f"{name}, line {at}{f', rule {ident}' if ident else ''}: {problem}.")
+                problems = [(("id",), "another rule of this file has it")]
+            for where, said in problems:
+                at = line + _line_of(chunk, where[-1])
+                of = f", rule {ident}" if ident else ""
+                notices.append(f"{name}, line {at}{of}: {'.'.join(where)}: {said}.")
             if problems:
                 broken = broken or not (isinstance(table, dict) and table.get("decision") == "allow")
             if rule is not None and (not problems or rule.decision != "allow"):
                 rules.append(rule if not problems else _renamed(rule, rules))
     if notices:
         rules = [rule for rule in rules if rule.decision != "allow"]
-        notices.append(f"{name}: until it is corrected, its rules that allow do not count.")
+        # A project's rules may not allow anyway.
+        allowing = ["its rules that allow do not count"] if layer != "project" else []
+        if follows := [*([STRICT] if broken else []), *allowing]:
+            notices.append(f"{name}: until it is corrected, {', and '.join(follows)}.")
     return Contents(name, tuple(rules), tuple(notices), broken)
 
 
@@ -146,37 +164,49 @@ def _value(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
-def _rule(table: Any, layer: Layer, highest: int) -> tuple[Rule | None, list[str]]:
+def _rule(table: Any, layer: Layer, highest: int) -> tuple[Rule | None, list[_Problem]]:
     if not isinstance(table, dict):
-        return None, ["rule: it is no table"]
+        return None, [(("rule",), "it is no table")]
     if "layer" in table:
-        return None, ["layer: this is not known"]
+        return None, [(("layer",), "this is not known")]
     try:
         rule = Rule.model_validate({**table, "layer": layer})
     except ValidationError as error:
-        return None, [_problem(item) for item in error.errors(include_url=False, include_input=False)[:3]]
+        return None, _problems(error, highest)[:3]
     except RecursionError:
-        return None, ["rule: it is nested too deeply"]
+        return None, [(("rule",), "it is nested too deeply")]
     if rule.priority > highest:
-        return None, [f"priority: {rule.priority} is more than {highest}, the highest of the {layer}"]
+        return None, [(("priority",), f"{rule.priority} is more than {highest}, the highest of the {layer}")]
     if layer == "project":
         rule = rule.model_copy(update={"priority": _PROJECT_PRIORITY})
     return rule, []
 
 
-def _problem(item: Any) -> str:
-    where = ".".join(str(part) for part in item["loc"] if isinstance(part, str) and _is_key(part))
-    if item["type"] == "extra_forbidden":
-        return f"{where}: this is not known"
-    if item["type"] == "missing":
-        return f"{where}: this is missing"
-    said = str(item["msg"]).removeprefix("Value error, ").rstrip(".")
-    return f"{where}: {said}" if where and not said.startswith(("when:", "reason:")) else said
+def _problems(error: ValidationError, highest: int) -> list[_Problem]:
+    """Return what is wrong, once for each key, however many kinds of values were tried for it."""
+    found: dict[tuple[str, ...], str] = {}
+    for item in error.errors(include_url=False, include_input=False):
+        where = tuple(str(part) for part in item["loc"])
+        where = where[: 3 if where[:2] == ("when", "arguments") else 2 if where[:1] == ("when",) else 1]
+        if item["type"] == "value_error":
+            said = str(item["msg"]).removeprefix("Value error, ")
+            if not where:
+                key, _, said = said.partition(": ")
+                where = (key,)
+        elif item["type"] == "extra_forbidden":
+            said = "this is not known"
+        elif item["type"] == "missing":
+            said = "this is missing"
+        else:
+            said = f"it must be {_wanted(where, highest)}"
+        found.setdefault(where, said)
+    return list(found.items())
 
 
-def _is_key(part: str) -> bool:
-    # The names of the kinds of values that were tried are no keys.
-    return re.fullmatch(r"[\w-]+", part) is not None and part not in ("bool", "tuple", "int")
+def _wanted(where: tuple[str, ...], highest: int) -> str:
+    if where == ("priority",):
+        return f"a whole number from 0 to {highest}"
+    return _WANTED.get(".".join(where), f"true, false, {_TEXTS}")
 
 
 def _chunks(text: str) -> Iterator[tuple[int, str]]:
@@ -199,6 +229,8 @@ def _syntax(error: Exception, name: str, line: int, chunk: str) -> str:
     found = re.search(r"\(at line (\d+), column \d+\)", str(error))
     at = line + (int(found[1]) - 1 if found else chunk.rstrip().count("\n"))
     said = re.sub(r" \(at .*\)$", "", str(error)) or "it cannot be read"
+    if isinstance(error, RecursionError):
+        said = "it is nested too deeply"
     return f"{name}, line {at}: {said[:1].lower()}{said[1:]}."
 
 

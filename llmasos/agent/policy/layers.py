@@ -12,7 +12,7 @@ from pathlib import Path
 
 from llmasos import paths
 from llmasos.agent.policy.book import Policy
-from llmasos.agent.policy.files import Contents, parse
+from llmasos.agent.policy.files import STRICT, Contents, parse
 from llmasos.agent.policy.globs import matcher
 from llmasos.agent.policy.rules import Layer, Rule, When
 from llmasos.config import PolicySettings
@@ -107,30 +107,35 @@ def _read(path: Path, layer: Layer, inside: Path | None = None) -> Contents:
     name = str(path)
     try:
         if inside is not None and not path.resolve().is_relative_to(inside.resolve()):
-            return Contents(name, broken=True, notices=(f"{name}: it leads out of the folder.",))
+            return _unread(name, "it leads out of the folder")
         # Not waiting for somebody to write into what may be a pipe.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         with open(descriptor, "rb") as file:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                return Contents(name, broken=True, notices=(f"{name}: it is no file.",))
+                return _unread(name, "it is no file")
             data = file.read(_LARGEST + 1)
     except FileNotFoundError:
         if path.is_symlink():
-            return Contents(name, broken=True, notices=(f"{name}: it leads nowhere.",))
+            return _unread(name, "it leads nowhere")
         return Contents(name)
     except NotADirectoryError:
-        return Contents(name)
+        return _unread(name, f"{path.parent} is no folder")
     except (OSError, RuntimeError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else str(error)
-        return Contents(name, broken=True, notices=(f"{name}: it cannot be read: {why}.",))
+        return _unread(name, f"it cannot be read: {why}")
     if len(data) > _LARGEST:
-        return Contents(name, broken=True, notices=(f"{name}: it is larger than {_LARGEST // 1024} KiB.",))
+        return _unread(name, f"it is larger than {_LARGEST // 1024} KiB")
     try:
         text = data.decode()
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
-        return Contents(name, broken=True, notices=(f"{name}, line {line}: it is not UTF-8.",))
+        return _unread(f"{name}, line {line}", "it is not UTF-8")
     return parse(text, name, layer, _HIGHEST[layer])
+
+
+def _unread(name: str, why: str) -> Contents:
+    notice = f"{name}: {why}. Until that is corrected, {STRICT}."
+    return Contents(name, broken=True, notices=(notice,))
 
 
 def _refused(rule: Rule, before: Rule | None, name: str) -> str:
@@ -153,7 +158,7 @@ def _strict(layer: Layer, name: str) -> Rule:
     return Rule(
         id=f"broken-{layer}",
         decision="ask",
-        reason=f"{name} has a mistake, so you are asked about everything but reading.",
+        reason=f"{name} has a mistake, so {STRICT}.",
         priority=1000,
         when=When(effects=("!reads",)),
         layer=layer,

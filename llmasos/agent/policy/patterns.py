@@ -11,50 +11,26 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from llmasos.agent.commands.table import names
 from llmasos.agent.policy.facts import Call, Facts
 from llmasos.agent.policy.rules import Rule, When
 
-# Programs whose first word says what they do, and those of whose commands the second one does.
-_VERBS = frozenset(
-    (
-        *("git", "hg", "svn", "npm", "pnpm", "yarn", "bun", "deno", "cargo", "go", "swift", "zig", "dotnet"),
-        *(
-            "pip",
-            "pip3",
-            "uv",
-            "poetry",
-            "pdm",
-            "hatch",
-            "make",
-            "just",
-            "docker",
-            "podman",
-            "kubectl",
-            "helm",
-        ),
-        *("mvn", "gradle", "mix", "rake", "bundle", "composer", "terraform", "ruff", "nox", "tox", "stack"),
-    )
+# Programs whose first word says what they are to do, and those words after which the next one does.
+_VERBS = names(
+    """
+    git hg svn npm pnpm yarn bun deno cargo go swift zig dotnet pip pip3 uv poetry pdm hatch make just docker
+    podman kubectl helm mvn gradle mix rake bundle composer terraform ruff nox tox stack
+    """
 )
-_DEEPER = frozenset(
-    (
-        *("npm run", "npm exec", "pnpm run", "pnpm exec", "yarn run", "yarn exec", "bun run", "deno run"),
-        *(
-            "docker compose",
-            "uv run",
-            "poetry run",
-            "pdm run",
-            "hatch run",
-            "go run",
-            "go tool",
-            "bundle exec",
-        ),
-    )
-)
-_CHECKERS = frozenset(
-    (
-        *("pytest", "mypy", "pyright", "flake8", "pylint", "black", "isort", "eslint", "prettier", "tsc"),
-        *("jest", "vitest", "phpunit", "rspec"),
-    )
+_DEEPER = {
+    **dict.fromkeys(("npm", "pnpm", "yarn"), ("run", "exec")),
+    **dict.fromkeys(("bun", "deno", "uv", "poetry", "pdm", "hatch"), ("run",)),
+    "go": ("run", "tool"),
+    "docker": ("compose",),
+    "bundle": ("exec",),
+}
+_CHECKERS = names(
+    "pytest mypy pyright flake8 pylint black isort eslint prettier tsc jest vitest phpunit rspec"
 )
 _MODULES = re.compile(r"(python3?(?:\.\d+)?) -m ([\w.]+)")
 _WORD = re.compile(r"[A-Za-z][\w:.-]*")
@@ -152,7 +128,7 @@ def _commands(command: str) -> Iterable[str]:
         stem = words[0]
     elif words[0] in _VERBS and len(words) > 1 and _WORD.fullmatch(words[1]):
         stem = " ".join(words[:2])
-        if stem in _DEEPER:
+        if words[1] in _DEEPER.get(words[0], ()):
             stem = " ".join(words[:3]) if len(words) > 2 and _WORD.fullmatch(words[2]) else ""
     if not stem:
         return (escaped(command),)

@@ -19,6 +19,8 @@ from llmasos.agent.policy.rules import Rule
 from llmasos.decisions import Verdict
 from llmasos.events import ApprovalResolved, CallDecided, EventBase
 
+_FEWEST = 2
+
 
 @dataclass(frozen=True)
 class Logged:
@@ -31,10 +33,17 @@ class Logged:
 
 @dataclass(frozen=True)
 class Past:
-    """What the log says of calls: all of them, and those that a person approved."""
+    """What the log says of calls.
+
+    Args:
+        log: All of them.
+        approved: Those that a person approved.
+        lost: How many stored events cannot be read any more.
+    """
 
     log: tuple[Logged, ...] = ()
     approved: tuple[tuple[Call, Facts], ...] = ()
+    lost: int = 0
 
 
 class Suggestion(BaseModel):
@@ -75,16 +84,13 @@ def suggest(
     approved: Sequence[tuple[Call, Facts]],
     log: Sequence[Logged],
     policy: Policy | None = None,
-    *,
-    least: int = 2,
 ) -> list[Suggestion]:
-    """Return rules that allow what was approved, the most useful first.
+    """Return rules that allow what was approved twice at least, the most useful first.
 
     Args:
         approved: Calls that a person approved.
         log: All calls of the past.
         policy: The rules in force; the built-in ones where none are given.
-        least: The fewest approvals that a rule must stand for.
     """
     groups: dict[tuple[object, ...], list[Rule]] = {}
     policy = policy or Policy.of(builtin())
@@ -96,7 +102,7 @@ def suggest(
             groups.setdefault(_likeness(rule), []).append(rule)
     found = []
     for rules in groups.values():
-        if len(rules) >= least:
+        if len(rules) >= _FEWEST:
             rule = merged(rules)
             found.append(
                 Suggestion(rule=rule, toml=as_toml(rule), approvals=len(rules), matched=_matched(rule, log))

@@ -7,7 +7,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llmasos.agent.policy import Call, Facts, Policy, Rule, add_rule, as_toml, builtin, decide, load_policy
+from llmasos.agent.policy import (
+    Call,
+    Facts,
+    Policy,
+    Rule,
+    When,
+    add_rule,
+    as_toml,
+    builtin,
+    decide,
+    load_policy,
+)
+from llmasos.agent.policy.files import STRICT, parse
+from llmasos.agent.policy.rules import Layer
 from llmasos.errors import ConfigError
 
 ALLOW = '[[rule]]\nid = "mine"\ndecision = "allow"\nwhen.tool = "deploy"\n'
@@ -130,6 +143,61 @@ def test_a_mistake_is_named_with_file_line_and_rule_and_makes_stricter(
         assert "careful" in {each.id for each in policy.rules}
 
 
+JARGON = (
+    "nput",
+    "should",
+    "alid ",
+    "tuple",
+    "dictionary",
+    "constrained",
+    "instance",
+    "pattern",
+    "Rule",
+    "When",
+)
+FIELDS = [*(f"when.{name}" for name in When.model_fields), *(set(Rule.model_fields) - {"layer"})]
+
+
+def notices(field: str, value: str) -> list[str]:
+    lines = {"id": "'x'", "decision": "'ask'", "priority": "5", "reason": "'r'", "when.tier": "'docker'"}
+    if field == "when":
+        del lines["when.tier"]
+    text = "\n".join(f"{name} = {said}" for name, said in (lines | {field: value}).items())
+    return list(parse(f"[[rule]]\n{text}\n", "policy.toml", "user", 99).notices)
+
+
+@pytest.mark.parametrize(
+    "value", ["3.5", "-1", "''", "[]", "[3]", "['']", "{}", "1979-05-27", "{a = {b = 1}}"]
+)
+@pytest.mark.parametrize("field", FIELDS)
+def test_a_wrong_value_is_told_once_and_in_the_words_of_the_file(field: str, value: str) -> None:
+    told = notices(field, value)
+    if field == "reason" and value == "''":
+        assert not told
+        return
+    *mistakes, follows = told
+    assert mistakes and len({notice.partition(": ")[2].partition(": ")[0] for notice in mistakes}) == len(
+        mistakes
+    )
+    assert all(f": {field}" in notice for notice in mistakes), mistakes
+    assert not any(word in notice for notice in told for word in JARGON), told
+    assert follows.startswith(
+        "policy.toml: until it is corrected, you are asked about everything but reading"
+    )
+
+
+@pytest.mark.parametrize(
+    "field", sorted(set(FIELDS) - {"when", "when.arguments", "decision", "id", "reason"})
+)
+def test_what_a_value_must_be_is_what_is_taken(field: str) -> None:
+    [said, _] = notices(field, "1979-05-27")
+    word = next(
+        (word for word in ("reads", "web", "link", "open", "always") if not notices(field, f"'{word}'")), "a"
+    )
+    for value, words in (("true", "true"), ("false", "false"), (f"['{word}']", "list"), ("7", "number")):
+        assert (not notices(field, value)) is (words in said), (said, value)
+
+
 def test_a_broken_rule_that_allows_is_only_left_out(files: Files) -> None:
     files.user.write_text(ASK + ALLOW + "when.nothing = true\n")
     policy = files.load()
@@ -180,6 +248,31 @@ def test_a_link_out_of_the_folder_is_refused(files: Files, tmp_path: Path, where
     assert decided(policy) == ("ask", "broken-project")
     assert "careful" not in {rule.id for rule in policy.rules}
     assert len(policy.notices) == 1 and str(files.project) in policy.notices[0]
+    assert policy.notices[0].endswith("Until that is corrected, you are asked about everything but reading.")
+
+
+def test_a_plain_file_in_place_of_the_folder_of_rules_is_named(files: Files) -> None:
+    files.project.parent.rmdir()
+    files.project.parent.write_text("")
+    policy = files.load()
+    assert f"{files.project}: {files.project.parent} is no folder." in policy.notices[0]
+    assert decided(policy) == ("ask", "broken-project")
+
+
+@pytest.mark.parametrize(
+    ("text", "layer", "follows"),
+    [
+        (ALLOW + "when.x = 1\n", "user", "its rules that allow do not count"),
+        (ASK + "when.x = 1\n", "user", f"{STRICT}, and its rules that allow do not count"),
+        (ASK + "when.x = 1\n", "project", STRICT),
+        (ALLOW + "when.x = 1\n", "project", ""),
+        ("when.x = [" * 10_000, "user", f"{STRICT}, and its rules that allow do not count"),
+    ],
+)
+def test_what_follows_from_a_mistake_is_told(text: str, layer: Layer, follows: str) -> None:
+    told = parse(text, "policy.toml", layer, 99).notices
+    assert (told[-1] == f"policy.toml: until it is corrected, {follows}.") is bool(follows)
+    assert sum("until" in notice for notice in told) == bool(follows)
 
 
 @settings(max_examples=150, deadline=None)

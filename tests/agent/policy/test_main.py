@@ -219,7 +219,8 @@ def test_a_call_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
     )
     assert main(["explain", call]) == 0
     shown = capsys.readouterr().out
-    assert shown.startswith("ask: ") and 'allow with {"untrusted": []}' in shown
+    assert shown.startswith("ask: ")
+    assert "\n  allowed if the model had read nothing that others may have written\n" in shown
     assert main(["explain", "--json", "-"], lines(call)) == 0
     assert json.loads(capsys.readouterr().out)["verdict"] == "ask"
     assert main(["explain", "{"]) == 2
@@ -242,7 +243,8 @@ def test_suggestions_are_printed_as_a_file_has_them(capsys: pytest.CaptureFixtur
     assert Rule.model_validate(json.loads(capsys.readouterr().out)["rule"]).decision == "allow"
 
 
-def test_suggestions_come_from_the_stored_events(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def approved_twice(tmp_path: Path, *, damaged: int = 0) -> None:
+    """Store two approvals of one call, and events that cannot be read."""
     (tmp_path / "DATA").mkdir()
     store = Store(f"sqlite:///{tmp_path / 'DATA' / 'llmasos.db'}")
     facts = {"capabilities": ["x"], "effects": ["executes"], "commands": ["npm test"], "untrusted": ["file"]}
@@ -263,10 +265,17 @@ def test_suggestions_come_from_the_stored_events(tmp_path: Path, capsys: pytest.
         for number, event in enumerate(events, 1):
             body = event.model_dump_json()
             transaction.add(EventRow(session="s", seq=number, turn="t", type=event.type, body=body))
+        for number, body in zip(range(damaged), ("{", "[]", '{"type": "call_decided"}', ""), strict=False):
+            row = EventRow(session="s", seq=100 + number, turn="t", type="call_decided", body=body)
+            transaction.add(row)
 
     Base.metadata.create_all(store.engine)
     store.run_sync(insert)
     store.close()
+
+
+def test_suggestions_come_from_the_stored_events(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    approved_twice(tmp_path)
     assert main(["suggest"]) == 0
     shown = capsys.readouterr().out
     assert "Approved 2 times" in shown and '"npm test *"' in shown
@@ -275,3 +284,81 @@ def test_suggestions_come_from_the_stored_events(tmp_path: Path, capsys: pytest.
     capsys.readouterr()
     assert main(["suggest"]) == 0
     assert "Nothing was approved" in capsys.readouterr().out
+
+
+def test_events_that_cannot_be_read_are_counted_and_left_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    approved_twice(tmp_path, damaged=4)
+    assert main(["suggest"]) == 0
+    told = capsys.readouterr()
+    assert "Approved 2 times" in told.out
+    assert told.err == "4 stored events cannot be read any more, and do not count.\n"
+
+
+@pytest.mark.parametrize("content", [b"no database " * 1000, None])
+def test_a_database_that_cannot_be_read_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], content: bytes | None
+) -> None:
+    approved_twice(tmp_path)
+    file = tmp_path / "DATA" / "llmasos.db"
+    whole = file.read_bytes()
+    # Either the whole file is something else, or its pages are, and only its head is that of a database.
+    file.write_bytes(content if content is not None else whole[:4096] + b"\xff" * (len(whole) - 4096))
+    assert main(["suggest"]) == 1
+    error = capsys.readouterr().err
+    assert str(file) in error and "cannot be read" in error and "Traceback" not in error
+
+
+COMMANDS = {
+    "show": ["show"],
+    "show --json": ["show", "--json"],
+    "check": ["check"],
+    "check --jsonl": ["check", "--jsonl"],
+    "suggest": ["suggest"],
+    "test": ["test", "cases.jsonl"],
+    "explain": ["explain", '{"tool": "t"}'],
+}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_tells_the_mistakes_of_files_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    (tmp_path / "cases.jsonl").write_text('{"tool": "t", "expect": "ask"}\n')
+    file = rules(tmp_path, "bad = [\n")
+    main(COMMANDS[command], io.BytesIO(b""))
+    error = capsys.readouterr().err
+    assert error.count(f"{file}, line 1: ") == 1
+    assert error.count(f"{file}: until it is corrected, ") == 1
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("folder", ["none", "file", "file/below", "x" * 5000])
+def test_a_folder_that_is_none_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str, folder: str
+) -> None:
+    (tmp_path / "file").write_text("")
+    assert main(["-C", folder, *COMMANDS[command]], io.BytesIO(b"")) == 2
+    told = capsys.readouterr()
+    assert told.err == f"{folder} is no folder.\n" and not told.out
+
+
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        ("rm -rf build", """write '{"command": "rm -rf build"}'."""),
+        ("echo 'a' \x1b[2J", """write '{"command": "echo '"'"'a'"'"' \\u001b[2J"}'."""),
+        ("[]", "object"),
+        ("{", "JSON"),
+        ("", "JSON"),
+        ("x" * 10_000, "JSON"),
+    ],
+)
+def test_a_command_that_is_no_call_is_told_how_to_write_it(
+    capsys: pytest.CaptureFixture[str], call: str, says: str
+) -> None:
+    for where, text in ((call, b""), ("-", call.encode())):
+        assert main(["explain", "--", where], io.BytesIO(text)) == 2
+        told = capsys.readouterr()
+        assert says in told.err and len(told.err) < 500

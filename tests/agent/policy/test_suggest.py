@@ -123,7 +123,7 @@ def test_suggestions_gather_like_approvals_and_say_what_they_match() -> None:
     assert found.matched == {"ask": 4, "allow": 1}
     assert allowed(found.rule, shell("npm run lint --fix")) and not allowed(found.rule, shell("npm publish"))
     assert "npm run lint *" in found.toml
-    assert len(suggest(approved, log, least=1)) == 2
+    assert len(suggest([*approved, writes("docs/b.md")], log)) == 2
     assert suggest([], log) == []
 
 
