@@ -22,13 +22,22 @@ _VERBS = names(
     podman kubectl helm mvn gradle mix rake bundle composer terraform ruff nox tox stack
     """
 )
-_DEEPER = {
-    **dict.fromkeys(("npm", "pnpm", "yarn"), ("run", "exec")),
-    **dict.fromkeys(("bun", "deno", "uv", "poetry", "pdm", "hatch"), ("run",)),
-    "go": ("run", "tool"),
-    "docker": ("compose",),
-    "bundle": ("exec",),
+# What names a script of the project there, or a program.
+_SCRIPTS = {program: ("run",) for program in ("npm", "pnpm", "yarn", "bun", "deno")}
+_STARTS = {
+    **dict.fromkeys(("npm", "pnpm", "yarn", "bundle"), ("exec",)),
+    **dict.fromkeys(("uv", "poetry", "pdm", "hatch"), ("run",)),
 }
+# Verbs that fetch and run what their other words name, or lose or publish something by them.
+_WHOLE = names(
+    """
+    install i add ci exec x dlx create init new tool publish push pull clone fetch checkout switch restore
+    reset clean rm remove uninstall delete prune apply destroy run compose login upload deploy download sync
+    config
+    """
+)
+# Any other word of theirs may be a setting that changes what they run.
+_BARE = names("make just mix rake gradle mvn")
 _CHECKERS = names(
     "pytest mypy pyright flake8 pylint black isort eslint prettier tsc jest vitest phpunit rspec"
 )
@@ -126,13 +135,22 @@ def _commands(command: str) -> Iterable[str]:
         stem = match[0] if match[2] in _CHECKERS else ""
     elif words[0] in _CHECKERS:
         stem = words[0]
-    elif words[0] in _VERBS and len(words) > 1 and _WORD.fullmatch(words[1]):
-        stem = " ".join(words[:2])
-        if words[1] in _DEEPER.get(words[0], ()):
-            stem = " ".join(words[:3]) if len(words) > 2 and _WORD.fullmatch(words[2]) else ""
+    elif words[0] in _VERBS:
+        stem = _stem(words)
     if not stem:
         return (escaped(command),)
     return (escaped(stem), f"{escaped(stem)} *")
+
+
+def _stem(words: Sequence[str]) -> str:
+    """Return the words after which any may follow; an empty text when none may."""
+    program, verb, third = (*words, "", "")[:3]
+    if verb in _SCRIPTS.get(program, ()):
+        return " ".join(words[:3]) if _WORD.fullmatch(third) else ""
+    if verb in _STARTS.get(program, ()):
+        return " ".join(words[:3]) if third in _CHECKERS else ""
+    alone = verb in _WHOLE or program in _BARE or not _WORD.fullmatch(verb)
+    return "" if alone else f"{program} {verb}"
 
 
 def _folder(path: str) -> str:

@@ -155,7 +155,7 @@ JARGON = (
     "Rule",
     "When",
 )
-FIELDS = [*(f"when.{name}" for name in When.model_fields), *(set(Rule.model_fields) - {"layer"})]
+FIELDS = [*(f"when.{name}" for name in When.model_fields), *sorted(set(Rule.model_fields) - {"layer"})]
 
 
 def notices(field: str, value: str) -> list[str]:
