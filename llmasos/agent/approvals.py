@@ -42,6 +42,7 @@ class Approval:
 @dataclass
 class _Waiting:
     digest: str
+    until: float
     answered: anyio.Event = field(default_factory=anyio.Event)
     answer: Approval | None = None
 
@@ -101,11 +102,10 @@ class Approvals:
         The time counts by a clock that cannot be set and by the one on the wall, whichever is first, so that
         neither a sleeping machine nor a clock that is put back keeps a request open.
         """
-        waiting = self._waiting[action] = _Waiting(digest)
-        until = self._clock() + self.seconds
+        waiting = self._waiting[action] = _Waiting(digest, self._clock() + self.seconds)
         try:
             with anyio.move_on_after(self.seconds):
-                while not waiting.answered.is_set() and self._clock() < until:
+                while not waiting.answered.is_set() and self._clock() < waiting.until:
                     with anyio.move_on_after(_TICK):
                         await waiting.answered.wait()
         finally:
@@ -126,6 +126,11 @@ class Approvals:
             raise SessionError(
                 f"No approval is waiting for the action {action!r}.",
                 hint="It was answered, or has expired; `llmasos explain` says what became of it.",
+            )
+        if self._clock() >= waiting.until:
+            # A machine that slept has not looked at the clock yet.
+            raise SessionError(
+                f"The time to approve the action {action!r} is over.", hint="Ask for it again."
             )
         if waiting.digest != digest:
             raise SessionError(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Self
 import anyio
 
 from llmasos.errors import LLMasOSError
-from llmasos.net.hosts import HostError, parse_host
+from llmasos.net.hosts import HostError, as_ascii, parse_host
 from llmasos.net.reach import PORTS, OutOfReach, Reach, Resolver
 
 if TYPE_CHECKING:
@@ -227,15 +227,8 @@ class Fetcher:
 
 
 def _ascii(authority: str) -> str:
-    import idna
-
     name, colon, port = authority.rpartition(":")
-    if not colon:
-        name, port = port, ""
-    try:
-        return idna.encode(name, uts46=True).decode("ascii") + colon + port
-    except (idna.IDNAError, UnicodeError):
-        raise HostError("it is not a valid host name") from None
+    return as_ascii(name) + colon + port if colon else as_ascii(port)
 
 
 def _failed(url: str, reason: str) -> FetchError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 
 from llmasos.net.addresses import Address
@@ -60,6 +61,31 @@ def parse_host(text: str, default_port: int | None) -> Host:
     if len(name) > 253 or not all(_LABEL.fullmatch(label) for label in labels):
         raise HostError("it is not a valid host name")
     return Host(name, port)
+
+
+def as_ascii(name: str) -> str:
+    """Return a host's name as it is looked up (IDNA 2008, mapped by UTS 46).
+
+    Args:
+        name: The name alone, without a port.
+
+    Raises:
+        HostError: It is no name, or older programs (IDNA 2003) would look another one up.
+    """
+    if name.isascii():
+        return name
+    import idna
+
+    try:
+        found = idna.encode(name, uts46=True).decode("ascii")
+    except (idna.IDNAError, UnicodeError):
+        raise HostError("it is not a valid host name") from None
+    with suppress(UnicodeError):
+        if (older := name.encode("idna").decode("ascii").lower()) != found:
+            raise HostError(
+                f"some programs take it for {older} and others for {found}: write the one you mean"
+            )
+    return found
 
 
 def _literal(text: str, port: int) -> Host:

@@ -12,7 +12,7 @@ import anyio
 
 from llmasos.errors import LLMasOSError
 from llmasos.net.addresses import is_open
-from llmasos.net.hosts import Host, HostError, parse_host
+from llmasos.net.hosts import Host, HostError, as_ascii, parse_host
 
 PORTS = frozenset({80, 443})
 _SCHEMES = {"http": 80, "https": 443}
@@ -147,9 +147,6 @@ def _named(text: str) -> tuple[str, int]:
 
 def _plain(host: str) -> str:
     """Return a host's name in lower case and ASCII, without a dot at its end."""
-    if not host.isascii():
-        import idna
-
-        with suppress(idna.IDNAError):
-            host = idna.encode(host.lower()).decode("ascii")
+    with suppress(HostError):
+        host = as_ascii(host)
     return host.lower().removesuffix(".")

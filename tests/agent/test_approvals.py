@@ -99,6 +99,18 @@ async def test_a_clock_that_jumps_ahead_ends_a_request(monkeypatch: pytest.Monke
         assert not (await approvals.wait("a-1", ONE)).approved
 
 
+async def test_an_answer_that_comes_after_a_sleep_is_too_late() -> None:
+    clock = Clock()
+    approvals = Approvals("ask", seconds=3600, clock=clock)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(approvals.wait, "a-1", "d")
+        await anyio.wait_all_tasks_blocked()
+        clock.now += 36_000
+        with pytest.raises(SessionError, match="over"):
+            approvals.answer("a-1", "d", Approval(True, "ann"))
+        tasks.cancel_scope.cancel()
+
+
 async def test_a_clock_that_is_put_back_does_not_keep_a_request_open() -> None:
     clock = Clock()
     approvals = Approvals("ask", seconds=0.01, clock=clock)

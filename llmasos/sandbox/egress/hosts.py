@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from llmasos.errors import ConfigError
-from llmasos.net.hosts import Host, HostError, parse_host
+from llmasos.net.hosts import Host, HostError, as_ascii, parse_host
 
 _PORTS = (80, 443)
 
@@ -37,12 +37,11 @@ def _rules(text: str) -> list[tuple[str, int]]:
     wild = text.startswith("*.")
     name = text.removeprefix("*.").strip()
     try:
-        if not name.isascii():
-            name = name.encode("idna").decode("ascii")
-        host = parse_host(name, 0)
+        bare, colon, port = name.partition(":")
+        host = parse_host(f"{as_ascii(bare)}{colon}{port}", 0)
         if wild and (host.address is not None or "." not in host.name):
             raise HostError("it opens too much")
-    except (HostError, UnicodeError) as error:
+    except HostError as error:
         raise ConfigError(
             f"The host {text!r} cannot be allowed: {error}.",
             hint="Write sandbox_hosts as names such as example.org, *.example.net or example.org:8080.",
