@@ -9,6 +9,7 @@ from typing import Protocol
 
 import anyio
 
+from llmasos.events import Usage
 from llmasos.models.engines.port import TokenUsage
 from llmasos.models.scheduler.types import Refused
 
@@ -43,6 +44,13 @@ class Used:
         """Return what was done since a time; None where no engine had begun."""
         usage = TokenUsage(input=self.input - before.input, output=self.output - before.output)
         return usage if usage.input or usage.output else None
+
+    def at_least(self, usage: Usage) -> Usage:
+        """Return what was used, with what engines did for replies that were no use to anybody."""
+        if self.output <= usage.output_tokens:
+            return usage
+        counted = {"input_tokens": max(self.input, usage.input_tokens), "output_tokens": self.output}
+        return usage.model_copy(update=counted)
 
     def now(self) -> TokenUsage:
         """Return all that was done."""

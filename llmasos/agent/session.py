@@ -244,7 +244,7 @@ class Session:
             turn, self._info, request, model, origin, self._instructions(here), await self._history()
         )
         end = await made.turn.run(prompt(request))
-        end = replace(end, usage=end.usage + made.contexts.spent)
+        end = replace(end, usage=used.at_least(end.usage + made.contexts.spent))
         if end.status in ("done", "limit") and (missing := made.consent.missing):
             return TurnEnd(
                 "approval_needed",

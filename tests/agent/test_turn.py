@@ -263,3 +263,10 @@ async def test_an_empty_request_is_refused(stage: MakeStage) -> None:
     async with stage() as it:
         with pytest.raises(SessionError, match="empty"):
             await it.turn(await it.session(), "  ")
+
+
+async def test_what_was_written_counts_though_it_was_no_use(stage: MakeStage) -> None:
+    async with stage('run_shell(command="ls', 'run_shell(command="ls', 'run_shell(command="ls') as it:
+        end = await it.turn(await it.session(), "list the files")
+        assert end.status == "failed" and "no usable reply" in end.error
+        assert end.usage.output_tokens > 0
