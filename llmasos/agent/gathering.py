@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -186,10 +187,16 @@ def _copied(
         if not span.identifier
         and runs(name, span.text)
         # Names of files that a command acts on say nothing of what it does to them.
-        and not (
-            span.source.kind == "listing" and set(paths) >= {word.strip("'\"") for word in span.text.split()}
-        )
+        and not (span.source.kind == "listing" and _only_names(span.text, paths))
     )
+
+
+def _only_names(text: str, paths: Collection[str]) -> bool:
+    """Whether nothing is left of a text without the names of some paths."""
+    names = {name for path in paths for name in (path, posixpath.basename(path))}
+    for name in sorted(names, key=len, reverse=True):
+        text = text.replace(name, "") if name else text
+    return not any(map(str.isalnum, text))
 
 
 def _identifiers(spans: Sequence[tuple[str, Span]]) -> frozenset[Identifier]:

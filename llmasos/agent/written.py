@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from llmasos.agent.commands import analyse, knows
-from llmasos.agent.commands.modules import BUILTINS_RUN, HARMLESS, NETWORK, RUNS, TELLING_NAMES
+from llmasos.agent.commands.modules import BUILTINS_RUN, CALLS, HARMLESS, NETWORK, RUNS, SECRET
 from llmasos.agent.commands.python import LONGEST
 from llmasos.agent.commands.table import names
 from llmasos.agent.values import texts
@@ -44,7 +44,7 @@ _SIGNS = re.compile(r"[|;<>$`~=]|&&|\s-{1,2}\w|\w/\w|(?:^|\s)/\w|://")
 _MARKER = re.compile(r"^\s*(?:[-*+]\s+|\d+[.)]\s+|\$\s+|@|[\w.-]+:\s+)*")
 _KNOWN = HARMLESS | NETWORK | RUNS
 _WORD = re.compile(r"\w+")
-_HARMFUL = (RUNS | NETWORK | TELLING_NAMES | BUILTINS_RUN) | names(
+_HARMFUL = (RUNS | NETWORK | CALLS | SECRET | BUILTINS_RUN) | names(
     "child_process exec execFile execSync spawn spawnSync fork fetch XMLHttpRequest axios curl wget bash sh"
     " zsh cmd powershell Invoke Function system shell_exec passthru proc_open Process ProcessBuilder Runtime"
     " Command dlopen LoadLibrary https net dns tls nc ncat netcat preinstall install postinstall prepare"

@@ -8,6 +8,7 @@ from llmasos.agent.policy import Call, Facts, Policy, Rule, builtin, decide, fli
 
 POLICY = Policy.of(builtin())
 OURS = ("reads", "writes", "executes")
+CHECK = {"effects": {"executes"}, "untrusted": {"file"}, "commands": ["pytest -q"]}
 
 
 def facts(**known: Any) -> Facts:
@@ -55,6 +56,13 @@ ROWS: list[tuple[dict[str, Any], str, str]] = [
     ({"commands": ("git status",)}, "allow", "view"),
     ({"disguised": ("\u0430.py",)}, "ask", "disguised-path"),
     ({"tool": "background_jobs", "untrusted": {"web"}}, "allow", "jobs"),
+    ({"tool": "run_shell", **CHECK}, "allow", "checks"),
+    ({"tool": "run_shell", **CHECK, "commands": ["go test ./...", "tail -n 5"]}, "allow", "checks"),
+    ({"tool": "run_shell", **CHECK, "commands": ["pytest -q", "./x"]}, "ask", "unasked-effect"),
+    ({"tool": "run_shell", **CHECK, "effects": {"executes", "writes"}}, "ask", "unasked-effect"),
+    ({"tool": "run_shell", **CHECK, "effects": {"executes", "unknown"}}, "ask", "unasked-effect"),
+    ({"tool": "run_shell", **CHECK, "copied": {"file"}}, "ask", "copied-command"),
+    ({"tool": "run_shell", **CHECK, "in_place": True}, "ask", "unasked-effect"),
     ({"tool": "background_jobs", "plugin": "mcp:x"}, "ask", "foreign"),
     ({"effects": {"network"}, "secrets": True}, "ask", "secret-leaves"),
     ({"secrets": True}, "allow", "view"),

@@ -230,7 +230,7 @@ def test_suggestions_are_printed_as_a_file_has_them(capsys: pytest.CaptureFixtur
     assert main(["suggest"]) == 0
     assert "Nothing was approved" in capsys.readouterr().out
     facts = Facts.model_validate(
-        {"capabilities": ["x"], "effects": ["executes"], "commands": ["npm test"], "untrusted": ["file"]}
+        {"capabilities": ["x"], "effects": ["executes"], "commands": ["npm start"], "untrusted": ["file"]}
     )
     call = Call(tool="run_shell")
     past = Past((Logged(call, facts, "ask"), Logged(call, facts, "ask")), ((call, facts), (call, facts)))
@@ -247,7 +247,7 @@ def approved_twice(tmp_path: Path, *, damaged: int = 0) -> None:
     """Store two approvals of one call, and events that cannot be read."""
     (tmp_path / "DATA").mkdir()
     store = Store(f"sqlite:///{tmp_path / 'DATA' / 'llmasos.db'}")
-    facts = {"capabilities": ["x"], "effects": ["executes"], "commands": ["npm test"], "untrusted": ["file"]}
+    facts = {"capabilities": ["x"], "effects": ["executes"], "commands": ["npm start"], "untrusted": ["file"]}
     events: list[CallDecided | ApprovalResolved] = []
     for action in ("1", "2"):
         decision = Decision(verdict="ask", rules=("unasked-effect",), reason="")
@@ -278,7 +278,7 @@ def test_suggestions_come_from_the_stored_events(tmp_path: Path, capsys: pytest.
     approved_twice(tmp_path)
     assert main(["suggest"]) == 0
     shown = capsys.readouterr().out
-    assert "Approved 2 times" in shown and '"npm test *"' in shown
+    assert "Approved 2 times" in shown and '"npm start *"' in shown
     rules(tmp_path, shown)
     assert main(["check"]) == 0
     capsys.readouterr()

@@ -44,12 +44,12 @@ def allowed(rule: Rule, call: tuple[Call, Facts]) -> bool:
 @pytest.mark.parametrize(
     ("approved", "like", "unlike"),
     [
-        (shell("npm test"), shell("npm test -- --watch=false"), shell("npm publish")),
+        (shell("npm start"), shell("npm start -- --watch=false"), shell("npm publish")),
         (shell("npm run build"), shell("npm run build -- -q"), shell("npm run deploy")),
-        (shell("npm test"), shell("npm test x", "npm test"), shell("npm test", "npm publish")),
-        (shell("npm test"), shell("npm test"), shell("npm testing")),
-        (shell("npm test"), shell("npm test"), shell("npm test", dynamic=True)),
-        (shell("npm test"), shell("npm test"), shell("npm test", effects={"executes", "network"})),
+        (shell("npm start"), shell("npm start x", "npm start"), shell("npm start", "npm publish")),
+        (shell("npm start"), shell("npm start"), shell("npm starting")),
+        (shell("npm start"), shell("npm start"), shell("npm start", dynamic=True)),
+        (shell("npm start"), shell("npm start"), shell("npm start", effects={"executes", "network"})),
         (shell("python -m pytest -q"), shell("python -m pytest tests"), shell("python -m http.server")),
         (shell("python tidy.py"), shell("python tidy.py"), shell("python tidy.py --all")),
         (shell("sh build.sh"), shell("sh build.sh"), shell("sh other.sh")),
@@ -86,7 +86,7 @@ def test_a_pattern_allows_what_is_like_it(
 @pytest.mark.parametrize(
     "call",
     [
-        shell("npm test", copied={"web"}),
+        shell("npm start", copied={"web"}),
         shell("$X", dynamic=True),
         writes("docs/.git/config"),
         writes("docs/a.md", sinks={"web"}),
@@ -113,23 +113,23 @@ def test_a_pattern_counts_under_the_rules_in_force() -> None:
     stricter = Rule.model_validate(
         {"id": "s", "decision": "ask", "priority": 60, "when": {"commands": "npm*"}}
     )
-    assert pattern(*shell("npm test"), Policy.of([*builtin(), stricter])) is None
+    assert pattern(*shell("npm start"), Policy.of([*builtin(), stricter])) is None
     assert pattern(*shell("make all"), Policy.of([*builtin(), stricter])) is not None
 
 
 def test_suggestions_gather_like_approvals_and_say_what_they_match() -> None:
-    approved = [shell("npm test"), shell("npm test -- -q"), shell("npm run lint"), writes("docs/a.md")]
+    approved = [shell("npm start"), shell("npm start -- -q"), shell("npm run seed"), writes("docs/a.md")]
     log = [
         *(Logged(*call, "ask") for call in approved),
-        Logged(*shell("npm run lint --fix"), "ask"),
-        Logged(*shell("npm test", untrusted=()), "allow"),
+        Logged(*shell("npm run seed --fix"), "ask"),
+        Logged(*shell("npm start", untrusted=()), "allow"),
         Logged(*shell("npm publish"), "ask"),
     ]
     [found] = suggest(approved, log)
     assert found.approvals == 3
     assert found.matched == {"ask": 4, "allow": 1}
-    assert allowed(found.rule, shell("npm run lint --fix")) and not allowed(found.rule, shell("npm publish"))
-    assert "npm run lint *" in found.toml
+    assert allowed(found.rule, shell("npm run seed --fix")) and not allowed(found.rule, shell("npm publish"))
+    assert "npm run seed *" in found.toml
     assert len(suggest([*approved, writes("docs/b.md")], log)) == 2
     assert suggest([], log) == []
 
@@ -150,7 +150,7 @@ def test_the_log_tells_what_was_approved() -> None:
             {"session": "s", "action": action, "approved": True, "by": "me", **known}
         )
 
-    once, twice = shell("npm test"), shell("npm run lint")
+    once, twice = shell("npm start"), shell("npm run seed")
     events = [
         decided("1", once),
         answered("1"),
