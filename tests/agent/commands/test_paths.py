@@ -60,6 +60,10 @@ def test_a_spelling_stays_as_it_is(path: str) -> None:
         "a\nb",
         "\u0441\u0430\u0440",
         "\ufb01le",
+        "config\uff0epy",
+        "x\u0338y",
+        ".env\u00a0",
+        "\uff52eadme.md",
     ],
 )
 def test_look_alikes_are_told(path: str) -> None:
@@ -75,6 +79,11 @@ def test_look_alikes_are_told(path: str) -> None:
         "caf\u00e9.md",
         "na\u00efve",
         "\u03b1\u03b2\u03b3.txt",
+        *"Отчёт Q3.xlsx|Мой file.txt|iPhone-фото.jpg|v1.0-бета.md|Plan – final.docx|H₂O.csv|m².csv".split("|"),
+        *"№ 5.txt|x™.png|…draft.txt|α-test.py|报告（终）.docx|文件：一.md|データ①.csv|한글（1）.txt|1º.txt".split("|"),
+        "Screenshot 9.41.00\u202fAM.png",
+        "\U0001f469\u200d\U0001f4bb.md",
+        "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645.txt",
     ],
 )
 def test_names_of_other_alphabets_are_no_look_alikes(path: str) -> None:
