@@ -111,8 +111,8 @@ class Approvals:
         finally:
             del self._waiting[action]
         answer = waiting.answer or Approval(approved=False, by="nobody answered in time")
-        if not answer.approved:
-            self._refused.add(digest)
+        # Of two like calls that waited, the newest answer counts.
+        (self._refused.discard if answer.approved else self._refused.add)(digest)
         return answer
 
     def answer(self, action: str, digest: str, answer: Approval) -> None:
@@ -141,9 +141,20 @@ class Approvals:
         waiting.answered.set()
 
 
-def call_digest(tool: str, arguments: Mapping[str, Any], policy: str) -> str:
-    """Return the SHA-256 over tool, arguments and policy version that an approval binds to."""
-    return sha256_json({"tool": tool, "arguments": dict(arguments), "policy": policy})
+def call_digest(
+    tool: str, arguments: Mapping[str, Any], policy: str, *, origin: str = "", folder: str = ""
+) -> str:
+    """Return the SHA-256 that an approval binds to.
+
+    Args:
+        tool: The tool's name.
+        arguments: Its arguments.
+        policy: The policy's version.
+        origin: The plugin or server that the tool comes from; empty for ours.
+        folder: The person's folder.
+    """
+    call = {"tool": tool, "arguments": dict(arguments), "policy": policy}
+    return sha256_json({**call, "origin": origin, "folder": folder})
 
 
 def sha256_json(value: object) -> str:

@@ -78,14 +78,16 @@ class Consent:
             Refusals: So many calls were refused in this turn that the model will not stop by itself.
             LedgerError: The answer cannot be recorded.
         """
-        digest = call_digest(made.call.tool, made.call.arguments, made.decision.policy)
+        digest = self._digest(made)
         approval = self._approvals.known(digest)
         rule = pattern(made.call, made.facts, self._rulebook.policy)
         await self._request(action, made, digest, rule, await outlook() if approval is None else None)
         if approval is None:
             with self._while_waiting():
                 approval = await self._approvals.wait(action, digest)
-        always = approval.approved and approval.always and rule is not None
+        # The pattern is that of the call as it was, which a person who edits it does not want.
+        unedited = approval.arguments is None
+        always = approval.approved and approval.always and unedited and rule is not None
         await self._stream.append(
             ApprovalResolved(
                 turn=self._turn,
@@ -141,13 +143,22 @@ class Consent:
             "approval",
             action,
             call.tool,
-            call_sha256=call_digest(call.tool, call.arguments, decision.policy),
+            call_sha256=self._digest(made),
             arguments_sha256=sha256_json(self._redact(call.arguments)),
             approved=approved,
             by=by,
             always=always or None,
             policy=decision.policy,
             rule=decision.rule,
+        )
+
+    def _digest(self, made: Judgement) -> str:
+        return call_digest(
+            made.call.tool,
+            made.call.arguments,
+            made.decision.policy,
+            origin=made.facts.plugin,
+            folder=str(self._rulebook.folder),
         )
 
     def _count(self, refusal: Approval) -> None:

@@ -154,7 +154,13 @@ class Gate:
                 said = f" The person says: {answer.why}" if answer.why else ""
                 return made, f"{made.decision.reason}{said}"
             if answer.arguments is None:
-                return made, ""
+                # Rules may have been changed while it waited; what denies now counts.
+                again = await self._judge.decide_again(made)
+                if again.decision.verdict != "deny":
+                    return made, ""
+                await self._reports.decided(action, again, parent, None)
+                await self._consent.settle(action, again)
+                return again, again.decision.reason
             try:
                 given = tool.validate(encodable(dict(answer.arguments)))
             except ToolError as error:

@@ -13,7 +13,7 @@ from llmasos.agent.gathering import Surroundings, gather, trace
 from llmasos.agent.policy import Call, Facts, decide
 from llmasos.agent.provenance import Tracker, label, label_text, mark
 from llmasos.agent.rulebook import Rulebook
-from llmasos.agent.values import changed_lines, texts
+from llmasos.agent.values import changed_words, texts
 from llmasos.decisions import ArgumentOrigin, Decision
 from llmasos.secrets import Redactor
 from llmasos.tools import Tool
@@ -74,9 +74,14 @@ class Judge:
             tool: The tool.
             arguments: The arguments as they have them.
         """
-        for text in changed_lines(made.call.arguments, arguments):
+        for text in changed_words(made.call.arguments, arguments):
             self._tracker.person(text)
         return self._judge(tool, arguments, trace(tool, arguments, self._tracker), None)
+
+    async def decide_again(self, made: Judgement) -> Judgement:
+        """Decide on a call anew, by the rules as they are now."""
+        await self._rulebook.refresh()
+        return Judgement(made.call, made.facts, decide(made.call, made.facts, self._rulebook.policy))
 
     def hear(self, why: str) -> None:
         """Remember why a person refused a call."""

@@ -37,6 +37,7 @@ class Rulebook:
     """
 
     def __init__(self, settings: Settings, folder: Path, ledger: Ledger, session: str) -> None:
+        self.folder = folder
         self._load = partial(_kept, PolicyArchive(settings.data_dir), settings, folder)
         self._ledger = ledger
         self._session = session

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from difflib import SequenceMatcher
 from typing import Any
 from urllib.parse import urlsplit
 
 from llmasos.tools import Tool
 
+_MOST_COMPARED = 2000
 # Those that stand for bytes which are no UTF-8 are left to `surrogateescape`.
 _LONE = re.compile("[\ud800-\udc7f\udd00-\udfff]")
 
@@ -19,13 +21,16 @@ def well_formed(text: str) -> str:
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
-def changed_lines(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
-    """Give the lines of new arguments that the old ones do not have, each argument's together."""
+def changed_words(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
+    """Give the words of new arguments that the old ones do not have in their place, rows of them together."""
     for name, value in new.items():
-        before = {line for text in texts(old.get(name)) for line in text.splitlines()}
-        for text in texts(value):
-            if lines := [line for line in text.splitlines() if line not in before]:
-                yield "\n".join(lines)
+        before = [word for text in texts(old.get(name)) for word in text.split()]
+        after = [word for text in texts(value) for word in text.split()]
+        if max(len(before), len(after)) > _MOST_COMPARED:
+            continue  # Nobody has typed so much; what is not known to be theirs is not.
+        for what, _, _, first, end in SequenceMatcher(None, before, after, autojunk=False).get_opcodes():
+            if what in ("replace", "insert"):
+                yield " ".join(after[first:end])
 
 
 def texts(value: object) -> Iterator[str]:

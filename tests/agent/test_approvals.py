@@ -26,6 +26,8 @@ class Clock:
 
 def test_the_digest_is_of_tool_arguments_and_policy() -> None:
     assert len({ONE, OTHER, call_digest("ran", {"x": 1}, "v1"), call_digest("run", {"x": 1}, "v2")}) == 4
+    placed = [call_digest("run", {"x": 1}, "v1", origin=one, folder=two) for one in "ab" for two in "cd"]
+    assert len({ONE, *placed}) == 5
     assert call_digest("run", {"a": 1, "b": 2}, "v") == call_digest("run", {"b": 2, "a": 1}, "v")
 
 

@@ -55,7 +55,7 @@ def normalise(path: str, cwd: str = "") -> tuple[str, bool]:
 
 
 def looks_alike(path: str) -> bool:
-    """Return whether a path has what nobody sees, or what is drawn like the letters and signs of another path.
+    """Return whether a path has what nobody sees, or what is drawn like the letters and signs of another.
 
     Words in one alphabet are as good as ASCII ones, beside others as well.
     """

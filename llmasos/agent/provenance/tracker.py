@@ -16,7 +16,7 @@ from llmasos.agent.provenance.lookup import MOST_SPANS, Lookup
 from llmasos.agent.provenance.normal import folded, invisible, weight, words
 from llmasos.agent.provenance.said import Said
 from llmasos.agent.provenance.sentences import is_forbidden, is_question, is_removing, sentences, warned_of
-from llmasos.agent.values import changed_lines
+from llmasos.agent.values import changed_words
 from llmasos.decisions import ArgumentOrigin, Source, SourceKind, Span
 from llmasos.events import (
     ActionFinished,
@@ -243,7 +243,7 @@ class Tracker:
                     asked[event.action] = event.arguments
                 case ApprovalResolved():
                     tracker.person(event.why, refusing=True)
-                    for text in changed_lines(asked.get(event.action, {}), event.arguments or {}):
+                    for text in changed_words(asked.get(event.action, {}), event.arguments or {}):
                         tracker.person(text)
                 case CallDecided():
                     if not event.parent:
