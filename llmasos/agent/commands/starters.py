@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from .calculation import ANY, is_number
 from .simple import Runner, matches, options
 from .table import RAISES, SHELLS, WRAPPERS, names
 from .variables import is_obeyed
@@ -37,6 +38,8 @@ def shell(runner: Runner, name: str, words: Sequence[Word], stdin: str | None) -
             if word.text[-1] in "oO" and rest:
                 rest.pop(0)
     if script:
+        if any(word.dynamic or not is_number(word.text) for word in rest[2:]):
+            runner.found.numbers.give("@", {ANY})
         _text(runner, name, rest[:1])
     elif from_stdin or not rest or rest[0].text in {"/dev/stdin", "-"}:
         if stdin is None:

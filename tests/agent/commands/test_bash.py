@@ -63,6 +63,7 @@ ONLY_READS = [
     'echo `ls` "a `ls` b"',
     "trap - EXIT",
     "shopt -s nullglob",
+    "mapfile -t lines < f; echo ${#lines[@]}",
     'f() { echo "$1"; }\nf a',
 ]
 
@@ -226,6 +227,7 @@ ANYTHING = [
     "test -v 'x[$(rm x)]'",
     "echo ${x@P}",
     "declare -n a=PATH",
+    "set $x",
     "jobs -x rm x",
     "zsh -c \"ls *(e:'rm x':)\"",
     "fish -c 'rm x'",
@@ -255,6 +257,11 @@ UNKNOWN = [
     "read PATH < f",
     "unset PATH",
     "mapfile -C 'rm x' a < f",
+    "mapfile -t PATH < f",
+    "mapfile -O 3 -t PATH < f",
+    "readarray -d : -n 2 PATH < f",
+    "getopts a PATH",
+    "wait -n -p PATH",
     "git -c core.pager='rm x' log",
     "git -c alias.x='!rm x' x",
     "git --config-env=core.pager=X log",
@@ -352,6 +359,7 @@ WRITES = [
     ("cd sub; echo a > out", ["out", "sub/out"]),
     ("(cd sub && ls) > out", ["out"]),
     ('dir=out; mkdir -p "$dir"', ["out"]),
+    ("dir=out; mkdir -p ${dir}/a", ["out/a"]),
     ("xargs tee out < f", ["out"]),
 ]
 
@@ -477,6 +485,7 @@ def test_commands_are_unwrapped_and_keep_their_wrappers() -> None:
     [
         "cat -n /etc/passwd",
         "cat < /etc/passwd",
+        "x=/etc; cat ${x}/passwd",
         "head -c 100 /etc/passwd",
         "grep -f /etc/passwd x",
         "grep --file=/etc/passwd x",
@@ -500,6 +509,11 @@ def test_commands_are_unwrapped_and_keep_their_wrappers() -> None:
 )
 def test_what_is_read_elsewhere_is_named(command: str) -> None:
     assert "/etc/passwd" in parse(command).reads
+
+
+@pytest.mark.parametrize("home", ["~", "$HOME", "${HOME}", '"${HOME}"', '"$HOME"'])
+def test_the_home_is_known_however_it_is_written(home: str) -> None:
+    assert parse(f"cat {home}/.ssh/id_rsa").reads == ("~/.ssh/id_rsa",)
 
 
 def test_reads_are_named_in_one_spelling() -> None:
