@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from . import archives, git, network, scripts, shell_builtins, starters
+from . import archives, awk, git, interpreters, network, sed, shell_builtins, starters
 from .simple import Runner
 from .words import Word
 
 Handler = Callable[[Runner, str, Sequence[Word], str | None], None]
 
 HANDLERS: Mapping[str, Handler] = {
-    **scripts.HANDLERS,
+    **sed.HANDLERS,
+    **awk.HANDLERS,
+    **interpreters.HANDLERS,
     **starters.HANDLERS,
     **shell_builtins.HANDLERS,
     **archives.HANDLERS,

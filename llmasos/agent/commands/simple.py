@@ -30,6 +30,13 @@ class Parsed:
         """Return whether one of these options is given, also where it is shortened."""
         return any(matches(option, name) for option, _ in self.options for name in names)
 
+    def first_but(self, harmless: Iterable[str]) -> str:
+        """Return the first option that is none of these; empty when there is none."""
+        known = tuple(harmless)
+        return next(
+            (option for option, _ in self.options if not any(matches(option, name) for name in known)), ""
+        )
+
     def values(self, *names: str) -> list[Word]:
         """Return the values of these options."""
         found = []
@@ -41,7 +48,7 @@ class Parsed:
 
 def matches(option: str, name: str) -> bool:
     """Return whether an option is the named one, or a shorter spelling of it."""
-    return option == name or (option.startswith("--") and len(option) > 3 and name.startswith(option))
+    return option == name or (option.startswith("--") and len(option) > 2 and name.startswith(option))
 
 
 def options(words: Iterable[Word], valued: Iterable[str] = (), *, permute: bool = True) -> Parsed:
