@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from . import archives, awk, git, interpreters, network, sed, shell_builtins, starters
+from . import archives, awk, git, interpreters, network, sed, shell_builtins, shells, starters
 from .simple import Runner
 from .words import Word
 
@@ -14,6 +14,7 @@ HANDLERS: Mapping[str, Handler] = {
     **sed.HANDLERS,
     **awk.HANDLERS,
     **interpreters.HANDLERS,
+    **shells.HANDLERS,
     **starters.HANDLERS,
     **shell_builtins.HANDLERS,
     **archives.HANDLERS,
