@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from . import archives, awk, git, interpreters, network, sed, shell_builtins, shells, starters
+from . import archives, awk, git, interpreters, network, packages, sed, shell_builtins, shells, starters
 from .simple import Runner
 from .words import Word
 
@@ -19,5 +19,6 @@ HANDLERS: Mapping[str, Handler] = {
     **shell_builtins.HANDLERS,
     **archives.HANDLERS,
     **network.HANDLERS,
+    **packages.HANDLERS,
     **git.HANDLERS,
 }
