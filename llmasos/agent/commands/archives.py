@@ -58,7 +58,7 @@ _SQUEEZED = {
     "compress": "-b -S --suffix",
 }
 _SQUEEZES = names(
-    "-0 -1 -2 -3 -4 -5 -6 -7 -8 -9 -c -d -f -h -k -l -n -N -q -r -s -t -v -V -z -e -L -m --best --fast"
+    "-0 -1 -2 -3 -4 -5 -6 -7 -8 -9 -T -c -d -f -h -k -l -n -N -q -r -s -t -v -V -z -e -L -m --best --fast"
     " --stdout --to-stdout --decompress --uncompress --force --help --keep --list --no-name --name --quiet"
     " --recursive --rsyncable --synchronous --test --verbose --version --compress --small --extreme --rm"
     " --ultra --long --no-progress --no-check --single-thread --adaptive"
@@ -189,6 +189,23 @@ def dd(runner: Runner, name: str, words: Sequence[Word], stdin: str | None) -> N
             runner.found.effects.add("writes")
 
 
+def hex_dump(runner: Runner, name: str, words: Sequence[Word], stdin: str | None) -> None:
+    """Note what `xxd` reads and writes, whose options are words after one dash."""
+    runner.note(name, words)
+    rest, paths = list(words[1:]), []
+    while rest:
+        word = rest.pop(0)
+        if word.dynamic and word.may_be_option:
+            runner.found.vague("The options of xxd are not known.")
+            runner.found.effects.add("writes")
+        elif re.fullmatch(r"-(c|cols|g|group\w*|l|len|s|seek|skip|o|off\w*|n|name|R)", word.text):
+            rest = rest[1:]
+        elif not word.text.startswith("-") or word.text == "-":
+            paths.append(word)
+    runner.reads(paths[:1])
+    runner.writes(paths[1:])
+
+
 def link(runner: Runner, name: str, words: Sequence[Word], stdin: str | None) -> None:
     """Note a link, and what it leads to, which may be written by it from now on."""
     runner.note(name, words)
@@ -234,6 +251,7 @@ HANDLERS = {
         squeeze,
     ),
     "dd": dd,
+    "xxd": hex_dump,
     "ln": link,
     "patch": patch,
     "split": cut_up,

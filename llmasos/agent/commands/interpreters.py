@@ -1,4 +1,4 @@
-"""Programs that run code: Python, interpreters of other languages, builders, and SQLite."""
+"""Programs that run code: Python, interpreters of other languages, and builders."""
 
 from __future__ import annotations
 
@@ -9,14 +9,6 @@ from .simple import Runner, options
 from .table import BUILDERS
 from .words import Word
 
-_SELECTS = re.compile(
-    r"(select|with|explain|values|\.(tables|schema|headers?|mode|databases|indexes|dump|width)\b)",
-    re.IGNORECASE,
-)
-_SQL_RISKS = re.compile(
-    r"\b(insert|update|delete|replace|drop|create|alter|writefile|load_extension|edit|readfile|fts3_tokenizer|into|attach)\b",
-    re.IGNORECASE,
-)
 _INTERPRETERS = frozenset(
     {"perl", "ruby", "node", "nodejs", "php", "lua", "Rscript", "julia", "bun", "deno", "osascript"}
 )
@@ -107,42 +99,10 @@ def interpreter(runner: Runner, name: str, words: Sequence[Word], stdin: str | N
         found.undecided(f"The options of {name} are not known.")
 
 
-def sqlite(runner: Runner, name: str, words: Sequence[Word], stdin: str | None) -> None:
-    """Note what a query of SQLite does; all but plain questions may do anything."""
-    runner.note(name, words)
-    plain = {
-        "-header",
-        "-csv",
-        "-json",
-        "-column",
-        "-line",
-        "-list",
-        "-readonly",
-        "-noheader",
-        "-table",
-        "-markdown",
-        "-box",
-    }
-    words_left = [word for word in words[1:] if word.text not in plain]
-    runner.reads(words_left[:1])
-    texts = [stdin] if len(words_left) == 1 and stdin is not None else [word.text for word in words_left[1:]]
-    dynamic = any(word.dynamic for word in words_left)
-    statements = [
-        part.strip() for text in texts for part in re.split(r";|\n\s*(?=\.)", text) if part.strip(" ;\n")
-    ]
-    asks = all(_SELECTS.match(part) and not _SQL_RISKS.search(part) for part in statements)
-    if not statements or dynamic or not asks or any(word.text.startswith("-") for word in words_left):
-        runner.found.unknown(f"{name} may change its database, or run anything.")
-        runner.found.effects.add("writes")
-    if dynamic:
-        runner.found.undecided(f"What {name} does cannot be known.")
-
-
 HANDLERS = {
     **dict.fromkeys(
         ("python", "python2", "python3", "pypy", "pypy3", *(f"python3.{minor}" for minor in range(8, 16))),
         python,
     ),
     **dict.fromkeys((*BUILDERS, *_INTERPRETERS), interpreter),
-    "sqlite3": sqlite,
 }

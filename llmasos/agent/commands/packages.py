@@ -65,6 +65,8 @@ def packages(runner: Runner, name: str, words: Sequence[Word], stdin: str | None
                 found.vague(f"What {name} asks for cannot be known.")
         return
     found.execute()
+    if verb and words[first].dynamic:
+        found.undecided(f"What {name} does cannot be known.")
     if verb in _RUNS and name not in {"pip", "pip3"}:
         return
     if name in {"yarn", "pnpm"} and verb and not verb.startswith("-") and verb not in _FETCHES:

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from . import archives, awk, git, interpreters, network, packages, sed, shell_builtins, shells, starters
+from . import (
+    archives,
+    awk,
+    git,
+    interpreters,
+    network,
+    packages,
+    queries,
+    sed,
+    shell_builtins,
+    shells,
+    starters,
+)
 from .simple import Runner
 from .words import Word
 
@@ -20,5 +32,6 @@ HANDLERS: Mapping[str, Handler] = {
     **archives.HANDLERS,
     **network.HANDLERS,
     **packages.HANDLERS,
+    **queries.HANDLERS,
     **git.HANDLERS,
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from .simple import Runner, options
+from .simple import BACKUP, Runner, options
 from .table import names
 from .words import Word
 
@@ -14,7 +14,6 @@ _HARMLESS = names(
     "-n -E -r -s -z -u -b -i -e -l --quiet --silent --regexp-extended --separate --null-data --unbuffered"
     " --binary --in-place --expression --line-length --debug --sandbox --follow-symlinks --help --version"
 )
-_BACKUP = re.compile(r"[.~_-]?(bak|backup|orig|old|save|~)?\d?")
 _ADDRESS = re.compile(r"\s*(?:(?:\d+|\$|\+\d+|~\d+|/(?:\\.|[^/\\\n])*/[IM]*)(?:~\d+)?\s*,?\s*)*!?\s*")
 _LABEL = re.compile(r"[ \t]*[\w.-]*[ \t]*(?=[;\n}]|$)")
 _ADDED = re.compile(r"(?:\\.|[^\\\n])+(?=\n|$)", re.DOTALL)
@@ -55,7 +54,7 @@ def _backups(runner: Runner, words: Sequence[Word], files: Sequence[Word]) -> No
     """Note copies whose names are chosen, so that they may be those of any file."""
     for word in words[1:]:
         match = re.match(r"(?:-[nErszub]*i|--in-[a-z-]*=)(.*)", word.text, re.DOTALL)
-        if match and not _BACKUP.fullmatch(match[1]):
+        if match and not BACKUP.fullmatch(match[1]):
             for file in files:
                 folder, _, base = file.text.rpartition("/")
                 kept = match[1].replace("*", base) if "*" in match[1] else base + match[1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -12,6 +13,8 @@ from .words import Word
 
 _SYSTEM = frozenset({"/bin", "/usr/bin", "/usr/local/bin", "/sbin", "/usr/sbin"})
 _DEEPEST = 12
+BACKUP = re.compile(r"[.~_-]?(bak|backup|orig|old|save|~)?\d?")
+"""What the name of a copy ends with, where it is the copy of no other file."""
 
 
 @dataclass
@@ -32,10 +35,9 @@ class Parsed:
 
     def first_but(self, harmless: Iterable[str]) -> str:
         """Return the first option that is none of these; empty when there is none."""
-        known = tuple(harmless)
-        return next(
-            (option for option, _ in self.options if not any(matches(option, name) for name in known)), ""
-        )
+        known = frozenset(harmless)
+        found = next((option for option, _ in self.options if not _is_one_of(option, known)), "")
+        return "what may be an option" if found == "?" else found
 
     def values(self, *names: str) -> list[Word]:
         """Return the values of these options."""
@@ -188,8 +190,12 @@ class Runner:
         # A file's name that is an option of such a program lets it write another file, not more.
         writes_anyway = spec.operands not in {"none", "read"} and not spec.risky
         risky = next((option for option, _ in parsed.options if _is_one_of(option, spec.risky)), "")
-        if not risky and "+" in spec.risky:
-            risky = next((word.text for word in parsed.operands if word.text.startswith("+")), "")
+        if not risky and spec.risky & {"+", "@"}:
+            risky = next((word.text for word in parsed.operands if word.text[:1] in spec.risky), "")
+        if not risky and spec.shape:
+            risky = next((w.text for w in parsed.operands if not re.fullmatch(spec.shape, w.text)), "")
+        if not risky and spec.harmless:
+            risky = parsed.first_but(spec.harmless | spec.takes | {"?"})
         if risky:
             found.unknown(f"{name} {risky} may run anything.")
         elif (spec.risky or spec.writes) and any(
@@ -204,6 +210,12 @@ class Runner:
         if any(word.dynamic for word in parsed.operands[:skip]) and spec.operands != "read":
             skip = 0  # one that is not known may become many
         self._operands(spec, parsed.operands[skip:], written)
+        for suffix in parsed.values("--suffix", "-S") if spec.operands in {"last", "move"} else []:
+            self.writes(
+                Word(word.text + suffix.text, word.dynamic or suffix.dynamic)
+                for word in written or parsed.operands[-1:]
+                if not BACKUP.fullmatch(suffix.text)
+            )
 
     def _operands(self, spec: Spec, paths: list[Word], elsewhere: list[Word]) -> None:
         kind, found = spec.operands, self.found

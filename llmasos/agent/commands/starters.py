@@ -8,9 +8,10 @@ from collections.abc import Sequence
 
 from .shells import run_text
 from .simple import Runner, matches, options
-from .table import RAISES, WRAPPERS, names
+from .table import names
 from .variables import is_obeyed
 from .words import Word
+from .wrappers import RAISES, WRAPPERS
 
 _XARGS_VALUED = names(
     "-I -n -P -L -s -d -a -E --max-args --max-procs --max-chars --delimiter --arg-file --process-slot-var"
