@@ -18,6 +18,9 @@ _ARGUMENTS = "@"
 _NAME = re.compile(r"(?<![\w#])[A-Za-z_]\w*")
 _DIGITS = re.compile(r"[-+]?(0x[0-9a-fA-F]+|\d+#\w+|\d*)")
 _TEXTS = re.compile(r"PWD|OLDPWD|HOME|PATH|REPLY|MAPFILE|OPTARG|DIRSTACK|HOSTNAME|_|BASH_\w+|COMP_\w+|COPROC")
+_INTEGERS = frozenset(
+    {"RANDOM", "SRANDOM", "SECONDS", "LINENO", "HISTCMD", "OPTIND", "BASHPID", "EPOCHSECONDS"}
+)
 _COMPARES = frozenset({"-eq", "-ne", "-lt", "-le", "-gt", "-ge"})
 _NESTED = frozenset({"command_substitution", "process_substitution", "expansion", "simple_expansion"})
 _PARTS = re.compile(r"\$\{[^:/#%^,]*:(?![-=?+])")
@@ -32,6 +35,7 @@ class Numbers:
     """The variables of a text: which are calculated with, and where their values come from."""
 
     calculated: dict[str, None] = field(default_factory=dict)
+    functions: set[str] = field(default_factory=set)
     _sources: dict[str, set[str]] = field(default_factory=dict)
 
     def calculate(self, names: set[str]) -> None:
@@ -40,6 +44,8 @@ class Numbers:
 
     def give(self, name: str, sources: set[str]) -> None:
         """Note the variables whose values another one gets."""
+        if name in _INTEGERS:
+            self.calculated[name] = None
         self._sources.setdefault(name, set()).update(sources)
 
     def unclear(self) -> str:
@@ -61,6 +67,11 @@ def is_number(text: str) -> bool:
     return _DIGITS.fullmatch(text) is not None
 
 
+def is_variable(text: str) -> bool:
+    """Return whether a text names a variable, or an element of one, and nothing that is calculated."""
+    return re.fullmatch(r"[A-Za-z_]\w*(\[(\d+|[@*])\])?", text) is not None
+
+
 def is_number_format(text: str) -> bool:
     """Return whether `printf` makes numbers by a format."""
     return _FORMAT.fullmatch(text) is not None
@@ -73,14 +84,12 @@ def names_in(text: str) -> set[str]:
 
 def note_numbers(root: Node, numbers: Numbers) -> None:
     """Note what a syntax tree calculates with, and what its variables hold."""
-    nodes, length = [root], 0
-    functions = {
-        _text(called)
-        for node in _below(root)
-        if node.type == "function_definition" and (called := node.child_by_field_name("name"))
-    }
-    for function in functions:
-        numbers.give(f"{function}()", {ANY})
+    nodes, length, starts = [root], 0, {"set"}
+    for node in _below(root):
+        if node.type == "function_definition" and (called := node.child_by_field_name("name")):
+            numbers.functions.add(_text(called))
+            numbers.give(f"{_text(called)}()", {ANY})
+    starts |= numbers.functions
     while nodes:
         node = nodes.pop()
         nodes += node.children
@@ -115,10 +124,10 @@ def note_numbers(root: Node, numbers: Numbers) -> None:
             found = {source for value in values for source in _listed(value)} if written else {_ARGUMENTS}
             numbers.give(_text(variable), {ANY} if node.children[0].type == "select" else found)
         elif kind == "command":
-            called = node.child_by_field_name("name")
-            if called is not None and _text(called) in {*functions, "set"}:
-                for argument in node.children_by_field_name("argument"):
-                    numbers.give(_ARGUMENTS, _listed(argument))
+            words = [child for child in node.children if child.type != "variable_assignment"]
+            start = next((at for at, word in enumerate(words) if _text(word) in starts), len(words))
+            for word in words[start + 1 :]:
+                numbers.give(_ARGUMENTS, set() if _text(word) == "--" else _listed(word))
 
 
 def sources_of(node: Node) -> set[str]:
@@ -172,9 +181,9 @@ def _calculated(node: Node, skip: int = 0) -> set[str]:
                 found |= sources_of(child)
         else:
             nodes += child.children
-    text = source[skip:].decode(errors="replace")
-    if re.search(r"[A-Za-z_]\w*\0|\0\w*[A-Za-z_]", text):
-        found.add(ANY)  # the name itself is put together
+    text = source[skip:].decode(errors="replace").removeprefix("$")
+    if re.search(r"[A-Za-z_]\w*\0|\0\w*[A-Za-z_]|[$`\\]", text):
+        found.add(ANY)  # a name or a substitution is put together
     return found | names_in(text)
 
 
@@ -192,7 +201,8 @@ def _test(node: Node, numbers: Numbers) -> None:
                 if side != operator:
                     numbers.calculate(_calculated(side))
         elif kind == "unary_expression" and sign in {"-v", "-R"}:
-            numbers.calculate({ANY for side in child.children if decode(side, {})[0].dynamic})
+            named = [decode(side, {})[0] for side in child.children if side != operator]
+            numbers.calculate({ANY for word in named if word.dynamic or not is_variable(word.text)})
         elif not calculates and kind in _NESTED:
             # It may become several words, and ask for a variable as well.
             numbers.calculate(sources_of(child))

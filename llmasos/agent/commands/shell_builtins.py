@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from itertools import pairwise
 
-from .calculation import ANY, is_number, is_number_format, names_in
+from .calculation import ANY, is_number, is_number_format, is_variable, names_in
 from .simple import Runner, options
 from .table import names
 from .variables import is_obeyed
@@ -108,7 +108,8 @@ def calculate(runner: Runner, name: str, words: Sequence[Word], stdin: str | Non
     runner.note(name, words)
     runner.found.effects.add("reads")
     for word in words[1:]:
-        runner.found.numbers.calculate(names_in(word.text) | ({ANY} if "`" in word.text else set()))
+        runs = re.search(r"\$[({\[]|`", word.text)
+        runner.found.numbers.calculate(names_in(word.text) | ({ANY} if runs else set()))
 
 
 def test(runner: Runner, name: str, words: Sequence[Word], stdin: str | None) -> None:
@@ -116,7 +117,10 @@ def test(runner: Runner, name: str, words: Sequence[Word], stdin: str | None) ->
     runner.note(name, words)
     runner.found.effects.add("reads")
     for before, word in pairwise(words):
-        if word.dynamic and (before.text in {"-v", "-R"} or not re.match('["{]', word.text)):
+        if before.text in {"-v", "-R"} and (word.dynamic or not is_variable(word.text)):
+            runner.found.numbers.calculate({ANY})
+        elif word.dynamic and not re.match('["{]', word.text):
+            # It may become several words, and ask for a variable as well.
             runner.found.numbers.calculate(names_in(word.text) if re.match(r"\$\w+$", word.text) else {ANY})
 
 

@@ -31,9 +31,9 @@ def shell(runner: Runner, name: str, words: Sequence[Word], stdin: str | None) -
             from_stdin = from_stdin or "s" in word.text[1:]
             if word.text[-1] in "oO" and rest:
                 rest.pop(0)
+    if any(word.dynamic or not is_number(word.text) for word in (rest[2:] if script else rest)):
+        runner.found.numbers.give("@", {ANY})
     if script:
-        if any(word.dynamic or not is_number(word.text) for word in rest[2:]):
-            runner.found.numbers.give("@", {ANY})
         run_text(runner, name, rest[:1])
     elif from_stdin or not rest or rest[0].text in {"/dev/stdin", "-"}:
         if stdin is None:

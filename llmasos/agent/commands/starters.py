@@ -6,6 +6,7 @@ import posixpath
 import re
 from collections.abc import Sequence
 
+from .calculation import ANY, is_number
 from .shells import run_text
 from .simple import Runner, matches, options
 from .table import names
@@ -48,6 +49,8 @@ def environment(runner: Runner, name: str, words: Sequence[Word], stdin: str | N
         if match := re.match(r"(\w+)=", word.text):
             if is_obeyed(match[1], exported=True):
                 found.unknown(f"{match[1]} may change what programs run.")
+            if word.dynamic or not is_number(word.text[match.end() :]):
+                found.numbers.give(match[1], {ANY})
         elif word.dynamic or word.glob:
             found.undecided("What env starts cannot be known.")
             return

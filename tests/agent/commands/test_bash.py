@@ -559,6 +559,7 @@ def test_reads_are_named_in_one_spelling() -> None:
     assert program.reads == ("e", "a/c", "/etc/passwd", "~/.ssh/id_rsa", "d")
 
 
+# What begins with `$((` is calculated with, so `$(` and `(` stand apart.
 WRAPPERS = [
     "{}",
     "env {}",
@@ -576,8 +577,8 @@ WRAPPERS = [
     "{{ {}; }}",
     "ls | {}",
     "{} | cat",
-    "echo $({})",
-    'echo "$({})"',
+    "echo $( {})",
+    'echo "$( {})"',
     "cat <({})",
     "if true; then {}; fi",
     "while true; do {}; done",
@@ -588,8 +589,8 @@ WRAPPERS = [
     "{} < in",
     "{} &",
     "! {}",
-    "A=$({}) ls",
-    "cat <<EOF\n$({})\nEOF",
+    "A=$( {}) ls",
+    "cat <<EOF\n$( {})\nEOF",
     "sh -c {!q}",
     "bash -lc {!q}",
     "eval {!q}",
