@@ -16,7 +16,7 @@ _HARMLESS = _VALUED | names(
 )
 _TOKEN = re.compile(
     r'(?P<blank>(?:[ \t]|\\\n)+)|(?P<comment>#[^\n]*)|(?P<string>"(?:\\.|[^"\\\n])*")'
-    r"|(?P<number>\d[\w.]*|\.\d\w*)|(?P<name>[A-Za-z_]\w*)|(?P<sign>&&|\|\||\|&|\+\+|--|>>|[^\s\w\\#\"'`@])"
+    r"|(?P<number>0[xX][\da-fA-F]+|(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)|(?P<name>[A-Za-z_]\w*)|(?P<sign>&&|\|\||\|&|\+\+|--|>>|[^\s\w\\#\"'`@])"
     r"|(?P<line>\n)",
     re.DOTALL,
 )

@@ -79,6 +79,8 @@ def is_number_format(text: str) -> bool:
 
 def names_in(text: str) -> set[str]:
     """Return the variables that a text names where bash calculates."""
+    if re.search(r"\$[({\[]|`", text):
+        return {ANY}
     return set(_NAME.findall(text)) | ({_ARGUMENTS} if re.search(r"\$\{?[\d@*]", text) else set())
 
 
@@ -112,6 +114,10 @@ def note_numbers(root: Node, numbers: Numbers) -> None:
                 numbers.calculate(_calculated(node, match.end()))
             if re.match(r"\$\{\w+:?=", _text(node)):
                 numbers.give(re.split(r"\W", _text(node)[2:])[0], {ANY})
+        elif kind == "array" and not _is_named_by_text(node):
+            for element in node.children:
+                if match := re.match(r"\[(.*)\]\+?=", _text(element), re.DOTALL):
+                    numbers.calculate(names_in(match[1]))
         elif kind == "test_command":
             _test(node, numbers)
         elif kind == "variable_assignment" and len(node.children) > 1:
@@ -162,6 +168,12 @@ def _below(node: Node) -> Iterator[Node]:
         node = nodes.pop()
         yield node
         nodes += node.children
+
+
+def _is_named_by_text(array: Node) -> bool:
+    """Return whether the elements of an array are declared to have texts for names."""
+    around = array.parent.parent if array.parent is not None else None
+    return around is not None and bool(re.match(r"(declare|typeset|local)\s+(-\w+\s+)*-\w*A", _text(around)))
 
 
 def _is_calculation(node: Node) -> bool:

@@ -108,8 +108,7 @@ def calculate(runner: Runner, name: str, words: Sequence[Word], stdin: str | Non
     runner.note(name, words)
     runner.found.effects.add("reads")
     for word in words[1:]:
-        runs = re.search(r"\$[({\[]|`", word.text)
-        runner.found.numbers.calculate(names_in(word.text) | ({ANY} if runs else set()))
+        runner.found.numbers.calculate(names_in(word.text))
 
 
 def test(runner: Runner, name: str, words: Sequence[Word], stdin: str | None) -> None:

@@ -209,6 +209,8 @@ ANYTHING = [
     "mawk -We prog.awk",
     "gawk --load=x 'BEGIN { }'",
     "awk --no-such 'BEGIN { }'",
+    "awk 'BEGIN { x = 1system(\"rm x\") }'",
+    "awk 'BEGIN { x = 0x1fsystem(\"rm x\") .5e3system(1) }'",
     'awk \'BEGIN { print "x" /"/; system(1); print "" /"/ }\'',
     'awk \'BEGIN { x = /"/; system("rm x"); y = /"/ }\'',
     "awk 'BEGIN { print /#/; system(\"rm x\") }'",
