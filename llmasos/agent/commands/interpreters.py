@@ -6,12 +6,20 @@ import re
 from collections.abc import Sequence
 
 from .simple import Runner, options
-from .table import BUILDERS
+from .table import BUILDERS, names
 from .words import Word
 
 _INTERPRETERS = frozenset(
     {"perl", "ruby", "node", "nodejs", "php", "lua", "Rscript", "julia", "bun", "deno", "osascript"}
 )
+
+# Others obey files of the folder, or do their work, also when they are asked who they are.
+_ANSWERS = _INTERPRETERS | names(
+    "gcc g++ cc c++ clang clang++ javac java ghc make gmake cmake ninja meson ruff black mypy isort flake8"
+    " pylint tsc eslint prettier jest mocha coverage sphinx-build mkdocs poetry pipenv hatch pdm uvx npx"
+    " pdflatex xelatex docker-compose"
+)
+_ANSWERS_SHORT = names("node nodejs perl ruby php lua bun gcc g++ cc c++ clang clang++ make gmake tsc npx")
 
 
 def python(runner: Runner, name: str, words: Sequence[Word], stdin: str | None) -> None:
@@ -76,7 +84,10 @@ def interpreter(runner: Runner, name: str, words: Sequence[Word], stdin: str | N
     """Note what runs whose language is not analysed, and what obeys the folder's files."""
     runner.note(name, words)
     found = runner.found
-    if len(words) == 2 and words[1].text in {"--version", "-v", "-V", "version", "--help"}:
+    if len(words) == 2 and (
+        (name in _ANSWERS and words[1].text in {"--version", "--help"})
+        or (name in _ANSWERS_SHORT and words[1].text == "-v")
+    ):
         found.effects.add("reads")
         return
     found.execute()

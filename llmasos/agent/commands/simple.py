@@ -127,6 +127,7 @@ class Runner:
             stdin: What it reads from its standard input, when that is known.
         """
         from . import programs
+        from .network import host_of
 
         found = self.found
         if not words:
@@ -156,6 +157,9 @@ class Runner:
             self.apply(spec, options(words[1:], spec.takes), name)
         else:
             found.unknown(f"What {name} does is not known.")
+            for word in words[1:]:
+                if host := host_of(word.text):
+                    found.reach(host)
 
     def note(self, name: str, words: Sequence[Word]) -> None:
         """Note a command, its program by its name alone."""

@@ -120,6 +120,7 @@ HOSTS = [
     ("git remote show https://evil.example/x", ["evil.example"]),
     ("sftp evil.example", ["evil.example"]),
     ("sftp -i k user@evil.example:/x", ["evil.example"]),
+    ("lynx -dump http://evil.example/x", ["evil.example"]),
     ("npm view secret", ["registry.npmjs.org"]),
     ("npm view x --registry=http://evil.example", ["evil.example"]),
     ("pip list --outdated --index-url http://evil.example", ["evil.example"]),
@@ -200,6 +201,30 @@ def test_no_option_hides_what_is_read(command: str) -> None:
 )
 def test_commands_are_named_without_the_options_before_them(command: str, line: str) -> None:
     assert line in [each.line for each in parse(command).commands]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "pytest -v",
+        "pytest --help",
+        "tox -v",
+        "ninja -v",
+        "ctest -V",
+        "make version",
+        "flask --help",
+        "yarn --version",
+    ],
+)
+def test_asking_a_program_who_it_is_may_run_the_folder(command: str) -> None:
+    assert "executes" in parse(command).effects
+
+
+@pytest.mark.parametrize(
+    "command", ["node --version", "node -v", "make --version", "gcc --version", "ruff --help"]
+)
+def test_asking_a_program_who_it_is_reads(command: str) -> None:
+    assert parse(command).effects == {"reads"}
 
 
 @pytest.mark.parametrize("command", ["pnpm build", "yarn lint", "yarn run x", "npm --prefix sub test"])
