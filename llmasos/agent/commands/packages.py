@@ -53,8 +53,8 @@ def packages(runner: Runner, name: str, words: Sequence[Word], stdin: str | None
     given = [host for word in words[1:] for host in links_in(word.text)]
     if verb in _LOOKS and not words[first].dynamic:
         found.effects.add("reads")
-        if name == "yarn":
-            found.execute()  # the release of it that the folder may name
+        if name == "yarn" or verb == "help":
+            found.execute()  # a release, or a browser, that the folder may name
         if strange := parsed.first_but(_LOOKS_HARMLESS):
             found.unknown(f"What {name} {verb} does by {strange} is not known.")
         if given:

@@ -214,6 +214,7 @@ def test_commands_are_named_without_the_options_before_them(command: str, line: 
         "make version",
         "flask --help",
         "yarn --version",
+        "npm help",
     ],
 )
 def test_asking_a_program_who_it_is_may_run_the_folder(command: str) -> None:
