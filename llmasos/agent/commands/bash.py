@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from .calculation import note_numbers
 from .program import Findings, Program
+from .redirections import heredoc_text, herestring_text, redirect
 from .simple import Runner
-from .syntax import check_gaps, constants, is_set_once, read, text_of
+from .syntax import check_gaps, constants, gives_up, is_set_once, leaves, names_word, read, text_of
 from .table import names
 from .variables import is_obeyed
 from .words import Word, decode
@@ -17,7 +19,6 @@ if TYPE_CHECKING:
 
 _LONGEST = 20_000
 _MOST_ROUNDS = 32
-_DELIMITER = re.compile(r"\w+|'\w+'|\"\w+\"|\\\w+")
 _KNOWN = {"HOME": "~", "PWD": ".", "TMPDIR": "/tmp"}  # noqa: S108 - a path inside the sandbox
 _FOLDERS_KEPT = frozenset({"subshell", "command_substitution", "process_substitution", "pipeline"})
 _BRANCHES = names(
@@ -50,6 +51,7 @@ def walk(text: str, runner: Runner) -> None:
         found.undecided("It is too long to be understood.")
         return
     root = read(text, found)
+    note_numbers(root, found.numbers)
     _Walker(runner, root).visit(root)
 
 
@@ -119,7 +121,7 @@ class _Walker:
     def _or(self, before: tuple[str | None, ...], node: Node) -> None:
         """Note that a change of the folder may have failed."""
         after = self.found.cwds
-        if after == before or (node.type == "list" and _gives_up(node)):
+        if after == before or (node.type == "list" and gives_up(node)):
             return
         places = tuple(dict.fromkeys((*before, *after)))
         self.found.cwds = places if len(places) <= 8 else (None,)
@@ -130,10 +132,10 @@ class _Walker:
         self.visit(left)
         after = self.found.cwds
         if sign == "||":
-            self.found.cwds = before if not _leaves(node.children[-1]) else after
+            self.found.cwds = before if not leaves(node.children[-1]) else after
         for child in right:
             self.visit(child)
-        if sign == "||" and not _leaves(node.children[-1]):
+        if sign == "||" and not leaves(node.children[-1]):
             self.found.cwds = tuple(dict.fromkeys((*after, *self.found.cwds)))
 
     def _loop(self, node: Node) -> None:
@@ -182,7 +184,7 @@ class _Walker:
     def _inside(self, node: Node) -> None:
         """Note what the substitutions in a word do."""
         if node.child_count:
-            self.visit(node) if node.type in _SUBSTITUTIONS or node.type == "expansion" else self._each(node)
+            self.visit(node) if node.type in {*_SUBSTITUTIONS, "expansion"} else self._each(node)
 
     def _each(self, node: Node) -> None:
         for child in node.children:
@@ -190,20 +192,17 @@ class _Walker:
 
     def _command(self, node: Node, stdin: str | None, more: tuple[Node, ...] = ()) -> None:
         words: list[Word] = []
+        called = node.child_by_field_name("name")
         for child in (*node.children, *more):
             if child.type == "variable_assignment":
-                called = node.child_by_field_name("name")
                 if called is None or called.text != b"read" or not (child.text or b"").startswith(b"IFS="):
                     self._assignment(child, exported=True)
             elif child.type == "herestring_redirect":
                 self._each(child)
-                text = _word(child.children[-1], self.variables)
-                stdin = None if text.dynamic else text.text
+                stdin = herestring_text(child, self.variables)
             elif child.type in {"file_redirect", "heredoc_redirect"}:
                 self.visit(child)
-            elif child.type == "$":  # before a string that would be translated
-                continue
-            else:
+            elif child.type != "$":  # which stands before a string that would be translated
                 if child.type == "`" or (b"`" in (child.text or b"") and b"\\`" in (child.text or b"")):
                     self.found.undecided("Substitutions in backquotes lie in each other.")
                 self._inside(child)
@@ -231,11 +230,10 @@ class _Walker:
             if child.type == "file_redirect":
                 more += child.children_by_field_name("destination")[1:]
             elif child.type == "heredoc_redirect":
-                stdin = self._heredoc_text(child)
+                stdin = heredoc_text(child, self.found)
                 more += child.children_by_field_name("argument")
             elif child.type == "herestring_redirect":
-                text = _word(child.children[-1], self.variables)
-                stdin = None if text.dynamic else text.text
+                stdin = herestring_text(child, self.variables)
                 self._each(child)
                 continue
             self.visit(child)
@@ -253,24 +251,9 @@ class _Walker:
                 self.found.undecided("Words stand after a redirection.")
 
     def _redirect(self, node: Node) -> None:
-        sign = next((child.type for child in node.children if child.type[:1] in "<>&"), ">")
-        targets = node.children_by_field_name("destination")
-        for target in targets:
+        for target in node.children_by_field_name("destination"):
             self._inside(target)
-        if not targets:
-            return
-        word = _word(targets[0], self.variables)
-        if match := re.match(r"/dev/(tcp|udp)/([^/]+)", word.text):
-            self.found.reach(match[2])
-            self.found.unknown("A connection is opened by bash.")
-        elif sign in {">&", "<&", ">&-", "<&-"} and (
-            targets[0].type == "number" or re.fullmatch(r"\d+-?|-", word.text)
-        ):
-            return
-        elif sign.startswith("<"):
-            self.runner.reads([word])
-        else:
-            self.runner.writes([word])
+        redirect(node, self.runner, self.variables)
 
     def _heredoc(self, node: Node) -> None:
         start = next((text_of(child) for child in node.children if child.type == "heredoc_start"), "")
@@ -286,24 +269,6 @@ class _Walker:
             elif child.type not in {"heredoc_start", "heredoc_end"}:
                 self.visit(child)
 
-    def _heredoc_text(self, node: Node) -> str | None:
-        """Return what a here-document holds, when nothing in it is replaced."""
-        body = text = next((child for child in node.children if child.type == "heredoc_body"), None)
-        start = next(
-            (child.text or b"" for child in node.children if child.type == "heredoc_start"), b""
-        ).decode()
-        end = next(
-            (child.text or b"" for child in node.children if child.type == "heredoc_end"), b""
-        ).decode()
-        written = "" if body is None else text_of(body)
-        lines = [line.lstrip("\t") for line in written.splitlines()]
-        if not _DELIMITER.fullmatch(start) or end.strip() != start.strip("'\"\\") or end.strip() in lines:
-            self.found.undecided("Where a here-document ends is not clear.")
-        if node.children and node.children[0].type == "<<-":
-            written = "".join(line.lstrip("\t") for line in written.splitlines(keepends=True))
-        quoted = start[:1] in "'\"\\"
-        return None if text is None or (not quoted and re.search(r"[$`\\]", written)) else written
-
     def _assignment(self, node: Node, *, exported: bool) -> None:
         name = text_of(node.children[0]) if node.children else ""
         for child in node.children:
@@ -316,7 +281,7 @@ class _Walker:
         for child in node.children[1:]:
             if child.type == "variable_assignment":
                 self._assignment(child, exported=False)
-                words.append(Word(text_of(child)))
+                words.append(Word(text_of(child), operand=True))
             elif child.type in {"file_redirect", "heredoc_redirect", "herestring_redirect"}:
                 self.visit(child)
             else:
@@ -329,24 +294,6 @@ class _Walker:
         if name is not None and node.parent is not None and node.parent.type == "program":
             self.functions.add(text_of(name))
         body = node.child_by_field_name("body")
-        if name is not None and body is not None and _names(text_of(body), text_of(name)):
+        if name is not None and body is not None and names_word(text_of(body), text_of(name)):
             self.found.unknown(f"{text_of(name)} calls itself.")
         self._branches(node)
-
-
-def _word(node: Node, variables: dict[str, str]) -> Word:
-    words = decode(node, variables)
-    return words[0] if len(words) == 1 else Word(text_of(node), dynamic=True)
-
-
-def _names(text: str, name: str) -> bool:
-    return re.search(rf"(?<![\w./-]){re.escape(name)}(?![\w./=-])", text) is not None
-
-
-def _leaves(node: Node) -> bool:
-    return node.type == "command" and bool(re.match(rb"(exit|return|break|continue)\b", node.text or b""))
-
-
-def _gives_up(node: Node) -> bool:
-    """Return whether what follows a list runs only when its change of the folder has worked."""
-    return len(node.children) > 2 and node.children[1].type == "||" and _leaves(node.children[-1])

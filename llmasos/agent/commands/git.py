@@ -14,37 +14,38 @@ _READS = names(
     "status log diff show blame annotate shortlog describe rev-parse rev-list ls-files ls-tree"
     " cat-file grep count-objects check-ignore check-attr merge-base name-rev whatchanged cherry"
     " for-each-ref show-ref var version help diff-tree diff-index diff-files range-diff show-branch"
-    " verify-commit verify-tag fsck merge-tree --version --help"
+    " verify-commit verify-tag --version --help"
 )
 _LISTS = {
     "branch": r"-[arvl]+|--list|--all|--remotes|--show-current|--contains|--(no-)?merged|--(sort|format)=.*",
     "tag": r"-l|-n\d*|--list|--contains|--sort=.*|--format=.*",
-    "remote": r"-v|--verbose|show|get-url",
-    "stash": r"list|show",
-    "config": r"--get|--get-(all|regexp)|--list|-l|get|list|--show-(origin|scope)|--global|--local|--system",
+    "config": r"--get|--get-(all|regexp)|--list|-l|--show-(origin|scope)|--global|--local|--system",
     "reflog": r"show|",
     "worktree": r"list",
     "notes": r"list|show",
     "submodule": r"status|summary",
-    "bisect": r"log|view",
-    "symbolic-ref": r"HEAD|--short|-q",
+    "bisect": r"log",
 }
-_NEEDS = {
-    "stash": "list|show",
-    "config": "--get|--get-all|--get-regexp|--list|-l|get|list",
-    "worktree": "list",
-    "bisect": "log",
+"""Verbs with the words by which they only list."""
+
+_FIRST = {
+    "stash": r"list|show",
+    "remote": r"get-url",
+    "config": r"get|list",
 }
+"""Verbs with the first words by which they only list, whatever follows."""
+
+_WIDE = names("--list --get --get-all --get-regexp -l")
 _WRITES = names(
     "add commit checkout switch restore merge rebase cherry-pick revert init stash apply am mv tag"
     " branch worktree notes reset pull config remote reflog gc prune repack pack-refs update-index"
     " update-ref write-tree read-tree commit-tree format-patch sparse-checkout bundle archive"
-    " submodule symbolic-ref mktree hash-object maintenance checkout-index clean rm"
+    " submodule symbolic-ref mktree hash-object maintenance checkout-index clean rm fsck merge-tree"
 )
 _REACHES = names("clone fetch push pull ls-remote")
 _RISKY = names(
     "--ext-diff --textconv --open-files-in-pager -O --upload-pack --receive-pack --exec -x --tool --extcmd"
-    " --recurse-submodules --template --separate-git-dir --config --filter-command"
+    " --recurse-submodules --template --separate-git-dir --config --filter-command --filters"
 )
 _HARMLESS_SETTING = re.compile(
     r"(color\..*|core\.quotepath|core\.pager=(cat|)|user\.(name|email)|log\.\w+|diff\.(renames|algorithm|context)"
@@ -89,7 +90,10 @@ def git(runner: Runner, name: str, words: Sequence[Word], stdin: str | None) -> 
         return
     verb = rest[0].text
     # As rules know it: without the options that stand before.
-    runner.note(name, (words[0], *rest))
+    after = rest[1:]
+    while verb in {"remote", "submodule", "hook"} and after and after[0].text.startswith("-"):
+        after = after[1:]
+    runner.note(name, (words[0], rest[0], *(after or rest[1:])))
     kept = found.cwds
     runner.reads(places)
     for place in places:
@@ -103,50 +107,62 @@ def _verb(runner: Runner, verb: str, words: list[Word]) -> None:
     parsed = options(
         words, names("-m -F -C -c -b -B --message --author --date -n -S -G -o --output --format --pretty -e")
     )
-    if verb != "clean" and parsed.has(*(_RISKY - {"-x"} if verb == "cherry-pick" else _RISKY)):
+    # What is the value of an option in one command of git is an option by itself in another.
+    alone = options(words, {"--output"})
+    if verb != "clean" and alone.has(*(_RISKY - {"-x"} if verb == "cherry-pick" else _RISKY)):
         found.unknown(f"git {verb} may run programs by these options.")
     if any(option == "?" for option, _ in parsed.options):
         found.undecided(f"The options of git {verb} are not known.")
     # Git also looks at files outside of its folder.
     runner.reads(word for word in words if word.text.startswith(("/", "~/", "../")))
+    runner.writes(alone.values("--output"))
+    if verb == "help" and alone.options:
+        found.unknown("git help may open a browser.")
     if verb == "submodule" and any(word.text == "foreach" for word in words):
         found.unknown("git submodule foreach runs anything.")
-    if verb in _REACHES or (
-        verb in {"submodule", "remote", "archive"}
-        and any(re.match(r"update|--remote|--init|prune|sync", word.text) for word in words)
+    first = next((word.text for word in words if not word.text.startswith("-")), "")
+    if (
+        verb in _REACHES
+        or (verb == "remote" and first == "show" and len(parsed.operands) > 1 and not alone.has("-n"))
+        or (
+            verb in {"submodule", "remote", "archive"}
+            and any(re.match(r"update|--remote|--init|prune|sync", word.text) for word in words)
+        )
     ):
         _reaches(runner, verb, parsed)
-    if verb in _READS or _lists(verb, words):
+    elif verb in _READS or _lists(verb, words):
         found.effects.add("reads")
-        runner.writes([value for option, value in parsed.options if value and option == "--output"])
-    elif verb in _WRITES or verb == "clone":
+        return
+    if verb in _WRITES or verb == "clone":
         _changes(runner, verb, parsed)
     elif verb not in _REACHES:
         found.unknown(f"What git {verb} does is not known.")
 
 
 def _lists(verb: str, words: list[Word]) -> bool:
-    if verb not in _LISTS or any(word.dynamic for word in words):
+    """Return whether a command only lists what there is."""
+    if any(word.dynamic for word in words):
         return False
-    flags = [
-        word.text for word in words if word.text.startswith("-") or verb not in {"branch", "tag", "config"}
-    ]
-    if verb in _NEEDS and not any(re.fullmatch(_NEEDS[verb], word.text) for word in words):
+    texts = [word.text for word in words]
+    flags = [text for text in texts if text.startswith("-")]
+    named = [text for text in texts if not text.startswith("-")]
+    if verb == "remote" and (not named or named[0] == "show"):
+        return all(flag in {"-v", "--verbose", "-n"} for flag in flags)
+    if verb == "symbolic-ref":
+        return len(named) == 1 and all(flag in {"--short", "-q", "--quiet"} for flag in flags)
+    if verb in _FIRST and re.fullmatch(_FIRST[verb], texts[0] if texts else ""):
+        return verb != "config" or all(re.fullmatch(_LISTS[verb], flag) for flag in flags)
+    if verb not in _LISTS or verb == "config":
+        # A name alone asks for its value.
+        asks = any(flag in _WIDE for flag in flags) or (len(named) == 1 and named[0].count("."))
+        return verb == "config" and bool(asks) and all(re.fullmatch(_LISTS[verb], flag) for flag in flags)
+    if verb in {"branch", "tag"}:
+        if named and not any(re.match("-l|--list|--contains", flag) for flag in flags):
+            return False
+        return all(re.fullmatch(_LISTS[verb], flag) for flag in flags)
+    if verb in {"worktree", "bisect"} and not texts:
         return False
-    named = [word for word in words if not word.text.startswith("-")]
-    if (
-        verb in {"branch", "tag"}
-        and named
-        and not any(re.match("-l|--list|--contains", word.text) for word in words)
-    ):
-        return False
-    if verb in {"remote", "stash", "symbolic-ref"}:
-        return (not words and verb == "remote") or (
-            bool(words)
-            and re.fullmatch(_LISTS[verb], words[0].text) is not None
-            and (verb != "symbolic-ref" or len(named) < 2)
-        )
-    return all(re.fullmatch(_LISTS[verb], flag) for flag in flags)
+    return all(re.fullmatch(_LISTS[verb], text) for text in texts)
 
 
 def _changes(runner: Runner, verb: str, parsed: Parsed) -> None:

@@ -11,42 +11,75 @@ from .simple import Parsed, Runner, options
 from .table import names
 from .words import Word
 
-_CURL_VALUED = (
-    "-o -O= -d -H -X -A -e -u -b -c -D -F -T -x -U -m -w -K -r -C -E -Y -y -z -P -Q -t"
-    " --output --data --data-raw --data-binary --data-urlencode --json --header --request"
-    " --user-agent --referer --user --cookie --cookie-jar --dump-header --form --form-string"
-    " --upload-file --proxy --proxy-user --max-time --connect-timeout --retry --retry-delay"
-    " --retry-max-time --write-out --config --range --cert --key --cacert --capath --resolve"
-    " --connect-to --url --output-dir --trace --trace-ascii --stderr --interface --limit-rate"
-    " --max-filesize --preproxy --socks5 --socks5-hostname --socks4 --socks4a --doh-url"
-    " --etag-save --etag-compare --netrc-file --unix-socket --max-redirs --variable"
-    " --expand-url --hsts --alt-svc --libcurl --pubkey --pass --proto"
+_CURL_WRITES = names(
+    "-o --output -D --dump-header -c --cookie-jar --trace --trace-ascii --stderr --etag-save --hsts --alt-svc"
 )
-_WGET_VALUED = (
-    "-O -o -a -P -U -t -T -w -Q -e -i -l -A -R -D -I -X --output-document --output-file"
-    " --append-output --directory-prefix --user-agent --tries --timeout --wait --header"
-    " --post-data --post-file --body-data --body-file --method --execute --input-file --level"
-    " --user --password --referer --load-cookies --save-cookies --limit-rate --accept --reject"
-    " --domains --use-askpass --config --rejected-log --base"
+_CURL_PROXIES = names("-x --proxy --preproxy --socks5 --socks5-hostname --socks4 --socks4a --doh-url")
+_CURL_SENDS = names("-d --data --data-binary --data-urlencode --json -F --form -H -b -w --write-out")
+_CURL_VALUED = (
+    _CURL_WRITES
+    | _CURL_PROXIES
+    | _CURL_SENDS
+    | names(
+        "-X -A -e -u -T -U -m -r -C -E -Y -y -z --data-raw --header --request --user-agent --referer"
+        " --user --cookie --form-string --upload-file --proxy-user --max-time --connect-timeout --retry"
+        " --retry-delay --retry-max-time --range --cert --key --cacert --capath --resolve --connect-to"
+        " --url --output-dir --interface --limit-rate --max-filesize --etag-compare --max-redirs --pass"
+        " --proto --proto-default --continue-at --time-cond --ciphers --tls-max --noproxy --oauth2-bearer"
+        " --url-query --speed-limit --speed-time --keepalive-time --local-port"
+    )
+)
+_CURL_HARMLESS = _CURL_VALUED | names(
+    "-O -J -R -s -S -f -L -k -v -i -I -g -G -N -# -0 -1 -2 -3 -4 -6 -a -j -l -n -p -q -V -h --fail"
+    " --silent --show-error --location --insecure --verbose --include --head --globoff --get --no-buffer"
+    " --progress-bar --http1.0 --http1.1 --http2 --http3 --compressed --create-dirs --remote-name"
+    " --remote-name-all --remote-header-name --remote-time --fail-with-body --fail-early --basic --digest"
+    " --anyauth --no-progress-meter --tlsv1 --tlsv1.2 --tlsv1.3 --ssl --ssl-reqd --ipv4 --ipv6"
+    " --retry-connrefused --retry-all-errors --path-as-is --raw --version --help --no-keepalive --parallel"
+    " --tcp-nodelay --location-trusted --post301 --post302 --disable --append --styled-output --next"
+    " --trace-time"
+)
+_WGET_WRITES = names("-o -a --output-file --append-output --save-cookies --rejected-log --hsts-file")
+_WGET_VALUED = _WGET_WRITES | names(
+    "-O -P -U -t -T -w -Q -l -A -R -D -I -X --output-document --directory-prefix --user-agent --tries"
+    " --timeout --wait --header --post-data --post-file --body-data --body-file --method --level --user"
+    " --password --referer --load-cookies --limit-rate --accept --reject --domains --exclude-domains"
+    " --exclude-directories --include-directories --max-redirect --waitretry --connect-timeout"
+    " --read-timeout --dns-timeout --quota --cut-dirs --accept-regex --reject-regex --http-user"
+    " --http-password --ca-certificate --restrict-file-names"
+)
+_WGET_CHOSEN = names(
+    "-r -m -p --recursive --mirror --page-requisites --content-disposition --trust-server-names"
+)
+_WGET_HARMLESS = _WGET_VALUED | names(
+    "-q -v -n -d -c -N -S -r -m -p -k -K -E -L -H -4 -6 -b -V -h -x --quiet --verbose --no-verbose"
+    " --continue --timestamping --server-response --recursive --mirror --page-requisites --convert-links"
+    " --adjust-extension --no-parent --no-clobber --no-check-certificate --show-progress --spider"
+    " --no-directories --no-host-directories --force-directories --content-disposition"
+    " --trust-server-names --inet4-only --inet6-only --version --help --no-cache --no-cookies"
+    " --keep-session-cookies --progress --random-wait --no-proxy --span-hosts --relative"
+    " --backup-converted --no-config --https-only --background --delete-after --retry-connrefused"
+    " --compression"
 )
 _RSYNC_VALUED = names(
     "-e --rsh -f --filter --exclude --include --exclude-from --include-from --files-from --bwlimit"
     " --rsync-path --port --partial-dir --temp-dir --backup-dir --log-file --password-file --timeout"
 )
-_SCP_VALUED = names("-P -i -o -F -S -l -c -J -B -R -s -D")
-_INDEXES = {
-    "pip": ("pypi.org", "files.pythonhosted.org"),
-    "uv": ("pypi.org", "files.pythonhosted.org"),
-    "conda": ("repo.anaconda.com", "conda.anaconda.org"),
-    "npm": ("registry.npmjs.org",),
-    "yarn": ("registry.yarnpkg.com",),
-    "gem": ("rubygems.org",),
-    "apt": ("deb.debian.org",),
-}
-_LOOKS = names(
-    "list show freeze check search info ls view outdated --version -v -V help config-list why"
-    " cache-dir policy"
+_RSYNC_HARMLESS = names(
+    "-a -v -z -r -l -p -t -g -o -D -H -A -X -n -u -i -h -P -q -c -x -b -R -S -W -k -L -K -d -m -y -4 -6 -0"
+    " -O -J -I -s -f -E -U -N -C --archive --verbose --compress --recursive --links --perms --times"
+    " --group --owner --dry-run --update --itemize-changes --human-readable --progress --partial"
+    " --partial-dir --delete --delete-after --delete-before --delete-during --delete-excluded --del"
+    " --exclude --include --exclude-from --include-from --files-from --filter --bwlimit --stats --info"
+    " --checksum --ignore-existing --existing --size-only --backup --backup-dir --suffix --temp-dir"
+    " --log-file --list-only --timeout --port --password-file --inplace --append --whole-file"
+    " --numeric-ids --no-perms --no-owner --no-group --no-times --chmod --chown --max-size --min-size"
+    " --copy-links --safe-links --hard-links --relative --remove-source-files --link-dest --compare-dest"
+    " --mkpath --prune-empty-dirs --quiet --force --version --help --out-format --ignore-times"
+    " --cvs-exclude --sparse"
 )
+_SCP_HARMLESS = names("-P -i -l -c -r -p -q -v -C -4 -6 -3 -A -B -O -T -R -s")
+_SCP_VALUED = names("-P -i -o -F -S -l -c -J -B -R -s -D")
 _LINK = re.compile(r"[a-z][a-z0-9+.-]*://[^\s'\"<>]+", re.IGNORECASE)
 
 
@@ -111,20 +144,17 @@ def reach(runner: Runner, words: Sequence[Word], *, bare: bool = True) -> None:
 def curl(runner: Runner, name: str, words: Sequence[Word], stdin: str | None) -> None:
     """Note what `curl` fetches or sends, and what it writes."""
     runner.note(name, words)
-    parsed = options(words[1:], _CURL_VALUED.split())
+    parsed = options(words[1:], _CURL_VALUED)
     _fetches(runner, name, parsed, [*parsed.operands, *parsed.values("--url")])
-    if parsed.has("-K", "--config", "--libcurl", "--variable"):
-        runner.found.unknown("curl takes options from elsewhere.")
-    for proxy in parsed.values(
-        "-x", "--proxy", "--preproxy", "--socks5", "--socks5-hostname", "--socks4", "--doh-url"
-    ):
+    if strange := parsed.first_but(_CURL_HARMLESS):
+        runner.found.unknown(f"What curl does by {strange} is not known.")
+    for proxy in parsed.values(*_CURL_PROXIES):
         reach(runner, [proxy])
     for pair in parsed.values("--connect-to", "--resolve"):
         runner.found.vague(f"`{pair.text}` changes which host is reached.")
-    outputs = parsed.values(
-        "-o", "--output", "-D", "--dump-header", "-c", "--cookie-jar", "--trace", "--trace-ascii"
-    )
-    outputs += parsed.values("--stderr", "--etag-save", "--hsts", "--alt-svc")
+    if any("%output" in word.text for word in parsed.values("-w", "--write-out")):
+        runner.found.unknown("curl writes other files by its format.")
+    outputs = parsed.values(*_CURL_WRITES)
     folders = parsed.values("--output-dir")
     if outputs and folders:
         outputs = [Word(posixpath.join(folders[0].text, word.text), word.dynamic) for word in outputs]
@@ -133,9 +163,7 @@ def curl(runner: Runner, name: str, words: Sequence[Word], stdin: str | None) ->
         runner.writes([Word(_file_name(word.text), word.dynamic) for word in parsed.operands])
         runner.writes(folders)
     sent = parsed.values("-T", "--upload-file")
-    for word in parsed.values(
-        "-d", "--data", "--data-binary", "--data-urlencode", "--json", "-F", "--form", "-H", "-b"
-    ):
+    for word in parsed.values(*_CURL_SENDS):
         if match := re.search(r"(?:^|=)[@<](.+)", word.text):
             sent.append(Word(match[1].partition(";")[0], word.dynamic))
         elif word.dynamic:
@@ -146,15 +174,25 @@ def curl(runner: Runner, name: str, words: Sequence[Word], stdin: str | None) ->
 def wget(runner: Runner, name: str, words: Sequence[Word], stdin: str | None) -> None:
     """Note what `wget` fetches, and what it writes."""
     runner.note(name, words)
-    parsed = options(words[1:], _WGET_VALUED.split())
+    parsed = options(words[1:], _WGET_VALUED)
     _fetches(runner, name, parsed, parsed.operands)
-    if parsed.has("-e", "--execute", "-i", "--input-file", "--use-askpass", "--config"):
-        runner.found.unknown("wget takes options from elsewhere.")
+    if strange := parsed.first_but(_WGET_HARMLESS):
+        runner.found.unknown(f"What wget does by {strange} is not known.")
+    if parsed.has(
+        "-r",
+        "-m",
+        "--recursive",
+        "--mirror",
+        "-p",
+        "--page-requisites",
+        "--content-disposition",
+        "--trust-server-names",
+    ):
+        runner.found.vague("The host says which files wget writes.")
+        runner.found.effects.add("writes")
     folder = parsed.values("-P", "--directory-prefix")
     outputs = parsed.values("-O", "--output-document")
-    runner.writes(
-        [*outputs, *parsed.values("-o", "-a", "--output-file", "--append-output", "--save-cookies")]
-    )
+    runner.writes([*outputs, *parsed.values(*_WGET_WRITES)])
     if not outputs:
         names = [Word(_file_name(word.text), word.dynamic) for word in parsed.operands]
         runner.writes(
@@ -197,14 +235,16 @@ def connect(runner: Runner, name: str, words: Sequence[Word], stdin: str | None)
 
 def copy(runner: Runner, name: str, words: Sequence[Word], stdin: str | None) -> None:
     """Note what is copied between hosts, or here."""
-    runner.note(name, words)
     found = runner.found
+    if name != "sftp":
+        runner.note(name, words)
     valued = _RSYNC_VALUED if name == "rsync" else _SCP_VALUED
     parsed = options(words[1:], valued)
-    if parsed.has("-e", "--rsh", "--rsync-path", "?", "-F") or (
-        name != "rsync" and parsed.has("-S", "-o", "-J")
-    ):
-        found.unknown(f"{name} may run programs by these options.")
+    if strange := parsed.first_but(_RSYNC_HARMLESS if name == "rsync" else _SCP_HARMLESS):
+        found.unknown(f"{name} may run programs by {strange}.")
+    if name == "sftp":
+        connect(runner, name, words, stdin)
+        return
     if any(word.glob and word.may_be_option for word in parsed.operands):
         found.undecided(f"The options of {name} are not known.")
     for word in parsed.operands:
@@ -224,31 +264,6 @@ def copy(runner: Runner, name: str, words: Sequence[Word], stdin: str | None) ->
         runner.deletes(sources)
 
 
-def packages(runner: Runner, name: str, words: Sequence[Word], stdin: str | None) -> None:
-    """Note what a manager of packages fetches and runs."""
-    runner.note(name, words)
-    found = runner.found
-    rest = [word for word in words[1:] if not word.text.startswith("-")]
-    verb = rest[0].text if rest else next((word.text for word in words[1:]), "")
-    if verb in _LOOKS and not any(word.dynamic for word in rest[:1]):
-        found.effects.add("reads")
-        return
-    found.execute()
-    if verb in {"test", "t", "run", "run-script", "start", "exec", "x", "tool"} and name not in {
-        "pip",
-        "pip3",
-    }:
-        return
-    found.effects.add("writes")
-    key = re.sub(r"3$|-get$|^pnpm$|^micromamba$|^mamba$", "", name) or ("npm" if name == "pnpm" else "conda")
-    given = [host for word in words[1:] for host in links_in(word.text)]
-    found.reach(*given)
-    if not any(re.match(r"-i$|--index-url|--registry", word.text) for word in words[1:]) or not given:
-        found.reach(*_INDEXES.get(key, ()))
-    if key not in _INDEXES:
-        found.unknown(f"{name} may change programs.")
-
-
 def look_up(runner: Runner, name: str, words: Sequence[Word], stdin: str | None) -> None:
     """Note the hosts of look-ups and pings."""
     runner.note(name, words)
@@ -266,12 +281,5 @@ HANDLERS = {
     "wget": wget,
     **dict.fromkeys(names("nc ncat netcat telnet ssh ftp socat mosh tftp lftp openssl"), connect),
     **dict.fromkeys(("scp", "sftp", "rsync", "rcp"), copy),
-    **dict.fromkeys(
-        names(
-            "pip pip3 uv npm yarn pnpm conda mamba micromamba gem apt apt-get apk dnf yum brew snap pacman"
-            " dpkg rpm pipx flatpak"
-        ),
-        packages,
-    ),
     **dict.fromkeys(names("ping ping6 dig host nslookup traceroute whois"), look_up),
 }

@@ -30,15 +30,15 @@ def normalise(path: str, cwd: str = "") -> tuple[str, bool]:
     path = unicodedata.normalize("NFC", path)
     for home in _HOMES:
         if path == home or path.startswith(home + "/"):
-            return posixpath.normpath("~" + path[len(home) :]), True
+            return _below_home("~" + path[len(home) :]), True
     for here in _HERE:
         if path == here or path.startswith(here + "/"):
             path = "." + path[len(here) :]
     if path.startswith("~"):
-        return posixpath.normpath(path), True
+        return _below_home(path), True
     if not path.startswith("/"):
         if cwd.startswith("~"):
-            return posixpath.normpath(f"{cwd}/{path}"), True
+            return _below_home(f"{cwd}/{path}"), True
         path = posixpath.join(cwd, path)
     if path.startswith("/"):
         path = "/" + posixpath.normpath(path).lstrip("/")
@@ -52,6 +52,12 @@ def normalise(path: str, cwd: str = "") -> tuple[str, bool]:
     if path.startswith(("~", "$")):
         path = f"./{path}"
     return path, path == ".." or path.startswith("../")
+
+
+def _below_home(path: str) -> str:
+    home, _, rest = path.partition("/")
+    rest = posixpath.normpath(rest.lstrip("/") or ".")
+    return home if rest == "." else f"{home}/{rest}"
 
 
 def looks_alike(path: str) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from llmasos.decisions import Effect
 
+from .calculation import Numbers
 from .paths import looks_alike, normalise
 
 NOWHERE = frozenset({"/dev/null", "/dev/stdin", "/dev/stdout", "/dev/stderr", "/dev/tty", "/dev/zero", "-"})
@@ -64,12 +65,14 @@ class Findings:
 
     Args:
         cwds: Where commands may run, from the folder on; None among them when it is not known.
+        numbers: What bash calculates with.
     """
 
     cwds: tuple[str | None, ...] = ("",)
     effects: set[Effect] = field(default_factory=set)
     commands: list[Command] = field(default_factory=list)
     dynamic: bool = False
+    numbers: Numbers = field(default_factory=Numbers)
     _places: dict[str, dict[str, None]] = field(default_factory=dict)
     _hosts: dict[str, None] = field(default_factory=dict)
     _why: dict[str, None] = field(default_factory=dict)
@@ -136,6 +139,8 @@ class Findings:
 
     def program(self) -> Program:
         """Return what was found."""
+        if name := self.numbers.unclear():
+            self.undecided(f"Bash may run commands in what {name} holds, as it calculates with it.")
         reads, writes, deletes = (
             tuple(self._places.get(kind, ())) for kind in ("reads", "writes", "deletes")
         )

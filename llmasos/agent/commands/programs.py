@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from . import archives, git, network, scripts, shell_builtins, starters
+from . import (
+    archives,
+    awk,
+    git,
+    interpreters,
+    network,
+    packages,
+    queries,
+    sed,
+    shell_builtins,
+    shells,
+    starters,
+)
 from .simple import Runner
 from .table import SPECS
 from .words import Word
@@ -12,11 +24,16 @@ from .words import Word
 Handler = Callable[[Runner, str, Sequence[Word], str | None], None]
 
 HANDLERS: Mapping[str, Handler] = {
-    **scripts.HANDLERS,
+    **sed.HANDLERS,
+    **awk.HANDLERS,
+    **interpreters.HANDLERS,
+    **shells.HANDLERS,
     **starters.HANDLERS,
     **shell_builtins.HANDLERS,
     **archives.HANDLERS,
     **network.HANDLERS,
+    **packages.HANDLERS,
+    **queries.HANDLERS,
     **git.HANDLERS,
 }
 

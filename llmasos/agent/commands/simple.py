@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -12,6 +13,8 @@ from .words import Word
 
 _SYSTEM = frozenset({"/bin", "/usr/bin", "/usr/local/bin", "/sbin", "/usr/sbin"})
 _DEEPEST = 12
+BACKUP = re.compile(r"[.~_-]?(bak|backup|orig|old|save|~)?\d?")
+"""What the name of a copy ends with, where it is the copy of no other file."""
 
 
 @dataclass
@@ -30,6 +33,12 @@ class Parsed:
         """Return whether one of these options is given, also where it is shortened."""
         return any(matches(option, name) for option, _ in self.options for name in names)
 
+    def first_but(self, harmless: Iterable[str]) -> str:
+        """Return the first option that is none of these; empty when there is none."""
+        known = frozenset(harmless)
+        found = next((option for option, _ in self.options if not _is_one_of(option, known)), "")
+        return "what may be an option" if found == "?" else found
+
     def values(self, *names: str) -> list[Word]:
         """Return the values of these options."""
         found = []
@@ -41,7 +50,7 @@ class Parsed:
 
 def matches(option: str, name: str) -> bool:
     """Return whether an option is the named one, or a shorter spelling of it."""
-    return option == name or (option.startswith("--") and len(option) > 3 and name.startswith(option))
+    return option == name or (option.startswith("--") and len(option) > 2 and name.startswith(option))
 
 
 def options(words: Iterable[Word], valued: Iterable[str] = (), *, permute: bool = True) -> Parsed:
@@ -118,6 +127,7 @@ class Runner:
             stdin: What it reads from its standard input, when that is known.
         """
         from . import programs
+        from .network import host_of
 
         found = self.found
         if not words:
@@ -147,6 +157,9 @@ class Runner:
             self.apply(spec, options(words[1:], spec.takes), name)
         else:
             found.unknown(f"What {name} does is not known.")
+            for word in words[1:]:
+                if host := host_of(word.text):
+                    found.reach(host)
 
     def note(self, name: str, words: Sequence[Word]) -> None:
         """Note a command, its program by its name alone."""
@@ -181,8 +194,12 @@ class Runner:
         # A file's name that is an option of such a program lets it write another file, not more.
         writes_anyway = spec.operands not in {"none", "read"} and not spec.risky
         risky = next((option for option, _ in parsed.options if _is_one_of(option, spec.risky)), "")
-        if not risky and "+" in spec.risky:
-            risky = next((word.text for word in parsed.operands if word.text.startswith("+")), "")
+        if not risky and spec.risky & {"+", "@"}:
+            risky = next((word.text for word in parsed.operands if word.text[:1] in spec.risky), "")
+        if not risky and spec.shape:
+            risky = next((w.text for w in parsed.operands if not re.fullmatch(spec.shape, w.text)), "")
+        if not risky and spec.harmless:
+            risky = parsed.first_but(spec.harmless | spec.takes | {"?"})
         if risky:
             found.unknown(f"{name} {risky} may run anything.")
         elif (spec.risky or spec.writes) and any(
@@ -197,6 +214,12 @@ class Runner:
         if any(word.dynamic for word in parsed.operands[:skip]) and spec.operands != "read":
             skip = 0  # one that is not known may become many
         self._operands(spec, parsed.operands[skip:], written)
+        for suffix in parsed.values("--suffix", "-S") if spec.operands in {"last", "move"} else []:
+            self.writes(
+                Word(word.text + suffix.text, word.dynamic or suffix.dynamic)
+                for word in written or parsed.operands[-1:]
+                if not BACKUP.fullmatch(suffix.text)
+            )
 
     def _operands(self, spec: Spec, paths: list[Word], elsewhere: list[Word]) -> None:
         kind, found = spec.operands, self.found

@@ -1,143 +1,116 @@
-"""Programs and words of bash that start other commands."""
+"""Programs that start other commands, which are their words."""
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Sequence
 
+from .calculation import ANY, is_number
+from .shells import run_text
 from .simple import Runner, matches, options
-from .table import RAISES, SHELLS, WRAPPERS, names
+from .table import names
 from .variables import is_obeyed
 from .words import Word
+from .wrappers import RAISES, WRAPPERS
 
 _XARGS_VALUED = names(
-    "-I -n -P -L -s -d -a -E --max-args --max-procs --max-lines --max-chars --delimiter --arg-file"
+    "-I -n -P -L -s -d -a -E --max-args --max-procs --max-chars --delimiter --arg-file --process-slot-var"
 )
-
-
-def shell(runner: Runner, name: str, words: Sequence[Word], stdin: str | None) -> None:
-    """Note what a shell runs."""
-    rest, script, from_stdin = list(words[1:]), False, False
-    runner.note(name, words)
-    if name in {"fish", "zsh", "ksh", "mksh"}:
-        runner.found.undecided(f"{name} understands more than bash.")
-    while rest and ((rest[0].text[:1] in "-+" and rest[0].text) or rest[0].dynamic):
-        word = rest.pop(0)
-        if word.dynamic or word.glob:
-            runner.found.undecided(f"What {name} runs cannot be known.")
-            return
-        if word.text in {"--", "-"}:
-            break
-        if word.text in {"--rcfile", "--init-file"} or word.text.startswith(("--rcfile", "--init")):
-            runner.found.unknown(f"{name} {word.text} runs a file.")
-            rest = rest[1:]
-        elif not word.text.startswith("--"):
-            script = script or "c" in word.text[1:]
-            from_stdin = from_stdin or "s" in word.text[1:]
-            if word.text[-1] in "oO" and rest:
-                rest.pop(0)
-    if script:
-        _text(runner, name, rest[:1])
-    elif from_stdin or not rest or rest[0].text in {"/dev/stdin", "-"}:
-        if stdin is None:
-            runner.found.undecided(f"What {name} reads from its standard input cannot be known.")
-        else:
-            runner.under(name).bash(stdin)
-    else:
-        _file(runner, name, rest[0])
-
-
-def evaluate(runner: Runner, name: str, words: Sequence[Word], stdin: str | None) -> None:
-    """Note what `eval` runs."""
-    runner.note(name, words)
-    _text(runner, name, words[1:])
-
-
-def source(runner: Runner, name: str, words: Sequence[Word], stdin: str | None) -> None:
-    """Note what a sourced file may do."""
-    runner.note(name, words)
-    if stdin is not None and words[1:] and words[1].text == "/dev/stdin":
-        runner.under(name).bash(stdin)
-    elif words[1:]:
-        _file(runner, name, words[1])
-
-
-def trap(runner: Runner, name: str, words: Sequence[Word], stdin: str | None) -> None:
-    """Note what a trap runs."""
-    runner.note(name, words)
-    rest = [word for word in words[1:] if word.text not in {"-p", "-l", "--"}]
-    if rest and rest[0].text not in {"-", ""}:
-        _text(runner, name, rest[:1])
-
-
-def rewrites(runner: Runner, name: str, words: Sequence[Word], stdin: str | None) -> None:
-    """Note words of bash that change what later words mean."""
-    runner.note(name, words)
-    switches = name == "shopt" and all(word.text in _HARMLESS_SHOPT for word in words[1:])
-    if len(words) == 1 or switches or (name == "hash" and words[1].text == "-r"):
-        runner.found.effects.add("reads")
-    else:
-        runner.found.undecided(f"{name} changes what commands mean.")
-
-
-_HARMLESS_SHOPT = names(
-    "-s -u -q -p -o nullglob globstar dotglob nocaseglob extglob failglob pipefail errexit nounset"
-    " nocasematch"
+_XARGS_HARMLESS = _XARGS_VALUED | names(
+    "-0 -r -t -p -x -o -i -l -e --null --no-run-if-empty --verbose --interactive --exit --open-tty"
+    " --show-limits --replace --eof --max-lines --help --version"
 )
+_LOCK_HARMLESS = names(
+    "-n -x -s -u -o -e -w -E -c -F -v -a -f -q --nb --nonblock --exclusive --shared --unlock --close"
+    " --no-fork --verbose --timeout --wait --conflict-exit-code --command --append --return --flush"
+    " --quiet --force --echo"
+)
+_ENVIRONMENT = {
+    "--unset": "u",
+    "--chdir": "C",
+    "--argv0": "a",
+    "--split-string": "S",
+    **dict.fromkeys(
+        names(
+            "--ignore-environment --null --debug --block-signal --default-signal --ignore-signal"
+            " --list-signal-handling --help --version"
+        ),
+        "",
+    ),
+}
 
 
 def environment(runner: Runner, name: str, words: Sequence[Word], stdin: str | None) -> None:
-    """Note what `env` starts, and the variables that it sets."""
-    rest = list(words[1:])
+    """Note what `env` starts, and where, and the variables that it sets."""
+    rest, found, kept = list(words[1:]), runner.found, runner.found.cwds
     while rest:
         word = rest.pop(0)
-        text = word.text
-        if word.dynamic and not re.match(r"\w+=", text):
-            runner.found.undecided("What env starts cannot be known.")
-            return
-        if text == "--":
-            continue
-        if matches(text.partition("=")[0], "--split-string") or re.match(r"-[i0v]*S", text):
-            rest = _split(runner, text, rest)
-        elif text in {"-u", "--unset"}:
-            rest = rest[1:]
-        elif text in {"-C", "--chdir"} or text.startswith(("-C", "--chdir=")):
-            runner.found.vague("env changes to another folder.")
-            rest = rest[1:] if text in {"-C", "--chdir"} else rest
-        elif match := re.match(r"(\w+)=", text):
+        if match := re.match(r"(\w+)=", word.text):
             if is_obeyed(match[1], exported=True):
-                runner.found.unknown(f"{match[1]} may change what programs run.")
-        elif not text.startswith("-"):
-            runner.under(name).run([word, *rest], stdin)
+                found.unknown(f"{match[1]} may change what programs run.")
+            if word.dynamic or not is_number(word.text[match.end() :]):
+                found.numbers.give(match[1], {ANY})
+        elif word.dynamic or word.glob:
+            found.undecided("What env starts cannot be known.")
             return
+        elif not word.text.startswith("-"):
+            runner.under(name).run([word, *rest], stdin)
+            found.cwds = kept
+            return
+        elif word.text not in {"-", "--"}:
+            letter, value = _environment_option(word.text)
+            if letter and value is None:
+                value = rest.pop(0) if rest else Word("")
+            if letter == "?":
+                found.undecided(f"What env does by {word.text} is not known.")
+            elif letter == "a":
+                found.unknown("A program may be another one by the name it is called.")
+            elif letter == "C" and value is not None:
+                found.enter(None if value.dynamic else value.text)
+            elif letter == "S" and value is not None:
+                rest = _split(runner, value) + rest
+    found.cwds = kept
     runner.note(name, words)
-    runner.found.effects.add("reads")
+    found.effects.add("reads")
 
 
-def _split(runner: Runner, text: str, rest: list[Word]) -> list[Word]:
-    after = re.sub(r"^(-[i0v]*S|--[a-z-]*=?)", "", text)
-    if not after:
-        after, rest = (rest[0].text, rest[1:]) if rest else ("", rest)
-    if "\\" in after or "$" in after or "'" in after or '"' in after:
+def _environment_option(text: str) -> tuple[str, Word | None]:
+    """Return the letter of an option of `env` that takes a value, and the value where it is attached."""
+    if text.startswith("--"):
+        option, equals, value = text.partition("=")
+        letter = next((short for long, short in _ENVIRONMENT.items() if matches(option, long)), "?")
+        return letter, Word(value) if equals or letter == "?" else None
+    if match := re.fullmatch(r"-[i0v]*(?:([uCaS])(.*))?", text, re.DOTALL):
+        return match[1] or "", Word(match[2]) if match[2] else None
+    return "?", Word("")
+
+
+def _split(runner: Runner, value: Word) -> list[Word]:
+    if value.dynamic or re.search(r"[\\$'\"]", value.text):
         runner.found.undecided("What env splits cannot be known.")
-    return [*(Word(part) for part in after.split()), *rest]
+    return [Word(part) for part in value.text.split()]
 
 
 def wrapper(runner: Runner, name: str, words: Sequence[Word], stdin: str | None) -> None:
     """Note what a program starts that takes a command as its words."""
-    valued, before = WRAPPERS[name]
+    valued, harmless, before = WRAPPERS[name]
     if name in {"busybox", "toybox"} and len(words) > 1 and words[1].text.startswith("-"):
         runner.note(name, words)
         runner.found.unknown(f"{name} may do anything.")
         return
     parsed = options(words[1:], valued, permute=False)
+    if name == "exec" and parsed.has("-a"):
+        runner.found.unknown("A program may be another one by the name it is called.")
     if name in RAISES:
         runner.found.unknown(f"{name} changes what a program may do.")
+    elif strange := parsed.first_but(valued | harmless):
+        runner.found.undecided(f"What {name} starts by {strange} cannot be known.")
     if any(option == "?" for option, _ in parsed.options):
         runner.found.undecided(f"What {name} starts cannot be known.")
-    if name == "time":
+    if name in {"time", "strace", "ltrace"}:
         runner.writes(parsed.values("-o", "--output"))
-    if name == "sudo" or name == "env":
+    if name == "sudo":
         while parsed.operands and re.match(r"\w+=", parsed.operands[0].text):
             parsed.operands.pop(0)
     inner = parsed.operands[before:]
@@ -149,7 +122,7 @@ def wrapper(runner: Runner, name: str, words: Sequence[Word], stdin: str | None)
         runner.note(name, words)
         runner.found.effects.add("reads")
     elif name == "watch":
-        _text(runner, name, inner)
+        run_text(runner, name, inner)
     else:
         runner.under(name).run(inner, stdin)
 
@@ -163,7 +136,9 @@ def text_of_option(runner: Runner, name: str, words: Sequence[Word], stdin: str 
         if word.text in {"-c", "--command"} and index + 1 < len(words):
             texts.append(words[index + 1])
     for text in dict.fromkeys(texts):
-        _text(runner, name, [text])
+        run_text(runner, name, [text])
+    if strange := parsed.first_but(_LOCK_HARMLESS):
+        runner.found.undecided(f"What {name} does by {strange} is not known.")
     if name == "flock":
         runner.writes(parsed.operands[:1])
         if len(parsed.operands) > 1 and not texts:
@@ -180,8 +155,11 @@ def xargs(runner: Runner, name: str, words: Sequence[Word], stdin: str | None) -
     """Note what `xargs` starts, with words that cannot be known."""
     parsed = options(words[1:], _XARGS_VALUED, permute=False)
     runner.reads(parsed.values("-a", "--arg-file"))
-    if any(option == "?" for option, _ in parsed.options):
-        runner.found.undecided("What xargs starts cannot be known.")
+    if strange := parsed.first_but(_XARGS_HARMLESS):
+        runner.found.undecided(f"What xargs starts by {strange} cannot be known.")
+    for variable in parsed.values("--process-slot-var"):
+        if variable.dynamic or is_obeyed(variable.text, exported=True):
+            runner.found.unknown(f"{variable.text} may change what programs run.")
     replaced = [value.text for value in parsed.values("-I", "--replace")]
     if not replaced and parsed.has("-i", "--replace"):
         replaced = ["{}"]
@@ -248,23 +226,11 @@ def find(runner: Runner, name: str, words: Sequence[Word], stdin: str | None) ->
             known = [
                 Word(w.text, True, operand=w.text.startswith("{}")) if "{}" in w.text else w for w in inner
             ]
+            before, found.effects = found.effects, set()
             runner.under(name).run(known, None)
-
-
-def _text(runner: Runner, name: str, words: Sequence[Word]) -> None:
-    if not words or any(word.dynamic or word.glob for word in words):
-        if any(word.dynamic or word.glob for word in words):
-            runner.under(name).bash(" ".join(word.text for word in words))
-        runner.found.undecided(f"What {name} runs cannot be known.")
-    else:
-        runner.under(name).bash(" ".join(word.text for word in words))
-
-
-def _file(runner: Runner, name: str, word: Word) -> None:
-    if word.dynamic or word.glob or word.text.startswith(("/dev/", "/proc/")):
-        runner.found.undecided(f"Which file {name} runs cannot be known.")
-    else:
-        runner.found.execute(word.text)
+            if found.effects & {"writes", "deletes"}:
+                runner.writes(place for place in places if posixpath.normpath(place.text) != ".")
+            found.effects |= before
 
 
 def jobs(runner: Runner, name: str, words: Sequence[Word], stdin: str | None) -> None:
@@ -277,13 +243,8 @@ def jobs(runner: Runner, name: str, words: Sequence[Word], stdin: str | None) ->
 
 
 HANDLERS = {
-    **dict.fromkeys(SHELLS, shell),
     **dict.fromkeys(WRAPPERS, wrapper),
     **dict.fromkeys(("su", "runuser", "script", "flock"), text_of_option),
-    **dict.fromkeys((".", "source"), source),
-    **dict.fromkeys(("alias", "hash", "enable", "bind", "complete", "shopt", "fc"), rewrites),
-    "eval": evaluate,
-    "trap": trap,
     "jobs": jobs,
     "env": environment,
     "xargs": xargs,

@@ -22,10 +22,15 @@ _GOES_ON = re.compile(r"(?<!\\)(?:\\\\)*\\\n(?!\s)")
 _BLANK = re.compile(r"(?:^|\n)[ \t]*\\\n")
 _WORD_BEFORE = re.compile(r"[^\s;&|()<>]")
 _EVALUATED = re.compile(r"\[[^\[\]\n]*(\$\(|`)")
+_LITERALS = frozenset({"raw_string", "ansi_c_string", "string", "word"})
 _WORDS = frozenset({"word", "number", "variable_name", "extglob_pattern"})
 _ESCAPED = re.compile(r"\\.", re.DOTALL)
 _BREAKS = re.compile(r"[\s;&<>]|^[|(]|[$`]\(")
 _PLAIN = names("word string_content heredoc_content regex number extglob_pattern variable_name")
+# Where bash looks for substitutions whatever the quotes in it.
+_UNQUOTED = frozenset({"expansion", "arithmetic_expansion", "subscript"})
+_SUBSTITUTING = names("command_substitution expansion arithmetic_expansion simple_expansion")
+_BEGINS = re.compile(rb"\$[({\[]|`")
 _HIDDEN = re.compile(r"(?<!\\)(?:\\\\)*(`|\$\()")
 
 
@@ -63,13 +68,14 @@ def read(text: str, found: Findings) -> Node:
 def _check_tokens(root: Node, source: bytes, found: Findings) -> None:
     """Note text that the parser left out, so that nothing hides there."""
     at, count, stack = 0, 0, [root]
+    check_unquoted(root, found)
     while stack:
         node = stack.pop()
         count += 1
         if count > _MOST_NODES:
             found.undecided("It is too long to be understood.")
             return
-        if node.type in {"raw_string", "ansi_c_string"} and _EVALUATED.search(text_of(node)):
+        if node.type in _LITERALS and _EVALUATED.search(_written(node)):
             found.undecided("It holds commands that bash may run where it calculates.")
         if node.type in _WORDS and not node.child_count and _BREAKS.search(_ESCAPED.sub("", text_of(node))):
             found.undecided("Where a word ends is not clear.")
@@ -101,6 +107,50 @@ def _check_tokens(root: Node, source: bytes, found: Findings) -> None:
         at = max(at, node.end_byte)
     if source[at:].strip(b" \t\n\\"):
         found.undecided("A part of it is not understood.")
+
+
+def _written(node: Node) -> str:
+    """Return a text as a program gets it, without the substitutions that bash makes itself."""
+    text = text_of(node)
+    if node.type == "ansi_c_string":
+        return decode(node, {})[0].text
+    if node.type in {"string", "word"}:
+        text = re.sub(r"(?<!\\)(?:\\\\)*[$`]", "", text).replace("\\", "")
+    return text
+
+
+def check_unquoted(root: Node, found: Findings) -> None:
+    """Note substitutions in what bash expands whatever the quotes in it, which the parser takes for text."""
+    stack = [(root, False)]
+    while stack:
+        node, inside = stack.pop()
+        if not inside and (
+            node.type in _UNQUOTED or (node.type == "compound_statement" and node.children[0].type == "((")
+        ):
+            _check_begins(node, found)
+            inside = True
+        inside = inside and node.type not in {"command_substitution", "process_substitution"}
+        stack += [(child, inside) for child in node.children]
+
+
+def _check_begins(root: Node, found: Findings) -> None:
+    known, stack = set(), [root]
+    substituted = []
+    while stack:
+        node = stack.pop()
+        if node.type in _SUBSTITUTING:
+            blank = len(node.text or b"") - len((node.text or b"").lstrip())
+            known.add(node.start_byte + blank)  # the parser begins some with the space before them
+        if node.type in {"command_substitution", "process_substitution"}:
+            substituted.append((node.start_byte, node.end_byte))
+        else:
+            stack += node.children
+    source = bytearray(root.text or b"")
+    for start, end in substituted:
+        source[start - root.start_byte : end - root.start_byte] = b" " * (end - start)
+    for match in _BEGINS.finditer(source):
+        if match.start() + root.start_byte not in known or match[0] == b"`":
+            found.undecided("A substitution in it is not understood.")
 
 
 def check_gaps(node: Node, found: Findings) -> None:
@@ -147,3 +197,18 @@ def is_set_once(name: str, text: str) -> bool:
     return (
         len(re.findall(rf"(?<![$\w{{]){re.escape(name)}(?!\w)|\$\{{[!#]?{re.escape(name)}[^}}]", text)) == 1
     )
+
+
+def names_word(text: str, name: str) -> bool:
+    """Return whether a text has a name as a word of its own."""
+    return re.search(rf"(?<![\w./-]){re.escape(name)}(?![\w./=-])", text) is not None
+
+
+def leaves(node: Node) -> bool:
+    """Return whether nothing that follows a command is run."""
+    return node.type == "command" and bool(re.match(rb"(exit|return|break|continue)\b", node.text or b""))
+
+
+def gives_up(node: Node) -> bool:
+    """Return whether what follows a list runs only when its change of the folder has worked."""
+    return len(node.children) > 2 and node.children[1].type == "||" and leaves(node.children[-1])

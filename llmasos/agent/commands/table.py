@@ -32,6 +32,8 @@ class Spec:
         risky: Options by which it may do anything.
         unless: Options that take the words to skip, so that all operands are paths.
         files: Options whose value is a path that is read.
+        harmless: Its other options, where those that are not known may do anything.
+        shape: What its operands look like, where others may do anything.
     """
 
     operands: Operands = "read"
@@ -41,6 +43,8 @@ class Spec:
     risky: frozenset[str] = frozenset()
     unless: frozenset[str] = frozenset()
     files: frozenset[str] = frozenset()
+    harmless: frozenset[str] = frozenset()
+    shape: str = ""
 
     @property
     def takes(self) -> frozenset[str]:
@@ -57,8 +61,20 @@ def _spec(
     risky: str = "",
     unless: str = "",
     files: str = "",
+    harmless: str = "",
+    shape: str = "",
 ) -> Spec:
-    return Spec(operands, skip, *(names(options) for options in (valued, writes, risky, unless, files)))
+    return Spec(
+        operands,
+        skip,
+        names(valued),
+        names(writes),
+        names(risky),
+        names(unless),
+        names(files),
+        names(harmless),
+        shape,
+    )
 
 
 def _named(names: str, spec: Spec) -> Iterator[tuple[str, Spec]]:
@@ -70,18 +86,20 @@ _GREP = _spec(
     skip=1,
     files="-f --file --exclude-from",
     valued="-e --regexp -A -B -C -m -d -D --after-context --before-context --context --max-count"
-    " --include --exclude --exclude-dir --label --color --colour --binary-files --devices --directories",
+    " --include --exclude --exclude-dir --label --binary-files --devices --directories",
     unless="-e --regexp -f --file",
 )
-SPLIT = "-a -b -C -l -n -t --bytes --lines --number --line-bytes --suffix-length --separator"
-_COPY = "-S --suffix -Z --context --backup -m -o -g --mode --owner --group"
+SPLIT = (
+    "-a -b -C -l -n -t --bytes --lines --number --line-bytes --suffix-length --separator --additional-suffix"
+)
+_COPY = "-S --suffix --no-preserve --sparse"
 
 SPECS: dict[str, Spec] = dict(
     (
         *_named(
-            "cat tac rev sum md5sum sha1sum sha224sum sha256sum sha384sum sha512sum b2sum cksum zcat bzcat"
-            " xzcat zstdcat cmp zcmp colrm look lsattr getfacl findmnt mountpoint zipinfo realpath readlink"
-            " lsof pathchk namei tsort blkid lsblk readelf",
+            "cat tac rev sum md5sum sha1sum sha224sum sha256sum sha384sum sha512sum b2sum cksum cmp zcmp"
+            " colrm look lsattr getfacl findmnt mountpoint zipinfo realpath readlink lsof pathchk namei"
+            " tsort lsblk readelf bc",
             _spec(),
         ),
         ("wc", _spec(valued="--total", files="--files0-from")),
@@ -94,35 +112,38 @@ SPECS: dict[str, Spec] = dict(
         ("comm", _spec(valued="--output-delimiter")),
         ("join", _spec(valued="-1 -2 -a -e -j -o -t -v")),
         *_named("base64 base32 basenc", _spec(valued="-w --wrap")),
-        *_named("od hexdump hd strings", _spec(valued="-A -j -N -S -t -w -n -s -e --format --skip-bytes")),
+        ("od", _spec(valued="-A -j -N -S -t --address-radix --format --skip-bytes --read-bytes")),
+        *_named("hexdump hd", _spec(valued="-e -n -s --format --length --skip", files="-f --format-file")),
+        ("strings", _spec(valued="-n -t -e -T -s -U --bytes --radix --encoding --target")),
         *_named(
             "ls dir vdir",
             _spec(
-                valued="-I -T -w --block-size --color --format --hide --ignore --indicator-style"
+                valued="-I -T -w --block-size --format --hide --ignore --indicator-style"
                 " --quoting-style --sort --tabsize --time --time-style --width"
             ),
         ),
-        ("stat", _spec(valued="-c -t --format --printf")),
-        *_named(
-            "du df",
+        ("stat", _spec(valued="-c --format --printf")),
+        (
+            "du",
             _spec(
                 files="-X --exclude-from --files0-from",
-                valued="-B -d -t -x --block-size --exclude --max-depth --threshold --type",
+                valued="-B -d -t --block-size --exclude --max-depth --threshold",
             ),
         ),
+        ("df", _spec(valued="-B -t -x --block-size --type --exclude-type")),
         (
             "file",
             _spec(
                 files="-f --files-from",
                 valued="-e -F -P --exclude --separator",
-                risky="-C --compile -m --magic-file -z -Z",
+                risky="-C --compile -m --magic-file -z -Z --uncompress --uncompress-noreport",
             ),
         ),
         *_named(
             "diff diff3 zdiff",
             _spec(
-                valued="-C -F -I -L -U -W -x -X -D --context --exclude --label --unified --width --ifdef"
-                " --color",
+                valued="-C -F -I -L -U -W -x -D --exclude --label --width --ifdef --horizon-lines",
+                files="-X --exclude-from --from-file --to-file",
                 risky="--diff-program",
             ),
         ),
@@ -132,7 +153,7 @@ SPECS: dict[str, Spec] = dict(
         ),
         ("pr", _spec(valued="-D -h -l -N -o -w -W")),
         ("numfmt", _spec("none", valued="-d")),
-        *_named("nm size", _spec(risky="--plugin", valued="-f -t")),
+        *_named("nm size", _spec(risky="--plugin @", valued="-f -t")),
         *_named("grep egrep fgrep zgrep zegrep zfgrep bzgrep xzgrep", _GREP),
         (
             "rg",
@@ -159,56 +180,68 @@ SPECS: dict[str, Spec] = dict(
         ("uniq", _spec("second", valued="-f -s -w --skip-fields --skip-chars --check-chars")),
         ("shuf", _spec(valued="-n -i --head-count --input-range --random-source", writes="-o --output")),
         ("tree", _spec(valued="-L -P -I --filelimit --charset --timefmt", writes="-o", risky="-R")),
-        ("xxd", _spec("second", valued="-c -cols -g -l -len -s -seek -o -n")),
         ("iconv", _spec(valued="-f -t --from-code --to-code", writes="-o --output")),
-        (
-            "jq",
-            _spec(
-                skip=1,
-                files="-f --from-file",
-                valued="--indent -L --arg --argjson --slurpfile --rawfile",
-                unless="-f --from-file",
-            ),
-        ),
         (
             "less",
             _spec(
-                valued="-x -j -y -z -b", risky="-o -O -k --log-file --LOG-FILE --lesskey-file --lesskey-src +"
+                valued="-x -j -y -z -b -p -P -h --tabs --pattern --jump-target --window --prompt",
+                risky="+",
+                harmless="-N -n -S -R -r -F -X -i -I -e -E -s -m -M -q -Q -c -C -f -g -G -w -W -J -L -a -A -u"
+                " -U -d -V -? --LINE-NUMBERS --line-numbers --chop-long-lines --RAW-CONTROL-CHARS --no-init"
+                " --raw-control-chars --quit-if-one-screen --ignore-case --IGNORE-CASE --quit-at-eof --mouse"
+                " --squeeze-blank-lines --long-prompt --quiet --silent --force --no-lessopen --help",
             ),
         ),
         ("more", _spec(risky="+")),
         (
             "date",
-            _spec("none", files="-r --reference -f --file", valued="-d --date", risky="-s --set"),
+            _spec(
+                "none",
+                files="-r --reference -f --file",
+                valued="-d --date",
+                harmless="-u -I -R --utc --universal --iso-8601 --rfc-email --rfc-2822 --rfc-3339 --debug"
+                " --resolution --help --version",
+                shape=r"(?s)\+.*",
+            ),
         ),
         ("sdiff", _spec(writes="-o --output", risky="--diff-program")),
-        ("wdiff", _spec(risky="-t --terminal")),
+        ("wdiff", _spec(risky="-t --terminal -a --auto-pager")),
         *_named(
-            "echo printf true false : test [ pwd exit return break continue shift set wait jobs type sleep"
-            " usleep seq yes factor bc expr basename dirname uname whoami id groups who users w uptime free"
-            " ps top pgrep nproc lscpu arch tty printenv locale cal ncal tr which whereis ulimit umask times"
-            " logname getconf let caller dirs",
+            "echo true false : pwd exit return break continue shift type sleep usleep seq yes factor expr"
+            " basename dirname uname whoami id groups who users w uptime free ps top pgrep nproc lscpu"
+            " arch tty printenv locale cal ncal tr which whereis ulimit umask times logname getconf caller"
+            " dirs",
             _spec("none"),
         ),
-        ("hostname", _spec("none", risky="-F --file -b")),
-        *_named(
-            "touch mkdir mkfifo mknod",
-            _spec("write", files="-r --reference", valued="-d -t -m --date --mode --time"),
+        (
+            "hostname",
+            _spec("none", harmless="-f -d -i -I -s -A -y -a --fqdn --long --short --domain", shape="-"),
         ),
+        ("blkid", _spec(writes="-c --cache-file", valued="-n -o -s -t -L -U -O -S -u")),
+        ("touch", _spec("write", files="-r --reference", valued="-d -t --date --time")),
+        *_named("mkdir mkfifo mknod", _spec("write", valued="-m --mode")),
+        ("mktemp", _spec("write", valued="--suffix", writes="-p --tmpdir")),
         ("tee", _spec("write")),
         ("truncate", _spec("write", files="-r --reference", valued="-s --size")),
-        *_named(
-            "cp install", _spec("last", valued=_COPY, writes="-t --target-directory", risky="--strip-program")
+        ("cp", _spec("last", valued=_COPY, writes="-t --target-directory")),
+        (
+            "install",
+            _spec(
+                "last",
+                valued="-S --suffix -m -o -g --mode --owner --group",
+                writes="-t --target-directory",
+                risky="--strip-program",
+            ),
         ),
         ("ln", _spec("last", valued="-S --suffix", writes="-t --target-directory")),
-        ("mv", _spec("move", valued="-S --suffix --backup", writes="-t --target-directory")),
+        ("mv", _spec("move", valued="-S --suffix", writes="-t --target-directory")),
         *_named(
-            "chmod chown chgrp chattr setfattr",
+            "chmod chown chgrp chattr",
             _spec("write", skip=1, valued="--from", files="--reference", unless="--reference"),
         ),
+        ("setfattr", _spec("write", valued="-n -v -x --name --value --remove", risky="--restore")),
         *_named("rm unlink rmdir", _spec("delete")),
         ("shred", _spec("delete", valued="-n -s --iterations --size --random-source")),
-        ("mktemp", _spec("none", valued="--suffix -p --tmpdir")),
         (
             "patch",
             _spec("write", valued="-p --strip -F -V -D -g -B -Y -z", writes="-o -r -d", risky="-e --ed"),
@@ -217,43 +250,6 @@ SPECS: dict[str, Spec] = dict(
         *_named("dos2unix unix2dos", _spec("write")),
     )
 )
-
-WRAPPERS: dict[str, tuple[frozenset[str], int]] = {
-    name: (frozenset(valued.split()), operands)
-    for name, valued, operands in (
-        ("time", "-f -o --format --output", 0),
-        ("nice", "-n --adjustment", 0),
-        ("ionice", "-c -n -p --class --classdata", 0),
-        ("nohup", "", 0),
-        ("setsid", "", 0),
-        ("timeout", "-k -s --kill-after --signal", 1),
-        ("stdbuf", "-i -o -e --input --output --error", 0),
-        ("chrt", "-T -P -D", 1),
-        ("taskset", "", 1),
-        ("command", "", 0),
-        ("builtin", "", 0),
-        ("exec", "-a", 0),
-        ("coproc", "", 0),
-        ("sudo", "-u -g -h -p -C -D -R -r -t -T -U --user --group --host --prompt --chdir", 0),
-        ("doas", "-u -C", 0),
-        ("chroot", "--userspec --groups", 1),
-        ("unshare", "--map-user --map-group --root --wd --setuid --setgid -S -G -R -w", 0),
-        ("nsenter", "-t -S -G --target --setuid --setgid", 0),
-        ("busybox", "", 0),
-        ("toybox", "", 0),
-        ("setarch", "", 1),
-        ("fakeroot", "-l -s -i -b", 0),
-        ("unbuffer", "", 0),
-        ("xvfb-run", "-n -s -f -e -p -w", 0),
-        ("strace", "-o -e -p -s -u -E -a -b -I -O -S -P -X", 0),
-        ("ltrace", "-o -e -p -s -u -a -n -l -x", 0),
-        ("watch", "-n --interval", 0),
-    )
-}
-"""Programs that start another: their options with a value, and how many words stand before its name."""
-
-RAISES = frozenset({"sudo", "doas", "chroot", "unshare", "nsenter", "strace", "ltrace"})
-"""Wrappers by which the program may do more than by itself."""
 
 SHELLS = frozenset({"sh", "bash", "zsh", "dash", "ksh", "ash", "mksh", "rbash", "fish"})
 BUILDERS = names(

@@ -15,6 +15,7 @@ _GLOBS = re.compile(r"[*?\[]|[@!+]\(")
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _IN_STRING = re.compile(r'\\([$`"\\\n])')
 _BRACES = re.compile(r"\{([^{}]*)\}")
+_NAMED = re.compile(r"\$\{\w+\}")
 _RANGE = re.compile(r"(-?\d{1,4}|[A-Za-z])\.\.(-?\d{1,4}|[A-Za-z])")
 _ANSI = re.compile(r"\\(x[0-9a-fA-F]{1,2}|u[0-9a-fA-F]{1,4}|U[0-9a-fA-F]{1,8}|[0-7]{1,3}|c.|.)", re.DOTALL)
 _ANSI_LETTERS = {
@@ -66,9 +67,15 @@ def decode(node: Node, variables: Mapping[str, str]) -> list[Word]:
         children = node.children
         return decode(children[0], variables) if len(children) == 1 else [Word(_text(node), dynamic=True)]
     raw = _text(node)
-    if node.type in {"word", "number", "concatenation"} and "{" in raw and _BRACES.search(raw):
+    if node.type in {"word", "number", "concatenation"} and _BRACES.search(_NAMED.sub("", raw)):
         return _braces(raw)
     return [_decode(node, variables)]
+
+
+def word_of(node: Node, variables: Mapping[str, str]) -> Word:
+    """Return the one word that a node stands for; a dynamic one when it may stand for several."""
+    words = decode(node, variables)
+    return words[0] if len(words) == 1 else Word(_text(node), dynamic=True)
 
 
 def _text(node: Node) -> str:
@@ -96,8 +103,9 @@ def _decode(node: Node, variables: Mapping[str, str]) -> Word:
         return _string(node, variables)
     if kind == "concatenation":
         return _join(node, variables)
-    if kind == "simple_expansion" and raw[1:] in variables:
-        value = variables[raw[1:]]
+    name = _variable(node)
+    if name is not None and name in variables:
+        value = variables[name]
         plain = not re.search(r"\s", value) and bool(value)
         return Word(value, glob=bool(_GLOBS.search(value))) if plain else Word(raw, dynamic=True)
     return Word(raw, dynamic=True)

@@ -31,6 +31,15 @@ ONLY_READS = [
     'awk \'{gsub(/"/, ""); print $1 / 2}\' f',
     "sed -E 's/([0-9]+)/[\\1]/g; $!N; P; D' f",
     "sed '1i hello' f",
+    "sed '5i\\new line' f",
+    "sed '$a\\last' f",
+    "sed -e ':a' -e '$!{N;ba' -e '}' f",
+    "sed ':a;N;$!ba;s/\\n/ /g' f",
+    "sed -nE -u --null-data '/a/,/b/{/c/!p}' f",
+    'awk \'BEGIN { FS = OFS = "," } { $2 = ""; print }\' f',
+    "awk '$1 ~ /^[^\"#]+$/ && !/[\"#]/ { x = /a/ ? 1 : 2; print $NF / 2, ((x) / 3 > 1 ? 1 : 2) }' f | cat",
+    "awk -v OFS='\\t' 'NR == 1 { print; next } { n[$1]++ } END { for (k in n) print k, n[k] / NR }' f",
+    'awk \'length($0) > 80 { printf("%s\\n", $1) } # "\' f',
     "tar tf a.tar",
     "unzip -l a.zip",
     "gzip -dc a.gz",
@@ -63,6 +72,7 @@ ONLY_READS = [
     'echo `ls` "a `ls` b"',
     "trap - EXIT",
     "shopt -s nullglob",
+    "mapfile -t lines < f; echo ${#lines[@]}",
     'f() { echo "$1"; }\nf a',
 ]
 
@@ -195,6 +205,26 @@ ANYTHING = [
     "hash -p ./x ls",
     "enable -f ./x.so ls",
     "awk -f prog.awk f",
+    "awk -W exec=prog.awk f",
+    "mawk -We prog.awk",
+    "gawk --load=x 'BEGIN { }'",
+    "awk --no-such 'BEGIN { }'",
+    "awk 'BEGIN { x = 1system(\"rm x\") }'",
+    "awk 'BEGIN { x = 0x1fsystem(\"rm x\") .5e3system(1) }'",
+    'awk \'BEGIN { print "x" /"/; system(1); print "" /"/ }\'',
+    'awk \'BEGIN { x = /"/; system("rm x"); y = /"/ }\'',
+    "awk 'BEGIN { print /#/; system(\"rm x\") }'",
+    'awk \'{ if (x) /"/; system("rm x"); if (y) /"/ }\'',
+    'awk \'{ x = length /"/; system("rm x"); y = length /"/ }\'',
+    'awk \'{ i++ /"/; system("rm x"); i++ /"/ }\'',
+    'awk \'/[/]"]/ { system("rm x") } /[/]"]/\'',
+    "sed ':a;e rm x' f",
+    "sed 'ba;:a;e rm x' f",
+    "sed 'v;e rm x' f",
+    "sed ':a x;e rm x' f",
+    "sed -e 'a\\' -e 'e rm x' f",
+    "sed --no-such p f",
+    "sed -i$x s/a/b/ f",
     'awk \'BEGIN{print "rm x" | "sh"}\'',
     "awk 'BEGIN{\"rm x\" | getline}'",
     'awk "$x" f',
@@ -226,6 +256,7 @@ ANYTHING = [
     "test -v 'x[$(rm x)]'",
     "echo ${x@P}",
     "declare -n a=PATH",
+    "set $x",
     "jobs -x rm x",
     "zsh -c \"ls *(e:'rm x':)\"",
     "fish -c 'rm x'",
@@ -255,6 +286,11 @@ UNKNOWN = [
     "read PATH < f",
     "unset PATH",
     "mapfile -C 'rm x' a < f",
+    "mapfile -t PATH < f",
+    "mapfile -O 3 -t PATH < f",
+    "readarray -d : -n 2 PATH < f",
+    "getopts a PATH",
+    "wait -n -p PATH",
     "git -c core.pager='rm x' log",
     "git -c alias.x='!rm x' x",
     "git --config-env=core.pager=X log",
@@ -322,10 +358,20 @@ WRITES = [
     ("sed -i.bak 's/a/b/' f", ["f"]),
     ("sed -n '/a/w out' f", ["out"]),
     ("sed 's/a/b/w out' f", ["out"]),
+    ("sed ':a;w out' f", ["out"]),
+    ("sed 'a foo\nw out' f", ["out"]),
+    ("sed -i'out*' s/a/b/ f", ["f", "outf"]),
+    ("sed -i.git/hooks/* s/a/b/ sub/f", ["sub/f", ".git/hooks/f"]),
+    ("sed --in-place=rc s/a/b/ sub/.bash", ["sub/.bash", "sub/.bashrc"]),
     ("awk '{print > \"out\"}' f", ["out"]),
+    ("awk 'BEGIN{print /#/ ; print 1 > \"out\"}' f", ["out"]),
+    ('awk \'BEGIN{x= /"/ ; print 1 > "out"; y= /"/}\'', ["out"]),
+    ("awk 'BEGIN{print 1,\n 2 >> \"out\"}'", ["out"]),
+    ("awk 'BEGIN{print 1 / 2 > \"out\"; x = 1 / 2}'", ["out"]),
     ("sort f -o out", ["out"]),
     ("sort -oout f", ["out"]),
     ("sort --out=out f", ["out"]),
+    ("sort --o=out f", ["out"]),
     ("uniq a b", ["b"]),
     ("xxd a b", ["b"]),
     ("split -l 5 a pre", ["pre"]),
@@ -352,6 +398,7 @@ WRITES = [
     ("cd sub; echo a > out", ["out", "sub/out"]),
     ("(cd sub && ls) > out", ["out"]),
     ('dir=out; mkdir -p "$dir"', ["out"]),
+    ("dir=out; mkdir -p ${dir}/a", ["out/a"]),
     ("xargs tee out < f", ["out"]),
 ]
 
@@ -477,6 +524,7 @@ def test_commands_are_unwrapped_and_keep_their_wrappers() -> None:
     [
         "cat -n /etc/passwd",
         "cat < /etc/passwd",
+        "x=/etc; cat ${x}/passwd",
         "head -c 100 /etc/passwd",
         "grep -f /etc/passwd x",
         "grep --file=/etc/passwd x",
@@ -491,6 +539,7 @@ def test_commands_are_unwrapped_and_keep_their_wrappers() -> None:
         "find -O3 /etc/passwd",
         "sed 'r /etc/passwd' f",
         "awk 'BEGIN { getline line < \"/etc/passwd\"; print line }'",
+        "awk 'BEGIN { ARGV[1] = \"/etc/passwd\"; ARGC = 2 } 1'",
         "cd /etc && cat passwd",
         "cd ../../etc; cat ../etc/passwd ../../etc/passwd /etc/../etc/passwd",
         "ln -s /etc/passwd p",
@@ -502,11 +551,17 @@ def test_what_is_read_elsewhere_is_named(command: str) -> None:
     assert "/etc/passwd" in parse(command).reads
 
 
+@pytest.mark.parametrize("home", ["~", "$HOME", "${HOME}", '"${HOME}"', '"$HOME"'])
+def test_the_home_is_known_however_it_is_written(home: str) -> None:
+    assert parse(f"cat {home}/.ssh/id_rsa").reads == ("~/.ssh/id_rsa",)
+
+
 def test_reads_are_named_in_one_spelling() -> None:
     program = parse("cat ./a//b/../c /etc/passwd ~/.ssh/id_rsa /workspace/d < e")
     assert program.reads == ("e", "a/c", "/etc/passwd", "~/.ssh/id_rsa", "d")
 
 
+# What begins with `$((` is calculated with, so `$(` and `(` stand apart.
 WRAPPERS = [
     "{}",
     "env {}",
@@ -524,8 +579,8 @@ WRAPPERS = [
     "{{ {}; }}",
     "ls | {}",
     "{} | cat",
-    "echo $({})",
-    'echo "$({})"',
+    "echo $( {})",
+    'echo "$( {})"',
     "cat <({})",
     "if true; then {}; fi",
     "while true; do {}; done",
@@ -536,8 +591,8 @@ WRAPPERS = [
     "{} < in",
     "{} &",
     "! {}",
-    "A=$({}) ls",
-    "cat <<EOF\n$({})\nEOF",
+    "A=$( {}) ls",
+    "cat <<EOF\n$( {})\nEOF",
     "sh -c {!q}",
     "bash -lc {!q}",
     "eval {!q}",
