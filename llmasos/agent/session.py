@@ -132,37 +132,38 @@ class Session:
         Raises:
             SessionError: A turn is running, or the text is empty.
         """
-        if self._running is not None:
-            raise SessionError(
-                "A turn is running in this session.", hint="Wait for it, or cancel it with Ctrl-C."
-            )
-        request = self._services.redactor.value(request)
-        if not request.text.strip():
-            raise SessionError("The request is empty.", hint="Say what you want done.")
-        if request.dry_run:
-            await self._refuse_dry_run()
-        scope = self._running = anyio.CancelScope()
-        self._idle = anyio.Event()
-        self.approvals.begin(request.approve, request.approved, str(asker()))
-        after = self.stream.last
-        turn = f"t-{secrets.token_hex(6)}"
-        try:
-            await records.insert_turn(self._services.store, self.id, turn, title=request.text)
-            await self.stream.append(
-                TurnStarted(
-                    turn=turn,
-                    text=request.text,
-                    attachments=tuple(attachment.name for attachment in request.attachments),
-                    model=self._info.model or self._services.models.status()[0].name,
-                    sandbox=self._services.provider.backend,
-                    dry_run=request.dry_run,
-                    in_place=self._info.in_place,
+        async with self.workbench.turns:
+            if self._running is not None:
+                raise SessionError(
+                    "A turn is running in this session.", hint="Wait for it, or cancel it with Ctrl-C."
                 )
-            )
-        except BaseException:
-            self._running = None
-            self._idle.set()
-            raise
+            request = self._services.redactor.value(request)
+            if not request.text.strip():
+                raise SessionError("The request is empty.", hint="Say what you want done.")
+            if request.dry_run:
+                await self._refuse_dry_run()
+            scope = self._running = anyio.CancelScope()
+            self._idle = anyio.Event()
+            self.approvals.begin(request.approve, request.approved, str(asker()))
+            after = self.stream.last
+            turn = f"t-{secrets.token_hex(6)}"
+            try:
+                await records.insert_turn(self._services.store, self.id, turn, title=request.text)
+                await self.stream.append(
+                    TurnStarted(
+                        turn=turn,
+                        text=request.text,
+                        attachments=tuple(attachment.name for attachment in request.attachments),
+                        model=self._info.model or self._services.models.status()[0].name,
+                        sandbox=self._services.provider.backend,
+                        dry_run=request.dry_run,
+                        in_place=self._info.in_place,
+                    )
+                )
+            except BaseException:
+                self._running = None
+                self._idle.set()
+                raise
         self._tasks.start_soon(self._carry_out, turn, request, scope, client)
         return TurnAccepted(turn=turn, after=after)
 

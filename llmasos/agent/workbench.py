@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -58,6 +59,7 @@ class Workbench:
         self._busy = busy
         self._sandbox: Sandbox | None = None
         self._lock = anyio.Lock()
+        self.turns = anyio.Lock()
 
     @property
     def folder(self) -> Path:
@@ -120,16 +122,16 @@ class Workbench:
         Raises:
             ConfigError: A host is not a name.
         """
-        self._refuse_while_busy("Access cannot be changed")
-        if request.hosts is not None:
-            AllowedHosts(request.hosts)
-        await self._record("policy", **request.model_dump(mode="json", exclude_none=True))
-        await self.close()
-        if request.hosts is not None:
-            self._hosts = request.hosts
-        if request.granted is not None:
-            granted = (*self._services.settings.granted, *request.granted)
-            self.workspace = await anyio.to_thread.run_sync(self.workspace.granting, granted)
+        async with self._between_turns("Access cannot be changed"):
+            if request.hosts is not None:
+                AllowedHosts(request.hosts)
+            await self._record("policy", **request.model_dump(mode="json", exclude_none=True))
+            await self.close()
+            if request.hosts is not None:
+                self._hosts = request.hosts
+            if request.granted is not None:
+                granted = (*self._services.settings.granted, *request.granted)
+                self.workspace = await anyio.to_thread.run_sync(self.workspace.granting, granted)
 
     async def diff(self) -> Diff:
         """Return what the view would change in the folder."""
@@ -165,11 +167,11 @@ class Workbench:
         Raises:
             WorkspaceError: It has no two versions that can be merged.
         """
-        self._refuse_while_busy("A file cannot be merged")
-        merged = await self.merged(path)
-        await self.close()
-        await self.workspace.resolve(path, merged.text)
-        return merged
+        async with self._between_turns("A file cannot be merged"):
+            merged = await self.merged(path)
+            await self.close()
+            await self.workspace.resolve(path, merged.text)
+            return merged
 
     async def commit(self, choices: Sequence[Choice] | None = None, *, merge: bool = False) -> CommitInfo:
         """Write the view's changes, all or those chosen, to the folder.
@@ -178,16 +180,18 @@ class Workbench:
             ConflictError: A file changed underneath in the meantime, and was not merged.
             WorkspaceError: A file cannot be written.
         """
-        self._refuse_while_busy("Changes cannot be committed")
-        diff = await self.diff_sha256(whole=True)
-        await self._record("commit", choices=_plain(choices), merge=merge, diff_sha256=diff)
-        await self.close()
-        return await self._changed("commit", await self.workspace.commit(_selections(choices), merge=merge))
+        async with self._between_turns("Changes cannot be committed"):
+            diff = await self.diff_sha256(whole=True)
+            await self._record("commit", choices=_plain(choices), merge=merge, diff_sha256=diff)
+            await self.close()
+            return await self._changed(
+                "commit", await self.workspace.commit(_selections(choices), merge=merge)
+            )
 
     async def discard(self, choices: Sequence[Choice] | None = None) -> None:
         """Drop the view's changes, all or those chosen."""
-        self._refuse_while_busy("Changes cannot be discarded")
-        await self._drop(choices)
+        async with self._between_turns("Changes cannot be discarded"):
+            await self._drop(choices)
 
     async def drop(self) -> None:
         """Drop every change at the end of a dry run."""
@@ -199,12 +203,12 @@ class Workbench:
         Raises:
             WorkspaceError: There is none, or its files have changed since.
         """
-        self._refuse_while_busy("A commit cannot be undone")
-        await self._record(
-            "undo", **await self._meant(commit, undone=False), diff_sha256=await self.diff_sha256()
-        )
-        await self.close()
-        return await self._changed("undo", await self.workspace.undo(commit or None))
+        async with self._between_turns("A commit cannot be undone"):
+            await self._record(
+                "undo", **await self._meant(commit, undone=False), diff_sha256=await self.diff_sha256()
+            )
+            await self.close()
+            return await self._changed("undo", await self.workspace.undo(commit or None))
 
     async def redo(self, commit: str = "") -> CommitInfo:
         """Write an undone commit again, the one undone last if none is named.
@@ -212,12 +216,12 @@ class Workbench:
         Raises:
             WorkspaceError: There is none, or its files have changed since.
         """
-        self._refuse_while_busy("A commit cannot be redone")
-        await self._record(
-            "redo", **await self._meant(commit, undone=True), diff_sha256=await self.diff_sha256()
-        )
-        await self.close()
-        return await self._changed("redo", await self.workspace.redo(commit or None))
+        async with self._between_turns("A commit cannot be redone"):
+            await self._record(
+                "redo", **await self._meant(commit, undone=True), diff_sha256=await self.diff_sha256()
+            )
+            await self.close()
+            return await self._changed("redo", await self.workspace.redo(commit or None))
 
     async def history(self) -> list[CommitInfo]:
         """Return the session's commits, oldest first, those that were undone included."""
@@ -249,8 +253,8 @@ class Workbench:
 
     async def save_state(self, name: str) -> None:
         """Keep the variables of the Python session under a name."""
-        self._refuse_while_busy("Variables cannot be kept")
-        await (await self.sandbox()).save_state(name)
+        async with self._between_turns("Variables cannot be kept"):
+            await (await self.sandbox()).save_state(name)
 
     async def restore_state(self, name: str) -> None:
         """Go back to variables that were kept; files stay as they are.
@@ -258,12 +262,12 @@ class Workbench:
         Raises:
             SandboxError: Nothing was kept under this name, or it went with its sandbox.
         """
-        self._refuse_while_busy("Variables cannot be restored")
-        if self._sandbox is None or self._sandbox.lost:
-            raise SandboxError(
-                f"No state is kept under the name {name!r}.", hint="Keep one with /state save NAME."
-            )
-        await self._sandbox.restore_state(name)
+        async with self._between_turns("Variables cannot be restored"):
+            if self._sandbox is None or self._sandbox.lost:
+                raise SandboxError(
+                    f"No state is kept under the name {name!r}.", hint="Keep one with /state save NAME."
+                )
+            await self._sandbox.restore_state(name)
 
     async def keep(self, turn: str, action: str, artifacts: Iterable[Artifact]) -> list[str]:
         """Write what an action handed out beside the session's state; return where it lies."""
@@ -304,6 +308,22 @@ class Workbench:
         if commit:
             return {"commit": commit}
         return {"newest_of": [one.id for one in await self.history() if one.undone == undone]}
+
+    @asynccontextmanager
+    async def _between_turns(self, what: str) -> AsyncIterator[None]:
+        """Keep turns, and other changes of the view, from beginning meanwhile.
+
+        Args:
+            what: What cannot be done while a turn runs.
+
+        Raises:
+            SessionError: A turn runs.
+        """
+        self._refuse_while_busy(what)
+        async with self.turns:
+            # One may have begun while another change was waited for.
+            self._refuse_while_busy(what)
+            yield
 
     def _refuse_while_busy(self, what: str) -> None:
         if self._busy():

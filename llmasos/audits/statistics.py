@@ -150,9 +150,15 @@ def detectable_share(n: int, alpha: float, power: float = 0.8) -> float | None:
     low, high = 0.0, 1.0
     for _ in range(40):
         middle = (low + high) / 2
-        reached = sum(math.comb(n, k) * middle**k * (1 - middle) ** (n - k) for k in range(needed, n + 1))
+        reached = sum(_chance(k, n, middle) for k in range(needed, n + 1))
         low, high = (low, middle) if reached >= power else (middle, high)
     return high
+
+
+def _chance(k: int, n: int, share: float) -> float:
+    """Return how likely k of n are, in logarithms: the ways alone are more than a float holds."""
+    ways = math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
+    return math.exp(ways + k * math.log(share) + (n - k) * math.log1p(-share))
 
 
 def detectable_mean(differences: Sequence[float], alpha: float, power: float = 0.8) -> float | None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import anyio
+import anyio.lowlevel
 import pytest
 
-from llmasos.api import AccessRequest, Choice
+from llmasos.api import AccessRequest, Choice, TurnRequest
 from llmasos.errors import ConfigError, ConflictError, SandboxError, SessionError, ToolError
 from llmasos.events import (
     ActionStarted,
@@ -80,6 +82,44 @@ async def test_working_in_place_is_recorded_and_leaves_nothing_to_commit(stage: 
         with pytest.raises(SessionError, match="in place"):
             await it.turn(session, "again", dry_run=True)
         assert (await session.info()).in_place
+
+
+async def test_only_one_of_two_turns_that_are_asked_for_at_once_begins(stage: MakeStage) -> None:
+    async with stage("Answer: done", "Answer: done") as it:
+        session = await it.session()
+        refused: list[str] = []
+
+        async def start() -> None:
+            try:
+                await session.start(TurnRequest(text="look", approve="deny", dry_run=True))
+            except SessionError as error:
+                refused.append(str(error))
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(start)
+            tasks.start_soon(start)
+        await session.wait()
+        assert len(refused) == 1 and "A turn is running" in refused[0]
+        assert len(it.engine.requests) == 1
+
+
+async def test_a_turn_begins_after_the_commit_that_is_under_way(stage: MakeStage) -> None:
+    async with stage(WRITE, "Answer: done", NEW, "Answer: done") as it:
+        session = await it.session()
+        await it.turn(session, "change the notes")
+
+        async def start() -> None:
+            await anyio.lowlevel.checkpoint()
+            await session.start(TurnRequest(text="write new.txt", approve="deny"))
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(session.workbench.commit)
+            tasks.start_soon(start)
+        await session.wait()
+        types = [event.type for event in await session.stream.read()]
+        assert types.index("workspace_changed") < len(types) - 1 - types[::-1].index("turn_started")
+        assert [change.path for change in (await session.workbench.diff()).changes] == ["new.txt"]
+        assert not (it.folder / "new.txt").exists()
 
 
 async def test_thousands_of_changes_are_summed_up(stage: MakeStage) -> None:

@@ -76,7 +76,7 @@ def test_what_so_many_pairs_can_show_follows_from_their_number() -> None:
     assert statistics.detectable_share(5, 0.05) is None
     six = statistics.detectable_share(6, 0.05)
     assert six == pytest.approx(0.8 ** (1 / 6))
-    shares = [statistics.detectable_share(n, 0.05) or math.inf for n in (6, 20, 100)]
+    shares = [statistics.detectable_share(n, 0.05) or math.inf for n in (6, 20, 100, 5000)]
     assert shares == sorted(shares, reverse=True)
     spread = [1.0, -1.0] * 50
     assert statistics.detectable_mean(spread, 0.05) == pytest.approx(2.8016 * 0.10050, rel=1e-3)
