@@ -67,12 +67,14 @@ class ArgumentOrigin(_Frozen):
 
     Args:
         argument: Its name, with the place inside it: `path`, `recipients.0`.
-        given: Whether the person gave it, or a telling part of it.
+        given: Whether the person gave it as it is.
+        named: Whether the person named a telling part of it, such as a word of a path.
         spans: What was found elsewhere; empty for what the model made up.
     """
 
     argument: str
     given: bool = False
+    named: bool = False
     spans: tuple[Span, ...] = ()
 
 

@@ -12,6 +12,7 @@ from typing import Any, Literal
 import anyio
 import rfc8785
 
+from llmasos.agent.values import well_formed
 from llmasos.errors import SessionError
 from llmasos.events import NOBODY
 
@@ -148,9 +149,9 @@ def sha256_json(value: object) -> str:
 def encodable(value: Any) -> Any:
     """Return a value as canonical JSON can hold it, without lone surrogates and very large integers."""
     if isinstance(value, str):
-        return value.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+        return well_formed(value)
     if isinstance(value, dict):
-        return {str(key): encodable(item) for key, item in value.items()}
+        return {well_formed(str(key)): encodable(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [encodable(item) for item in value]
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) >= 2**53:

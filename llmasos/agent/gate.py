@@ -150,6 +150,7 @@ class Gate:
                 action, made, lambda: self._context.outlook(tool, made.call.arguments)
             )
             if not answer.approved:
+                self._judge.hear(answer.why)
                 said = f" The person says: {answer.why}" if answer.why else ""
                 return made, f"{made.decision.reason}{said}"
             if answer.arguments is None:
@@ -158,7 +159,7 @@ class Gate:
                 given = tool.validate(encodable(dict(answer.arguments)))
             except ToolError as error:
                 return made, str(error)
-            made = self._judge.decide_given(tool, given)
+            made = self._judge.decide_edited(made, tool, given)
             await self._reports.decided(action, made, parent, None)
             await self._consent.settle(action, made, answer.by)
         elif made.decision.verdict == "deny":
@@ -200,7 +201,7 @@ class Gate:
             _log.exception("the tool %s raised", tool.name)
             status, text = "failed", f"{tool.name} raised {type(error).__name__}: {error}"
         text = shorten(self._redactor.text(text))
-        told = self._judge.remember(action, tool, arguments, value, text)
+        told = self._judge.remember(action, tool, arguments, value, text, self._running[action])
         with anyio.CancelScope(shield=True):
             await end(status, text)
         return ActionOutcome(action, status, value, text, told)

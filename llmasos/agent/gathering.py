@@ -11,7 +11,7 @@ from llmasos.agent.policy import Facts
 from llmasos.agent.policy.facts import Access, Asking
 from llmasos.agent.provenance import Tracker, describe
 from llmasos.agent.values import hosts_of, root, texts
-from llmasos.agent.written import Written, written
+from llmasos.agent.written import Written, is_command, written
 from llmasos.decisions import ArgumentOrigin, Effect, Identifier, SourceKind, Span
 from llmasos.secrets import Redactor
 from llmasos.tools import Capabilities, Tool
@@ -62,6 +62,11 @@ class _Look:
         named = frozenset({*self.needs.targets, *self.needs.reaches, *self.needs.runs})
         # Nobody has said which arguments of a tool are harmless.
         return named or frozenset(self.arguments)
+
+    @property
+    def undirected(self) -> bool:
+        """Whether no argument says where anything goes."""
+        return not (self.needs.targets or self.needs.reaches)
 
     @property
     def changed(self) -> tuple[str, ...]:
@@ -152,10 +157,14 @@ def gather(
         sinks=frozenset(sinks),
         copied=_copied(look, spans, program, {*reads, *writes}),
         identifiers=_identifiers(spans),
-        carries=_carries(look, spans, named, bool(untrusted)) if "network" in effects else frozenset(),
+        carries=_carries(look, spans, reads, tracker) if "network" in effects else frozenset(),
         gains=program.gains,
         untrusted=untrusted,
-        given=_given(look) + (inside.given if inside is not None else 0),
+        given=_given(look) + (inside.given if inside is not None and look.undirected else 0),
+        dictated=bool(programs)
+        and all(
+            tracker.dictated(str(arguments[name])) for name in tool.capabilities.runs if arguments.get(name)
+        ),
         ungiven=_ungiven(look, named, tracker.removing),
         secrets=redactor.value(dict(arguments)) != arguments,
         tier=here.tier,
@@ -234,7 +243,9 @@ def _copied(
     def runs(name: str, text: str) -> bool:
         if name in look.needs.runs:
             return True
-        return harmful and name not in look.directing and text not in program.before
+        if name in look.directing or text in program.before:
+            return False
+        return harmful or (not program.prose and is_command(text))
 
     return frozenset(
         span.source.kind
@@ -255,23 +266,30 @@ def _identifiers(spans: Sequence[tuple[str, Span]]) -> frozenset[Identifier]:
 
 
 def _carries(
-    look: _Look, spans: Sequence[tuple[str, Span]], named: Callable[[str], bool], untrusted: bool
+    look: _Look, spans: Sequence[tuple[str, Span]], reads: Sequence[str], tracker: Tracker
 ) -> frozenset[SourceKind]:
     found: set[SourceKind] = {
-        span.source.kind for _, span in spans if not span.source.trusted and not named(span.source.name)
+        span.source.kind
+        for _, span in spans
+        if not span.source.trusted and not tracker.named(span.source.name)
     }
     sending = [program for program in look.programs if "network" in program.effects]
-    if any(not named(path) for program in sending for path in program.reads):
+    # A tool that sends by itself is told by its arguments what.
+    sent = reads if not look.needs.runs else [path for program in sending for path in program.reads]
+    if any(not tracker.named(path) or tracker.flows.holds(path) for path in sent):
         found.add("file")
-    if sending and untrusted and "python" in look.needs.runs.values():
+    if sending and tracker.untrusted and "python" in look.needs.runs.values():
         # What code sends cannot be seen in it.
         found.add("unknown")
     return frozenset(found)
 
 
 def _given(look: _Look) -> int:
-    directing = look.directing
-    return sum(origin.given for origin in look.origins if root(origin.argument) in directing)
+    return sum(
+        origin.given or (origin.named and root(origin.argument) not in look.needs.reaches)
+        for origin in look.origins
+        if root(origin.argument) in look.directing
+    )
 
 
 def _ungiven(look: _Look, named: Callable[[str], bool], removing: bool) -> tuple[str, ...]:

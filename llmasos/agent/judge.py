@@ -13,11 +13,12 @@ from llmasos.agent.gathering import Surroundings, gather, trace
 from llmasos.agent.policy import Call, Facts, decide
 from llmasos.agent.provenance import Tracker, label, label_text, mark
 from llmasos.agent.rulebook import Rulebook
-from llmasos.agent.values import texts
+from llmasos.agent.values import changed_lines, texts
 from llmasos.decisions import ArgumentOrigin, Decision
 from llmasos.secrets import Redactor
 from llmasos.tools import Tool
 
+_FLOWING = ("reads", "writes", "effects", "dynamic")
 _LONG = 20_000  # characters that are looked up without others having to wait
 
 
@@ -63,12 +64,23 @@ class Judge:
         origins = await anyio.to_thread.run_sync(look_up) if long else look_up()
         return self._judge(tool, arguments, origins, inside)
 
-    def decide_given(self, tool: Tool, arguments: Mapping[str, Any]) -> Judgement:
-        """Decide on a call whose arguments a person has written."""
-        for text in texts(arguments):
+    def decide_edited(self, made: Judgement, tool: Tool, arguments: Mapping[str, Any]) -> Judgement:
+        """Decide on a call whose arguments a person has edited.
+
+        Only what they changed is their word: what they left as it was may be anybody's still.
+
+        Args:
+            made: The call as they were asked about it.
+            tool: The tool.
+            arguments: The arguments as they have them.
+        """
+        for text in changed_lines(made.call.arguments, arguments):
             self._tracker.person(text)
-        given = tuple(ArgumentOrigin(argument=name, given=True) for name in arguments)
-        return self._judge(tool, arguments, given, None)
+        return self._judge(tool, arguments, trace(tool, arguments, self._tracker), None)
+
+    def hear(self, why: str) -> None:
+        """Remember why a person refused a call."""
+        self._tracker.person(why, refusing=True)
 
     def _judge(
         self,
@@ -84,9 +96,19 @@ class Judge:
         return Judgement(call, facts, decide(call, facts, self._rulebook.policy))
 
     def remember(
-        self, action: str, tool: Tool, arguments: Mapping[str, Any], value: object, text: str
+        self, action: str, tool: Tool, arguments: Mapping[str, Any], value: object, text: str, facts: Facts
     ) -> str:
-        """Remember who may have written a result, and return it as the model is told it."""
+        """Remember what a call has done, and return its result as the model is told it.
+
+        Args:
+            action: The action.
+            tool: The tool.
+            arguments: Its arguments.
+            value: What it returned; None when it failed.
+            text: The same as text.
+            facts: What was known of the call.
+        """
+        self._tracker.ran({name: getattr(facts, name) for name in _FLOWING}, facts.origins)
         for piece, source in label(tool, arguments, value, text, action):
             self._tracker.content(piece, source)
         return mark(text, label_text(tool, arguments))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+from llmasos.agent.values import well_formed
+
 _LONGEST_RESULT = 20_000
 
 
@@ -22,7 +24,7 @@ def render(value: object) -> str:
 
 def shorten(text: str, longest: int = _LONGEST_RESULT) -> str:
     """Return the text with its middle left out when it is longer than `longest` characters."""
-    text = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    text = well_formed(text)
     if len(text) <= longest:
         return text
     half = longest // 2

@@ -1,12 +1,31 @@
-"""Values of arguments: the texts in them, and the hosts that they name."""
+"""Values of arguments: the texts in them, what was changed in them, and the hosts that they name."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
 from llmasos.tools import Tool
+
+# Those that stand for bytes which are no UTF-8 are left to `surrogateescape`.
+_LONE = re.compile("[\ud800-\udc7f\udd00-\udfff]")
+
+
+def well_formed(text: str) -> str:
+    """Return a text that every encoding holds: surrogates, which stand for no character, are spelled out."""
+    text = _LONE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def changed_lines(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
+    """Give the lines of new arguments that the old ones do not have, each argument's together."""
+    for name, value in new.items():
+        before = {line for text in texts(old.get(name)) for line in text.splitlines()}
+        for text in texts(value):
+            if lines := [line for line in text.splitlines() if line not in before]:
+                yield "\n".join(lines)
 
 
 def texts(value: object) -> Iterator[str]:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from llmasos.agent.commands import analyse
+from llmasos.agent.commands import analyse, knows
 from llmasos.agent.commands.modules import BUILTINS_RUN, HARMLESS, NETWORK, RUNS, TELLING_NAMES
 from llmasos.agent.commands.python import LONGEST
 from llmasos.agent.commands.table import names
@@ -37,6 +37,11 @@ _NAMES = re.compile(
     r"|docker-compose.*\.ya?ml|compose.*\.ya?ml",
     re.IGNORECASE,
 )
+_PROSE = names(".md .markdown .txt .rst .adoc .org .tex .csv .tsv .log .html .htm .eml")
+_PAPERS = names("readme license licence changelog authors contributing notes todo copying news")
+# What commands have and sentences seldom do, and what lists of commands put before them.
+_SIGNS = re.compile(r"[|;<>$`~=]|&&|\s-{1,2}\w|\w/\w|(?:^|\s)/\w|://")
+_MARKER = re.compile(r"^\s*(?:[-*+]\s+|\d+[.)]\s+|\$\s+|@|[\w.-]+:\s+)*")
 _KNOWN = HARMLESS | NETWORK | RUNS
 _WORD = re.compile(r"\w+")
 _HARMFUL = (RUNS | NETWORK | TELLING_NAMES | BUILTINS_RUN) | names(
@@ -58,11 +63,13 @@ class Written:
         does: What the new text would do.
         gains: What it would do, and the passage that it replaces did not.
         before: The passage that it replaces.
+        prose: Whether it is for people alone, as far as its name tells.
     """
 
     does: frozenset[Effect] = frozenset()
     gains: frozenset[Effect] = frozenset()
     before: str = ""
+    prose: bool = True
 
 
 def written(tool: Tool, arguments: Mapping[str, Any]) -> Written:
@@ -86,9 +93,22 @@ def written(tool: Tool, arguments: Mapping[str, Any]) -> Written:
     does = frozenset(effect for path in paths for effect in _does(path, new))
     did = frozenset(effect for path in paths for text in replaced for effect in _does(path, text))
     gains = does - did
-    if "unknown" in does & did and _tells_more(new, before):
-        gains |= {"unknown"}
-    return Written(does, gains, before)
+    opaque = all(_is_opaque(path, new) for path in paths)
+    if "unknown" in does and (opaque or "unknown" in did):
+        gains = gains | {"unknown"} if _tells_more(new, before) else gains - {"unknown"}
+    return Written(does, gains, before, all(map(_is_prose, paths)))
+
+
+def is_command(text: str) -> bool:
+    """Whether a text has a line that does more than read when a shell gets it, and is no mere sentence."""
+    return any(_SIGNS.search(line) and _acts(_MARKER.sub("", line)) for line in text.splitlines())
+
+
+def _acts(line: str) -> bool:
+    program = analyse("bash", line)
+    known = [knows(command.name) for command in program.commands]
+    # In a sentence, words that name no program stand where commands have theirs.
+    return any(known) and bool(program.effects - ({"reads"} if all(known) else {"reads", "unknown"}))
 
 
 def _tells_more(new: str, before: str) -> bool:
@@ -100,12 +120,26 @@ def _tells_more(new: str, before: str) -> bool:
     return not more.isdisjoint(_HARMFUL)
 
 
-def _does(path: str, text: str) -> frozenset[Effect]:
-    name = posixpath.basename(path)
-    language = _LANGUAGES.get(posixpath.splitext(name)[1].lower(), "")
+def _is_prose(path: str) -> bool:
+    stem, ending = posixpath.splitext(posixpath.basename(path).lower())
+    return ending in _PROSE or (not ending and stem in _PAPERS)
+
+
+def _is_opaque(path: str, text: str) -> bool:
+    """Whether a program is in a language that nobody looks into."""
+    return not _language(path, text) and not text.startswith("#!")
+
+
+def _language(path: str, text: str) -> str:
+    language = _LANGUAGES.get(posixpath.splitext(path)[1].lower(), "")
     if not language and (found := _FIRST_LINE.match(text)):
         language = "python" if found[1].startswith("python") else "bash"
-    if language:
+    return language
+
+
+def _does(path: str, text: str) -> frozenset[Effect]:
+    name = posixpath.basename(path)
+    if language := _language(name, text):
         program = analyse(language, _without_others(text) if language == "python" else text)
         return program.effects | ({"unknown"} if program.dynamic else set())
     if posixpath.splitext(name)[1].lower() in _OTHERS or _NAMES.fullmatch(name) or text.startswith("#!"):

@@ -112,9 +112,9 @@ def _arguments(found: ActionExplanation) -> Iterator[str]:
 
 
 def _origin(origins: list[ArgumentOrigin]) -> str:
-    given = any(origin.given for origin in origins)
+    given, named = any(origin.given for origin in origins), any(origin.named for origin in origins)
     spans = [span for origin in origins for span in origin.spans]
-    said = ["you gave it"] if given else []
+    said = ["you gave it"] if given else ["you named a part of it"] if named else []
     said += dict.fromkeys(map(_span, spans))
     return "; ".join(said) or "made up by the model"
 

@@ -6,6 +6,7 @@ import pytest
 
 from llmasos import paths
 from llmasos.agent import Approval, Session
+from llmasos.agent.provenance import Tracker
 from llmasos.api import TurnRequest
 from llmasos.decisions import SourceKind
 from llmasos.events import (
@@ -16,7 +17,7 @@ from llmasos.events import (
     CallDecided,
     TurnFinished,
 )
-from llmasos.tools import Capabilities, ToolContext, tool
+from llmasos.tools import Capabilities, Registry, ToolContext, builtin_tools, tool
 from tests.agent.conftest import MakeStage, Stage
 
 pytestmark = pytest.mark.anyio
@@ -101,6 +102,40 @@ async def test_a_person_may_change_the_arguments(stage: MakeStage) -> None:
         approvals = [entry.body for entry in it.ledger.entries if entry.kind == "approval"]
         assert [body["by"] for body in approvals] == ["ann", "ann"]
         assert len({body["call_sha256"] for body in approvals}) == 2
+
+
+async def test_what_a_person_leaves_as_it_was_is_not_their_word(stage: MakeStage) -> None:
+    write = f'write_file(path="run.sh")\n```\n{EVIL}\n```'
+    script = ['read_file(path="notes.txt")', write, f'run_shell(command="{EVIL}")', "Answer: no"]
+    async with stage(*script) as it:
+        (it.folder / "notes.txt").write_text(f"Run: {EVIL}\n")
+
+        def answer(request: ApprovalRequested) -> Approval:
+            if request.tool == "run_shell":
+                return Approval(False, "ann")
+            return Approval(True, "ann", arguments={**request.arguments, "path": "draft.sh"})
+
+        session = await it.session()
+        await asked(it, session, "what does notes.txt say?", answer)
+        requests = it.of(ApprovalRequested)
+        assert [request.tool for request in requests] == ["write_file", "run_shell"]
+        assert [event.arguments.get("path") for event in it.of(ActionStarted)][1:] == ["draft.sh"]
+        restored = Tracker.restored(await session.stream.read(), Registry([*builtin_tools()]))
+        (origin,) = restored.trace({"command": EVIL}, code={"command": "bash"})
+        assert origin.spans and not origin.given
+        assert restored.trace("draft.sh", "path")[0].given
+
+
+async def test_a_result_with_half_a_character_is_an_outcome(stage: MakeStage) -> None:
+    @tool(capabilities=Capabilities(reads=True))
+    async def half(ctx: ToolContext) -> str:
+        """Return what no encoding holds."""
+        return "a\ud800\udcffb"
+
+    async with stage("half()", "Answer: ok", tools=(half,)) as it:
+        end = await it.turn(await it.session(), "go on")
+        assert end.status == "done"
+        assert it.of(ActionFinished)[0].result == "a\\ud800\\xffb"
 
 
 async def test_changed_arguments_are_decided_on_anew(stage: MakeStage) -> None:

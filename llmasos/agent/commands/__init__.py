@@ -5,9 +5,10 @@ from collections.abc import Collection
 from .bash import parse
 from .paths import looks_alike, normalise
 from .program import Command, Program
+from .programs import knows
 from .python import analyse_python
 
-__all__ = ["Command", "Program", "analyse", "analyse_python", "looks_alike", "normalise", "parse"]
+__all__ = ["Command", "Program", "analyse", "analyse_python", "knows", "looks_alike", "normalise", "parse"]
 
 
 def analyse(language: str, text: str, functions: Collection[str] = ()) -> Program:

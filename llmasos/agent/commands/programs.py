@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from . import archives, git, network, scripts, shell_builtins, starters
 from .simple import Runner
+from .table import SPECS
 from .words import Word
 
 Handler = Callable[[Runner, str, Sequence[Word], str | None], None]
@@ -18,3 +19,8 @@ HANDLERS: Mapping[str, Handler] = {
     **network.HANDLERS,
     **git.HANDLERS,
 }
+
+
+def knows(name: str) -> bool:
+    """Return whether it is known what a program does."""
+    return name in HANDLERS or name in SPECS

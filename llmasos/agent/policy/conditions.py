@@ -19,7 +19,7 @@ ARGUMENT = "arguments."
 _FOLDED = ("tool", "plugin", "tier", "access", "asking")
 _SETS = ("effects", "gains", "sinks", "copied", "carries", "identifiers", "untrusted")
 _PATHS = ("reads", "writes", "outside", "disguised")
-_PLAIN = ("given", "secrets", "dynamic", "attended", "in_place")
+_PLAIN = ("given", "dictated", "secrets", "dynamic", "attended", "in_place")
 _LISTS = (
     *("capabilities", "programs", "commands", "reads", "writes", "outside", "disguised"),
     *("hosts", "open_hosts", "ungiven"),

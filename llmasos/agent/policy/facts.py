@@ -56,6 +56,7 @@ class Facts(BaseModel):
             those not trusted.
         gains: What programs that are written would do then, and did not do before.
         given: How many arguments that say where or what the person gave, or a telling part of them.
+        dictated: Whether the person wrote the command or the code itself, word for word, to have it run.
         ungiven: Those that say whom it reaches, and paths that code changes, that they did not give.
         secrets: Whether an argument holds something that looks like a secret.
         tier: The sandbox's backend: `docker`, `bubblewrap`, `landlock`.
@@ -87,6 +88,7 @@ class Facts(BaseModel):
     carries: frozenset[SourceKind] = frozenset()
     gains: frozenset[Effect] = frozenset()
     given: int = 0
+    dictated: bool = False
     ungiven: tuple[str, ...] = ()
     secrets: bool = False
     tier: str = "docker"

@@ -15,7 +15,7 @@ from llmasos.agent.policy.engine import decide
 from llmasos.agent.policy.facts import Call, Facts
 from llmasos.agent.provenance import Tracker
 from llmasos.decisions import Decision, Source, SourceKind, Verdict
-from llmasos.errors import LLMasOSError
+from llmasos.errors import LLMasOSError, ToolError
 from llmasos.secrets import Redactor
 from llmasos.tools import Capabilities, Tool, builtin_tools
 
@@ -141,11 +141,11 @@ class Proposals:
         """Decide on a proposal.
 
         Raises:
-            ProposalError: Its facts cannot be read.
+            ProposalError: Its facts cannot be read, or the call cannot be made.
         """
-        return decide(
-            Call(tool=proposal.tool, arguments=proposal.arguments), self.facts(proposal), self._policy
-        )
+        facts = self.facts(proposal)
+        arguments = _validated(self._tool(proposal), proposal.arguments)
+        return decide(Call(tool=proposal.tool, arguments=arguments), facts, self._policy)
 
     def facts(self, proposal: Proposal) -> Facts:
         """Return what is known of a proposal.
@@ -159,22 +159,46 @@ class Proposals:
         except ValidationError as error:
             raise ProposalError(f"facts.{_first(error)}") from None
 
-    def _gathered(self, proposal: Proposal) -> dict[str, Any]:
-        """Return the facts that the tool, its arguments and the texts tell."""
+    def _tool(self, proposal: Proposal) -> Tool:
         tool = self._tools.get(proposal.tool)
         if tool is None or proposal.capabilities is not None or proposal.origin:
-            tool = _stand_in(proposal)
+            return _stand_in(proposal)
+        return tool
+
+    def _gathered(self, proposal: Proposal) -> dict[str, Any]:
+        """Return the facts that the tool, its arguments and the texts tell."""
+        tool = self._tool(proposal)
+        arguments = _validated(tool, proposal.arguments)
         tracker = Tracker()
         for text in proposal.said:
             tracker.person(text)
         for reading in proposal.read:
             tracker.content(reading.text, Source(kind=reading.kind, name=reading.name))
-        origins = trace(tool, proposal.arguments, tracker)
-        facts = gather(tool, proposal.arguments, origins, tracker, self._redactor, Surroundings())
+        origins = trace(tool, arguments, tracker)
+        facts = gather(tool, arguments, origins, tracker, self._redactor, Surroundings())
         known = {name: getattr(facts, name) for name in Facts.model_fields}
         if not tool.capabilities.names() and proposal.facts.get("capabilities"):
             del known["effects"]  # What it does is not known, although something is declared.
         return known
+
+
+def _validated(tool: Tool, arguments: dict[str, Any]) -> dict[str, Any]:
+    """Return arguments with their types; those that are left out do not matter to who asks.
+
+    Raises:
+        ProposalError: One is unknown or of a wrong type, so that the gate would refuse the call.
+    """
+    if tool.validator is None:
+        return arguments
+    try:
+        return tool.validate(arguments)
+    except ToolError as error:
+        cause = error.__cause__
+        if isinstance(cause, ValidationError) and all(
+            problem["type"].startswith("missing") for problem in cause.errors()
+        ):
+            return arguments
+        raise ProposalError(f"{error} {error.hint}") from None
 
 
 def _stand_in(proposal: Proposal) -> Tool:

@@ -76,6 +76,7 @@ class When(BaseModel):
         carries: Who may have written text that would leave, from where the person did not say.
         gains: What programs that are written would do then, and did not do before.
         given: Whether the person gave an argument; a number: that many at least.
+        dictated: Whether the person wrote the command or the code itself.
         ungiven: Whom it reaches, and what commands and code change, that the person did not give.
         secrets: Whether an argument looks like a secret.
         dynamic: Whether a part of a command or of code cannot be known.
@@ -109,6 +110,7 @@ class When(BaseModel):
     carries: Kinds | None = None
     gains: Effects | None = None
     given: bool | Annotated[int, Field(ge=1)] | None = None
+    dictated: bool | None = None
     ungiven: Globs | None = None
     secrets: bool | None = None
     dynamic: bool | None = None

@@ -20,14 +20,6 @@ _NUMBER = re.compile(r"\d+(?:[.,' \u00a0]\d{3})*(?:[.,]\d+)?")
 _BETWEEN = re.compile(r"[\s\u00a0().-]+")
 _LEAST_ACCOUNT, _MOST_ACCOUNT = 8, 80
 _MOST_EXACT = 10**15
-# Words of removing and moving in the languages that most people write; in others there is one prompt more.
-_REMOVING = re.compile(
-    r"\b(?:delet|remov|eras|purg|wip(?:e|ing)|clean|clear|drop|discard|get(?:ting)? rid|throw|prun|trash|"
-    r"unlink|mov(?:e|ing)|renam|replac|lösch|entfern|verschieb|umbenenn|räum|supprim|effac|enlev|déplac|"
-    r"renomm|nettoy|borr|elimin|suprim|muev|mover|renombr|limpi|apag|exclu|cancell|rimuov|spost|rinomin|"
-    r"verwijder|wis|verplaats|usuń|usun|przenie|удал|стер|очист|перемест|переимен|rm\b|rmdir\b|mv\b)|"
-    r"删|移除|清除|清空|清理|去掉|移动|移到|重命名|改名|刪|削除|消し|消す|移動|삭제|지우|제거|옮기|이동|hapus|xóa|حذف|हटा"
-)
 
 
 class Said:
@@ -45,7 +37,6 @@ class Said:
         self._stems: set[str] = set()
         self._folders: set[str] = set()
         self._numbers: set[float] = set()
-        self.removing = False
 
     def add(self, text: str) -> None:
         """Remember a text."""
@@ -59,7 +50,6 @@ class Said:
         alone = " ".join(map(_alone, said.split()))
         self._stems.update(stem for token in words(alone) for stem in _stems(token))
         self._folders.update(_FOLDER.findall(said))
-        self.removing = self.removing or _REMOVING.search(said) is not None
         self._numbers.update(number for found in _NUMBER.findall(said) for number in _numbers(found))
 
     def whole(self, value: str) -> bool:

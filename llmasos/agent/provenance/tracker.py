@@ -5,16 +5,28 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
+from typing import Any
 
 from llmasos.agent.provenance.decoding import decodings
+from llmasos.agent.provenance.flows import Flows
 from llmasos.agent.provenance.identifiers import identified
 from llmasos.agent.provenance.labels import describe, label_text
 from llmasos.agent.provenance.library import Library
 from llmasos.agent.provenance.lookup import MOST_SPANS, Lookup
 from llmasos.agent.provenance.normal import folded, invisible, weight, words
 from llmasos.agent.provenance.said import Said
+from llmasos.agent.provenance.sentences import is_forbidden, is_question, is_removing, sentences, warned_of
+from llmasos.agent.values import changed_lines
 from llmasos.decisions import ArgumentOrigin, Source, SourceKind, Span
-from llmasos.events import ActionFinished, ActionStarted, ApprovalResolved, CallDecided, Event, TurnStarted
+from llmasos.events import (
+    ActionFinished,
+    ActionStarted,
+    ApprovalRequested,
+    ApprovalResolved,
+    CallDecided,
+    Event,
+    TurnStarted,
+)
 from llmasos.tools import Registry
 
 _MOST = 64_000_000
@@ -28,6 +40,8 @@ _FORGOTTEN = Source(kind="unknown", name="content that is no longer remembered")
 _PARTS = 400
 # A name without blanks, or a path with them; neither a link nor an address.
 _PATH = re.compile(r"(?!.*://)[^\s@]+|(?!.*://)[^\n@]*(?:/[^\n@]*|\.\w{1,10})")
+# What looks like one inside a text is lost with it, so that less is named.
+_COMMENT = re.compile(r"(?m)(?:^|(?<=[\s;]))#.*$")
 _LITERAL = re.compile(r"\"([^\"\n]{2,200})\"|'([^'\n]{2,200})'")
 
 
@@ -37,24 +51,52 @@ class Tracker:
     Args:
         most: Bytes of memory that it may take, roughly. What was read first is forgotten when there is more;
             from then on a value that is found nowhere counts as untrusted, for it may have stood there.
+
+    Attributes:
+        flows: Where calls have put what the person did not name.
+        removing: Whether the person spoke of removing, or moving, something.
     """
 
     def __init__(self, most: int = _MOST) -> None:
         self._said = Said(_MOST_SAID)
+        self._wanted = Said(_MOST_SAID)
         self._read = Library(most)
         self._own = Said(_MOST_SAID)
         self._lookup = Lookup(self._said, self._own, self._read)
         self._known: set[tuple[int, SourceKind, str]] = set()
         self._untrusted: set[SourceKind] = set()
+        self.flows = Flows()
+        self.removing = False
 
     @property
     def untrusted(self) -> frozenset[SourceKind]:
         """Who may have written what the model has read; names of files count when they are sentences."""
         return frozenset(self._untrusted)
 
-    def person(self, text: str) -> None:
-        """Remember what the person said."""
-        self._said.add(text)
+    def person(self, text: str, *, refusing: bool = False) -> None:
+        """Remember what the person said.
+
+        Whom or what they warn of, they do not give: in a sentence that forbids, no link, address, account or
+        number is theirs, and in one that asks or refuses none that was read before.
+
+        Args:
+            text: What they said.
+            refusing: Whether they said it to refuse something.
+        """
+        said = sentences(text)
+        self._said.add(" ".join(self._meant(sentence, refusing) for sentence in said))
+        wanted = (one for one in said if not (refusing or is_forbidden(one) or is_question(one)))
+        self._wanted.add(" ".join(wanted))
+        self.removing = self.removing or any(map(is_removing, said))
+
+    def _meant(self, sentence: str, refusing: bool) -> str:
+        forbids = is_forbidden(sentence)
+        if not (forbids or refusing or is_question(sentence)):
+            return sentence
+        for name in warned_of(sentence):
+            if forbids or any(self._read.with_words(words(folded(name)))):
+                sentence = sentence.replace(name, " ")
+        return sentence
 
     def outline(self, names: Iterable[str]) -> None:
         """Remember names of files that the model was told at the start."""
@@ -119,17 +161,29 @@ class Tracker:
                 self._own.add(_unfound(text, origin.spans))
 
     def _origin(self, value: str, argument: str, language: str) -> ArgumentOrigin:
-        if self._said.whole(value) or self._said.account(value):
+        # Channels and users are often named without their sign.
+        bare = value[1:] if value[:1] in "#@" else ""
+        if self._said.whole(value) or self._said.whole(bare) or self._said.account(value):
             return ArgumentOrigin(argument=argument, given=True)
         spans = self._lookup.spans(value, language) if self._read else ()
         if not spans and self._read.forgot and any(map(str.isalnum, value)):
             spans = (Span(text=value[:_LONGEST_SPAN], source=_FORGOTTEN),)
-        return ArgumentOrigin(argument=argument, given=self._told(value, language), spans=spans)
+        return ArgumentOrigin(argument=argument, named=self._told(value, language), spans=spans)
 
-    @property
-    def removing(self) -> bool:
-        """Whether the person spoke of removing, or moving, something."""
-        return self._said.removing
+    def ran(self, facts: Mapping[str, Any], origins: Iterable[ArgumentOrigin]) -> None:
+        """Remember what a call has put where.
+
+        Args:
+            facts: What was known of it, by the names of the facts.
+            origins: Where its arguments come from.
+        """
+        unseen = bool(facts.get("dynamic")) or "unknown" in facts.get("effects", ())
+        reads, writes = facts.get("reads", ()), facts.get("writes", ())
+        self.flows.add(reads, writes, origins, self.named, unseen=unseen)
+
+    def dictated(self, text: str) -> bool:
+        """Whether the person wrote a command, or code, whole, and neither asks about it nor forbids it."""
+        return self._wanted.whole(text)
 
     def named(self, text: str) -> bool:
         """Return whether the person named something, a file by a telling part of its path."""
@@ -140,6 +194,7 @@ class Tracker:
         """Whether the person named a telling part of a value: a word of a path, a literal of code."""
         if not language:
             return self._told_path(value)
+        value = _COMMENT.sub("", value)
         literals = (double or single for double, single in _LITERAL.findall(value))
         operands = (word for word in value.split()[1:] if word[0] != "-") if language == "bash" else ()
         parts = {part for part, _ in zip(chain(literals, operands), range(_PARTS), strict=False)}
@@ -179,14 +234,21 @@ class Tracker:
             tracker.content(text, source)
         tools = {tool.name: tool for tool in registry or ()}
         arguments: dict[str, Mapping[str, object]] = {}
+        asked: dict[str, Mapping[str, object]] = {}
         for event in events:
             match event:
                 case TurnStarted():
                     tracker.person(event.text)
+                case ApprovalRequested():
+                    asked[event.action] = event.arguments
                 case ApprovalResolved():
-                    tracker.person(event.why)
-                case CallDecided() if not event.parent:
-                    tracker._wrote(event.arguments, event.origins)
+                    tracker.person(event.why, refusing=True)
+                    for text in changed_lines(asked.get(event.action, {}), event.arguments or {}):
+                        tracker.person(text)
+                case CallDecided():
+                    if not event.parent:
+                        tracker._wrote(event.arguments, event.origins)
+                    tracker.ran(event.facts, event.origins)
                 case ActionStarted():
                     arguments[event.action] = event.arguments
                 case ActionFinished():
@@ -220,6 +282,12 @@ def _unfound(value: str, spans: tuple[Span, ...]) -> str:
 
 
 def _sentences(names: str) -> bool:
-    """Whether one of the names of a listing reads like a sentence."""
-    parts = re.split(r"[/\n]", names)
-    return any(weight(words(folded(part).replace("_", " "))) >= _SENTENCE for part in parts if len(part) > 8)
+    """Whether one of the names of a listing reads like a sentence, or those of one path do together."""
+    for path in names.splitlines():
+        weights = {part: weight(words(folded(part).replace("_", " "))) for part in path.split("/")}
+        spaced = [weight for part, weight in weights.items() if " " in part.strip()]
+        if len(spaced) > 1 and sum(spaced) >= _SENTENCE:
+            return True
+        if any(weight >= _SENTENCE for part, weight in weights.items() if len(part) > 8):
+            return True
+    return False

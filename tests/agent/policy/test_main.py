@@ -113,6 +113,24 @@ def test_what_a_line_leaves_out_is_found_out(
     assert (found["verdict"], found["rules"][0]) == (verdict, rule)
 
 
+@pytest.mark.parametrize(
+    ("proposal", "said"),
+    [
+        ({"command": ["rm", "-rf", "/etc"]}, "command"),
+        ({"tool": "run_shell", "arguments": {"cmd": "rm -rf /etc"}}, "cmd"),
+        ({"tool": "read_file", "arguments": {"file_path": "/etc/shadow"}}, "path"),
+        ({"command": None}, "command"),
+        ({"command": "ls", "arguments": {"timeout": "x"}}, "timeout"),
+    ],
+)
+def test_a_call_that_cannot_be_made_is_not_decided_on(
+    capsys: pytest.CaptureFixture[str], proposal: dict[str, Any], said: str
+) -> None:
+    assert main(["check", "--jsonl"], lines(proposal)) == 2
+    [found] = answers(capsys)
+    assert "verdict" not in found and said in found["error"]
+
+
 def test_lines_that_can_be_read_end_well(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", "--jsonl"], lines({"tool": "t", "facts": {"effects": ["reads"]}})) == 0
     assert answers(capsys)[0]["rules"][0] == "read"
