@@ -12,8 +12,8 @@ ALLOWED = {
         " listdir scandir walk stat lstat access cpu_count process_cpu_count getpid getppid getuid geteuid"
         " getgid getegid getlogin uname fspath fsencode fsdecode stat_result DirEntry PathLike times strerror"
         " urandom getrandom get_terminal_size terminal_size sched_getaffinity getloadavg sysconf error"
-        " readlink statvfs fstat isatty read get_exec_path R_OK W_OK X_OK F_OK O_RDONLY O_WRONLY O_RDWR"
-        " O_CREAT O_EXCL O_TRUNC O_APPEND SEEK_SET SEEK_CUR SEEK_END chdir"
+        " readlink statvfs fstat isatty read defpath R_OK W_OK X_OK F_OK O_RDONLY O_WRONLY O_RDWR"
+        " get_exec_path O_CREAT O_EXCL O_TRUNC O_APPEND SEEK_SET SEEK_CUR SEEK_END chdir"
         # These are judged by what they are given.
         " mkdir makedirs symlink link chmod lchmod chown lchown truncate mkfifo mknod utime rename renames"
         " replace unlink remove removedirs rmdir system popen close write open fdopen dup dup2 sendfile"

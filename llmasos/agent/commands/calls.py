@@ -45,7 +45,9 @@ class Calls(Outside):
             self.commands(node, name)
         elif top in modules.RUNS:
             self.found.unknown(f"{module}.{name} may run anything.")
-        elif not is_allowed(module, name) or name.startswith("__"):
+        elif not is_allowed(module, name) or (
+            name.startswith("__") and (top in ALLOWED or name != "__init__")
+        ):
             self.found.unknown(f"What {module}.{name} does is not known.")
         elif evaluates(module, name) and not self._is_calculated(node, module):
             self.found.undecided(f"What {name}() evaluates cannot be known.")

@@ -11,9 +11,8 @@ from .program import Findings
 from .values import Values
 
 _RUNS = re.compile(r"\b(copy|attach|install|load|export|import|load_extension|shell|getenv)\b", re.IGNORECASE)
-_SOURCE = re.compile(
-    r"(?:\bfrom|\bjoin|\b(?:read_\w+|glob|\w*scan\w*|sniff_csv)\s*\()\s*\[?\s*'([^']+)'", re.IGNORECASE
-)
+_SOURCE = re.compile(r"(?<!\w)(?:from|join|(\w+)\s*\()\s*(?:\[\s*)?'([^']+)'", re.IGNORECASE)
+_READS = re.compile(r"read_.*|glob|sniff_csv|.*scan.*", re.IGNORECASE)
 _MEMORY = ":memory:"
 _CONNECTS = frozenset({"sqlite3.connect", "duckdb.connect"})
 
@@ -62,8 +61,9 @@ class Databases(Files):
 
     def tells_database(self, text: str) -> None:
         """Note what a known statement does."""
-        for place in _SOURCE.findall(text):
-            self.fetches(ast.Constant(place))
+        for function, place in _SOURCE.findall(text):
+            if not function or _READS.fullmatch(function):
+                self.fetches(ast.Constant(place))
         if _RUNS.search(text):
             self.found.unknown("What a database is told may write any file, or load programs.")
         elif re.search(modules.SQL_WRITES, text, re.IGNORECASE):

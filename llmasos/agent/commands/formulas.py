@@ -8,7 +8,7 @@ import re
 from .table import names
 from .values import Values
 
-_CALLED = re.compile(r"([\w.\]\)'\"]+)\s*\(")
+_CALLED = re.compile(r"(?<![\w.\]\)'\"])([\w.\]\)'\"]+)\s*\(")
 _FUNCTIONS = names(
     "sin cos tan asin acos atan atan2 sinh cosh tanh exp log log2 log10 log1p expm1 sqrt cbrt abs floor ceil"
     " ceiling factorial gamma erf Min Max min max sum mean Abs re im sign Rational Integer C I Q bs cr poly"
@@ -18,7 +18,7 @@ _MAKES_NAMES = names(
     "symbols Symbol Function Dummy Wild IndexedBase MatrixSymbol Idx init_printing pprint latex pretty"
 )
 _TEXTS = names("str repr latex pretty srepr sstr ccode pycode fcode mathematica_code octave_code format join")
-_NUMBERS = names("range len int float abs sum round max min enumerate zip sorted list tuple set reversed")
+_NUMBERS = names("range len int float abs sum round max min enumerate zip sorted list tuple set reversed map")
 _LIBRARIES = frozenset({"sympy", "numpy", "math", "fractions", "decimal"})
 
 
@@ -113,7 +113,10 @@ class Numbers:
         if function.id in self._values.stored:
             # A symbol may stand for a function; what is defined here may answer with text.
             return function.id not in self._values.defined and self._named(function.id)
-        return function.id in _NUMBERS and all(map(self.has, node.args))
+        given = node.args
+        if function.id == "map" and given and self.has(ast.Call(given[0], [], [])):
+            return True
+        return function.id in _NUMBERS and all(map(self.has, given))
 
     def _calculates(self, node: ast.Call, origin: str) -> bool:
         """Return whether a library's function answers with numbers; only symbols take texts and keep none."""

@@ -93,7 +93,7 @@ DOORS = (
 REFLECTION = names("__builtins__ __loader__ __spec__ __import__")
 BUILTINS_RUN = names("eval exec compile __import__ breakpoint input globals locals vars setattr delattr help")
 SECRET = names(
-    "__globals__ __builtins__ __subclasses__ __bases__ __mro__ __code__ __class__ __dict__"
+    "__globals__ __builtins__ __subclasses__ mro __bases__ __mro__ __code__ __class__ __dict__"
     " __loader__ __spec__ __reduce__ __reduce_ex__ __getattribute__ __import__ _os os sys _sys"
     " subprocess posix builtins importlib f_globals f_locals f_builtins f_back f_code gi_code"
     " cr_code tb_next gi_frame cr_frame tb_frame modules meta_path path_hooks _getframe"

@@ -17,6 +17,7 @@ _CONVERTS = re.compile(
     r"|pandas_(edgelist|adjacency)|networkx_graph|physical|table|batches|reader|schema|expr|init_repr|offset"
     r"|polars|torch|jax|tensor|markup|plain|cnf|dnf|nnf|mask|string_list)"
 )
+_POLYNOMIALS = re.compile(r"eval_(\w*laguerre|\w*legendre|hermite\w*|cheby\w*|jacobi|\w*gegenbauer)")
 _HARMLESS = names(
     "export_text fetchone fetchall fetchmany fetchdf fetchval fetchnumpy fetch_df fetch_df_chunk"
     " fetch_arrow_table fetch_arrow_reader fetch_record_batch run_until_complete run_forever"
@@ -67,7 +68,7 @@ OPENERS = re.compile(r"\w*(File|Store|file|map|Map|Dataset|Archive|open|Writer)"
 
 def shape_of(name: str) -> Shape | None:
     """Return what a function most likely does, by its name alone; None where it calculates."""
-    if name in _HARMLESS or _CONVERTS.fullmatch(name):
+    if name in _HARMLESS or _POLYNOMIALS.fullmatch(name) or _CONVERTS.fullmatch(name):
         return None
     return next((shape for shape, pattern in _SHAPES if pattern.fullmatch(name)), None)
 

@@ -1,5 +1,7 @@
 """Libraries do more than calculate under many names, and are known by the shape of these."""
 
+import time
+
 import pytest
 
 from llmasos.agent.commands import analyse_python
@@ -15,6 +17,9 @@ REFLECTS = [
     "list(map(open('a').buffer.raw.__class__, ['x'], ['w']))",
     "list(map(type(open('a').buffer.raw), ['x'], ['w']))",
     "open('a').buffer.raw.__init__('x', 'w')",
+    "t = type(open('a').buffer.raw)\nlist(map(t, ['x'], ['w']))",
+    "import functools\nfunctools.partial(types[0], 'x', 'w')()",
+    "list(map(x.__class__.mro()[0], ['x'], ['w']))",
     "import io\nclass F(io.FileIO):\n    pass\nF('x', 'w')",
     "import io\nlist(map(io.FileIO, ['x'], ['w']))",
     "import yaml as np",
@@ -237,6 +242,17 @@ def test_libraries_that_fetch_are_known(code: str) -> None:
 @pytest.mark.parametrize(("code", "path"), READS)
 def test_what_is_read_is_named(code: str, path: str) -> None:
     assert path in analyse_python(code).reads
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["from" + " " * 48_000, "scan" * 12_000, "read_ " * 8_000, "a" * 48_000, "a(" * 24_000, ".a" * 24_000],
+)
+@pytest.mark.parametrize("call", ["con.execute", "df.query", "sympy.S"])
+def test_long_statements_are_read_in_time_that_grows_with_their_length(text: str, call: str) -> None:
+    start = time.perf_counter()
+    analyse_python(f"import sympy\n{call}({text!r})")
+    assert time.perf_counter() - start < 2
 
 
 def test_a_database_in_memory_is_no_file() -> None:
