@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .shapes import shape_of
 from .table import names
 
 HARMLESS = names(
@@ -35,9 +36,9 @@ READING = names(
     "read_csv read_table read_excel read_json read_parquet read_text read_bytes read_fwf read_html"
     " read_xml read_feather read_orc loadtxt genfromtxt fromfile imread load_workbook listdir scandir"
     " stat lstat exists isfile isdir getsize walk getmtime glob rglob iglob iterdir is_file is_dir"
-    " samefile readlink"
+    " samefile readlink getline getlines iterparse"
 )
-"""Functions and methods whose first argument is a path that is read."""
+"""Functions and methods whose first argument is a path that is read, or that read the path they belong to."""
 
 WRITING = names(
     "write_text write_bytes touch mkdir makedirs symlink symlink_to hardlink_to link_to chmod lchmod"
@@ -49,7 +50,10 @@ WRITING = names(
     " basicConfig writestr open_memmap extractall extract"
 )
 """Functions and methods that write; some of them answer with text when they get no path."""
-TEXT_WITHOUT_PATH = names("to_csv to_json to_html to_latex to_markdown to_xml basicConfig")
+TEXT_WITHOUT_PATH = names(
+    "to_csv to_json to_html to_latex to_markdown to_xml basicConfig write_csv write_json"
+)
+TEMPORARY = names("NamedTemporaryFile mkstemp mkdtemp TemporaryDirectory TemporaryFile")
 METHODS_ON_PATH = names(
     "write_text write_bytes touch mkdir symlink_to hardlink_to chmod unlink rmdir rename replace"
 )
@@ -62,7 +66,7 @@ CALLS = names(
     " create_subprocess_exec create_subprocess_shell subprocess_exec subprocess_shell check_output"
     " check_call getoutput getstatusoutput Popen settrace setprofile call_tracing set_trace"
     " addaudithook urlopen urlretrieve query_unsafe open_connection create_connection start_server"
-    " create_server sendmail read_pickle to_pickle read_sql read_sql_query read_sql_table"
+    " create_server sendmail read_pickle to_pickle read_hdf read_sql read_sql_query read_sql_table"
     " read_clipboard read_gbq unsafe_load full_load executescript run_in_executor connect environb"
     " setenv unsetenv ProcessPoolExecutor chroot setuid setgid open_code pipe2 memfd_create ctypeslib"
     " dictConfig fileConfig get_type_hints ForwardRef sympify parse_expr lambdify evalf_func"
@@ -70,9 +74,26 @@ CALLS = names(
 """Functions and methods that run something or open a door, whatever they belong to."""
 TELLING = frozenset({"os", "shutil", "subprocess", "sys", "io", "pathlib", "builtins", "posix"})
 """Modules that keep their names, because code that runs later in the same session knows them by these."""
+CONVENTIONS = {
+    "np": "numpy",
+    "pd": "pandas",
+    "plt": "matplotlib.pyplot",
+    "sns": "seaborn",
+    **{
+        name: name
+        for name in TELLING
+        | names("numpy pandas matplotlib sympy duckdb tarfile zipfile logging asyncio yaml")
+    },
+}
+"""Names by which modules are known that were imported earlier in the same session."""
+DOORS = (
+    RUNS | NETWORK | names("shutil tempfile tarfile zipfile asyncio posixpath _winapi bltn_open")
+) - names("signal trace profile code http site resource ssl sh")
+"""Modules that other modules have among their names."""
+REFLECTION = names("__builtins__ __loader__ __spec__ __import__")
 BUILTINS_RUN = names("eval exec compile __import__ breakpoint input globals locals vars setattr delattr help")
 SECRET = names(
-    "__globals__ __builtins__ __subclasses__ __bases__ __mro__ __code__ __class__ __dict__"
+    "__globals__ __builtins__ __subclasses__ mro __bases__ __mro__ __code__ __class__ __dict__"
     " __loader__ __spec__ __reduce__ __reduce_ex__ __getattribute__ __import__ _os os sys _sys"
     " subprocess posix builtins importlib f_globals f_locals f_builtins f_back f_code gi_code"
     " cr_code tb_next gi_frame cr_frame tb_frame modules meta_path path_hooks _getframe"
@@ -86,3 +107,21 @@ SQL_WRITES = (
 RUNNERS = names("run call check_call check_output Popen getoutput getstatusoutput system popen")
 """Functions of `subprocess` and `os` that take a command."""
 TELLING_NAMES = SECRET | CALLS | DELETING | MOVING | WRITING
+TEXT_WORK = names(
+    "startswith endswith replace split rsplit splitlines partition rpartition join count find rfind"
+    " index strip lstrip rstrip removeprefix removesuffix format format_map append appendleft add"
+    " insert extend remove discard contains match fullmatch search sub subn findall finditer get pop"
+    " setdefault update isin eq ne map fillna title suptitle text annotate xlabel ylabel set_title"
+    " set_xlabel set_ylabel legend debug info warning error critical exception log encode decode"
+    " select select_one find_all xpath set write writelines writerow print add_argument add_node"
+    " add_edge array Series Index BeautifulSoup strptime strftime push put cell add_row add_column"
+    " group key label lower upper translate zfill ljust rjust center equals assertEqual quote unquote"
+)
+"""Functions and methods that treat texts as texts, so that a link or a path among them is none."""
+SETTINGS_RUN = r"backend|usetex|preamble|animation\.|_path$|module:"
+"""Settings of matplotlib that load or run programs."""
+
+
+def is_telling(name: str) -> bool:
+    """Return whether a name says that more is done than calculated."""
+    return name in TELLING_NAMES or shape_of(name) in {"writes", "network", "runs"}
