@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import anyio
 
 from llmasos.agent.approvals import encodable
-from llmasos.agent.consent import Consent, Outlook
+from llmasos.agent.consent import Consent, Outlook, Refusals
 from llmasos.agent.judge import Judge, Judgement
 from llmasos.agent.policy import Facts
 from llmasos.agent.rendering import render, shorten
@@ -122,7 +122,15 @@ class Gate:
             text = await self._reports.invalid(action, name, str(error), arguments, parent)
             return ActionOutcome(action, "invalid", None, text, text)
         await self._reports.decided(action, made, parent, choice)
-        made, why = await self._settled(action, tool, made, parent)
+        try:
+            made, why = await self._settled(action, tool, made, parent)
+        except anyio.get_cancelled_exc_class():
+            with anyio.CancelScope(shield=True):
+                await self._reports.denied(action, made, "Cancelled.", parent, status="cancelled")
+            raise
+        except Refusals as error:
+            await self._reports.denied(action, made, str(error), parent)
+            raise
         if why:
             text = await self._reports.denied(action, made, f"Not allowed: {why}", parent)
             return ActionOutcome(action, "denied", None, text, text)

@@ -97,19 +97,21 @@ class Reports:
         await self._tell(action, tool, "invalid", text, arguments=told, parent=parent)
         return text
 
-    async def denied(self, action: str, made: Judgement, text: str, parent: str) -> str:
-        """Record and tell the end of a call that may not run; return its text without secrets."""
+    async def denied(
+        self, action: str, made: Judgement, text: str, parent: str, *, status: ActionStatus = "denied"
+    ) -> str:
+        """Record and tell the end of a call that did not begin; return its text without secrets."""
         text, tool = self._redactor.text(text), made.call.tool
         await self.record(
-            "outcome",
+            "cancel" if status == "cancelled" else "outcome",
             action,
             tool,
             parent=parent,
-            status="denied",
+            status=status,
             result_sha256=sha256_result(text),
             **self._judged(made),
         )
-        await self._tell(action, tool, "denied", text)
+        await self._tell(action, tool, status, text)
         return text
 
     async def ended(

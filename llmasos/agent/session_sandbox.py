@@ -17,6 +17,9 @@ from llmasos.events import ArtifactKept, Notice
 from llmasos.sandbox import Artifact, Job, Sandbox, Workspace
 from llmasos.secrets import VARIABLE
 
+# Code may ask for any number of hosts; a person does not read them.
+_MOST_REFUSED = 10
+
 
 class SessionSandbox:
     """The sandbox of one session.
@@ -49,6 +52,7 @@ class SessionSandbox:
         self._artifacts = artifacts
         self._tasks = tasks
         self._sandbox: Sandbox | None = None
+        self._refused: set[tuple[str, int]] = set()
         self._lock = anyio.Lock()
 
     @property
@@ -89,6 +93,7 @@ class SessionSandbox:
 
     async def refresh(self, turn: str) -> None:
         """Give a turn a fresh view when the folder has changed since the sandbox was opened."""
+        self._refused.clear()
         if self.running is None or not await self.workspace.changed_outside():
             return
         if any(job.running for job in await self.running.jobs()):
@@ -140,14 +145,16 @@ class SessionSandbox:
         return kept
 
     def _tell_refused(self, host: str, port: int, reason: str) -> None:
-        self._tasks.start_soon(
-            self._stream.append,
-            Notice(
-                level="warning",
-                text=f"Code wanted to reach {host}:{port}, which was refused: {reason}. "
-                f"Allow it with /hosts {host} if you mean to.",
-            ),
+        if (host, port) in self._refused or len(self._refused) > _MOST_REFUSED:
+            return
+        self._refused.add((host, port))
+        text = (
+            f"Code wanted to reach {host}:{port}, which was refused: {reason}. "
+            f"Allow it with /hosts {host} if you mean to."
         )
+        if len(self._refused) > _MOST_REFUSED:
+            text = "Code wanted to reach even more hosts, which was refused; they are not told any more."
+        self._tasks.start_soon(self._stream.append, Notice(level="warning", text=text))
 
     def _tell_canary(self) -> None:
         self._tasks.start_soon(self._record_canary)

@@ -101,13 +101,8 @@ def _arguments(found: ActionExplanation) -> Iterator[str]:
         yield from _part("arguments", "none")
     origins = found.origins or ()
     for name, value in found.arguments.items():
-        # Arguments that the person edited are the person's.
-        if any(approval.arguments is not None for approval in found.approvals or ()):
-            whence = "as you edited it"
-        elif found.origins is None:
-            whence = "n/a"
-        else:
-            whence = _origin([one for one in origins if one.argument.split(".")[0] == name])
+        mine = [one for one in origins if one.argument.split(".")[0] == name]
+        whence = "n/a" if found.origins is None else _origin(mine)
         yield from _part(f"  {display(name)}", f"{_value(value)}  [{whence}]")
     if found.origins is None:
         yield from _part("origins", None, found.absent.get("origins"))

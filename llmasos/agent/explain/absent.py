@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from llmasos.agent.explain.action import Action
 
 NO_END = "no end is stored: it runs still, or the kernel has stopped"
+IN_PLACE = "it worked in the folder itself, where no diff is kept"
 UNRECORDED = "the ledger holds nothing of it"
 _OLD = "the log is from a time before this was stored"
 
@@ -59,8 +60,10 @@ def why_not_asked(action: Action) -> str:
     return "nobody was asked: the policy " + ("allows it" if verdict == "allow" else "denies it")
 
 
-def why_no_changes(action: Action, paths: Sequence[str] | None) -> str:
+def why_no_changes(action: Action, paths: Sequence[str] | None, *, in_place: bool) -> str:
     """Return why it is not known what the action changed."""
+    if in_place:
+        return IN_PLACE
     if paths is None:
         return "the turn has no end yet"
     if not action.decided:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from llmasos.agent.explain.absent import (
+    IN_PLACE,
     NO_END,
     UNRECORDED,
     why_no_arguments,
@@ -52,7 +53,8 @@ def explain_turn(log: Log, policies: Policies | None = None, *, what: str = "") 
     started = next((event for event in log.events if isinstance(event, TurnStarted)), None)
     ended = next((event for event in reversed(log.events) if isinstance(event, TurnFinished)), None)
     offered = next((event for event in reversed(log.events) if isinstance(event, DiffOffered)), None)
-    diff = offered.changes if offered is not None else () if ended is not None else None
+    in_place = started is not None and started.in_place
+    diff = offered.changes if offered is not None else None if in_place or ended is None else ()
     paths = (
         None
         if diff is None
@@ -64,7 +66,7 @@ def explain_turn(log: Log, policies: Policies | None = None, *, what: str = "") 
     if ended is None:
         absent["status"] = "no end is stored: the turn runs still, or the kernel has stopped"
     if diff is None:
-        absent["diff"] = "the turn has no end yet"
+        absent["diff"] = IN_PLACE if in_place else "the turn has no end yet"
     return Explanation(
         id=what or log.place.action or log.place.turn,
         session=log.place.session,
@@ -75,11 +77,18 @@ def explain_turn(log: Log, policies: Policies | None = None, *, what: str = "") 
         model=started.model if started else "",
         sandbox=started.sandbox if started else "",
         dry_run=started.dry_run if started else False,
-        in_place=started.in_place if started else False,
+        in_place=in_place,
         status=ended.status if ended else None,
         error=ended.error if ended else "",
         actions=tuple(
-            _explained(action, tuple(inside[action.id]), paths, policies, log.proved.get(action.id))
+            _explained(
+                action,
+                tuple(inside[action.id]),
+                paths,
+                policies,
+                log.proved.get(action.id),
+                in_place=in_place,
+            )
             for action in chosen(actions, log.place.action)
         ),
         diff=diff,
@@ -97,6 +106,8 @@ def _explained(
     paths: Sequence[str] | None,
     policies: Policies | None,
     proved: bool | None,
+    *,
+    in_place: bool,
 ) -> ActionExplanation:
     decided = action.decided[-1] if action.decided else None
     finished = action.finished
@@ -128,7 +139,7 @@ def _explained(
             ("facts", (decided.facts or None) if decided else None, why_undecided(action)),
             ("approvals", approvals, why_not_asked(action)),
             ("outcome", finished, NO_END),
-            ("changes", changes, why_no_changes(action, paths)),
+            ("changes", changes, why_no_changes(action, paths, in_place=in_place)),
             ("proof", proof, UNRECORDED),
         )
         if value is None

@@ -9,9 +9,10 @@ from sqlalchemy.orm import Session as Transaction
 from llmasos.agent._tables import EventRow
 from llmasos.agent.explain import Explainer
 from llmasos.agent.policy.facts import Facts
+from llmasos.api import TurnRequest
 from llmasos.decisions import Decision
 from llmasos.errors import UnknownRecordError
-from llmasos.events import ActionStarted, CallDecided, TurnStarted
+from llmasos.events import ActionStarted, ApprovalRequested, CallDecided, TurnStarted
 from llmasos.ledger import Filter
 from tests.agent.conftest import MakeStage, Stage
 
@@ -162,3 +163,27 @@ async def test_many_records_of_a_session_are_looked_through(
         assert len(found.actions) == 6 and all(
             one.proof and len(one.proof.records) == 2 for one in found.actions
         )
+
+
+async def test_what_was_done_in_the_folder_itself_is_not_called_nothing(stage: MakeStage) -> None:
+    async with stage(WRITE, "Answer: done.") as it:
+        session = await it.sessions.create(it.folder, in_place=True)
+        await it.turn(session, "write b.txt")
+        found = await explainer(it).explain(it.events[0].turn)
+        assert found.diff is None and "folder itself" in found.absent["diff"]
+        assert found.actions[0].changes is None and "folder itself" in found.actions[0].absent["changes"]
+
+
+async def test_a_call_that_was_cancelled_while_it_waited_has_an_end(stage: MakeStage) -> None:
+    async with stage('read_file(path="notes.txt")', 'run_shell(command="./x")', "Answer: done.") as it:
+        session = await it.session()
+        accepted = await session.start(TurnRequest(text="what does notes.txt say?"))
+        async with session.stream.follow(accepted.after) as events:
+            async for event in events:
+                if isinstance(event, ApprovalRequested):
+                    break
+        await session.cancel()
+        found = await explainer(it).explain(accepted.turn)
+        asked = found.actions[-1]
+        assert (asked.tool, asked.status) == ("run_shell", "cancelled") and not asked.problems
+        assert asked.proof is not None and asked.proof.agrees
