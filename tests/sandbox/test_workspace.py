@@ -11,6 +11,7 @@ import pytest
 
 from llmasos.errors import ConflictError, WorkspaceError
 from llmasos.sandbox import Selection, Workspace
+from llmasos.sandbox.workspace import transaction
 from tests.sandbox.conftest import MakeDesk
 
 pytestmark = pytest.mark.anyio
@@ -470,10 +471,10 @@ async def test_a_commit_that_cannot_be_written_is_rolled_back(
         agent.write(name, "new")
     replace = os.replace
 
-    def full(source: str, target: str) -> None:
-        if target == str(desk.folder / "b"):
+    def full(source: str, target: str, **places: int) -> None:
+        if target == "b" and source.startswith(".llmasos-"):
             raise OSError(28, "No space left on device", target)
-        replace(source, target)
+        replace(source, target, **places)
 
     monkeypatch.setattr(os, "replace", full)
     with pytest.raises(WorkspaceError, match="No space"):
@@ -514,3 +515,45 @@ def test_a_folder_that_holds_the_systems_own_files_is_not_worked_on(
     with pytest.raises(WorkspaceError, match="holds the system's own") as caught:
         Workspace.open(folder, state)
     assert f"LLMASOS_{'DATA' if inside == 'data' else 'CONFIG'}_DIR" in caught.value.hint
+
+
+async def test_what_a_person_saves_while_a_commit_is_put_on_the_disk_stays(
+    make_desk: MakeDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = make_desk({"a.txt": "one\n", "b.txt": "one\n"})
+    agent = await desk.agent()
+    agent.write("a.txt", "two\n")
+    agent.write("b.txt", "two\n")
+
+    def saved_meanwhile(files: object, folder: object) -> None:
+        (desk.folder / "b.txt").write_text("the person's own\n")
+
+    monkeypatch.setattr(transaction, "sync_all", saved_meanwhile)
+    with pytest.raises(ConflictError) as caught:
+        await desk.space.commit()
+    assert "b.txt" in str(caught.value)
+    assert (desk.folder / "a.txt").read_text() == "one\n"
+    assert (desk.folder / "b.txt").read_text() == "the person's own\n"
+    assert sorted(path.name for path in desk.folder.iterdir()) == ["a.txt", "b.txt"]
+
+
+async def test_a_folder_that_becomes_a_link_during_a_commit_leads_nowhere(
+    make_desk: MakeDesk, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    desk = make_desk({"d/x.txt": "one\n"})
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "x.txt").write_text("outside\n")
+    agent = await desk.agent()
+    agent.write("d/x.txt", "two\n")
+
+    def swapped_meanwhile(files: object, folder: object) -> None:
+        if not (desk.folder / "d").is_symlink():
+            (desk.folder / "d").rename(tmp_path / "d.old")
+            (desk.folder / "d").symlink_to(outside)
+
+    monkeypatch.setattr(transaction, "sync_all", swapped_meanwhile)
+    with pytest.raises(ConflictError):
+        await desk.space.commit()
+    assert (outside / "x.txt").read_text() == "outside\n"
+    assert (tmp_path / "d.old" / "x.txt").read_text() == "one\n"

@@ -15,6 +15,7 @@ from llmasos.sandbox.workspace.files import (
     digest,
     lstat,
     open_file,
+    open_folder,
     set_user_xattrs,
     sync,
     sync_all,
@@ -28,7 +29,11 @@ Stamp = tuple[int, int, int] | None
 def stamp(root: str, path: str) -> Stamp:
     """Return what changes whenever a path's content does."""
     info = lstat(root, path)
-    return None if info is None else (info.st_ino, info.st_size, info.st_mtime_ns)
+    return None if info is None else _stamp_of(info)
+
+
+def _stamp_of(info: os.stat_result) -> Stamp:
+    return (info.st_ino, info.st_size, info.st_mtime_ns)
 
 
 class Transaction:
@@ -51,6 +56,7 @@ class Transaction:
             for number, step in enumerate(manifest.steps)
         }
         self._filled: dict[str, str] = {}
+        self._seen: dict[str, Stamp] = {}
         self._unreadable: set[str] = set()
         self._touched: set[str] = set()
 
@@ -122,7 +128,7 @@ class Transaction:
                 if expected is not None:
                     self._expect(path, start, expected)
                 self._make(path, number, start, goal, sure=expected is not None)
-        self._place_files()
+        self._place_files(sure=expected is not None)
         self._finish()
 
     def _expect(self, path: str, start: Node, expected: Mapping[str, Stamp]) -> None:
@@ -161,22 +167,49 @@ class Transaction:
         between = start.kind == "folder" and lstat(self._folder, path) is None
         if not (sure or between or start.is_at(self._folder, path)):
             return
+        self._seen[path] = stamp(self._folder, path)
         temporary = self._temporary(path, number)
         self._fill(path, temporary, goal)
         self._filled[path] = temporary
 
-    def _place_files(self) -> None:
-        """Rename the temporary files to what they are for, once all of them are on the disk."""
+    def _place_files(self, *, sure: bool) -> None:
+        """Rename the temporary files to what they are for, once all of them are on the disk.
+
+        Args:
+            sure: Whether a path that somebody else has changed meanwhile is a conflict; else it is left.
+        """
         files = [path for path in self._filled.values() if not os.path.islink(path)]
         sync_all(files, self._folder)
         for path, temporary in self._filled.items():
             if path in self._unreadable:
                 os.chmod(temporary, self._moves[path][2].mode)
-            os.replace(temporary, self._full(path))
+            if not self._place_file(path, os.path.basename(temporary)) and sure:
+                raise ConflictError((path,))
             # Two names of one file are not renamed over each other.
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
                 os.unlink(temporary)
             self._touched.add(os.path.dirname(path))
+
+    def _place_file(self, path: str, temporary: str) -> bool:
+        """Rename a temporary file beside it to a path, unless somebody has changed either meanwhile."""
+        above, _, name = path.rpartition("/")
+        try:
+            folder = open_folder(self._folder, above, only_path=True)
+        except OSError:
+            return False
+        try:
+            try:
+                now = _stamp_of(os.stat(name, dir_fd=folder, follow_symlinks=False))
+            except FileNotFoundError:
+                now = None
+            if now != self._seen[path]:
+                return False
+            os.replace(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
+        except FileNotFoundError:
+            return False
+        finally:
+            os.close(folder)
+        return True
 
     def _fill(self, path: str, temporary: str, goal: Node) -> None:
         if goal.kind == "link":
