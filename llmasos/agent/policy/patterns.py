@@ -61,6 +61,8 @@ def rule_of(call: Call, facts: Facts) -> Rule | None:
         "plugin": (escaped(facts.plugin),) if facts.plugin else False,
         "effects": tuple(sorted(facts.effects)),
         "dynamic": False,
+        # Who lets a program be written does not let one be written that does more.
+        "gains": tuple(sorted(facts.gains)) or False,
         "in_place": facts.in_place,
     }
     if facts.commands:

@@ -134,7 +134,8 @@ def collect(events: Iterable[EventBase]) -> Past:
 
 def _likeness(rule: Rule) -> tuple[object, ...]:
     when = rule.when
-    return (when.tool, when.plugin, when.in_place, frozenset(when.model_fields_set), str(when.arguments))
+    named = frozenset(when.model_fields_set)
+    return (when.tool, when.plugin, when.in_place, when.gains, named, str(when.arguments))
 
 
 def _matched(rule: Rule, log: Sequence[Logged]) -> dict[Verdict, int]:

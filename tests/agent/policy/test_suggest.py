@@ -41,6 +41,9 @@ def allowed(rule: Rule, call: tuple[Call, Facts]) -> bool:
     return decide(*call, Policy.of([*builtin(), rule])).verdict == "allow"
 
 
+RUNS = writes("a.py", gains={"executes"})
+
+
 @pytest.mark.parametrize(
     ("approved", "like", "unlike"),
     [
@@ -67,6 +70,8 @@ def allowed(rule: Rule, call: tuple[Call, Facts]) -> bool:
         (writes("docs/a.md"), writes("docs/b.md"), writes("docs/b.md", "src/a.md")),
         (writes("docs/a.md"), writes("docs/b.md"), writes("docs/../src/a.md")),
         (writes("a.md"), writes("a.md"), writes("b/a.md")),
+        (writes("a.py"), writes("a.py"), writes("a.py", gains={"executes"})),
+        (RUNS, RUNS, writes("a.py", gains={"network"})),
         (writes("a.md"), writes("a.md"), writes("a.md", in_place=True)),
         (writes("!a.md"), writes("!a.md"), writes("b.md")),
         (mail("bob@example.org"), mail("bob@example.org"), mail("eve@example.org")),
