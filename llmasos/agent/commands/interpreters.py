@@ -106,6 +106,8 @@ def interpreter(runner: Runner, name: str, words: Sequence[Word], stdin: str | N
             or parsed.operands[0].text.startswith("/dev/")
         ):
             found.undecided(f"What {name} reads from its standard input cannot be known.")
+        else:
+            found.execute(parsed.operands[0].text)
     if any(word.dynamic and word.may_be_option for word in words[1:]):
         found.undecided(f"The options of {name} are not known.")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -11,6 +12,12 @@ from .calculation import Numbers
 from .paths import looks_alike, normalise
 
 NOWHERE = frozenset({"/dev/null", "/dev/stdin", "/dev/stdout", "/dev/stderr", "/dev/tty", "/dev/zero", "-"})
+# Texts and data, by their endings.
+_CONTENT = re.compile(
+    r".*\.(md|markdown|txt|rst|adoc|org|tex|csv|tsv|jsonl?|ya?ml|toml|ini|xml|html?|log|eml|pdf|docx?|odt|xlsx?"
+    r"|png|jpe?g|gif|svg)",
+    re.IGNORECASE | re.DOTALL,
+)
 ENTROPY = frozenset({"/dev/random", "/dev/urandom"})
 
 
@@ -103,6 +110,10 @@ class Findings:
         """Note files that are run."""
         self.effects.add("executes")
         self._place("reads", paths)
+        for path in paths:
+            if _CONTENT.fullmatch(path):
+                # Content, which anybody may have written, becomes a program by being run.
+                self.undecided(f"{path} is no program by its name.")
 
     def unknown(self, why: str) -> None:
         """Note that something may do anything."""

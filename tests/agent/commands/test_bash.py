@@ -659,3 +659,19 @@ def test_what_follows_on_a_new_line_is_never_lost(text: str) -> None:
     assert not hidden or "<<" in text or text.count("'") or text.count('"') or "#" in text or "\\" in text, (
         text
     )
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["sh notes.md", "source ./notes.TXT", "python3 data.csv", "perl notes.txt", "node a.json", "./a.md"],
+)
+def test_a_text_that_is_run_as_a_program_may_do_anything(command: str) -> None:
+    program = parse(command)
+    assert program.dynamic and {"executes", "unknown"} <= program.effects
+
+
+@pytest.mark.parametrize(
+    "command", ["sh run.sh", "source env", "python3 a.py", "perl a.pl", "node a.js", "./a"]
+)
+def test_a_program_of_the_folder_is_one(command: str) -> None:
+    assert not parse(command).dynamic
