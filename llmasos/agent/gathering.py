@@ -110,7 +110,7 @@ def gather(
         plugin=tool.origin,
         effects=effects,
         programs=unique(command.name for each in programs for command in each.commands),
-        commands=unique(" ".join(command.words) for each in programs for command in each.commands),
+        commands=unique(command.line for each in programs for command in each.commands),
         dynamic=any(each.dynamic for each in programs),
         reads=reads,
         writes=writes,

@@ -96,6 +96,15 @@ class LandlockProvider:
                 f"The {BACKEND} sandbox can reach no hosts.",
                 hint="Leave LLMASOS_SANDBOX_HOSTS empty, or set LLMASOS_SANDBOX=auto.",
             )
+        try:
+            sandbox = await self._start(view)
+        except SandboxError:
+            # The kernel counts by user: others of it may have begun something since they were counted.
+            sandbox = await self._start(view)
+        sandbox.watch(view)
+        return sandbox
+
+    async def _start(self, view: View) -> _LandlockSandbox:
         owner = owner_of(view)
         # Not in the runtime folder, which only the kernel's user can enter.
         folder = private_folder(Path(tempfile.gettempdir()))
@@ -116,7 +125,6 @@ class LandlockProvider:
                     f"The {BACKEND} sandbox cannot start: {error}.", hint="`llmasos doctor` shows why."
                 ) from error
             raise
-        sandbox.watch(view)
         return sandbox
 
     async def warm(self) -> None:

@@ -18,7 +18,7 @@ import pytest
 
 from llmasos.config import SandboxLimits
 from llmasos.errors import SandboxError
-from llmasos.sandbox import Outcome, Sandbox
+from llmasos.sandbox import Outcome, Sandbox, landlock
 from tests.integration.sandbox.tiers import Name, Tier, open_tier
 
 pytestmark = [pytest.mark.anyio, pytest.mark.integration]
@@ -252,6 +252,22 @@ async def test_a_hostile_program_is_contained(host: Host, place: Path, name: Nam
         while _inhabitants(place):
             await anyio.sleep(0.05)
     host.check()
+
+
+async def test_what_others_of_the_user_began_meanwhile_does_not_keep_the_weak_tier_from_starting(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room, asked = landlock._room, []
+
+    def too_little_at_first(limits: SandboxLimits, uid: int) -> SandboxLimits:
+        asked.append(uid)
+        return room(limits, uid) if len(asked) > 1 else limits.model_copy(update={"processes": 1})
+
+    monkeypatch.setattr(landlock, "_room", too_little_at_first)
+    async with open_tier("landlock", place, SandboxLimits()) as tier:
+        sandbox = await tier.open()
+        assert (await sandbox.run_command("cat a.txt", timeout=10)).output == "one\n"
+    assert len(asked) == 2
 
 
 async def contain(host: Host, tier: Tier, name: Name, program: Program) -> None:
