@@ -104,7 +104,8 @@ class FileFetch:
         """
         if self._is_verified():
             return
-        with self._lock():
+        waiting = f"Waiting for another process that fetches {self._wanted.model}"
+        with alone(self._file, lambda: self._report(waiting, 0)):
             if self._is_verified():
                 return
             if self._file.exists():
@@ -203,18 +204,24 @@ class FileFetch:
             self._forget_partial()
             raise no_space(self._wanted.model, self._wanted.size, self._file.parent)
 
-    @contextlib.contextmanager
-    def _lock(self) -> Iterator[None]:
-        """Wait until no other process fetches this file."""
-        with self._file.with_name(f"{self._file.name}.lock").open("w") as lock:
-            while True:
-                try:
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    self._report(f"Waiting for another process that fetches {self._wanted.model}", 0)
-                    time.sleep(_LOCK_POLL)
-            yield
+
+@contextlib.contextmanager
+def alone(path: Path, waiting: Callable[[], None]) -> Iterator[None]:
+    """Keep other threads and processes from what a path names, by the lock file beside it.
+
+    Args:
+        path: What is changed.
+        waiting: Called now and then while another one has the lock; what it raises ends the wait.
+    """
+    with path.with_name(f"{path.name}.lock").open("w") as lock:
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                waiting()
+                time.sleep(_LOCK_POLL)
+        yield
 
 
 def no_space(model: str, size: int, folder: Path) -> ModelError:

