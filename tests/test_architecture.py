@@ -19,6 +19,7 @@ ORDER = [
     {"doctor"},
     {"agent"},
     {"tools"},
+    {"federated"},
     {"migrations"},
     {"cluster", "sandbox", "models", "ledger"},
     {"store"},

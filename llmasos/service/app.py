@@ -11,7 +11,6 @@ from starlette.applications import Starlette
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -22,6 +21,7 @@ from llmasos.errors import LLMasOSError
 from llmasos.kernel import Kernel
 from llmasos.secrets import Redactor
 from llmasos.service.access import Access, Keys, key_routes, needs, prices_of
+from llmasos.service.body import BodyLimit
 from llmasos.service.drain import Drain
 from llmasos.service.explain import explain_routes
 from llmasos.service.health import health_routes
@@ -29,7 +29,7 @@ from llmasos.service.ledger import ledger_routes
 from llmasos.service.models import model_routes
 from llmasos.service.openai import openai_routes
 from llmasos.service.openapi import openapi_route
-from llmasos.service.refusals import TooLarge, refused, said
+from llmasos.service.refusals import refused, said
 from llmasos.service.replies import explained
 from llmasos.service.sessions import session_routes
 from llmasos.service.system import system_routes
@@ -66,7 +66,7 @@ def make_app(
     most = settings.service.body_mb * _MEBIBYTE
     return Starlette(
         routes=routes,
-        middleware=[Middleware(_Asked, most), Middleware(RequestBodyLimitMiddleware, max_body_size=most)],
+        middleware=[Middleware(_Asked), Middleware(BodyLimit, most)],
         exception_handlers={
             LLMasOSError: partial(_refused, kernel.redactor),
             ValidationError: _malformed,
@@ -82,22 +82,16 @@ class _Asked:
 
     Args:
         app: What carries it out.
-        most: The largest body in bytes; a request that announces a larger one is refused before it is read.
     """
 
-    def __init__(self, app: ASGIApp, most: int) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._most = most
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        length = headers.get("content-length", "")
-        if length.isdecimal() and int(length[:20]) > self._most:
-            await refused(scope["path"], TooLarge())(scope, receive, send)
-            return
         access: Access | None = scope.setdefault("state", {}).setdefault("access", None)
         if access is not None:
             with asked_through(f"api:{access.key_id}"), metered(access):
@@ -125,8 +119,6 @@ async def _malformed(request: Request, error: Exception) -> Response:
 async def _unfound(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     path, headers = request.url.path, dict(error.headers or {})
-    if error.status_code == TooLarge.status:
-        return refused(path, TooLarge())
     named = f"{request.method} {path[:200]}"
     hint = (
         f"The path takes {headers['Allow']}." if "Allow" in headers else "/openapi.json lists what there is."

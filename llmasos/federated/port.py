@@ -1,0 +1,80 @@
+"""The port of federated training: a run is started, followed, cancelled and resumed, wherever it runs."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from datetime import datetime
+from pathlib import Path
+from typing import Literal, Protocol
+
+from pydantic import BaseModel, ConfigDict
+
+from llmasos.errors import LLMasOSError
+from llmasos.federated.events import RunEvent
+from llmasos.federated.plan import Plan
+
+
+class FederatedError(LLMasOSError):
+    """A training that cannot start or go on."""
+
+    code = "federated"
+
+
+class DataError(FederatedError):
+    """A data set that cannot be trained on."""
+
+
+State = Literal["planned", "running", "completed", "target", "stopped", "failed", "interrupted"]
+
+
+class RunStatus(BaseModel):
+    """A run as lists show it.
+
+    Args:
+        state: `interrupted` when its process ended without saying why; it can be resumed.
+        round: How many rounds are done.
+        reason: Why it ended, where that is not plain.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    plan: Plan
+    state: State
+    round: int = 0
+    loss: float | None = None
+    accuracy: float | None = None
+    started: datetime | None = None
+    ended: datetime | None = None
+    reason: str = ""
+
+
+class FederatedRun(Protocol):
+    """One training."""
+
+    @property
+    def id(self) -> str:
+        """What it is asked for by."""
+
+    @property
+    def folder(self) -> Path:
+        """Where everything of it is kept; nothing is written elsewhere."""
+
+    async def start(self) -> None:
+        """Begin, or go on from the newest checkpoint.
+
+        Raises:
+            FederatedError: It cannot begin, or runs already.
+        """
+
+    def events(self, after: int = 0) -> AsyncGenerator[RunEvent]:
+        """Yield what happened from the event after the first `after` ones on, until the run has ended."""
+
+    async def cancel(self) -> None:
+        """Stop it, with every process of it; what the last checkpoint holds stays."""
+
+    def status(self) -> RunStatus:
+        """Return how it stands."""
+
+    def checkpoint(self) -> Path | None:
+        """Return the newest checkpoint's file."""
