@@ -1,0 +1,106 @@
+"""The ClientApp of every backend: it surveys, trains on and evaluates on the rows of one client."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from flwr.app import ConfigRecord, Context, Message, MetricRecord, RecordDict
+from flwr.clientapp import ClientApp
+
+from llmasos.federated.data.survey import prepare, survey
+from llmasos.federated.dataset import Dataset, Examples
+from llmasos.federated.messages import (
+    ARRAYS,
+    METRICS,
+    PROXIMAL,
+    SAMPLES,
+    SURVEY,
+    Task,
+    arrays_of,
+    config_of,
+    task_of,
+    weights_of,
+)
+from llmasos.federated.recipes import Work
+from llmasos.federated.recipes.registry import recipe
+
+_PREPARED = 16
+
+Rows = Callable[[Context], tuple[str, Dataset]]
+"""Returns what a node is called, and its rows, by its context."""
+
+
+def client_app(rows: Rows, mods: Sequence[Any] = ()) -> ClientApp:
+    """Return the app.
+
+    Args:
+        rows: Finds a client's rows.
+        mods: Flower's modifiers of training, such as clipping and noise.
+    """
+    app = ClientApp()
+    prepared = _Prepared(rows)
+
+    @app.query()
+    def _survey(message: Message, context: Context) -> Message:
+        name, dataset = rows(context)
+        told = survey(name, dataset).model_dump_json()
+        return Message(RecordDict({SURVEY: ConfigRecord({SURVEY: told})}), reply_to=message)
+
+    @app.train(mods=list(mods))
+    def _train(message: Message, context: Context) -> Message:
+        task = task_of(message)
+        examples, _ = prepared(context, task)
+        chosen = recipe(task.recipe)
+        mu = config_of(message).get(PROXIMAL, 0.0)
+        assert isinstance(mu, int | float)
+        work = Work(
+            epochs=task.epochs,
+            batch=task.batch,
+            learning_rate=task.learning_rate,
+            proximal=float(mu) if chosen.proximal else 0.0,
+            seed=_seed(task),
+        )
+        weights = weights_of(message.content.array_records[ARRAYS])
+        trained, loss = chosen.train(weights, examples, work, task.schema_, task.options)
+        metrics = MetricRecord({SAMPLES: len(examples), "train-loss": loss, PROXIMAL: work.proximal})
+        return Message(RecordDict({ARRAYS: arrays_of(trained), METRICS: metrics}), reply_to=message)
+
+    @app.evaluate()
+    def _evaluate(message: Message, context: Context) -> Message:
+        task = task_of(message)
+        _, held = prepared(context, task)
+        weights = weights_of(message.content.array_records[ARRAYS])
+        score = recipe(task.recipe).evaluate(weights, held, task.schema_, task.options)
+        metrics = MetricRecord({SAMPLES: len(held), "loss": score.loss, "accuracy": score.accuracy})
+        return Message(RecordDict({METRICS: metrics}), reply_to=message)
+
+    return app
+
+
+class _Prepared:
+    """Keeps the rows of the clients that were asked last, ready to train on."""
+
+    def __init__(self, rows: Rows) -> None:
+        self._rows = rows
+        self._kept: OrderedDict[int, tuple[tuple[Any, ...], tuple[Examples, Examples]]] = OrderedDict()
+
+    def __call__(self, context: Context, task: Task) -> tuple[Examples, Examples]:
+        key = (task.schema_, task.holdout, task.seed)
+        kept = self._kept.pop(context.node_id, None)
+        if kept is None or kept[0] != key:
+            name, dataset = self._rows(context)
+            made = prepare(dataset, task.schema_, holdout=task.holdout, seed=task.seed, client=name)
+            kept = (key, made)
+        self._kept[context.node_id] = kept
+        while len(self._kept) > _PREPARED:
+            self._kept.popitem(last=False)
+        return kept[1]
+
+
+def _seed(task: Task) -> int:
+    """Return the seed of a client's work in a round."""
+    sequence = np.random.SeedSequence([task.seed, task.round, *task.client.encode()])
+    return int(sequence.generate_state(1)[0])

@@ -1,0 +1,106 @@
+"""What server and clients say to each other, in Flower's records."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
+from pydantic import BaseModel, ConfigDict, Field
+
+from llmasos.federated.dataset import Schema
+from llmasos.federated.port import FederatedError
+from llmasos.federated.weights import Weights
+
+ARRAYS, CONFIG, METRICS = "arrays", "config", "metrics"
+"""The records' keys, those that Flower's strategies have by default."""
+
+TASK, SURVEY = "task", "survey"
+SAMPLES, PROXIMAL = "num-examples", "proximal-mu"
+
+
+class Task(BaseModel):
+    """What a client needs to know beside the weights; it travels with each message.
+
+    Args:
+        client: What the client is called.
+        recipe: The kind of model.
+        options: The recipe's own.
+        schema_: What all clients agreed on.
+        holdout: The share of its rows that it only evaluates on; 0 when others hold rows out.
+        epochs: Passes over its rows.
+        batch: Rows a step.
+        learning_rate: Of the optimizer.
+        seed: Of all that is drawn.
+        round: Which round it is.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    client: str
+    recipe: str
+    options: dict[str, Any] = Field(default_factory=dict)
+    schema_: Schema = Field(alias="schema")
+    holdout: float
+    epochs: int
+    batch: int
+    learning_rate: float
+    seed: int
+    round: int
+
+
+def arrays_of(weights: Weights) -> ArrayRecord:
+    """Return weights as they travel."""
+    return ArrayRecord({name: Array(array) for name, array in weights.items()})
+
+
+def weights_of(record: ArrayRecord) -> Weights:
+    """Return weights that have travelled."""
+    return {name: array.numpy() for name, array in record.items()}
+
+
+def bytes_of(message: Message) -> int:
+    """Return how many bytes of arrays a message carries."""
+    if not message.has_content():
+        return 0
+    return sum(
+        len(array.data) for record in message.content.array_records.values() for array in record.values()
+    )
+
+
+def with_task(message: Message, task: Task) -> Message:
+    """Return a message of a strategy's with a task in its configuration, the arrays shared."""
+    content = message.content
+    config = ConfigRecord(
+        {**dict(content.config_records.get(CONFIG, {})), TASK: task.model_dump_json(by_alias=True)}
+    )
+    records: Mapping[str, Any] = {**content, CONFIG: config}
+    meta = message.metadata
+    return Message(
+        RecordDict(dict(records)), meta.dst_node_id, meta.message_type, group_id=meta.group_id, ttl=meta.ttl
+    )
+
+
+def task_of(message: Message) -> Task:
+    """Return the task that a message carries.
+
+    Raises:
+        FederatedError: It carries none.
+    """
+    config = message.content.config_records.get(CONFIG, ConfigRecord())
+    text = config.get(TASK)
+    if not isinstance(text, str):
+        raise FederatedError("The message carries no task.", hint="Use the same version on both sides.")
+    return Task.model_validate_json(text)
+
+
+def config_of(message: Message) -> ConfigRecord:
+    """Return a message's configuration; an empty one when it has none."""
+    return message.content.config_records.get(CONFIG, ConfigRecord())
+
+
+def metrics_of(message: Message) -> MetricRecord:
+    """Return a reply's metrics; empty ones when it failed."""
+    if not message.has_content():
+        return MetricRecord()
+    return message.content.metric_records.get(METRICS, MetricRecord())
