@@ -93,7 +93,7 @@ class ProcessRun:
         self._tasks.start_soon(self._follow, self._process)
 
     async def events(self, after: int = 0) -> AsyncGenerator[RunEvent]:
-        """Yield what happened from the event after the first `after` ones on, until the run's program ends."""
+        """Yield what happened after the first `after` events, until the program has ended."""
         place = after
         while True:
             more = self._more
