@@ -109,6 +109,15 @@ class RunFolder:
         except FileNotFoundError:
             return
 
+    @property
+    def recorded(self) -> int:
+        """How many of the events are in the ledger."""
+        return int(self._text("recorded")) if self._has("recorded") else 0
+
+    @recorded.setter
+    def recorded(self, count: int) -> None:
+        _write(self.path / "recorded", str(count))
+
     def keep(self, checkpoint: Checkpoint) -> Path:
         """Write a checkpoint, whole or not at all, and drop those before the last one."""
         arrays = {f"{_MODEL}{name}": array for name, array in checkpoint.weights.items()}
