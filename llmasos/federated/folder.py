@@ -6,6 +6,7 @@ import json
 import os
 import secrets
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -92,31 +93,41 @@ class RunFolder:
 
     def tell(self, event: RunEvent) -> None:
         """Keep an event; it is on the disk when this returns."""
-        with self.events_file.open("ab") as file:
-            file.write(event.model_dump_json().encode() + b"\n")
+        with self.events_file.open("ab+") as file:
+            # A line that a crash has cut stays alone.
+            file.seek(max(0, file.tell() - 1))
+            cut = file.read(1) not in (b"", b"\n")
+            file.write(b"\n" * cut + event.model_dump_json().encode() + b"\n")
             file.flush()
             os.fsync(file.fileno())
 
-    def told(self) -> Iterator[RunEvent]:
-        """Yield the events that were kept; a line that was cut by a crash is left out."""
+    def told(self, start: int = 0) -> Iterator[tuple[RunEvent, int]]:
+        """Yield the events that were kept, each with the place in bytes where the next one begins.
+
+        A line that was cut by a crash is left out.
+
+        Args:
+            start: The place to begin at.
+        """
         try:
             with self.events_file.open("rb") as file:
+                file.seek(start)
                 for line in file:
-                    try:
-                        yield RUN_EVENT.validate_json(line)
-                    except ValidationError:
-                        continue
+                    start += len(line)
+                    if line.endswith(b"\n"):
+                        with suppress(ValidationError):
+                            yield RUN_EVENT.validate_json(line), start
         except FileNotFoundError:
             return
 
     @property
     def recorded(self) -> int:
-        """How many of the events are in the ledger."""
+        """Up to which place in bytes the events are in the ledger."""
         return int(self._text("recorded")) if self._has("recorded") else 0
 
     @recorded.setter
-    def recorded(self, count: int) -> None:
-        _write(self.path / "recorded", str(count))
+    def recorded(self, place: int) -> None:
+        _write(self.path / "recorded", str(place))
 
     def keep(self, checkpoint: Checkpoint) -> Path:
         """Write a checkpoint, whole or not at all, and drop those before the last one."""

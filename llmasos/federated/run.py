@@ -49,8 +49,10 @@ class ProcessRun:
         self._module = module
         self._tasks = tasks
         self._process: anyio.abc.Process | None = None
-        self._events: list[RunEvent] = list(folder.told())
+        self._events: list[RunEvent] = []
+        self._place = 0
         self._more = anyio.Event()
+        self._read()
 
     @property
     def id(self) -> str:
@@ -142,7 +144,9 @@ class ProcessRun:
             self._read()
 
     def _read(self) -> None:
-        self._events = list(self._files.told())
+        for event, place in self._files.told(self._place):
+            self._events.append(event)
+            self._place = place
         more, self._more = self._more, anyio.Event()
         more.set()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from subprocess import DEVNULL, PIPE
 
@@ -107,7 +107,7 @@ class Runs:
     async def recover(self) -> None:
         """Record what runs told before a kernel ended that did not come to record it."""
         for folder in await anyio.to_thread.run_sync(RunFolder.all, self._root):
-            await self._record_from(folder, list(folder.told()))
+            await self._record_new(folder)
 
     async def stop(self, name: str) -> RunStatus:
         """Stop a training; what its last checkpoint holds stays.
@@ -184,14 +184,14 @@ class Runs:
         folder = RunFolder(run.folder)
         try:
             async for _ in run.events():
-                await self._record_from(folder, list(folder.told()))
+                await self._record_new(folder)
         finally:
             self._running.pop(run.id, None)
 
-    async def _record_from(self, folder: RunFolder, told: Sequence[RunEvent]) -> None:
-        for place in range(folder.recorded, len(told)):
-            await self._record(told[place])
-            folder.recorded = place + 1
+    async def _record_new(self, folder: RunFolder) -> None:
+        for event, place in folder.told(folder.recorded):
+            await self._record(event)
+            folder.recorded = place
 
     async def _ask(self, folder: RunFolder, module: str) -> Prepared:
         command = [sys.executable, "-m", module, "prepare", str(folder.path), str(os.getpid())]
