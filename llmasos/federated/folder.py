@@ -2,43 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import os
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pydantic import ValidationError
 
 from llmasos import paths
-from llmasos.federated.dataset import Schema
 from llmasos.federated.events import RUN_EVENT, RunEvent
 from llmasos.federated.plan import Plan
 from llmasos.federated.port import FederatedError
-from llmasos.federated.weights import Weights, load_weights, save_weights
-
-_MODEL, _STATE = "model/", "state/"
-_KEPT = 2
-
-
-@dataclass(frozen=True)
-class Checkpoint:
-    """All that a run needs to go on after a round as if it had never stopped.
-
-    Args:
-        round: Rounds that are done.
-        weights: The model after them.
-        arrays: What the strategy keeps between rounds, such as moments.
-        facts: What else it keeps, as JSON.
-    """
-
-    round: int
-    weights: Weights
-    arrays: Weights
-    facts: Mapping[str, Any]
+from llmasos.federated.schema import Schema
 
 
 class RunFolder:
@@ -64,7 +40,7 @@ class RunFolder:
             plan: What the run will do.
         """
         folder = cls(paths.private_dir(paths.private_dir(root) / f"f-{secrets.token_hex(6)}"))
-        _write(folder.path / "plan.json", plan.model_dump_json(indent=1))
+        write_whole(folder.path / "plan.json", plan.model_dump_json(indent=1))
         return folder
 
     @classmethod
@@ -89,7 +65,7 @@ class RunFolder:
 
     @schema.setter
     def schema(self, schema: Schema) -> None:
-        _write(self.path / "schema.json", schema.model_dump_json())
+        write_whole(self.path / "schema.json", schema.model_dump_json())
 
     def tell(self, event: RunEvent) -> None:
         """Keep an event; it is on the disk when this returns."""
@@ -127,37 +103,11 @@ class RunFolder:
 
     @recorded.setter
     def recorded(self, place: int) -> None:
-        _write(self.path / "recorded", str(place))
-
-    def keep(self, checkpoint: Checkpoint) -> Path:
-        """Write a checkpoint, whole or not at all, and drop those before the last one."""
-        arrays = {f"{_MODEL}{name}": array for name, array in checkpoint.weights.items()}
-        arrays |= {f"{_STATE}{name}": array for name, array in checkpoint.arrays.items()}
-        place = self.path / f"round-{checkpoint.round:06d}"
-        # The facts come first: a checkpoint is there when its arrays are.
-        _write(place.with_suffix(".json"), json.dumps(checkpoint.facts))
-        save_weights(place.with_suffix(".safetensors"), arrays)
-        for old in self.checkpoints()[:-_KEPT]:
-            old.unlink(missing_ok=True)
-            old.with_suffix(".json").unlink(missing_ok=True)
-        return place.with_suffix(".safetensors")
+        write_whole(self.path / "recorded", str(place))
 
     def checkpoints(self) -> list[Path]:
         """Return the files of the checkpoints, the oldest first."""
         return sorted(self.path.glob("round-*.safetensors"))
-
-    def newest(self) -> Checkpoint | None:
-        """Return the newest checkpoint that can be read."""
-        for path in reversed(self.checkpoints()):
-            try:
-                arrays = load_weights(path)
-                facts = json.loads(path.with_suffix(".json").read_text())
-            except (OSError, ValueError):
-                continue
-            return Checkpoint(
-                int(path.stem.removeprefix("round-")), _under(arrays, _MODEL), _under(arrays, _STATE), facts
-            )
-        return None
 
     def _has(self, name: str) -> bool:
         return (self.path / name).exists()
@@ -172,11 +122,8 @@ class RunFolder:
             ) from error
 
 
-def _under(arrays: Weights, prefix: str) -> Weights:
-    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
-
-
-def _write(path: Path, text: str) -> None:
+def write_whole(path: Path, text: str) -> None:
+    """Write a file, whole or not at all."""
     unfinished = path.with_name(f"{path.name}.part")
     with unfinished.open("w") as file:
         file.write(text)

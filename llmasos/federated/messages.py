@@ -8,8 +8,8 @@ from typing import Any
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
 from pydantic import BaseModel, ConfigDict, Field
 
-from llmasos.federated.dataset import Schema
 from llmasos.federated.port import FederatedError
+from llmasos.federated.schema import Schema
 from llmasos.federated.weights import Weights
 
 ARRAYS, CONFIG, METRICS = "arrays", "config", "metrics"

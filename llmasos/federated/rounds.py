@@ -12,7 +12,7 @@ import numpy as np
 from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
 from flwr.serverapp import Grid
 
-from llmasos.federated.dataset import Schema
+from llmasos.federated.checkpoints import Checkpoint, keep
 from llmasos.federated.events import (
     ClientFailed,
     EndState,
@@ -22,11 +22,12 @@ from llmasos.federated.events import (
     RunEvent,
     UpdateRejected,
 )
-from llmasos.federated.folder import Checkpoint, RunFolder
+from llmasos.federated.folder import RunFolder
 from llmasos.federated.messages import SAMPLES, Task, arrays_of, bytes_of, metrics_of, weights_of, with_task
 from llmasos.federated.plan import Plan
 from llmasos.federated.port import FederatedError
 from llmasos.federated.recipes import Score
+from llmasos.federated.schema import Schema
 from llmasos.federated.weights import Weights, weights_sha256
 
 
@@ -116,7 +117,7 @@ class Rounds:
         reason, number = "", after
         for number in range(after + 1, self._plan.rounds + 1):
             weights, ended = self._round(number, weights)
-            self._folder.keep(Checkpoint(number, weights, *self._aggregator.state()))
+            keep(self._folder, Checkpoint(number, weights, *self._aggregator.state()))
             self._tell(ended)
             self._missed = 0 if ended.participants else self._missed + 1
             if self._missed > self._plan.guard.failed_rounds:

@@ -14,12 +14,12 @@ import anyio.abc
 import anyio.to_thread
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from llmasos.federated.dataset import Schema
 from llmasos.federated.events import Forecast, RunEvent
 from llmasos.federated.folder import RunFolder
 from llmasos.federated.plan import Plan
 from llmasos.federated.port import FederatedError, RunStatus
 from llmasos.federated.run import ProcessRun, environment_of
+from llmasos.federated.schema import Schema
 
 BACKENDS = {"local": "llmasos.federated.local"}
 _PREPARE_SECONDS = 600.0

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from llmasos.federated.checkpoints import Checkpoint, keep, newest
 from llmasos.federated.events import RunEnded
-from llmasos.federated.folder import Checkpoint, RunFolder
+from llmasos.federated.folder import RunFolder
 from llmasos.federated.plan import DataPlan, Plan
 from llmasos.federated.weights import Weights, weights_sha256
 
@@ -60,26 +61,26 @@ def checkpoint(number: int) -> Checkpoint:
 
 
 def test_the_newest_checkpoint_that_can_be_read_counts(folder: RunFolder) -> None:
-    assert folder.newest() is None
+    assert newest(folder) is None
     for number in range(1, 5):
-        folder.keep(checkpoint(number))
+        keep(folder, checkpoint(number))
     assert [path.name for path in folder.checkpoints()] == [
         "round-000003.safetensors",
         "round-000004.safetensors",
     ]
-    newest = folder.newest()
-    assert newest is not None and newest.round == 4 and newest.facts == {"norms": [4]}
-    assert weights_sha256(newest.weights) == weights_sha256(checkpoint(4).weights)
-    assert list(newest.arrays) == ["m"]
+    last = newest(folder)
+    assert last is not None and last.round == 4 and last.facts == {"norms": [4]}
+    assert weights_sha256(last.weights) == weights_sha256(checkpoint(4).weights)
+    assert list(last.arrays) == ["m"]
     folder.checkpoints()[-1].write_bytes(b"torn")
-    newest = folder.newest()
-    assert newest is not None and newest.round == 3
+    last = newest(folder)
+    assert last is not None and last.round == 3
 
 
 def test_a_checkpoint_that_was_cut_does_not_replace_another(
     folder: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder.keep(checkpoint(1))
+    keep(folder, checkpoint(1))
 
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
@@ -87,6 +88,6 @@ def test_a_checkpoint_that_was_cut_does_not_replace_another(
     for name in ("os.fsync", "pathlib.Path.replace"):
         with monkeypatch.context() as patch, pytest.raises(OSError, match="No space"):
             patch.setattr(name, full)
-            folder.keep(checkpoint(2))
-        newest = folder.newest()
-        assert newest is not None and newest.round == 1
+            keep(folder, checkpoint(2))
+        last = newest(folder)
+        assert last is not None and last.round == 1

@@ -10,13 +10,14 @@ from contextlib import closing
 from flwr.app import ConfigRecord, Context, Message, RecordDict
 from flwr.clientapp import ClientApp
 
+from llmasos.federated.checkpoints import Checkpoint, newest
 from llmasos.federated.client import client_app
 from llmasos.federated.data.deal import Dealt, deal
 from llmasos.federated.data.survey import agree
 from llmasos.federated.data.survey import prepare as prepared
-from llmasos.federated.dataset import Dataset, Examples, Schema, Survey
+from llmasos.federated.dataset import Dataset, Examples
 from llmasos.federated.events import ClientJoined, Forecast, RunEnded, RunEvent, RunStarted
-from llmasos.federated.folder import Checkpoint, RunFolder
+from llmasos.federated.folder import RunFolder
 from llmasos.federated.local.grid import LocalGrid
 from llmasos.federated.messages import SURVEY
 from llmasos.federated.plan import Plan
@@ -25,6 +26,7 @@ from llmasos.federated.privacy import epsilon_of, mods_of
 from llmasos.federated.recipes import Score, Work
 from llmasos.federated.recipes.registry import recipe
 from llmasos.federated.rounds import Rounds
+from llmasos.federated.schema import Schema, Survey
 from llmasos.federated.strategies.guard import Guarded
 from llmasos.federated.weights import Weights, save_weights
 
@@ -64,7 +66,7 @@ def train(folder: RunFolder, more: Callable[[], object]) -> None:
         folder.tell(event)
         more()
 
-    plan, checkpoint = folder.plan, folder.newest()
+    plan, checkpoint = folder.plan, newest(folder)
     done = checkpoint.round if checkpoint else 0
     try:
         with closing(_Local(plan, folder)) as local:
@@ -202,5 +204,5 @@ class _Local:
 
 
 def _rounds(folder: RunFolder) -> int:
-    checkpoint = folder.newest()
+    checkpoint = newest(folder)
     return checkpoint.round if checkpoint else 0
