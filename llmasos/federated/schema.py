@@ -10,13 +10,14 @@ Kind = Literal["table", "images", "texts"]
 
 
 class Survey(BaseModel):
-    """What a client says of its rows before a training: sums and counts, never rows.
+    """What a client says of its rows before a training: sums, counts and words, never rows.
 
     Args:
         shape: Of one row; empty for texts.
         classes: How many rows there are of each class.
         sums: Of each column of a table, over its rows.
-        squares: Of each column's squares.
+        squares: Of each column's squared distances to the client's own mean, which can be put together
+            without losing digits where a mean is large.
     """
 
     model_config = ConfigDict(frozen=True)
