@@ -1,5 +1,20 @@
 """Recipes: kinds of models that clients train together."""
 
+from llmasos.federated.recipes.options import Options, parsed
+from llmasos.federated.recipes.rows import shuffled
 from llmasos.federated.recipes.port import Recipe, Score, Work
+from llmasos.federated.recipes.registry import Shelf, names, recipe, shelf, suited
 
-__all__ = ["Recipe", "Score", "Work"]
+__all__ = [
+    "Options",
+    "Recipe",
+    "Score",
+    "Shelf",
+    "Work",
+    "names",
+    "parsed",
+    "recipe",
+    "shelf",
+    "shuffled",
+    "suited",
+]
