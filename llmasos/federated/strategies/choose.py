@@ -22,9 +22,13 @@ _ROUNDING = 1 + 1e-9
 """Flower takes `int(nodes * fraction)`, where 100 * 0.29 is 28."""
 
 
-def needed(plan: Plan) -> int:
-    """Return how many updates a round needs: the quorum, or what Krum needs to bear hostile ones."""
-    krum = 2 * plan.strategy.byzantine + 3 if plan.strategy.name == "krum" else 1
+def needed(plan: Plan, refused: int = 0) -> int:
+    """Return how many updates a round needs: the quorum, or what Krum needs to bear hostile ones.
+
+    Args:
+        refused: How many updates were refused: these were hostile, and Krum has so many fewer to bear.
+    """
+    krum = 2 * max(0, plan.strategy.byzantine - refused) + 3 if plan.strategy.name == "krum" else 1
     return max(plan.quorum, krum)
 
 

@@ -83,8 +83,7 @@ class Guarded(Strategy):  # type: ignore[misc, unused-ignore]
         self.strategy, self.plan = strategy, plan
         self.current: Weights = dict(reference)
         self.names, self.samples, self.draw = dict(names or {}), dict(samples or {}), draw
-        self.needed = needed(plan)
-        self.verdict = Verdict(0, needed=self.needed)
+        self.verdict = Verdict(0, needed=needed(plan))
         self.norms: list[float] = []
         self.missed = 0
         self.taken: dict[str, int] = {}
@@ -109,7 +108,7 @@ class Guarded(Strategy):  # type: ignore[misc, unused-ignore]
         self.current = weights_of(arrays)
         secret = self.plan.privacy.kind == "central"
         seed = secrets.randbits(256) if secret else f"{self.plan.seed}/{server_round}/train"
-        roster = gathered(grid, self.needed, self.plan.guard.join_seconds)
+        roster = gathered(grid, needed(self.plan), self.plan.guard.join_seconds)
         with seeded(seed), self._own_errors():
             messages = list(self.strategy.configure_train(server_round, arrays, config, roster))
         self._asked = [message.metadata.dst_node_id for message in messages]
@@ -127,8 +126,9 @@ class Guarded(Strategy):  # type: ignore[misc, unused-ignore]
         self._count_local(came)
         updates, failed, rejected = self._sift(came)
         accepted, wild = self._within_norm(updates)
-        verdict = Verdict(server_round, (), failed, (*rejected, *wild), self.needed)
-        if len(accepted) < self.needed:
+        refused = (*rejected, *wild)
+        verdict = Verdict(server_round, (), failed, refused, needed(self.plan, len(refused)))
+        if len(accepted) < verdict.needed:
             return self._missed(verdict)
         self.norms = [*self.norms, *(update.norm for update in accepted)][-_KEPT:]
         loss = mean([(update.samples, update.metrics[LOSS]) for update in accepted if LOSS in update.metrics])
@@ -146,8 +146,8 @@ class Guarded(Strategy):  # type: ignore[misc, unused-ignore]
         self._count_local([])
         failed = tuple(Refusal(self._name(node), reason) for node, reason in total.failed)
         rejected = tuple(Refusal(self._name(node), reason) for node, reason in total.rejected)
-        verdict = Verdict(server_round, (), failed, rejected, self.needed)
-        if total.mean is None or len(total.samples) < self.needed:
+        verdict = Verdict(server_round, (), failed, rejected, self.plan.quorum)
+        if total.mean is None or len(total.samples) < verdict.needed:
             return self._missed(verdict)
         counts = {self._name(node): samples for node, samples in sorted(total.samples.items())}
         participants = tuple(
@@ -278,8 +278,8 @@ class Guarded(Strategy):  # type: ignore[misc, unused-ignore]
             refused = (*verdict.failed, *verdict.rejected)[:3]
             named = "; ".join(f"{one.client}: {one.reason}" for one in refused)
             raise FederatedError(
-                f"round {verdict.round} needs {self.needed} updates and has too few, the {_nth(self.missed)} "
-                f"time in a row" + (f" ({named})" if named else ""),
+                f"round {verdict.round} needs {verdict.needed} updates and has too few, the "
+                f"{_nth(self.missed)} time in a row" + (f" ({named})" if named else ""),
                 hint="See to the clients that are named, or lower guard.quorum, and resume.",
             )
         return None, None

@@ -171,12 +171,25 @@ def weights_of(record: ArrayRecord) -> Weights:
     return {name: array.numpy() for name, array in record.items()}
 
 
+class _Exact(Array):  # type: ignore[misc, unused-ignore]
+    """An array in float64 that a strategy reads as it is, without its being written and parsed again."""
+
+    def __init__(self, array: npt.NDArray[Any]) -> None:
+        super().__init__("float64", tuple(array.shape), "numpy.ndarray", b"")
+        self._array = array.astype(np.float64)
+
+    def numpy(self) -> npt.NDArray[Any]:
+        return self._array
+
+
 def as_replies(updates: Sequence[Update], arrays_key: str, samples_key: str) -> list[Message]:
     """Return updates as replies that any strategy takes: in float64, with the metrics that all have."""
     common = set.intersection(*(set(update.metrics) for update in updates)) if updates else set()
     replies = []
     for update in updates:
-        exact = record_of({name: array.astype(np.float64) for name, array in update.arrays.items()})
+        exact = ArrayRecord()
+        for name, array in update.arrays.items():
+            exact[name] = _Exact(array)
         metrics = MetricRecord({samples_key: update.samples})
         metrics.update({name: update.metrics[name] for name in sorted(common - {samples_key})})
         request = Message(RecordDict(), dst_node_id=update.node, message_type="train")
