@@ -190,6 +190,11 @@ class Plan(_Part):
             raise ValueError(
                 f"{strategy.name} looks at each update, which secure aggregation hides: choose one of the two"
             )
+        if self.privacy.kind == "central" and strategy.name in ROBUST:
+            raise ValueError(
+                f"{strategy.name} looks at each update, and central privacy leaves it their noisy mean only: "
+                "choose one of the two"
+            )
         if self.privacy.secure and self.privacy.kind == "central":
             raise ValueError(
                 "the server cannot clip what secure aggregation hides: choose local privacy with it"

@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from llmasos.federated.data.files import shown
-from llmasos.federated.dataset import Dataset, Examples, Schema
+from llmasos.federated.dataset import Dataset, Examples
+from llmasos.federated.schema import Schema
 from llmasos.federated.port import DataError
 
 _PART = 1 << 20

@@ -11,7 +11,8 @@ import numpy.typing as npt
 
 from llmasos.federated.data.files import shown
 from llmasos.federated.data.labels import check_classes
-from llmasos.federated.dataset import Dataset, Schema, Survey
+from llmasos.federated.dataset import Dataset
+from llmasos.federated.schema import Schema, Survey
 from llmasos.federated.port import DataError
 
 _PART = 1 << 20

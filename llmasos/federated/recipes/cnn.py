@@ -12,7 +12,8 @@ from pydantic import Field
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from llmasos.federated.dataset import Examples, Kind, Schema
+from llmasos.federated.dataset import Examples
+from llmasos.federated.schema import Kind, Schema
 from llmasos.federated.port import FederatedError
 from llmasos.federated.recipes.descent import Rows, descend, repeatable
 from llmasos.federated.recipes.mlp import Units

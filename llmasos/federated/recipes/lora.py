@@ -21,7 +21,8 @@ from torch.nn.functional import cross_entropy
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging
 
-from llmasos.federated.dataset import Examples, Kind, Schema
+from llmasos.federated.dataset import Examples
+from llmasos.federated.schema import Kind, Schema
 from llmasos.federated.port import FederatedError
 from llmasos.federated.recipes.descent import descend, repeatable
 from llmasos.federated.recipes.options import Options, parsed

@@ -8,7 +8,8 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from llmasos.federated.dataset import Examples, Kind, Schema
+from llmasos.federated.dataset import Examples
+from llmasos.federated.schema import Kind, Schema
 from llmasos.federated.recipes import dense
 from llmasos.federated.recipes.logistic import flat
 from llmasos.federated.recipes.options import Options, parsed

@@ -8,7 +8,7 @@ from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 from typing import get_args
 
-from llmasos.federated.dataset import Kind
+from llmasos.federated.schema import Kind
 from llmasos.federated.port import FederatedError
 from llmasos.federated.recipes.port import Recipe
 
