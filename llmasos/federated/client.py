@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from flwr.app import ConfigRecord, Context, Message, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
 
-from llmasos.federated.data.survey import prepare, survey
+from llmasos.federated.data import prepare, survey
 from llmasos.federated.dataset import Dataset, Examples
 from llmasos.federated.messages import (
     ARRAYS,
+    LOSS,
     METRICS,
     PROXIMAL,
     SAMPLES,
@@ -24,6 +25,8 @@ from llmasos.federated.messages import (
     task_of,
     weights_of,
 )
+from llmasos.federated.privacy import disguised
+from llmasos.federated.proximal import honoured
 from llmasos.federated.recipes import Work
 from llmasos.federated.recipes.registry import recipe
 
@@ -33,15 +36,15 @@ Rows = Callable[[Context], tuple[str, Dataset]]
 """Returns what a node is called, and its rows, by its context."""
 
 
-def client_app(rows: Rows, mods: Sequence[Any] = ()) -> ClientApp:
+def client_app(rows: Rows) -> ClientApp:
     """Return the app.
 
     Args:
         rows: Finds a client's rows.
-        mods: Flower's modifiers of training, such as clipping and noise.
     """
     app = ClientApp()
     prepared = _Prepared(rows)
+    honours: dict[str, bool] = {}
 
     @app.query()
     def _survey(message: Message, context: Context) -> Message:
@@ -49,23 +52,28 @@ def client_app(rows: Rows, mods: Sequence[Any] = ()) -> ClientApp:
         told = survey(name, dataset).model_dump_json()
         return Message(RecordDict({SURVEY: ConfigRecord({SURVEY: told})}), reply_to=message)
 
-    @app.train(mods=list(mods))
+    @app.train()
     def _train(message: Message, context: Context) -> Message:
         task = task_of(message)
         examples, _ = prepared(context, task)
         chosen = recipe(task.recipe)
+        weights = weights_of(message.content.array_records[ARRAYS])
         mu = config_of(message).get(PROXIMAL, 0.0)
         assert isinstance(mu, int | float)
         work = Work(
             epochs=task.epochs,
             batch=task.batch,
             learning_rate=task.learning_rate,
-            proximal=float(mu) if chosen.proximal else 0.0,
+            proximal=float(mu),
             seed=_seed(task),
         )
-        weights = weights_of(message.content.array_records[ARRAYS])
-        trained, loss = chosen.train(weights, examples, work, task.schema_, task.options)
-        metrics = MetricRecord({SAMPLES: len(examples), "train-loss": loss, PROXIMAL: work.proximal})
+        if mu and task.recipe not in honours:
+            honours[task.recipe] = bool(honoured(chosen, weights, examples, work, task.schema_, task.options))
+        trained, loss = chosen.train(dict(weights), examples, work, task.schema_, task.options)
+        if task.privacy.kind == "local":
+            trained = disguised(trained, weights, task.privacy)
+        used = work.proximal if honours.get(task.recipe) else 0.0
+        metrics = MetricRecord({SAMPLES: len(examples), LOSS: loss, PROXIMAL: used})
         return Message(RecordDict({ARRAYS: arrays_of(trained), METRICS: metrics}), reply_to=message)
 
     @app.evaluate()

@@ -40,7 +40,7 @@ class RunFolder:
             plan: What the run will do.
         """
         folder = cls(paths.private_dir(paths.private_dir(root) / f"f-{secrets.token_hex(6)}"))
-        write_whole(folder.path / "plan.json", plan.model_dump_json(indent=1))
+        folder.plan = plan
         return folder
 
     @classmethod
@@ -57,6 +57,10 @@ class RunFolder:
             FederatedError: The file is not there or damaged.
         """
         return Plan.model_validate_json(self._text("plan.json"))
+
+    @plan.setter
+    def plan(self, plan: Plan) -> None:
+        write_whole(self.path / "plan.json", plan.model_dump_json(indent=1))
 
     @property
     def schema(self) -> Schema | None:

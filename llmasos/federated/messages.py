@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
+from flwr.app import Array, ArrayRecord, ConfigRecord, Message, RecordDict
 from pydantic import BaseModel, ConfigDict, Field
 
+from llmasos.federated.plan import Privacy
 from llmasos.federated.port import FederatedError
 from llmasos.federated.schema import Schema
 from llmasos.federated.weights import Weights
@@ -16,7 +17,7 @@ ARRAYS, CONFIG, METRICS = "arrays", "config", "metrics"
 """The records' keys, those that Flower's strategies have by default."""
 
 TASK, SURVEY = "task", "survey"
-SAMPLES, PROXIMAL = "num-examples", "proximal-mu"
+SAMPLES, LOSS, PROXIMAL = "num-examples", "train-loss", "proximal-mu"
 
 
 class Task(BaseModel):
@@ -31,6 +32,7 @@ class Task(BaseModel):
         epochs: Passes over its rows.
         batch: Rows a step.
         learning_rate: Of the optimizer.
+        privacy: What the client hides of its update.
         seed: Of all that is drawn.
         round: Which round it is.
     """
@@ -45,6 +47,7 @@ class Task(BaseModel):
     epochs: int
     batch: int
     learning_rate: float
+    privacy: Privacy = Privacy()
     seed: int
     round: int
 
@@ -97,10 +100,3 @@ def task_of(message: Message) -> Task:
 def config_of(message: Message) -> ConfigRecord:
     """Return a message's configuration; an empty one when it has none."""
     return message.content.config_records.get(CONFIG, ConfigRecord())
-
-
-def metrics_of(message: Message) -> MetricRecord:
-    """Return a reply's metrics; empty ones when it failed."""
-    if not message.has_content():
-        return MetricRecord()
-    return message.content.metric_records.get(METRICS, MetricRecord())

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from llmasos.federated.dataset import Examples
-from llmasos.federated.schema import Schema
 from llmasos.federated.recipes.port import Recipe, Work
+from llmasos.federated.schema import Schema
 from llmasos.federated.weights import Weights
 
 _ROWS = 32

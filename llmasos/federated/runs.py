@@ -12,38 +12,19 @@ from subprocess import DEVNULL, PIPE
 import anyio
 import anyio.abc
 import anyio.to_thread
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
-from llmasos.federated.events import Forecast, RunEvent
+from llmasos.federated.events import RunEvent
 from llmasos.federated.folder import RunFolder
 from llmasos.federated.plan import Plan
-from llmasos.federated.port import FederatedError, RunStatus
+from llmasos.federated.port import FederatedError, Prepared, RunStatus
 from llmasos.federated.run import ProcessRun, environment_of
-from llmasos.federated.schema import Schema
 
 BACKENDS = {"local": "llmasos.federated.local"}
 _PREPARE_SECONDS = 600.0
 
 Record = Callable[[RunEvent], Awaitable[None]]
 """Puts what a run tells into the ledger."""
-
-
-class Prepared(BaseModel):
-    """A training that can be started.
-
-    Args:
-        id: What it is started by.
-        plan: All that was decided, with the recipe that suits the data.
-        schema_: What the clients agreed on.
-        forecast: What it will take.
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    id: str = ""
-    plan: Plan
-    schema_: Schema
-    forecast: Forecast
 
 
 class Runs:

@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from llmasos.federated.data.files import shown
 from llmasos.federated.dataset import Dataset, Examples
-from llmasos.federated.schema import Schema
 from llmasos.federated.port import DataError
+from llmasos.federated.schema import Schema
 
 _PART = 1 << 20
 

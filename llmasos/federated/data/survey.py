@@ -12,8 +12,8 @@ import numpy.typing as npt
 from llmasos.federated.data.files import shown
 from llmasos.federated.data.labels import check_classes
 from llmasos.federated.dataset import Dataset
-from llmasos.federated.schema import Schema, Survey
 from llmasos.federated.port import DataError
+from llmasos.federated.schema import Schema, Survey
 
 _PART = 1 << 20
 # A column whose deviation is smaller than this share of its mean differs by rounding only.

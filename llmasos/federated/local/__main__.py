@@ -30,7 +30,7 @@ def main(arguments: list[str]) -> int:
 
     try:
         if what == "prepare":
-            told.write(prepare(folder).model_dump_json() + "\n")
+            told.write(prepare(folder).model_dump_json(by_alias=True) + "\n")
         else:
             train(folder, lambda: told.write("\n"))
     except LLMasOSError as error:

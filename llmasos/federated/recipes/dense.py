@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from llmasos.federated.port import FederatedError
-from llmasos.federated.recipes.rows import shuffled
 from llmasos.federated.recipes.port import Score, Work
+from llmasos.federated.recipes.rows import shuffled
 from llmasos.federated.recipes.threads import one_thread
 from llmasos.federated.weights import Weights
 

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from llmasos.federated.recipes.rows import shuffled
 from llmasos.federated.recipes.port import Work
+from llmasos.federated.recipes.rows import shuffled
 
 Rows = npt.NDArray[np.intp]
 Losses = Callable[[Rows], torch.Tensor]

@@ -114,6 +114,10 @@ class Guarded(Strategy):  # type: ignore[misc, unused-ignore]
         self._asked = [message.metadata.dst_node_id for message in messages]
         return messages
 
+    def ask_only(self, nodes: Iterable[int]) -> None:
+        """Say which of the clients that were drawn are asked in fact; no others are missed."""
+        self._asked = list(nodes)
+
     def aggregate_train(
         self, server_round: int, replies: Iterable[Message]
     ) -> tuple[ArrayRecord | None, MetricRecord | None]:
@@ -144,12 +148,12 @@ class Guarded(Strategy):  # type: ignore[misc, unused-ignore]
     ) -> tuple[ArrayRecord | None, MetricRecord | None]:
         """Return what `aggregate_train` does, for a mean that a secure aggregation made."""
         self._count_local([])
-        failed = tuple(Refusal(self._name(node), reason) for node, reason in total.failed)
-        rejected = tuple(Refusal(self._name(node), reason) for node, reason in total.rejected)
+        failed = tuple(Refusal(self.called(node), reason) for node, reason in total.failed)
+        rejected = tuple(Refusal(self.called(node), reason) for node, reason in total.rejected)
         verdict = Verdict(server_round, (), failed, rejected, self.plan.quorum)
         if total.mean is None or len(total.samples) < verdict.needed:
             return self._missed(verdict)
-        counts = {self._name(node): samples for node, samples in sorted(total.samples.items())}
+        counts = {self.called(node): samples for node, samples in sorted(total.samples.items())}
         participants = tuple(
             Participant(client=client, samples=samples) for client, samples in counts.items()
         )
@@ -173,7 +177,7 @@ class Guarded(Strategy):  # type: ignore[misc, unused-ignore]
                 if not reply.has_error():
                     samples, metrics = read_metrics(reply)
                     node = reply.metadata.src_node_id
-                    told[node] = Update(node, self._name(node), samples, {}, metrics, "", 0.0)
+                    told[node] = Update(node, self.called(node), samples, {}, metrics, "", 0.0)
         # What most measure is what is meant; who leaves a part of it out does not take it from the others.
         often = Counter(name for update in told.values() for name in update.metrics)
         meant = {name for name, times in often.items() if 2 * times > len(told)}
@@ -205,7 +209,7 @@ class Guarded(Strategy):  # type: ignore[misc, unused-ignore]
         came: set[int] = set()
         for reply in sorted(replies, key=lambda one: one.metadata.src_node_id):
             node = reply.metadata.src_node_id
-            client = self._name(node)
+            client = self.called(node)
             if node in came or node not in asked:
                 rejected.append(Refusal(client, "it answered twice" if node in came else "it was not asked"))
                 continue
@@ -219,7 +223,7 @@ class Guarded(Strategy):  # type: ignore[misc, unused-ignore]
             except Unfit as error:
                 rejected.append(Refusal(client, str(error)))
         silent = f"it did not answer within {self.plan.guard.reply_seconds:g} s"
-        failed += [Refusal(self._name(node), silent) for node in sorted(asked - came)]
+        failed += [Refusal(self.called(node), silent) for node in sorted(asked - came)]
         return list(updates.values()), tuple(failed), tuple(rejected)
 
     def _within_norm(self, updates: list[Update]) -> tuple[list[Update], list[Refusal]]:
@@ -292,7 +296,7 @@ class Guarded(Strategy):  # type: ignore[misc, unused-ignore]
         # A locally private update is out once it was sent, whether it then counts or not.
         if self.plan.privacy.kind == "local":
             nodes = self._asked or [reply.metadata.src_node_id for reply in replies]
-            self._count([self._name(node) for node in nodes])
+            self._count([self.called(node) for node in nodes])
 
     def _count(self, clients: Iterable[str]) -> None:
         for client in clients:
@@ -306,7 +310,8 @@ class Guarded(Strategy):  # type: ignore[misc, unused-ignore]
         # A hash of what is to be hidden would let a guess be checked.
         return sha256 if self.plan.privacy.kind != "central" else ""
 
-    def _name(self, node: int) -> str:
+    def called(self, node: int) -> str:
+        """Return what the client at a node is called."""
         return self.names.get(node, str(node))
 
     @contextmanager

@@ -11,11 +11,27 @@ from typing import Any
 import numpy as np
 
 from llmasos.federated.dataset import Examples
-from llmasos.federated.schema import Schema
 from llmasos.federated.recipes import Recipe, recipe
+from llmasos.federated.schema import Schema
 from llmasos.federated.weights import Weights
 
-WORDS = "the a cat dog sun rain is was good bad warm cold very not and".split()
+WORDS = [
+    "the",
+    "a",
+    "cat",
+    "dog",
+    "sun",
+    "rain",
+    "is",
+    "was",
+    "good",
+    "bad",
+    "warm",
+    "cold",
+    "very",
+    "not",
+    "and",
+]
 
 
 @dataclass(frozen=True)
