@@ -34,7 +34,7 @@ def opened(path: Path) -> Iterator[BinaryIO]:
     Raises:
         DataError: It is missing, is no plain file, is empty, or cannot be read.
     """
-    name = shown(str(path))
+    name = shown(path.name)
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:

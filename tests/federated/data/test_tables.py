@@ -191,10 +191,10 @@ def test_damaged_and_odd_parquet_files_are_refused(tmp_path: Path) -> None:
         with pytest.raises(DataError, match="damaged"):
             load(written(tmp_path, bad, f"{place}.parquet"))
     pq.write_table(pa.table({"a": pa.array([1, 2], pa.timestamp("s")), "y": ["p", "q"]}), good)
-    with pytest.raises(DataError, match="Column 'a' of 'good.parquet' holds timestamp"):
+    with pytest.raises(DataError, match=r"Column 'a' of 'good\.parquet' holds timestamp"):
         load(str(good))
     pq.write_table(pa.table({"a": pa.array([None, None], pa.string()), "b": [1, 2], "y": ["p", "q"]}), good)
-    with pytest.raises(DataError, match="Column 'a' of 'good.parquet' is blank"):
+    with pytest.raises(DataError, match=r"Column 'a' of 'good\.parquet' is blank"):
         load(str(good))
 
 
