@@ -10,9 +10,10 @@ import pytest
 from flwr.app import Message
 
 from llmasos.federated.dataset import Examples, Kind, Schema
+from llmasos.federated.messages import LOSS, PROXIMAL, weights_of
 from llmasos.federated.proximal import honoured
 from llmasos.federated.recipes.port import Score, Work
-from llmasos.federated.strategies import LOSS, PROXIMAL, Guarded, choose, weights_of
+from llmasos.federated.strategies import Guarded, choose
 from llmasos.federated.weights import Weights
 from tests.federated.strategies.conftest import FakeGrid, identity, plan, play, reply_of
 
