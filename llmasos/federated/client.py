@@ -13,6 +13,7 @@ from flwr.clientapp import ClientApp
 from llmasos.federated.data import prepare, survey
 from llmasos.federated.dataset import Dataset, Examples
 from llmasos.federated.messages import (
+    ACCURACY,
     ARRAYS,
     LOSS,
     METRICS,
@@ -20,8 +21,8 @@ from llmasos.federated.messages import (
     SAMPLES,
     SURVEY,
     Task,
-    arrays_of,
     config_of,
+    record_of,
     task_of,
     weights_of,
 )
@@ -29,6 +30,7 @@ from llmasos.federated.privacy import disguised
 from llmasos.federated.proximal import honoured
 from llmasos.federated.recipes import Work
 from llmasos.federated.recipes.registry import recipe
+from llmasos.federated.secure import client as secure
 
 _PREPARED = 16
 
@@ -52,8 +54,7 @@ def client_app(rows: Rows) -> ClientApp:
         told = survey(name, dataset).model_dump_json()
         return Message(RecordDict({SURVEY: ConfigRecord({SURVEY: told})}), reply_to=message)
 
-    @app.train()
-    def _train(message: Message, context: Context) -> Message:
+    def train(message: Message, context: Context) -> Message:
         task = task_of(message)
         examples, _ = prepared(context, task)
         chosen = recipe(task.recipe)
@@ -74,7 +75,10 @@ def client_app(rows: Rows) -> ClientApp:
             trained = disguised(trained, weights, task.privacy)
         used = work.proximal if honours.get(task.recipe) else 0.0
         metrics = MetricRecord({SAMPLES: len(examples), LOSS: loss, PROXIMAL: used})
-        return Message(RecordDict({ARRAYS: arrays_of(trained), METRICS: metrics}), reply_to=message)
+        return Message(RecordDict({ARRAYS: record_of(trained), METRICS: metrics}), reply_to=message)
+
+    app.train()(train)
+    secure.register(app, train)
 
     @app.evaluate()
     def _evaluate(message: Message, context: Context) -> Message:
@@ -82,7 +86,7 @@ def client_app(rows: Rows) -> ClientApp:
         _, held = prepared(context, task)
         weights = weights_of(message.content.array_records[ARRAYS])
         score = recipe(task.recipe).evaluate(weights, held, task.schema_, task.options)
-        metrics = MetricRecord({SAMPLES: len(held), "loss": score.loss, "accuracy": score.accuracy})
+        metrics = MetricRecord({SAMPLES: len(held), LOSS: score.loss, ACCURACY: score.accuracy})
         return Message(RecordDict({METRICS: metrics}), reply_to=message)
 
     return app

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, RecordDict
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -17,7 +19,14 @@ ARRAYS, CONFIG, METRICS = "arrays", "config", "metrics"
 """The records' keys, those that Flower's strategies have by default."""
 
 TASK, SURVEY = "task", "survey"
-SAMPLES, LOSS, PROXIMAL = "num-examples", "train-loss", "proximal-mu"
+SAMPLES, LOSS, ACCURACY = "num-examples", "loss", "accuracy"
+"""The metrics: how many rows, the mean loss a row, and the share of rows that are right."""
+
+PROXIMAL = "proximal-mu"
+"""The weight of the proximal term: in the configuration what is asked, in the metrics what was used."""
+
+_SAID = 200
+"""Characters of a client's words that are passed on."""
 
 
 class Task(BaseModel):
@@ -52,9 +61,9 @@ class Task(BaseModel):
     round: int
 
 
-def arrays_of(weights: Weights) -> ArrayRecord:
+def record_of(weights: Mapping[str, npt.NDArray[Any]]) -> ArrayRecord:
     """Return weights as they travel."""
-    return ArrayRecord({name: Array(array) for name, array in weights.items()})
+    return ArrayRecord({name: Array(np.asarray(array, order="C")) for name, array in weights.items()})
 
 
 def weights_of(record: ArrayRecord) -> Weights:
@@ -100,3 +109,10 @@ def task_of(message: Message) -> Task:
 def config_of(message: Message) -> ConfigRecord:
     """Return a message's configuration; an empty one when it has none."""
     return message.content.config_records.get(CONFIG, ConfigRecord())
+
+
+def said(reason: str | None) -> str:
+    """Return a client's words as one short line that holds nothing but text."""
+    lines = [line.strip() for line in (reason or "").splitlines() if line.strip()]
+    last = lines[-1] if lines else "it gave no reason"
+    return "".join(letter if letter.isprintable() else "?" for letter in last)[:_SAID]

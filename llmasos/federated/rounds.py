@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from flwr.app import ConfigRecord, Message, MetricRecord
+from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord
 from flwr.serverapp import Grid
 
 from llmasos.federated.checkpoints import Checkpoint, keep
@@ -19,10 +19,12 @@ from llmasos.federated.events import (
     UpdateRejected,
 )
 from llmasos.federated.folder import RunFolder
-from llmasos.federated.messages import Task, arrays_of, bytes_of, weights_of, with_task
+from llmasos.federated.messages import ACCURACY, LOSS, Task, record_of, weights_of, with_task
+from llmasos.federated.metered import MeteredGrid
 from llmasos.federated.plan import Plan
 from llmasos.federated.recipes import Score
 from llmasos.federated.schema import Schema
+from llmasos.federated.secure.server import secure_train
 from llmasos.federated.strategies import Guarded, state_of
 from llmasos.federated.weights import Weights, weights_sha256
 
@@ -54,7 +56,7 @@ class Rounds:
     ) -> None:
         self._plan = plan
         self._schema = schema
-        self._grid = grid
+        self._grid = MeteredGrid(grid)
         self._strategy = strategy
         self._folder = folder
         self._tell = tell
@@ -88,20 +90,17 @@ class Rounds:
 
     def _round(self, number: int, weights: Weights) -> tuple[Weights, RoundEnded]:
         began = time.monotonic()
-        arrays = arrays_of(weights)
-        asked = self._tasks(
-            number, self._strategy.configure_train(number, arrays, ConfigRecord(), self._grid)
-        )
-        self._strategy.ask_only([message.metadata.dst_node_id for message in asked])
-        replies = list(self._grid.send_and_receive(asked, timeout=self._plan.guard.reply_seconds))
+        self._grid.forget()
         try:
-            made, _ = self._strategy.aggregate_train(number, replies)
+            made, _ = train_round(
+                self._strategy, self._grid, number, record_of(weights), ConfigRecord(), self._tasks
+            )
         finally:
             self._tell_refused(number)
         if made is not None:
             weights = weights_of(made)
         verdict = self._strategy.verdict
-        score, more_down = self._score(number, weights)
+        score = self._score(number, weights)
         return weights, RoundEnded(
             run=self._folder.id,
             round=number,
@@ -110,8 +109,8 @@ class Rounds:
             loss=score.loss if score else None,
             accuracy=score.accuracy if score else None,
             weights_sha256=weights_sha256(weights),
-            bytes_down=sum(map(bytes_of, asked)) + more_down,
-            bytes_up=sum(map(bytes_of, replies)),
+            bytes_down=self._grid.down,
+            bytes_up=self._grid.up,
             seconds=time.monotonic() - began,
             epsilon=verdict.budget.epsilon if verdict.budget else None,
         )
@@ -155,16 +154,43 @@ class Rounds:
             round=number,
         )
 
-    def _score(self, number: int, weights: Weights) -> tuple[Score | None, int]:
-        """Return how well the model does, and the bytes that were sent to clients for it."""
+    def _score(self, number: int, weights: Weights) -> Score | None:
         if self._evaluate is not None:
-            return self._evaluate(weights), 0
-        drawn = self._strategy.configure_evaluate(number, arrays_of(weights), ConfigRecord(), self._grid)
+            return self._evaluate(weights)
+        drawn = self._strategy.configure_evaluate(number, record_of(weights), ConfigRecord(), self._grid)
         asked = [with_task(message, self._task(message, number, 1)) for message in drawn]
         replies = self._grid.send_and_receive(asked, timeout=self._plan.guard.reply_seconds)
         metrics = self._strategy.aggregate_evaluate(number, replies) or MetricRecord()
-        loss, accuracy = metrics.get("loss"), metrics.get("accuracy")
-        sent = sum(map(bytes_of, asked))
-        if isinstance(loss, float) and isinstance(accuracy, int | float):
-            return Score(loss, float(accuracy)), sent
-        return None, sent
+        loss, accuracy = metrics.get(LOSS), metrics.get(ACCURACY)
+        if isinstance(loss, int | float) and isinstance(accuracy, int | float):
+            return Score(float(loss), float(accuracy))
+        return None
+
+
+def train_round(
+    strategy: Guarded,
+    grid: Grid,
+    number: int,
+    arrays: ArrayRecord,
+    config: ConfigRecord,
+    dressed: Callable[[int, Sequence[Message]], Sequence[Message]] = lambda number, messages: messages,
+) -> tuple[ArrayRecord | None, MetricRecord | None]:
+    """Return the model after a round and the training's metrics, or Nones when the round does not count.
+
+    Every wait ends after the times of the plan's guard. What became of each client is in `strategy.verdict`.
+
+    Args:
+        number: Of the round, from 1 on.
+        arrays: The model before it.
+        config: What else clients are told.
+        dressed: Returns the messages that are sent of those that the strategy made.
+
+    Raises:
+        FederatedError: The run cannot go on.
+    """
+    messages = dressed(number, strategy.configure_train(number, arrays, config, grid))
+    strategy.ask_only([message.metadata.dst_node_id for message in messages])
+    seconds = strategy.plan.guard.reply_seconds
+    if strategy.plan.privacy.secure:
+        return strategy.aggregate_total(number, secure_train(grid, messages, strategy.fit, seconds))
+    return strategy.aggregate_train(number, grid.send_and_receive(messages, timeout=seconds))

@@ -3,13 +3,10 @@
 from llmasos.federated.strategies.choose import choose, needed
 from llmasos.federated.strategies.guard import Guarded
 from llmasos.federated.strategies.state import State, restore, state_of
-from llmasos.federated.strategies.updates import LOSS, PROXIMAL, SAMPLES, Unfit, record_of, weights_of
+from llmasos.federated.strategies.updates import Unfit
 from llmasos.federated.strategies.verdict import Refusal, Total, Verdict
 
 __all__ = [
-    "LOSS",
-    "PROXIMAL",
-    "SAMPLES",
     "Guarded",
     "Refusal",
     "State",
@@ -18,8 +15,6 @@ __all__ = [
     "Verdict",
     "choose",
     "needed",
-    "record_of",
     "restore",
     "state_of",
-    "weights_of",
 ]

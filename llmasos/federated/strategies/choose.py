@@ -15,8 +15,8 @@ from flwr.serverapp.strategy import (
     Strategy,
 )
 
+from llmasos.federated.messages import SAMPLES
 from llmasos.federated.plan import Plan
-from llmasos.federated.strategies.updates import SAMPLES
 
 _ROUNDING = 1 + 1e-9
 """Flower takes `int(nodes * fraction)`, where 100 * 0.29 is 28."""

@@ -17,15 +17,13 @@ from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Strategy
 
 from llmasos.federated.events import Participant
+from llmasos.federated.messages import LOSS, PROXIMAL, SAMPLES, record_of, said, weights_of
 from llmasos.federated.plan import Plan
 from llmasos.federated.port import FederatedError
 from llmasos.federated.privacy import Budget, Draw, budget, release, secret_normals
 from llmasos.federated.strategies.choose import needed
 from llmasos.federated.strategies.roster import gathered, seeded
 from llmasos.federated.strategies.updates import (
-    LOSS,
-    PROXIMAL,
-    SAMPLES,
     Unfit,
     Update,
     as_replies,
@@ -33,10 +31,7 @@ from llmasos.federated.strategies.updates import (
     mean,
     read_metrics,
     read_update,
-    record_of,
-    said,
     typical,
-    weights_of,
 )
 from llmasos.federated.strategies.verdict import Refusal, Total, Verdict
 from llmasos.federated.weights import Weights, weights_sha256

@@ -11,19 +11,11 @@ import numpy as np
 import numpy.typing as npt
 from flwr.app import Array, ArrayRecord, Message, MetricRecord, RecordDict
 
+from llmasos.federated.messages import SAMPLES, said
 from llmasos.federated.weights import Weights, weights_sha256
-
-SAMPLES = "num-examples"
-"""The metric that says how many rows a client trained or evaluated on."""
-LOSS = "loss"
-"""The metric that says the mean loss a row."""
-PROXIMAL = "proximal-mu"
-"""The weight of the proximal term: in the configuration what is asked, in the metrics what was used."""
 
 _FRAME = 1024
 """Bytes that an array's own header may take."""
-_SAID = 200
-"""Characters of a client's words that are passed on."""
 
 
 class Unfit(Exception):
@@ -49,13 +41,6 @@ class Update:
     metrics: dict[str, float]
     sha256: str
     norm: float
-
-
-def said(reason: str | None) -> str:
-    """Return a client's words as one short line that holds nothing but text."""
-    lines = [line.strip() for line in (reason or "").splitlines() if line.strip()]
-    last = lines[-1] if lines else "it gave no reason"
-    return "".join(letter if letter.isprintable() else "?" for letter in last)[:_SAID]
 
 
 def read_metrics(reply: Message, most: int | None = None) -> tuple[int, dict[str, float]]:
@@ -159,16 +144,6 @@ def _as_type(array: npt.NDArray[Any], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
     # The largest int64 is no float64, and the next one above does not fit.
     high = high if high <= limits.max else math.nextafter(high, 0)
     return np.clip(np.rint(array.astype(np.float64)), low, high).astype(dtype)
-
-
-def record_of(arrays: Mapping[str, npt.NDArray[Any]]) -> ArrayRecord:
-    """Return arrays as Flower sends them."""
-    return ArrayRecord({name: Array(np.asarray(array, order="C")) for name, array in arrays.items()})
-
-
-def weights_of(record: ArrayRecord) -> Weights:
-    """Return Flower's arrays as ours."""
-    return {name: array.numpy() for name, array in record.items()}
 
 
 class _Exact(Array):  # type: ignore[misc, unused-ignore]

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from llmasos.federated.data.examples import prepare
 from llmasos.federated.data.survey import agree, survey
-from llmasos.federated.dataset import Dataset, Schema, Survey
+from llmasos.federated.dataset import Dataset
 from llmasos.federated.port import DataError
+from llmasos.federated.schema import Schema, Survey
 
 
 def table(

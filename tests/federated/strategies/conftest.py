@@ -11,8 +11,10 @@ from flwr.app import ConfigRecord, Error, Message, MetricRecord, RecordDict
 from flwr.serverapp import Grid
 from flwr.supercore.task_identity import TaskIdentity
 
+from llmasos.federated.messages import LOSS, PROXIMAL, SAMPLES, record_of, weights_of
 from llmasos.federated.plan import Plan
-from llmasos.federated.strategies import LOSS, PROXIMAL, SAMPLES, Guarded, record_of, weights_of
+from llmasos.federated.rounds import train_round
+from llmasos.federated.strategies import Guarded
 from llmasos.federated.weights import Weights
 
 
@@ -100,8 +102,7 @@ def clients(train: Train, samples: Mapping[int, int] | None = None) -> Callable[
 
 def play(guarded: Guarded, grid: Grid, weights: Weights, number: int) -> Weights:
     """Run one round and return the model after it, which is the old one when the round does not count."""
-    messages = guarded.configure_train(number, record_of(weights), ConfigRecord({}), grid)
-    arrays, _ = guarded.aggregate_train(number, grid.send_and_receive(messages))
+    arrays, _ = train_round(guarded, grid, number, record_of(weights), ConfigRecord({}))
     return weights if arrays is None else weights_of(arrays)
 
 

@@ -14,8 +14,9 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord, Re
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from llmasos.federated.messages import LOSS, SAMPLES, record_of, weights_of
 from llmasos.federated.port import FederatedError
-from llmasos.federated.strategies import LOSS, SAMPLES, Guarded, choose, record_of, weights_of
+from llmasos.federated.strategies import Guarded, choose
 from llmasos.federated.weights import Weights, weights_sha256
 from tests.federated.strategies.conftest import FakeGrid, clients, moved, plan, play, reply_of, small
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from flwr.app import ConfigRecord
 
-from llmasos.federated.strategies import Guarded, choose, record_of, weights_of
+from llmasos.federated.messages import record_of, weights_of
+from llmasos.federated.strategies import Guarded, choose
 from llmasos.federated.weights import Weights
 from tests.federated.strategies.conftest import FakeGrid, clients, plan, play
 

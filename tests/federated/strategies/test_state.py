@@ -105,4 +105,6 @@ def test_a_bare_strategy_of_flowers_is_remembered_too() -> None:
     play(guard, FakeGrid(range(1, 11), clients(train)), start(), 1)
     bare = choose(made)
     restore(bare, state_of(guard.strategy))
-    assert {f"m_t/{name}" for name in bare.m_t} < set(state_of(bare).weights)
+    assert set(state_of(bare).weights) == {
+        f"{moment}/{name}" for moment in ("m_t", "v_t") for name in start()
+    }
