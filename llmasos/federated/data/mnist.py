@@ -83,7 +83,7 @@ def read_mnist(cache: Path) -> Dataset:
     if not path.exists():
         raise DataError(
             "MNIST is not on this machine.",
-            hint=f"Fetch it with `{Path(sys.executable).name} -m {__package__}`, or use the data set `digits`.",
+            hint=f"Fetch it with `python -m {__package__}`, or use the data set `digits`.",
         )
     with opened(path) as file:
         data = file.read(_LARGEST)

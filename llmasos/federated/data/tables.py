@@ -353,7 +353,7 @@ def _refusing(name: str) -> Iterator[None]:
 
     try:
         yield
-    except (pa.ArrowException, csv.Error, OSError) as error:
+    except (pa.ArrowException, csv.Error, UnicodeDecodeError, OSError) as error:
         if uneven := re.search(r"(?:Row #(\d+): )?Expected (\d+) columns, got (\d+)", str(error)):
             row = f"row {uneven[1]}" if uneven[1] else "a row"
             raise DataError(
