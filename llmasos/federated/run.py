@@ -65,6 +65,11 @@ class ProcessRun:
         return self._files.path
 
     @property
+    def pid(self) -> int | None:
+        """Its program's process, while there is one."""
+        return None if self._process is None else self._process.pid
+
+    @property
     def running(self) -> bool:
         """Whether its program runs."""
         return self._process is not None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from heapq import heapify, heapreplace
+
 import numpy as np
 import numpy.typing as npt
 
@@ -61,14 +63,14 @@ def _dirichlet(
 
 def _filled(parts: list[Rows], draw: np.random.Generator) -> list[Rows]:
     """Give clients that have too few rows some of those that have most."""
-    sizes = np.array([len(part) for part in parts])
     kept = [draw.permutation(part).tolist() for part in parts]
-    for poor in np.flatnonzero(sizes < LEAST):
-        while sizes[poor] < LEAST:
-            rich = int(sizes.argmax())
-            kept[poor].append(kept[rich].pop())
-            sizes[poor] += 1
-            sizes[rich] -= 1
+    richest = [(-len(part), client) for client, part in enumerate(kept)]
+    heapify(richest)
+    for poor in kept:
+        while len(poor) < LEAST:
+            size, rich = richest[0]
+            poor.append(kept[rich].pop())
+            heapreplace(richest, (size + 1, rich))
     return [np.array(part, np.intp) for part in kept]
 
 

@@ -250,3 +250,27 @@ def test_reading_takes_little_more_memory_than_the_numbers(tmp_path: Path) -> No
     large = written(tmp_path, names + lines * 1000, "large.csv")
     told = subprocess.run([sys.executable, "-c", MEASURE, small, large], capture_output=True, check=True)
     assert int(told.stdout) < 4 * Path(large).stat().st_size
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    places=st.lists(st.tuples(st.integers(0, 5000), st.integers(0, 255)), max_size=8),
+    end=st.integers(0, 5000),
+    kind=st.sampled_from(["csv", "parquet"]),
+)
+def test_damaged_files_end_in_an_error_that_says_so_or_are_read(
+    tmp_path: Path, places: list[tuple[int, int]], end: int, kind: str
+) -> None:
+    good = tmp_path / "good.parquet"
+    if not good.exists():
+        pq.write_table(pa.table({"a": list(range(50)), "w": ["u", "v"] * 25, "y": ["p", "q"] * 25}), good)
+    bad = bytearray(good.read_bytes() if kind == "parquet" else b"a,w,y\n" + b"1,u,p\n2,v,q\n" * 25)
+    for place, byte in places:
+        bad[place % len(bad)] = byte
+    name = written(tmp_path, bytes(bad[: end or None]), f"bad.{kind}")
+    try:
+        told = load(name)
+    except DataError as error:
+        assert error.hint
+    else:
+        assert len(told) > 0
