@@ -83,11 +83,7 @@ def read_mnist(cache: Path) -> Dataset:
     if not path.exists():
         raise DataError(
             "MNIST is not on this machine.",
-<<<<<<< HEAD
-            hint=f"Fetch it with `{Path(sys.executable).name} -m {__package__}`, or use `digits`.",
-=======
             hint=f"Fetch it with `python -m {__package__}`, or use the data set `digits`.",
->>>>>>> fdata
         )
     with opened(path) as file:
         data = file.read(_LARGEST)
