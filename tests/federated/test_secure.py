@@ -161,6 +161,11 @@ def test_who_drops_out_is_borne(lost: dict[int, str], left: list[int]) -> None:
     assert [node for node, _ in total.failed] == [node for node in sorted(lost) if node not in left]
 
 
+def test_nobody_is_left_alone_with_one_other() -> None:
+    _, total = run(Federation(3, lost={1: "collect"}), small())
+    assert total.mean is None
+
+
 @pytest.mark.parametrize("stage", ["setup", "share", "collect", "unmask"])
 def test_too_many_who_drop_out_fail_the_round(stage: str) -> None:
     weights = small()

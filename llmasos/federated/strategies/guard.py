@@ -55,7 +55,7 @@ class Guarded(Strategy):  # type: ignore[misc, unused-ignore]
         plan: What was agreed.
         reference: The model's weights: names, shapes and types.
         names: What the clients at the nodes are called; a node's number when it is not here.
-        samples: How many rows the nodes have to train on; no client may count more.
+        samples: How many rows the nodes have; no client may count more.
         draw: Where central privacy's noise comes from; the system's secure generator but in tests.
     """
 
@@ -166,8 +166,8 @@ class Guarded(Strategy):  # type: ignore[misc, unused-ignore]
         for reply in sorted(replies, key=lambda one: one.metadata.src_node_id):
             with suppress(Unfit):
                 if not reply.has_error():
-                    samples, metrics = read_metrics(reply)
                     node = reply.metadata.src_node_id
+                    samples, metrics = read_metrics(reply, self.samples.get(node))
                     told[node] = Update(node, self._name(node), samples, {}, metrics, "", 0.0)
         # What most measure is what is meant; who leaves a part of it out does not take it from the others.
         often = Counter(name for update in told.values() for name in update.metrics)

@@ -50,7 +50,7 @@ def read_metrics(reply: Message, most: int | None = None) -> tuple[int, dict[str
         Unfit: There is not one set of metrics, one is not finite, or the samples are no positive integer or
             more than the client has.
     """
-    records = list(reply.content.metric_records.values())
+    records = list(reply.content.metric_records.values()) if reply.has_content() else []
     if len(records) != 1:
         raise Unfit(f"it sent {len(records)} sets of metrics, and one is meant")
     metrics = {name: value for name, value in records[0].items() if not isinstance(value, list)}

@@ -357,6 +357,21 @@ def test_an_evaluation_is_over_the_clients_that_measured() -> None:
     assert guard.aggregate_evaluate(1, []) is None
 
 
+def test_flowers_own_loop_runs_a_guarded_strategy() -> None:
+    weights = small()
+    guard = guarded(weights)
+
+    def answer(message: Message) -> Message:
+        if message.metadata.message_type == "train":
+            return clients(lambda given, node: moved(given, 0.1))(message)
+        metrics = MetricRecord({SAMPLES: 2, LOSS: 0.5})
+        return Message(RecordDict({"metrics": metrics}), reply_to=message)
+
+    result = guard.start(FakeGrid(range(1, 11), answer), record_of(weights), num_rounds=2)
+    assert weights_of(result.arrays)["b"] == pytest.approx(np.full(3, 0.2))
+    assert result.evaluate_metrics_clientapp[2] == {LOSS: pytest.approx(0.5)}
+
+
 def test_what_cannot_be_averaged_is_refused_before_anything_starts() -> None:
     with pytest.raises(FederatedError, match="names is of type <U3"):
         guarded({"names": np.array(["abc"])})
