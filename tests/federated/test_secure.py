@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from flwr.app import ConfigRecord, Context, Message, RecordDict
 from flwr.clientapp import ClientApp
+from flwr.common.serde import recorddict_from_proto, recorddict_to_proto
 
 from llmasos.federated.messages import LOSS, PROXIMAL, record_of, weights_of
 from llmasos.federated.secure.client import register
@@ -48,6 +49,10 @@ def samples_of(node: int) -> int:
     return 3 + 7 * node
 
 
+def carried(content: RecordDict) -> RecordDict:
+    return recorddict_from_proto(recorddict_to_proto(content))
+
+
 class Federation(FakeGrid):
     """Nodes that each run a client program with a memory of its own, and may be cut off at a stage."""
 
@@ -81,7 +86,12 @@ class Federation(FakeGrid):
             return None
         if self.meddle is not None:
             self.meddle(message)
-        return self.app(message, self.contexts[node])
+        # Messages and memories are written and read as between machines.
+        message.content = carried(message.content)
+        reply = self.app(message, self.contexts[node])
+        self.contexts[node].state = carried(self.contexts[node].state)
+        reply.content = carried(reply.content)
+        return reply
 
     def masked(self) -> dict[int, np.ndarray[Any, np.dtype[np.uint64]]]:
         return {
