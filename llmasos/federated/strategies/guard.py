@@ -122,7 +122,8 @@ class Guarded(Strategy):  # type: ignore[misc, unused-ignore]
         updates, failed, rejected = self._sift(came)
         accepted, wild = self._within_norm(updates)
         refused = (*rejected, *wild)
-        verdict = Verdict(server_round, (), failed, refused, needed(self.plan, len(refused)))
+        hostile = {one.client for one in refused} - {one.client for one in accepted}
+        verdict = Verdict(server_round, (), failed, refused, needed(self.plan, len(hostile)))
         if len(accepted) < verdict.needed:
             return self._missed(verdict)
         self.norms = [*self.norms, *(update.norm for update in accepted)][-_KEPT:]
@@ -144,12 +145,12 @@ class Guarded(Strategy):  # type: ignore[misc, unused-ignore]
         verdict = Verdict(server_round, (), failed, rejected, self.plan.quorum)
         if total.mean is None or len(total.samples) < verdict.needed:
             return self._missed(verdict)
-        counts = {self._name(node): samples for node, samples in sorted(total.samples.items())}
         participants = tuple(
-            Participant(client=client, samples=samples) for client, samples in counts.items()
+            Participant(client=self._name(node), samples=samples)
+            for node, samples in sorted(total.samples.items())
         )
         metrics = {} if total.loss is None else {LOSS: total.loss}
-        only = Update(0, "all", sum(counts.values()), total.mean, metrics, "", 0.0)
+        only = Update(0, "all", sum(total.samples.values()), total.mean, metrics, "", 0.0)
         return self._settle(replace(verdict, participants=participants, train_loss=total.loss), [only])
 
     def configure_evaluate(
@@ -178,7 +179,7 @@ class Guarded(Strategy):  # type: ignore[misc, unused-ignore]
 
     # What is refused
 
-    def fit(self, reply: Message) -> tuple[int, dict[str, float]]:
+    def checked(self, reply: Message) -> tuple[int, dict[str, float]]:
         """Return the samples and metrics of a train reply.
 
         Raises:
@@ -209,7 +210,7 @@ class Guarded(Strategy):  # type: ignore[misc, unused-ignore]
                 failed.append(Refusal(client, said(reply.error.reason)))
                 continue
             try:
-                self.fit(reply)
+                self.checked(reply)
                 updates[node] = read_update(reply, client, self.current, self.samples.get(node))
             except Unfit as error:
                 rejected.append(Refusal(client, str(error)))

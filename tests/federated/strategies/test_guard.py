@@ -319,6 +319,16 @@ def test_krum_needs_what_it_needs_to_bear_hostile_clients() -> None:
     assert not guard.verdict.counted and guard.verdict.needed == 9
 
 
+def test_a_client_that_is_refused_many_times_lowers_no_bar() -> None:
+    weights = small()
+    guard = guarded(weights, strategy={"name": "krum", "byzantine": 3}, guard={"quorum": 0.1})
+    grid = FakeGrid(range(1, 11), clients(lambda given, _: given))
+    messages = guard.configure_train(1, record_of(weights), ConfigRecord({}), grid)
+    replies = list(grid.send_and_receive(messages))[:8]
+    guard.aggregate_train(1, [*replies, replies[0], replies[0], replies[0]])
+    assert guard.verdict.needed == 9 and not guard.verdict.counted
+
+
 def test_a_model_that_is_not_finite_any_more_ends_the_run() -> None:
     weights: Weights = {"w": np.full(2, 65_000, np.float16)}
     guard = guarded(weights, strategy={"name": "fedadam", "server_learning_rate": 1000})
@@ -355,6 +365,10 @@ def test_an_evaluation_is_over_the_clients_that_measured() -> None:
     assert metrics[LOSS] == pytest.approx((60 * 1 + 30 * 4) / 90)
     assert metrics["accuracy"] == pytest.approx((60 * 0.5 + 30 * 1) / 90)
     assert guard.aggregate_evaluate(1, []) is None
+
+    guard.samples = dict.fromkeys(range(1, 11), 20)
+    metrics = guard.aggregate_evaluate(1, grid.send_and_receive(messages))
+    assert metrics is not None and metrics["accuracy"] == pytest.approx(0.5)  # not the client of 30 rows
 
 
 def test_flowers_own_loop_runs_a_guarded_strategy() -> None:
