@@ -21,7 +21,7 @@ from llmasos.federated.messages import LOSS, PROXIMAL, SAMPLES, record_of, said,
 from llmasos.federated.plan import Plan
 from llmasos.federated.port import FederatedError
 from llmasos.federated.privacy import Budget, Draw, budget, release, secret_normals
-from llmasos.federated.strategies.choose import needed
+from llmasos.federated.strategies.choose import needed, tune
 from llmasos.federated.strategies.roster import gathered, seeded
 from llmasos.federated.strategies.updates import (
     Unfit,
@@ -132,6 +132,7 @@ class Guarded(Strategy):  # type: ignore[misc, unused-ignore]
             Participant(client=one.client, samples=one.samples, update_sha256=self._told(one.sha256))
             for one in accepted
         )
+        tune(self.strategy, self.plan, len(accepted), len(hostile))
         given = [self._private(accepted)] if self.plan.privacy.kind == "central" else accepted
         return self._settle(replace(verdict, participants=participants, train_loss=loss), given)
 

@@ -319,6 +319,22 @@ def test_krum_needs_what_it_needs_to_bear_hostile_clients() -> None:
     assert not guard.verdict.counted and guard.verdict.needed == 9
 
 
+@pytest.mark.parametrize("silent", [0, 1, 2, 4])
+def test_a_trimmed_mean_bears_two_hostile_clients_though_others_are_silent(silent: int) -> None:
+    weights: Weights = {"w": np.zeros(3)}
+    guard = guarded(weights, strategy={"name": "trimmed-mean", "trim": 0.2}, guard={"norm": 1e9})
+
+    def answer(message: Message) -> Message | None:
+        if message.metadata.dst_node_id > 10 - silent:
+            return None
+        far = {1: 1e6, 2: 2e6}
+        return clients(lambda given, node: moved(given, far.get(node, node / 10)))(message)
+
+    made = play(guard, FakeGrid(range(1, 11), answer), weights, 1)
+    assert len(guard.verdict.participants) == 10 - silent
+    assert (np.abs(made["w"]) <= 1).all()
+
+
 def test_a_client_that_is_refused_many_times_lowers_no_bar() -> None:
     weights = small()
     guard = guarded(weights, strategy={"name": "krum", "byzantine": 3}, guard={"quorum": 0.1})
