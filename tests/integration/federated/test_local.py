@@ -126,7 +126,6 @@ async def test_stop_leaves_nothing(bench: Bench, hospitals: list[str], faulty: N
         ("nan", UpdateRejected, "not finite"),
         ("shape", UpdateRejected, "shape"),
         ("flip", UpdateRejected, "norm"),
-        ("forget", UpdateRejected, "without FedProx's proximal term"),
     ],
 )
 async def test_a_client_that_fails_is_named_and_the_others_go_on(
@@ -164,6 +163,16 @@ async def test_when_all_clients_fail_the_run_fails_and_says_so(
     assert "too few" in end.reason and "the disk is gone" in end.reason
     assert all(not event.participants for event in rounds(told))
     assert len({event.weights_sha256 for event in rounds(told)}) == 1, "the model stayed as it was"
+
+
+async def test_a_recipe_that_forgets_the_proximal_term_is_caught(
+    bench: Bench, hospitals: list[str], faulty: None
+) -> None:
+    options = {"fault": "forget", "rows": []}
+    name = await bench.prepared(hospitals, recipe="faulty", strategy="fedprox", mu=0.5, options=options)
+    end = (await bench.told(name))[-1]
+    assert isinstance(end, RunEnded) and end.state == "failed"
+    assert "it trained without FedProx's proximal term (mu 0.5 was asked for)" in end.reason
 
 
 async def test_data_that_changed_is_not_gone_on_with(bench: Bench, hospitals: list[str]) -> None:
