@@ -11,16 +11,16 @@ import numpy as np
 import numpy.typing as npt
 
 from llmasos.federated.port import FederatedError
-from llmasos.federated.recipes.rows import shuffled
 from llmasos.federated.recipes.port import Score, Work
+from llmasos.federated.recipes.rows import shuffled
 from llmasos.federated.recipes.threads import one_thread
 from llmasos.federated.weights import Weights
 
 Activation = Literal["relu", "tanh"]
 _Array = npt.NDArray[Any]
 
-# So many rows at once are evaluated, which bounds what a large data set takes.
-_CHUNK = 2048
+# So many numbers of the inputs are evaluated at once, which bounds what a large data set takes.
+_NUMBERS = 2**22
 
 
 def initial(sizes: Sequence[int], seed: int) -> Weights:
@@ -71,11 +71,12 @@ def evaluate(
 ) -> Score:
     """Return how well weights do on rows, which have the shapes of `train`."""
     inputs = _checked(weights, inputs)
-    network = _Network(weights, min(_CHUNK, len(labels)), activation)
+    size = min(len(labels), max(1, _NUMBERS // inputs.shape[1]))
+    network = _Network(weights, size, activation)
     loss, right = 0.0, 0
     with one_thread(), np.errstate(over="ignore", invalid="ignore"):
-        for start in range(0, len(labels), _CHUNK):
-            chosen = slice(start, start + _CHUNK)
+        for start in range(0, len(labels), size):
+            chosen = slice(start, start + size)
             scores = network.scores(_dense(inputs[chosen]))
             right += int((scores.argmax(1) == labels[chosen]).sum())
             loss += network.loss(scores, labels[chosen])

@@ -9,22 +9,24 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from llmasos.federated.recipes.rows import shuffled
 from llmasos.federated.recipes.port import Work
+from llmasos.federated.recipes.rows import shuffled
 
 Rows = npt.NDArray[np.intp]
 Losses = Callable[[Rows], torch.Tensor]
 
 
 @contextmanager
-def repeatable(threads: int, seed: int = 0) -> Iterator[None]:
-    """Compute with so many threads and nothing that differs from run to run; then be as before.
+def repeatable(seed: int = 0) -> Iterator[None]:
+    """Compute with one thread and nothing that differs from run to run; then be as before.
+
+    With more threads sums come out otherwise, and a process that was forked off one that used them hangs.
 
     Args:
         seed: Of what torch draws.
     """
     before = torch.get_num_threads(), torch.get_deterministic_debug_mode()
-    torch.set_num_threads(threads)
+    torch.set_num_threads(1)
     # `use_deterministic_algorithms` does the same, and takes a second to import the compiler first.
     torch.set_deterministic_debug_mode("error")
     try:

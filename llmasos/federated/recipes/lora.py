@@ -24,6 +24,7 @@ from transformers.utils import logging
 from llmasos.federated.dataset import Examples, Kind, Schema
 from llmasos.federated.port import FederatedError
 from llmasos.federated.recipes.descent import descend, repeatable
+from llmasos.federated.recipes.gguf_adapter import write_gguf
 from llmasos.federated.recipes.options import Options, parsed
 from llmasos.federated.recipes.port import Score, Work
 from llmasos.federated.recipes.rows import some
@@ -44,7 +45,6 @@ class LoRAOptions(Options):
         targets: Names of the layers that get them; the usual ones of the model's architecture when empty.
         freeze_a: Whether A is drawn once for all and only B is trained, so that averages are exact.
         length: Tokens of a text that are read, at most.
-        threads: That torch computes with; results are the same for the same number.
     """
 
     model: str = Field(min_length=1)
@@ -53,7 +53,6 @@ class LoRAOptions(Options):
     targets: tuple[str, ...] = ()
     freeze_a: bool = False
     length: int = Field(256, ge=2, le=32_768)
-    threads: int = Field(1, ge=1, le=64)
 
 
 class LoRA:
@@ -75,14 +74,15 @@ class LoRA:
     def initial(self, schema: Schema, options: Mapping[str, Any], seed: int) -> Weights:
         """Return A as drawn by the seed and B of zeros, so that the model begins as it is."""
         own = parsed(self.options, options, self.name)
-        return self._model(own).initial(seed)
+        with repeatable():
+            return self._model(own).initial(seed)
 
     def train(
         self, weights: Weights, examples: Examples, work: Work, schema: Schema, options: Mapping[str, Any]
     ) -> tuple[Weights, float]:
         """Return the weights after some work, and the mean loss a row over its last pass."""
         own = parsed(self.options, options, self.name)
-        with repeatable(own.threads, work.seed):
+        with repeatable(work.seed):
             model = self._model(own)
             model.put(weights)
             texts = model.read(examples)
@@ -100,7 +100,7 @@ class LoRA:
         """Return how well weights do on rows."""
         own = parsed(self.options, options, self.name)
         loss = right = 0.0
-        with repeatable(own.threads), torch.no_grad():
+        with repeatable(), torch.no_grad():
             model = self._model(own)
             model.put(weights)
             texts = model.read(examples)
@@ -112,11 +112,25 @@ class LoRA:
 
     def save(self, weights: Weights, options: Mapping[str, Any], folder: Path) -> None:
         """Write an adapter into a folder as peft reads it: `PeftModel.from_pretrained(model, folder)`."""
-        model = self._model(parsed(self.options, options, self.name))
-        model.put(weights)
-        folder.mkdir(parents=True, exist_ok=True)
-        save_file(model.adapter(), folder / "adapter_model.safetensors", {"format": "pt"})
-        model.config.save_pretrained(str(folder))
+        own = parsed(self.options, options, self.name)
+        with repeatable():
+            model = self._model(own)
+            model.put(weights)
+            folder.mkdir(parents=True, exist_ok=True)
+            save_file(model.adapter(), folder / "adapter_model.safetensors", {"format": "pt"})
+            model.config.save_pretrained(str(folder))
+
+    def save_gguf(self, weights: Weights, options: Mapping[str, Any], path: Path) -> None:
+        """Write an adapter as a GGUF file, for a GGUF file of the model: the setting `models.adapters`.
+
+        Raises:
+            FederatedError: How GGUF names this kind of model's layers is not known.
+        """
+        own = parsed(self.options, options, self.name)
+        with repeatable():
+            model = self._model(own)
+            model.put(weights)
+            write_gguf(path, model.adapter(), own.alpha, model.base)
 
     def _model(self, own: LoRAOptions) -> _Adapted:
         if own not in self._opened:
@@ -138,7 +152,8 @@ class _Adapted:
             base_model_name_or_path=own.model,
             inference_mode=True,
         )
-        self.at_once = max(1, _SCORES // (own.length * base.config.get_text_config().vocab_size))
+        self.base: Any = base.config.get_text_config()
+        self.at_once = max(1, _SCORES // (own.length * self.base.vocab_size))
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of what peft and transformers say to each other
