@@ -1,15 +1,14 @@
-"""Data sets as recipes see them, and what all clients must agree on before they train together."""
+"""Data sets as recipes see them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field
 
-Kind = Literal["table", "images", "texts"]
+from llmasos.federated.schema import Kind
 
 
 @dataclass(frozen=True)
@@ -35,50 +34,6 @@ class Dataset:
     def take(self, rows: npt.NDArray[np.intp]) -> Dataset:
         """Return some of the rows."""
         return Dataset(self.kind, self.inputs[rows], self.labels[rows], self.columns)
-
-
-class Survey(BaseModel):
-    """What a client says of its rows before a training: sums and counts, never rows.
-
-    Args:
-        shape: Of one row; empty for texts.
-        classes: How many rows there are of each class.
-        sums: Of each column of a table, over its rows.
-        squares: Of each column's squares.
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    client: str
-    kind: Kind
-    rows: int = Field(ge=0)
-    shape: tuple[int, ...] = ()
-    columns: tuple[str, ...] = ()
-    classes: dict[str, int] = Field(default_factory=dict)
-    sums: tuple[float, ...] = ()
-    squares: tuple[float, ...] = ()
-
-
-class Schema(BaseModel):
-    """What all clients agree on.
-
-    Args:
-        shape: Of one row; empty for texts.
-        classes: All classes there are, sorted.
-        mean: Of each column of a table over all clients' rows; empty for others.
-        scale: Each column's standard deviation; 1 for one that never changes.
-        rows: How many rows each client has, in the clients' order.
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    kind: Kind
-    shape: tuple[int, ...] = ()
-    columns: tuple[str, ...] = ()
-    classes: tuple[str, ...] = ()
-    mean: tuple[float, ...] = ()
-    scale: tuple[float, ...] = ()
-    rows: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

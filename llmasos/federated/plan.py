@@ -167,9 +167,16 @@ class Plan(_Part):
         return max(1, math.floor(self.clients * self.sample + 1e-9))
 
     @property
+    def slow(self) -> int:
+        """How many of the sampled clients do only a part of their work."""
+        return round(self.training.stragglers * self.sampled)
+
+    @property
     def quorum(self) -> int:
         """How many updates must count for a round to count."""
-        return max(1, math.ceil(self.sampled * self.guard.quorum - 1e-9))
+        # What is not done in time is dropped; only FedProx takes a part.
+        dropped = 0 if self.strategy.name == "fedprox" else self.slow
+        return max(1, math.ceil((self.sampled - dropped) * self.guard.quorum - 1e-9))
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
@@ -190,6 +197,11 @@ class Plan(_Part):
             raise ValueError(
                 f"{strategy.name} looks at each update, which secure aggregation hides: choose one of the two"
             )
+        if self.privacy.kind == "central" and strategy.name in ROBUST:
+            raise ValueError(
+                f"{strategy.name} looks at each update, and central privacy leaves it their noisy mean only: "
+                "choose one of the two"
+            )
         if self.privacy.secure and self.privacy.kind == "central":
             raise ValueError(
                 "the server cannot clip what secure aggregation hides: choose local privacy with it"
@@ -197,3 +209,13 @@ class Plan(_Part):
         if self.privacy.secure and sampled < 3:
             raise ValueError(f"secure aggregation needs 3 clients a round or more, and {sampled} are sampled")
         return self
+
+
+def names_of(plan: Plan) -> tuple[str, ...]:
+    """Return what a plan's clients are called: as their data sets, or by their numbers."""
+    sources = plan.data.sources
+    if len(sources) == 1:
+        width = len(str(plan.clients))
+        return tuple(f"client-{number:0{width}d}" for number in range(1, plan.clients + 1))
+    plain = [source.rstrip("/").rpartition("/")[2] or source for source in sources]
+    return sources if len(set(plain)) < len(plain) else tuple(plain)

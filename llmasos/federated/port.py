@@ -7,11 +7,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal, Protocol
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from llmasos.errors import LLMasOSError
-from llmasos.federated.events import RunEvent
+from llmasos.federated.events import Forecast, RunEvent
 from llmasos.federated.plan import Plan
+from llmasos.federated.schema import Schema
 
 
 class FederatedError(LLMasOSError):
@@ -47,6 +48,24 @@ class RunStatus(BaseModel):
     started: datetime | None = None
     ended: datetime | None = None
     reason: str = ""
+
+
+class Prepared(BaseModel):
+    """A training that can be started.
+
+    Args:
+        id: What it is started by.
+        plan: All that was decided, with the recipe that suits the data.
+        schema_: What the clients agreed on.
+        forecast: What it will take.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str = ""
+    plan: Plan
+    schema_: Schema = Field(alias="schema")
+    forecast: Forecast
 
 
 class FederatedRun(Protocol):

@@ -329,8 +329,7 @@ class Outbox:
     async def _deploy(self) -> bool:
         if self._slots:
             return False
-        self._deployments += 1
-        if self._deployments > DEPLOYMENTS:
+        if self._deployments == DEPLOYMENTS:
             raise ChainRefused(
                 "The chain refuses the contract.",
                 hint="Check that it runs EVM contracts of the Cancun version.",
@@ -346,6 +345,8 @@ class Outbox:
             insist=True,
         )
         if signed:
+            # Only what reached the chain counts: a disk that was full is not the chain's refusal.
+            self._deployments += 1
             self._queue = queue
             await self._store.read(lambda work: self.drafter.load(work, queue.chain_id, address))
         return signed

@@ -108,6 +108,8 @@ def make_server(app: ASGIApp, **options: Any) -> uvicorn.Server:
         app: The application.
         options: Other settings of uvicorn.
     """
+    # Another parser may be installed, which knows no limit for heads.
+    options = {"http": "h11", **options}
     return _Server(
         uvicorn.Config(
             app,

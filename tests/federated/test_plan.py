@@ -36,6 +36,7 @@ def test_some_of_the_clients_are_asked(clients: int, sample: float, sampled: int
         ({"strategy": {"name": "fedmean"}}, "fedavg"),
         ({"strategy": {"name": "fedprox", "mu": -1}}, "greater than or equal to 0"),
         ({"privacy": {"secure": True}, "strategy": {"name": "krum"}}, "choose one of the two"),
+        ({"privacy": {"kind": "central"}, "strategy": {"name": "fedmedian"}}, "noisy mean only"),
         ({"privacy": {"secure": True, "kind": "central"}}, "choose local privacy"),
         ({"privacy": {"secure": True}, "sample": 0.2}, "needs 3 clients a round"),
         ({"rounds": 0}, "greater than or equal to 1"),

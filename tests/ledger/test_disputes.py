@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from sqlalchemy import event
+from sqlalchemy.exc import OperationalError
 
+from llmasos.errors import ConfigError
 from llmasos.ledger import ChainRefused
 from llmasos.ledger._contract import TREE_KEY, transaction
 from llmasos.ledger._digest import session_key
@@ -76,6 +80,21 @@ async def test_a_deployment_that_always_fails_is_not_made_for_ever(bench: Bench)
         for _ in range(10):
             await bench.outbox.step()
     assert len(bench.rows(OutboxRow)) == 3
+
+
+async def test_a_deployment_that_cannot_be_kept_is_not_the_chains_refusal(bench: Bench) -> None:
+    def full(*_: Any) -> None:
+        raise OperationalError("INSERT", {}, Exception("database or disk is full"))
+
+    await bench.record("a", 2)
+    event.listen(bench.store.durable_engine, "begin", full)
+    for _ in range(10):
+        with pytest.raises(ConfigError, match="full"):
+            await bench.outbox.step()
+    event.remove(bench.store.durable_engine, "begin", full)
+    await bench.settle()
+    bench.check()
+    assert [row.state for row in bench.rows(OutboxRow) if row.call == "deploy"] == ["confirmed"]
 
 
 async def copy_of(bench: Bench, folder: Path) -> None:

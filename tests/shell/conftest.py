@@ -67,7 +67,13 @@ def fakes() -> Iterator[Fakes]:
         async with Kernel(settings, models=models, provider=FakeProvider(), ledger=kernel_ledger) as kernel:
             app = make_app(kernel, lambda: None)
             config = uvicorn.Config(
-                app, uds=str(settings.socket), log_config=None, lifespan="off", timeout_graceful_shutdown=1
+                app,
+                uds=str(settings.socket),
+                http="h11",
+                ws="none",
+                log_config=None,
+                lifespan="off",
+                timeout_graceful_shutdown=1,
             )
             servers.append(uvicorn.Server(config))
             started.set()

@@ -11,13 +11,14 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from llmasos.federated.dataset import Examples, Kind, Schema
+from llmasos.federated.dataset import Examples
 from llmasos.federated.port import FederatedError
 from llmasos.federated.recipes.descent import Rows, descend, repeatable
 from llmasos.federated.recipes.mlp import Units
 from llmasos.federated.recipes.options import Options, parsed
 from llmasos.federated.recipes.port import Score, Work
 from llmasos.federated.recipes.rows import some
+from llmasos.federated.schema import Kind, Schema
 from llmasos.federated.weights import Weights
 
 _CHUNK = 256

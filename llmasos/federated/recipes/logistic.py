@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from llmasos.federated.dataset import Examples, Kind, Schema
+from llmasos.federated.dataset import Examples
 from llmasos.federated.recipes import dense
 from llmasos.federated.recipes.options import Options, parsed
 from llmasos.federated.recipes.port import Score, Work
 from llmasos.federated.recipes.rows import some
+from llmasos.federated.schema import Kind, Schema
 from llmasos.federated.weights import Weights
 
 

@@ -21,13 +21,14 @@ from torch.nn.functional import cross_entropy
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging
 
-from llmasos.federated.dataset import Examples, Kind, Schema
+from llmasos.federated.dataset import Examples
 from llmasos.federated.port import FederatedError
 from llmasos.federated.recipes.descent import descend, repeatable
 from llmasos.federated.recipes.gguf_adapter import write_gguf
 from llmasos.federated.recipes.options import Options, parsed
 from llmasos.federated.recipes.port import Score, Work
 from llmasos.federated.recipes.rows import some
+from llmasos.federated.schema import Kind, Schema
 from llmasos.federated.weights import Weights
 
 # Numbers that the scores of all next tokens of one step may have: 256 MB in float32.

@@ -8,11 +8,12 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from llmasos.federated.dataset import Examples, Kind, Schema
+from llmasos.federated.dataset import Examples
 from llmasos.federated.recipes import dense
 from llmasos.federated.recipes.logistic import flat
 from llmasos.federated.recipes.options import Options, parsed
 from llmasos.federated.recipes.port import Score, Work
+from llmasos.federated.schema import Kind, Schema
 from llmasos.federated.weights import Weights
 
 Units = Annotated[int, Field(ge=1, le=100_000)]

@@ -8,9 +8,9 @@ from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 from typing import get_args
 
-from llmasos.federated.dataset import Kind
 from llmasos.federated.port import FederatedError
 from llmasos.federated.recipes.port import Recipe
+from llmasos.federated.schema import Kind
 
 GROUP = "llmasos.recipes"
 """The group of entry points that plugins announce their recipes in."""

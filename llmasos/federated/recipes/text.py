@@ -7,12 +7,13 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from llmasos.federated.dataset import Examples, Kind, Schema
+from llmasos.federated.dataset import Examples
 from llmasos.federated.recipes import dense
 from llmasos.federated.recipes.mlp import Units
 from llmasos.federated.recipes.options import Options, parsed
 from llmasos.federated.recipes.port import Score, Work
 from llmasos.federated.recipes.rows import some
+from llmasos.federated.schema import Kind, Schema
 from llmasos.federated.weights import Weights
 
 # A row's length: about that of a standardised table's, so that the same learning rates do.

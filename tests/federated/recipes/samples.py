@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from llmasos.federated.dataset import Examples, Schema
+from llmasos.federated.dataset import Examples
 from llmasos.federated.recipes import Recipe, recipe
+from llmasos.federated.schema import Schema
 from llmasos.federated.weights import Weights
 
 WORDS = [

@@ -82,7 +82,9 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
         chats = [reply for reply in replies if isinstance(reply, FakeChat)]
         service = Service(chats or [FakeChat(reply for reply in replies)], tmp_path)  # type: ignore[misc]
         service.remember()
-        config = uvicorn.Config(service.app, port=0, log_config=None, access_log=False, lifespan="off")
+        config = uvicorn.Config(
+            service.app, port=0, http="h11", ws="none", log_config=None, access_log=False, lifespan="off"
+        )
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run)
         thread.start()

@@ -96,7 +96,8 @@ class Host:
         self._listener = socket.socket()
         self._listener.bind(("127.0.0.1", 0))
         route = Route("/{number:int}/v1/{path:path}", self._answer, methods=["GET", "POST"])
-        config = uvicorn.Config(Starlette(routes=[route]), lifespan="off", log_config=None)
+        app = Starlette(routes=[route])
+        config = uvicorn.Config(app, http="h11", ws="none", lifespan="off", log_config=None)
         self._uvicorn = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._uvicorn.run, kwargs={"sockets": [self._listener]})
 

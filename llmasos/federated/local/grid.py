@@ -1,0 +1,148 @@
+"""A Flower `Grid` whose nodes are workers of this machine: no ports, no Ray, the same result each time."""
+
+from __future__ import annotations
+
+import random
+import uuid
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from flwr.app import Context, Message, RecordDict
+from flwr.clientapp import ClientApp
+from flwr.serverapp import Grid
+from flwr.supercore.run import Run
+
+from llmasos.federated._flower import CRASHED, LATE, RAISED, empty_run, failed, number, take_part
+from llmasos.federated.local.workers import Answer, Workers
+
+_RUN = 1
+
+
+@dataclass(frozen=True)
+class _Job:
+    message: Message
+    context: Context
+    seed: int
+
+
+class LocalGrid(Grid):
+    """Carries messages to a ClientApp in workers; replies come in the order of the messages.
+
+    What a node keeps in its context's state stays with the grid between its messages. Global generators are
+    seeded for each message by the seed, the node and the message's group and type, so that a ClientApp that
+    draws from them does the same in each run, whichever worker it runs in.
+
+    Args:
+        app: Makes the ClientApp, in each worker.
+        nodes: What each node's context holds as its configuration, by node.
+        workers: How many clients run at once.
+        seconds: How long a client may take when a message does not say.
+        seed: Of all that is drawn.
+    """
+
+    def __init__(
+        self,
+        app: Callable[[], ClientApp],
+        nodes: Mapping[int, Mapping[str, str | int | float | bool]],
+        *,
+        workers: int,
+        seconds: float,
+        seed: int,
+    ) -> None:
+        take_part(_RUN)
+        self._run = empty_run(_RUN)
+        self._contexts = {
+            node: Context(_RUN, node, dict(config), RecordDict(), {}) for node, config in nodes.items()
+        }
+        self._workers = Workers(_Answering(app), workers)
+        self._seconds = seconds
+        self._seed = seed
+        self._replies: dict[str, Message] = {}
+
+    def set_run(self, run: Run) -> None:
+        """Set what is said of the run."""
+        self._run = run
+
+    @property
+    def run(self) -> Run:
+        """What is said of the run."""
+        return self._run
+
+    def create_message(
+        self,
+        content: RecordDict,
+        message_type: str,
+        dst_node_id: int,
+        group_id: str,
+        ttl: float | None = None,
+    ) -> Message:
+        """Return a message to a node."""
+        return Message(content, dst_node_id, message_type, group_id=group_id, ttl=ttl)
+
+    def get_node_ids(self) -> Iterable[int]:
+        """Return the nodes."""
+        return list(self._contexts)
+
+    def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
+        """Carry messages out at once, and return what their replies are pulled by."""
+        messages = list(messages)
+        for reply in self.send_and_receive(messages):
+            self._replies[reply.metadata.reply_to_message_id] = reply
+        return [message.metadata.message_id for message in messages]
+
+    def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
+        """Return the replies to messages that were pushed."""
+        return [self._replies.pop(name) for name in message_ids if name in self._replies]
+
+    def send_and_receive(self, messages: Iterable[Message], *, timeout: float | None = None) -> list[Message]:
+        """Carry messages to their nodes and return the replies; those that failed say why.
+
+        Args:
+            messages: To nodes of this grid.
+            timeout: Seconds that each client may take.
+        """
+        messages = list(messages)
+        for message in messages:
+            number(message, uuid.uuid4().hex)
+        jobs = [self._job(message) for message in messages]
+        replies: list[Message | None] = [None] * len(messages)
+        for place, answer in self._workers.run(jobs, timeout or self._seconds):
+            replies[place] = self._reply(messages[place], answer)
+        return [reply for reply in replies if reply is not None]
+
+    def close(self) -> None:
+        """End all workers."""
+        self._workers.close()
+
+    def _job(self, message: Message) -> _Job:
+        meta = message.metadata
+        # Of the text alone: Python's own hash differs between processes.
+        words = list(f"{meta.group_id}\0{meta.message_type}".encode())
+        seeds = np.random.SeedSequence([self._seed, meta.dst_node_id, *words])
+        context = self._contexts[meta.dst_node_id]
+        return _Job(message, context, int(seeds.generate_state(1)[0]))
+
+    def _reply(self, message: Message, answer: Answer) -> Message:
+        if answer.failure:
+            code = LATE if answer.late else CRASHED if answer.failure.startswith("it died") else RAISED
+            return failed(message, code, answer.failure)
+        reply, state = answer.value
+        self._contexts[message.metadata.dst_node_id].state = state
+        assert isinstance(reply, Message)
+        return reply
+
+
+class _Answering:
+    """What a worker does with each message."""
+
+    def __init__(self, make: Callable[[], ClientApp]) -> None:
+        self._make = make
+        self._app: ClientApp | None = None
+
+    def __call__(self, job: _Job) -> tuple[Message, RecordDict]:
+        if self._app is None:
+            self._app = self._make()
+        random.seed(job.seed)
+        np.random.seed(job.seed)
+        return self._app(job.message, job.context), job.context.state

@@ -1,0 +1,214 @@
+"""A local run from its folder: the data is dealt, surveyed, and trained on by forked workers."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from contextlib import closing
+
+import numpy as np
+from flwr.app import ConfigRecord, Context, Message, RecordDict
+
+from llmasos.federated.checkpoints import Checkpoint, newest
+from llmasos.federated.client import client_app
+from llmasos.federated.data import Deal, agree
+from llmasos.federated.data import prepare as prepared
+from llmasos.federated.dataset import Dataset, Examples
+from llmasos.federated.events import ClientJoined, Forecast, RunEnded, RunEvent, RunStarted
+from llmasos.federated.folder import RunFolder
+from llmasos.federated.local.grid import LocalGrid
+from llmasos.federated.messages import SURVEY
+from llmasos.federated.plan import Plan, names_of
+from llmasos.federated.port import DataError, FederatedError, Prepared
+from llmasos.federated.privacy import budget
+from llmasos.federated.recipes import Score, Work
+from llmasos.federated.recipes.registry import recipe, suited
+from llmasos.federated.request import AUTO
+from llmasos.federated.rounds import Rounds
+from llmasos.federated.schema import Schema, Survey
+from llmasos.federated.strategies import Guarded, State, choose, restore
+from llmasos.federated.weights import Weights, save_weights
+
+_FIRST_NODE = 2
+_MEASURED_STEPS = 4
+_MESSAGE_SECONDS = 0.002
+_START_SECONDS = 2.0
+
+
+class Stopped(BaseException):
+    """Somebody asked the run to stop."""
+
+
+def prepare(folder: RunFolder) -> Prepared:
+    """Look at the data, agree on a schema, keep it, and return what the run will take.
+
+    Raises:
+        DataError: The clients cannot train together.
+        FederatedError: The plan's recipe cannot learn from the data.
+    """
+    with closing(_Local(folder.plan, folder)) as local:
+        schema = local.agree()
+        folder.schema = schema
+        return Prepared(plan=local.plan, schema=schema, forecast=local.forecast(schema))
+
+
+def train(folder: RunFolder, more: Callable[[], object]) -> None:
+    """Train, from the newest checkpoint on where there is one.
+
+    Args:
+        folder: The run's folder.
+        more: Called when there is more to read in it.
+    """
+
+    def tell(event: RunEvent) -> None:
+        folder.tell(event)
+        more()
+
+    plan, checkpoint = folder.plan, newest(folder)
+    done = checkpoint.round if checkpoint else 0
+    try:
+        with closing(_Local(plan, folder)) as local:
+            schema = local.agree()
+            if folder.schema is not None and folder.schema != schema:
+                raise DataError(
+                    "The data has changed since the training was planned.",
+                    hint="Plan it anew with: llmasos federated run",
+                )
+            folder.schema = schema
+            tell(RunStarted(run=folder.id, plan=plan, forecast=local.forecast(schema), after=done))
+            for name, rows in zip(local.names.values(), schema.rows, strict=True):
+                tell(ClientJoined(run=folder.id, client=name, samples=rows))
+            local.train(schema, checkpoint, tell)
+    except Stopped:
+        tell(RunEnded(run=folder.id, state="stopped", rounds=_rounds(folder), reason="you stopped it"))
+    except FederatedError as error:
+        tell(RunEnded(run=folder.id, state="failed", rounds=_rounds(folder), reason=str(error)))
+    except Exception as error:
+        tell(
+            RunEnded(
+                run=folder.id,
+                state="failed",
+                rounds=_rounds(folder),
+                reason=f"{type(error).__name__}: {error}; the folder's log.txt says where",
+            )
+        )
+        raise
+
+
+class _Local:
+    """The clients of one run, in this process and its workers.
+
+    The data is in this process before the workers are made, so that they share it.
+    """
+
+    def __init__(self, plan: Plan, folder: RunFolder) -> None:
+        self.plan = plan
+        self._folder = folder
+        self._deal = Deal(plan.data, plan.clients, plan.seed)
+        self.names = {_FIRST_NODE + place: name for place, name in enumerate(names_of(plan))}
+        self._workers = min(len(os.sched_getaffinity(0)), plan.sampled)
+        self._grid = LocalGrid(
+            lambda: client_app(self._rows),
+            {node: {} for node in self.names},
+            workers=self._workers,
+            seconds=plan.guard.reply_seconds,
+            seed=plan.seed,
+        )
+
+    def close(self) -> None:
+        """End the workers."""
+        self._grid.close()
+
+    def agree(self) -> Schema:
+        """Ask all clients what they have, choose the recipe that suits it, and return what they agree on.
+
+        Raises:
+            DataError: They cannot train together.
+            FederatedError: The recipe cannot learn from the data.
+        """
+        content = RecordDict({"config": ConfigRecord()})
+        messages = [Message(content, node, "query", group_id="survey") for node in self.names]
+        schema = agree([self._survey(reply) for reply in self._grid.send_and_receive(messages)])
+        if self.plan.recipe == AUTO:
+            self.plan = self.plan.model_copy(update={"recipe": suited(schema.kind)})
+            self._folder.plan = self.plan
+        self._recipe = recipe(self.plan.recipe, schema.kind)
+        return schema
+
+    def forecast(self, schema: Schema) -> Forecast:
+        """Return what the run will take, by a few steps of the first client."""
+        plan, weights = self.plan, self._initial(schema)
+        size = sum(array.nbytes for array in weights.values())
+        examples, _ = self._prepared(next(iter(self.names)), schema)
+        rows = min(len(examples), _MEASURED_STEPS * plan.training.batch)
+        some = Examples(examples.inputs[:rows], examples.labels[:rows])
+        work = Work(batch=plan.training.batch, learning_rate=plan.training.learning_rate)
+        began = time.perf_counter()
+        self._recipe.train(dict(weights), some, work, schema, plan.options)
+        step = (time.perf_counter() - began) / -(-rows // plan.training.batch)
+        mean = sum(schema.rows) / len(schema.rows) * (1 - plan.data.holdout)
+        steps = max(1.0, mean / plan.training.batch) * plan.training.epochs
+        a_round = plan.sampled * (steps * step + _MESSAGE_SECONDS) / self._workers
+        spent = budget(plan)
+        return Forecast(
+            seconds=_START_SECONDS + plan.rounds * a_round,
+            bytes_down=plan.rounds * plan.sampled * size + plan.rounds * self._evaluators * size,
+            bytes_up=plan.rounds * plan.sampled * size,
+            parameters=sum(array.size for array in weights.values()),
+            epsilon=spent.epsilon if spent else None,
+        )
+
+    def train(self, schema: Schema, checkpoint: Checkpoint | None, tell: Callable[[RunEvent], None]) -> None:
+        """Train from the beginning, or from a checkpoint on."""
+        weights = self._initial(schema)
+        strategy = Guarded(choose(self.plan), self.plan, weights, names=self.names)
+        if checkpoint is not None:
+            weights = checkpoint.weights
+            restore(strategy, State(checkpoint.arrays, dict(checkpoint.facts)))
+        evaluate = None if self._evaluators else self._evaluation(schema)
+        rounds = Rounds(self.plan, schema, self._grid, strategy, self._folder, tell, evaluate)
+        trained = rounds.run(weights, checkpoint.round if checkpoint else 0)
+        self._folder.results.mkdir(exist_ok=True)
+        save_weights(self._folder.results / "model.safetensors", trained)
+
+    @property
+    def _evaluators(self) -> int:
+        """How many clients evaluate each round: none when one data set was dealt, which is all here."""
+        return len(self.names) if len(self.plan.data.sources) > 1 else 0
+
+    def _evaluation(self, schema: Schema) -> Callable[[Weights], Score]:
+        """Return what evaluates on the rows that all clients hold out, at once."""
+        held = [self._prepared(node, schema)[1] for node in self.names]
+        pooled = Examples(
+            np.concatenate([one.inputs for one in held]), np.concatenate([one.labels for one in held])
+        )
+        return lambda weights: self._recipe.evaluate(weights, pooled, schema, self.plan.options)
+
+    def _initial(self, schema: Schema) -> Weights:
+        return self._recipe.initial(schema, self.plan.options, self.plan.seed)
+
+    def _rows(self, context: Context) -> tuple[str, Dataset]:
+        return self.names[context.node_id], self._deal.rows(context.node_id - _FIRST_NODE)
+
+    def _prepared(self, node: int, schema: Schema) -> tuple[Examples, Examples]:
+        return prepared(
+            self._deal.rows(node - _FIRST_NODE),
+            schema,
+            holdout=self.plan.data.holdout,
+            seed=self.plan.seed,
+            client=self.names[node],
+        )
+
+    def _survey(self, reply: Message) -> Survey:
+        name = self.names[reply.metadata.src_node_id]
+        if reply.has_error():
+            raise DataError(f"{name} cannot be asked for its data: {reply.error.reason}.")
+        text = reply.content.config_records[SURVEY][SURVEY]
+        assert isinstance(text, str)
+        return Survey.model_validate_json(text)
+
+
+def _rounds(folder: RunFolder) -> int:
+    checkpoint = newest(folder)
+    return checkpoint.round if checkpoint else 0

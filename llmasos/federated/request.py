@@ -1,0 +1,224 @@
+"""What somebody asks for, in the words they have, made into a plan; what they leave out gets a default."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Annotated, Any, get_args
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from llmasos.federated.plan import (
+    BackendName,
+    PartitionKind,
+    Plan,
+    PrivacyKind,
+    StrategyName,
+)
+from llmasos.federated.port import FederatedError
+
+AUTO = "auto"
+"""The recipe of a plan until somebody has looked at the data."""
+
+_CLIENTS = 10
+_ALIASES = {
+    "average": "fedavg",
+    "federatedaveraging": "fedavg",
+    "adam": "fedadam",
+    "yogi": "fedyogi",
+    "prox": "fedprox",
+    "median": "fedmedian",
+    "trimmedmean": "trimmed-mean",
+    "fedtrimmedavg": "trimmed-mean",
+}
+
+
+def _strategy(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    plain = re.sub(r"[\s_-]", "", value).lower()
+    return _ALIASES.get(plain, plain)
+
+
+def _share(value: object) -> object:
+    """Read a share as people write it: 0.95, 95 or 95%."""
+    if isinstance(value, str):
+        found = re.fullmatch(r"\s*([\d.]+)\s*(%?)\s*", value)
+        if found is None:
+            return value
+        number = float(found[1])
+        return number / 100 if found[2] or number > 1 else number
+    if isinstance(value, int | float) and not isinstance(value, bool) and 1 < value <= 100:
+        return value / 100
+    return value
+
+
+Share = Annotated[float, BeforeValidator(_share)]
+
+
+class Request(BaseModel):
+    """What is asked for; None is what was left out.
+
+    Args:
+        data: Files, folders or names of data sets: one for each client, or one that is dealt to all.
+        label: The column that is learnt.
+        recipe: The kind of model.
+        options: The recipe's own options.
+        clients: How many hold a part of the data.
+        rounds: How many rounds at most.
+        target: The accuracy at which it ends early: 0.95, 95 or 95%.
+        sample: The share of the clients that is asked each round.
+        epochs: Passes over a client's rows in a round.
+        batch: Rows a step.
+        learning_rate: Of the clients' optimizer.
+        stragglers: The share of clients that do only a part of their work.
+        strategy: How updates become one.
+        mu: FedProx's.
+        trim: Trimmed mean's.
+        byzantine: Krum's.
+        server_learning_rate: FedAdam's and FedYogi's.
+        partition: How one data set is dealt.
+        alpha: Of the Dirichlet distribution.
+        privacy: Who adds noise.
+        noise: How much, in units of `clip`.
+        clip: The largest norm of an update.
+        delta: Of differential privacy.
+        secure: Whether the server learns sums only.
+        holdout: The share of rows that is only evaluated on.
+        seed: Of all that is drawn.
+        backend: Where the clients run.
+        name: What the training is called.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    data: tuple[str, ...] = Field(min_length=1)
+    label: str | None = None
+    recipe: str | None = None
+    options: dict[str, Any] | None = None
+    clients: int | None = None
+    rounds: int | None = None
+    target: Share | None = None
+    sample: Share | None = None
+    epochs: int | None = None
+    batch: int | None = None
+    learning_rate: float | None = None
+    stragglers: Share | None = None
+    strategy: Annotated[StrategyName | None, BeforeValidator(_strategy)] = None
+    mu: float | None = None
+    trim: Share | None = None
+    byzantine: int | None = None
+    server_learning_rate: float | None = None
+    partition: PartitionKind | None = None
+    alpha: float | None = None
+    privacy: PrivacyKind | None = None
+    noise: float | None = None
+    clip: float | None = None
+    delta: float | None = None
+    secure: bool | None = None
+    holdout: Share | None = None
+    seed: int | None = None
+    backend: BackendName | None = None
+    name: str | None = None
+
+
+_PLACES: dict[str, tuple[str, ...]] = {
+    "label": ("data", "label"),
+    "holdout": ("data", "holdout"),
+    "partition": ("data", "partition", "kind"),
+    "alpha": ("data", "partition", "alpha"),
+    "epochs": ("training", "epochs"),
+    "batch": ("training", "batch"),
+    "learning_rate": ("training", "learning_rate"),
+    "stragglers": ("training", "stragglers"),
+    "strategy": ("strategy", "name"),
+    "mu": ("strategy", "mu"),
+    "trim": ("strategy", "trim"),
+    "byzantine": ("strategy", "byzantine"),
+    "server_learning_rate": ("strategy", "server_learning_rate"),
+    "privacy": ("privacy", "kind"),
+    "noise": ("privacy", "noise"),
+    "clip": ("privacy", "clip"),
+    "delta": ("privacy", "delta"),
+    "secure": ("privacy", "secure"),
+    **{name: (name,) for name in ("options", "rounds", "target", "sample", "seed", "backend")},
+}
+
+
+def request_of(**given: Any) -> Request:
+    """Return what is asked for.
+
+    Raises:
+        FederatedError: A value is not possible; the message names it.
+    """
+    try:
+        return Request(**given)
+    except ValidationError as error:
+        raise _impossible(error) from None
+
+
+def plan_of(request: Request, sources: Sequence[str]) -> Plan:
+    """Return the plan of a request.
+
+    Args:
+        request: What is asked for.
+        sources: The data as the backend finds it, in the order of the clients.
+
+    Raises:
+        FederatedError: What is asked for is impossible; the message names it.
+    """
+    several = len(sources) > 1
+    made: dict[str, Any] = {
+        "name": request.name or _named(sources),
+        "recipe": request.recipe or AUTO,
+        "clients": request.clients or (len(sources) if several else _CLIENTS),
+        "data": {"sources": tuple(sources)},
+    }
+    for field, place in _PLACES.items():
+        value = getattr(request, field)
+        if value is not None:
+            inner = made
+            for key in place[:-1]:
+                inner = inner.setdefault(key, {})
+            inner[place[-1]] = value
+    # Who names a strategy's parameter means the strategy.
+    if request.strategy is None and request.mu is not None:
+        made.setdefault("strategy", {})["name"] = "fedprox"
+    if request.partition is None and request.alpha is not None:
+        made["data"]["partition"]["kind"] = "dirichlet"
+    try:
+        return Plan.model_validate(made)
+    except ValidationError as error:
+        raise _impossible(error) from None
+
+
+def defaulted(request: Request, plan: Plan) -> list[str]:
+    """Return what was not asked for, and what it became, in the words of the request."""
+    shown = ["recipe", "clients", "rounds", "target", "strategy", "epochs", "batch", "learning_rate"]
+    shown += ["sample", "partition"] if len(plan.data.sources) == 1 else ["sample"]
+    lines = []
+    for field in [*shown, "privacy", "holdout", "seed", "backend"]:
+        if getattr(request, field) is None:
+            value: Any = plan
+            for key in _PLACES.get(field, (field,)):
+                value = getattr(value, key)
+            lines.append(f"{field.replace('_', ' ')} {'none' if value is None else value}")
+    return lines
+
+
+def _named(sources: Sequence[str]) -> str:
+    first = re.sub(r"\.\w+$", "", sources[0].rstrip("/").rpartition("/")[2]) or "training"
+    return (first if len(sources) == 1 else f"{first} and {len(sources) - 1} more")[:100]
+
+
+def _impossible(error: ValidationError) -> FederatedError:
+    first = error.errors(include_url=False)[0]
+    where = ".".join(str(part) for part in first["loc"])
+    message = first["msg"].removeprefix("Value error, ")
+    names = {place: field for field, place in _PLACES.items()}
+    where = names.get(tuple(where.split(".")), where.partition(".")[0]).replace("_", " ")
+    strategies = ", ".join(get_args(StrategyName))
+    hint = f"The strategies are {strategies}." if where == "strategy" else ""
+    return FederatedError(
+        f"{where}: {message}." if where else f"{message[0].upper()}{message[1:]}.", hint=hint
+    )

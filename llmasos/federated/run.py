@@ -1,0 +1,186 @@
+"""A run in a process of its own: started, followed through its folder, and ended with all that it started."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import AsyncGenerator
+from contextlib import suppress
+from pathlib import Path
+from subprocess import DEVNULL, PIPE
+
+import anyio
+import anyio.abc
+
+from llmasos.federated.events import RunEvent
+from llmasos.federated.folder import RunFolder
+from llmasos.federated.port import FederatedError, RunStatus
+from llmasos.secrets import bare_environment
+
+_STOP_SECONDS = 3.0
+_QUIET = {
+    # One thread for each client: they run side by side, and sums stay the same on every machine.
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "FLWR_TELEMETRY_ENABLED": "0",
+    "FLWR_DISABLE_UPDATE_CHECK": "1",
+    "FLWR_DISABLE_RUNTIME_DEPENDENCY_INSTALLATION": "1",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "PYTHONDONTWRITEBYTECODE": "1",
+}
+
+
+class ProcessRun:
+    """A run whose backend is a program: `python -m MODULE train FOLDER`.
+
+    The program keeps what happens in the folder and writes a line whenever there is more. It ends on SIGTERM,
+    and in any case soon after.
+
+    Args:
+        folder: The run's folder.
+        module: The backend's module.
+        tasks: Where the program is waited for.
+    """
+
+    def __init__(self, folder: RunFolder, module: str, tasks: anyio.abc.TaskGroup) -> None:
+        self._files = folder
+        self._module = module
+        self._tasks = tasks
+        self._process: anyio.abc.Process | None = None
+        self._events: list[RunEvent] = []
+        self._place = 0
+        self._more = anyio.Event()
+        self._read()
+
+    @property
+    def id(self) -> str:
+        """What it is asked for by."""
+        return self._files.id
+
+    @property
+    def folder(self) -> Path:
+        """Where everything of it is kept."""
+        return self._files.path
+
+    @property
+    def pid(self) -> int | None:
+        """Its program's process, while there is one."""
+        return None if self._process is None else self._process.pid
+
+    @property
+    def running(self) -> bool:
+        """Whether its program runs."""
+        return self._process is not None
+
+    async def start(self) -> None:
+        """Begin, or go on from the newest checkpoint.
+
+        Raises:
+            FederatedError: It runs already, is over, or its program does not start.
+        """
+        if self._process is not None:
+            raise FederatedError(f"The run {self.id} is under way already.")
+        if self.status().state in ("completed", "target"):
+            raise FederatedError(
+                f"The run {self.id} is over.", hint="Export it, or begin another one with more rounds."
+            )
+        environment = environment_of(self._files)
+        with self._files.log_file.open("ab") as log:
+            self._process = await anyio.open_process(
+                [sys.executable, "-m", self._module, "train", str(self.folder), str(os.getpid())],
+                stdin=DEVNULL,
+                stdout=PIPE,
+                stderr=log,
+                cwd=self.folder,
+                env=environment,
+                start_new_session=True,
+            )
+        self._tasks.start_soon(self._follow, self._process)
+
+    async def events(self, after: int = 0) -> AsyncGenerator[RunEvent]:
+        """Yield what happened after the first `after` events, until the program has ended."""
+        place = after
+        while True:
+            more = self._more
+            while place < len(self._events):
+                yield self._events[place]
+                place += 1
+            if self._process is None:
+                return
+            await more.wait()
+
+    async def cancel(self) -> None:
+        """Stop it, with every process of it."""
+        process = self._process
+        if process is None:
+            return
+        with anyio.CancelScope(shield=True):
+            with suppress(ProcessLookupError):
+                process.terminate()
+            with anyio.move_on_after(_STOP_SECONDS):
+                await process.wait()
+            _end(process.pid)
+            while self._process is process:
+                await self._more.wait()
+
+    def status(self) -> RunStatus:
+        """Return how it stands."""
+        return status_of(self._files, self._events, running=self.running)
+
+    def checkpoint(self) -> Path | None:
+        """Return the newest checkpoint's file."""
+        found = self._files.checkpoints()
+        return found[-1] if found else None
+
+    async def _follow(self, process: anyio.abc.Process) -> None:
+        try:
+            assert process.stdout is not None
+            async for _ in process.stdout:
+                self._read()
+            await process.wait()
+        finally:
+            # Whatever the program started is in its session's group.
+            _end(process.pid)
+            with anyio.CancelScope(shield=True):
+                await process.aclose()
+            self._process = None
+            self._read()
+
+    def _read(self) -> None:
+        for event, place in self._files.told(self._place):
+            self._events.append(event)
+            self._place = place
+        more, self._more = self._more, anyio.Event()
+        more.set()
+
+
+def environment_of(folder: RunFolder) -> dict[str, str]:
+    """Return the environment of a run's programs: no secrets, nothing sent home, no place but the folder."""
+    places = {name: str(folder.path / "home") for name in ("HOME", "FLWR_HOME", "MPLCONFIGDIR", "TMPDIR")}
+    (folder.path / "home").mkdir(exist_ok=True)
+    found = {**bare_environment("LLMASOS_CACHE_DIR"), **_QUIET, **places}
+    if "PYTHONPATH" in os.environ:
+        found["PYTHONPATH"] = os.environ["PYTHONPATH"]
+    return found
+
+
+def status_of(folder: RunFolder, events: list[RunEvent], *, running: bool) -> RunStatus:
+    """Return how a run stands, by what it told."""
+    status = RunStatus(id=folder.id, plan=folder.plan, state="running" if running else "planned")
+    update: dict[str, object] = {}
+    for event in events:
+        if event.type == "run_started":
+            update.setdefault("started", event.at)
+            update |= {"state": "running" if running else "interrupted", "ended": None, "reason": ""}
+        elif event.type == "round_ended":
+            update |= {"round": event.round, "loss": event.loss, "accuracy": event.accuracy}
+        elif event.type == "run_ended":
+            update |= {"state": event.state, "ended": event.at, "reason": event.reason}
+    return status.model_copy(update=update)
+
+
+def _end(group: int) -> None:
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(group, signal.SIGKILL)

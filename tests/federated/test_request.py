@@ -1,0 +1,79 @@
+"""What people ask for becomes a plan."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from llmasos.federated.plan import Plan
+from llmasos.federated.port import FederatedError
+from llmasos.federated.request import defaulted, plan_of, request_of
+
+
+def planned(sources: list[str] | None = None, **given: Any) -> Plan:
+    return plan_of(request_of(data=("digits",), **given), sources or ["digits"])
+
+
+def test_a_sentence_becomes_a_plan() -> None:
+    hospitals = ["data/a.csv", "data/b.csv", "data/c.csv"]
+    made = planned(hospitals, rounds=20, strategy="FedProx", mu=0.1, target="95%")
+    assert (made.clients, made.rounds, made.target) == (3, 20, 0.95)
+    assert (made.strategy.name, made.strategy.mu, made.name) == ("fedprox", 0.1, "a and 2 more")
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [("95%", 0.95), ("0.95", 0.95), (95, 0.95), (0.95, 0.95), ("95", 0.95), (1, 1.0), ("100 %", 1.0)],
+)
+def test_shares_are_read_as_people_write_them(said: object, meant: float) -> None:
+    assert planned(target=said).target == meant
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [
+        ("FedAvg", "fedavg"),
+        ("Fed-Prox", "fedprox"),
+        ("trimmed mean", "trimmed-mean"),
+        ("FedTrimmedAvg", "trimmed-mean"),
+        ("median", "fedmedian"),
+        ("KRUM", "krum"),
+        ("fed_yogi", "fedyogi"),
+    ],
+)
+def test_strategies_are_known_by_their_usual_names(said: str, meant: str) -> None:
+    assert planned(strategy=said).strategy.name == meant
+
+
+def test_a_parameter_means_what_has_it() -> None:
+    assert planned(mu=1).strategy.name == "fedprox"
+    assert planned(alpha=0.1).data.partition.kind == "dirichlet"
+    assert planned(mu=1, strategy="fedavg").strategy.name == "fedavg"
+
+
+def test_what_was_left_out_is_said() -> None:
+    request = request_of(data=("digits",), rounds=20, target=0.9)
+    said = defaulted(request, plan_of(request, ["digits"]))
+    assert "clients 10" in said and "strategy fedavg" in said and "seed 0" in said
+    assert not any(line.startswith(("rounds", "target")) for line in said)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"rounds": 0}, "rounds: Input should be greater than or equal to 1."),
+        ({"rounds": "many"}, "rounds: .*integer"),
+        ({"strategy": "fedmagic"}, "strategy: .*'krum'.*\nThe strategies are fedavg"),
+        ({"mu": -1}, "mu: .*greater than or equal to 0"),
+        ({"target": "soon"}, "target: .*number"),
+        ({"target": 950}, "target: "),
+        ({"clients": -3}, "clients: "),
+        ({"strategy": "krum", "byzantine": 8}, "Krum bears 8 hostile clients only among 19"),
+        ({"colour": "red"}, "colour: Extra inputs"),
+        ({"learning_rate": 0}, "learning rate: "),
+    ],
+)
+def test_what_is_impossible_is_named(given: dict[str, Any], said: str) -> None:
+    with pytest.raises(FederatedError, match=said):
+        planned(**given)
