@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -69,14 +70,11 @@ class LoRA:
     proximal = True
     options = LoRAOptions
 
-    def __init__(self) -> None:
-        self._opened: dict[LoRAOptions, _Adapted] = {}
-
     def initial(self, schema: Schema, options: Mapping[str, Any], seed: int) -> Weights:
         """Return A as drawn by the seed and B of zeros, so that the model begins as it is."""
         own = parsed(self.options, options, self.name)
         with repeatable():
-            return self._model(own).initial(seed)
+            return _opened(own).initial(seed)
 
     def train(
         self, weights: Weights, examples: Examples, work: Work, schema: Schema, options: Mapping[str, Any]
@@ -84,7 +82,7 @@ class LoRA:
         """Return the weights after some work, and the mean loss a row over its last pass."""
         own = parsed(self.options, options, self.name)
         with repeatable(work.seed):
-            model = self._model(own)
+            model = _opened(own)
             model.put(weights)
             texts = model.read(examples)
             loss = descend(
@@ -102,7 +100,7 @@ class LoRA:
         own = parsed(self.options, options, self.name)
         loss = right = 0.0
         with repeatable(), torch.no_grad():
-            model = self._model(own)
+            model = _opened(own)
             model.put(weights)
             texts = model.read(examples)
             for start in range(0, len(texts), model.at_once):
@@ -115,7 +113,7 @@ class LoRA:
         """Write an adapter into a folder as peft reads it: `PeftModel.from_pretrained(model, folder)`."""
         own = parsed(self.options, options, self.name)
         with repeatable():
-            model = self._model(own)
+            model = _opened(own)
             model.put(weights)
             folder.mkdir(parents=True, exist_ok=True)
             save_file(model.adapter(), folder / "adapter_model.safetensors", {"format": "pt"})
@@ -129,14 +127,9 @@ class LoRA:
         """
         own = parsed(self.options, options, self.name)
         with repeatable():
-            model = self._model(own)
+            model = _opened(own)
             model.put(weights)
             write_gguf(path, model.adapter(), own.alpha, model.base)
-
-    def _model(self, own: LoRAOptions) -> _Adapted:
-        if own not in self._opened:
-            self._opened = {own: _Adapted(own)}  # one at a time: a model is large
-        return self._opened[own]
 
 
 class _Adapted:
@@ -231,6 +224,11 @@ class _Adapted:
         counts = there[:, 1:].sum(1).clamp(min=1)  # a text without words tells nothing, and costs nothing
         each = cross_entropy(scores.transpose(1, 2), real, reduction="none", ignore_index=_NO_TOKEN)
         return each.sum(1) / counts, (scores.argmax(2) == real).sum(1) / counts
+
+
+@lru_cache(maxsize=1)  # a model is large, and is asked for again by each message
+def _opened(own: LoRAOptions) -> _Adapted:
+    return _Adapted(own)
 
 
 def _base(own: LoRAOptions) -> tuple[Any, Any]:

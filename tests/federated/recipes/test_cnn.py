@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from llmasos.federated.dataset import Schema
 from llmasos.federated.port import FederatedError
 from llmasos.federated.recipes import Work
+from llmasos.federated.schema import Schema
 from tests.federated.recipes.samples import sample
 
 ROOT = Path(__file__).parents[3]

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from llmasos.federated.port import FederatedError
-from llmasos.federated.recipes import Work
+from llmasos.federated.recipes import Work, lora
 from llmasos.federated.recipes.gguf_adapter import write_gguf
 from llmasos.federated.recipes.lora import LoRA
 from llmasos.federated.weights import Weights
@@ -25,6 +25,10 @@ def product(one: Sample, weights: Weights, folder: Path) -> list[Any]:
     kept = load_file(folder / "adapter_model.safetensors")
     names = sorted(name for name in kept if ".lora_B." in name)
     return [kept[name] @ kept[name.replace(".lora_B.", ".lora_A.")] for name in names]
+
+
+def opened(one: Sample) -> Any:
+    return lora._opened(lora.LoRAOptions.model_validate(one.options))
 
 
 def test_only_the_small_matrices_travel() -> None:
@@ -93,9 +97,8 @@ def test_peft_loads_what_is_saved(tmp_path: Path, name: str) -> None:
     loaded = PeftModel.from_pretrained(base, str(tmp_path / "adapter")).eval()
     ids = torch.tensor([[5, 9, 3, 0]])
     told = loaded(ids, labels=ids).loss.item()
-    own = LoRA()
-    own.evaluate(trained, one.examples, one.schema, one.options)
-    model = own._opened[next(iter(own._opened))]
+    model = opened(one)
+    model.put(trained)
     assert model.losses([[5, 9, 3, 0]])[0].item() == pytest.approx(told, rel=1e-5)
 
 
@@ -133,15 +136,13 @@ def test_a_model_that_gguf_is_not_known_for_is_named(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_many_rows_at_once_are_summed_in_parts() -> None:
+def test_many_rows_at_once_are_summed_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     one = sample("lora")
     weights, work = one.initial(), Work(batch=10)
     whole, loss = one.recipe.train(weights, one.examples, work, one.schema, one.options)
-    small = LoRA()
-    model = small._model(small.options.model_validate(one.options))
-    assert model.at_once > 10
-    model.at_once = 3
-    parts, told = small.train(weights, one.examples, work, one.schema, one.options)
+    assert opened(one).at_once > 10
+    monkeypatch.setattr(opened(one), "at_once", 3)
+    parts, told = one.recipe.train(weights, one.examples, work, one.schema, one.options)
     assert told == pytest.approx(loss, rel=1e-5)
     for key in whole:
         np.testing.assert_allclose(parts[key], whole[key], rtol=1e-4, atol=1e-6)
@@ -149,7 +150,7 @@ def test_many_rows_at_once_are_summed_in_parts() -> None:
 
 def test_a_text_without_words_costs_nothing() -> None:
     one = sample("lora")
-    model = LoRA()._model(LoRA.options.model_validate(one.options))
+    model = opened(one)
     losses, hits = model.losses([[0], [5, 9, 0]])
     assert float(losses[0].detach()) == float(hits[0]) == 0 < float(losses[1].detach())
 

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from benchmarks.weights import smollm_gguf, smollm_safetensors
-from llmasos.federated.dataset import Schema
-from llmasos.federated.recipes.lora import LoRA
+from llmasos.federated.recipes.lora import LoRA, LoRAOptions, _opened
+from llmasos.federated.schema import Schema
 from llmasos.federated.weights import Weights
 from llmasos.models import CompletionRequest, LlamaEngine
 from llmasos.models.engines.port import LoadPlan
@@ -39,9 +39,9 @@ def test_both_engines_find_the_same_words_likely(
     }
     lora.save_gguf(drawn, options, tmp_path / "drawn.gguf")
     plain, adapted = anyio.run(likely, smollm_gguf(), tmp_path / "drawn.gguf")
-    apart = distance(plain, by_torch(lora, begun, options, plain))
-    with_both = distance(adapted, by_torch(lora, drawn, options, adapted))
-    with_one = distance(adapted, by_torch(lora, begun, options, adapted))
+    apart = distance(plain, by_torch(begun, options, plain))
+    with_both = distance(adapted, by_torch(drawn, options, adapted))
+    with_one = distance(adapted, by_torch(begun, options, adapted))
     print(f"without {apart:.3f}, with it {with_both:.3f}, with it in one of the engines {with_one:.3f}")
     # The GGUF file is quantised, so that they differ a little without an adapter, too.
     assert with_both < 0.2 < 0.5 < with_one
@@ -59,12 +59,12 @@ def distance(told: dict[str, float], real: dict[str, float]) -> float:
     return float(np.mean([abs(told[word] - real[word]) for word in real]))
 
 
-def by_torch(lora: LoRA, weights: Weights, options: dict[str, Any], of: dict[str, float]) -> dict[str, float]:
+def by_torch(weights: Weights, options: dict[str, Any], of: dict[str, float]) -> dict[str, float]:
     """Return the log-probabilities of some words that may come next."""
     import torch
     from transformers import AutoTokenizer
 
-    model = lora._model(lora.options.model_validate(options))
+    model = _opened(LoRAOptions.model_validate(options))
     model.put(weights)
     words: Any = AutoTokenizer.from_pretrained(options["model"])
     with torch.no_grad():
