@@ -13,7 +13,8 @@ from llmasos.agent.provenance.identifiers import identified
 from llmasos.agent.provenance.labels import describe, label_text
 from llmasos.agent.provenance.library import Library
 from llmasos.agent.provenance.lookup import MOST_SPANS, Lookup
-from llmasos.agent.provenance.normal import folded, invisible, weight, words
+from llmasos.agent.provenance.names import is_telling
+from llmasos.agent.provenance.normal import folded, invisible, words
 from llmasos.agent.provenance.said import Said
 from llmasos.agent.provenance.sentences import is_forbidden, is_question, is_removing, sentences, warned_of
 from llmasos.agent.values import changed_words
@@ -34,7 +35,6 @@ _MOST_SAID = 8_000_000
 _LONGEST_SPAN = 400
 _LONGEST_PATH = 400
 _LONGEST_NUMBER = 4096
-_SENTENCE = 6
 _OUTLINE = Source(kind="listing", name="names of files")
 _FORGOTTEN = Source(kind="unknown", name="content that is no longer remembered")
 _PARTS = 400
@@ -107,7 +107,7 @@ class Tracker:
         key = (hash(text), source.kind, source.name)
         if source.trusted or not text.strip() or key in self._known:
             return
-        if source.kind != "listing" or _sentences(text):
+        if source.kind != "listing" or any(map(is_telling, text.splitlines())):
             self._untrusted.add(source.kind)
         self._known.add(key)
         self._read.add(text, source, decoded=False)
@@ -280,14 +280,3 @@ def _unfound(value: str, spans: tuple[Span, ...]) -> str:
         return ""
     return "\n".join(line for line, form in lines.items() if not any(piece in form for piece in pieces))
 
-
-def _sentences(names: str) -> bool:
-    """Whether one of the names of a listing reads like a sentence, or those of one path do together."""
-    for path in names.splitlines():
-        weights = {part: weight(words(folded(part).replace("_", " "))) for part in path.split("/")}
-        spaced = [weight for part, weight in weights.items() if " " in part.strip()]
-        if len(spaced) > 1 and sum(spaced) >= _SENTENCE:
-            return True
-        if any(weight >= _SENTENCE for part, weight in weights.items() if len(part) > 8):
-            return True
-    return False
