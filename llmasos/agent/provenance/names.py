@@ -11,16 +11,16 @@ _REQUEST = 3.5
 _SHORT = 8
 # Of these scripts a word takes about four characters, where one of the others takes two.
 _LONG_WORDS = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u30a0-\u30ff]")
-# Who writes these wants something done; the Chinese one also begins words for leave, invitations and the like.
+# Who writes these wants something done; the Chinese one also begins words for leave and invitations.
 _ASKS = re.compile(
     r"\b(?:please|kindly|immediately|urgently|bitte|sofort|s['\u2019]il (?:te|vous) pla[iî]t|veuillez"
     r"|por favor|per favore|alsjeblieft|prosz[eę]|пожалуйста|срочно|vui lòng|xin hãy)\b"
     r"|(?<![申邀聘宴恳])请(?![假求柬帖款示愿客])|立即|马上|务必|請|ください|下さい|しなさい|せよ"
     r"|주세요|십시오|กรุณา|โปรด|من فضلك|يرجى|कृपया"
 )
-_LITTLE = frozenset(
-    "the and then you your this that these all must should with from der die das und dann alle alles"
-    " les des puis vous tous tout los las luego todos todo".split()
+_LITTLE = re.compile(
+    r"\b(?:the|and|then|you|your|this|that|these|all|must|should|with|from|der|die|das|und|dann|alles?"
+    r"|les|des|puis|vous|tous|tout|los|las|luego|todos?)\b"
 )
 
 
@@ -40,7 +40,7 @@ def is_telling(path: str) -> bool:
     if len(spaced) > 1 and sum(spaced) >= _SENTENCE:
         return True
     # Deep folders have many words, but not those that hold a sentence together.
-    return found >= _SENTENCE and len(_LITTLE.intersection(words(folded(text)))) > 1
+    return found >= _SENTENCE and len(set(_LITTLE.findall(plain(text)))) > 1
 
 
 def _weight(name: str) -> float:

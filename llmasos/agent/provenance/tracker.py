@@ -279,4 +279,3 @@ def _unfound(value: str, spans: tuple[Span, ...]) -> str:
     if cut or any(not any(piece in line for line in lines.values()) for piece in pieces):
         return ""
     return "\n".join(line for line, form in lines.items() if not any(piece in form for piece in pieces))
-
