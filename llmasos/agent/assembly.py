@@ -99,7 +99,8 @@ class Assembly:
             return running.paused()
 
         consent = Consent(turn, self.stream, self.approvals, reports, self.rulebook, redactor.value, paused)
-        judge = Judge(self.rulebook, self.tracker, self._surroundings(info), redactor)
+        here, look = self._surroundings(info), self.workbench.sandbox.look
+        judge = Judge(self.rulebook, self.tracker, here, redactor, look)
         contexts.gate = Gate(services.registry, judge, consent, reports, redactor, contexts)
         running = Turn(
             turn, model, contexts.gate, services.registry, self.stream, limits, instructions, history

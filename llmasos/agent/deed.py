@@ -68,6 +68,25 @@ class Deed:
         return unique(path for each in self.programs for path in (*each.writes, *each.deletes))
 
     @property
+    def empties(self) -> tuple[str, ...]:
+        """The paths in which commands or code would leave nothing."""
+        return unique(path for each in self.programs for path in each.empties)
+
+    @cached_property
+    def replaced(self) -> tuple[str, str] | None:
+        """The path and the new text of a file that is written as a whole; None where none is."""
+        needs = self.needs
+        paths = [path for name in needs.targets for path in texts(self.arguments.get(name))]
+        if needs.runs or needs.asks_model or not needs.writes or len(paths) != 1:
+            return None
+        passages = [
+            value
+            for name, value in self.arguments.items()
+            if isinstance(value, str) and name not in {*needs.targets, *needs.reaches}
+        ]
+        return (normalise(paths[0])[0], passages[0]) if len(passages) == 1 else None
+
+    @property
     def hosts(self) -> tuple[str, ...]:
         """The hosts that it would reach."""
         reached = (host for each in self.programs for host in each.hosts)

@@ -9,9 +9,10 @@ from typing import Any
 
 from llmasos.agent.commands import looks_alike, normalise
 from llmasos.agent.deed import Deed, unique
+from llmasos.agent.losses import Before, lost
 from llmasos.agent.policy import Facts
 from llmasos.agent.policy.facts import Access, Asking
-from llmasos.agent.provenance import Tracker, describe
+from llmasos.agent.provenance import Tracker, describe, kept
 from llmasos.agent.values import root, texts
 from llmasos.agent.written import Written, is_command, written
 from llmasos.decisions import ArgumentOrigin, Identifier, SourceKind, Span
@@ -71,27 +72,27 @@ def trace(
 
 
 def gather(
-    tool: Tool,
-    arguments: Mapping[str, Any],
+    deed: Deed,
     origins: Sequence[ArgumentOrigin],
     tracker: Tracker,
     redactor: Redactor,
     here: Surroundings,
     *,
+    before: Before,
     inside: Facts | None = None,
 ) -> Facts:
     """Return what is known of a call.
 
     Args:
-        tool: The tool.
-        arguments: Its validated arguments.
-        origins: Where they come from, as `trace` returns it.
+        deed: What it does.
+        origins: Where its arguments come from, as `trace` returns it.
         tracker: What the person has said, and the model has read.
         redactor: Knows secrets.
         here: What holds for every call.
+        before: What the files hold at which `at_risk` would have somebody look.
         inside: The facts of the action whose code makes this call; None for a call of the model.
     """
-    deed = Deed.of(tool, arguments, here.functions)
+    tool, arguments = deed.tool, deed.arguments
     programs, effects, program = deed.programs, deed.effects, written(tool, arguments)
     reads, writes, outside = deed.reads, deed.writes, deed.outside
     spans = [
@@ -101,6 +102,7 @@ def gather(
         if root(origin.argument) in tool.capabilities.runs
         or not _own(span, root(origin.argument), arguments, writes)
     ]
+    spans = _without_kept(deed, spans, before)
     sinks = _sinks(deed, spans)
     if inside is not None and (tool.capabilities.reaches or tool.origin):
         # What a script has put together cannot be followed; unknown is untrusted.
@@ -129,7 +131,7 @@ def gather(
         and all(
             tracker.dictated(str(arguments[name])) for name in tool.capabilities.runs if arguments.get(name)
         ),
-        ungiven=_ungiven(deed, origins, tracker),
+        ungiven=_ungiven(deed, origins, tracker, before),
         secrets=redactor.value(dict(arguments)) != arguments,
         tier=here.tier,
         attended=here.attended,
@@ -149,7 +151,17 @@ def _own(span: Span, argument: str, arguments: Mapping[str, Any], written: Seque
         return False
     others = [text for name, value in arguments.items() if name != argument for text in texts(value)]
     passages = [text for text in others if normalise(text)[0] not in written]
-    return not span.identifier or not passages or any(span.text in text for text in passages)
+    return not span.identifier or any(span.text in text for text in passages)
+
+
+def _without_kept(deed: Deed, spans: Sequence[tuple[str, Span]], before: Before) -> list[tuple[str, Span]]:
+    """Return the pieces without what a file that is written as a whole names where it did before."""
+    found = list(spans)
+    if deed.replaced is None:
+        return found
+    path, text = deed.replaced
+    named = _identifiers(spans) and kept(before.get(path) or "", text)
+    return [(name, span) for name, span in found if not (span.identifier and span.text in named)]
 
 
 def _sinks(deed: Deed, spans: Sequence[tuple[str, Span]]) -> set[SourceKind]:
@@ -232,10 +244,12 @@ def _given(deed: Deed, origins: Sequence[ArgumentOrigin]) -> int:
     )
 
 
-def _ungiven(deed: Deed, origins: Sequence[ArgumentOrigin], tracker: Tracker) -> tuple[str, ...]:
+def _ungiven(
+    deed: Deed, origins: Sequence[ArgumentOrigin], tracker: Tracker, before: Before
+) -> tuple[str, ...]:
     """Return the arguments that reach somebody, and the paths that code changes, that nobody gave.
 
-    Who names a file without a word of removing it has not asked for that.
+    Who names a file without a word of removing it has not asked for that, nor for losing what it holds.
     """
     reaching = (
         origin.argument
@@ -245,6 +259,7 @@ def _ungiven(deed: Deed, origins: Sequence[ArgumentOrigin], tracker: Tracker) ->
         and any(texts(deed.arguments.get(root(origin.argument))))
     )
     deleted = {path for program in deed.programs for path in program.deletes}
-    kept = () if tracker.removing else deleted
-    changed = (path for path in deed.changed if path in kept or not tracker.named(path))
+    gone = lost(deed, before, reading=tracker.reading)
+    spared = () if tracker.removing else {*deleted, *gone}
+    changed = (path for path in (*deed.changed, *gone) if path in spared or not tracker.named(path))
     return unique((*reaching, *changed))

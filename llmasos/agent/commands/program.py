@@ -51,6 +51,7 @@ class Program:
         reads: Paths that are read, from the folder on, in one spelling.
         writes: Paths that are written, likewise.
         deletes: Paths that are deleted, likewise.
+        empties: Those of the written ones in which nothing is left.
         hosts: Hosts that it wants to reach.
         dynamic: Whether a part of it that matters cannot be known before it runs.
         why: What made it dynamic or unknown, for people.
@@ -61,6 +62,7 @@ class Program:
     reads: tuple[str, ...] = ()
     writes: tuple[str, ...] = ()
     deletes: tuple[str, ...] = ()
+    empties: tuple[str, ...] = ()
     hosts: tuple[str, ...] = ()
     dynamic: bool = False
     why: tuple[str, ...] = ()
@@ -100,6 +102,10 @@ class Findings:
         """Note paths that are deleted."""
         self.effects.add("deletes")
         self._place("deletes", paths)
+
+    def empty(self, *paths: str) -> None:
+        """Note paths in which nothing is left."""
+        self._place("empties", paths)
 
     def reach(self, *hosts: str) -> None:
         """Note hosts that are reached."""
@@ -142,7 +148,7 @@ class Findings:
         """Note all that another text does, whose paths are in one spelling already."""
         self.commands.extend(other.commands)
         self.effects |= other.effects
-        for kind in ("reads", "writes", "deletes"):
+        for kind in ("reads", "writes", "deletes", "empties"):
             self._places.setdefault(kind, {}).update(dict.fromkeys(getattr(other, kind)))
         self._hosts.update(dict.fromkeys(other.hosts))
         self._why.update(dict.fromkeys(other.why))
@@ -152,8 +158,8 @@ class Findings:
         """Return what was found."""
         if name := self.numbers.unclear():
             self.undecided(f"Bash may run commands in what {name} holds, as it calculates with it.")
-        reads, writes, deletes = (
-            tuple(self._places.get(kind, ())) for kind in ("reads", "writes", "deletes")
+        reads, writes, deletes, empties = (
+            tuple(self._places.get(kind, ())) for kind in ("reads", "writes", "deletes", "empties")
         )
         return Program(
             commands=tuple(self.commands),
@@ -161,6 +167,7 @@ class Findings:
             reads=reads,
             writes=writes,
             deletes=deletes,
+            empties=empties,
             hosts=tuple(self._hosts),
             dynamic=self.dynamic,
             why=tuple(self._why),

@@ -16,7 +16,14 @@ from llmasos.agent.provenance.lookup import MOST_SPANS, Lookup
 from llmasos.agent.provenance.names import is_telling
 from llmasos.agent.provenance.normal import folded, invisible, words
 from llmasos.agent.provenance.said import Said
-from llmasos.agent.provenance.sentences import is_forbidden, is_question, is_removing, sentences, warned_of
+from llmasos.agent.provenance.sentences import (
+    is_forbidden,
+    is_question,
+    is_reading,
+    is_removing,
+    sentences,
+    warned_of,
+)
 from llmasos.agent.values import changed_words
 from llmasos.decisions import ArgumentOrigin, Source, SourceKind, Span
 from llmasos.events import (
@@ -54,7 +61,8 @@ class Tracker:
 
     Attributes:
         flows: Where calls have put what the person did not name.
-        removing: Whether the person spoke of removing, or moving, something.
+        removing: Whether the person spoke of removing, moving, or emptying something.
+        reading: Whether all that they want, as far as it can be told, is to know something.
     """
 
     def __init__(self, most: int = _MOST) -> None:
@@ -67,6 +75,8 @@ class Tracker:
         self._untrusted: set[SourceKind] = set()
         self.flows = Flows()
         self.removing = False
+        self.reading = False
+        self._doing = False
 
     @property
     def untrusted(self) -> frozenset[SourceKind]:
@@ -88,6 +98,8 @@ class Tracker:
         wanted = (one for one in said if not (refusing or is_forbidden(one) or is_question(one)))
         self._wanted.add(" ".join(wanted))
         self.removing = self.removing or any(map(is_removing, said))
+        self._doing = self._doing or not (refusing or all(map(is_reading, said)))
+        self.reading = not self._doing
 
     def _meant(self, sentence: str, refusing: bool) -> str:
         forbids = is_forbidden(sentence)
