@@ -115,6 +115,7 @@ class Assembly:
             hosts=(*settings.sandbox_hosts, *info.hosts),
             attended=self.approvals.mode == "ask",
             in_place=info.in_place,
+            folder=str(self.rulebook.folder),
             access=info.access or settings.policy.access,
             asking=info.asking or settings.policy.asking,
             functions=frozenset(functions),

@@ -31,6 +31,7 @@ class Surroundings:
         hosts: Hosts that the person has opened.
         attended: Whether somebody is there who can be asked.
         in_place: Whether the folder itself is changed.
+        folder: The person's folder.
         access: What is possible at all.
         asking: When a person is asked.
         functions: Tools that Python in the sandbox can call, whose calls come to the gate by themselves.
@@ -40,6 +41,7 @@ class Surroundings:
     hosts: tuple[str, ...] = ()
     attended: bool = True
     in_place: bool = False
+    folder: str = ""
     access: Access = "workspace"
     asking: Asking = "on-risk"
     functions: frozenset[str] = frozenset()
@@ -136,6 +138,7 @@ def gather(
         tier=here.tier,
         attended=here.attended,
         in_place=here.in_place,
+        folder=here.folder,
         access=here.access,
         asking=here.asking,
         origins=tuple(origins),

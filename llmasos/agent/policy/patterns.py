@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from llmasos.agent.commands.harmless import strange_words
 from llmasos.agent.commands.table import names
 from llmasos.agent.policy.facts import Call, Facts
 from llmasos.agent.policy.rules import Rule, When
@@ -25,7 +26,7 @@ _VERBS = names(
 # What names a script of the project there, or a program.
 _SCRIPTS = {program: ("run",) for program in ("npm", "pnpm", "yarn", "bun", "deno")}
 _STARTS = {
-    **dict.fromkeys(("npm", "pnpm", "yarn", "bundle"), ("exec",)),
+    "bundle": ("exec",),
     **dict.fromkeys(("uv", "poetry", "pdm", "hatch"), ("run",)),
 }
 # Verbs that fetch and run what their other words name, or lose or publish something by them.
@@ -64,9 +65,16 @@ def rule_of(call: Call, facts: Facts) -> Rule | None:
         # Who lets a program be written does not let one be written that does more.
         "gains": tuple(sorted(facts.gains)) or False,
         "in_place": facts.in_place,
+        # What a person knows of one project does not hold in another one.
+        "folder": (escaped(facts.folder),) if facts.folder else False,
     }
     if facts.commands:
-        when["commands"] = _unique(glob for command in facts.commands for glob in _commands(command))
+        strange = any(map(strange_words, facts.commands))
+        found = map(_alone, facts.commands) if strange else map(_commands, facts.commands)
+        when["commands"] = _unique(glob for globs in found for glob in globs)
+        if any(glob.endswith(" *") for glob in when["commands"]):
+            # Other words than plain ones may have something else run.
+            when["options"] = False
     if facts.writes:
         when["writes"] = _unique(map(_folder, facts.writes))
     if facts.hosts:
@@ -122,6 +130,8 @@ def _words(when: dict[str, Any]) -> str:
             parts.append(f"{words} {', '.join(globs[:4])}{', …' if len(globs) > 4 else ''}")
     if arguments := when.get("arguments"):
         parts.append("with " + ", ".join(f"{name} {', '.join(globs)}" for name, globs in arguments.items()))
+    if when["folder"]:
+        parts.append(f"in {when['folder'][0]}")
     if when["plugin"]:
         parts.append(f"of {when['plugin'][0]}")
     # Braces would be read as places for facts.
@@ -140,8 +150,12 @@ def _commands(command: str) -> Iterable[str]:
     elif words[0] in _VERBS:
         stem = _stem(words)
     if not stem:
-        return (escaped(command),)
+        return _alone(command)
     return (escaped(stem), f"{escaped(stem)} *")
+
+
+def _alone(command: str) -> tuple[str, ...]:
+    return (escaped(command),)
 
 
 def _stem(words: Sequence[str]) -> str:
