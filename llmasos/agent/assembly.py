@@ -98,9 +98,11 @@ class Assembly:
         def paused() -> AbstractContextManager[None]:
             return running.paused()
 
-        consent = Consent(turn, self.stream, self.approvals, reports, self.rulebook, redactor.value, paused)
-        here, look = self._surroundings(info), self.workbench.sandbox.look
-        judge = Judge(self.rulebook, self.tracker, here, redactor, look)
+        look = self.workbench.sandbox.look
+        consent = Consent(
+            turn, self.stream, self.approvals, reports, self.rulebook, redactor.value, paused, look
+        )
+        judge = Judge(self.rulebook, self.tracker, self._surroundings(info), redactor, look)
         contexts.gate = Gate(services.registry, judge, consent, reports, redactor, contexts)
         running = Turn(
             turn, model, contexts.gate, services.registry, self.stream, limits, instructions, history

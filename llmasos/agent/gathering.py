@@ -141,6 +141,7 @@ def gather(
         folder=here.folder,
         access=here.access,
         asking=here.asking,
+        runs=unique(path for each in programs for path in each.runs),
         origins=tuple(origins),
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -15,6 +15,7 @@ from llmasos.agent.losses import Before, at_risk
 from llmasos.agent.policy import Call, Facts, decide
 from llmasos.agent.provenance import Tracker, label, label_text, mark
 from llmasos.agent.rulebook import Rulebook
+from llmasos.agent.scripts import Look
 from llmasos.agent.values import changed_words, texts
 from llmasos.decisions import Decision
 from llmasos.secrets import Redactor
@@ -32,10 +33,6 @@ class Judgement:
     call: Call
     facts: Facts
     decision: Decision
-
-
-Look = Callable[[str], Awaitable[bytes | None]]
-"""Returns what a file holds now: nothing where there is none, None where nobody can say."""
 
 
 async def unseen(path: str) -> None:

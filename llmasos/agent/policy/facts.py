@@ -65,6 +65,7 @@ class Facts(BaseModel):
         folder: The person's folder.
         access: What is possible at all.
         asking: When a person is asked.
+        runs: Files of the folder that are run, whose content an approval is for; rules do not look at it.
         origins: Where each argument comes from, for those who explain; rules do not look at it.
     """
 
@@ -98,4 +99,5 @@ class Facts(BaseModel):
     folder: str = ""
     access: Access = "workspace"
     asking: Asking = "on-risk"
+    runs: tuple[str, ...] = ()
     origins: tuple[ArgumentOrigin, ...] = ()
