@@ -10,7 +10,7 @@ from llmasos.agent.provenance.normal import folded, words
 from llmasos.decisions import Identifier
 
 _LONGEST = 400_000
-_MOST_COMPARED = 100_000
+_MOST_COMPARED = 50_000
 _NEAR = 8  # words on each side
 _ALIKE = 0.5
 _KINDS: tuple[Identifier, ...] = ("link", "address", "account", "host")
@@ -23,12 +23,12 @@ class _Place:
     Args:
         name: What is named.
         beside: The words before and behind it on its line, up to the next of its kind.
-        below: The last line before it that names nothing of its kind.
+        below: The words of the last line before it that names nothing of its kind.
     """
 
     name: str
     beside: frozenset[tuple[int, str]]
-    below: str
+    below: frozenset[str]
 
 
 def kept(before: str, after: str) -> frozenset[str]:
@@ -61,17 +61,20 @@ def _moved(old: Sequence[_Place], new: Sequence[_Place]) -> Iterator[_Place]:
             budget -= len(old)
             nearest = _nearest(old, [_alike(place.beside, other.beside) for other in old])
         if len({other.name for other in nearest}) > 1:
-            nearest = _nearest(
-                nearest, [_alike(_around(place.below), _around(other.below)) for other in nearest]
-            )
-        if not any(other.name == place.name for other in nearest) and (nearest or not ordered):
+            nearest = _nearest(nearest, [_alike(place.below, other.below) for other in nearest])
+        elif not nearest and not ordered and budget > 0:
+            # Where little is left of a line, it may still be known by where it stands.
+            budget -= len(old)
+            beside = [other for other in old if _alike(place.below, other.below) >= _ALIKE]
+            nearest = _nearest(beside, [_alike(place.beside, other.beside) for other in beside], least=0.01)
+        if (nearest or not ordered) and not any(other.name == place.name for other in nearest):
             yield place
 
 
-def _nearest(places: Sequence[_Place], likeness: Sequence[float]) -> list[_Place]:
+def _nearest(places: Sequence[_Place], likeness: Sequence[float], *, least: float = _ALIKE) -> list[_Place]:
     """Return those of some places that are the most alike, where they are so at all."""
     most = max(likeness, default=0.0)
-    return [place for place, alike in zip(places, likeness, strict=True) if alike == most >= _ALIKE]
+    return [place for place, alike in zip(places, likeness, strict=True) if alike == most >= least]
 
 
 def _alike(one: Set[object], other: Set[object]) -> float:
@@ -80,13 +83,9 @@ def _alike(one: Set[object], other: Set[object]) -> float:
     return 2 * len(one & other) / size if size else 1.0
 
 
-def _around(line: str) -> frozenset[object]:
-    return frozenset(words(folded(line)))
-
-
 def _places(text: str) -> Mapping[Identifier, list[_Place]]:
     found: dict[Identifier, list[_Place]] = {kind: [] for kind in _KINDS}
-    below = dict.fromkeys(_KINDS, "")
+    below: dict[Identifier, frozenset[str]] = dict.fromkeys(_KINDS, frozenset())
     for line in text.splitlines():
         spots = _spots(line)
         for kind in _KINDS:
@@ -98,7 +97,7 @@ def _places(text: str) -> Mapping[Identifier, list[_Place]]:
                 beside = {*((0, word) for word in ahead), *((1, word) for word in behind)}
                 found[kind].append(_Place(spots[kind][start, end], frozenset(beside), below[kind]))
             if not spots[kind] and line.strip():
-                below[kind] = line.strip()
+                below[kind] = frozenset(words(folded(line)))
     return found
 
 

@@ -26,6 +26,7 @@ LIST = "# Links\n- https://c.example/\n- https://a.example/\n- https://b.example
         (TABLE, f"name,city,account\nbob,Bonn,{IBAN}\neve,Rome,{OTHER}\n", (IBAN, OTHER)),
         (LIST, "# Links\n- https://a.example/\n- https://b.example/\n- https://c.example/\n", ("a.example",)),
         (f"Home {MINE} and {THEIRS} there", f"Home {MINE} and {THEIRS} there, too", (MINE, THEIRS)),
+        (f"# A\nIt is a tool, see {MINE}.\n# B\nMore: {THEIRS}\n", f"# A\nSee {MINE}.\n", (MINE,)),
     ],
 )
 def test_what_is_named_stays_in_its_place(before: str, after: str, names: tuple[str, ...]) -> None:
@@ -43,6 +44,8 @@ def test_what_is_named_stays_in_its_place(before: str, after: str, names: tuple[
         (PAGE, f'# Lesezeichen\n<a href="{THEIRS}">Hier zahlen</a>\n', THEIRS),
         (INVOICE, INVOICE.replace(IBAN, OTHER), OTHER),
         (INVOICE, f"# Invoice\nPay to:\n{OTHER}\n\nRemark of the sender:\n{IBAN}\n", OTHER),
+        (INVOICE, f"# Invoice\nPay to our new account:\n{OTHER}\n", OTHER),
+        (INVOICE, f"# Invoice\nThe account of the sender: {OTHER}\n", OTHER),
         (TABLE, f"name,account\nbob,{OTHER}\neve,{IBAN}\n", OTHER),
         (f"Home {MINE} and {THEIRS} there", f"Home {THEIRS} and {MINE} there", THEIRS),
         (f'{{"pay": "{IBAN}", "note": "{OTHER}"}}', f'{{"pay": "{OTHER}", "note": "{IBAN}"}}', OTHER),
