@@ -73,18 +73,22 @@ class Deed:
         return unique(path for each in self.programs for path in each.empties)
 
     @cached_property
+    def passages(self) -> tuple[str, ...]:
+        """What is written to a file, after the passages that it replaces; nothing where that is not known."""
+        needs = self.needs
+        if needs.runs or needs.asks_model or not needs.writes or len(self._targets) != 1:
+            return ()
+        named = {*needs.targets, *needs.reaches}
+        return tuple(
+            text for name, text in self.arguments.items() if isinstance(text, str) and name not in named
+        )
+
+    @property
     def replaced(self) -> tuple[str, str] | None:
         """The path and the new text of a file that is written as a whole; None where none is."""
-        needs = self.needs
-        paths = [path for name in needs.targets for path in texts(self.arguments.get(name))]
-        if needs.runs or needs.asks_model or not needs.writes or len(paths) != 1:
+        if len(self.passages) != 1:
             return None
-        passages = [
-            value
-            for name, value in self.arguments.items()
-            if isinstance(value, str) and name not in {*needs.targets, *needs.reaches}
-        ]
-        return (normalise(paths[0])[0], passages[0]) if len(passages) == 1 else None
+        return normalise(self._targets[0])[0], self.passages[0]
 
     @property
     def hosts(self) -> tuple[str, ...]:
@@ -135,8 +139,11 @@ class Deed:
 
     @cached_property
     def _written(self) -> list[str]:
-        named = [path for name in self.needs.targets for path in texts(self.arguments.get(name))]
-        return [*named, *self.changed]
+        return [*self._targets, *self.changed]
+
+    @property
+    def _targets(self) -> list[str]:
+        return [path for name in self.needs.targets for path in texts(self.arguments.get(name))]
 
 
 def unique(items: Iterable[str]) -> tuple[str, ...]:

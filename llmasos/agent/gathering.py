@@ -101,10 +101,15 @@ def gather(
         (root(origin.argument), span)
         for origin in origins
         for span in origin.spans
-        if root(origin.argument) in tool.capabilities.runs
-        or not _own(span, root(origin.argument), arguments, writes)
+        if root(origin.argument) in tool.capabilities.runs or not _own(span, deed, writes)
     ]
-    spans = _without_kept(deed, spans, before)
+    if _identifiers(spans):
+        stays = _stays(deed, before)
+        spans = [
+            (name, span)
+            for name, span in spans
+            if name in deed.directing or not span.identifier or span.text not in stays
+        ]
     sinks = _sinks(deed, spans)
     if inside is not None and (tool.capabilities.reaches or tool.origin):
         # What a script has put together cannot be followed; unknown is untrusted.
@@ -146,26 +151,23 @@ def gather(
     )
 
 
-def _own(span: Span, argument: str, arguments: Mapping[str, Any], written: Sequence[str]) -> bool:
-    """Return whether a piece comes from the very file that is changed, and was where it is put.
+def _own(span: Span, deed: Deed, written: Sequence[str]) -> bool:
+    """Return whether a piece comes from the very file that is changed.
 
     A link that stands elsewhere in the file, such as in a remark, must not take another one's place.
     """
-    if span.source.kind != "file" or normalise(span.source.name)[0] not in written:
-        return False
-    others = [text for name, value in arguments.items() if name != argument for text in texts(value)]
-    passages = [text for text in others if normalise(text)[0] not in written]
-    return not span.identifier or any(span.text in text for text in passages)
+    placed = deed.passages and span.identifier in _PASSED_ON
+    return not placed and span.source.kind == "file" and normalise(span.source.name)[0] in written
 
 
-def _without_kept(deed: Deed, spans: Sequence[tuple[str, Span]], before: Before) -> list[tuple[str, Span]]:
-    """Return the pieces without what a file that is written as a whole names where it did before."""
-    found = list(spans)
-    if deed.replaced is None:
-        return found
-    path, text = deed.replaced
-    named = _identifiers(spans) and kept(before.get(path) or "", text)
-    return [(name, span) for name, span in found if not (span.identifier and span.text in named)]
+def _stays(deed: Deed, before: Before) -> frozenset[str]:
+    """Return the links, addresses and so on that a file names where it did before, when it is changed."""
+    if not deed.passages:
+        return frozenset()
+    *old, new = deed.passages
+    if deed.replaced is not None:
+        old = [before.get(deed.replaced[0]) or ""]
+    return kept("\n".join(old), new)
 
 
 def _sinks(deed: Deed, spans: Sequence[tuple[str, Span]]) -> set[SourceKind]:

@@ -130,6 +130,27 @@ async def test_what_a_file_names_stays_where_it_is_when_it_is_written_anew(
     assert await rule_for(said, "write_file", {"path": path, "content": content}) == rule
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "rule"),
+    [
+        (f"Pay to: {IBAN}", f"Please pay it to: {IBAN}", "view"),
+        (INVOICE, INVOICE.replace("Pay to", "Please pay it to"), "view"),
+        (f"Pay to: {IBAN}", f"Pay to: {OTHER}", "untrusted-identifier"),
+        (
+            INVOICE,
+            INVOICE.replace(OTHER, "x").replace(IBAN, OTHER).replace("x", IBAN),
+            "untrusted-identifier",
+        ),
+        ("", f"Pay to: {OTHER}", "untrusted-identifier"),
+    ],
+)
+async def test_what_a_passage_names_stays_where_it_is_when_it_is_replaced(
+    old: str, new: str, rule: str
+) -> None:
+    call = {"path": "invoice.md", "old": old, "new": new}
+    assert await rule_for("bring invoice.md up to date", "edit_file", call) == rule
+
+
 async def test_the_names_of_a_file_that_cannot_be_seen_are_asked_about() -> None:
     call = {"path": "invoice.md", "content": INVOICE}
     assert await rule_for("update invoice.md", "write_file", call, {}) == "untrusted-identifier"

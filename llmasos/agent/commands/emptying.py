@@ -55,7 +55,7 @@ def emptied_by(name: str, parsed: Parsed) -> list[Word]:
     if name == "truncate":
         grows = [_GROWS.match(size.text) for size in parsed.values("-s", "--size")]
         return [] if grows and all(grows) else parsed.operands
-    if name in {"cp", "install"} and any(word.text in _NOTHING for word in parsed.operands):
+    if name in {"cp", "install", "ln"} and any(word.text in _NOTHING for word in parsed.operands):
         return [word for word in parsed.operands if word.text not in _NOTHING]
     return []
 

@@ -27,6 +27,8 @@ from llmasos.agent.commands import analyse
         "cp /dev/null f",
         "install -m 644 /dev/null f",
         "sh -c ': > f'",
+        "dd if=/dev/null of=f",
+        "ln -sf /dev/null f",
         "find . -name x -exec cp /dev/null f ';'",
     ],
 )
@@ -51,6 +53,8 @@ def test_a_command_that_leaves_nothing_in_a_file_empties_it(command: str) -> Non
         "truncate -s '>10' f",
         "cp a f",
         "touch f",
+        "dd if=a of=f",
+        "ln -s a f",
         "printf '%s' a > f",
         ": > /dev/null",
         "{ echo a; echo b; } > f",
