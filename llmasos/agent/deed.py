@@ -84,11 +84,9 @@ class Deed:
         )
 
     @property
-    def replaced(self) -> tuple[str, str] | None:
-        """The path and the new text of a file that is written as a whole; None where none is."""
-        if len(self.passages) != 1:
-            return None
-        return normalise(self._targets[0])[0], self.passages[0]
+    def place(self) -> str:
+        """The file to which the passages are written; empty where there are none."""
+        return normalise(self._targets[0])[0] if self.passages else ""
 
     @property
     def hosts(self) -> tuple[str, ...]:

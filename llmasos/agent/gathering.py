@@ -165,8 +165,8 @@ def _stays(deed: Deed, before: Before) -> frozenset[str]:
     if not deed.passages:
         return frozenset()
     *old, new = deed.passages
-    if deed.replaced is not None:
-        old = [before.get(deed.replaced[0]) or ""]
+    if not old:
+        old = [before.get(deed.place) or ""]
     return kept("\n".join(old), new)
 
 

@@ -17,8 +17,8 @@ def at_risk(deed: Deed, *, reading: bool) -> tuple[str, ...]:
         deed: What it does.
         reading: Whether nothing but reading is wanted.
     """
-    whole = [deed.replaced[0]] if deed.replaced is not None else []
-    return unique((*whole, *deed.empties, *(deed.changed if reading else ())))
+    placed = [deed.place] if deed.passages else []
+    return unique((*placed, *deed.empties, *(deed.changed if reading else ())))
 
 
 def lost(deed: Deed, before: Before, *, reading: bool) -> Collection[str]:
@@ -33,11 +33,19 @@ def lost(deed: Deed, before: Before, *, reading: bool) -> Collection[str]:
     known = ((path, before.get(path)) for path in at_risk(deed, reading=reading))
     found = {path: text for path, text in known if text is None or text.strip()}
     gone = {path for path in found if path in deed.empties or (reading and path in deed.changed)}
-    if deed.replaced is not None and deed.replaced[0] in found:
-        path, text = deed.replaced
-        if not text.strip() or (reading and _lines(found[path] or "").isdisjoint(_lines(text))):
-            gone.add(path)
+    if deed.place in found and (text := _after(deed, found[deed.place])) is not None:
+        kept = _lines(text) & _lines(found[deed.place] or "")
+        if not text.strip() or (reading and not kept):
+            gone.add(deed.place)
     return gone
+
+
+def _after(deed: Deed, before: str | None) -> str | None:
+    """Return what a file holds after its passage was replaced, or all of it; None where nobody can say."""
+    *old, new = deed.passages
+    if not old:
+        return new
+    return None if before is None else before.replace(old[-1], new) if old[-1] else before + new
 
 
 def _lines(text: str) -> set[str]:
