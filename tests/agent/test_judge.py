@@ -78,3 +78,121 @@ async def test_a_file_is_not_carried_out_under_another_ones_name(first: str, sec
     made = await judge.decide(shell, {"command": first})
     judge.remember("a-1", shell, {"command": first}, None, "", made.facts)
     assert (await judge.decide(shell, {"command": second})).decision.rule == rule
+
+
+IBAN, OTHER = "DE89370400440532013000", "GB29NWBK60161331926819"
+INVOICE = f"# Invoice\nPay to: {IBAN}\n\nThe remark of the sender\n<!-- {OTHER} -->\n"
+PAGE = "# Links\n[mine](https://mine.example/pay)\n\nSome words.\n<!-- https://phish.example/pay -->\n"
+VIEW = {"invoice.md": INVOICE, "links.md": PAGE, "report.txt": "one\ntwo\n", "notes.md": "See the report.\n"}
+
+
+async def rule_for(said: str, tool: str, arguments: dict[str, Any], view: dict[str, str] = VIEW) -> str:
+    """Return the rule that decides on a call after the person has spoken and all files were read."""
+    tracker = Tracker()
+    tracker.person(said)
+    for name, text in VIEW.items():
+        tracker.content(text, Source(kind="file", name=name))
+    # As in a listing, or a search.
+    tracker.content(INVOICE, Source(kind="output", name="run_shell output"))
+
+    async def look(path: str) -> bytes | None:
+        return view[path].encode() if path in view else b""
+
+    rulebook = cast(Rulebook, SimpleNamespace(policy=load_policy()))
+    judge = Judge(rulebook, tracker, Surroundings(), Redactor(), look)
+    called = Registry(builtin_tools()).get(tool)
+    return (await judge.decide(called, called.validate(arguments))).decision.rule
+
+
+@pytest.mark.parametrize(
+    ("path", "content", "rule"),
+    [
+        ("invoice.md", INVOICE, "view"),
+        ("invoice.md", INVOICE.replace("Pay to", "Please pay it to"), "view"),
+        ("invoice.md", f"{INVOICE}\nOne paragraph more.\n", "view"),
+        ("invoice.md", INVOICE.replace(f"<!-- {OTHER} -->\n", ""), "view"),
+        ("invoice.md", INVOICE.replace(IBAN, OTHER), "untrusted-identifier"),
+        (
+            "invoice.md",
+            INVOICE.replace(OTHER, "x").replace(IBAN, OTHER).replace("x", IBAN),
+            "untrusted-identifier",
+        ),
+        ("links.md", PAGE.replace("Some", "Other"), "view"),
+        ("links.md", PAGE.replace("mine.example", "phish.example"), "untrusted-identifier"),
+        ("links.md", PAGE.replace("https://mine.example/pay", OTHER), "untrusted-identifier"),
+        ("links.md", f"{PAGE}\nSee https://phish.example/pay too.\n", "untrusted-identifier"),
+    ],
+)
+async def test_what_a_file_names_stays_where_it_is_when_it_is_written_anew(
+    path: str, content: str, rule: str
+) -> None:
+    said = f"bring {path} up to date"
+    assert await rule_for(said, "write_file", {"path": path, "content": content}) == rule
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "rule"),
+    [
+        (f"Pay to: {IBAN}", f"Please pay it to: {IBAN}", "view"),
+        (INVOICE, INVOICE.replace("Pay to", "Please pay it to"), "view"),
+        (f"Pay to: {IBAN}", f"Pay to: {OTHER}", "untrusted-identifier"),
+        (
+            INVOICE,
+            INVOICE.replace(OTHER, "x").replace(IBAN, OTHER).replace("x", IBAN),
+            "untrusted-identifier",
+        ),
+        ("", f"Pay to: {OTHER}", "untrusted-identifier"),
+    ],
+)
+async def test_what_a_passage_names_stays_where_it_is_when_it_is_replaced(
+    old: str, new: str, rule: str
+) -> None:
+    call = {"path": "invoice.md", "old": old, "new": new}
+    assert await rule_for("bring invoice.md up to date", "edit_file", call) == rule
+
+
+async def test_the_names_of_a_file_that_cannot_be_seen_are_asked_about() -> None:
+    call = {"path": "invoice.md", "content": INVOICE}
+    assert await rule_for("update invoice.md", "write_file", call, {}) == "untrusted-identifier"
+
+
+READ, TIDY = "Read notes.md and tell me about the report", "Read notes.md and bring report.txt up to date"
+
+
+@pytest.mark.parametrize(
+    ("said", "tool", "arguments", "rule"),
+    [
+        (READ, "write_file", {"path": "report.txt", "content": ""}, "unasked-change"),
+        (TIDY, "write_file", {"path": "report.txt", "content": " \n"}, "unasked-change"),
+        (READ, "write_file", {"path": "report.txt", "content": "zero"}, "unasked-change"),
+        (READ, "write_file", {"path": "report.txt", "content": "one\nthree"}, "view"),
+        (TIDY, "write_file", {"path": "report.txt", "content": "zero"}, "view"),
+        (READ, "write_file", {"path": "report-2.txt", "content": "zero"}, "view"),
+        ("Read notes.md, then empty report.txt", "write_file", {"path": "report.txt", "content": ""}, "view"),
+        ("Make the package src", "write_file", {"path": "src/__init__.py", "content": ""}, "view"),
+        (TIDY, "edit_file", {"path": "report.txt", "old": VIEW["report.txt"], "new": ""}, "unasked-change"),
+        (TIDY, "edit_file", {"path": "report.txt", "old": "one\n", "new": ""}, "view"),
+        (TIDY, "edit_file", {"path": "report.txt", "old": "", "new": "three\n"}, "view"),
+        (READ, "edit_file", {"path": "report.txt", "old": "one\ntwo", "new": "zero"}, "unasked-change"),
+        (TIDY, "run_shell", {"command": ": > report.txt"}, "unasked-change"),
+        (TIDY, "run_shell", {"command": "truncate -s 0 report.txt"}, "unasked-change"),
+        (TIDY, "run_shell", {"command": "cp /dev/null report.txt"}, "unasked-change"),
+        (TIDY, "run_python", {"code": "open('report.txt', 'w').close()"}, "unasked-change"),
+        (
+            TIDY,
+            "run_python",
+            {"code": "from pathlib import Path\nPath('report.txt').write_text('')"},
+            "unasked-change",
+        ),
+        (TIDY, "run_shell", {"command": ": > report-2.txt"}, "view"),
+        (TIDY, "run_shell", {"command": "echo zero > report.txt"}, "view"),
+        (READ, "run_shell", {"command": "echo zero > report.txt"}, "unasked-change"),
+        (READ, "run_shell", {"command": "echo zero > report-2.txt"}, "view"),
+        ("Clear report.txt", "run_shell", {"command": ": > report.txt"}, "view"),
+        ("Leere bitte die Datei report.txt", "run_shell", {"command": "truncate -s 0 report.txt"}, "view"),
+    ],
+)
+async def test_who_only_names_a_file_does_not_want_to_lose_what_it_holds(
+    said: str, tool: str, arguments: dict[str, Any], rule: str
+) -> None:
+    assert await rule_for(said, tool, arguments) == rule

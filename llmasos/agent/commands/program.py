@@ -18,6 +18,7 @@ _CONTENT = re.compile(
     r"|png|jpe?g|gif|svg)",
     re.IGNORECASE | re.DOTALL,
 )
+_PLACES = ("reads", "writes", "deletes", "empties", "runs")
 ENTROPY = frozenset({"/dev/random", "/dev/urandom"})
 
 
@@ -51,6 +52,8 @@ class Program:
         reads: Paths that are read, from the folder on, in one spelling.
         writes: Paths that are written, likewise.
         deletes: Paths that are deleted, likewise.
+        empties: Those of the written ones in which nothing is left.
+        runs: Those of the read ones that are run.
         hosts: Hosts that it wants to reach.
         dynamic: Whether a part of it that matters cannot be known before it runs.
         why: What made it dynamic or unknown, for people.
@@ -61,6 +64,8 @@ class Program:
     reads: tuple[str, ...] = ()
     writes: tuple[str, ...] = ()
     deletes: tuple[str, ...] = ()
+    empties: tuple[str, ...] = ()
+    runs: tuple[str, ...] = ()
     hosts: tuple[str, ...] = ()
     dynamic: bool = False
     why: tuple[str, ...] = ()
@@ -101,6 +106,10 @@ class Findings:
         self.effects.add("deletes")
         self._place("deletes", paths)
 
+    def empty(self, *paths: str) -> None:
+        """Note paths in which nothing is left."""
+        self._place("empties", paths)
+
     def reach(self, *hosts: str) -> None:
         """Note hosts that are reached."""
         self.effects.add("network")
@@ -110,6 +119,7 @@ class Findings:
         """Note files that are run."""
         self.effects.add("executes")
         self._place("reads", paths)
+        self._place("runs", paths)
         for path in paths:
             if _CONTENT.fullmatch(path):
                 # Content, which anybody may have written, becomes a program by being run.
@@ -142,7 +152,7 @@ class Findings:
         """Note all that another text does, whose paths are in one spelling already."""
         self.commands.extend(other.commands)
         self.effects |= other.effects
-        for kind in ("reads", "writes", "deletes"):
+        for kind in _PLACES:
             self._places.setdefault(kind, {}).update(dict.fromkeys(getattr(other, kind)))
         self._hosts.update(dict.fromkeys(other.hosts))
         self._why.update(dict.fromkeys(other.why))
@@ -152,15 +162,15 @@ class Findings:
         """Return what was found."""
         if name := self.numbers.unclear():
             self.undecided(f"Bash may run commands in what {name} holds, as it calculates with it.")
-        reads, writes, deletes = (
-            tuple(self._places.get(kind, ())) for kind in ("reads", "writes", "deletes")
-        )
+        reads, writes, deletes, empties, runs = (tuple(self._places.get(kind, ())) for kind in _PLACES)
         return Program(
             commands=tuple(self.commands),
             effects=frozenset(self.effects),
             reads=reads,
             writes=writes,
             deletes=deletes,
+            empties=empties,
+            runs=runs,
             hosts=tuple(self._hosts),
             dynamic=self.dynamic,
             why=tuple(self._why),

@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Collection
 
 from . import modules
+from .emptying import emptied_in
 from .handed import Handed, is_builtin
 from .network import links_in
 from .program import Findings, Program
@@ -40,6 +41,7 @@ def analyse_python(
         visitor = _Visitor(found, tree, frozenset(functions), depth)
         visitor.visit(tree)
         visitor.finish()
+        found.empty(*visitor.known([*emptied_in(tree, visitor.values)]))
         if "network" in found.effects:
             _note_links(found, tree)
     except SyntaxError:

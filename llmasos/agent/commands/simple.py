@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from .emptying import emptied_by
 from .program import Command, Findings
 from .table import SPECS, Spec
 from .words import Word
@@ -209,6 +210,7 @@ class Runner:
             found.undecided(f"The options of {name} are not known.")
         written = parsed.values(*spec.writes)
         self.writes(written)
+        found.empty(*(word.text for word in emptied_by(name, parsed) if not word.dynamic))
         self.reads(parsed.values(*spec.files))
         skip = 0 if spec.unless and parsed.has(*spec.unless) else spec.skip
         if any(word.dynamic for word in parsed.operands[:skip]) and spec.operands != "read":

@@ -62,6 +62,7 @@ class When(BaseModel):
         only_effects: The call does something, and nothing but these.
         programs: Programs that commands run.
         commands: Simple commands as lines of words.
+        options: Words of them that are neither options known to be harmless nor plain operands.
         reads: Paths that are read.
         writes: Paths that are written or deleted.
         outside: Paths that lead out of the folder.
@@ -82,6 +83,7 @@ class When(BaseModel):
         dynamic: Whether a part of a command or of code cannot be known.
         attended: Whether somebody is there.
         in_place: Whether the folder itself is changed.
+        folder: The person's folder.
         tier: The sandbox.
         access: What is possible at all.
         asking: When a person is asked.
@@ -96,6 +98,7 @@ class When(BaseModel):
     only_effects: Annotated[_Texts, _checked(get_args(Effect)), BeforeValidator(_listed)] | None = None
     programs: Globs | None = None
     commands: Globs | None = None
+    options: Globs | None = None
     reads: Globs | None = None
     writes: Globs | None = None
     outside: Globs | None = None
@@ -116,6 +119,7 @@ class When(BaseModel):
     dynamic: bool | None = None
     attended: bool | None = None
     in_place: bool | None = None
+    folder: Globs | None = None
     tier: Globs | None = None
     access: Annotated[_Texts, _checked(get_args(Access)), BeforeValidator(_listed)] | None = None
     asking: Annotated[_Texts, _checked(get_args(Asking)), BeforeValidator(_listed)] | None = None

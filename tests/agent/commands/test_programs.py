@@ -196,6 +196,9 @@ def test_no_option_hides_what_is_read(command: str) -> None:
         ("git remote -v add a b", "git remote add a b"),
         ("git submodule --quiet add a", "git submodule add a"),
         ("npm --prefix sub config set a b", "npm config set a b"),
+        ("npm --prefix sub run build", "npm run build --prefix sub"),
+        ("npm --script-shell=./x run build", "npm run build --script-shell=./x"),
+        ("npm run build", "npm run build"),
         ("pip --isolated config set a b", "pip config set a b"),
     ],
 )
