@@ -16,7 +16,7 @@ from tests.sandbox.conftest import MakeDesk
 pytestmark = pytest.mark.anyio
 
 # Longer than the system takes, deeper than one function may call itself, and both.
-WAYS = {"long": ["n" * 200] * 40, "deep": ["d"] * 3_000, "both": ["m" * 50] * 1_500}
+WAYS = {"long": ["n" * 200] * 40, "deep": ["d"] * 1_200, "both": ["m" * 50] * 1_200}
 DEEP = pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
 
 
