@@ -12,7 +12,9 @@ from pathlib import Path
 import anyio
 import pytest
 
-from llmasos.errors import ConflictError
+from llmasos.errors import ConflictError, WorkspaceError
+from llmasos.sandbox.workspace.choice import Choice
+from llmasos.sandbox.workspace.draft import draft
 from llmasos.sandbox.workspace.journal import Journal, Manifest
 from llmasos.sandbox.workspace.stamps import stamp
 from llmasos.sandbox.workspace.transaction import Transaction
@@ -133,29 +135,85 @@ def facts(folder: Path) -> dict[str, object]:
     return found
 
 
-@pytest.mark.parametrize("back", [False, True], ids=["stays", "goes-back"])
-@pytest.mark.parametrize("act", ["commit", "undo", "redo"])
-def test_nothing_outside_is_touched(tmp_path: Path, act: str, back: bool) -> None:
-    manifest, place = committed(tmp_path)
-    folder, start = tmp_path / "folder", tmp_path / ("after" if act == "undo" else "before")
-    outside = tmp_path / "outside"
+def swap_at_every_turn(folder: Path, outside: Path, act: Callable[[], None], *, back: bool) -> None:
+    """Do something once for each call it makes, from the same start, and see that nothing outside changes."""
+    start = folder.with_name("start")
+    folder.rename(start)
     for name in FOLDERS:
         if (start / name).exists():
             # What is there looks like what is expected.
             shutil.copytree(start / name, outside, symlinks=True, dirs_exist_ok=True)
     untouched = facts(outside)
     for turn in count():
-        shutil.rmtree(folder)
-        shutil.copytree(start, folder, symlinks=True)
-        expected = {path: stamp(str(folder), path) for path in manifest.paths} if act == "commit" else None
+        copy(start, folder)
         swap = Swap([folder / name for name in FOLDERS], outside, turn, back=back)
         with swap.at_work():
-            try:
-                Transaction(str(folder), str(place), manifest, forward=act != "undo").run(expected)
-            except (OSError, ConflictError):
-                with contextlib.suppress(OSError):
-                    Transaction(str(folder), str(place), manifest, forward=act == "undo").run()
+            act()
         assert facts(outside) == untouched, turn
         if swap.calls <= turn:
             break
-    assert turn > 100
+        shutil.rmtree(folder)
+    assert turn > 20
+
+
+def copy(start: Path, folder: Path) -> None:
+    """Copy a folder, with the names that are one file."""
+    shutil.copytree(start, folder, symlinks=True)
+    first: dict[int, Path] = {}
+    for path in sorted(start.rglob("*")):
+        info = path.lstat()
+        if path.is_file() and info.st_nlink > 1:
+            place = folder / path.relative_to(start)
+            if info.st_ino in first:
+                place.unlink()
+                os.link(first[info.st_ino], place)
+            first.setdefault(info.st_ino, place)
+
+
+BACK = pytest.mark.parametrize("back", [False, True], ids=["stays", "goes-back"])
+
+
+@BACK
+@pytest.mark.parametrize("step", ["commit", "undo", "redo"])
+def test_nothing_outside_is_touched(tmp_path: Path, step: str, back: bool) -> None:
+    manifest, place = committed(tmp_path)
+    folder = tmp_path / "folder"
+    shutil.rmtree(folder)
+    copy(tmp_path / ("after" if step == "undo" else "before"), folder)
+
+    def transaction(*, forward: bool) -> Transaction:
+        return Transaction(str(folder), str(place), manifest, forward=forward)
+
+    def act() -> None:
+        try:
+            expected = {path: stamp(str(folder), path) for path in manifest.paths}
+            transaction(forward=step != "undo").run(expected if step == "commit" else None)
+        except (OSError, ConflictError):
+            with contextlib.suppress(OSError):
+                transaction(forward=step == "undo").run()
+
+    swap_at_every_turn(folder, tmp_path / "outside", act, back=back)
+
+
+@BACK
+def test_nothing_outside_is_kept_for_an_undo(tmp_path: Path, back: bool) -> None:
+    fill(tmp_path / "folder", {"d/one": "shared", "d/three": "3"})
+    os.link(tmp_path / "folder/d/one", tmp_path / "folder/d/two")
+    desk = Desk(tmp_path / "folder", tmp_path / "state", "overlay")
+
+    async def changes() -> Choice:
+        agent = await desk.agent()
+        agent.write("d/one", "new")
+        agent.remove("d/three")
+        return Choice(tuple(await desk.space.changes()))
+
+    choice = anyio.run(changes)
+    journal = Journal(tmp_path / "journal")
+    upper = str(desk.state / "view/upper")
+
+    def act() -> None:
+        with contextlib.suppress(OSError, WorkspaceError):
+            manifest, _ = draft(journal, choice, {}, {}, str(desk.folder), upper, 0)
+            journal.forget(manifest.id)
+
+    swap_at_every_turn(desk.folder, tmp_path / "outside", act, back=back)
