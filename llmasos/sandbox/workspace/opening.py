@@ -9,6 +9,9 @@ import stat
 from collections.abc import Iterator
 from io import BufferedReader
 
+_NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
+_PLACE = os.O_DIRECTORY | os.O_PATH
+
 
 def lstat(root: str, path: str = "") -> os.stat_result | None:
     """Return the facts of a path below a folder, or None when nothing is there.
@@ -16,13 +19,18 @@ def lstat(root: str, path: str = "") -> os.stat_result | None:
     Nothing is below a link: neither the path itself is followed, nor one on the way.
     """
     above, _, name = path.rpartition("/")
-    if not above:
-        try:
-            return os.lstat(os.path.join(root, name) if name else root)
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-    with held_folder(root, above) as folder:
-        return None if folder is None else lstat_in(folder, name)
+    try:
+        if not above:
+            return os.lstat(f"{root}/{path}" if path else root)
+        folder = open_folder(root, above, only_path=True)
+    except OSError as error:
+        if error.errno not in _NOT_THERE:
+            raise
+        return None
+    try:
+        return lstat_in(folder, name)
+    finally:
+        os.close(folder)
 
 
 def lstat_in(folder: int, name: str) -> os.stat_result | None:
@@ -43,7 +51,7 @@ def held_folder(root: str, path: str) -> Iterator[int | None]:
     try:
         folder = open_folder(root, path, only_path=True)
     except OSError as error:
-        if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+        if error.errno not in _NOT_THERE:
             raise
         yield None
         return
@@ -69,17 +77,19 @@ def open_folder(root: str, path: str = "", *, only_path: bool = False) -> int:
     Raises:
         OSError: It is not there, is no folder, or a link is on the way.
     """
-    flags = os.O_DIRECTORY | (os.O_PATH if only_path else os.O_RDONLY)
-    names = path.split("/") if path else []
-    here = os.open(root, os.O_DIRECTORY | os.O_PATH if names else flags)
-    for number, name in enumerate(names, 1):
-        try:
-            wanted = flags if number == len(names) else os.O_DIRECTORY | os.O_PATH
-            inner = os.open(name, wanted | os.O_NOFOLLOW, dir_fd=here)
-        finally:
+    flags = _PLACE if only_path else os.O_DIRECTORY | os.O_RDONLY
+    if not path:
+        return os.open(root, flags)
+    *names, last = path.split("/")
+    here = os.open(root, _PLACE)
+    try:
+        for name in names:
+            inner = os.open(name, _PLACE | os.O_NOFOLLOW, dir_fd=here)
             os.close(here)
-        here = inner
-    return here
+            here = inner
+        return os.open(last, flags | os.O_NOFOLLOW, dir_fd=here)
+    finally:
+        os.close(here)
 
 
 def open_entry(folder: int, name: str) -> int:
