@@ -75,7 +75,10 @@ def _python_text(runner: Runner, name: str, kind: str, word: Word, rest: list[Wo
         runner.under(name).run([Word("pip"), *rest])
     elif word.text == "venv":
         runner.found.effects.add("writes")
-        runner.writes(options(rest, {"--prompt"}).operands)
+        parsed = options(rest, {"--prompt"})
+        runner.found.tidying = not parsed.has("--clear")
+        runner.writes(parsed.operands)
+        runner.found.tidying = False
     else:
         runner.found.execute()
 
