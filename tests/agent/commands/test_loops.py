@@ -2,7 +2,7 @@
 
 import pytest
 
-from llmasos.agent.commands import parse
+from llmasos.agent.commands import analyse_python, parse
 
 KNOWN = [
     ('for f in docs/*.md; do sed -i s/x/b/ "$f"; done', ["docs/*.md"], []),
@@ -89,3 +89,67 @@ def test_what_a_loop_sends_is_known() -> None:
 )
 def test_what_only_makes_folders_and_moves_into_them_loses_nothing(command: str, tidied: list[str]) -> None:
     assert sorted(parse(command).tidied) == tidied
+
+
+IMPORTS = "import glob, os, shutil\nfrom pathlib import Path\n"
+
+KNOWN_PYTHON = [
+    (
+        "for p in Path('docs').glob('*.md'):\n    p.write_text(p.read_text().replace('a', 'b'))",
+        ["docs/*.md"],
+        [],
+    ),
+    ("for p in sorted(Path('.').rglob('*.md')):\n    p.write_text('x')", ["**/*.md"], []),
+    ("for p in Path('a').glob('*.JPEG'):\n    p.rename(p.with_suffix('.jpg'))", ["a/*.jpg"], ["a/*.JPEG"]),
+    ("for p in Path('a').glob('*'):\n    p.rename(p.with_name(p.name.lower()))", ["a/*"], ["a/*"]),
+    ("for f in glob.glob('a/*.md'):\n    open(f, 'w').write('x')", ["a/*.md"], []),
+    (
+        "o = Path('o')\nfor p in Path('a').glob('*'):\n    (o / f'{p.stem}.html').write_text('x')",
+        ["o/*.html"],
+        [],
+    ),
+    ("for p in Path('a').glob('*.md'):\n    shutil.move(str(p), f'o/{p.name}')", ["o/*"], ["a/*.md"]),
+    ("for p in Path('a').glob('*.md'):\n    shutil.copy(p, Path('o') / p.name)", ["o/*"], []),
+    ("[p.unlink() for p in Path('a').glob('*.tmp')]", [], ["a/*.tmp"]),
+]
+
+
+@pytest.mark.parametrize(("code", "writes", "deletes"), KNOWN_PYTHON)
+def test_a_loop_of_python_acts_on_what_its_globs_match(
+    code: str, writes: list[str], deletes: list[str]
+) -> None:
+    program = analyse_python(IMPORTS + code)
+    assert program.effects <= {"reads", "writes", "deletes"}, program.why
+    assert not program.dynamic, program.why
+    assert list(program.writes) == writes
+    assert list(program.deletes) == deletes
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "for p in Path('..').glob('*'):\n    p.unlink()",
+        "for p in Path('a').glob('../../*'):\n    p.unlink()",
+        "for p in Path('/etc').glob('*'):\n    p.unlink()",
+        "for p in Path('a').glob(x):\n    p.unlink()",
+        "for p in Path('a').glob('*'):\n    pass\np.unlink()",
+        "for p in Path('a').glob('*'):\n    p = Path('/x')\n    p.unlink()",
+        "glob = x\nfor p in glob.glob('*'):\n    os.remove(p)",
+        "for p in Path('a').glob('*'):\n    os.system(f'rm {p}')",
+        "for p in Path('a').glob('*'):\n    exec(p.read_text())",
+        "for p in Path('a').glob('*'):\n    (Path('o') / p.stem).mkdir()",
+        "for p in Path('a').glob('*'):\n    (Path('o') / f'{p.stem}').mkdir()",
+        "for p in Path('a').glob('*'):\n    p.with_suffix(x).unlink()",
+        "for p in Path('a').glob('*'):\n    os.rename(p, x(p))",
+    ],
+)
+def test_what_a_loop_of_python_may_do_elsewhere_is_not_known(code: str) -> None:
+    program = analyse_python(IMPORTS + code)
+    assert program.dynamic or "unknown" in program.effects
+
+
+def test_what_a_loop_of_python_reads_is_known() -> None:
+    program = analyse_python(
+        IMPORTS + "for p in Path('a').glob('*.md'):\n    print(p.read_text(), open(p).read())"
+    )
+    assert "a/*.md" in program.reads
