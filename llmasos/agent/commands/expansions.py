@@ -67,7 +67,7 @@ def _expanded(text: str, value: str) -> str | None:
     if match := _REPLACED.fullmatch(text):
         return _replaced(folder, name, match[1], match[2])
     if match := _CASE.fullmatch(text):
-        if "[" in value:
+        if "[" in value or not value.isascii():
             return None
         return value.lower() if match[1] == ",," else value.upper()
     return None
@@ -75,6 +75,7 @@ def _expanded(text: str, value: str) -> str | None:
 
 def _replaced(folder: str, name: str, old: str, new: str) -> str | None:
     """Return where a name lies of which a part is replaced, which may be any name in its folder."""
-    if old in folder or _WILD.search(folder) or not _WILD.search(name):
+    hides = new.startswith(".") and not old.startswith(".")
+    if hides or old in folder or _WILD.search(folder) or not _WILD.search(name):
         return None
     return posixpath.join(folder, "*")

@@ -109,6 +109,8 @@ def interpreter(runner: Runner, name: str, words: Sequence[Word], stdin: str | N
             or parsed.operands[0].text.startswith("/dev/")
         ):
             found.undecided(f"What {name} reads from its standard input cannot be known.")
+        elif parsed.operands[0].dynamic:
+            found.undecided(f"Which file {name} runs cannot be known.")
         else:
             found.execute(parsed.operands[0].text)
     if any(word.dynamic and word.may_be_option for word in words[1:]):

@@ -42,6 +42,8 @@ NOT_KNOWN = [
     'shopt -s dotglob; for f in a/*x; do mv "$f" "${f%x}"; done',
     'for f in a/*; do mv "$f" "${f//a/.}"; done',
     'for f in a/*; do mv "$f" "${f%x*}"; done',
+    'for f in x*; do mv "$f" "${f/xb/.b}"; done',
+    'for f in a/*.js; do node "$f"; done',
     'for f in a/*; do mv "$f" "${f@P}"; done',
     'for f in *.md; do f=/x; rm "$f"; done',
     'for f in *.md; do printf -vf x; rm "$f"; done',
