@@ -67,9 +67,11 @@ def test_what_a_loop_may_do_elsewhere_is_not_known(command: str) -> None:
     assert program.dynamic or "unknown" in program.effects
 
 
-def test_what_a_loop_sends_is_known() -> None:
-    program = parse('for f in *.md; do curl -T "$f" https://a.example/; done')
-    assert program.reads == ("*.md",)
+@pytest.mark.parametrize("option", ['-T "$f"', '-d @"$f"', '--data-binary "@$f"', '-F "x=@$f"'])
+def test_what_a_loop_sends_is_known(option: str) -> None:
+    program = parse(f"for f in a/*.md; do curl {option} https://a.example/; done")
+    assert program.reads == ("a/*.md",)
+    assert parse(f"curl {option} https://a.example/").dynamic
 
 
 @pytest.mark.parametrize(
