@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,11 +16,13 @@ from llmasos.agent.policy.facts import Access, Asking
 from llmasos.agent.provenance import Tracker, describe, kept
 from llmasos.agent.values import root, texts
 from llmasos.agent.written import Written, is_command, written
-from llmasos.decisions import ArgumentOrigin, Identifier, SourceKind, Span
+from llmasos.decisions import ArgumentOrigin, Effect, Identifier, SourceKind, Span
 from llmasos.secrets import Redactor
 from llmasos.tools import Tool
 
 _PASSED_ON = ("link", "address", "account", "host")
+# What installs, and is itself not sent.
+_INSTALLER = re.compile(r"(?:.*/)?\.?v?env[\w.-]*/bin/(pip|python)[\d.]*")
 
 
 @dataclass(frozen=True)
@@ -144,11 +147,22 @@ def gather(
         attended=here.attended,
         in_place=here.in_place,
         folder=here.folder,
-        access=here.access,
+        access=_access(deed, effects, origins, here),
         asking=here.asking,
         runs=unique(path for each in programs for path in each.runs),
         origins=tuple(origins),
     )
+
+
+def _access(
+    deed: Deed, effects: Collection[Effect], origins: Sequence[ArgumentOrigin], here: Surroundings
+) -> Access:
+    """Return what is possible at all: a link that the person typed may be looked at when they agree."""
+    told = [origin for origin in origins if any(texts(deed.arguments.get(root(origin.argument))))]
+    looks = set(effects) == {"reads", "network"} and not deed.programs and not deed.needs.network
+    reached = any(root(origin.argument) in deed.needs.reaches for origin in told)
+    typed = looks and reached and all(origin.given for origin in told)
+    return "open" if typed and here.attended and here.access == "workspace" else here.access
 
 
 def _own(span: Span, deed: Deed, written: Sequence[str]) -> bool:
@@ -229,12 +243,17 @@ def _carries(
     found: set[SourceKind] = {
         span.source.kind
         for _, span in spans
-        if not span.source.trusted and not tracker.named(span.source.name)
+        if not span.source.trusted
+        and not tracker.named(span.source.name)
+        # The name of a file that the person named says nothing that they did not.
+        and not (span.source.kind == "listing" and tracker.named(span.text))
     }
     sending = [program for program in deed.programs if "network" in program.effects]
     # A tool that sends by itself is told by its arguments what.
     sent = reads if not deed.needs.runs else [path for program in sending for path in program.reads]
-    if any(not tracker.named(path) or tracker.flows.holds(path) for path in sent):
+    if any(
+        tracker.flows.holds(path) or not (tracker.named(path) or _INSTALLER.fullmatch(path)) for path in sent
+    ):
         found.add("file")
     if sending and tracker.untrusted and "python" in deed.needs.runs.values():
         # What code sends cannot be seen in it.
@@ -267,5 +286,10 @@ def _ungiven(
     deleted = {path for program in deed.programs for path in program.deletes}
     gone = lost(deed, before, reading=tracker.reading)
     spared = () if tracker.removing else {*deleted, *gone}
-    changed = (path for path in (*deed.changed, *gone) if path in spared or not tracker.named(path))
+    tidied = {path for program in deed.programs for path in program.tidied}
+    changed = (
+        path
+        for path in (*(path for path in deed.changed if path not in tidied), *gone)
+        if path in spared or not tracker.named(path)
+    )
     return unique((*reaching, *changed))

@@ -127,8 +127,8 @@ class _Visitor(Handed):
             self.is_given(node, name, "reads")
         elif (
             name in modules.METHODS_ON_PATH
-            and self.values.is_path(owner)
-            and (place := self.values.path(owner)) is not None
+            and (place := self.owned(owner)) is not None
+            and not (name == "replace" and len(node.args) != 1)
         ):
             self.path_method(node, name, place)
         elif not self.values.own.has(owner, name, self.values.constants):

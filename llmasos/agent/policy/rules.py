@@ -141,7 +141,7 @@ def _tuples(value: Any) -> Any:
     return value
 
 
-_FACTS = frozenset(When.model_fields) - {"only_effects", "arguments"}
+_FACTS = (frozenset(When.model_fields) - {"only_effects", "arguments"}) | {"sources"}
 
 
 class Rule(BaseModel):
@@ -150,7 +150,8 @@ class Rule(BaseModel):
     Args:
         id: Its name, of letters, digits and hyphens.
         decision: What it decides.
-        reason: Why, for people; `{hosts}` stands for the hosts that matched, and so for each fact.
+        reason: Why, for people; `{hosts}` stands for the hosts that matched, and so for each fact;
+            `{sources}` for where the text was found that would leave.
         priority: Among rules that allow and ask the highest counts; at the same one asking counts.
         when: The conditions.
         layer: Whose rule it is.
