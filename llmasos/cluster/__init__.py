@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from llmasos.cluster.executor import Executor, Outcome, Progress, Stored, TaskTimeout, TaskUnknown, Work
     from llmasos.cluster.fake import FakeExecutor
     from llmasos.cluster.local import LocalCluster, LocalWorker
-    from llmasos.cluster.port import Cluster, ClusterError, Share, Worker, WorkerDied
+    from llmasos.cluster.port import Cluster, ClusterError, Machine, Share, Worker, WorkerDied
     from llmasos.cluster.processes import ProcessExecutor
     from llmasos.cluster.ray import RayCluster
     from llmasos.cluster.ray_executor import RayExecutor
@@ -21,6 +21,7 @@ __all__ = [
     "FakeExecutor",
     "LocalCluster",
     "LocalWorker",
+    "Machine",
     "Outcome",
     "ProcessExecutor",
     "Progress",
@@ -42,6 +43,7 @@ _HOMES = {
     "FakeExecutor": "llmasos.cluster.fake",
     "LocalCluster": "llmasos.cluster.local",
     "LocalWorker": "llmasos.cluster.local",
+    "Machine": "llmasos.cluster.port",
     "Outcome": "llmasos.cluster.executor",
     "ProcessExecutor": "llmasos.cluster.processes",
     "Progress": "llmasos.cluster.executor",

@@ -47,10 +47,11 @@ def end_tree(roots: Iterable[int]) -> None:
 
 
 def began(pid: int) -> int:
-    """Return when a process began, in ticks since the machine did; 0 when there is none."""
+    """Return when a process began, in ticks since the machine did; 0 when there is none, or it has ended."""
     try:
         # The name, in parentheses, may hold anything.
-        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return 0 if fields[0] in "ZX" else int(fields[19])
     except (OSError, IndexError):
         return 0
 

@@ -49,6 +49,24 @@ class Share(BaseModel, frozen=True):
         return (", ".join(parts[:-1]) + " and " if parts[1:] else "") + parts[-1] + where
 
 
+class Machine(BaseModel, frozen=True):
+    """A machine of a cluster.
+
+    Args:
+        name: Its name.
+        address: Its address.
+        alive: Whether it is there; one that ended is told for a while.
+        has: What it has, by Ray's names.
+        free: What of it nobody has taken.
+    """
+
+    name: str
+    address: str
+    alive: bool
+    has: dict[str, float]
+    free: dict[str, float]
+
+
 class Worker(Protocol):
     """An object on a worker.
 
