@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal, Protocol, TypeVar
 
 from pydantic import BaseModel, Field
@@ -154,7 +155,7 @@ class Executor(Cluster, Protocol):
             TaskTimeout: It outlived its time.
             ClusterError: It cannot be sent, or no machine has what it takes.
         """
-        outcomes = self.map(call, [(function, arguments)], work)
+        outcomes = self.map(partial(call, function), [arguments], work)
         try:
             result: R = (await anext(outcomes)).result()
             return result
@@ -162,7 +163,6 @@ class Executor(Cluster, Protocol):
             await outcomes.aclose()
 
 
-def call(item: tuple[Callable[..., Any], tuple[Any, ...]]) -> Any:
+def call(function: Callable[..., R], arguments: tuple[Any, ...]) -> R:
     """Call a function with its arguments."""
-    function, arguments = item
     return function(*arguments)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
 import shutil
 import signal
 import socket
-import subprocess
 import sys
 import tempfile
 import time
@@ -212,40 +212,46 @@ def _start(
         command += [] if value is None else [f"--num-{option}", str(value)]
     command += [] if offer.memory is None else ["--memory", str(offer.memory)]
     command += ["--resources", json.dumps(offer.custom)] if offer.custom else []
-    with log.open("wb") as output:
-        process = subprocess.Popen(
+    output = os.open(log, os.O_WRONLY | os.O_CREAT, 0o600)
+    try:
+        # It outlives this process, so nothing here is to hold on to it.
+        pid = os.posix_spawn(
+            sys.executable,
             command,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-            env=_environment(),
+            _environment(),
+            file_actions=[
+                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                (os.POSIX_SPAWN_DUP2, output, 1),
+                (os.POSIX_SPAWN_DUP2, output, 2),
+            ],
+            setsid=True,
         )
+    finally:
+        os.close(output)
     node = Node(
         name=name,
         role=role,
         address=address,
         host=host,
-        pid=process.pid,
-        began=began(process.pid),
+        pid=pid,
+        began=began(pid),
         folder=folder,
     )
     try:
         private_dir(_records())
         (_records() / f"{name}.json").write_text(node.model_dump_json())
-        _await_ready(process, log)
+        _await_ready(node, log)
     except BaseException:
-        end_tree([process.pid])
-        process.wait()
+        end_tree([pid])
         _forget(node)
         raise
     return node
 
 
-def _await_ready(process: subprocess.Popen[bytes], log: Path) -> None:
+def _await_ready(node: Node, log: Path) -> None:
     until = time.monotonic() + _START_SECONDS
     while _READY not in (text := log.read_text(errors="replace")):
-        if process.poll() is not None or time.monotonic() > until:
+        if not node.alive or time.monotonic() > until:
             lines = [line.strip() for line in text.splitlines() if line.strip()]
             why = lines[-1] if lines else "it said nothing"
             raise ClusterError(
@@ -322,6 +328,9 @@ def _wait(processes: Mapping[int, int], seconds: float) -> None:
 
 
 def _forget(node: Node) -> None:
+    # It may be a child of this process, or of one that is gone.
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(node.pid, os.WNOHANG)
     shutil.rmtree(node.folder, ignore_errors=True)
     (_records() / f"{node.name}.json").unlink(missing_ok=True)
 

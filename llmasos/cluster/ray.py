@@ -247,6 +247,10 @@ class RayCluster:
 
             # How workers end is told by who called them, and not on the terminal.
             logging.getLogger("ray").setLevel(logging.CRITICAL)
+            ray._private.worker.print_to_stdstream = _say_nothing
+            # It would keep the token of the cluster before.
+            ray._raylet.AuthenticationTokenLoader.instance().reset_cache()
+            ray._raylet.Config.initialize("")
             with _loopback(ray, self._address):
                 ray.init(
                     address=self._address or None,
@@ -349,6 +353,10 @@ def unreachable(address: str) -> str:
         except (OSError, OverflowError) as error:
             return str(getattr(error, "strerror", None) or error)
     return ""
+
+
+def _say_nothing(*_: Any, **__: Any) -> None:
+    pass
 
 
 @contextlib.contextmanager
