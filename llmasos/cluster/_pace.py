@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+_MOST_AHEAD = 10
+
 
 class Pace:
     """Sends short tasks together, as many as take a given time by the longest of the latest ones.
@@ -28,6 +30,8 @@ class Pace:
             return 1
         return max(1, min(self._most, self._seen, int(self._target / max(self.longest, 1e-6))))
 
-    def short(self) -> bool:
-        """Whether a chunk is so short that a worker had better have the next one at hand."""
-        return self._seen > 0 and self.longest * self.size() < 5 * self._target
+    def ahead(self) -> int:
+        """Return how many chunks a worker had better have: when they are short, the next ones, too."""
+        if not self._seen:
+            return 1
+        return max(1, min(_MOST_AHEAD, int(5 * self._target / max(self.longest * self.size(), 1e-6))))

@@ -158,7 +158,7 @@ class ProcessExecutor(Executor):
                 return
             while tasks:
                 await process.send(job, tasks)
-                low = len(tasks) if job.pace.short() else 0
+                low = len(tasks) if job.pace.ahead() > 1 else 0
                 if not await self._went_on(process, job, low):
                     return
                 if len(self._jobs) > 1 and any(other.waits() for other in self._jobs if other is not job):

@@ -121,7 +121,7 @@ class RayExecutor(RayCluster, Executor):
                 if tasks:
                     replies, kept = self._remotes[job]([task.payload for task in tasks])
                     under_way.append((tasks, replies, kept, time.monotonic()))
-                if tasks and job.pace.short() and len(under_way) < 2:
+                if tasks and len(under_way) < job.pace.ahead():
                     tasks = job.take()
                     continue
                 await self._ended(job, *under_way[0])

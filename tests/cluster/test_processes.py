@@ -154,16 +154,8 @@ async def test_workers_end_with_a_parent_that_is_killed(tmp_path: Path) -> None:
 
 
 def test_functions_of_the_main_module_are_found(tmp_path: Path) -> None:
-    script = tmp_path / "script.py"
-    script.write_text(
-        "import anyio\n"
-        "from llmasos.cluster import ProcessExecutor\n"
-        "def triple(number):\n    return 3 * number\n"
-        "async def main():\n"
-        "    executor = ProcessExecutor(cpus=1)\n"
-        "    print(await executor.run(triple, 5))\n"
-        "    await executor.close()\n"
-        "if __name__ == '__main__':\n    anyio.run(main)\n"
-    )
-    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
-    assert (done.stdout, done.stderr) == ("15\n", "")
+    (tmp_path / "a").write_text("four")
+    (tmp_path / "b").write_text("")
+    example = Path(__file__).parents[2] / "examples" / "sizes.py"
+    done = subprocess.run([sys.executable, example, tmp_path], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("a done 4\nb done 0\n", "")
