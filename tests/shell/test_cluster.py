@@ -26,6 +26,11 @@ from llmasos.shell.cli import app
 )
 def test_words_are_handed_on(words: list[str], handed_on: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     commands: list[list[str]] = []
-    monkeypatch.setattr(subprocess, "call", lambda command: commands.append(command[3:]) or 7)
+
+    def call(command: list[str]) -> int:
+        commands.append(command[3:])
+        return 7
+
+    monkeypatch.setattr(subprocess, "call", call)
     assert CliRunner().invoke(app, ["cluster", *words]).exit_code == 7
     assert commands == [handed_on]

@@ -11,6 +11,7 @@ import pytest
 
 from llmasos.cluster import (
     ClusterError,
+    Outcome,
     Progress,
     RayExecutor,
     Share,
@@ -142,7 +143,7 @@ async def test_a_node_is_killed_while_tasks_run(three: list[Node], tmp_path: Pat
     notes = [tasks.Note(file, number) for number in range(60)]
     outcomes = executor.map(tasks.held, notes, Work(ordered=False))
     async with anyio.create_task_group() as group:
-        results: list[tasks.Outcome] = []
+        results: list[Outcome] = []
 
         async def collect() -> None:
             results.extend([outcome async for outcome in outcomes])
