@@ -31,15 +31,8 @@ _PLACE_SECONDS = 60.0
 _STOP_SECONDS = 10.0
 _REACH_SECONDS = 5.0
 _LOOK_SECONDS = 2.0
-NODE_VARIABLES = {
-    # What a worker has started ends with it.
-    "RAY_process_group_cleanup_enabled": "1",
-    # A machine that falls silent is given up after 12 s; Ray itself would wait for more than a minute.
-    "RAY_health_check_initial_delay_ms": "2000",
-    "RAY_health_check_period_ms": "1000",
-    "RAY_health_check_timeout_ms": "3000",
-    "RAY_health_check_failure_threshold": "3",
-}
+# What a worker has started ends with it.
+NODE_VARIABLES = {"RAY_process_group_cleanup_enabled": "1"}
 
 
 class RayWorker:

@@ -31,6 +31,8 @@ _CHUNK_TASKS = 128
 _LARGE_FUNCTION = 1 << 16
 _CANCEL_SECONDS = 5.0
 _LOOK_SECONDS = 1.0
+# A worker that can ends a late task itself; Ray may wait for a machine that fell silent for many minutes.
+_SILENT_SECONDS = 30.0
 
 
 class RayExecutor(RayCluster, Executor):
@@ -139,8 +141,15 @@ class RayExecutor(RayCluster, Executor):
     async def _ended(self, job: Job, tasks: list[Task], replies: Any, kept: Any, sent: float) -> None:
         """Take in how tasks that were sent together ended."""
         errors = self._ray.exceptions
+        limit = None if job.work.timeout is None else job.work.timeout + _SILENT_SECONDS
         try:
-            where, answers = await replies
+            with anyio.fail_after(limit):
+                where, answers = await replies
+        except TimeoutError:
+            await self._cancel([replies])
+            for task in tasks:
+                job.died(task, f"its worker was silent for {limit:g} s")
+            return
         except errors.RayError as error:
             late = job.work.timeout is not None and time.monotonic() - sent >= job.work.timeout
             why = f"its worker ended ({str(error).strip().partition(chr(10))[0].rstrip('.')})"
