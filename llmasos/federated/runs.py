@@ -20,7 +20,7 @@ from llmasos.federated.plan import Plan
 from llmasos.federated.port import FederatedError, Prepared, RunStatus
 from llmasos.federated.run import ProcessRun, environment_of
 
-BACKENDS = {"local": "llmasos.federated.local"}
+BACKENDS = {"local": "llmasos.federated.local", "deployment": "llmasos.federated.deployment"}
 _PREPARE_SECONDS = 600.0
 
 Record = Callable[[RunEvent], Awaitable[None]]

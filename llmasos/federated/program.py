@@ -1,0 +1,56 @@
+"""What the program of each backend does: `python -m BACKEND prepare|train FOLDER PARENT`."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from llmasos.errors import LLMasOSError
+from llmasos.federated.folder import RunFolder
+
+if TYPE_CHECKING:
+    from llmasos.federated.training import Open
+
+_PR_SET_PDEATHSIG = 1
+
+
+def main(arguments: list[str], backend: Callable[[], Open]) -> int:
+    """Prepare or train; what goes wrong is one line on the standard output.
+
+    Args:
+        arguments: What to do, the run's folder, and the parent's number.
+        backend: Loads what starts the clients.
+    """
+    what, path, parent = arguments
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != int(parent):
+        return 1
+    signal.signal(signal.SIGTERM, _stop)
+    told = os.fdopen(os.dup(1), "w", buffering=1)
+    # What recipes print goes to the log.
+    os.dup2(2, 1)
+    folder = RunFolder(Path(path))
+    from llmasos.federated.training import prepare, train
+
+    try:
+        if what == "prepare":
+            told.write(prepare(folder, backend()).model_dump_json(by_alias=True) + "\n")
+        else:
+            train(folder, backend(), lambda: told.write("\n"))
+    except LLMasOSError as error:
+        if what == "prepare":
+            told.write(f"{error.message}\n{error.hint}\n")
+            return 2
+        raise
+    return 0
+
+
+def _stop(_number: int, _frame: FrameType | None) -> None:
+    from llmasos.federated.training import Stopped
+
+    raise Stopped
