@@ -5,13 +5,15 @@ A contract test says what is relied on, so that another version is found out by 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any
 
-from flwr.app import Error, Message
+from flwr.app import ConfigRecord, Error, Message, RecordDict
 from flwr.common.constant import ErrorCode
 from flwr.serverapp import Grid
 from flwr.supercore.run import Run
@@ -28,41 +30,9 @@ SERVER_NODE = 1
 PATIENCE = 2
 """How many times its own interval a node may be silent before its link takes it for gone."""
 
-OPEN_PATHS = frozenset(
-    [
-        "/health",
-        *(
-            f"/v1/fleet/{name}"
-            for name in (
-                "activate-node",
-                "deactivate-node",
-                "send-node-heartbeat",
-                "pull-messages",
-                "push-messages",
-                "push-object",
-                "pull-object",
-                "confirm-message-received",
-            )
-        ),
-        *(
-            f"/v1/runtime/{name}"
-            for name in (
-                "get-nodes",
-                "pull-messages",
-                "push-messages",
-                "push-object",
-                "pull-object",
-                "confirm-message-received",
-            )
-        ),
-    ]
-)
-"""What of a SuperLink is served: nodes sign what they ask with a registered key, and the run has a token.
-
-All else stays shut: whoever reaches a stock SuperLink may register nodes and start programs.
-"""
-
 _LONGEST_TRY = 10.0
+_PACKED = "packed"
+_FIRST_LOOK, _LONGEST_PULL = 0.02, 600.0
 
 
 def take_part(run: int, node: int = SERVER_NODE) -> None:
@@ -87,38 +57,80 @@ def failed(message: Message, code: int, reason: str) -> Message:
     return Message(Error(code, reason), reply_to=message)
 
 
-@dataclass(frozen=True)
-class LinkApp:
-    """A SuperLink to be served, with one run that has begun.
+def packed(content: RecordDict, most: int) -> RecordDict:
+    """Return content as one record, so that it travels at once; Flower takes a request for each array.
 
     Args:
-        app: The ASGI application.
+        content: What a message carries.
+        most: Bytes; what is larger stays as it is.
+    """
+    from flwr.common.serde import recorddict_to_proto
+
+    arrays = content.array_records.values()
+    if sum(len(array.data) for record in arrays for array in record.values()) > most:
+        return content
+    return RecordDict({_PACKED: ConfigRecord({_PACKED: recorddict_to_proto(content).SerializeToString()})})
+
+
+def unpacked(content: RecordDict) -> RecordDict:
+    """Return content as it was before it was packed, if it was."""
+    from flwr.common.serde import recorddict_from_proto
+    from flwr.proto.recorddict_pb2 import RecordDict as Proto
+
+    if set(content) != {_PACKED}:
+        return content
+    data = content.config_records[_PACKED][_PACKED]
+    assert isinstance(data, bytes)
+    return recorddict_from_proto(Proto.FromString(data))
+
+
+Answer = Callable[[], tuple[bytes, bool]]
+"""Returns the body of a reply, and whether it says anything."""
+
+Call = Callable[[Mapping[str, str], bytes], Answer]
+"""Looks who sent a request, by its headers and body, and returns what answers it.
+
+It raises PermissionError when nobody known has sent it, and ValueError when it is none.
+"""
+
+
+@dataclass(frozen=True)
+class Link:
+    """A SuperLink with one run that has begun.
+
+    Args:
+        calls: What it answers, by paths: Flower's Fleet and Runtime protocols, as far as they are needed.
         run: The run.
         token: What the run's server shows.
     """
 
-    app: Any
+    calls: Mapping[str, Call]
     run: int
     token: str
 
 
-def link_app(keys: Mapping[int, bytes], least_heartbeat: float) -> LinkApp:
+def make_link(keys: Mapping[int, bytes], least_heartbeat: float) -> Link:
     """Return a SuperLink that keeps all in memory, knows its nodes from the start, and runs no program.
+
+    It is Flower's state and Flower's handlers. Of a stock one's protocols it has no Control, by which whoever
+    reaches the port may register nodes and start programs.
 
     Args:
         keys: The nodes' public keys (PEM), by the numbers that the nodes will have.
         least_heartbeat: The shortest interval in seconds at which nodes may tell that they are there.
     """
     from flwr.common.constant import NOOP_ACCOUNT_NAME, NOOP_FLWR_AID
-    from flwr.supercore.constant import NOOP_FEDERATION_ID, TaskType
-    from flwr.superlink.main import create_app
+    from flwr.server.superlink.linkstate import LinkStateFactory
+    from flwr.supercore.constant import FLWR_IN_MEMORY_DB_NAME, NOOP_FEDERATION_ID, TaskType
+    from flwr.supercore.object_store import ObjectStoreFactory
+    from flwr.superlink.federation import NoOpFederationManager
     from flwr.superlink.servicer.fleet import fleet_handlers
 
     # Flower takes 10 seconds at least, so that a dead node is found out after 20.
     vars(fleet_handlers)["HEARTBEAT_MIN_INTERVAL"] = least_heartbeat
-    app = create_app()
-    app.state.enable_supernode_auth = True
-    state = app.state.linkstate_factory.state()
+    objects = ObjectStoreFactory(FLWR_IN_MEMORY_DB_NAME)
+    factory = LinkStateFactory(FLWR_IN_MEMORY_DB_NAME, NoOpFederationManager(), objects)
+    state: Any = factory.state()
     for node, key in keys.items():
         # Links draw numbers; with fixed ones a run is the same each time.
         drawn = state.create_node(NOOP_FLWR_AID, NOOP_ACCOUNT_NAME, key, 0)
@@ -133,7 +145,130 @@ def link_app(keys: Mapping[int, bytes], least_heartbeat: float) -> LinkApp:
     state.activate_task(task)
     # The run's server is this process's parent, without which it ends: it need not tell that it is there.
     state.task_token_store[task].active_until = datetime.max.replace(tzinfo=UTC)
-    return LinkApp(app, run, token)
+    return Link({**_fleet_calls(factory), **_runtime_calls(state)}, run, token)
+
+
+def _fleet_calls(factory: Any) -> dict[str, Call]:
+    """Return what nodes ask; each request is signed with a key that the state knows."""
+    from fastapi import HTTPException
+    from flwr.proto import fleet_pb2, heartbeat_pb2, message_pb2
+    from flwr.superlink.routers.fleet.node_auth import authenticate_node
+    from flwr.superlink.servicer.fleet import fleet_handlers as handlers
+    from starlette.datastructures import Headers
+
+    state = factory.state()
+    app = SimpleNamespace(state=SimpleNamespace(linkstate_factory=factory))
+
+    def call(kind: Any, handle: Callable[[Any], Any]) -> Call:
+        def begin(headers: Mapping[str, str], body: bytes) -> Answer:
+            request = _parsed(kind, body)
+            asked = SimpleNamespace(
+                headers=Headers(headers), app=app, state=SimpleNamespace(protobuf_request=request)
+            )
+            try:
+                authenticate_node(asked)  # type: ignore[arg-type]
+            except HTTPException as error:
+                raise PermissionError(error.detail) from None
+            return lambda: _answered(handle(request))
+
+        return begin
+
+    store = state.object_store
+    return {
+        "/v1/fleet/activate-node": call(
+            fleet_pb2.ActivateNodeRequest, lambda request: handlers.activate_node(request, state)
+        ),
+        "/v1/fleet/deactivate-node": call(
+            fleet_pb2.DeactivateNodeRequest, lambda request: handlers.deactivate_node(request, state)
+        ),
+        "/v1/fleet/send-node-heartbeat": call(
+            heartbeat_pb2.SendNodeHeartbeatRequest,
+            lambda request: handlers.send_node_heartbeat(request, state),
+        ),
+        "/v1/fleet/pull-messages": call(
+            fleet_pb2.PullMessagesRequest, lambda request: handlers.pull_messages(request, state, store)
+        ),
+        "/v1/fleet/push-messages": call(
+            fleet_pb2.PushMessagesRequest, lambda request: handlers.push_messages(request, state)
+        ),
+        "/v1/fleet/push-object": call(
+            message_pb2.PushObjectRequest, lambda request: handlers.push_object(request, state)
+        ),
+        "/v1/fleet/pull-object": call(
+            message_pb2.PullObjectRequest, lambda request: handlers.pull_object(request, state)
+        ),
+        "/v1/fleet/confirm-message-received": call(
+            message_pb2.ConfirmMessageReceivedRequest,
+            lambda request: handlers.confirm_message_received(request, state, store),
+        ),
+    }
+
+
+def _runtime_calls(state: Any) -> dict[str, Call]:
+    """Return what the run's server asks; each request shows the run's token."""
+    from flwr.proto import message_pb2, runtime_pb2
+    from flwr.supercore.constant import TASK_TOKEN_HEADER
+    from flwr.superlink.servicer.runtime import runtime_handlers as handlers
+
+    def call(kind: Any, handle: Callable[[Any, Any, Any], Any]) -> Call:
+        def begin(headers: Mapping[str, str], body: bytes) -> Answer:
+            request = _parsed(kind, body)
+            task = state.get_task_by_token(headers.get(TASK_TOKEN_HEADER, ""))
+            if task is None:
+                raise PermissionError("the token is not the run's")
+            return lambda: _answered(handle(request, state, task))
+
+        return begin
+
+    def pull(request: Any, state: Any, task: Any) -> Any:
+        whole = [name for name in request.message_ids if _whole(state, name)]
+        if not whole:
+            return runtime_pb2.PullAppMessagesResponse()
+        return handlers.pull_messages(runtime_pb2.PullAppMessagesRequest(message_ids=whole), state, task)
+
+    return {
+        "/v1/runtime/get-nodes": call(runtime_pb2.GetNodesRequest, handlers.get_nodes),
+        "/v1/runtime/pull-messages": call(runtime_pb2.PullAppMessagesRequest, pull),
+        "/v1/runtime/push-messages": call(runtime_pb2.PushAppMessagesRequest, handlers.push_messages),
+        "/v1/runtime/push-object": call(message_pb2.PushObjectRequest, handlers.push_object),
+        "/v1/runtime/pull-object": call(message_pb2.PullObjectRequest, handlers.pull_object),
+        "/v1/runtime/confirm-message-received": call(
+            message_pb2.ConfirmMessageReceivedRequest, handlers.confirm_message_received
+        ),
+    }
+
+
+def _whole(state: Any, name: str) -> bool:
+    """Return whether what became of a message can be told: not while a node is sending its reply.
+
+    Flower tells of a reply at once, and whoever waits for the rest of it waits without an end.
+    """
+    from flwr.supercore.inflatable.inflatable_object import iterate_object_tree
+    from flwr.supercore.object_store import NoObjectInStoreError
+
+    reply, message = state.message_ins_id_to_message_res_id.get(name), state.message_ins_store.get(name)
+    if reply is None or message is None:
+        return True
+    if state.nodes[message.metadata.dst_node_id].online_until < time.time():
+        return True
+    try:
+        tree = state.object_store.get_object_tree(reply)
+        return all(state.object_store.get(part.object_id) for part in iterate_object_tree(tree))
+    except NoObjectInStoreError:
+        return True
+
+
+def _parsed(kind: Any, body: bytes) -> Any:
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+
+    try:
+        return kind.FromString(body)
+    except DecodeError:
+        raise ValueError("the request is damaged") from None
+
+
+def _answered(reply: Any) -> tuple[bytes, bool]:
+    return reply.SerializeToString(), bool(getattr(reply, "messages_list", True))
 
 
 def link_grid(address: str, authority: bytes, token: str, run: int) -> Grid:
@@ -251,6 +386,8 @@ class NodeLine:
                 make_confirm_message_received_fn_protobuf(client.ConfirmMessageReceived, node, run),
                 return_type=Message,
                 max_concurrent_pulls=4,
+                initial_backoff=_FIRST_LOOK,
+                max_time=_LONGEST_PULL,
             )
         number(message, tree.object_id)
         return message

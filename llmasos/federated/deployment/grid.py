@@ -10,14 +10,14 @@ from flwr.app import Message, RecordDict
 from flwr.serverapp import Grid
 from flwr.supercore.run import Run
 
-from llmasos.federated._flower import GONE, LATE, LineError, failed, line_errors
+from llmasos.federated._flower import GONE, LATE, LineError, failed, line_errors, number, packed, unpacked
 from llmasos.federated.deployment.link import HEARTBEAT
-from llmasos.federated.deployment.node import GRACE
+from llmasos.federated.deployment.node import GRACE, PACKED
 from llmasos.federated.port import FederatedError
 
 T = TypeVar("T")
 
-_QUICK, _SLOW = 0.02, 0.25
+_PAUSE = 0.02
 _SILENT = "its node has shown no sign of life for {:g} seconds"
 
 
@@ -95,14 +95,16 @@ class LinkedGrid(Grid):
         seconds = timeout or self._seconds
         for message in sent:
             message.metadata.ttl = seconds + GRACE
-        names = list(self.push_messages(sent))
+        names = list(self.push_messages(map(_packed, sent)))
+        for name, message in zip(names, sent, strict=True):
+            number(message, name)
         replies: list[Message | None] = [
             None if name else failed(message, GONE, "its node is not there")
             for name, message in zip(names, sent, strict=True)
         ]
         waiting = {name: place for place, name in enumerate(names) if name}
-        deadline, pause = time.monotonic() + seconds + GRACE / 2, _QUICK
-        while waiting and time.monotonic() < deadline:
+        deadline = time.monotonic() + seconds + GRACE / 2
+        while waiting and (asked := time.monotonic()) < deadline:
             for reply in self.pull_messages(list(waiting)):
                 place = waiting.pop(reply.metadata.reply_to_message_id)
                 replies[place] = self._reply(sent[place], reply)
@@ -111,14 +113,15 @@ class LinkedGrid(Grid):
                 if (how := dead.get(sent[place].metadata.dst_node_id)) is not None:
                     del waiting[name]
                     replies[place] = failed(sent[place], GONE, f"its node died ({how})")
-            if waiting:
-                time.sleep(pause)
-                pause = min(_SLOW, pause * 1.2)
+            if waiting and time.monotonic() - asked < _PAUSE:
+                # Our links hold a request until there is a reply; others are not to be asked without a pause.
+                time.sleep(_PAUSE)
         late = "it took too long"
         return [reply or failed(sent[place], LATE, late) for place, reply in enumerate(replies)]
 
     def _reply(self, message: Message, reply: Message) -> Message:
         if not reply.has_error():
+            reply.content = unpacked(reply.content)
             return reply
         error = reply.error
         if error.code == GONE:
@@ -136,3 +139,9 @@ class LinkedGrid(Grid):
                 f"The SuperLink cannot be reached: {error}.",
                 hint="Go on where it was: llmasos federated resume RUN",
             ) from error
+
+
+def _packed(message: Message) -> Message:
+    meta = message.metadata
+    content = packed(message.content, PACKED)
+    return Message(content, meta.dst_node_id, meta.message_type, group_id=meta.group_id, ttl=meta.ttl)

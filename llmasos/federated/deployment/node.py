@@ -18,7 +18,17 @@ from flwr.app import Context, Message, RecordDict
 from flwr.clientapp import ClientApp
 from pydantic import BaseModel, ConfigDict
 
-from llmasos.federated._flower import CRASHED, LATE, RAISED, LineError, NodeLine, failed, take_part
+from llmasos.federated._flower import (
+    CRASHED,
+    LATE,
+    RAISED,
+    LineError,
+    NodeLine,
+    failed,
+    packed,
+    take_part,
+    unpacked,
+)
 from llmasos.federated.client import client_app
 from llmasos.federated.data import Deal
 from llmasos.federated.data.sources import load
@@ -32,7 +42,10 @@ from llmasos.federated.plan import DataPlan
 GRACE = 5.0
 """Seconds of a message's time that are left to the reply's way back."""
 
-_QUICK, _SLOW = 0.05, 1.0
+PACKED = 8_000_000
+"""Bytes of arrays that travel as one."""
+
+_PAUSE = 0.5
 _RETRY = 2.0
 
 
@@ -98,16 +111,18 @@ class Node:
         _log(f"joined as node {self._node}")
 
     def _answer(self) -> None:
-        pause = _QUICK
         while not self._lost.is_set():
+            asked = time.monotonic()
             message = self._line.pull()
             if message is None:
-                time.sleep(pause)
-                pause = min(_SLOW, pause * 1.2)
+                # Our links hold a request for a while; others are not to be asked without a pause.
+                time.sleep(max(0.0, _PAUSE - (time.monotonic() - asked)))
                 continue
-            pause = _QUICK
             began = time.monotonic()
+            message.content = unpacked(message.content)
             reply = self._reply(message)
+            if reply.has_content():
+                reply.content = packed(reply.content, PACKED)
             try:
                 self._line.push(reply, time.monotonic() - began)
             except LineError as error:
