@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from subprocess import DEVNULL, PIPE, Popen, TimeoutExpired
+from subprocess import DEVNULL, PIPE, Popen
 from typing import Any
 
 from llmasos.errors import LLMasOSError
@@ -93,17 +93,17 @@ class Program:
             raise kind(told["error"], hint=told["hint"])
         raise FederatedError(f"{self.what} has ended ({self.death}).", hint="The folder's logs say why.")
 
-    def end(self, seconds: float = 1.0) -> None:
-        """End it: asked first, then killed with its group."""
-        with suppress(ProcessLookupError):
-            self._process.terminate()
-        with suppress(TimeoutExpired):
-            self._process.wait(seconds)
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, signal.SIGKILL)
+    def end(self) -> None:
+        """End it with its group, at once: nothing that it has is kept."""
+        self.kill()
         self._process.wait()
         assert self._process.stdout is not None
         self._process.stdout.close()
+
+    def kill(self) -> None:
+        """Have it end, without waiting for it."""
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)
 
     def _read(self, seconds: float) -> bool:
         assert self._process.stdout is not None
@@ -116,10 +116,9 @@ class Program:
 
 
 def end_all(programs: list[Program]) -> None:
-    """End programs, all of them asked before any is waited for."""
+    """End programs, all of them before any is waited for."""
     for program in programs:
-        with suppress(ProcessLookupError):
-            os.kill(program.pid, signal.SIGTERM)
+        program.kill()
     for program in programs:
         program.end()
 
