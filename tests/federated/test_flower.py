@@ -25,6 +25,7 @@ from llmasos.federated._flower import (
 )
 from llmasos.federated.deployment.certificates import make_node_key
 from llmasos.federated.messages import record_of, weights_of
+from llmasos.federated.weights import Weights
 
 KEYS = {node: make_node_key() for node in (2, 3)}
 STRANGER = make_node_key()
@@ -97,7 +98,7 @@ def test_nothing_is_served_by_which_programs_are_started_or_nodes_registered(lin
 
 
 def test_content_is_the_same_after_it_was_packed() -> None:
-    weights = {"w": np.arange(6, dtype=np.float32).reshape(2, 3), "n": np.array([3], dtype=np.int64)}
+    weights: Weights = {"w": np.arange(6, dtype=np.float32).reshape(2, 3), "n": np.array([3], dtype=np.int64)}
     content = RecordDict(
         {
             "arrays": record_of(weights),

@@ -120,7 +120,7 @@ async def test_a_node_that_is_killed_is_missed_at_once_and_the_others_go_on(
 async def test_a_run_whose_link_is_killed_fails_and_goes_on_where_it_was(
     bench: Bench, hospitals: list[str]
 ) -> None:
-    given: dict[str, Any] = {"rounds": 5, "sample": 0.7}
+    given: dict[str, Any] = {"rounds": 12, "sample": 0.7}
     whole = await bench.told(await bench.prepared(hospitals[:3], **given))
     name = await prepared(bench, hospitals[:3], **given)
     run = await bench.runs.start(name)
@@ -131,6 +131,7 @@ async def test_a_run_whose_link_is_killed_fails_and_goes_on_where_it_was(
     status = bench.runs.status(name)
     assert status.state == "failed" and "The SuperLink has ended (signal 9)" in status.reason
     await gone(run.folder)
+    await anyio.wait_all_tasks_blocked()
     rest = await bench.told(name)
     assert bench.runs.status(name).state == "completed"
     assert hashes(rest) == hashes(whole)
@@ -152,6 +153,7 @@ async def test_stop_and_a_crash_leave_no_process(bench: Bench, hospitals: list[s
             assert run.pid is not None
             os.kill(run.pid, signal.SIGKILL)
         await gone(run.folder)
+        await anyio.wait_all_tasks_blocked()
 
 
 async def test_bad_data_is_refused_before_anything_starts(
