@@ -20,6 +20,8 @@ from importlib.metadata import files
 from itertools import pairwise
 from pathlib import Path
 
+from cryptography.hazmat.primitives import serialization
+
 from llmasos.federated.deployment.certificates import make_authority, make_link, make_node_key, write_private
 from llmasos.federated.deployment.cohort import Deployed
 from llmasos.federated.deployment.ports import listen
@@ -168,7 +170,7 @@ def _programs(root: Path, nodes: int, environment: dict[str, str]) -> Iterator[s
         start(link)
         for place in range(nodes):
             private, public = make_node_key()
-            write_private(root / f"node-{place}.pem", private)
+            write_private(root / f"node-{place}.pem", _ssh(private))
             _register(address, authority.certificate, public)
             start(
                 [
@@ -184,6 +186,14 @@ def _programs(root: Path, nodes: int, environment: dict[str, str]) -> Iterator[s
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
+
+
+def _ssh(private: bytes) -> bytes:
+    """Return a key in the form that stock SuperNodes read."""
+    key = serialization.load_pem_private_key(private, None)
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, serialization.NoEncryption()
+    )
 
 
 def _control(address: str, authority: bytes):  # type: ignore[no-untyped-def]

@@ -328,6 +328,14 @@ class NodeLine:
         from flwr.proto.fleet_pb2 import ActivateNodeRequest
         from flwr.proto.node_pb2 import Node
 
+        if self._node is not None:
+            # A link takes a sign of life for the same, and then says no to who tells it twice.
+            try:
+                self.live()
+                return int(self._node.node_id)
+            except LineError as error:
+                if not error.refused:
+                    raise
         with line_errors():
             reply = self._client.ActivateNode(
                 ActivateNodeRequest(public_key=self._public, heartbeat_interval=self._heartbeat)

@@ -6,7 +6,7 @@ import os
 import signal
 import socket
 import subprocess
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -137,23 +137,24 @@ async def test_a_run_whose_link_is_killed_fails_and_goes_on_where_it_was(
     assert hashes(rest) == hashes(whole)
 
 
-async def test_stop_and_a_crash_leave_no_process(bench: Bench, hospitals: list[str], faulty: None) -> None:
-    options = {"fault": "hang", "rows": [48]}
+@pytest.mark.parametrize("how", ["stop", "crash"])
+async def test_neither_stop_nor_a_crash_leaves_a_process(
+    bench: Bench, hospitals: list[str], faulty: None, how: str
+) -> None:
+    options = {"fault": "hang", "rows": [64]}
     name = await prepared(bench, hospitals[:2], recipe="faulty", options=options)
-    for how in ("stop", "crash"):
-        run = await bench.runs.start(name)
-        async for event in run.events():
-            if event.type == "client_joined":
-                break
-        assert len(processes(run.folder)) >= 4
-        if how == "stop":
-            await bench.runs.stop(name)
-            assert bench.runs.status(name).state == "stopped"
-        else:
-            assert run.pid is not None
-            os.kill(run.pid, signal.SIGKILL)
-        await gone(run.folder)
-        await anyio.wait_all_tasks_blocked()
+    run = await bench.runs.start(name)
+    async for event in run.events():
+        if event.type == "client_joined":
+            break
+    assert len(processes(run.folder)) >= 4
+    if how == "stop":
+        await bench.runs.stop(name)
+        assert bench.runs.status(name).state == "stopped"
+    else:
+        assert run.pid is not None
+        os.kill(run.pid, signal.SIGKILL)
+    await gone(run.folder)
 
 
 async def test_bad_data_is_refused_before_anything_starts(
@@ -235,3 +236,58 @@ async def test_who_is_missing_is_said_when_the_time_is_over(
         ):
             await prepared(bench, ["@region/north.csv", "@region/south.csv"])
     assert [path.name for path in bench.root.iterdir()] == ["federations"]
+
+
+@pytest.fixture
+def island(tmp_path: Path) -> Iterator[str]:
+    """A network of its own, whose one cable leads here; its name is that of the cable's end, too."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can lay cables")
+    name = f"cut{os.getpid() % 100_000}"
+    far = f"{name}b"
+    for command in (
+        f"netns add {name}",
+        f"link add {name} type veth peer name {far}",
+        f"link set {far} netns {name}",
+        f"addr add {HERE}/30 dev {name}",
+        f"link set {name} up",
+        f"-n {name} addr add {THERE}/30 dev {far}",
+        f"-n {name} link set {far} up",
+    ):
+        ip(command)
+    yield name
+    ip(f"link del {name}")
+    ip(f"netns del {name}")
+
+
+HERE, THERE = "10.231.77.1", "10.231.77.2"
+
+
+def ip(command: str) -> None:
+    subprocess.run(["ip", *command.split()], check=True, capture_output=True)
+
+
+async def test_a_machine_that_is_cut_off_is_missed_within_seconds(
+    bench: Bench, hospitals: list[str], tmp_path: Path, island: str
+) -> None:
+    root = tmp_path / "runs" / "federations"
+    sites = Sites(tmp_path, Federation.make(root, "far", host=HERE, port=free_port()))
+    try:
+        sites.join(hospitals[0])
+        sites.join(hospitals[1], "ip", "netns", "exec", island)
+        sources = [f"@far/{Path(source).name}" for source in hospitals[:2]]
+        name = await prepared(bench, sources, rounds=12, guard={"reply_seconds": 300.0})
+        run = await bench.runs.start(name)
+        told = []
+        async for event in run.events():
+            told.append(event)
+            if isinstance(event, RoundEnded) and event.round == 1:
+                ip(f"link set {island} down")
+    finally:
+        sites.end()
+    assert bench.runs.status(name).state == "completed"
+    failed = [event for event in told if isinstance(event, ClientFailed)]
+    assert {event.client for event in failed} == {"south.csv"}
+    assert "no sign of life" in failed[0].reason
+    assert all(event.seconds < 300 for event in rounds(told))
+    assert [one.client for one in rounds(told)[-1].participants] == ["north.csv"]
