@@ -73,7 +73,11 @@ class Program:
             if self.death and not self._read(0):
                 break
         self.complain()
-        return dict(json.loads(self._said))
+        told = dict(json.loads(self._said))
+        if "error" in told:
+            self._process.wait()
+            self.complain()
+        return told
 
     def complain(self) -> None:
         """Raise what it ended with, if it has ended.

@@ -16,7 +16,7 @@ import pytest
 from llmasos.federated.deployment.federation import Federation, join
 from llmasos.federated.events import ClientFailed, RoundEnded, RunEvent
 from llmasos.federated.folder import RunFolder
-from llmasos.federated.port import DataError, FederatedError
+from llmasos.federated.port import FederatedError
 from llmasos.federated.run import environment_of
 from tests.integration.federated.conftest import Bench
 
@@ -160,7 +160,7 @@ async def test_neither_stop_nor_a_crash_leaves_a_process(
 async def test_bad_data_is_refused_before_anything_starts(
     bench: Bench, hospitals: list[str], tmp_path: Path
 ) -> None:
-    with pytest.raises(DataError, match=r"none\.csv"):
+    with pytest.raises(FederatedError, match="There is no data set"):
         await prepared(bench, [*hospitals[:2], str(tmp_path / "none.csv")])
     assert not list(bench.root.iterdir())
 
