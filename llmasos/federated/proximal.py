@@ -20,7 +20,7 @@ from llmasos.federated.recipes.port import Recipe, Work
 from llmasos.federated.schema import Schema
 from llmasos.federated.weights import Weights
 
-_ROWS = 32
+_ROWS = 8
 
 
 def honoured(
@@ -33,15 +33,16 @@ def honoured(
 ) -> float:
     """Return the weight of the proximal term that a recipe really uses: that of the work, or 0.
 
-    It trains a few rows in two passes, so that the weights have moved when the term first counts, once with
-    the term and once without: a recipe that does not add the term ends with the same bits.
+    It trains a few rows in two passes, so that the weights have moved when the term counts, once with the
+    term and once without: a recipe that does not add the term ends with the same bits. The trial's term is so
+    strong that a step takes back all that was moved; a weak one might be lost in the rounding.
     """
     if work.proximal == 0 or not recipe.proximal:
         return 0.0
     few = Examples(examples.inputs[:_ROWS], examples.labels[:_ROWS])
     trial = replace(work, epochs=2, batch=max(1, min(work.batch, len(few) // 2)))
     ends = []
-    for mu in (work.proximal, 0.0):
+    for mu in (max(work.proximal, 1 / work.learning_rate), 0.0):
         start = {name: array.copy() for name, array in weights.items()}
         ends.append(recipe.train(start, few, replace(trial, proximal=mu), schema, options)[0])
     same = all(np.array_equal(ends[0][name], ends[1][name]) for name in weights)

@@ -195,5 +195,5 @@ def train_round(
     strategy.ask_only([message.metadata.dst_node_id for message in messages])
     seconds = strategy.plan.guard.reply_seconds
     if strategy.plan.privacy.secure:
-        return strategy.aggregate_total(number, secure_train(grid, messages, strategy.fit, seconds))
+        return strategy.aggregate_total(number, secure_train(grid, messages, strategy.checked, seconds))
     return strategy.aggregate_train(number, grid.send_and_receive(messages, timeout=seconds))

@@ -215,6 +215,16 @@ def test_a_hostile_client_moves_a_private_model_by_its_clip_at_most() -> None:
     assert {one.update_sha256 for one in guard.verdict.participants} == {""}
 
 
+def test_no_client_decides_over_others_by_the_median_of_the_norms() -> None:
+    def train(weights: Weights, node: int) -> Weights:
+        return moved(weights, 5.0 if node == 1 else 0.01)
+
+    central, none = private("central"), private("none")
+    for guard in (central, none):
+        play(guard, FakeGrid(range(1, 11), clients(train)), small(), 1)
+    assert not central.verdict.rejected and len(none.verdict.rejected) == 1
+
+
 def test_what_fedadam_remembers_is_private_too() -> None:
     # Its first moment is of the noisy mean: with another noise, another moment.
     grid = FakeGrid(range(1, 11), clients(nudge))

@@ -65,10 +65,11 @@ def used(recipe: Regression, mu: float = 0.1, rows: int = 40, **work: Any) -> fl
 
 
 @pytest.mark.parametrize(
-    ("rows", "batch", "mu"), [(40, 10, 0.1), (40, 1000, 1e-4), (1, 32, 1.0), (3, 2, 10.0)]
+    ("rows", "batch", "mu"), [(40, 10, 0.1), (40, 1000, 1e-9), (1, 32, 1.0), (3, 2, 10.0)]
 )
 def test_a_recipe_with_the_term_is_found_to_have_it(rows: int, batch: int, mu: float) -> None:
     assert used(Regression(), mu, rows, batch=batch) == mu
+    assert used(Regression(), mu, rows, batch=batch, learning_rate=1e-5) == mu
 
 
 def test_a_recipe_without_the_term_is_found_out_whatever_it_says() -> None:

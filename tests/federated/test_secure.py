@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from flwr.app import ConfigRecord, Context, Message, RecordDict
 from flwr.clientapp import ClientApp
+from flwr.common.serde import recorddict_from_proto, recorddict_to_proto
 
 from llmasos.federated.messages import LOSS, PROXIMAL, record_of, weights_of
 from llmasos.federated.secure.client import register
@@ -48,6 +49,10 @@ def samples_of(node: int) -> int:
     return 3 + 7 * node
 
 
+def carried(content: RecordDict) -> RecordDict:
+    return recorddict_from_proto(recorddict_to_proto(content))
+
+
 class Federation(FakeGrid):
     """Nodes that each run a client program with a memory of its own, and may be cut off at a stage."""
 
@@ -81,7 +86,12 @@ class Federation(FakeGrid):
             return None
         if self.meddle is not None:
             self.meddle(message)
-        return self.app(message, self.contexts[node])
+        # Messages and memories are written and read as between machines.
+        message.content = carried(message.content)
+        reply = self.app(message, self.contexts[node])
+        self.contexts[node].state = carried(self.contexts[node].state)
+        reply.content = carried(reply.content)
+        return reply
 
     def masked(self) -> dict[int, np.ndarray[Any, np.dtype[np.uint64]]]:
         return {
@@ -96,7 +106,7 @@ def run(grid: Federation, weights: Weights, **given: Any) -> tuple[Guarded, Tota
     made = plan(clients=clients, privacy={"secure": True}, **{"guard": {"quorum": 0.4}, **given})
     guard = Guarded(choose(made), made, weights)
     messages = guard.configure_train(1, record_of(weights), ConfigRecord({}), grid)
-    return guard, secure_train(grid, messages, guard.fit, 5.0)
+    return guard, secure_train(grid, messages, guard.checked, 5.0)
 
 
 def mean_of(weights: Weights, nodes: list[int], train: Train = update) -> Weights:
@@ -114,7 +124,7 @@ def far(total: Total, weights: Weights, nodes: list[int]) -> float:
     return max(float(np.abs(total.mean[name] - exact[name]).max()) for name in weights)
 
 
-@pytest.mark.parametrize("clients", [3, 4, 7])
+@pytest.mark.parametrize("clients", [3, 4, 6])
 def test_the_mean_is_that_of_the_plain_updates_within_the_stated_bound(clients: int) -> None:
     weights, nodes = small(), list(range(1, clients + 1))
     guard, total = run(Federation(clients), weights)
@@ -134,7 +144,7 @@ def test_the_mean_is_that_of_the_plain_updates_within_the_stated_bound(clients: 
 def test_the_model_is_the_same_bits_whatever_the_keys() -> None:
     hashes = set()
     for lost in ({}, {}, {2: "unmask"}):
-        guard, total = run(Federation(5, lost=lost), small())
+        guard, total = run(Federation(4, lost=lost), small())
         arrays, _ = guard.aggregate_total(1, total)
         assert arrays is not None
         hashes.add(weights_sha256(weights_of(arrays)))
@@ -144,27 +154,32 @@ def test_the_model_is_the_same_bits_whatever_the_keys() -> None:
 @pytest.mark.parametrize(
     ("lost", "left"),
     [
-        ({2: "setup"}, [1, 3, 4, 5, 6, 7]),
-        ({2: "share"}, [1, 3, 4, 5, 6, 7]),
-        ({2: "collect"}, [1, 3, 4, 5, 6, 7]),
-        ({2: "unmask"}, [1, 2, 3, 4, 5, 6, 7]),
-        ({1: "setup", 3: "share", 7: "collect"}, [2, 4, 5, 6]),
-        ({1: "collect", 3: "collect", 7: "collect"}, [2, 4, 5, 6]),
-        ({1: "collect", 3: "unmask", 7: "unmask"}, [2, 3, 4, 5, 6, 7]),
+        ({2: "setup"}, [1, 3, 4, 5]),
+        ({2: "share"}, [1, 3, 4, 5]),
+        ({2: "collect"}, [1, 3, 4, 5]),
+        ({2: "unmask"}, [1, 2, 3, 4, 5]),
+        ({1: "share", 3: "collect"}, [2, 4, 5]),
+        ({1: "collect", 3: "collect"}, [2, 4, 5]),
+        ({1: "collect", 3: "unmask"}, [2, 3, 4, 5]),
     ],
 )
 def test_who_drops_out_is_borne(lost: dict[int, str], left: list[int]) -> None:
     weights = small()
-    _, total = run(Federation(7, lost=lost), weights)
+    _, total = run(Federation(5, lost=lost), weights)
     assert sorted(total.samples) == left
     assert far(total, weights, left) <= 2.0**-25
     assert [node for node, _ in total.failed] == [node for node in sorted(lost) if node not in left]
 
 
+def test_nobody_is_left_alone_with_one_other() -> None:
+    _, total = run(Federation(3, lost={1: "collect"}), small())
+    assert total.mean is None
+
+
 @pytest.mark.parametrize("stage", ["setup", "share", "collect", "unmask"])
 def test_too_many_who_drop_out_fail_the_round(stage: str) -> None:
     weights = small()
-    guard, total = run(Federation(7, lost=dict.fromkeys((1, 3, 5, 7), stage)), weights)
+    guard, total = run(Federation(5, lost=dict.fromkeys((1, 3, 5), stage)), weights)
     assert total.mean is None and total.failed
     assert guard.aggregate_total(1, total) == (None, None)
     assert not guard.verdict.counted and guard.missed == 1
@@ -172,8 +187,8 @@ def test_too_many_who_drop_out_fail_the_round(stage: str) -> None:
 
 def test_more_clients_than_one_has_neighbours(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("llmasos.federated.secure.server._NEIGHBOURS", 4)
-    weights, left = small(), [n for n in range(1, 15) if n != 5]
-    _, total = run(Federation(14, lost={5: "collect"}), weights)
+    weights, left = small(), [n for n in range(1, 10) if n != 5]
+    _, total = run(Federation(9, lost={5: "collect"}), weights)
     assert sorted(total.samples) == left and far(total, weights, left) <= 2.0**-25
 
 

@@ -19,6 +19,7 @@ from flwr.common.secure_aggregation.secaggplus_utils import (
 
 from llmasos.federated.messages import LOSS, PROXIMAL, SAMPLES, weights_of
 from llmasos.federated.secure.masks import (
+    LEAST,
     MASKED,
     RECORD,
     agreed,
@@ -83,7 +84,7 @@ def _share(message: Message, context: Context) -> Message:
         raise ProtocolError("the public keys are not those that were sent")
     if len({*masks.values(), *seals.values()}) != 2 * len(masks):
         raise ProtocolError("two clients have the same public key")
-    if not threshold <= len(masks) < 2 * threshold:
+    if not LEAST <= threshold <= len(masks) < 2 * threshold:
         raise ProtocolError(f"{threshold} shares of {len(masks)} are too few, or too many")
     seed, secret = secrets.token_bytes(32), bytes.fromhex(state["mask_secret"])
     nodes = sorted(masks)

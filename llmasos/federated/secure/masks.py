@@ -20,10 +20,11 @@ from flwr.supercore.primitives.asymmetric import (
 Vector = npt.NDArray[np.uint64]
 """Whole numbers modulo 2^64."""
 
-STAGES = ("setup", "share", "collect", "unmask")
 RECORD = "secure"
 """The configuration record that says what a stage is about."""
 MASKED = "masked"
+LEAST = 3
+"""Of a sum of two, each of the two can tell the other's part."""
 
 _SECRET_BYTES = 48
 _BITS = 24

@@ -14,6 +14,7 @@ from flwr.serverapp import Grid
 
 from llmasos.federated.messages import said, weights_of
 from llmasos.federated.secure.masks import (
+    LEAST,
     MASKED,
     RECORD,
     Vector,
@@ -39,7 +40,7 @@ def secure_train(grid: Grid, messages: Sequence[Message], check: Check, seconds:
 
     A client that drops out before it has sent its masked update is left out; one that drops out afterwards is
     in the mean. The round fails when a client's mask cannot be taken away because half of its neighbours or
-    more are gone.
+    more are gone, and when fewer than three are left.
 
     Args:
         messages: The train messages that a strategy has made, one a client.
@@ -55,7 +56,7 @@ class _Exchange:
         self.contents = {message.metadata.dst_node_id: message.content for message in messages}
         self.session = secrets.token_hex(16)
         self.near = _ring(list(self.contents))
-        self.threshold = min(_NEIGHBOURS + 1, len(self.contents)) // 2 + 1
+        self.threshold = max(LEAST, min(_NEIGHBOURS + 1, len(self.contents)) // 2 + 1)
         self.failed: dict[int, str] = {}
         self.rejected: dict[int, str] = {}
         self.masks: dict[int, bytes] = {}

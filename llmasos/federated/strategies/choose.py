@@ -32,6 +32,21 @@ def needed(plan: Plan, refused: int = 0) -> int:
     return max(plan.quorum, krum)
 
 
+def tune(strategy: Strategy, plan: Plan, updates: int, refused: int) -> None:
+    """Let trimmed mean bear as many hostile clients as was planned, though some updates are missing.
+
+    Flower takes `int(updates * trim)` at each end: 2 of 10, but 1 of 9.
+
+    Args:
+        updates: How many updates are left.
+        refused: How many were refused, and so are not among them.
+    """
+    if isinstance(strategy, FedTrimmedAvg) and updates:
+        planned = int(plan.strategy.trim * plan.sampled) - refused
+        ends = min(max(planned, int(plan.strategy.trim * updates)), (updates - 1) // 2)
+        strategy.beta = ends / updates * _ROUNDING
+
+
 def choose(plan: Plan) -> Strategy:
     """Return Flower's strategy for a plan.
 

@@ -21,7 +21,7 @@ from llmasos.federated.messages import LOSS, PROXIMAL, SAMPLES, record_of, said,
 from llmasos.federated.plan import Plan
 from llmasos.federated.port import FederatedError
 from llmasos.federated.privacy import Budget, Draw, budget, release, secret_normals
-from llmasos.federated.strategies.choose import needed
+from llmasos.federated.strategies.choose import needed, tune
 from llmasos.federated.strategies.roster import gathered, seeded
 from llmasos.federated.strategies.updates import (
     Unfit,
@@ -55,7 +55,7 @@ class Guarded(Strategy):  # type: ignore[misc, unused-ignore]
         plan: What was agreed.
         reference: The model's weights: names, shapes and types.
         names: What the clients at the nodes are called; a node's number when it is not here.
-        samples: How many rows the nodes have to train on; no client may count more.
+        samples: How many rows the nodes have; no client may count more.
         draw: Where central privacy's noise comes from; the system's secure generator but in tests.
     """
 
@@ -126,7 +126,8 @@ class Guarded(Strategy):  # type: ignore[misc, unused-ignore]
         updates, failed, rejected = self._sift(came)
         accepted, wild = self._within_norm(updates)
         refused = (*rejected, *wild)
-        verdict = Verdict(server_round, (), failed, refused, needed(self.plan, len(refused)))
+        hostile = {one.client for one in refused} - {one.client for one in accepted}
+        verdict = Verdict(server_round, (), failed, refused, needed(self.plan, len(hostile)))
         if len(accepted) < verdict.needed:
             return self._missed(verdict)
         self.norms = [*self.norms, *(update.norm for update in accepted)][-_KEPT:]
@@ -135,6 +136,7 @@ class Guarded(Strategy):  # type: ignore[misc, unused-ignore]
             Participant(client=one.client, samples=one.samples, update_sha256=self._told(one.sha256))
             for one in accepted
         )
+        tune(self.strategy, self.plan, len(accepted), len(hostile))
         given = [self._private(accepted)] if self.plan.privacy.kind == "central" else accepted
         return self._settle(replace(verdict, participants=participants, train_loss=loss), given)
 
@@ -148,12 +150,12 @@ class Guarded(Strategy):  # type: ignore[misc, unused-ignore]
         verdict = Verdict(server_round, (), failed, rejected, self.plan.quorum)
         if total.mean is None or len(total.samples) < verdict.needed:
             return self._missed(verdict)
-        counts = {self.called(node): samples for node, samples in sorted(total.samples.items())}
         participants = tuple(
-            Participant(client=client, samples=samples) for client, samples in counts.items()
+            Participant(client=self.called(node), samples=samples)
+            for node, samples in sorted(total.samples.items())
         )
         metrics = {} if total.loss is None else {LOSS: total.loss}
-        only = Update(0, "all", sum(counts.values()), total.mean, metrics, "", 0.0)
+        only = Update(0, "all", sum(total.samples.values()), total.mean, metrics, "", 0.0)
         return self._settle(replace(verdict, participants=participants, train_loss=total.loss), [only])
 
     def configure_evaluate(
@@ -170,8 +172,8 @@ class Guarded(Strategy):  # type: ignore[misc, unused-ignore]
         for reply in sorted(replies, key=lambda one: one.metadata.src_node_id):
             with suppress(Unfit):
                 if not reply.has_error():
-                    samples, metrics = read_metrics(reply)
                     node = reply.metadata.src_node_id
+                    samples, metrics = read_metrics(reply, self.samples.get(node))
                     told[node] = Update(node, self.called(node), samples, {}, metrics, "", 0.0)
         # What most measure is what is meant; who leaves a part of it out does not take it from the others.
         often = Counter(name for update in told.values() for name in update.metrics)
@@ -182,7 +184,7 @@ class Guarded(Strategy):  # type: ignore[misc, unused-ignore]
 
     # What is refused
 
-    def fit(self, reply: Message) -> tuple[int, dict[str, float]]:
+    def checked(self, reply: Message) -> tuple[int, dict[str, float]]:
         """Return the samples and metrics of a train reply.
 
         Raises:
@@ -213,7 +215,7 @@ class Guarded(Strategy):  # type: ignore[misc, unused-ignore]
                 failed.append(Refusal(client, said(reply.error.reason)))
                 continue
             try:
-                self.fit(reply)
+                self.checked(reply)
                 updates[node] = read_update(reply, client, self.current, self.samples.get(node))
             except Unfit as error:
                 rejected.append(Refusal(client, str(error)))

@@ -50,7 +50,7 @@ def read_metrics(reply: Message, most: int | None = None) -> tuple[int, dict[str
         Unfit: There is not one set of metrics, one is not finite, or the samples are no positive integer or
             more than the client has.
     """
-    records = list(reply.content.metric_records.values())
+    records = list(reply.content.metric_records.values()) if reply.has_content() else []
     if len(records) != 1:
         raise Unfit(f"it sent {len(records)} sets of metrics, and one is meant")
     metrics = {name: value for name, value in records[0].items() if not isinstance(value, list)}
@@ -69,7 +69,7 @@ def read_arrays(record: ArrayRecord, reference: Mapping[str, npt.NDArray[Any]]) 
     """Return the arrays of a record, in the reference's order.
 
     Raises:
-        Unfit: One is missing, extra, unreadable, not finite, or of another shape or type.
+        Unfit: One is missing, extra, unreadable, or of another shape or type.
     """
     if missing := [name for name in reference if name not in record]:
         raise Unfit(f"its update lacks {missing[0]}")
@@ -89,8 +89,6 @@ def read_arrays(record: ArrayRecord, reference: Mapping[str, npt.NDArray[Any]]) 
             raise Unfit(f"its {name} has the shape {array.shape} and not {like.shape}")
         if array.dtype != like.dtype:
             raise Unfit(f"its {name} is of type {array.dtype} and not {like.dtype}")
-        if not np.isfinite(array).all():
-            raise Unfit(f"its {name} is not finite")
         arrays[name] = array
     return arrays
 
@@ -115,19 +113,20 @@ def read_update(
     arrays = read_arrays(records[0], reference)
     norm = distance(arrays, reference)
     if not math.isfinite(norm):
-        raise Unfit("the norm of its update is not finite")
+        broken = [name for name, array in arrays.items() if not np.isfinite(array).all()]
+        raise Unfit(f"its {broken[0]} is not finite" if broken else "the norm of its update is not finite")
     return Update(reply.metadata.src_node_id, client, samples, arrays, metrics, weights_sha256(arrays), norm)
 
 
 def distance(arrays: Mapping[str, npt.NDArray[Any]], reference: Mapping[str, npt.NDArray[Any]]) -> float:
     """Return the Euclidean norm of a difference of weights in float64; counters do not count."""
-    with np.errstate(over="ignore"):
-        squares = [
-            float(np.sum(np.square(arrays[name].astype(np.float64) - like.astype(np.float64))))
-            for name, like in reference.items()
-            if like.dtype.kind == "f"
-        ]
-    return math.sqrt(math.fsum(squares))
+    squares = []
+    with np.errstate(all="ignore"):
+        for name, like in reference.items():
+            if like.dtype.kind == "f":
+                apart = np.subtract(arrays[name], like, dtype=np.float64).ravel()
+                squares.append(float(apart @ apart))
+    return math.sqrt(sum(squares))
 
 
 def as_types(arrays: Mapping[str, npt.NDArray[Any]], reference: Mapping[str, npt.NDArray[Any]]) -> Weights:

@@ -319,6 +319,32 @@ def test_krum_needs_what_it_needs_to_bear_hostile_clients() -> None:
     assert not guard.verdict.counted and guard.verdict.needed == 9
 
 
+@pytest.mark.parametrize("silent", [0, 1, 2, 4])
+def test_a_trimmed_mean_bears_two_hostile_clients_though_others_are_silent(silent: int) -> None:
+    weights: Weights = {"w": np.zeros(3)}
+    guard = guarded(weights, strategy={"name": "trimmed-mean", "trim": 0.2}, guard={"norm": 1e9})
+
+    def answer(message: Message) -> Message | None:
+        if message.metadata.dst_node_id > 10 - silent:
+            return None
+        far = {1: 1e6, 2: 2e6}
+        return clients(lambda given, node: moved(given, far.get(node, node / 10)))(message)
+
+    made = play(guard, FakeGrid(range(1, 11), answer), weights, 1)
+    assert len(guard.verdict.participants) == 10 - silent
+    assert (np.abs(made["w"]) <= 1).all()
+
+
+def test_a_client_that_is_refused_many_times_lowers_no_bar() -> None:
+    weights = small()
+    guard = guarded(weights, strategy={"name": "krum", "byzantine": 3}, guard={"quorum": 0.1})
+    grid = FakeGrid(range(1, 11), clients(lambda given, _: given))
+    messages = guard.configure_train(1, record_of(weights), ConfigRecord({}), grid)
+    replies = list(grid.send_and_receive(messages))[:8]
+    guard.aggregate_train(1, [*replies, replies[0], replies[0], replies[0]])
+    assert guard.verdict.needed == 9 and not guard.verdict.counted
+
+
 def test_a_model_that_is_not_finite_any_more_ends_the_run() -> None:
     weights: Weights = {"w": np.full(2, 65_000, np.float16)}
     guard = guarded(weights, strategy={"name": "fedadam", "server_learning_rate": 1000})
@@ -355,6 +381,25 @@ def test_an_evaluation_is_over_the_clients_that_measured() -> None:
     assert metrics[LOSS] == pytest.approx((60 * 1 + 30 * 4) / 90)
     assert metrics["accuracy"] == pytest.approx((60 * 0.5 + 30 * 1) / 90)
     assert guard.aggregate_evaluate(1, []) is None
+
+    guard.samples = dict.fromkeys(range(1, 11), 20)
+    metrics = guard.aggregate_evaluate(1, grid.send_and_receive(messages))
+    assert metrics is not None and metrics["accuracy"] == pytest.approx(0.5)  # not the client of 30 rows
+
+
+def test_flowers_own_loop_runs_a_guarded_strategy() -> None:
+    weights = small()
+    guard = guarded(weights)
+
+    def answer(message: Message) -> Message:
+        if message.metadata.message_type == "train":
+            return clients(lambda given, node: moved(given, 0.1))(message)
+        metrics = MetricRecord({SAMPLES: 2, LOSS: 0.5})
+        return Message(RecordDict({"metrics": metrics}), reply_to=message)
+
+    result = guard.start(FakeGrid(range(1, 11), answer), record_of(weights), num_rounds=2)
+    assert weights_of(result.arrays)["b"] == pytest.approx(np.full(3, 0.2))
+    assert result.evaluate_metrics_clientapp[2] == {LOSS: pytest.approx(0.5)}
 
 
 def test_what_cannot_be_averaged_is_refused_before_anything_starts() -> None:

@@ -57,13 +57,13 @@ def test_a_resumed_run_equals_the_uninterrupted_one_bit_for_bit(
         return Guarded(choose(made), made, start())
 
     guard, weights, hashes = fresh(), start(), []
-    for number in range(1, 7):
+    for number in range(1, 5):
         weights = play(guard, grid, weights, number)
         hashes.append(weights_sha256(weights))
-    assert len(set(hashes)) == 6
+    assert len(set(hashes)) == 4
 
     weights, resumed = start(), []
-    for number in range(1, 7):
+    for number in range(1, 5):
         # Every round by a new strategy that knows only what files hold.
         guard = fresh()
         if number > 1:
