@@ -130,6 +130,22 @@ class RunStep(BaseModel):
     weights_sha256: str = ""
 
 
+class RunVerified(Wire):
+    """Whether a training's model is the one that its last round's record names.
+
+    Args:
+        record: The number of that record; 0 when there is none.
+        recorded: The model's SHA-256 in the record.
+        found: The SHA-256 of the model among the results, computed anew.
+    """
+
+    ok: bool
+    message: str
+    record: int = 0
+    recorded: str = ""
+    found: str = ""
+
+
 class ExportRequest(Wire):
     """The folder that a training's results are copied to; it is not there yet."""
 

@@ -14,6 +14,7 @@ from llmasos.api.federated import (
     RunInfo,
     RunPlanned,
     RunStep,
+    RunVerified,
     TrainingRequest,
 )
 from llmasos.client._connection import Connection
@@ -70,6 +71,14 @@ class FederatedCalls:
             RequestRefused: There is none, or it is not under way.
         """
         return await self.request("POST", f"{_path(run)}/stop", RunInfo)
+
+    async def verify_run(self: Connection, run: str) -> RunVerified:
+        """Return whether a training's model is the one that the ledger names.
+
+        Raises:
+            RequestRefused: There is none, or its model is not there or damaged.
+        """
+        return await self.request("POST", f"{_path(run)}/verify", RunVerified)
 
     async def export_run(self: Connection, run: str, folder: str | Path) -> list[Path]:
         """Copy a training's results, and what proves them, to a folder that is not there yet.

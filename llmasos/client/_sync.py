@@ -29,7 +29,7 @@ from llmasos.api import (
     VerifyReport,
 )
 from llmasos.api.explaining import Explanation
-from llmasos.api.federated import RunInfo, RunPlanned, RunStep
+from llmasos.api.federated import RunInfo, RunPlanned, RunStep, RunVerified
 from llmasos.api.models import BenchReport, ModelDetails, ModelsTop
 from llmasos.client._async import AsyncClient
 from llmasos.client._sync_session import Session, iterate
@@ -210,6 +210,10 @@ class Client:
     def stop_run(self, run: str) -> RunInfo:
         """Stop a training; it can be gone on with."""
         return self._call(self._client.stop_run(run))
+
+    def verify_run(self, run: str) -> RunVerified:
+        """Return whether a training's model is the one that the ledger names."""
+        return self._call(self._client.verify_run(run))
 
     def export_run(self, run: str, folder: str | Path) -> list[Path]:
         """Copy a training's results to a folder that is not there yet."""

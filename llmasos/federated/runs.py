@@ -24,6 +24,7 @@ from llmasos.federated.run import ProcessRun, environment_of
 
 BACKENDS = {"local": "llmasos.federated.local"}
 _PREPARE_SECONDS = 600.0
+_MODEL = "model.safetensors"
 _PROOFS = ("plan.json", "events.jsonl")
 _log = logging.getLogger(__name__)
 
@@ -186,6 +187,25 @@ class Runs:
         found = {file.name: file for file in (folder.path / name for name in _PROOFS)}
         made = (file for file in sorted(folder.results.rglob("*")) if file.is_file())
         return found | {str(file.relative_to(folder.results)): file for file in made}
+
+    async def weigh(self, name: str) -> str:
+        """Return the SHA-256 of the model among a run's results, computed anew.
+
+        Raises:
+            FederatedError: There is no such run, or its model is not there or damaged.
+        """
+        file = self.results(name).get(_MODEL)
+        if file is None:
+            raise FederatedError(f"The run {name} has no model among its results.")
+        # What reads numbers is not loaded here.
+        command = [sys.executable, "-m", "llmasos.federated.weigh", str(file)]
+        done = await anyio.run_process(
+            command, stdin=DEVNULL, stderr=DEVNULL, check=False, env=environment_of(self._folder(name))
+        )
+        text = done.stdout.decode("utf-8", "replace").strip()
+        if done.returncode != 0:
+            raise FederatedError(f"The model of the run {name} cannot be read: {text}.")
+        return text
 
     async def export(self, name: str, target: Path) -> list[Path]:
         """Copy a run's results and what proves them to a folder that is not there yet.

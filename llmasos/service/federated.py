@@ -19,6 +19,7 @@ from llmasos.api.federated import (
     RunInfo,
     RunPlanned,
     RunStep,
+    RunVerified,
     TrainingRequest,
 )
 from llmasos.federated.events import RunEvent
@@ -31,6 +32,7 @@ from llmasos.federated.run import ProcessRun
 from llmasos.federated.runs import Runs
 from llmasos.federated.wording import plan_lines
 from llmasos.kernel import Kernel
+from llmasos.ledger import Filter
 from llmasos.service.access import Access, needs
 from llmasos.service.events import SERVER_SENT, FollowReply, place
 from llmasos.service.openapi import operation
@@ -55,6 +57,7 @@ def federated_routes(kernel: Kernel) -> list[Route]:
                 Route(f"{_PREFIX}/{{id}}/events", api.events),
                 Route(f"{_PREFIX}/{{id}}/start", api.start, methods=["POST"]),
                 Route(f"{_PREFIX}/{{id}}/stop", api.stop, methods=["POST"]),
+                Route(f"{_PREFIX}/{{id}}/verify", api.verify, methods=["POST"]),
             ],
         ),
     ]
@@ -114,6 +117,23 @@ class _FederatedApi:
     @operation("Stop a training; it can be gone on with.", answer=RunInfo)
     async def stop(self, request: Request) -> Response:
         return reply(_info(await self._kernel.runs.stop(self._run(request).id)))
+
+    @operation("Compare a training's model with what the ledger says of it.", answer=RunVerified)
+    async def verify(self, request: Request) -> Response:
+        run = self._run(request)
+        found = await self._kernel.runs.weigh(run.id)
+        records = await self._kernel.ledger.records(Filter(session=run.id, kinds=("round",)), 1, bodies=True)
+        number, body = (records[-1].number, records[-1].body or {}) if records else (0, {})
+        recorded = str(body.get("weights_sha256", ""))
+        if found == recorded:
+            message = f"The model of {run.id} is the one that record {number} names."
+        elif recorded:
+            message = f"The model of {run.id} is NOT the one that record {number} names."
+        else:
+            message = f"The ledger does not say which model came of {run.id}."
+        return reply(
+            RunVerified(ok=found == recorded, message=message, record=number, recorded=recorded, found=found)
+        )
 
     @operation("Copy a training's results to a folder.", body=ExportRequest, answer=Exported)
     async def export(self, request: Request) -> Response:

@@ -146,6 +146,17 @@ def resume(run: Name, detach: Detach = False, as_json: AsJson = False) -> None:
 
 
 @federated_app.command()
+def verify(run: Name, as_json: AsJson = False) -> None:
+    """Compare a training's model with what the ledger says of it.
+
+    `llmasos ledger verify` says whether the ledger itself is in order. Exit codes: 0 it is that model, 1 not.
+    """
+    found = ask(lambda client: client.verify_run(run))
+    say_found(found, as_json, lambda it: [it.message, f"SHA-256 {it.found}"])
+    raise typer.Exit(0 if found.ok else 1)
+
+
+@federated_app.command()
 def export(
     run: Name,
     folder: Annotated[Path, typer.Argument(help="A folder that is not there yet.")],

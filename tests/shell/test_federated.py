@@ -62,6 +62,8 @@ def test_the_plan_is_shown_with_what_was_defaulted_and_then_each_round(run: Run,
     log = run("ledger", "log", "--session", run_id).out.splitlines()
     assert len(log) == 7 and "began after 0 rounds" in log[0]
     assert "round 1, 3 updates, accuracy 0.5000" in log[1] and "target after 5 rounds" in log[-1]
+    unread = run("federated", "verify", run_id)
+    assert unread.code == 1 and "cannot be read" in unread.err
     again = run("federated", "resume", run_id)
     assert again.code == 1 and "is over" in again.err
 

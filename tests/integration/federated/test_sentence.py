@@ -68,6 +68,11 @@ def test_three_hospitals_train_a_classifier_that_anyone_can_trace(machine: Machi
     assert [part["client"] for part in bodies[-2]["participants"]] == [f"{name}.csv" for name in HOSPITALS]
     assert bodies[-1]["asked_by"]["client"] == "headless"
     assert machine.run("ledger", "verify").returncode == 0
+    assert machine.run("federated", "verify", run["id"]).returncode == 0
+    kept = machine.base / "data" / "federated" / run["id"] / "results" / "model.safetensors"
+    kept.write_bytes(kept.read_bytes()[:-1] + b"!")
+    other = machine.run("federated", "verify", run["id"])
+    assert other.returncode == 1 and "is NOT the one" in other.stdout
     proved = machine.run("ledger", "prove", str(records[-2]["number"]), "-o", "round.proof.json")
     assert proved.returncode == 0 and model in proved.stdout
     assert not list((machine.base / "data" / "federated" / run["id"]).glob("data/*"))
