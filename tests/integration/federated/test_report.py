@@ -13,6 +13,7 @@ import anyio.to_thread
 import pytest
 
 from llmasos.federated.events import RunEnded, RunEvent
+from llmasos.federated.folder import RunFolder
 from llmasos.federated.report.comparison import Comparison
 from llmasos.federated.weights import load_weights, weights_sha256
 from tests.integration.federated.conftest import ROWS, Bench
@@ -90,19 +91,21 @@ async def test_a_run_that_is_stopped_while_it_is_compared_is_complete(
     }
 
 
+@pytest.mark.parametrize(("fault", "state"), [("hang", "stopped"), ("raise", "failed")])
 async def test_stopped_and_failed_runs_have_a_report_too(
-    bench: Bench, hospitals: list[str], faulty: None
+    bench: Bench, hospitals: list[str], faulty: None, fault: str, state: str
 ) -> None:
-    for fault, rows, state in (("hang", [64], "stopped"), ("raise", [48, 64, 80, 96], "failed")):
-        name = await bench.prepared(hospitals, recipe="faulty", options={"fault": fault, "rows": rows})
-        folder = bench.root / name
-        os.mkfifo(folder / "hangs")
-        run = await bench.runs.start(name)
-        if fault == "hang":
-            await anyio.to_thread.run_sync((folder / "hangs").read_text)
-            await bench.runs.stop(name)
-        async for _ in run.events():
-            pass
-        assert bench.runs.status(name).state == state
-        assert f'data-state="{state}"' in (folder / "results" / "report.html").read_text("utf-8")
-        assert f"the run {'was stopped' if fault == 'hang' else 'failed'}" == comparison(folder).missing
+    name = await bench.prepared(hospitals, recipe="faulty", options={"fault": "", "rows": []})
+    folder = RunFolder(bench.root / name)
+    options = {"fault": fault, "rows": [48, 64, 80, 96]}
+    folder.plan = folder.plan.model_copy(update={"options": options})
+    os.mkfifo(folder.path / "hangs")
+    run = await bench.runs.start(name)
+    if fault == "hang":
+        await anyio.to_thread.run_sync((folder.path / "hangs").read_text)
+        await bench.runs.stop(name)
+    async for _ in run.events():
+        pass
+    assert bench.runs.status(name).state == state
+    assert f'data-state="{state}"' in (folder.results / "report.html").read_text("utf-8")
+    assert comparison(folder.path).missing == f"the run {'was ' * (fault == 'hang')}{state}"
