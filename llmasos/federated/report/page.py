@@ -88,7 +88,7 @@ def _participants(story: Story) -> str:
         if schema.columns:
             parts.append(f"; {len(schema.columns)} columns: {_some(schema.columns)}")
         parts.append(".</p>")
-    parts.append(_table([*head, ("Rounds without", _NUMBER)], rows))
+    parts.append(_table([*head, ("Rounds where it did not count", _NUMBER)], rows))
     parts.append(_more(len(story.clients) - len(rows), "clients"))
     if absent := story.absent():
         parts.append(f"<p>None of the updates of these clients is in the model: {_some(absent)}.</p>")

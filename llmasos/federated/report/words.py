@@ -47,6 +47,9 @@ _WORDS = {
     "guard.quorum": "updates a round needs",
     "guard.reply_seconds": "seconds a client may take",
 }
+_DIVIDED = ("synthetic(", "synthetic-iid")
+"""How the names of data sets begin that come divided, so that nothing is dealt."""
+
 _SHARES = {"data.holdout", "sample", "target", "training.stragglers", "strategy.trim", "guard.quorum"}
 
 
@@ -70,7 +73,7 @@ def settings(plan: Plan) -> list[Setting]:
     places += [f"training.{name}" for name in ("epochs", "batch", "learning_rate", "stragglers")]
     places += ["strategy.name", *(f"strategy.{name}" for name in _OWN.get(plan.strategy.name, ()))]
     places += ["data.label", "data.holdout"]
-    if len(plan.data.sources) == 1:
+    if len(plan.data.sources) == 1 and not plan.data.sources[0].startswith(_DIVIDED):
         own = {"dirichlet": ["alpha"], "shards": ["shards"]}.get(plan.data.partition.kind, [])
         places += [f"data.partition.{name}" for name in ("kind", *own)]
     places.append("privacy.kind")

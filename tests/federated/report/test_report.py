@@ -199,6 +199,8 @@ def test_settings_say_what_nobody_asked_for() -> None:
     assert found["seed"].value == "7" and not found["seed"].default
     assert found["rows a step"].default and found["rows are dealt"].value == "evenly"
     assert "mu" not in found and "noise" not in found
+    divided = settings(plan(data=DataPlan(sources=("synthetic(1,1)",))))
+    assert "rows are dealt" not in {one.name for one in divided}
 
 
 @pytest.mark.parametrize(
