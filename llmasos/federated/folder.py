@@ -32,15 +32,16 @@ class RunFolder:
         self.results = path / "results"
 
     @classmethod
-    def make(cls, root: Path, plan: Plan) -> RunFolder:
+    def make(cls, root: Path, plan: Plan | None = None) -> RunFolder:
         """Make the folder of a new run.
 
         Args:
             root: The folder of all runs.
-            plan: What the run will do.
+            plan: What the run will do; None when it is made after the data is in the folder.
         """
         folder = cls(paths.private_dir(paths.private_dir(root) / f"f-{secrets.token_hex(6)}"))
-        folder.plan = plan
+        if plan is not None:
+            folder.plan = plan
         return folder
 
     @classmethod
@@ -119,6 +120,15 @@ class RunFolder:
     @recorded.setter
     def recorded(self, place: int) -> None:
         write_whole(self.path / "recorded", str(place))
+
+    @property
+    def owner(self) -> str:
+        """The key of the program that began the run; empty for this machine's own user."""
+        return self._text("owner") if self._has("owner") else ""
+
+    @owner.setter
+    def owner(self, key: str) -> None:
+        write_whole(self.path / "owner", key)
 
     def checkpoints(self) -> list[Path]:
         """Return the files of the checkpoints, the oldest first."""

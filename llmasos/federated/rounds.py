@@ -13,6 +13,7 @@ from llmasos.federated.checkpoints import Checkpoint, keep
 from llmasos.federated.events import (
     ClientFailed,
     EndState,
+    Refused,
     RoundEnded,
     RunEnded,
     RunEvent,
@@ -105,6 +106,8 @@ class Rounds:
             run=self._folder.id,
             round=number,
             participants=verdict.participants,
+            failed=tuple(Refused(client=one.client, reason=one.reason) for one in verdict.failed),
+            rejected=tuple(Refused(client=one.client, reason=one.reason) for one in verdict.rejected),
             train_loss=verdict.train_loss,
             loss=score.loss if score else None,
             accuracy=score.accuracy if score else None,

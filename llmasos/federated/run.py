@@ -111,6 +111,10 @@ class ProcessRun:
                 return
             await more.wait()
 
+    def told(self, after: int = 0) -> list[RunEvent]:
+        """Return what has happened so far after the first `after` events."""
+        return self._events[after:]
+
     async def cancel(self) -> None:
         """Stop it, with every process of it."""
         process = self._process
