@@ -139,7 +139,7 @@ class RunFolder:
 
     def _text(self, name: str) -> str:
         try:
-            return (self.path / name).read_text()
+            return (self.path / name).read_text("utf-8")
         except OSError as error:
             raise FederatedError(
                 f"The run {self.id} cannot be read: {name}: {error.strerror}.",
@@ -150,7 +150,7 @@ class RunFolder:
 def write_whole(path: Path, text: str) -> None:
     """Write a file, whole or not at all."""
     unfinished = path.with_name(f"{path.name}.part")
-    with unfinished.open("w") as file:
+    with unfinished.open("w", encoding="utf-8") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())

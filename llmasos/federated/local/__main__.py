@@ -44,6 +44,8 @@ def main(arguments: list[str]) -> int:
 def _stop(_number: int, _frame: FrameType | None) -> None:
     from llmasos.federated.local.training import Stopped
 
+    # Once: what is done to end it is not stopped.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     raise Stopped
 
 

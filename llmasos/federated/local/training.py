@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import time
+import traceback
 from collections.abc import Callable
 from contextlib import closing
 
-import numpy as np
 from flwr.app import ConfigRecord, Context, Message, RecordDict
 
 from llmasos.federated.checkpoints import Checkpoint, newest
@@ -15,8 +15,10 @@ from llmasos.federated.client import client_app
 from llmasos.federated.data import Deal, agree
 from llmasos.federated.data import prepare as prepared
 from llmasos.federated.dataset import Dataset, Examples
-from llmasos.federated.events import ClientJoined, Forecast, RunEnded, RunEvent, RunStarted
+from llmasos.federated.ending import Ending
+from llmasos.federated.events import ClientJoined, Forecast, RoundEnded, RunEvent, RunStarted
 from llmasos.federated.folder import RunFolder
+from llmasos.federated.local.central import LONG_SECONDS, SHORT_SECONDS, bounded, pooled, train_centrally
 from llmasos.federated.local.grid import LocalGrid
 from llmasos.federated.local.workers import Workers
 from llmasos.federated.messages import SURVEY
@@ -25,11 +27,12 @@ from llmasos.federated.port import DataError, FederatedError, Prepared
 from llmasos.federated.privacy import budget
 from llmasos.federated.recipes import Score, Work
 from llmasos.federated.recipes.registry import recipe, suited
+from llmasos.federated.report import Comparison
 from llmasos.federated.request import AUTO
 from llmasos.federated.rounds import Rounds
 from llmasos.federated.schema import Schema, Survey
 from llmasos.federated.strategies import Guarded, State, choose, restore
-from llmasos.federated.weights import Weights, save_weights
+from llmasos.federated.weights import Weights
 
 _FIRST_NODE = 2
 _MEASURED_STEPS, _MEASURED_CLIENTS, _MEASURED_SECONDS = 4, 3, 60.0
@@ -63,40 +66,45 @@ def train(folder: RunFolder, more: Callable[[], object]) -> None:
         more: Called when there is more to read in it.
     """
 
-    def tell(event: RunEvent) -> None:
-        folder.tell(event)
-        more()
+    ending = Ending(folder, more)
+    try:
+        _train(folder, ending)
+        ending.draw()
+    except Stopped:
+        ending.end("stopped", "you stopped it")
+        ending.draw(hasty=True)
+    finally:
+        ending.close()
 
+
+def _train(folder: RunFolder, ending: Ending) -> None:
+    try:
+        _rounds(folder, ending)
+    except FederatedError as error:
+        ending.end("failed", str(error))
+    except Exception as error:
+        traceback.print_exc()
+        ending.end("failed", f"{type(error).__name__}: {error}; the folder's log.txt says where")
+
+
+def _rounds(folder: RunFolder, ending: Ending) -> None:
     plan, checkpoint = folder.plan, newest(folder)
     done = checkpoint.round if checkpoint else 0
-    try:
-        with closing(_Local(plan, folder)) as local:
-            schema = local.agree()
-            if folder.schema is not None and folder.schema != schema:
-                raise DataError(
-                    "The data has changed since the training was planned.",
-                    hint="Plan it anew with: llmasos federated run",
-                )
-            folder.schema = schema
-            forecast = folder.forecast or local.forecast(schema)
-            tell(RunStarted(run=folder.id, plan=local.plan, forecast=forecast, after=done))
-            for name, rows in zip(local.names.values(), schema.rows, strict=True):
-                tell(ClientJoined(run=folder.id, client=name, samples=rows))
-            local.train(schema, checkpoint, tell)
-    except Stopped:
-        tell(RunEnded(run=folder.id, state="stopped", rounds=_rounds(folder), reason="you stopped it"))
-    except FederatedError as error:
-        tell(RunEnded(run=folder.id, state="failed", rounds=_rounds(folder), reason=str(error)))
-    except Exception as error:
-        tell(
-            RunEnded(
-                run=folder.id,
-                state="failed",
-                rounds=_rounds(folder),
-                reason=f"{type(error).__name__}: {error}; the folder's log.txt says where",
+    with closing(_Local(plan, folder)) as local:
+        schema = local.agree()
+        if folder.schema is not None and folder.schema != schema:
+            raise DataError(
+                "The data has changed since the training was planned.",
+                hint="Plan it anew with: llmasos federated run",
             )
-        )
-        raise
+        folder.schema = schema
+        forecast = folder.forecast or local.forecast(schema)
+        ending.tell(RunStarted(run=folder.id, plan=local.plan, forecast=forecast, after=done))
+        for name, rows in zip(local.names.values(), schema.rows, strict=True):
+            ending.tell(ClientJoined(run=folder.id, client=name, samples=rows))
+        local.train(schema, checkpoint, ending.tell)
+        assert ending.ended is not None
+        ending.compared = local.compare(schema, ending.ended.rounds)
 
 
 class _Local:
@@ -197,9 +205,18 @@ class _Local:
             restore(strategy, State(checkpoint.arrays, dict(checkpoint.facts)))
         evaluate = None if self._evaluators else self._evaluation(schema)
         rounds = Rounds(self.plan, schema, self._grid, strategy, self._folder, tell, evaluate)
-        trained = rounds.run(weights, checkpoint.round if checkpoint else 0)
-        self._folder.results.mkdir(exist_ok=True)
-        save_weights(self._folder.results / "model.safetensors", trained)
+        rounds.run(weights, checkpoint.round if checkpoint else 0)
+
+    def compare(self, schema: Schema, rounds: int) -> Comparison:
+        """Train the same recipe on all clients' rows at once, as far as that takes no longer than it did."""
+        told = (event for event, _ in self._folder.told())
+        took = sum(event.seconds for event in told if isinstance(event, RoundEnded))
+
+        def made() -> Comparison:
+            parts = (self._prepared(node, schema) for node in self.names)
+            return train_centrally(self._recipe, self.plan, schema, rounds, parts)
+
+        return bounded(made, min(max(took, SHORT_SECONDS), LONG_SECONDS))
 
     @property
     def _evaluators(self) -> int:
@@ -208,11 +225,8 @@ class _Local:
 
     def _evaluation(self, schema: Schema) -> Callable[[Weights], Score]:
         """Return what evaluates on the rows that all clients hold out, at once."""
-        held = [self._prepared(node, schema)[1] for node in self.names]
-        pooled = Examples(
-            np.concatenate([one.inputs for one in held]), np.concatenate([one.labels for one in held])
-        )
-        return lambda weights: self._recipe.evaluate(weights, pooled, schema, self.plan.options)
+        held = pooled(self._prepared(node, schema)[1] for node in self.names)
+        return lambda weights: self._recipe.evaluate(weights, held, schema, self.plan.options)
 
     def _initial(self, schema: Schema) -> Weights:
         return self._recipe.initial(schema, self.plan.options, self.plan.seed)
@@ -236,8 +250,3 @@ class _Local:
         text = reply.content.config_records[SURVEY][SURVEY]
         assert isinstance(text, str)
         return Survey.model_validate_json(text)
-
-
-def _rounds(folder: RunFolder) -> int:
-    checkpoint = newest(folder)
-    return checkpoint.round if checkpoint else 0
