@@ -6,10 +6,10 @@ import json
 import math
 import signal
 import sys
-import threading
 from datetime import UTC, datetime
 from pathlib import Path
 
+import anyio
 import pytest
 from rich.console import Console
 
@@ -144,13 +144,17 @@ def test_an_unknown_training_is_named(run: Run) -> None:
         assert done.code == 1 and "There is no run f-none" in done.err
 
 
-def test_interrupting_the_watching_stops_nothing(run: Run, fakes: Fakes) -> None:
+def test_interrupting_the_watching_stops_nothing(
+    run: Run, fakes: Fakes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def interrupted(*_: object) -> None:
+        signal.raise_signal(signal.SIGINT)
+        await anyio.sleep_forever()
+
+    monkeypatch.setattr(federated, "_followed", interrupted)
     begun = run("federated", "run", "digits", "--option", "hang=true", "--detach")
     run_id = begun.out.split("status ")[1].split()[0]
-    timer = threading.Timer(0.5, signal.raise_signal, [signal.SIGINT])
-    timer.start()
     done = run("federated", "status", run_id, "-f")
-    timer.join()
     assert done.code == 130 and f"status {run_id} -f" in done.err and f"stop {run_id}" in done.err
     with fakes.client() as client:
         assert client.run(run_id).state == "running"
