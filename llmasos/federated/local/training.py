@@ -61,8 +61,8 @@ def train(folder: RunFolder, more: Callable[[], object]) -> None:
         more: Called when there is more to read in it.
     """
 
-    def tell(event: RunEvent) -> None:
-        folder.tell(event)
+    def tell(*events: RunEvent) -> None:
+        folder.tell(*events)
         more()
 
     plan, checkpoint = folder.plan, newest(folder)
@@ -77,8 +77,8 @@ def train(folder: RunFolder, more: Callable[[], object]) -> None:
                 )
             folder.schema = schema
             tell(RunStarted(run=folder.id, plan=plan, forecast=local.forecast(schema), after=done))
-            for name, rows in zip(local.names.values(), schema.rows, strict=True):
-                tell(ClientJoined(run=folder.id, client=name, samples=rows))
+            named = zip(local.names.values(), schema.rows, strict=True)
+            tell(*(ClientJoined(run=folder.id, client=name, samples=rows) for name, rows in named))
             local.train(schema, checkpoint, tell)
     except Stopped:
         tell(RunEnded(run=folder.id, state="stopped", rounds=_rounds(folder), reason="you stopped it"))
@@ -129,7 +129,8 @@ class _Local:
         """
         content = RecordDict({"config": ConfigRecord()})
         messages = [Message(content, node, "query", group_id="survey") for node in self.names]
-        schema = agree([self._survey(reply) for reply in self._grid.send_and_receive(messages)])
+        surveys = [self._survey(reply) for reply in self._grid.send_and_receive(messages)]
+        schema = agree(surveys, standardise=self.plan.data.standardise)
         if self.plan.recipe == AUTO:
             self.plan = self.plan.model_copy(update={"recipe": suited(schema.kind)})
             self._folder.plan = self.plan
