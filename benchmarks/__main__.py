@@ -10,7 +10,17 @@ from pathlib import Path
 
 import anyio
 
-from benchmarks import federated, first_light, ledger, models, safety, sandbox, simulated, speed
+from benchmarks import (
+    cluster,
+    federated,
+    first_light,
+    ledger,
+    models,
+    safety,
+    sandbox,
+    simulated,
+    speed,
+)
 
 PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
 
@@ -51,6 +61,7 @@ SECTIONS: dict[str, tuple[str, Callable[[], list[str]]]] = {
     "models": ("Models", models.lines),
     "simulated": ("The scheduler beside other rules, simulated", simulated.lines),
     "federated": ("Federated training", federated.lines),
+    "cluster": ("Work across cores and machines", cluster.lines),
     "safety": ("Attacks by what the model reads", safety.lines),
     "requests": ("Whole requests on the embedded model", request_lines),
 }

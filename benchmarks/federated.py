@@ -24,7 +24,6 @@ from benchmarks.figure import HEAD, Figure, ratio
 from llmasos.federated.data import fetch_mnist
 from llmasos.federated.data.mnist import folder
 from llmasos.federated.events import RoundEnded, RunEvent
-from llmasos.federated.messages import record_of
 from llmasos.federated.plan import Plan
 from llmasos.federated.recipes import recipe
 from llmasos.federated.runs import Runs
@@ -214,6 +213,8 @@ def _write_table(path: Path) -> None:
 
 def adapter() -> list[Figure]:
     """Compare a message of a LoRA training with the model that it adapts, a small GPT-2 of random weights."""
+    from llmasos.federated.messages import record_of
+
     with tempfile.TemporaryDirectory() as base:
         model = Path(base) / "model"
         _write_gpt2(model)

@@ -66,6 +66,7 @@ _FACTS: Mapping[str, tuple[str, str]] = {
     "tier": ("there were no sandbox", "the sandbox were {}"),
     "attended": ("nobody were there to be asked", "somebody were there to be asked"),
     "in_place": ("it changed a view of the folder only", "it changed the folder itself"),
+    "folder": ("the folder were not known", "the folder were {}"),
     "access": ("nothing were possible", "{}"),
     "asking": ("it were not known when to ask", "{}"),
 }

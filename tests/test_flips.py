@@ -65,6 +65,7 @@ def test_a_fact_is_told_in_words_whatever_its_value(name: str) -> None:
         ({"hosts": [str(n) for n in range(400)]}, "it reached “0”, “1”, “2”, “3” and 396 more"),
         ({"commands": [], "writes": ["a" * 100]}, f"it ran no command and it changed “{'a' * 79}…”"),
         ({"in_place": False}, "it changed a view of the folder only"),
+        ({"folder": "/a"}, "the folder were “/a”"),
         ({"arguments.to": None}, "its argument to were left out"),
         ({"arguments.to": ["x"]}, 'its argument to were ["x"]'),
         ({"of another version": 3}, "of another version were 3"),

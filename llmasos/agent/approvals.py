@@ -142,7 +142,13 @@ class Approvals:
 
 
 def call_digest(
-    tool: str, arguments: Mapping[str, Any], policy: str, *, origin: str = "", folder: str = ""
+    tool: str,
+    arguments: Mapping[str, Any],
+    policy: str,
+    *,
+    origin: str = "",
+    folder: str = "",
+    scripts: Mapping[str, str] | None = None,
 ) -> str:
     """Return the SHA-256 that an approval binds to.
 
@@ -152,9 +158,10 @@ def call_digest(
         policy: The policy's version.
         origin: The plugin or server that the tool comes from; empty for ours.
         folder: The person's folder.
+        scripts: The hashes of the files there that it runs, by their paths.
     """
-    call = {"tool": tool, "arguments": dict(arguments), "policy": policy}
-    return sha256_json({**call, "origin": origin, "folder": folder})
+    call = {"tool": tool, "arguments": dict(arguments), "policy": policy, "origin": origin, "folder": folder}
+    return sha256_json({**call, "scripts": dict(scripts)} if scripts else call)
 
 
 def sha256_json(value: object) -> str:

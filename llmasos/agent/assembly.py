@@ -98,8 +98,11 @@ class Assembly:
         def paused() -> AbstractContextManager[None]:
             return running.paused()
 
-        consent = Consent(turn, self.stream, self.approvals, reports, self.rulebook, redactor.value, paused)
-        judge = Judge(self.rulebook, self.tracker, self._surroundings(info), redactor)
+        look = self.workbench.sandbox.look
+        consent = Consent(
+            turn, self.stream, self.approvals, reports, self.rulebook, redactor.value, paused, look
+        )
+        judge = Judge(self.rulebook, self.tracker, self._surroundings(info), redactor, look)
         contexts.gate = Gate(services.registry, judge, consent, reports, redactor, contexts)
         running = Turn(
             turn, model, contexts.gate, services.registry, self.stream, limits, instructions, history
@@ -114,6 +117,7 @@ class Assembly:
             hosts=(*settings.sandbox_hosts, *info.hosts),
             attended=self.approvals.mode == "ask",
             in_place=info.in_place,
+            folder=str(self.rulebook.folder),
             access=info.access or settings.policy.access,
             asking=info.asking or settings.policy.asking,
             functions=frozenset(functions),

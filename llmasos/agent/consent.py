@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from llmasos.agent.approvals import Approval, Approvals, call_digest, sha256_json
@@ -12,11 +12,13 @@ from llmasos.agent.judge import Judgement
 from llmasos.agent.policy import Rule, pattern
 from llmasos.agent.reports import Reports
 from llmasos.agent.rulebook import Rulebook
+from llmasos.agent.scripts import Look, held
 from llmasos.agent.stream import EventStream
 from llmasos.errors import LLMasOSError
 from llmasos.events import NOBODY, ApprovalRequested, ApprovalResolved, Forecast, Notice
 
 _MOST_REFUSED = 8
+_CHANGED = "nobody: what it runs was changed meanwhile"
 
 
 class Refusals(LLMasOSError):
@@ -49,6 +51,7 @@ class Consent:
         rulebook: The rules, to which an answer that counts for a whole pattern adds one.
         redact: Takes secrets out of what is shown.
         while_waiting: Stops the turn's clock.
+        look: Looks at files that a call runs.
     """
 
     def __init__(
@@ -60,6 +63,7 @@ class Consent:
         rulebook: Rulebook,
         redact: Callable[[Any], Any],
         while_waiting: Callable[[], AbstractContextManager[None]],
+        look: Look,
     ) -> None:
         self._turn = turn
         self._stream = stream
@@ -68,6 +72,7 @@ class Consent:
         self._rulebook = rulebook
         self._redact = redact
         self._while_waiting = while_waiting
+        self._look = look
         self._refused = 0
         self.missing = 0
 
@@ -78,28 +83,24 @@ class Consent:
             Refusals: So many calls were refused in this turn that the model will not stop by itself.
             LedgerError: The answer cannot be recorded.
         """
-        digest = self._digest(made)
-        approval = self._approvals.known(digest)
         rule = pattern(made.call, made.facts, self._rulebook.policy)
-        await self._request(action, made, digest, rule, await outlook() if approval is None else None)
-        if approval is None:
+        while True:
+            digest = await self._digest(made)
+            known = self._approvals.known(digest)
+            await self._request(action, made, digest, rule, await outlook() if known is None else None)
+            if known is not None:
+                approval = known
+                break
             with self._while_waiting():
                 approval = await self._approvals.wait(action, digest)
+            if not approval.approved or await self._digest(made) == digest:
+                break
+            # They have seen another script than the one that would run.
+            await self._answered(action, made, digest, Approval(approved=False, by=_CHANGED))
         # The pattern is that of the call as it was, which a person who edits it does not want.
         unedited = approval.arguments is None
         always = approval.approved and approval.always and unedited and rule is not None
-        await self._stream.append(
-            ApprovalResolved(
-                turn=self._turn,
-                action=action,
-                approved=approval.approved,
-                by=approval.by,
-                always=always,
-                arguments=dict(approval.arguments) if approval.arguments is not None else None,
-                why=approval.why,
-            )
-        )
-        await self._record(action, made, approved=approval.approved, by=approval.by, always=always)
+        await self._answered(action, made, digest, replace(approval, always=always))
         if always and rule is not None:
             await self._keep(rule)
         if not approval.approved:
@@ -114,7 +115,22 @@ class Consent:
         """
         denied = made.decision.verdict == "deny"
         by = f"policy rule {made.decision.rule}" if denied else by
-        await self._record(action, made, approved=not denied, by=by, always=False)
+        digest = await self._digest(made)
+        await self._record(action, made, digest, approved=not denied, by=by, always=False)
+
+    async def _answered(self, action: str, made: Judgement, digest: str, answer: Approval) -> None:
+        await self._stream.append(
+            ApprovalResolved(
+                turn=self._turn,
+                action=action,
+                approved=answer.approved,
+                by=answer.by,
+                always=answer.always,
+                arguments=dict(answer.arguments) if answer.arguments is not None else None,
+                why=answer.why,
+            )
+        )
+        await self._record(action, made, digest, approved=answer.approved, by=answer.by, always=answer.always)
 
     async def _request(
         self, action: str, made: Judgement, digest: str, rule: Rule | None, seen: Outlook | None
@@ -137,13 +153,15 @@ class Consent:
             )
         )
 
-    async def _record(self, action: str, made: Judgement, *, approved: bool, by: str, always: bool) -> None:
+    async def _record(
+        self, action: str, made: Judgement, digest: str, *, approved: bool, by: str, always: bool
+    ) -> None:
         call, decision = made.call, made.decision
         await self._reports.record(
             "approval",
             action,
             call.tool,
-            call_sha256=self._digest(made),
+            call_sha256=digest,
             arguments_sha256=sha256_json(self._redact(call.arguments)),
             approved=approved,
             by=by,
@@ -152,13 +170,14 @@ class Consent:
             rule=decision.rule,
         )
 
-    def _digest(self, made: Judgement) -> str:
+    async def _digest(self, made: Judgement) -> str:
         return call_digest(
             made.call.tool,
             made.call.arguments,
             made.decision.policy,
             origin=made.facts.plugin,
             folder=str(self._rulebook.folder),
+            scripts=await held(made.facts, self._look),
         )
 
     def _count(self, refusal: Approval) -> None:

@@ -68,6 +68,27 @@ class Deed:
         return unique(path for each in self.programs for path in (*each.writes, *each.deletes))
 
     @property
+    def empties(self) -> tuple[str, ...]:
+        """The paths in which commands or code would leave nothing."""
+        return unique(path for each in self.programs for path in each.empties)
+
+    @cached_property
+    def passages(self) -> tuple[str, ...]:
+        """What is written to a file, after the passages that it replaces; nothing where that is not known."""
+        needs = self.needs
+        if needs.runs or needs.asks_model or not needs.writes or len(self._targets) != 1:
+            return ()
+        named = {*needs.targets, *needs.reaches}
+        return tuple(
+            text for name, text in self.arguments.items() if isinstance(text, str) and name not in named
+        )
+
+    @property
+    def place(self) -> str:
+        """The file to which the passages are written; empty where there are none."""
+        return normalise(self._targets[0])[0] if self.passages else ""
+
+    @property
     def hosts(self) -> tuple[str, ...]:
         """The hosts that it would reach."""
         reached = (host for each in self.programs for host in each.hosts)
@@ -116,8 +137,11 @@ class Deed:
 
     @cached_property
     def _written(self) -> list[str]:
-        named = [path for name in self.needs.targets for path in texts(self.arguments.get(name))]
-        return [*named, *self.changed]
+        return [*self._targets, *self.changed]
+
+    @property
+    def _targets(self) -> list[str]:
+        return [path for name in self.needs.targets for path in texts(self.arguments.get(name))]
 
 
 def unique(items: Iterable[str]) -> tuple[str, ...]:

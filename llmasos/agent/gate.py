@@ -173,7 +173,7 @@ class Gate:
                 given = tool.validate(encodable(dict(answer.arguments)))
             except ToolError as error:
                 return made, str(error)
-            made = self._judge.decide_edited(made, tool, given)
+            made = await self._judge.decide_edited(made, tool, given)
             await self._reports.decided(action, made, parent, None)
             await self._consent.settle(action, made, answer.by)
         elif made.decision.verdict == "deny":

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import posixpath
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from llmasos.agent.commands import looks_alike, normalise
 from llmasos.agent.deed import Deed, unique
+from llmasos.agent.losses import Before, lost
 from llmasos.agent.policy import Facts
 from llmasos.agent.policy.facts import Access, Asking
-from llmasos.agent.provenance import Tracker, describe
+from llmasos.agent.provenance import Tracker, describe, kept
 from llmasos.agent.values import root, texts
 from llmasos.agent.written import Written, is_command, written
-from llmasos.decisions import ArgumentOrigin, Identifier, SourceKind, Span
+from llmasos.decisions import ArgumentOrigin, Effect, Identifier, SourceKind, Span
 from llmasos.secrets import Redactor
 from llmasos.tools import Tool
 
 _PASSED_ON = ("link", "address", "account", "host")
+# What installs, and is itself not sent.
+_INSTALLER = re.compile(r"(?:.*/)?\.?v?env[\w.-]*/bin/(pip|python)[\d.]*")
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,7 @@ class Surroundings:
         hosts: Hosts that the person has opened.
         attended: Whether somebody is there who can be asked.
         in_place: Whether the folder itself is changed.
+        folder: The person's folder.
         access: What is possible at all.
         asking: When a person is asked.
         functions: Tools that Python in the sandbox can call, whose calls come to the gate by themselves.
@@ -39,6 +44,7 @@ class Surroundings:
     hosts: tuple[str, ...] = ()
     attended: bool = True
     in_place: bool = False
+    folder: str = ""
     access: Access = "workspace"
     asking: Asking = "on-risk"
     functions: frozenset[str] = frozenset()
@@ -71,36 +77,42 @@ def trace(
 
 
 def gather(
-    tool: Tool,
-    arguments: Mapping[str, Any],
+    deed: Deed,
     origins: Sequence[ArgumentOrigin],
     tracker: Tracker,
     redactor: Redactor,
     here: Surroundings,
     *,
+    before: Before,
     inside: Facts | None = None,
 ) -> Facts:
     """Return what is known of a call.
 
     Args:
-        tool: The tool.
-        arguments: Its validated arguments.
-        origins: Where they come from, as `trace` returns it.
+        deed: What it does.
+        origins: Where its arguments come from, as `trace` returns it.
         tracker: What the person has said, and the model has read.
         redactor: Knows secrets.
         here: What holds for every call.
+        before: What the files hold at which `at_risk` would have somebody look.
         inside: The facts of the action whose code makes this call; None for a call of the model.
     """
-    deed = Deed.of(tool, arguments, here.functions)
+    tool, arguments = deed.tool, deed.arguments
     programs, effects, program = deed.programs, deed.effects, written(tool, arguments)
     reads, writes, outside = deed.reads, deed.writes, deed.outside
     spans = [
         (root(origin.argument), span)
         for origin in origins
         for span in origin.spans
-        if root(origin.argument) in tool.capabilities.runs
-        or not _own(span, root(origin.argument), arguments, writes)
+        if root(origin.argument) in tool.capabilities.runs or not _own(span, deed, writes)
     ]
+    if _identifiers(spans):
+        stays = _stays(deed, before)
+        spans = [
+            (name, span)
+            for name, span in spans
+            if name in deed.directing or not span.identifier or span.text not in stays
+        ]
     sinks = _sinks(deed, spans)
     if inside is not None and (tool.capabilities.reaches or tool.origin):
         # What a script has put together cannot be followed; unknown is untrusted.
@@ -129,27 +141,47 @@ def gather(
         and all(
             tracker.dictated(str(arguments[name])) for name in tool.capabilities.runs if arguments.get(name)
         ),
-        ungiven=_ungiven(deed, origins, tracker),
+        ungiven=_ungiven(deed, origins, tracker, before),
         secrets=redactor.value(dict(arguments)) != arguments,
         tier=here.tier,
         attended=here.attended,
         in_place=here.in_place,
-        access=here.access,
+        folder=here.folder,
+        access=_access(deed, effects, origins, here),
         asking=here.asking,
+        runs=unique(path for each in programs for path in each.runs),
         origins=tuple(origins),
     )
 
 
-def _own(span: Span, argument: str, arguments: Mapping[str, Any], written: Sequence[str]) -> bool:
-    """Return whether a piece comes from the very file that is changed, and was where it is put.
+def _access(
+    deed: Deed, effects: Collection[Effect], origins: Sequence[ArgumentOrigin], here: Surroundings
+) -> Access:
+    """Return what is possible at all: a link that the person typed may be looked at when they agree."""
+    told = [origin for origin in origins if any(texts(deed.arguments.get(root(origin.argument))))]
+    looks = set(effects) == {"reads", "network"} and not deed.programs and not deed.needs.network
+    reached = any(root(origin.argument) in deed.needs.reaches for origin in told)
+    typed = looks and reached and all(origin.given for origin in told)
+    return "open" if typed and here.attended and here.access == "workspace" else here.access
+
+
+def _own(span: Span, deed: Deed, written: Sequence[str]) -> bool:
+    """Return whether a piece comes from the very file that is changed.
 
     A link that stands elsewhere in the file, such as in a remark, must not take another one's place.
     """
-    if span.source.kind != "file" or normalise(span.source.name)[0] not in written:
-        return False
-    others = [text for name, value in arguments.items() if name != argument for text in texts(value)]
-    passages = [text for text in others if normalise(text)[0] not in written]
-    return not span.identifier or not passages or any(span.text in text for text in passages)
+    placed = deed.passages and span.identifier in _PASSED_ON
+    return not placed and span.source.kind == "file" and normalise(span.source.name)[0] in written
+
+
+def _stays(deed: Deed, before: Before) -> frozenset[str]:
+    """Return the links, addresses and so on that a file names where it did before, when it is changed."""
+    if not deed.passages:
+        return frozenset()
+    *old, new = deed.passages
+    if not old:
+        old = [before.get(deed.place) or ""]
+    return kept("\n".join(old), new)
 
 
 def _sinks(deed: Deed, spans: Sequence[tuple[str, Span]]) -> set[SourceKind]:
@@ -211,12 +243,17 @@ def _carries(
     found: set[SourceKind] = {
         span.source.kind
         for _, span in spans
-        if not span.source.trusted and not tracker.named(span.source.name)
+        if not span.source.trusted
+        and not tracker.named(span.source.name)
+        # The name of a file that the person named says nothing that they did not.
+        and not (span.source.kind == "listing" and tracker.named(span.text))
     }
     sending = [program for program in deed.programs if "network" in program.effects]
     # A tool that sends by itself is told by its arguments what.
     sent = reads if not deed.needs.runs else [path for program in sending for path in program.reads]
-    if any(not tracker.named(path) or tracker.flows.holds(path) for path in sent):
+    if any(
+        tracker.flows.holds(path) or not (tracker.named(path) or _INSTALLER.fullmatch(path)) for path in sent
+    ):
         found.add("file")
     if sending and tracker.untrusted and "python" in deed.needs.runs.values():
         # What code sends cannot be seen in it.
@@ -232,10 +269,12 @@ def _given(deed: Deed, origins: Sequence[ArgumentOrigin]) -> int:
     )
 
 
-def _ungiven(deed: Deed, origins: Sequence[ArgumentOrigin], tracker: Tracker) -> tuple[str, ...]:
+def _ungiven(
+    deed: Deed, origins: Sequence[ArgumentOrigin], tracker: Tracker, before: Before
+) -> tuple[str, ...]:
     """Return the arguments that reach somebody, and the paths that code changes, that nobody gave.
 
-    Who names a file without a word of removing it has not asked for that.
+    Who names a file without a word of removing it has not asked for that, nor for losing what it holds.
     """
     reaching = (
         origin.argument
@@ -245,6 +284,12 @@ def _ungiven(deed: Deed, origins: Sequence[ArgumentOrigin], tracker: Tracker) ->
         and any(texts(deed.arguments.get(root(origin.argument))))
     )
     deleted = {path for program in deed.programs for path in program.deletes}
-    kept = () if tracker.removing else deleted
-    changed = (path for path in deed.changed if path in kept or not tracker.named(path))
+    gone = lost(deed, before, reading=tracker.reading)
+    spared = () if tracker.removing else {*deleted, *gone}
+    tidied = {path for program in deed.programs for path in program.tidied}
+    changed = (
+        path
+        for path in (*(path for path in deed.changed if path not in tidied), *gone)
+        if path in spared or not tracker.named(path)
+    )
     return unique((*reaching, *changed))

@@ -9,16 +9,20 @@ from typing import Any
 
 import anyio.to_thread
 
+from llmasos.agent.deed import Deed
 from llmasos.agent.gathering import Surroundings, gather, trace
+from llmasos.agent.losses import Before, at_risk
 from llmasos.agent.policy import Call, Facts, decide
 from llmasos.agent.provenance import Tracker, label, label_text, mark
 from llmasos.agent.rulebook import Rulebook
+from llmasos.agent.scripts import Look
 from llmasos.agent.values import changed_words, texts
-from llmasos.decisions import ArgumentOrigin, Decision
+from llmasos.decisions import Decision
 from llmasos.secrets import Redactor
 from llmasos.tools import Tool
 
 _FLOWING = ("reads", "writes", "effects", "dynamic")
+_MOST_LOOKED_AT = 16
 _LONG = 20_000  # characters that are looked up without others having to wait
 
 
@@ -31,6 +35,10 @@ class Judgement:
     decision: Decision
 
 
+async def unseen(path: str) -> None:
+    """Say of no file what it holds."""
+
+
 class Judge:
     """Decides on the calls of one turn.
 
@@ -39,15 +47,22 @@ class Judge:
         tracker: What was said and read in the session.
         surroundings: What holds for every call of the turn.
         redactor: Knows secrets.
+        look: Looks at files that a call would change.
     """
 
     def __init__(
-        self, rulebook: Rulebook, tracker: Tracker, surroundings: Surroundings, redactor: Redactor
+        self,
+        rulebook: Rulebook,
+        tracker: Tracker,
+        surroundings: Surroundings,
+        redactor: Redactor,
+        look: Look = unseen,
     ) -> None:
         self._rulebook = rulebook
         self._tracker = tracker
         self._surroundings = surroundings
         self._redactor = redactor
+        self._look = look
 
     async def decide(
         self, tool: Tool, arguments: Mapping[str, Any], inside: Facts | None = None
@@ -59,12 +74,14 @@ class Judge:
             arguments: Its arguments.
             inside: The facts of the action whose code makes the call, if any.
         """
-        look_up = partial(trace, tool, arguments, self._tracker, inside=inside is not None)
-        long = sum(map(len, texts(arguments))) > _LONG
-        origins = await anyio.to_thread.run_sync(look_up) if long else look_up()
-        return self._judge(tool, arguments, origins, inside)
+        deed = Deed.of(tool, arguments, self._surroundings.functions)
+        paths = at_risk(deed, reading=self._tracker.reading)[:_MOST_LOOKED_AT]
+        before = {path: _text(await self._look(path)) for path in paths}
+        judge = partial(self._judge, deed, before, inside)
+        long = sum(map(len, (*texts(arguments), *filter(None, before.values())))) > _LONG
+        return await anyio.to_thread.run_sync(judge) if long else judge()
 
-    def decide_edited(self, made: Judgement, tool: Tool, arguments: Mapping[str, Any]) -> Judgement:
+    async def decide_edited(self, made: Judgement, tool: Tool, arguments: Mapping[str, Any]) -> Judgement:
         """Decide on a call whose arguments a person has edited.
 
         Only what they changed is their word: what they left as it was may be anybody's still.
@@ -76,7 +93,7 @@ class Judge:
         """
         for text in changed_words(made.call.arguments, arguments):
             self._tracker.person(text)
-        return self._judge(tool, arguments, trace(tool, arguments, self._tracker), None)
+        return await self.decide(tool, arguments)
 
     async def decide_again(self, made: Judgement) -> Judgement:
         """Decide on a call anew, by the rules as they are now."""
@@ -87,16 +104,12 @@ class Judge:
         """Remember why a person refused a call."""
         self._tracker.person(why, refusing=True)
 
-    def _judge(
-        self,
-        tool: Tool,
-        arguments: Mapping[str, Any],
-        origins: tuple[ArgumentOrigin, ...],
-        inside: Facts | None,
-    ) -> Judgement:
+    def _judge(self, deed: Deed, before: Before, inside: Facts | None) -> Judgement:
+        tool, arguments, tracker = deed.tool, deed.arguments, self._tracker
+        origins = trace(tool, arguments, tracker, inside=inside is not None)
         call = Call(tool=tool.name, arguments=dict(arguments))
         facts = gather(
-            tool, arguments, origins, self._tracker, self._redactor, self._surroundings, inside=inside
+            deed, origins, tracker, self._redactor, self._surroundings, before=before, inside=inside
         )
         return Judgement(call, facts, decide(call, facts, self._rulebook.policy))
 
@@ -117,3 +130,7 @@ class Judge:
         for piece, source in label(tool, arguments, value, text, action):
             self._tracker.content(piece, source)
         return mark(text, label_text(tool, arguments))
+
+
+def _text(content: bytes | None) -> str | None:
+    return None if content is None else content.decode("utf-8", "replace")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -13,12 +14,14 @@ from llmasos.agent.recording import record
 from llmasos.agent.services import Services
 from llmasos.agent.stream import EventStream
 from llmasos.api import JobInfo, JobOutput
+from llmasos.errors import LLMasOSError
 from llmasos.events import ArtifactKept, Notice
-from llmasos.sandbox import Artifact, Job, Sandbox, Workspace
+from llmasos.sandbox import Artifact, FileError, Job, Sandbox, Workspace
 from llmasos.secrets import VARIABLE
 
 # Code may ask for any number of hosts; a person does not read them.
 _MOST_REFUSED = 10
+_LARGEST_SEEN = 1_000_000
 
 
 class SessionSandbox:
@@ -124,6 +127,23 @@ class SessionSandbox:
             ToolError: There is no such job.
         """
         return _job(await (await self.open()).stop_job(job))
+
+    async def look(self, path: str) -> bytes | None:
+        """Return what a file of the view holds; nothing where there is none, None where nobody can say.
+
+        Args:
+            path: The file, from the folder on.
+        """
+        try:
+            sandbox = await self.open()
+            info = await sandbox.stat(path)
+            if info.kind != "file" or info.size > _LARGEST_SEEN:
+                return None
+            return (await sandbox.read(path, limit=_LARGEST_SEEN)).data
+        except FileError as error:
+            return b"" if error.errno in (errno.ENOENT, errno.ENOTDIR) else None
+        except LLMasOSError:
+            return None
 
     async def keep(self, turn: str, action: str, artifacts: Iterable[Artifact]) -> list[str]:
         """Write what an action handed out beside the session's state; return where it lies."""

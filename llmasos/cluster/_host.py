@@ -4,49 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import os
-import pickle
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
-from dataclasses import dataclass, field
 from typing import Any
 
 import anyio
 
+from llmasos.cluster._failure import Failure
 from llmasos.cluster.port import ClusterError
 
 _BUFFER = 64
-
-
-@dataclass
-class Failure:
-    """An error as it travels, whatever its constructor takes.
-
-    Args:
-        kind: Its class.
-        arguments: Its arguments, as `BaseException` keeps them.
-        state: Its attributes.
-    """
-
-    kind: type[Exception]
-    arguments: tuple[Any, ...]
-    state: dict[str, Any] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, error: Exception) -> Failure:
-        """Return how an error travels."""
-        failure = cls(type(error), error.args, dict(error.__dict__))
-        try:
-            pickle.dumps(failure)
-        except Exception:
-            return cls(ClusterError, (), {"message": f"{type(error).__name__}: {error}", "hint": ""})
-        return failure
-
-    def error(self) -> Exception:
-        """Return the error."""
-        error = self.kind.__new__(self.kind, *self.arguments)
-        error.args = self.arguments
-        error.__dict__.update(self.state)
-        return error
 
 
 class Host:

@@ -21,17 +21,50 @@ class WorkerDied(ClusterError):
 
 
 class Share(BaseModel, frozen=True):
-    """What a worker takes of the machine that it is placed on.
+    """What a worker or a task takes of a machine, and of which.
 
     Args:
         cpus: Cores.
         gpus: GPUs; a part of one is shared with others.
         memory: Bytes; 0 says nothing.
+        custom: Of what machines are said to have, such as `docker`, how much.
+        node: The machine's name or address; empty is any.
+        spread: Whether to go where little runs, and not where something runs already.
     """
 
     cpus: float = Field(1.0, ge=0)
     gpus: float = Field(0.0, ge=0)
     memory: int = Field(0, ge=0)
+    custom: dict[str, float] = {}
+    node: str = ""
+    spread: bool = False
+
+    def __str__(self) -> str:
+        """Say it in words."""
+        parts = [f"{self.cpus:g} cores"]
+        parts += [f"{self.gpus:g} GPUs"] * (self.gpus > 0)
+        parts += [f"{self.memory:,} bytes of memory"] * (self.memory > 0)
+        parts += [f"{amount:g} of {name}" for name, amount in self.custom.items()]
+        where = f" on {self.node}" if self.node else ""
+        return (", ".join(parts[:-1]) + " and " if parts[1:] else "") + parts[-1] + where
+
+
+class Machine(BaseModel, frozen=True):
+    """A machine of a cluster.
+
+    Args:
+        name: Its name.
+        address: Its address.
+        alive: Whether it is there; one that ended is told for a while.
+        has: What it has, by Ray's names.
+        free: What of it nobody has taken.
+    """
+
+    name: str
+    address: str
+    alive: bool
+    has: dict[str, float]
+    free: dict[str, float]
 
 
 class Worker(Protocol):

@@ -12,13 +12,17 @@ import shutil
 import socket
 import tempfile
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import anyio
 import anyio.to_thread
 
+from llmasos.cluster._admission import Admission
+from llmasos.cluster._capacity import Held
 from llmasos.cluster._host import Host
-from llmasos.cluster.port import ClusterError, Share, WorkerDied
+from llmasos.cluster.port import ClusterError, Machine, Share, WorkerDied
+from llmasos.paths import data_dir
 from llmasos.secrets import forget_secrets
 
 _STREAMS = 1000
@@ -26,13 +30,18 @@ _STORE_BYTES = 128 << 20
 _PLACE_SECONDS = 60.0
 _STOP_SECONDS = 10.0
 _REACH_SECONDS = 5.0
+_LOOK_SECONDS = 2.0
+# What a worker has started ends with it.
+NODE_VARIABLES = {"RAY_process_group_cleanup_enabled": "1"}
 
 
 class RayWorker:
     """An object in a process of Ray's."""
 
-    def __init__(self, actor: Any, ray: Any) -> None:
+    def __init__(self, actor: Any, ray: Any, on_stop: Callable[[bool], None] = lambda _: None) -> None:
         self.pid = 0
+        self._on_stop: Callable[[bool], None] | None = on_stop
+        self._dead = False
         self._actor = actor
         self._ray = ray
         self._numbers = itertools.count()
@@ -68,7 +77,7 @@ class RayWorker:
                     ended = True
                     return
                 except self._ray.exceptions.RayError as error:
-                    ended = True
+                    ended = self._dead = True
                     raise _died(error) from None
                 yield await self._answer(reference)
         finally:
@@ -80,19 +89,25 @@ class RayWorker:
         try:
             await self._actor.wait.remote()
         except self._ray.exceptions.RayError as error:
+            self._dead = True
             return _reason(error)
         return "it ended"
 
     async def stop(self) -> None:
         """End the process."""
+        died_before = self._dead
         self._ray.kill(self._actor)
         with anyio.move_on_after(_STOP_SECONDS, shield=True):
             await self.died()
+        if self._on_stop is not None:
+            self._on_stop(died_before)
+            self._on_stop = None
 
     async def _answer(self, reference: Any) -> Any:
         try:
             value, failure = await reference
         except self._ray.exceptions.RayError as error:
+            self._dead = True
             raise _died(error) from None
         if failure is not None:
             raise failure.error()
@@ -124,6 +139,7 @@ class RayCluster:
         self._folder = ""
         self._workers: list[RayWorker] = []
         self._lock = anyio.Lock()
+        self._admission = Admission()
 
     async def place(
         self, make: Callable[..., Awaitable[Any]], *arguments: Any, share: Share | None = None
@@ -134,19 +150,15 @@ class RayCluster:
             ClusterError: Ray is not installed, the cluster cannot be reached, or has no place.
             WorkerDied: The worker ended before the object was made.
         """
-        async with self._lock:
-            if self._ray is None:
-                await anyio.to_thread.run_sync(self._join)
+        ray = await self._joined()
         share = share or Share()
-        ray = self._ray
+        held = await self._admitted(make, share)
         actor_class = ray.remote(Host).options(
-            num_cpus=share.cpus,
-            num_gpus=share.gpus,
-            memory=share.memory or None,
-            max_concurrency=_STREAMS,
-            max_restarts=0,
+            **options(ray, share), max_concurrency=_STREAMS, max_restarts=0
         )
-        worker = RayWorker(actor_class.remote(), ray)
+        worker = RayWorker(
+            actor_class.remote(), ray, lambda died: self._admission.give(held, make if died else None)
+        )
         self._workers.append(worker)
         try:
             await self._placed(worker, share)
@@ -156,6 +168,15 @@ class RayCluster:
             await worker.stop()
             raise
         return worker
+
+    async def machines(self) -> list[Machine]:
+        """Return the machines of the cluster.
+
+        Raises:
+            ClusterError: Ray is not installed, or the cluster cannot be reached.
+        """
+        ray = await self._joined()
+        return await anyio.to_thread.run_sync(_machines, ray)
 
     async def close(self) -> None:
         """Stop every worker, and a private cluster with them."""
@@ -168,20 +189,34 @@ class RayCluster:
                     await worker.stop()
                 await anyio.to_thread.run_sync(self._leave)
 
+    async def _joined(self) -> Any:
+        """Return Ray, in the cluster."""
+        async with self._lock:
+            if self._ray is None:
+                await anyio.to_thread.run_sync(self._join)
+            return self._ray
+
+    async def _admitted(self, make: Callable[..., Awaitable[Any]], share: Share) -> Held:
+        with anyio.move_on_after(_PLACE_SECONDS):
+            while True:
+                await anyio.to_thread.run_sync(self._admission.look, self._ray)
+                if (held := self._admission.take(share, make)) is not None:
+                    return held
+                with anyio.move_on_after(_LOOK_SECONDS):
+                    await self._admission.freed()
+        raise _no_place(share)
+
     async def _placed(self, worker: RayWorker, share: Share) -> None:
         try:
             with anyio.fail_after(_PLACE_SECONDS):
                 await worker._actor.__ray_ready__.remote()
         except TimeoutError:
-            raise ClusterError(
-                f"The cluster has no place for a worker with {share.cpus:g} cores and {share.gpus:g} GPUs.",
-                hint="Ask for fewer replicas, or add machines.",
-            ) from None
+            raise _no_place(share) from None
         except self._ray.exceptions.RayError as error:
             raise _died(error) from None
 
     def _join(self) -> None:
-        if reason := _unreachable(self._address):
+        if reason := unreachable(self._address):
             raise ClusterError(
                 f"The Ray cluster at {self._address} cannot be reached: {reason}.",
                 hint="Check the address in models.cluster, and that Ray runs there.",
@@ -189,9 +224,11 @@ class RayCluster:
         private: dict[str, Any] = {}
         # Read when Ray is imported: it is to send nothing home.
         variables = {"RAY_USAGE_STATS_ENABLED": os.environ.get("RAY_USAGE_STATS_ENABLED", "0")}
-        if not self._address:
+        if self._address:
+            variables |= token_variables()
+        else:
             # Ray listens on every interface.
-            variables |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": _token()}
+            variables |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": _token(), **NODE_VARIABLES}
             self._folder = tempfile.mkdtemp(prefix="llmasos-ray-")
             private = {
                 "num_cpus": self._cpus or None,
@@ -208,13 +245,20 @@ class RayCluster:
         try:
             import ray
 
-            ray.init(
-                address=self._address or None,
-                logging_level=logging.ERROR,
-                log_to_driver=False,
-                configure_logging=False,
-                **private,
-            )
+            # How workers end is told by who called them, and not on the terminal.
+            logging.getLogger("ray").setLevel(logging.CRITICAL)
+            ray._private.worker.print_to_stdstream = _say_nothing
+            # It would keep the token of the cluster before.
+            ray._raylet.AuthenticationTokenLoader.instance().reset_cache()
+            ray._raylet.Config.initialize("")
+            with _loopback(ray, self._address):
+                ray.init(
+                    address=self._address or None,
+                    logging_level=logging.ERROR,
+                    log_to_driver=False,
+                    configure_logging=False,
+                    **private,
+                )
         except ImportError as error:
             self._clean()
             raise ClusterError(
@@ -243,7 +287,64 @@ class RayCluster:
             self._folder = ""
 
 
-def _unreachable(address: str) -> str:
+def _machines(ray: Any) -> list[Machine]:
+    free = ray._private.state.available_resources_per_node()
+    return [
+        Machine(
+            name=node["NodeName"],
+            address=node["NodeManagerAddress"],
+            alive=node["Alive"],
+            has=_resources(node["Resources"]),
+            free=_resources(free.get(node["NodeID"], {})),
+        )
+        for node in ray.nodes()
+    ]
+
+
+def _resources(found: Mapping[str, float]) -> dict[str, float]:
+    # Ray has some of its own, which say which machine it is.
+    return {name: amount for name, amount in sorted(found.items()) if not name.startswith("node:")}
+
+
+def options(ray: Any, share: Share) -> dict[str, Any]:
+    """Return a share as Ray's options.
+
+    Args:
+        ray: Ray.
+        share: What is taken, and where.
+
+    Raises:
+        ClusterError: There is no such machine.
+    """
+    strategy: Any = "SPREAD" if share.spread else "DEFAULT"
+    if share.node:
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+        keys = ("NodeID", "NodeName", "NodeManagerAddress", "NodeManagerHostname")
+        nodes = [node for node in ray.nodes() if node["Alive"]]
+        found = [node for node in nodes if share.node in [node[key] for key in keys]]
+        if not found:
+            names = ", ".join(sorted(node["NodeName"] for node in nodes))
+            raise ClusterError(
+                f"The cluster has no machine {share.node}.", hint=f"It has {names}; or name none."
+            )
+        strategy = NodeAffinitySchedulingStrategy(found[0]["NodeID"], soft=False)
+    return {
+        "num_cpus": share.cpus,
+        "num_gpus": share.gpus,
+        "memory": share.memory or None,
+        "resources": dict(share.custom) or None,
+        "scheduling_strategy": strategy,
+    }
+
+
+def _no_place(share: Share) -> ClusterError:
+    return ClusterError(
+        f"The cluster has no place for a worker with {share}.", hint="Ask for less, or add machines."
+    )
+
+
+def unreachable(address: str) -> str:
     """Return why nothing answers at an address; Ray would go on trying for minutes."""
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if host and port.isdigit():
@@ -252,6 +353,39 @@ def _unreachable(address: str) -> str:
         except (OSError, OverflowError) as error:
             return str(getattr(error, "strerror", None) or error)
     return ""
+
+
+def _say_nothing(*_: Any, **__: Any) -> None:
+    pass
+
+
+@contextlib.contextmanager
+def _loopback(ray: Any, address: str) -> Iterator[None]:
+    """Have Ray take a loopback address at its word, where a cluster listens there and nowhere else."""
+    services = ray._private.services
+    host, _, port = address.rpartition(":")
+    outward = services.resolve_ip_for_localhost(host) if host and "://" not in host else host
+    if outward == host or not unreachable(f"{outward}:{port}"):
+        yield
+        return
+    resolve, services.resolve_ip_for_localhost = services.resolve_ip_for_localhost, lambda name: name
+    try:
+        yield
+    finally:
+        services.resolve_ip_for_localhost = resolve
+
+
+def token_variables() -> dict[str, str]:
+    """Return what makes Ray show the token of a cluster that was started or joined here, if there is one."""
+    if "RAY_AUTH_TOKEN" in os.environ or "RAY_AUTH_TOKEN_PATH" in os.environ:
+        return {"RAY_AUTH_MODE": "token"}
+    file = token_file()
+    return {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(file)} if file.exists() else {}
+
+
+def token_file() -> Path:
+    """Return where the token of this user's cluster is kept."""
+    return data_dir() / "cluster" / "token"
 
 
 @functools.cache

@@ -46,7 +46,7 @@ def client_app(rows: Rows) -> ClientApp:
     """
     app = ClientApp()
     prepared = _Prepared(rows)
-    honours: dict[str, bool] = {}
+    honours: dict[tuple[int, str], bool] = {}
 
     @app.query()
     def _survey(message: Message, context: Context) -> Message:
@@ -68,12 +68,13 @@ def client_app(rows: Rows) -> ClientApp:
             proximal=float(mu),
             seed=_seed(task),
         )
-        if mu and task.recipe not in honours:
-            honours[task.recipe] = bool(honoured(chosen, weights, examples, work, task.schema_, task.options))
+        key = (context.node_id, task.recipe)
+        if mu and key not in honours:
+            honours[key] = bool(honoured(chosen, weights, examples, work, task.schema_, task.options))
         trained, loss = chosen.train(dict(weights), examples, work, task.schema_, task.options)
         if task.privacy.kind == "local":
             trained = disguised(trained, weights, task.privacy)
-        used = work.proximal if honours.get(task.recipe) else 0.0
+        used = work.proximal if honours.get(key) else 0.0
         metrics = MetricRecord({SAMPLES: len(examples), LOSS: loss, PROXIMAL: used})
         return Message(RecordDict({ARRAYS: record_of(trained), METRICS: metrics}), reply_to=message)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from llmasos import paths
-from llmasos.federated.events import RUN_EVENT, RunEvent
+from llmasos.federated.events import RUN_EVENT, Forecast, RunEvent
 from llmasos.federated.plan import Plan
 from llmasos.federated.port import FederatedError
 from llmasos.federated.schema import Schema
@@ -70,6 +70,17 @@ class RunFolder:
     @schema.setter
     def schema(self, schema: Schema) -> None:
         write_whole(self.path / "schema.json", schema.model_dump_json())
+
+    @property
+    def forecast(self) -> Forecast | None:
+        """What the run was expected to take; None before it was prepared."""
+        if not self._has("forecast.json"):
+            return None
+        return Forecast.model_validate_json(self._text("forecast.json"))
+
+    @forecast.setter
+    def forecast(self, forecast: Forecast) -> None:
+        write_whole(self.path / "forecast.json", forecast.model_dump_json())
 
     def tell(self, *events: RunEvent) -> None:
         """Keep events; they are on the disk when this returns."""

@@ -31,12 +31,12 @@ def forms_of(secret: str) -> frozenset[str]:
         raw.hex(),
         raw.hex().upper(),
         raw.hex(":"),
-        *_base64(raw),
+        *certain_base64(raw),
     }
     return frozenset(form for form in written if len(form) >= _SHORTEST)
 
 
-def _base64(raw: bytes) -> set[str]:
+def certain_base64(raw: bytes) -> set[str]:
     """Return what base64 makes of bytes wherever they stand in others, without the uncertain ends."""
     found = set()
     for before, uncertain in ((0, 0), (1, 2), (2, 3)):

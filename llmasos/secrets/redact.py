@@ -12,7 +12,9 @@ from typing import Any, TypeVar, cast
 
 from pydantic import BaseModel
 
+from llmasos.secrets.disguised import disguised
 from llmasos.secrets.forms import forms_of
+from llmasos.secrets.needles import Needles
 from llmasos.secrets.randomness import COMMON
 from llmasos.secrets.shapes import KINDS, Found, find
 from llmasos.secrets.stream import Redaction
@@ -26,7 +28,8 @@ _MARKER = re.compile(rf"\[redacted:(?:{'|'.join(sorted({*KINDS, CANARY, KNOWN}))
 _TELLING = {CANARY: 0, "secret": 2, KNOWN: 3}
 _SHORTEST = 8
 _LONGEST = 16_384
-_REMEMBERED = 512
+# Characters, and how many of them any text counts for.
+_REMEMBERED, _SHARE = 4_000_000, 200
 
 
 def marked(text: str) -> bool:
@@ -55,7 +58,9 @@ class Redactor:
         self._forms: dict[str, str] = {}
         # A model is sent the same messages again and again.
         self._done: dict[str, str] = {}
+        self._remembered = 0
         self.beginnings = Beginnings(())
+        self.needles = Needles()
         self.learn(known)
 
     def learn(self, known: Iterable[str], kind: str = KNOWN) -> None:
@@ -70,8 +75,11 @@ class Redactor:
         if not new:
             return
         self._kinds |= dict.fromkeys(new, kind)
-        self._done.clear()
-        forms = {unspaced(form): value for value in new for form in forms_of(value)} | self._forms
+        self._forget()
+        for value in new:
+            self.needles.add(value)
+        forms = {unspaced(form): value for value in new for form in forms_of(value)}
+        forms |= self.needles.signs | self._forms
         self._forms = dict(sorted(forms.items(), key=lambda pair: -len(pair[0])))
         self.beginnings = Beginnings(self._forms)
 
@@ -79,10 +87,21 @@ class Redactor:
         """Return a text without its secrets."""
         if (done := self._done.get(text)) is None:
             done = self.replace(text, self.found(text))
-            if len(self._done) >= _REMEMBERED:
-                self._done.clear()
-            self._done[text] = done
+            self._remember(text, done)
         return done
+
+    def _remember(self, text: str, done: str) -> None:
+        size = _SHARE + len(text) + (len(done) if done != text else 0)
+        if self._remembered + size > _REMEMBERED:
+            self._forget()
+        if size <= _REMEMBERED:
+            # A text without secrets is kept once.
+            self._done[text] = text if done == text else done
+            self._remembered += size
+
+    def _forget(self) -> None:
+        self._done.clear()
+        self._remembered = 0
 
     def value(self, value: T) -> T:
         """Return a value, whatever it is made of, with every text in it redacted; names of fields, too."""
@@ -119,10 +138,19 @@ class Redactor:
         return "".join([*parts, text[at:]]) if at else text
 
     def _known(self, text: str) -> Iterable[Found]:
-        if not self._forms:
+        touched = set()
+        for start, end, secret, certain in disguised(text, self.needles):
+            touched.add(secret)
+            if certain:
+                yield self._hit(start, end, secret)
+        # What is written exactly has the letters of what it is, unless it has few.
+        forms = self.needles.signs
+        if touched:
+            forms = forms | {form: secret for form, secret in self._forms.items() if secret in touched}
+        if not forms:
             return
         for flat in unwrapped(text):
-            for form, secret in self._forms.items():
+            for form, secret in forms.items():
                 if form in flat.text:
                     yield from (self._hit(*span, secret) for span in flat.find(form))
 

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Protocol
 
+from llmasos.secrets.disguised import begun
+from llmasos.secrets.needles import Needles
 from llmasos.secrets.shapes import Found
 from llmasos.secrets.wraps import Beginnings, unwrapped
 
@@ -24,6 +26,8 @@ _LOGIN = re.compile(r"\blogin\s", re.IGNORECASE)
 _DISTANCE = 128
 # A known secret may be wrapped, and its lines be indented.
 _STRETCH = 3
+# Its characters may be written with others for each.
+_APART, _LONGEST_APART = 3, 8192
 _WORD_REST, _KEY_REST = re.compile(r"\A\S++"), re.compile(r"\A(?:\\[nr]|[A-Za-z0-9+/=\s])++")
 _PEM, _PEM_HEAD = "-----BEGIN", 96
 
@@ -34,6 +38,10 @@ class Finder(Protocol):
     @property
     def beginnings(self) -> Beginnings:
         """How the texts begin by which known secrets are found."""
+
+    @property
+    def needles(self) -> Needles:
+        """The known secrets as their letters are found."""
 
     def found(self, text: str) -> list[Found]:
         """Return the secrets in a text, in order, without overlaps."""
@@ -107,4 +115,7 @@ class Redaction:
     def _known(self, text: str) -> int:
         known = self._finder.beginnings
         start = max(0, len(text) - _STRETCH * known.longest)
-        return start + min(flat.begun(known) for flat in unwrapped(text[start:]))
+        cut = start + min(flat.begun(known) for flat in unwrapped(text[start:]))
+        needles = self._finder.needles
+        start = max(0, len(text) - min(_LONGEST_APART, _APART * needles.longest))
+        return min(cut, start + begun(text[start:], needles)) if needles.longest else cut

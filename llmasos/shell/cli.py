@@ -14,6 +14,7 @@ from llmasos.errors import LLMasOSError
 from llmasos.shell import changes
 from llmasos.shell.ask import ask
 from llmasos.shell.audit import audit_app
+from llmasos.shell.cluster import cluster_app
 from llmasos.shell.explain import explain
 from llmasos.shell.keys import keys_app
 from llmasos.shell.ledger import ledger_app
@@ -44,6 +45,7 @@ for command in changes.COMMANDS:
     app.command()(command)
 app.add_typer(sandbox_app, name="sandbox")
 app.add_typer(policy_app, name="policy")
+app.add_typer(cluster_app, name="cluster")
 app.command()(explain)
 app.add_typer(audit_app, name="audit")
 

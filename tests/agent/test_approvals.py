@@ -28,6 +28,8 @@ def test_the_digest_is_of_tool_arguments_and_policy() -> None:
     assert len({ONE, OTHER, call_digest("ran", {"x": 1}, "v1"), call_digest("run", {"x": 1}, "v2")}) == 4
     placed = [call_digest("run", {"x": 1}, "v1", origin=one, folder=two) for one in "ab" for two in "cd"]
     assert len({ONE, *placed}) == 5
+    run = [call_digest("run", {"x": 1}, "v1", scripts=scripts) for scripts in ({"a": "1"}, {"a": "2"}, {})]
+    assert len(set(run)) == 3 and run[2] == ONE
     assert call_digest("run", {"a": 1, "b": 2}, "v") == call_digest("run", {"b": 2, "a": 1}, "v")
 
 

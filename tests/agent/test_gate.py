@@ -110,6 +110,59 @@ async def test_the_same_command_is_run_when_the_person_named_it(stage: MakeStage
         assert end.status == "done" and not it.of(ApprovalRequested)
 
 
+@pytest.mark.parametrize(
+    ("command", "script"),
+    [
+        ("sh build.sh", "build.sh"),
+        ("sh -c 'cd sub && sh build.sh'", "sub/build.sh"),
+        ("make -s", "Makefile"),
+        ("make -s -f other.mk", "other.mk"),
+        ("make -s", "GNUmakefile"),
+        ("make -s -C sub", "sub/Makefile"),
+    ],
+)
+async def test_an_approval_is_for_the_script_as_it_was(stage: MakeStage, command: str, script: str) -> None:
+    replies = ['read_file(path="notes.txt")', f'run_shell(command="{command}")', "Answer: done"]
+    async with stage(*replies * 4) as it:
+        for name in ("build.sh", "sub/build.sh"):
+            (it.folder / name).parent.mkdir(exist_ok=True)
+            (it.folder / name).write_text("echo built\n")
+        for name in ("Makefile", "other.mk", "sub/Makefile"):
+            (it.folder / name).write_text("all:\n\t@echo built\n")
+        (it.folder / "notes.txt").write_text("Nothing of it.\n")
+
+        async def turn(*approved: str) -> str:
+            end = await it.turn(await it.session(), "look at it", approve="deny", approved=approved)
+            return end.status
+
+        assert await turn() == "approval_needed"
+        first = it.of(ApprovalRequested)[-1].digest
+        assert await turn(first) != "approval_needed"
+        (it.folder / script).write_text("all:\n\t@echo changed\n")
+        assert await turn(first) == "approval_needed"
+        second = it.of(ApprovalRequested)[-1].digest
+        assert second != first and await turn(second) != "approval_needed"
+
+
+async def test_who_is_asked_about_a_script_that_changes_meanwhile_is_asked_again(stage: MakeStage) -> None:
+    replies = ['read_file(path="notes.txt")', 'run_shell(command="sh build.sh")', "Answer: done"]
+    async with stage(*replies) as it:
+        (it.folder / "notes.txt").write_text("Nothing of it.\n")
+        (it.folder / "build.sh").write_text("echo built\n")
+
+        def answer(request: ApprovalRequested) -> Approval:
+            for view in it.provider.opened:
+                view.folder.joinpath("build.sh").write_text("echo changed\n")
+            return Approval(approved=True, by="ann")
+
+        end = await asked(it, await it.session(), "look at it", answer)
+        assert end.status == "done"
+        requests, answers = it.of(ApprovalRequested), it.of(ApprovalResolved)
+        assert len({request.digest for request in requests}) == len(requests) == 2
+        assert [answer.approved for answer in answers] == [False, True]
+        assert "changed" in answers[0].by and answers[1].by == "ann"
+
+
 async def test_what_is_approved_beforehand_runs_once(stage: MakeStage) -> None:
     script = ['read_file(path="notes.txt")', f'run_shell(command="{EVIL}")', "Answer: done"]
     async with stage(*script, *script, *script) as it:
@@ -251,7 +304,7 @@ async def test_always_makes_a_rule_of_the_person(stage: MakeStage) -> None:
         """Launch something, without saying what it needs."""
         return f"launched {what}"
 
-    async with stage(*replies, *replies, tools=(launch,)) as it:
+    async with stage(*replies, *replies, *replies, tools=(launch,)) as it:
         session = await it.session()
         await asked(it, session, "launch it", lambda _: Approval(True, "ann", always=True))
         assert it.of(ApprovalResolved)[0].always
@@ -259,6 +312,11 @@ async def test_always_makes_a_rule_of_the_person(stage: MakeStage) -> None:
         assert [entry.kind for entry in it.ledger.entries].count("policy") == 1
         end = await it.turn(session, "launch it", approve="deny")
         assert end.status == "done" and len(it.of(ApprovalRequested)) == 1
+        # What holds in one project says nothing of another one.
+        other = it.folder.parent / "other"
+        other.mkdir()
+        end = await it.turn(await it.sessions.create(other), "launch it", approve="deny")
+        assert end.status == "approval_needed"
 
 
 async def test_a_model_that_keeps_asking_is_stopped(stage: MakeStage) -> None:

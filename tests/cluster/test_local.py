@@ -6,7 +6,7 @@ import anyio
 import pytest
 
 from llmasos.cluster import LocalCluster, LocalWorker, WorkerDied
-from llmasos.cluster._host import Failure
+from llmasos.cluster._failure import Failure
 from llmasos.models.scheduler.types import Refused
 
 pytestmark = pytest.mark.anyio

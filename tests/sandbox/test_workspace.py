@@ -11,7 +11,7 @@ import pytest
 
 from llmasos.errors import ConflictError, WorkspaceError
 from llmasos.sandbox import Selection, Workspace
-from llmasos.sandbox.workspace import transaction
+from llmasos.sandbox.workspace import temporaries
 from tests.sandbox.conftest import MakeDesk
 
 pytestmark = pytest.mark.anyio
@@ -528,7 +528,7 @@ async def test_what_a_person_saves_while_a_commit_is_put_on_the_disk_stays(
     def saved_meanwhile(files: object, folder: object) -> None:
         (desk.folder / "b.txt").write_text("the person's own\n")
 
-    monkeypatch.setattr(transaction, "sync_all", saved_meanwhile)
+    monkeypatch.setattr(temporaries, "sync_all", saved_meanwhile)
     with pytest.raises(ConflictError) as caught:
         await desk.space.commit()
     assert "b.txt" in str(caught.value)
@@ -552,7 +552,7 @@ async def test_a_folder_that_becomes_a_link_during_a_commit_leads_nowhere(
             (desk.folder / "d").rename(tmp_path / "d.old")
             (desk.folder / "d").symlink_to(outside)
 
-    monkeypatch.setattr(transaction, "sync_all", swapped_meanwhile)
+    monkeypatch.setattr(temporaries, "sync_all", swapped_meanwhile)
     with pytest.raises(ConflictError):
         await desk.space.commit()
     assert (outside / "x.txt").read_text() == "outside\n"

@@ -33,7 +33,20 @@ KINDS: tuple[ViewKind, ...] = ("overlay", "snapshot")
 KILLS = 17
 Act = Callable[[Workspace], Coroutine[Any, Any, None]]
 _CALLS = (
-    *("chmod", "chown", "link", "mkdir", "mknod", "open", "removexattr", "rename", "replace", "rmdir"),
+    *(
+        "chmod",
+        "chown",
+        "fchmod",
+        "fchown",
+        "link",
+        "mkdir",
+        "mknod",
+        "open",
+        "removexattr",
+        "rename",
+        "replace",
+        "rmdir",
+    ),
     *("setxattr", "symlink", "truncate", "unlink", "utime", "copy_file_range", "ftruncate"),
 )
 

@@ -34,6 +34,6 @@ def test_every_command_says_what_it_does_in_whole_sentences() -> None:
         assert len(text.splitlines()) > 4, f"{words}: says nothing"
 
 
-@pytest.mark.parametrize("word", ["models", "keys", "ledger", "sandbox", "policy"])
+@pytest.mark.parametrize("word", ["models", "keys", "ledger", "sandbox", "policy", "cluster"])
 def test_a_command_that_is_not_there_is_refused(word: str) -> None:
     assert CliRunner().invoke(app, [word, "nothing"]).exit_code == 2

@@ -184,6 +184,8 @@ def dd(runner: Runner, name: str, words: Sequence[Word], stdin: str | None) -> N
             runner.reads([Word(value, word.dynamic)])
         elif key == "of":
             runner.writes([Word(value, word.dynamic)])
+            if any(other.text in {"if=/dev/null", "count=0"} for other in words) and not word.dynamic:
+                runner.found.empty(value)
         elif word.dynamic:
             runner.found.vague("What dd writes cannot be known.")
             runner.found.effects.add("writes")

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from .calculation import note_numbers
+from .expansions import looped
 from .program import Findings, Program
 from .redirections import heredoc_text, herestring_text, redirect
 from .simple import Runner
@@ -66,6 +67,7 @@ class _Walker:
     def __init__(self, runner: Runner, root: Node) -> None:
         self.runner = runner
         self.found = runner.found
+        self.text = text_of(root)
         self.variables = {**_KNOWN, **constants(root, _KNOWN)}
         self.functions: set[str] = set()
         self.rounds = _MOST_ROUNDS
@@ -141,21 +143,20 @@ class _Walker:
     def _loop(self, node: Node) -> None:
         """Visit a loop once for each of its words, when these are written there."""
         name, body = node.child_by_field_name("variable"), node.child_by_field_name("body")
-        values = [
+        text = text_of(node)
+        words = [
             word for child in node.children_by_field_name("value") for word in decode(child, self.variables)
         ]
-        known = all(re.fullmatch(r"[\w./][\w./-]*", word.text) and not word.dynamic for word in values)
-        if name is None or body is None or not known or not 0 < len(values) <= self.rounds:
-            self._branches(node)
-            return
-        variable = text_of(name)
-        if not is_set_once(variable, text_of(node)) or is_obeyed(variable, exported=False):
+        values = [None if word.dynamic else looped(word.text, self.text) for word in words]
+        variable = "" if name is None else text_of(name)
+        known = None not in values and is_set_once(variable, text) and not is_obeyed(variable, exported=False)
+        if body is None or not known or not 0 < len(values) <= self.rounds:
             self._branches(node)
             return
         before, outer, rounds = self.found.cwds, dict(self.variables), self.rounds
         self.rounds //= len(values)  # of the loops in it
-        for word in values:
-            self.variables[variable] = word.text
+        for value in values:
+            self.variables[variable] = value or ""
             self.visit(body)
         self.variables = outer
         self.rounds = rounds

@@ -77,7 +77,7 @@ class Files:
         elif name in modules.WRITING:
             self._writes(node, name, first, bound=owner is not None)
         elif name in modules.READING:
-            place = None if owner is None or not self.values.is_path(owner) else self.values.path(owner)
+            place = None if owner is None else self.owned(owner)
             if place is not None:
                 self.found.read(place)
             elif first is not None and not (owner is not None and name in {"glob", "rglob"}):
@@ -85,6 +85,11 @@ class Files:
         else:
             return False
         return True
+
+    def owned(self, owner: ast.expr) -> str | None:
+        """Return the path, or a glob that it matches, whose method is called."""
+        path = self.values.path(owner) if self.values.is_path(owner) else None
+        return self.values.matched(owner) if path is None else path
 
     def _moves_unknown(self, node: ast.Call, name: str, owner: ast.expr | None) -> None:
         if name == "replace" and (
@@ -160,11 +165,7 @@ class Files:
             isinstance(item, ast.Starred) for item in node.args
         ):
             written = None
-        if (
-            at < 0
-            and owner is not None
-            and (self.values.path(owner) is None or not self.values.is_path(owner))
-        ):
+        if at < 0 and owner is not None and self.owned(owner) is None:
             # Of what this is a method is not known; `w` can only be a mode.
             if written is None or set(written) & set("wax+"):
                 self.found.effects.add("writes")
@@ -179,7 +180,7 @@ class Files:
 
     def fetches(self, node: ast.expr) -> None:
         """Note a path that is read, or a host that is asked."""
-        place = self.values.path(node)
+        place = self.values.place(node)
         self.found.effects.add("reads")
         if place is None:
             return
@@ -195,7 +196,7 @@ class Files:
         ):
             return
         self.found.effects.add("deletes" if delete else "writes")
-        place = None if node is None else self.values.path(node)
+        place = None if node is None else self.values.place(node)
         if place is None:
             self.found.vague("Which file is written cannot be known.")
         elif delete:
@@ -211,7 +212,7 @@ class Files:
 
     def known(self, nodes: list[ast.expr]) -> list[str]:
         """Return the paths among some expressions that are known."""
-        return [place for node in nodes if (place := self.values.path(node)) is not None]
+        return [place for node in nodes if (place := self.values.place(node)) is not None]
 
 
 def argument(node: ast.Call, at: int, name: str) -> ast.expr | None:

@@ -75,7 +75,10 @@ def _python_text(runner: Runner, name: str, kind: str, word: Word, rest: list[Wo
         runner.under(name).run([Word("pip"), *rest])
     elif word.text == "venv":
         runner.found.effects.add("writes")
-        runner.writes(options(rest, {"--prompt"}).operands)
+        parsed = options(rest, {"--prompt"})
+        runner.found.tidying = not parsed.has("--clear")
+        runner.writes(parsed.operands)
+        runner.found.tidying = False
     else:
         runner.found.execute()
 
@@ -106,6 +109,8 @@ def interpreter(runner: Runner, name: str, words: Sequence[Word], stdin: str | N
             or parsed.operands[0].text.startswith("/dev/")
         ):
             found.undecided(f"What {name} reads from its standard input cannot be known.")
+        elif parsed.operands[0].dynamic:
+            found.undecided(f"Which file {name} runs cannot be known.")
         else:
             found.execute(parsed.operands[0].text)
     if any(word.dynamic and word.may_be_option for word in words[1:]):

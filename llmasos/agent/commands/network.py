@@ -164,10 +164,12 @@ def curl(runner: Runner, name: str, words: Sequence[Word], stdin: str | None) ->
         runner.writes(folders)
     sent = parsed.values("-T", "--upload-file")
     for word in parsed.values(*_CURL_SENDS):
-        if match := re.search(r"(?:^|=)[@<](.+)", word.text):
-            sent.append(Word(match[1].partition(";")[0], word.dynamic))
+        if match := re.search(r"(?:^|=)[@<](.+)", word.path.text):
+            sent.append(Word(match[1].partition(";")[0], word.path.dynamic))
         elif word.dynamic:
             runner.found.vague("What curl sends cannot be known.")
+    if any(word.path.dynamic for word in sent):
+        runner.found.vague("Which file curl sends cannot be known.")
     runner.reads(sent)
 
 

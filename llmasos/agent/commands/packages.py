@@ -44,9 +44,10 @@ def packages(runner: Runner, name: str, words: Sequence[Word], stdin: str | None
     found = runner.found
     parsed = options(words[1:], _VALUED)
     first = words.index(parsed.operands[0]) if parsed.operands else 1
-    # As rules know it: without the options that stand before.
-    runner.note(name, (words[0], *words[first:]))
     verb = words[first].text if len(words) > 1 else ""
+    # As rules know it: without the options that stand before, unless they say what is run, or how.
+    before = words[1:first] if verb in _RUNS and name not in {"pip", "pip3"} else ()
+    runner.note(name, (words[0], *words[first:], *before))
     runner.writes(parsed.values("--log"))
     key = re.sub(r"3$|-get$|^micromamba$|^mamba$", "", name) or "conda"
     key = "npm" if name == "pnpm" else key

@@ -18,6 +18,12 @@ _CONTENT = re.compile(
     r"|png|jpe?g|gif|svg)",
     re.IGNORECASE | re.DOTALL,
 )
+_PLACES = ("reads", "writes", "deletes", "empties", "runs")
+# Content that no program obeys by its name.
+_KEPT = re.compile(
+    r".*\.(md|txt|rst|csv|tsv|log|pdf|docx?|odt|xlsx?|pptx?|png|jpe?g|gif|svg|webp|heic|mp[34]|mov|wav|zip)",
+    re.IGNORECASE | re.DOTALL,
+)
 ENTROPY = frozenset({"/dev/random", "/dev/urandom"})
 
 
@@ -51,6 +57,9 @@ class Program:
         reads: Paths that are read, from the folder on, in one spelling.
         writes: Paths that are written, likewise.
         deletes: Paths that are deleted, likewise.
+        empties: Those of the written ones in which nothing is left.
+        runs: Those of the read ones that are run.
+        tidied: Those of both that are new folders, or content that moves into one of these.
         hosts: Hosts that it wants to reach.
         dynamic: Whether a part of it that matters cannot be known before it runs.
         why: What made it dynamic or unknown, for people.
@@ -61,6 +70,9 @@ class Program:
     reads: tuple[str, ...] = ()
     writes: tuple[str, ...] = ()
     deletes: tuple[str, ...] = ()
+    empties: tuple[str, ...] = ()
+    runs: tuple[str, ...] = ()
+    tidied: tuple[str, ...] = ()
     hosts: tuple[str, ...] = ()
     dynamic: bool = False
     why: tuple[str, ...] = ()
@@ -73,6 +85,7 @@ class Findings:
     Args:
         cwds: Where commands may run, from the folder on; None among them when it is not known.
         numbers: What bash calculates with.
+        tidying: Whether what is noted now only makes folders, or moves content into these.
     """
 
     cwds: tuple[str | None, ...] = ("",)
@@ -80,6 +93,8 @@ class Findings:
     commands: list[Command] = field(default_factory=list)
     dynamic: bool = False
     numbers: Numbers = field(default_factory=Numbers)
+    tidying: bool = False
+    _tidied: dict[str, bool] = field(default_factory=dict)
     _places: dict[str, dict[str, None]] = field(default_factory=dict)
     _hosts: dict[str, None] = field(default_factory=dict)
     _why: dict[str, None] = field(default_factory=dict)
@@ -101,6 +116,10 @@ class Findings:
         self.effects.add("deletes")
         self._place("deletes", paths)
 
+    def empty(self, *paths: str) -> None:
+        """Note paths in which nothing is left."""
+        self._place("empties", paths)
+
     def reach(self, *hosts: str) -> None:
         """Note hosts that are reached."""
         self.effects.add("network")
@@ -110,6 +129,7 @@ class Findings:
         """Note files that are run."""
         self.effects.add("executes")
         self._place("reads", paths)
+        self._place("runs", paths)
         for path in paths:
             if _CONTENT.fullmatch(path):
                 # Content, which anybody may have written, becomes a program by being run.
@@ -138,12 +158,20 @@ class Findings:
             places = [None if cwd is None else normalise(folder, cwd)[0] for cwd in self.cwds]
             self.cwds = tuple(dict.fromkeys("" if place == "." else place for place in places))
 
+    def arranges(self, moved: Iterable[str], folders: Iterable[str]) -> bool:
+        """Return whether content moves, under its name, into folders of the view that were made for it."""
+        places = [normalise(folder, cwd or "") for folder in folders for cwd in self.cwds]
+        made = (not out and place[:1] not in "/." and self._tidied.get(place, False) for place, out in places)
+        return None not in self.cwds and all(made) and all(map(_KEPT.fullmatch, moved))
+
     def merge(self, other: Program) -> None:
         """Note all that another text does, whose paths are in one spelling already."""
         self.commands.extend(other.commands)
         self.effects |= other.effects
-        for kind in ("reads", "writes", "deletes"):
+        for kind in _PLACES:
             self._places.setdefault(kind, {}).update(dict.fromkeys(getattr(other, kind)))
+        for path in (*other.writes, *other.deletes):
+            self._tidied[path] = self._tidied.get(path, True) and path in other.tidied
         self._hosts.update(dict.fromkeys(other.hosts))
         self._why.update(dict.fromkeys(other.why))
         self.dynamic = self.dynamic or other.dynamic
@@ -152,15 +180,16 @@ class Findings:
         """Return what was found."""
         if name := self.numbers.unclear():
             self.undecided(f"Bash may run commands in what {name} holds, as it calculates with it.")
-        reads, writes, deletes = (
-            tuple(self._places.get(kind, ())) for kind in ("reads", "writes", "deletes")
-        )
+        reads, writes, deletes, empties, runs = (tuple(self._places.get(kind, ())) for kind in _PLACES)
         return Program(
             commands=tuple(self.commands),
             effects=frozenset(self.effects),
             reads=reads,
             writes=writes,
             deletes=deletes,
+            empties=empties,
+            runs=runs,
+            tidied=tuple(path for path, tidied in self._tidied.items() if tidied),
             hosts=tuple(self._hosts),
             dynamic=self.dynamic,
             why=tuple(self._why),
@@ -175,4 +204,7 @@ class Findings:
             if None in self.cwds and not path.startswith(("/", "~")):
                 self.vague("It changes to a folder that is not known.")
             for cwd in self.cwds:
-                self._places.setdefault(kind, {})[normalise(path, cwd or "")[0]] = None
+                place = normalise(path, cwd or "")[0]
+                self._places.setdefault(kind, {})[place] = None
+                if kind != "reads":
+                    self._tidied[place] = self._tidied.get(place, True) and self.tidying

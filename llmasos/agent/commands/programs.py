@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from . import (
     archives,
     awk,
+    checkers,
+    converters,
     git,
     interpreters,
     network,
@@ -34,6 +36,8 @@ HANDLERS: Mapping[str, Handler] = {
     **network.HANDLERS,
     **packages.HANDLERS,
     **queries.HANDLERS,
+    **converters.HANDLERS,
+    **checkers.HANDLERS,
     **git.HANDLERS,
 }
 

@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Collection
 
 from . import modules
+from .emptying import emptied_in
 from .handed import Handed, is_builtin
 from .network import links_in
 from .program import Findings, Program
@@ -40,6 +41,7 @@ def analyse_python(
         visitor = _Visitor(found, tree, frozenset(functions), depth)
         visitor.visit(tree)
         visitor.finish()
+        found.empty(*visitor.known([*emptied_in(tree, visitor.values)]))
         if "network" in found.effects:
             _note_links(found, tree)
     except SyntaxError:
@@ -125,8 +127,8 @@ class _Visitor(Handed):
             self.is_given(node, name, "reads")
         elif (
             name in modules.METHODS_ON_PATH
-            and self.values.is_path(owner)
-            and (place := self.values.path(owner)) is not None
+            and (place := self.owned(owner)) is not None
+            and not (name == "replace" and len(node.args) != 1)
         ):
             self.path_method(node, name, place)
         elif not self.values.own.has(owner, name, self.values.constants):

@@ -15,10 +15,16 @@ _SELECTS = re.compile(
     r"(select|with|explain|values|\.(tables|schema|headers?|mode|databases|indexes|dump|width)\b)",
     re.IGNORECASE,
 )
-_SQL_RISKS = re.compile(
-    r"\b(insert|update|delete|replace|drop|create|alter|writefile|load_extension|edit|readfile|fts3_tokenizer|into|attach|fsdir|zipfile|sqlar_\w+)\b",
+_CHANGES = re.compile(
+    r"(insert|update|replace|create(\s+unique)?(\s+temp)?\s+(table|index|view)|begin|commit|end)\b"
+    r"|\.import(\s+--csv|\s+--skip\s+\d+)*\s+[\w./-]+\s+\w+$",
     re.IGNORECASE,
 )
+_SQL_RISKS = re.compile(
+    r"\b(writefile|load_extension|edit|readfile|fts3_tokenizer|attach|fsdir|zipfile|sqlar_\w+)\b",
+    re.IGNORECASE,
+)
+_SQL_WRITES = re.compile(r"\b(insert|update|delete|replace|drop|create|alter|into)\b", re.IGNORECASE)
 
 
 def jq(runner: Runner, name: str, words: Sequence[Word], stdin: str | None) -> None:
@@ -42,7 +48,7 @@ def jq(runner: Runner, name: str, words: Sequence[Word], stdin: str | None) -> N
 
 
 def sqlite(runner: Runner, name: str, words: Sequence[Word], stdin: str | None) -> None:
-    """Note what a query of SQLite does; all but plain questions may do anything."""
+    """Note what SQLite does; all but plain questions and additions may do anything."""
     runner.note(name, words)
     plain = {
         "-header",
@@ -56,6 +62,8 @@ def sqlite(runner: Runner, name: str, words: Sequence[Word], stdin: str | None) 
         "-table",
         "-markdown",
         "-box",
+        "-bail",
+        "-batch",
     }
     words_left = [word for word in words[1:] if word.text not in plain]
     runner.reads(words_left[:1])
@@ -64,12 +72,20 @@ def sqlite(runner: Runner, name: str, words: Sequence[Word], stdin: str | None) 
     statements = [
         part.strip() for text in texts for part in re.split(r";|\n\s*(?=\.)", text) if part.strip(" ;\n")
     ]
-    asks = all(_SELECTS.match(part) and not _SQL_RISKS.search(part) for part in statements)
-    if not statements or dynamic or not asks or any(word.text.startswith("-") for word in words_left):
+    asks = all(_SELECTS.match(part) and not _SQL_WRITES.search(part) for part in statements)
+    known = all(_SELECTS.match(part) or _CHANGES.match(part) for part in statements) and not any(
+        map(_SQL_RISKS.search, statements)
+    )
+    imported = [part.split()[-2] for part in statements if part.startswith(".import") and known]
+    runner.reads(map(Word, imported))
+    options_left = any(word.text.startswith("-") for word in words_left)
+    if dynamic or options_left or not statements or not known:
         runner.found.unknown(f"{name} may change its database, or run anything.")
         runner.found.effects.add("writes")
+    elif not asks:
+        runner.writes(words_left[:1])
     if dynamic:
         runner.found.undecided(f"What {name} does cannot be known.")
 
 
-HANDLERS = {"jq": jq, "sqlite3": sqlite}
+HANDLERS = {**dict.fromkeys(("jq", "gojq", "jaq"), jq), "sqlite3": sqlite}

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from .emptying import says_nothing
 from .program import Findings
 from .simple import Runner
 from .syntax import text_of
@@ -35,6 +36,8 @@ def redirect(node: Node, runner: Runner, variables: Mapping[str, str]) -> None:
         runner.reads([word])
     else:
         runner.writes([word])
+        if sign in {">", ">|", "&>"} and says_nothing(node) and not word.dynamic:
+            runner.found.empty(word.text)
 
 
 def herestring_text(node: Node, variables: Mapping[str, str]) -> str | None:

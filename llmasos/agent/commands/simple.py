@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from .emptying import emptied_by
 from .program import Command, Findings
 from .table import SPECS, Spec
 from .words import Word
@@ -203,17 +204,24 @@ class Runner:
         if risky:
             found.unknown(f"{name} {risky} may run anything.")
         elif (spec.risky or spec.writes) and any(
-            option == "?" and not (word is not None and word.glob and writes_anyway)
+            option == "?" and not (word is not None and (word.glob or word.place) and writes_anyway)
             for option, word in parsed.options
         ):
             found.undecided(f"The options of {name} are not known.")
         written = parsed.values(*spec.writes)
         self.writes(written)
+        found.empty(*(word.text for word in emptied_by(name, parsed) if not word.dynamic))
         self.reads(parsed.values(*spec.files))
         skip = 0 if spec.unless and parsed.has(*spec.unless) else spec.skip
         if any(word.dynamic for word in parsed.operands[:skip]) and spec.operands != "read":
             skip = 0  # one that is not known may become many
-        self._operands(spec, parsed.operands[skip:], written)
+        paths = [word.path for word in parsed.operands[skip:]]
+        moved, into = (paths, written) if written else (paths[:-1], paths[-1:])
+        found.tidying = name == "mkdir" or (
+            spec.operands == "move" and found.arranges((w.text for w in moved), (w.text for w in into))
+        )
+        self._operands(spec, paths, written)
+        found.tidying = False
         for suffix in parsed.values("--suffix", "-S") if spec.operands in {"last", "move"} else []:
             self.writes(
                 Word(word.text + suffix.text, word.dynamic or suffix.dynamic)
@@ -248,21 +256,21 @@ class Runner:
 
     def reads(self, words: Iterable[Word]) -> None:
         """Note paths that are read; those that are not known are left out."""
-        self.found.read(*(word.text for word in words if not word.dynamic))
+        self.found.read(*(word.path.text for word in words if not word.path.dynamic))
 
     def writes(self, words: Iterable[Word]) -> None:
         """Note paths that are written."""
         for word in words:
-            if self.known(word):
-                self.found.write(word.text)
+            if self.known(word.path):
+                self.found.write(word.path.text)
             else:
                 self.found.effects.add("writes")
 
     def deletes(self, words: Iterable[Word]) -> None:
         """Note paths that are deleted."""
         for word in words:
-            if self.known(word):
-                self.found.delete(word.text)
+            if self.known(word.path):
+                self.found.delete(word.path.text)
             else:
                 self.found.effects.add("deletes")
 

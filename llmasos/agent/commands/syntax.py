@@ -194,8 +194,18 @@ def constants(root: Node, given: Mapping[str, str]) -> dict[str, str]:
 
 def is_set_once(name: str, text: str) -> bool:
     """Return whether a variable is named without a `$` only once, where it gets its value."""
+    name = re.escape(name)
+    if "((" not in text:
+        text = re.sub(rf"(?<=\s)-{name}(?=\s)", "-", text)  # an option
     return (
-        len(re.findall(rf"(?<![$\w{{]){re.escape(name)}(?!\w)|\$\{{[!#]?{re.escape(name)}[^}}]", text)) == 1
+        len(
+            re.findall(
+                rf"(?<![$\w{{]){name}(?!\w)|\$\{{[!#]?{name}[^}}%#/,^]"
+                rf"|\b(?:printf|read|wait)\s[^;|&\n]*-\w+{name}(?!\w)",
+                text,
+            )
+        )
+        == 1
     )
 
 

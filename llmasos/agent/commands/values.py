@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import posixpath
 
+from .matches import Matches
 from .own import Own
 
 _PATHS = frozenset({"Path", "PurePath", "PosixPath"})
@@ -33,6 +34,17 @@ class Values:
             name: nodes[0] for name, nodes in self.stored.items() if len(nodes) == 1 and nodes[0] is not None
         }
         self._known: dict[str, str | None] = {}
+        single = {name for name, nodes in self.stored.items() if len(nodes) == 1}
+        self._matches = Matches(tree, single, self.path)
+
+    def place(self, node: ast.expr) -> str | None:
+        """Return the path that an expression is, or a glob that it matches, when one is known."""
+        path = self.path(node)
+        return self._matches.place(node) if path is None else path
+
+    def matched(self, node: ast.expr) -> str | None:
+        """Return a glob that the path matches which an expression is, when one is known."""
+        return self._matches.place(node)
 
     def text(self, node: ast.expr) -> str | None:
         """Return the text that an expression is, when it is known."""

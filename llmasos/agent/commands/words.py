@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from .expansions import Matched, expand
+
 if TYPE_CHECKING:
     from tree_sitter import Node
 
@@ -15,7 +17,7 @@ _GLOBS = re.compile(r"[*?\[]|[@!+]\(")
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _IN_STRING = re.compile(r'\\([$`"\\\n])')
 _BRACES = re.compile(r"\{([^{}]*)\}")
-_NAMED = re.compile(r"\$\{\w+\}")
+_NAMED = re.compile(r"\$\{[^{}]*\}")
 _RANGE = re.compile(r"(-?\d{1,4}|[A-Za-z])\.\.(-?\d{1,4}|[A-Za-z])")
 _ANSI = re.compile(r"\\(x[0-9a-fA-F]{1,2}|u[0-9a-fA-F]{1,4}|U[0-9a-fA-F]{1,8}|[0-7]{1,3}|c.|.)", re.DOTALL)
 _ANSI_LETTERS = {
@@ -41,16 +43,30 @@ class Word:
         dynamic: Whether it is known only when it runs.
         glob: Whether it stands for the files that it matches.
         operand: Whether it cannot be an option, although it is dynamic.
+        place: A glob that what it gets matches, where it is dynamic; of use only for a path.
     """
 
     text: str
     dynamic: bool = False
     glob: bool = False
     operand: bool = False
+    place: str = ""
+
+    @property
+    def path(self) -> Word:
+        """The word as a path, which is known where a glob is known that it matches."""
+        return Word(self.place, glob=True) if self.place else self
+
+    @property
+    def single(self) -> bool:
+        """Whether it is one word, whatever it turns out to be."""
+        return not self.dynamic or self.operand or re.fullmatch(r'"[^"@]*"', self.text) is not None
 
     @property
     def may_be_option(self) -> bool:
         """Whether it is an option, or may turn out to be one."""
+        if self.place:
+            return self.place[:1] in "-*?[@!+"
         if self.dynamic and not self.operand:
             return self.text[:1] in '"$`{-' or not self.text
         return (self.text.startswith("-") and self.text != "-") or (self.glob and self.text[:1] in "*?[@!+")
@@ -103,12 +119,11 @@ def _decode(node: Node, variables: Mapping[str, str]) -> Word:
         return _string(node, variables)
     if kind == "concatenation":
         return _join(node, variables)
-    name = _variable(node)
-    if name is not None and name in variables:
-        value = variables[name]
-        plain = not re.search(r"\s", value) and bool(value)
-        return Word(value, glob=bool(_GLOBS.search(value))) if plain else Word(raw, dynamic=True)
-    return Word(raw, dynamic=True)
+    value = _value(node, variables)
+    # What a glob matches may be split into words.
+    if value is None or isinstance(value, Matched) or not value or re.search(r"\s", value):
+        return Word(raw, dynamic=True)
+    return Word(value, glob=bool(_GLOBS.search(value)))
 
 
 def _unescaped(match: re.Match[str]) -> str:
@@ -116,53 +131,57 @@ def _unescaped(match: re.Match[str]) -> str:
 
 
 def _string(node: Node, variables: Mapping[str, str]) -> Word:
-    text, at = "", node.start_byte + 1
+    text, at, matched = "", node.start_byte + 1, False
     source = node.text or b""
     for child in node.children:
         if child.type in {'"', "string_content"}:
             continue
         text += _quoted(source[at - node.start_byte : child.start_byte - node.start_byte])
-        name = _variable(child)
-        if name is None or name not in variables:
+        value = _value(child, variables)
+        if value is None:
             return Word(_text(node), dynamic=True)
-        text += variables[name]
+        matched = matched or isinstance(value, Matched)
+        text += value
         at = child.end_byte
     text += _quoted(source[at - node.start_byte : -1])
-    return Word(text)
+    return Word(_text(node), dynamic=True, place=text) if matched else Word(text)
 
 
 def _quoted(text: bytes) -> str:
     return _IN_STRING.sub(_unescaped, text.decode(errors="replace"))
 
 
-def _variable(node: Node) -> str | None:
-    """Return the variable that an expansion is, when it is no more than that."""
+def _value(node: Node, variables: Mapping[str, str]) -> str | None:
+    """Return what an expansion of a variable becomes, where that is known."""
     text = _text(node)
-    if node.type == "simple_expansion":
-        return text[1:]
-    if node.type == "expansion" and re.fullmatch(r"\$\{\w+\}", text):
-        return text[2:-1]
-    return None
+    if node.type not in {"simple_expansion", "expansion"}:
+        return None
+    match = re.match(r"\$\{?(\w+)", text)
+    return expand(text, variables[match[1]]) if match and match[1] in variables else None
 
 
 def _join(node: Node, variables: Mapping[str, str]) -> Word:
-    parts, dynamic, glob = [], False, False
+    parts, places, dynamic, glob = [], [], False, False
     for child in node.children:
         if child.type == "brace_expression":
             return Word(_text(node), dynamic=True)
-        name = _variable(child)
-        if name is not None and name in variables and not re.search(r"[\s*?\[]", variables[name]):
-            parts.append(variables[name])
+        value = _value(child, variables)
+        if value is not None and not re.search(r"[\s*?\[]", value):
+            parts.append(value)
+            places.append(value)
             continue
         if child.type == "$":  # before a string that would be translated
             continue
         word = _decode(child, variables)
         parts.append(word.text)
+        places.append("" if word.dynamic and not word.place else word.path.text)
         dynamic, glob = dynamic or word.dynamic, glob or word.glob
     text = "".join(parts)
     # An unquoted expansion in the middle may be split into words, one of which may be an option.
     split = any(child.type not in {"string", "word", "raw_string", "number"} for child in node.children)
-    return Word(text, dynamic=dynamic, glob=glob, operand=dynamic and not split and text[:1] not in '"$`-')
+    operand = dynamic and not split and text[:1] not in '"$`-'
+    place = "".join(places) if dynamic and not split and all(places) else ""
+    return Word(text, dynamic=dynamic, glob=glob, operand=operand, place=place)
 
 
 def _ansi(text: str) -> str:

@@ -162,7 +162,7 @@ def main(arguments: list[str] | None = None, stdin: BinaryIO | None = None) -> i
             return check_files(policy)
         if asked.command == "suggest":
             return suggest_rules(policy, past_of(settings), as_json=asked.json)
-        proposals = Proposals(policy, _defaults(settings))
+        proposals = Proposals(policy, _defaults(settings, folder))
         if asked.command == "check":
             return check_lines(proposals, stdin or sys.stdin.buffer, lambda line: print(line, flush=True))
         if asked.command == "test":
@@ -269,8 +269,8 @@ def _is_there(database: str | None) -> bool:
     return database is not None and Path(database).exists()
 
 
-def _defaults(settings: Settings) -> dict[str, Any]:
-    return {"access": settings.policy.access, "asking": settings.policy.asking}
+def _defaults(settings: Settings, folder: Path) -> dict[str, Any]:
+    return {"access": settings.policy.access, "asking": settings.policy.asking, "folder": str(folder)}
 
 
 def _tell(notices: Iterable[str]) -> None:

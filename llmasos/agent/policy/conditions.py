@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from llmasos.agent.commands.harmless import strange_words
 from llmasos.agent.policy.facts import Call, Facts
 from llmasos.agent.policy.globs import matcher
 from llmasos.agent.policy.rules import Rule, When
@@ -16,9 +17,9 @@ Known = dict[str, Any]
 """The facts by their names: lists and words as tuples of texts, flags and numbers as they are."""
 
 ARGUMENT = "arguments."
-_FOLDED = ("tool", "plugin", "tier", "access", "asking")
+_FOLDED = ("tool", "plugin", "tier", "folder", "access", "asking")
 _SETS = ("effects", "gains", "sinks", "copied", "carries", "identifiers", "untrusted")
-_PATHS = ("reads", "writes", "outside", "disguised")
+_PATHS = ("reads", "writes", "outside", "disguised", "folder")
 _PLAIN = ("given", "dictated", "secrets", "dynamic", "attended", "in_place")
 _LISTS = (
     *("capabilities", "programs", "commands", "reads", "writes", "outside", "disguised"),
@@ -101,8 +102,8 @@ def _conditions(name: str, wanted: Any, every: bool) -> Iterator[Condition]:
         yield _plain(name, wanted)
     elif name == "only_effects":
         yield _items(name, ("effects",), wanted, True)
-    elif name == "closed_hosts":
-        yield _items(name, ("hosts", "open_hosts"), wanted, every)
+    elif name in _DERIVED:
+        yield _items(name, _DERIVED[name][0], wanted, every)
     else:
         yield _items(name, (name,), wanted, every)
 
@@ -117,7 +118,7 @@ def _plain(name: str, wanted: bool | int) -> Condition:
 
 def _items(name: str, looks: Items, wanted: bool | Items, every: bool) -> Condition:
     fact = looks[0]
-    values: Callable[[Known], Items] = closed_hosts if name == "closed_hosts" else lambda facts: facts[fact]
+    values: Callable[[Known], Items] = _DERIVED[name][1] if name in _DERIVED else lambda facts: facts[fact]
     if isinstance(wanted, bool):
         return Condition(name, looks, lambda facts: bool(values(facts)) is wanted, values)
     matches = matcher(wanted, paths=fact in _PATHS, strict=every)
@@ -136,6 +137,18 @@ def closed_hosts(facts: Known) -> Items:
         return ()
     opened = [_name(host) for host in facts["open_hosts"]]
     return tuple(host for host in hosts if not any(_opens(each, _name(host)) for each in opened))
+
+
+def strange_options(facts: Known) -> Items:
+    """Return the words of commands by which a program may run something else."""
+    return tuple(dict.fromkeys(word for line in facts["commands"] for word in strange_words(line)))
+
+
+# Conditions on what follows from facts: those facts, and what follows.
+_DERIVED: dict[str, tuple[Items, Callable[[Known], Items]]] = {
+    "closed_hosts": (("hosts", "open_hosts"), closed_hosts),
+    "options": (("commands",), strange_options),
+}
 
 
 def _opens(opened: tuple[str, str], wanted: tuple[str, str]) -> bool:

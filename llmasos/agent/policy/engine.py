@@ -30,7 +30,11 @@ def decide(call: Call, facts: Facts, policy: Policy) -> Decision:
     looked = known(call, facts, policy.arguments)
     matched = [entry for entry in policy.entries if entry.holds(looked)]
     first = matched[0] if matched else None
-    reason = _reason(first, looked) if first is not None else f"No rule allows {call.tool}."
+    reason = (
+        _reason(first, looked | {"sources": _sources(facts)})
+        if first is not None
+        else f"No rule allows {call.tool}."
+    )
     names = [name for entry in matched for each in entry.conditions for name in each.looks]
     if first is None:
         names = ["tool", "effects", "capabilities"]
@@ -69,6 +73,15 @@ def flipped(call: Call, facts: Facts, flip: Flip) -> tuple[Call, Facts]:
             changed[name] = value
     before = {name: getattr(facts, name) for name in Facts.model_fields}
     return Call(tool=tool, arguments=arguments), Facts.model_validate(before | changed)
+
+
+def _sources(facts: Facts) -> tuple[str, ...]:
+    """Return where the text was found that would leave without the person's word."""
+    spans = [span for origin in facts.origins for span in origin.spans]
+    found = [span.source.name for span in spans if span.source.kind in facts.carries]
+    if "file" in facts.carries:
+        found += facts.reads
+    return tuple(dict.fromkeys(found)) or tuple(sorted(facts.carries))
 
 
 def _reason(entry: Entry, facts: Known) -> str:

@@ -62,8 +62,10 @@ class Facts(BaseModel):
         tier: The sandbox's backend: `docker`, `bubblewrap`, `landlock`.
         attended: Whether somebody is there who can be asked.
         in_place: Whether the folder itself is changed, without a view.
+        folder: The person's folder.
         access: What is possible at all.
         asking: When a person is asked.
+        runs: Files of the folder that are run, whose content an approval is for; rules do not look at it.
         origins: Where each argument comes from, for those who explain; rules do not look at it.
     """
 
@@ -94,6 +96,8 @@ class Facts(BaseModel):
     tier: str = "docker"
     attended: bool = True
     in_place: bool = False
+    folder: str = ""
     access: Access = "workspace"
     asking: Asking = "on-risk"
+    runs: tuple[str, ...] = ()
     origins: tuple[ArgumentOrigin, ...] = ()

@@ -85,6 +85,7 @@ _OTHER: dict[str, Any] = {
     "programs": ["something"],
     "reads": ["something"],
     "tool": "another_tool",
+    "folder": "/another/folder",
 }
 
 
@@ -233,7 +234,7 @@ def _candidates(condition: Condition, name: str, facts: Known) -> Iterator[Any]:
     text = sample(condition.globs)
     if name in ("access", "asking"):
         yield from _CHOICES[name]
-    elif name in ("tool", "plugin", "tier"):
+    elif name in ("tool", "plugin", "tier", "folder"):
         yield from (*_CHOICES.get(name, ()), text, "something")
     elif name in _CHOICES:
         yield from ([choice] for choice in _CHOICES[name])

@@ -11,33 +11,33 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from llmasos.agent.commands.harmless import strange_words
 from llmasos.agent.commands.table import names
 from llmasos.agent.policy.facts import Call, Facts
 from llmasos.agent.policy.rules import Rule, When
 
-# Programs whose first word says what they are to do, and those words after which the next one does.
-_VERBS = names(
-    """
-    git hg svn npm pnpm yarn bun deno cargo go swift zig dotnet pip pip3 uv poetry pdm hatch make just docker
-    podman kubectl helm mvn gradle mix rake bundle composer terraform ruff nox tox stack
-    """
-)
+# Verbs that do to more or other plain words what they do to those that were seen. By other verbs words may be
+# programs that are run, packages that are fetched, or what is lost or published.
+_VERBS = {
+    "git": names("commit status log diff show blame shortlog describe grep"),
+    **dict.fromkeys(("hg", "svn"), names("commit status log diff")),
+    **dict.fromkeys(("npm", "pnpm", "yarn", "bun"), names("test t start build lint format")),
+    "deno": names("test lint fmt check bench"),
+    "cargo": names("test build check clippy fmt doc bench"),
+    "go": names("test build vet fmt list"),
+    **dict.fromkeys(("swift", "zig", "dotnet", "stack"), names("test build")),
+    **dict.fromkeys(("poetry", "pdm", "hatch"), names("check build show")),
+    **dict.fromkeys(("pip", "pip3"), names("list show check freeze")),
+    "composer": names("test validate show"),
+    "terraform": names("plan validate fmt"),
+    "ruff": names("check format"),
+}
 # What names a script of the project there, or a program.
 _SCRIPTS = {program: ("run",) for program in ("npm", "pnpm", "yarn", "bun", "deno")}
 _STARTS = {
-    **dict.fromkeys(("npm", "pnpm", "yarn", "bundle"), ("exec",)),
+    "bundle": ("exec",),
     **dict.fromkeys(("uv", "poetry", "pdm", "hatch"), ("run",)),
 }
-# Verbs that fetch and run what their other words name, or lose or publish something by them.
-_WHOLE = names(
-    """
-    install i add ci exec x dlx create init new tool publish push pull clone fetch checkout switch restore
-    reset clean rm remove uninstall delete prune apply destroy run compose login upload deploy download sync
-    config
-    """
-)
-# Any other word of theirs may be a setting that changes what they run.
-_BARE = names("make just mix rake gradle mvn")
 _CHECKERS = names(
     "pytest mypy pyright flake8 pylint black isort eslint prettier tsc jest vitest phpunit rspec"
 )
@@ -64,9 +64,16 @@ def rule_of(call: Call, facts: Facts) -> Rule | None:
         # Who lets a program be written does not let one be written that does more.
         "gains": tuple(sorted(facts.gains)) or False,
         "in_place": facts.in_place,
+        # What a person knows of one project does not hold in another one.
+        "folder": (escaped(facts.folder),) if facts.folder else False,
     }
     if facts.commands:
-        when["commands"] = _unique(glob for command in facts.commands for glob in _commands(command))
+        strange = any(map(strange_words, facts.commands))
+        found = map(_alone, facts.commands) if strange else map(_commands, facts.commands)
+        when["commands"] = _unique(glob for globs in found for glob in globs)
+        if any(glob.endswith(" *") for glob in when["commands"]):
+            # Other words than plain ones may have something else run.
+            when["options"] = False
     if facts.writes:
         when["writes"] = _unique(map(_folder, facts.writes))
     if facts.hosts:
@@ -122,6 +129,8 @@ def _words(when: dict[str, Any]) -> str:
             parts.append(f"{words} {', '.join(globs[:4])}{', …' if len(globs) > 4 else ''}")
     if arguments := when.get("arguments"):
         parts.append("with " + ", ".join(f"{name} {', '.join(globs)}" for name, globs in arguments.items()))
+    if when["folder"]:
+        parts.append(f"in {when['folder'][0]}")
     if when["plugin"]:
         parts.append(f"of {when['plugin'][0]}")
     # Braces would be read as places for facts.
@@ -137,11 +146,15 @@ def _commands(command: str) -> Iterable[str]:
         stem = match[0] if match[2] in _CHECKERS else ""
     elif words[0] in _CHECKERS:
         stem = words[0]
-    elif words[0] in _VERBS:
+    else:
         stem = _stem(words)
     if not stem:
-        return (escaped(command),)
+        return _alone(command)
     return (escaped(stem), f"{escaped(stem)} *")
+
+
+def _alone(command: str) -> tuple[str, ...]:
+    return (escaped(command),)
 
 
 def _stem(words: Sequence[str]) -> str:
@@ -151,8 +164,7 @@ def _stem(words: Sequence[str]) -> str:
         return " ".join(words[:3]) if _WORD.fullmatch(third) else ""
     if verb in _STARTS.get(program, ()):
         return " ".join(words[:3]) if third in _CHECKERS else ""
-    alone = verb in _WHOLE or program in _BARE or not _WORD.fullmatch(verb)
-    return "" if alone else f"{program} {verb}"
+    return f"{program} {verb}" if verb in _VERBS.get(program, ()) else ""
 
 
 def _folder(path: str) -> str:

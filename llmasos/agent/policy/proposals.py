@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
+from llmasos.agent.commands import normalise
+from llmasos.agent.deed import Deed
 from llmasos.agent.gathering import Surroundings, gather, trace
 from llmasos.agent.policy.book import Policy
 from llmasos.agent.policy.engine import decide
@@ -175,7 +177,9 @@ class Proposals:
         for reading in proposal.read:
             tracker.content(reading.text, Source(kind=reading.kind, name=reading.name))
         origins = trace(tool, arguments, tracker)
-        facts = gather(tool, arguments, origins, tracker, self._redactor, Surroundings())
+        before = {normalise(each.name)[0]: each.text for each in proposal.read if each.kind == "file"}
+        deed = Deed.of(tool, arguments, ())
+        facts = gather(deed, origins, tracker, self._redactor, Surroundings(), before=before)
         known = {name: getattr(facts, name) for name in Facts.model_fields}
         if not tool.capabilities.names() and proposal.facts.get("capabilities"):
             del known["effects"]  # What it does is not known, although something is declared.

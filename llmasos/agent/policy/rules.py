@@ -62,6 +62,7 @@ class When(BaseModel):
         only_effects: The call does something, and nothing but these.
         programs: Programs that commands run.
         commands: Simple commands as lines of words.
+        options: Words of them that are neither options known to be harmless nor plain operands.
         reads: Paths that are read.
         writes: Paths that are written or deleted.
         outside: Paths that lead out of the folder.
@@ -82,6 +83,7 @@ class When(BaseModel):
         dynamic: Whether a part of a command or of code cannot be known.
         attended: Whether somebody is there.
         in_place: Whether the folder itself is changed.
+        folder: The person's folder.
         tier: The sandbox.
         access: What is possible at all.
         asking: When a person is asked.
@@ -96,6 +98,7 @@ class When(BaseModel):
     only_effects: Annotated[_Texts, _checked(get_args(Effect)), BeforeValidator(_listed)] | None = None
     programs: Globs | None = None
     commands: Globs | None = None
+    options: Globs | None = None
     reads: Globs | None = None
     writes: Globs | None = None
     outside: Globs | None = None
@@ -116,6 +119,7 @@ class When(BaseModel):
     dynamic: bool | None = None
     attended: bool | None = None
     in_place: bool | None = None
+    folder: Globs | None = None
     tier: Globs | None = None
     access: Annotated[_Texts, _checked(get_args(Access)), BeforeValidator(_listed)] | None = None
     asking: Annotated[_Texts, _checked(get_args(Asking)), BeforeValidator(_listed)] | None = None
@@ -137,7 +141,7 @@ def _tuples(value: Any) -> Any:
     return value
 
 
-_FACTS = frozenset(When.model_fields) - {"only_effects", "arguments"}
+_FACTS = (frozenset(When.model_fields) - {"only_effects", "arguments"}) | {"sources"}
 
 
 class Rule(BaseModel):
@@ -146,7 +150,8 @@ class Rule(BaseModel):
     Args:
         id: Its name, of letters, digits and hyphens.
         decision: What it decides.
-        reason: Why, for people; `{hosts}` stands for the hosts that matched, and so for each fact.
+        reason: Why, for people; `{hosts}` stands for the hosts that matched, and so for each fact;
+            `{sources}` for where the text was found that would leave.
         priority: Among rules that allow and ask the highest counts; at the same one asking counts.
         when: The conditions.
         layer: Whose rule it is.

@@ -135,7 +135,7 @@ def collect(events: Iterable[EventBase]) -> Past:
 def _likeness(rule: Rule) -> tuple[object, ...]:
     when = rule.when
     named = frozenset(when.model_fields_set)
-    return (when.tool, when.plugin, when.in_place, when.gains, named, str(when.arguments))
+    return (when.tool, when.plugin, when.in_place, when.folder, when.gains, named, str(when.arguments))
 
 
 def _matched(rule: Rule, log: Sequence[Logged]) -> dict[Verdict, int]:

@@ -40,9 +40,32 @@ _REMOVES = re.compile(
     r"|borr(?:a|ar|e|en|o)|elimin\w*|suprim\w*|muev\w*|mover|renombr\w*|limpi(?:a|ar|e|en|ando)"
     r"|apag(?:a|ar|ue|uem)|exclu(?:a|ir|indo|í)|cancell(?:a|are|i)|rimuov\w*|spost(?:a|are|i)|rinomin\w*"
     r"|verwijder\w*|wis(?:sen|t)?|verplaats\w*|usuń|usun\w*|przenie\w*"
+    r"|empty(?=\s+(?:out|the|my|this|that|these|those|all|it|its|[\w./-]+\.\w))|empt(?:ies|ied|ying)"
+    r"|(?:make|leave)s?\s.{1,60}\bempty|clear(?=\s+[\w./-]+\.\w)|truncat(?:e|es|ed|ing)"
+    r"|leere?(?=\s+(?:die|das|den|alle|bitte))|(?:aus|ent)?leer(?:en(?=\W*$)|t?e? machen)"
+    r"|vid(?:er|ez|e(?=\s+(?:le|la|les|ce|tout)\b))|vac[ií](?:ar|a(?=\s+(?:el|la|los|las)\b))"
+    r"|svuot\w*|esvazi\w*|leegmaken|opróżni\w*|wyczyść|опустош\w*"
     r"|удал\w*|стер\w*|стир\w*|очист\w*|перемест\w*|переимен\w*)\b"
-    r"|删|移除|清除|清空|清理|去掉|移动|移到|重命名|改名|刪|削除|消し|消す|移動|삭제|지우|제거|옮기|이동"
+    r"|删|移除|清除|清空|置空|空にし|空にす|비우|비워|清理|去掉|移动|移到|重命名|改名|刪|削除|消し|消す|移動|삭제|지우|제거|옮기|이동"
     r"|\b(?:hapus|xóa)\b|حذف|हटा",
+    re.IGNORECASE,
+)
+# What begins a clause that wants to be told something, and nothing done. In other words it is not known that
+# this is all that is wanted.
+_READS = re.compile(
+    r"(?:(?:please|bitte|first|also|now|just|can you|could you|would you)\s+)*"
+    r"(?:(?:read|show|tell|explain|describe|list|count|look|check|find|search|view|open|inspect|review|print|say"
+    r"|give me|let me know|what|which|who|whose|where|when|why|how|is|are|does|do you|did|has|have"
+    r"|lies|zeig|sag|erklär|beschreib|zähl|schau|prüf|such|nenn|was|welche[rs]?|wer|wo|wann|warum|wie"
+    r"|lis(?:ez)?|montre[rz]?|dis|dites|explique[rz]?|compte[rz]?|regarde[rz]?|cherche[rz]?|quel(?:le)?s?|qui|où"
+    r"|lee|muestra|dime|explica|cuenta|mira|busca|qué|cuál|quién|leggi|mostra|dimmi|spiega|conta|guarda)e?\b"
+    r"|summari[sz]e\b(?!.*\b(?:in|into|to|as)\b)"
+    r"|[请請]?(?:读|讀|阅读|看|查看|告诉|告訴|说明|解释|列出|显示|数|检查|什么|哪))"
+    r"|[^\s\u3040-\u9fff]*[./][^\s\u3040-\u9fff]*$|.*(?:読んで|教えて|見せて|説明して|数えて|確認して)(?:ください|下さい)?$",
+    re.IGNORECASE | re.DOTALL,
+)
+_CLAUSE = re.compile(
+    r"\s*(?:[,;:，、；]|\b(?:and|then|und|dann|et|puis|y|luego|e|poi)\b|并且?|然后|再|(?<=読んで))\s*",
     re.IGNORECASE,
 )
 _NUMBER = re.compile(r"(?<![\w.])\d[\d.,' ]*")
@@ -63,8 +86,16 @@ def is_question(sentence: str) -> bool:
     return sentence.rstrip().endswith(("?", "？")) and _POLITE.search(sentence) is None
 
 
+def is_reading(sentence: str) -> bool:
+    """Whether a sentence only wants to know something, or forbids something."""
+    if is_forbidden(sentence) or is_question(sentence):
+        return True
+    clauses = [clause.strip(" .!。！") for clause in _CLAUSE.split(sentence)]
+    return all(_READS.match(clause) is not None for clause in clauses if clause)
+
+
 def is_removing(sentence: str) -> bool:
-    """Whether a sentence wants something removed, or moved."""
+    """Whether a sentence wants something removed, moved, or emptied."""
     return _REMOVES.search(sentence) is not None and not is_forbidden(sentence)
 
 

@@ -13,9 +13,17 @@ from llmasos.agent.provenance.identifiers import identified
 from llmasos.agent.provenance.labels import describe, label_text
 from llmasos.agent.provenance.library import Library
 from llmasos.agent.provenance.lookup import MOST_SPANS, Lookup
-from llmasos.agent.provenance.normal import folded, invisible, weight, words
+from llmasos.agent.provenance.names import is_telling
+from llmasos.agent.provenance.normal import folded, invisible, words
 from llmasos.agent.provenance.said import Said
-from llmasos.agent.provenance.sentences import is_forbidden, is_question, is_removing, sentences, warned_of
+from llmasos.agent.provenance.sentences import (
+    is_forbidden,
+    is_question,
+    is_reading,
+    is_removing,
+    sentences,
+    warned_of,
+)
 from llmasos.agent.values import changed_words
 from llmasos.decisions import ArgumentOrigin, Source, SourceKind, Span
 from llmasos.events import (
@@ -34,7 +42,6 @@ _MOST_SAID = 8_000_000
 _LONGEST_SPAN = 400
 _LONGEST_PATH = 400
 _LONGEST_NUMBER = 4096
-_SENTENCE = 6
 _OUTLINE = Source(kind="listing", name="names of files")
 _FORGOTTEN = Source(kind="unknown", name="content that is no longer remembered")
 _PARTS = 400
@@ -54,7 +61,8 @@ class Tracker:
 
     Attributes:
         flows: Where calls have put what the person did not name.
-        removing: Whether the person spoke of removing, or moving, something.
+        removing: Whether the person spoke of removing, moving, or emptying something.
+        reading: Whether all that they want, as far as it can be told, is to know something.
     """
 
     def __init__(self, most: int = _MOST) -> None:
@@ -67,6 +75,8 @@ class Tracker:
         self._untrusted: set[SourceKind] = set()
         self.flows = Flows()
         self.removing = False
+        self.reading = False
+        self._doing = False
 
     @property
     def untrusted(self) -> frozenset[SourceKind]:
@@ -88,6 +98,8 @@ class Tracker:
         wanted = (one for one in said if not (refusing or is_forbidden(one) or is_question(one)))
         self._wanted.add(" ".join(wanted))
         self.removing = self.removing or any(map(is_removing, said))
+        self._doing = self._doing or not (refusing or all(map(is_reading, said)))
+        self.reading = not self._doing
 
     def _meant(self, sentence: str, refusing: bool) -> str:
         forbids = is_forbidden(sentence)
@@ -107,7 +119,7 @@ class Tracker:
         key = (hash(text), source.kind, source.name)
         if source.trusted or not text.strip() or key in self._known:
             return
-        if source.kind != "listing" or _sentences(text):
+        if source.kind != "listing" or any(map(is_telling, text.splitlines())):
             self._untrusted.add(source.kind)
         self._known.add(key)
         self._read.add(text, source, decoded=False)
@@ -279,15 +291,3 @@ def _unfound(value: str, spans: tuple[Span, ...]) -> str:
     if cut or any(not any(piece in line for line in lines.values()) for piece in pieces):
         return ""
     return "\n".join(line for line, form in lines.items() if not any(piece in form for piece in pieces))
-
-
-def _sentences(names: str) -> bool:
-    """Whether one of the names of a listing reads like a sentence, or those of one path do together."""
-    for path in names.splitlines():
-        weights = {part: weight(words(folded(part).replace("_", " "))) for part in path.split("/")}
-        spaced = [weight for part, weight in weights.items() if " " in part.strip()]
-        if len(spaced) > 1 and sum(spaced) >= _SENTENCE:
-            return True
-        if any(weight >= _SENTENCE for part, weight in weights.items() if len(part) > 8):
-            return True
-    return False

@@ -18,6 +18,7 @@ from llmasos.federated.dataset import Dataset, Examples
 from llmasos.federated.events import ClientJoined, Forecast, RunEnded, RunEvent, RunStarted
 from llmasos.federated.folder import RunFolder
 from llmasos.federated.local.grid import LocalGrid
+from llmasos.federated.local.workers import Workers
 from llmasos.federated.messages import SURVEY
 from llmasos.federated.plan import Plan, names_of
 from llmasos.federated.port import DataError, FederatedError, Prepared
@@ -31,7 +32,7 @@ from llmasos.federated.strategies import Guarded, State, choose, restore
 from llmasos.federated.weights import Weights, save_weights
 
 _FIRST_NODE = 2
-_MEASURED_STEPS = 4
+_MEASURED_STEPS, _MEASURED_CLIENTS, _MEASURED_SECONDS = 4, 3, 60.0
 _MESSAGE_SECONDS = 0.002
 _START_SECONDS = 2.0
 
@@ -50,7 +51,8 @@ def prepare(folder: RunFolder) -> Prepared:
     with closing(_Local(folder.plan, folder)) as local:
         schema = local.agree()
         folder.schema = schema
-        return Prepared(plan=local.plan, schema=schema, forecast=local.forecast(schema))
+        folder.forecast = local.forecast(schema)
+        return Prepared(plan=local.plan, schema=schema, forecast=folder.forecast)
 
 
 def train(folder: RunFolder, more: Callable[[], object]) -> None:
@@ -76,7 +78,8 @@ def train(folder: RunFolder, more: Callable[[], object]) -> None:
                     hint="Plan it anew with: llmasos federated run",
                 )
             folder.schema = schema
-            tell(RunStarted(run=folder.id, plan=plan, forecast=local.forecast(schema), after=done))
+            forecast = folder.forecast or local.forecast(schema)
+            tell(RunStarted(run=folder.id, plan=local.plan, forecast=forecast, after=done))
             named = zip(local.names.values(), schema.rows, strict=True)
             tell(*(ClientJoined(run=folder.id, client=name, samples=rows) for name, rows in named))
             local.train(schema, checkpoint, tell)
@@ -129,7 +132,8 @@ class _Local:
         """
         content = RecordDict({"config": ConfigRecord()})
         messages = [Message(content, node, "query", group_id="survey") for node in self.names]
-        surveys = [self._survey(reply) for reply in self._grid.send_and_receive(messages)]
+        replies = self._grid.send_and_receive(messages, timeout=self.plan.guard.join_seconds)
+        surveys = [self._survey(reply) for reply in replies]
         schema = agree(surveys, standardise=self.plan.data.standardise)
         if self.plan.recipe == AUTO:
             self.plan = self.plan.model_copy(update={"recipe": suited(schema.kind)})
@@ -138,26 +142,51 @@ class _Local:
         return schema
 
     def forecast(self, schema: Schema) -> Forecast:
-        """Return what the run will take, by a few steps of the first client."""
+        """Return what the run will take, by a few steps of one of the first clients that can train.
+
+        Raises:
+            FederatedError: None of them can.
+        """
         plan, weights = self.plan, self._initial(schema)
         size = sum(array.nbytes for array in weights.values())
-        examples, _ = self._prepared(next(iter(self.names)), schema)
-        rows = min(len(examples), _MEASURED_STEPS * plan.training.batch)
-        some = Examples(examples.inputs[:rows], examples.labels[:rows])
-        work = Work(batch=plan.training.batch, learning_rate=plan.training.learning_rate)
-        began = time.perf_counter()
-        self._recipe.train(dict(weights), some, work, schema, plan.options)
-        step = (time.perf_counter() - began) / -(-rows // plan.training.batch)
         mean = sum(schema.rows) / len(schema.rows) * (1 - plan.data.holdout)
         steps = max(1.0, mean / plan.training.batch) * plan.training.epochs
+        step = self._step(weights, schema)
         a_round = plan.sampled * (steps * step + _MESSAGE_SECONDS) / self._workers
         spent = budget(plan)
         return Forecast(
             seconds=_START_SECONDS + plan.rounds * a_round,
-            bytes_down=plan.rounds * plan.sampled * size + plan.rounds * self._evaluators * size,
+            bytes_down=plan.rounds * (plan.sampled + self._evaluators) * size,
             bytes_up=plan.rounds * plan.sampled * size,
             parameters=sum(array.size for array in weights.values()),
             epsilon=spent.epsilon if spent else None,
+        )
+
+    def _step(self, weights: Weights, schema: Schema) -> float:
+        """Return the seconds that a step takes."""
+        training = self.plan.training
+
+        def measured(node: int) -> float:
+            examples, _ = self._prepared(node, schema)
+            rows = min(len(examples), _MEASURED_STEPS * training.batch)
+            some = Examples(examples.inputs[:rows], examples.labels[:rows])
+            work = Work(batch=training.batch, learning_rate=training.learning_rate)
+            began = time.perf_counter()
+            self._recipe.train(dict(weights), some, work, schema, self.plan.options)
+            return (time.perf_counter() - began) / -(-rows // training.batch)
+
+        seconds = min(self.plan.guard.reply_seconds, _MEASURED_SECONDS)
+        failures = {}
+        # In a worker: what a recipe does may fail in any way.
+        with closing(Workers(measured, 1)) as workers:
+            for node in list(self.names)[:_MEASURED_CLIENTS]:
+                ((_, answer),) = workers.run([node], seconds)
+                if not answer.failure:
+                    return float(answer.value)
+                failures[self.names[node]] = answer.failure
+        told = "; ".join(f"{name}: {reason}" for name, reason in failures.items())
+        raise FederatedError(
+            f"No client can train a few steps ({told}).", hint="Look at the recipe's options, or use another."
         )
 
     def train(self, schema: Schema, checkpoint: Checkpoint | None, tell: Callable[[RunEvent], None]) -> None:

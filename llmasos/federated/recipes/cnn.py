@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from pydantic import Field
 from torch import nn
 from torch.nn.functional import cross_entropy
 
@@ -32,13 +31,11 @@ class CNNOptions(Options):
         channels: Of the two convolutions.
         hidden: Units of the layer between them and the classes.
         batch_norm: Whether each convolution's output is normalised; averages of it are averaged, too.
-        threads: That torch computes with; results are the same for the same number.
     """
 
     channels: tuple[Units, Units] = (16, 32)
     hidden: Units = 64
     batch_norm: bool = False
-    threads: int = Field(1, ge=1, le=64)
 
 
 class CNN:
@@ -51,17 +48,22 @@ class CNN:
     options = CNNOptions
 
     def initial(self, schema: Schema, options: Mapping[str, Any], seed: int) -> Weights:
-        """Return weights as torch draws them."""
+        """Return weights as He 2015 (equation 10, uniform) draws them, and biases of zero."""
         own = parsed(self.options, options, self.name)
-        with repeatable(own.threads, seed):
-            return taken(_network(schema, own))
+        with repeatable(seed):
+            network = _network(schema, own)
+            for layer in network:
+                if isinstance(layer, nn.Conv2d | nn.Linear):
+                    nn.init.kaiming_uniform_(layer.weight, nonlinearity="relu")
+                    nn.init.zeros_(layer.get_parameter("bias"))
+            return taken(network)
 
     def train(
         self, weights: Weights, examples: Examples, work: Work, schema: Schema, options: Mapping[str, Any]
     ) -> tuple[Weights, float]:
         """Return the weights after some work, and the mean loss a row over its last pass."""
         own = parsed(self.options, options, self.name)
-        with repeatable(own.threads, work.seed):
+        with repeatable(work.seed):
             network = _network(schema, own, weights).train()
             images, labels = _tensors(examples, network)
 
@@ -78,7 +80,7 @@ class CNN:
         """Return how well weights do on rows."""
         own = parsed(self.options, options, self.name)
         loss, right = 0.0, 0
-        with repeatable(own.threads), torch.no_grad():
+        with repeatable(), torch.no_grad():
             network = _network(schema, own, weights).eval()
             images, labels = _tensors(examples, network)
             for some, real in zip(torch.split(images, _CHUNK), torch.split(labels, _CHUNK), strict=True):
@@ -93,7 +95,7 @@ def taken(network: nn.Module) -> Weights:
     return {name: tensor.numpy().copy() for name, tensor in network.state_dict().items()}
 
 
-def _network(schema: Schema, own: CNNOptions, weights: Weights | None = None) -> nn.Module:
+def _network(schema: Schema, own: CNNOptions, weights: Weights | None = None) -> nn.Sequential:
     height, width, colours = schema.shape
     if min(height, width) < 4:
         raise FederatedError(

@@ -19,8 +19,8 @@ from llmasos.federated.weights import Weights
 Activation = Literal["relu", "tanh"]
 _Array = npt.NDArray[Any]
 
-# So many rows at once are evaluated, which bounds what a large data set takes.
-_CHUNK = 2048
+# So many numbers of the inputs are evaluated at once, which bounds what a large data set takes.
+_NUMBERS = 2**22
 
 
 def initial(sizes: Sequence[int], seed: int) -> Weights:
@@ -49,14 +49,15 @@ def train(
     """
     inputs = _checked(weights, inputs)
     network = _Network(weights, min(work.batch, len(labels)), activation)
+    real = network.one_hot(labels)
     keep = 1 - work.learning_rate * work.proximal
     pull = network.flat * (1 - keep)
     loss = 0.0
     # What diverges ends as NaN, which the guard names.
     with one_thread(), np.errstate(over="ignore", invalid="ignore"):
         for order in shuffled(len(labels), work):
-            rows, right, loss = inputs[order], labels[order], 0.0
-            for start in range(0, len(right), work.batch):
+            rows, right, loss = inputs[order], real[order], 0.0
+            for start in range(0, len(labels), work.batch):
                 chosen = slice(start, start + work.batch)
                 loss += network.gradient(_dense(rows[chosen]), right[chosen], work.learning_rate)
                 if work.proximal:
@@ -71,14 +72,15 @@ def evaluate(
 ) -> Score:
     """Return how well weights do on rows, which have the shapes of `train`."""
     inputs = _checked(weights, inputs)
-    network = _Network(weights, min(_CHUNK, len(labels)), activation)
+    size = min(len(labels), max(1, _NUMBERS // inputs.shape[1]))
+    network = _Network(weights, size, activation)
     loss, right = 0.0, 0
     with one_thread(), np.errstate(over="ignore", invalid="ignore"):
-        for start in range(0, len(labels), _CHUNK):
-            chosen = slice(start, start + _CHUNK)
+        for start in range(0, len(labels), size):
+            chosen = slice(start, start + size)
             scores = network.scores(_dense(inputs[chosen]))
             right += int((scores.argmax(1) == labels[chosen]).sum())
-            loss += network.loss(scores, labels[chosen])
+            loss += network.loss(scores, network.one_hot(labels[chosen]))
     return Score(loss / len(labels), right / len(labels))
 
 
@@ -117,7 +119,6 @@ class _Network:
         self._activation = activation
         self.flat = np.concatenate([array.ravel() for array in weights.values()])
         self.step = np.zeros_like(self.flat)
-        self._range = np.arange(rows)
         parameters, steps = list(self._views(self.flat).values()), list(self._views(self.step).values())
         self._layers = [
             _Layer(
@@ -140,12 +141,18 @@ class _Network:
         """Return the parameters by name, as they are now."""
         return {name: view.copy() for name, view in self._views(self.flat).items()}
 
+    def one_hot(self, labels: npt.NDArray[np.int64]) -> _Array:
+        """Return a row for each label, with a 1 in its place."""
+        rows = np.zeros((len(labels), self._layers[-1].bias.size), self.flat.dtype)
+        rows[np.arange(len(labels)), labels] = 1
+        return rows
+
     def scores(self, rows: _Array) -> _Array:
         """Return each class's score before the softmax; the array is used again by the next call."""
         last, count = self._layers[-1], len(rows)
         for layer in self._layers:
             output = layer.output[:count]
-            np.matmul(rows, layer.weight, out=output)
+            np.dot(rows, layer.weight, out=output)
             output += layer.bias
             if layer is not last:
                 if self._activation == "relu":
@@ -155,30 +162,30 @@ class _Network:
             rows = output
         return rows
 
-    def loss(self, scores: _Array, labels: npt.NDArray[np.int64]) -> float:
+    def loss(self, scores: _Array, real: _Array) -> float:
         """Return the summed cross-entropy, and make probabilities of the scores, in place."""
         scores -= scores.max(1, keepdims=True)
-        right = scores[self._range[: len(labels)], labels].sum()
+        right = np.vdot(scores, real)
         np.exp(scores, out=scores)
         sums = scores.sum(1, keepdims=True)
         scores /= sums
         return float(np.log(sums).sum() - right)
 
-    def gradient(self, rows: _Array, labels: npt.NDArray[np.int64], rate: float) -> float:
+    def gradient(self, rows: _Array, real: _Array, rate: float) -> float:
         """Set `step` to the gradient of the mean loss times the learning rate; return the summed loss."""
-        count = len(labels)
+        count = len(real)
         error = self.scores(rows)
-        loss = self.loss(error, labels)
-        error[self._range[:count], labels] -= 1
+        loss = self.loss(error, real)
+        error -= real
         error *= rate / count
         for place in range(len(self._layers) - 1, -1, -1):
             layer = self._layers[place]
             below = self._layers[place - 1].output[:count] if place else rows
-            np.matmul(below.T, error, out=layer.weight_step)
-            np.sum(error, axis=0, out=layer.bias_step)
+            np.dot(below.T, error, out=layer.weight_step)
+            np.add.reduce(error, 0, out=layer.bias_step)
             if place:
                 passed = self._layers[place - 1].error[:count]
-                np.matmul(error, layer.weight.T, out=passed)
+                np.dot(error, layer.weight.T, out=passed)
                 passed *= below > 0 if self._activation == "relu" else 1 - below * below
                 error = passed
         return loss

@@ -17,14 +17,16 @@ Losses = Callable[[Rows], torch.Tensor]
 
 
 @contextmanager
-def repeatable(threads: int, seed: int = 0) -> Iterator[None]:
-    """Compute with so many threads and nothing that differs from run to run; then be as before.
+def repeatable(seed: int = 0) -> Iterator[None]:
+    """Compute with one thread and nothing that differs from run to run; then be as before.
+
+    With more threads sums come out otherwise, and a process that was forked off one that used them hangs.
 
     Args:
         seed: Of what torch draws.
     """
     before = torch.get_num_threads(), torch.get_deterministic_debug_mode()
-    torch.set_num_threads(threads)
+    torch.set_num_threads(1)
     # `use_deterministic_algorithms` does the same, and takes a second to import the compiler first.
     torch.set_deterministic_debug_mode("error")
     try:

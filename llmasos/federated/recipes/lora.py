@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from transformers.utils import logging
 from llmasos.federated.dataset import Examples
 from llmasos.federated.port import FederatedError
 from llmasos.federated.recipes.descent import descend, repeatable
+from llmasos.federated.recipes.gguf_adapter import write_gguf
 from llmasos.federated.recipes.options import Options, parsed
 from llmasos.federated.recipes.port import Score, Work
 from llmasos.federated.recipes.rows import some
@@ -45,7 +47,6 @@ class LoRAOptions(Options):
         targets: Names of the layers that get them; the usual ones of the model's architecture when empty.
         freeze_a: Whether A is drawn once for all and only B is trained, so that averages are exact.
         length: Tokens of a text that are read, at most.
-        threads: That torch computes with; results are the same for the same number.
     """
 
     model: str = Field(min_length=1)
@@ -54,7 +55,6 @@ class LoRAOptions(Options):
     targets: tuple[str, ...] = ()
     freeze_a: bool = False
     length: int = Field(256, ge=2, le=32_768)
-    threads: int = Field(1, ge=1, le=64)
 
 
 class LoRA:
@@ -70,21 +70,19 @@ class LoRA:
     proximal = True
     options = LoRAOptions
 
-    def __init__(self) -> None:
-        self._opened: dict[LoRAOptions, _Adapted] = {}
-
     def initial(self, schema: Schema, options: Mapping[str, Any], seed: int) -> Weights:
         """Return A as drawn by the seed and B of zeros, so that the model begins as it is."""
         own = parsed(self.options, options, self.name)
-        return self._model(own).initial(seed)
+        with repeatable():
+            return _opened(own).initial(seed)
 
     def train(
         self, weights: Weights, examples: Examples, work: Work, schema: Schema, options: Mapping[str, Any]
     ) -> tuple[Weights, float]:
         """Return the weights after some work, and the mean loss a row over its last pass."""
         own = parsed(self.options, options, self.name)
-        with repeatable(own.threads, work.seed):
-            model = self._model(own)
+        with repeatable(work.seed):
+            model = _opened(own)
             model.put(weights)
             texts = model.read(examples)
             loss = descend(
@@ -101,8 +99,8 @@ class LoRA:
         """Return how well weights do on rows."""
         own = parsed(self.options, options, self.name)
         loss = right = 0.0
-        with repeatable(own.threads), torch.no_grad():
-            model = self._model(own)
+        with repeatable(), torch.no_grad():
+            model = _opened(own)
             model.put(weights)
             texts = model.read(examples)
             for start in range(0, len(texts), model.at_once):
@@ -113,16 +111,25 @@ class LoRA:
 
     def save(self, weights: Weights, options: Mapping[str, Any], folder: Path) -> None:
         """Write an adapter into a folder as peft reads it: `PeftModel.from_pretrained(model, folder)`."""
-        model = self._model(parsed(self.options, options, self.name))
-        model.put(weights)
-        folder.mkdir(parents=True, exist_ok=True)
-        save_file(model.adapter(), folder / "adapter_model.safetensors", {"format": "pt"})
-        model.config.save_pretrained(str(folder))
+        own = parsed(self.options, options, self.name)
+        with repeatable():
+            model = _opened(own)
+            model.put(weights)
+            folder.mkdir(parents=True, exist_ok=True)
+            save_file(model.adapter(), folder / "adapter_model.safetensors", {"format": "pt"})
+            model.config.save_pretrained(str(folder))
 
-    def _model(self, own: LoRAOptions) -> _Adapted:
-        if own not in self._opened:
-            self._opened = {own: _Adapted(own)}  # one at a time: a model is large
-        return self._opened[own]
+    def save_gguf(self, weights: Weights, options: Mapping[str, Any], path: Path) -> None:
+        """Write an adapter as a GGUF file, for a GGUF file of the model: the setting `models.adapters`.
+
+        Raises:
+            FederatedError: How GGUF names this kind of model's layers is not known.
+        """
+        own = parsed(self.options, options, self.name)
+        with repeatable():
+            model = _opened(own)
+            model.put(weights)
+            write_gguf(path, model.adapter(), own.alpha, model.base)
 
 
 class _Adapted:
@@ -139,7 +146,8 @@ class _Adapted:
             base_model_name_or_path=own.model,
             inference_mode=True,
         )
-        self.at_once = max(1, _SCORES // (own.length * base.config.get_text_config().vocab_size))
+        self.base: Any = base.config.get_text_config()
+        self.at_once = max(1, _SCORES // (own.length * self.base.vocab_size))
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of what peft and transformers say to each other
@@ -216,6 +224,11 @@ class _Adapted:
         counts = there[:, 1:].sum(1).clamp(min=1)  # a text without words tells nothing, and costs nothing
         each = cross_entropy(scores.transpose(1, 2), real, reduction="none", ignore_index=_NO_TOKEN)
         return each.sum(1) / counts, (scores.argmax(2) == real).sum(1) / counts
+
+
+@lru_cache(maxsize=1)  # a model is large, and is asked for again by each message
+def _opened(own: LoRAOptions) -> _Adapted:
+    return _Adapted(own)
 
 
 def _base(own: LoRAOptions) -> tuple[Any, Any]:

@@ -62,10 +62,9 @@ def recipe(name: str, kind: Kind | None = None) -> Recipe:
             f"There is no recipe {name!r}.", hint=f"Choose one of these: {', '.join(names())}."
         )
     if kind is not None and kind not in found.kinds:
-        others = ", ".join(each for each, one in shelf().recipes.items() if kind in one.kinds)
         raise FederatedError(
             f"The recipe {name} learns from {' and '.join(sorted(found.kinds))}, and this data is {kind}.",
-            hint=f"Choose one of these: {others}.",
+            hint=f"Take the recipe {suited(kind)}, or another one for such data.",
         )
     return found
 
@@ -124,7 +123,7 @@ def _plugged(points: list[EntryPoint]) -> Recipe:
         made: Recipe = point.load()()
         lacking = [part for part in _PARTS if not hasattr(made, part)]
         kinds = None if lacking else set(made.kinds) - set(get_args(Kind))
-    except Exception as error:  # a plugin may do anything, and the others are to be there all the same
+    except (Exception, SystemExit) as error:  # a plugin may do anything
         reason = f"{type(error).__name__}: {error}".rstrip(": ")
         raise FederatedError(f"The recipe {point.name} of {origin} is broken: {reason}", hint=hint) from error
     if lacking:

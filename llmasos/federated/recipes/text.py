@@ -31,7 +31,7 @@ class TextOptions(Options):
         activation: Of the hidden layers.
     """
 
-    buckets: int = Field(4096, ge=2, le=2**20)
+    buckets: int = Field(4096, ge=2, le=2**18)
     analyzer: Literal["word", "char"] = "word"
     ngrams: int = Field(1, ge=1, le=5)
     hidden: tuple[Units, ...] = Field((), max_length=20)

@@ -11,8 +11,10 @@ from itertools import count
 from merge3 import Merge3
 
 from llmasos.sandbox.workspace.changes import Change, Layer
-from llmasos.sandbox.workspace.files import copy_content, lstat, open_file, remove, write_whole
+from llmasos.sandbox.workspace.files import copy_content, write_whole
 from llmasos.sandbox.workspace.hunks import split
+from llmasos.sandbox.workspace.opening import lstat, open_file
+from llmasos.sandbox.workspace.removal import remove
 
 _LARGEST = 8_000_000
 _HEAD = 8_192

@@ -9,12 +9,14 @@ from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 from llmasos.sandbox.port import ViewKind
-from llmasos.sandbox.workspace.files import join, lstat, open_file, same_content, user_xattrs
+from llmasos.sandbox.workspace.files import join, same_content, too_deep, user_xattrs
+from llmasos.sandbox.workspace.opening import lstat, open_file, read_link
 from llmasos.sandbox.workspace.secrets import Secrets
 
 Kind = Literal["added", "changed", "deleted", "renamed"]
 SPECIAL = "a pipe, socket or device, which is never written to the folder"
 HIDDEN = "a hidden file lies here, which is never shown, and never written unless it is granted"
+DEEP = "the path is too deep, so that what is here is never written to the folder"
 FILLED = "the folder here holds files that the view does not show, and stays"
 
 
@@ -111,6 +113,10 @@ class Comparison:
         elif not stat.S_ISDIR(below.st_mode) or not self._same_facts(path, above, below):
             yield Change(path, "changed")
 
+    def deep(self, path: str) -> Iterator[Change]:
+        """Yield a path of the view that is too deep to be told apart from the folder's, or to look into."""
+        yield Change(path, "added", blocked=DEEP)
+
     def deleted(self, path: str, below: os.stat_result) -> Iterator[Change]:
         """Yield a path that the view no longer has, with what is below it.
 
@@ -141,14 +147,16 @@ class Comparison:
     def _names(self, wanted: set[tuple[int, int]]) -> Iterator[str]:
         if not wanted:
             return
-        for here, _, names in os.walk(self._upper):
+        for here, folders, names in os.walk(self._upper):
+            above = "" if here == self._upper else os.path.relpath(here, self._upper)
+            folders[:] = [name for name in folders if not too_deep(join(above, name))]
             for name in names:
                 info = lstat(os.path.join(here, name))
                 if info is not None and (info.st_dev, info.st_ino) in wanted:
-                    yield os.path.relpath(os.path.join(here, name), self._upper)
+                    yield join(above, name)
 
     def _deleted(self, path: str, below: os.stat_result) -> tuple[list[Change], bool]:
-        if self._secrets.hides(path):
+        if self._secrets.hides(path) or too_deep(path):
             return [], True
         if not stat.S_ISDIR(below.st_mode):
             special = not stat.S_ISREG(below.st_mode) and not stat.S_ISLNK(below.st_mode)
@@ -180,8 +188,7 @@ class Comparison:
         if stat.S_IFMT(above.st_mode) != stat.S_IFMT(below.st_mode):
             return False
         if stat.S_ISLNK(above.st_mode):
-            one, two = (os.readlink(os.path.join(root, path)) for root in (self._lower, self._upper))
-            return one == two
+            return read_link(self._lower, path) == read_link(self._upper, path)
         if not stat.S_ISREG(above.st_mode):
             return False
         if above.st_size != below.st_size or not self._same_facts(path, above, below):

@@ -11,8 +11,8 @@ from llmasos.errors import WorkspaceError, command
 from llmasos.events import display
 from llmasos.sandbox.workspace.changes import Change
 from llmasos.sandbox.workspace.diff import sides, texts
-from llmasos.sandbox.workspace.files import lstat
 from llmasos.sandbox.workspace.hunks import Selection, read_hunks
+from llmasos.sandbox.workspace.opening import lstat
 from llmasos.sandbox.workspace.renames import with_renames
 
 

@@ -15,7 +15,8 @@ from llmasos.sandbox.workspace.bases import Bases
 from llmasos.sandbox.workspace.choice import Choice
 from llmasos.sandbox.workspace.draft import draft
 from llmasos.sandbox.workspace.journal import Journal, Manifest
-from llmasos.sandbox.workspace.transaction import Stamp, Transaction, disk_error
+from llmasos.sandbox.workspace.stamps import Stamp
+from llmasos.sandbox.workspace.transaction import Transaction, disk_error
 from llmasos.sandbox.workspace.views import Views
 
 

@@ -9,7 +9,7 @@ from llmasos.events import display
 from llmasos.sandbox.workspace.bases import Bases, merge
 from llmasos.sandbox.workspace.changes import Change, Layer
 from llmasos.sandbox.workspace.diff import sides
-from llmasos.sandbox.workspace.files import open_file
+from llmasos.sandbox.workspace.opening import open_file
 
 
 @dataclass(frozen=True)

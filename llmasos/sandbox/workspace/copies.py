@@ -10,15 +10,14 @@ from collections.abc import Iterator
 from llmasos.sandbox.workspace.files import (
     copy_bytes,
     join,
-    lstat,
-    open_entry,
-    open_folder,
-    remove,
     set_owner,
     set_user_xattrs,
+    too_deep,
     user_xattrs,
     writable,
 )
+from llmasos.sandbox.workspace.opening import lstat, lstat_in, open_entry, open_folder, way_to
+from llmasos.sandbox.workspace.removal import remove
 from llmasos.sandbox.workspace.secrets import Secrets
 
 # A path's facts: of the folder's version when it was copied, and of the copy as it was made.
@@ -63,7 +62,7 @@ class Copier:
                     numbers.append(number)
             below, above = numbers
             if above is not None:
-                stack.enter_context(writable(f"/proc/self/fd/{above}"))
+                stack.enter_context(writable(way_to(above)))
             yield below, above
 
     def entries(self, path: str, below: int | None) -> Iterator[tuple[str, str, os.stat_result]]:
@@ -79,18 +78,19 @@ class Copier:
                 info = entry.stat(follow_symlinks=False)
             except FileNotFoundError:
                 continue
-            if is_copied(info):
-                yield join(path, entry.name), entry.name, info
+            here = join(path, entry.name)
+            if is_copied(here, info):
+                yield here, entry.name, info
 
     def take(self, path: str, name: str, info: os.stat_result, below: int | None, above: int | None) -> None:
         """Copy one path, where it can be copied, from one open folder into the other."""
         if below is None or above is None:
             return
         is_folder = stat.S_ISDIR(info.st_mode)
-        there = _lstat_in(above, name)
+        there = lstat_in(above, name)
         if there is not None and not (is_folder and stat.S_ISDIR(there.st_mode)):
             self.remove(path)
-            there = _lstat_in(above, name)
+            there = lstat_in(above, name)
             if there is not None:
                 return
         if is_folder:
@@ -104,7 +104,7 @@ class Copier:
         first = self._links.get(file) if linked else None
         if first is not None and lstat(self._upper, first) is not None:
             os.link(os.path.join(self._upper, first), name, dst_dir_fd=above, follow_symlinks=False)
-            copy = _lstat_in(above, name)
+            copy = lstat_in(above, name)
         else:
             copy = _copy_entry(name, info, below, above, self._shift)
         if copy is None:
@@ -136,14 +136,14 @@ class Copier:
         os.utime(target, ns=(info.st_atime_ns, info.st_mtime_ns), follow_symlinks=False)
 
     def remove(self, path: str) -> None:
-        """Remove a path of the copy, unless it is a folder that holds something."""
+        """Remove a path of the copy, unless it is a folder that holds something, and not too deep to tell."""
         target = os.path.join(self._upper, path)
         info = lstat(self._upper, path)
         if info is None:
             return
         with writable(os.path.dirname(target)):
-            if not stat.S_ISDIR(info.st_mode):
-                os.unlink(target)
+            if not stat.S_ISDIR(info.st_mode) or too_deep(path):
+                remove(target)
             elif not os.listdir(target):
                 os.rmdir(target)
 
@@ -214,15 +214,8 @@ def _copy_entry(
         os.close(reader)
 
 
-def is_copied(info: os.stat_result) -> bool:
-    return stat.S_IFMT(info.st_mode) in (stat.S_IFREG, stat.S_IFLNK, stat.S_IFDIR)
-
-
-def _lstat_in(folder: int, name: str) -> os.stat_result | None:
-    try:
-        return os.stat(name, dir_fd=folder, follow_symlinks=False)
-    except FileNotFoundError:
-        return None
+def is_copied(path: str, info: os.stat_result) -> bool:
+    return not too_deep(path) and stat.S_IFMT(info.st_mode) in (stat.S_IFREG, stat.S_IFLNK, stat.S_IFDIR)
 
 
 def facts(info: os.stat_result) -> Facts:

@@ -11,9 +11,9 @@ from llmasos.errors import WorkspaceError
 from llmasos.events import display
 from llmasos.sandbox.workspace.changes import Change
 from llmasos.sandbox.workspace.choice import Choice
-from llmasos.sandbox.workspace.files import lstat
 from llmasos.sandbox.workspace.journal import Journal, Manifest, Node, Step, read_node
-from llmasos.sandbox.workspace.transaction import Stamp, stamp
+from llmasos.sandbox.workspace.opening import held_folder, lstat, lstat_in
+from llmasos.sandbox.workspace.stamps import Stamp, stamp
 
 _FileId = tuple[int, int]
 
@@ -78,12 +78,14 @@ class _Draft:
         if node.kind != "file":
             return node
         node = self._kept(self._befores, self._lower, change.path, f"before-{number}", node)
-        info = os.lstat(os.path.join(self._lower, change.path))
-        if info.st_nlink > 1 and not node.link:
-            # Other names of this file may stay; on the way back it is to be the same file again.
-            same = os.path.join(self._journal.place(self._commit), f"{node.blob}.same")
-            with contextlib.suppress(OSError):
-                os.link(os.path.join(self._lower, change.path), same, follow_symlinks=False)
+        above, name = os.path.split(change.path)
+        with held_folder(self._lower, above) as folder:
+            info = None if folder is None else lstat_in(folder, name)
+            if info is not None and info.st_nlink > 1 and not node.link:
+                # Other names of this file may stay; on the way back it is to be the same file again.
+                same = os.path.join(self._journal.place(self._commit), f"{node.blob}.same")
+                with contextlib.suppress(OSError):
+                    os.link(name, same, src_dir_fd=folder, follow_symlinks=False)
         return node
 
     def after(self, change: Change, number: int, before: Node, content: str | None, mode: int | None) -> Node:
@@ -122,7 +124,7 @@ def _unwritable(folders: set[str], lower: str) -> dict[str, int]:
     """Return the permissions of the folders that have to be opened up to be written."""
     found = {}
     for folder in folders:
-        info = lstat(os.path.join(lower, folder) if folder else lower)
+        info = lstat(lower, folder)
         if info is not None and stat.S_ISDIR(info.st_mode) and info.st_mode & 0o300 != 0o300:
             found[folder] = stat.S_IMODE(info.st_mode)
     return found

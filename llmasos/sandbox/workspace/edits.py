@@ -14,8 +14,8 @@ from llmasos.sandbox.workspace.choice import Choice, choose
 from llmasos.sandbox.workspace.commits import Commit, Commits
 from llmasos.sandbox.workspace.conflicts import Merged, in_conflict, merge_change
 from llmasos.sandbox.workspace.diff import sides, texts
-from llmasos.sandbox.workspace.files import lstat
 from llmasos.sandbox.workspace.hunks import Selection, mix, read_hunks
+from llmasos.sandbox.workspace.opening import lstat
 from llmasos.sandbox.workspace.renames import with_renames
 from llmasos.sandbox.workspace.views import Views
 

@@ -13,80 +13,16 @@ import time
 from collections.abc import Iterator, Sequence
 from io import BufferedReader
 
+from llmasos.sandbox.workspace.opening import open_file, open_folder
+
 _FICLONE = 0x40049409
 _PIECE = 1 << 20
 _TICK = 0.0005
 _FEW = 8
+# The system takes paths of 4,096 bytes, and the folder's own path comes before these.
+_LONGEST = 2_000
+_DEEPEST = 100
 _UNSUPPORTED = (errno.ENOTSUP, errno.EINVAL, errno.ENOSYS, errno.EXDEV, errno.ENOTTY, errno.EPERM)
-
-
-def lstat(root: str, path: str = "") -> os.stat_result | None:
-    """Return the facts of a path below a folder, or None when nothing is there.
-
-    Nothing is below a link: neither the path itself is followed, nor one on the way.
-    """
-    try:
-        here = root
-        for name in path.split("/")[:-1]:
-            here = f"{here}/{name}"
-            if not stat.S_ISDIR(os.lstat(here).st_mode):
-                return None
-        return os.lstat(os.path.join(root, path) if path else root)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-
-
-def open_folder(root: str, path: str = "", *, only_path: bool = False) -> int:
-    """Open a folder below a folder, following no link on the way, and return its descriptor.
-
-    Args:
-        root: The folder at the top.
-        path: The path below it.
-        only_path: Open it as a place for other paths, which needs no right to read it.
-
-    Raises:
-        OSError: It is not there, is no folder, or a link is on the way.
-    """
-    flags = os.O_DIRECTORY | (os.O_PATH if only_path else os.O_RDONLY)
-    names = path.split("/") if path else []
-    here = os.open(root, os.O_DIRECTORY | os.O_PATH if names else flags)
-    for number, name in enumerate(names, 1):
-        try:
-            wanted = flags if number == len(names) else os.O_DIRECTORY | os.O_PATH
-            inner = os.open(name, wanted | os.O_NOFOLLOW, dir_fd=here)
-        finally:
-            os.close(here)
-        here = inner
-    return here
-
-
-def open_entry(folder: int, name: str) -> int:
-    """Open a regular file of an open folder for reading, and return its descriptor.
-
-    Raises:
-        OSError: It is not there, or is no regular file.
-    """
-    number = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
-    if not stat.S_ISREG(os.fstat(number).st_mode):
-        os.close(number)
-        raise OSError(errno.EINVAL, "not a regular file", name)
-    return number
-
-
-def open_file(root: str, path: str) -> BufferedReader:
-    """Open a regular file below a folder for reading, following no link on the way.
-
-    A program that swaps a folder for a link while we look must not have us read elsewhere.
-
-    Raises:
-        OSError: It is not there, is no regular file, or a link is on the way.
-    """
-    above, _, name = path.rpartition("/")
-    folder = open_folder(root, above, only_path=True)
-    try:
-        return open(open_entry(folder, name), "rb")
-    finally:
-        os.close(folder)
 
 
 def copy_content(reader: BufferedReader, target: str) -> None:
@@ -166,42 +102,44 @@ def user_xattrs(path: str | int) -> dict[str, str]:
     }
 
 
-def set_user_xattrs(path: str, wanted: dict[str, str]) -> None:
-    """Give a path these extended attributes of users, and no others."""
+def set_user_xattrs(path: str | int, wanted: dict[str, str]) -> None:
+    """Give a path or an open file these extended attributes of users, and no others."""
+    follow = isinstance(path, int)
     present = user_xattrs(path)
     for name in present.keys() - wanted.keys():
-        os.removexattr(path, name, follow_symlinks=False)
+        os.removexattr(path, name, follow_symlinks=follow)
     for name, value in wanted.items():
         if present.get(name) != value:
             # A file system without them keeps the file, which matters more.
             with contextlib.suppress(OSError):
-                os.setxattr(path, name, bytes.fromhex(value), follow_symlinks=False)
+                os.setxattr(path, name, bytes.fromhex(value), follow_symlinks=follow)
 
 
-def sync(path: str) -> None:
-    """Have a file or folder on the disk before this returns."""
-    number = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+def sync_folder(root: str, path: str = "") -> None:
+    """Have a folder below a folder on the disk before this returns."""
+    number = open_folder(root, path)
     try:
         os.fsync(number)
     finally:
         os.close(number)
 
 
-def sync_all(paths: Sequence[str], folder: str) -> None:
+def sync_all(root: str, paths: Sequence[str]) -> None:
     """Have files of one file system on the disk before this returns.
 
     Args:
-        paths: The files.
-        folder: A folder of that file system, all of which is written when the files are many.
+        root: A folder of that file system, all of which is written when the files are many.
+        paths: The files, below it.
     """
     if len(paths) <= _FEW:
         for path in paths:
-            sync(path)
+            with open_file(root, path) as file:
+                os.fsync(file.fileno())
         return
-    number = os.open(folder, os.O_RDONLY)
+    number = os.open(root, os.O_RDONLY)
     try:
         if ctypes.CDLL(None, use_errno=True).syncfs(number):
-            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), folder)
+            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), root)
     finally:
         os.close(number)
 
@@ -213,7 +151,7 @@ def write_whole(path: str, data: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     os.replace(f"{path}.new", path)
-    sync(os.path.dirname(path))
+    sync_folder(os.path.dirname(path))
 
 
 def mark(path: str) -> None:
@@ -228,26 +166,6 @@ def _touch(path: str) -> int:
     with open(path, "wb") as file:
         os.utime(file.fileno())
         return os.fstat(file.fileno()).st_ctime_ns
-
-
-def remove(path: str) -> None:
-    """Remove a path with everything below it, if it is there."""
-    info = lstat(path)
-    if info is None:
-        return
-    if not stat.S_ISDIR(info.st_mode):
-        os.unlink(path)
-        return
-    # The overlay leaves folders that their own owner may not look into, but may open up.
-    with contextlib.suppress(OSError):
-        os.chmod(path, 0o700)
-    for name in os.listdir(path):
-        inner = os.path.join(path, name)
-        if os.path.isdir(inner) and not os.path.islink(inner):
-            remove(inner)
-        else:
-            os.unlink(inner)
-    os.rmdir(path)
 
 
 @contextlib.contextmanager
@@ -270,6 +188,17 @@ def set_owner(path: str, info: os.stat_result, shift: int) -> None:
         os.chown(path, info.st_uid + shift, info.st_gid + shift, follow_symlinks=False)
 
 
+def set_owner_in(folder: int, name: str, owner: tuple[int, int]) -> None:
+    """Give a name in an open folder an owner; only root can, and needs to."""
+    if os.geteuid() == 0:
+        os.chown(name, *owner, dir_fd=folder, follow_symlinks=False)
+
+
 def join(folder: str, name: str) -> str:
     """Return a relative path, where the top folder is the empty string."""
     return f"{folder}/{name}" if folder else name
+
+
+def too_deep(path: str) -> bool:
+    """Tell whether a relative path is one that programs might not be able to name, or follow to its end."""
+    return path.count("/") >= _DEEPEST or len(os.fsencode(path)) > _LONGEST

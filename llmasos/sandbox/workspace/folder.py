@@ -15,7 +15,7 @@ from pathlib import Path
 from llmasos import paths
 from llmasos.errors import WorkspaceError
 from llmasos.events import display
-from llmasos.sandbox.workspace.files import join
+from llmasos.sandbox.workspace.files import join, too_deep
 from llmasos.sandbox.workspace.secrets import Secrets
 
 _LISTED = 24
@@ -134,19 +134,22 @@ def changed_since(folder: Path, moment: int) -> bool:
         folder: The folder.
         moment: A time in ns, as the file system has it.
     """
-    pending = [os.fsencode(folder)]
+    pending = [""]
     while pending:
         here = pending.pop()
+        full = os.path.join(folder, here)
         try:
-            if os.lstat(here).st_ctime_ns > moment:
+            if os.lstat(full).st_ctime_ns > moment:
                 return True
-            with os.scandir(here) as entries:
+            with os.scandir(full) as entries:
                 for entry in entries:
                     info = entry.stat(follow_symlinks=False)
                     if info.st_ctime_ns > moment:
                         return True
-                    if stat.S_ISDIR(info.st_mode) and entry.name != b".git":
-                        pending.append(os.path.join(here, entry.name))
+                    inner = join(here, entry.name)
+                    # What is too deep is not shown either.
+                    if stat.S_ISDIR(info.st_mode) and entry.name != ".git" and not too_deep(inner):
+                        pending.append(inner)
         except PermissionError:
             continue  # What we cannot read, the sandbox cannot either.
         except FileNotFoundError:

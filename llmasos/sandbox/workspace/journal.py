@@ -22,13 +22,13 @@ from pydantic import BaseModel
 from llmasos.sandbox.workspace.files import (
     copy_content,
     digest,
-    lstat,
-    open_file,
-    remove,
     sync_all,
+    sync_folder,
     user_xattrs,
     write_whole,
 )
+from llmasos.sandbox.workspace.opening import held_folder, lstat, lstat_in, open_file, read_link, way_to
+from llmasos.sandbox.workspace.removal import remove
 
 State = Literal["applying", "applied", "undoing", "undone", "redoing"]
 
@@ -70,14 +70,13 @@ class Node(BaseModel, frozen=True):
             path: The path.
             mode: Whether a folder's permissions count.
         """
-        full = os.path.join(root, path)
         info = lstat(root, path)
         if self.kind == "none" or info is None:
             return self.kind == "none" and info is None
         if self.kind == "folder":
             return stat.S_ISDIR(info.st_mode) and (not mode or stat.S_IMODE(info.st_mode) == self.mode)
         if self.kind == "link":
-            return stat.S_ISLNK(info.st_mode) and os.readlink(full) == self.target
+            return stat.S_ISLNK(info.st_mode) and read_link(root, path) == self.target
         return (
             stat.S_ISREG(info.st_mode)
             and info.st_size == self.size
@@ -135,22 +134,23 @@ class Manifest(BaseModel, frozen=True):
 
 def read_node(root: str, path: str) -> Node:
     """Return what a path is now, without its content; a pipe, socket or device is nothing."""
-    full = os.path.join(root, path)
-    info = lstat(root, path)
-    if info is None:
-        return Node()
-    facts = Node(
-        mode=stat.S_IMODE(info.st_mode),
-        owner=(info.st_uid, info.st_gid),
-        mtime_ns=info.st_mtime_ns,
-        xattrs=user_xattrs(full),
-    )
-    if stat.S_ISDIR(info.st_mode):
-        return facts.model_copy(update={"kind": "folder"})
-    if stat.S_ISLNK(info.st_mode):
-        return facts.model_copy(update={"kind": "link", "target": os.readlink(full)})
-    if stat.S_ISREG(info.st_mode):
-        return facts.model_copy(update={"kind": "file", "size": info.st_size})
+    above, name = os.path.split(path)
+    with held_folder(root, above) as folder:
+        info = None if folder is None else lstat_in(folder, name)
+        if folder is None or info is None:
+            return Node()
+        facts = Node(
+            mode=stat.S_IMODE(info.st_mode),
+            owner=(info.st_uid, info.st_gid),
+            mtime_ns=info.st_mtime_ns,
+            xattrs=user_xattrs(os.path.join(way_to(folder), name)),
+        )
+        if stat.S_ISDIR(info.st_mode):
+            return facts.model_copy(update={"kind": "folder"})
+        if stat.S_ISLNK(info.st_mode):
+            return facts.model_copy(update={"kind": "link", "target": os.readlink(name, dir_fd=folder)})
+        if stat.S_ISREG(info.st_mode):
+            return facts.model_copy(update={"kind": "file", "size": info.st_size})
     return Node()
 
 
@@ -209,7 +209,8 @@ class Journal:
     def sync(self, commit: str) -> None:
         """Have the contents of a commit on the disk before this returns."""
         place = self.place(commit)
-        sync_all([place, *(os.path.join(place, name) for name in os.listdir(place))], place)
+        sync_all(place, os.listdir(place))
+        sync_folder(place)
 
     def write(self, manifest: Manifest) -> None:
         """Write a manifest whole, on the disk before this returns."""

@@ -12,15 +12,16 @@ from llmasos.sandbox.port import ViewKind
 from llmasos.sandbox.workspace.changes import Change, Comparison
 from llmasos.sandbox.workspace.files import (
     join,
-    lstat,
     mark,
-    remove,
     set_owner,
     set_user_xattrs,
+    too_deep,
     user_xattrs,
     writable,
     write_whole,
 )
+from llmasos.sandbox.workspace.opening import lstat
+from llmasos.sandbox.workspace.removal import remove
 from llmasos.sandbox.workspace.secrets import Secrets
 
 _OPAQUE = ("trusted.overlay.opaque", "user.overlay.opaque")
@@ -93,6 +94,8 @@ class OverlayLayer:
             if _is_whiteout(above):
                 if below is not None:
                     yield from self._compare.deleted(here, below)
+            elif too_deep(here):
+                yield from self._compare.deep(here)
             elif stat.S_ISDIR(above.st_mode):
                 yield from self._compare.folder(here, above, below)
                 inner = below is not None and stat.S_ISDIR(below.st_mode)
@@ -139,9 +142,9 @@ class OverlayLayer:
         below = self._compare.below(path)
         if info is None:
             return
-        if not stat.S_ISDIR(info.st_mode):
+        if not stat.S_ISDIR(info.st_mode) or too_deep(path):
             with writable(os.path.dirname(target)):
-                os.unlink(target)
+                remove(target)
             return
         merged = below is not None and stat.S_ISDIR(below.st_mode)
         if merged and _is_opaque(target):

@@ -8,7 +8,9 @@ import re
 import stat
 from collections.abc import Iterable, Sequence
 
-from llmasos.sandbox.workspace.files import join, lstat, remove, set_owner
+from llmasos.sandbox.workspace.files import join, set_owner
+from llmasos.sandbox.workspace.opening import lstat
+from llmasos.sandbox.workspace.removal import remove
 
 _SPECIAL = re.compile(r"[*?\[]")
 

@@ -6,7 +6,8 @@ import os
 import stat
 import struct
 
-from llmasos.sandbox.workspace.files import digest, lstat, open_file, user_xattrs
+from llmasos.sandbox.workspace.files import digest, user_xattrs
+from llmasos.sandbox.workspace.opening import lstat, open_file, read_link
 
 LARGEST_TEXT = 400_000
 _HEAD = 64 << 10
@@ -45,7 +46,7 @@ class Side:
 
     def _find_text(self) -> str | None:
         if self.kind == "symbolic link":
-            return os.readlink(os.path.join(self._root, self._path)) + "\n"
+            return read_link(self._root, self._path) + "\n"
         if self.kind != "file" or self.size > LARGEST_TEXT:
             return None
         data = self.data(LARGEST_TEXT)

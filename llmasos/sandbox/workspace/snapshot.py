@@ -10,7 +10,8 @@ from collections.abc import Iterator, Sequence, Set
 from llmasos.sandbox.port import ViewKind
 from llmasos.sandbox.workspace.changes import Change, Comparison
 from llmasos.sandbox.workspace.copies import Copier, Record, copy_facts, facts, is_copied
-from llmasos.sandbox.workspace.files import join, lstat, write_whole
+from llmasos.sandbox.workspace.files import join, too_deep, write_whole
+from llmasos.sandbox.workspace.opening import lstat
 from llmasos.sandbox.workspace.secrets import Secrets
 
 
@@ -98,6 +99,9 @@ class SnapshotLayer:
             if above is None:
                 continue
             copied = records.get(here) if merged else None
+            if too_deep(here):
+                yield from self._compare.deep(here)
+                continue
             same = copied is not None and copied[1] == copy_facts(above)
             if stat.S_ISDIR(above.st_mode):
                 below = self._compare.below(here) if merged else None
@@ -151,7 +155,7 @@ class SnapshotLayer:
                 copier.remove(path)
         for path in self._with_folders_above(paths):
             info = self._compare.below(path)
-            if info is None or not is_copied(info) or self._secrets.hides(path):
+            if info is None or not is_copied(path, info) or self._secrets.hides(path):
                 continue
             folder, _, name = path.rpartition("/")
             with copier.opened(folder) as (source, target):

@@ -7,7 +7,7 @@ import os
 import time
 from dataclasses import dataclass, field
 
-from llmasos.sandbox.workspace.files import join, write_whole
+from llmasos.sandbox.workspace.files import join, too_deep, write_whole
 from llmasos.sandbox.workspace.secrets import Secrets
 
 # A folder that changed this shortly before it was read may change again without a new time.
@@ -42,7 +42,7 @@ class Tree:
         """Return the relative paths of what is hidden, those of a hidden folder's content left out.
 
         Folders are read again only where they have changed since. A folder that cannot be read is hidden
-        whole, because its owner could open it up inside.
+        whole, because its owner could open it up inside; so is what is too deep to look into.
         """
         self._load()
         seen: dict[str, _Folder] = {}
@@ -51,6 +51,9 @@ class Tree:
         pending = [""]
         while pending:
             path = pending.pop()
+            if too_deep(path):
+                hidden.append(path)
+                continue
             full = os.path.join(self.root, path) if path else self.root
             try:
                 info = os.lstat(full)

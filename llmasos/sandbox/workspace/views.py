@@ -11,9 +11,11 @@ from pathlib import Path
 from llmasos.errors import WorkspaceError, command
 from llmasos.sandbox.port import View, ViewKind
 from llmasos.sandbox.workspace.changes import Layer
-from llmasos.sandbox.workspace.files import lstat, mark, remove, set_user_xattrs, user_xattrs, write_whole
+from llmasos.sandbox.workspace.files import mark, set_user_xattrs, user_xattrs, write_whole
 from llmasos.sandbox.workspace.folder import changed_since
+from llmasos.sandbox.workspace.opening import lstat
 from llmasos.sandbox.workspace.overlay import OverlayLayer
+from llmasos.sandbox.workspace.removal import remove
 from llmasos.sandbox.workspace.secrets import Secrets, hiding_layer
 from llmasos.sandbox.workspace.snapshot import SnapshotLayer
 from llmasos.sandbox.workspace.tree import Tree

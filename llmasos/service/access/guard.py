@@ -62,7 +62,7 @@ def guarded(
         return guard
     return CORSMiddleware(
         guard,
-        allow_origins=origins,
+        allow_origins=tuple(origins),
         allow_methods=("GET", "POST", "DELETE"),
         allow_headers=("*",),
         allow_private_network=True,

@@ -24,7 +24,7 @@ LISTS = st.one_of(st.booleans(), GLOBS)
 CONDITIONS: dict[str, st.SearchStrategy[Any]] = {
     "tool": GLOBS,
     **dict.fromkeys(("plugin", "capabilities", "programs", "commands", "reads", "writes", "outside"), LISTS),
-    **dict.fromkeys(("hosts", "closed_hosts"), LISTS),
+    **dict.fromkeys(("hosts", "closed_hosts", "options", "folder"), LISTS),
     "arguments": st.dictionaries(st.sampled_from(("x", "y")), LISTS, min_size=1),
     **dict.fromkeys(("sinks", "copied", "untrusted"), kinds(*get_args(SourceKind))),
     "effects": kinds(*get_args(Effect)),
@@ -79,6 +79,7 @@ FACTS = st.builds(
     secrets=st.booleans(),
     attended=st.booleans(),
     in_place=st.booleans(),
+    folder=st.sampled_from(("", "/a", "/a/b")),
     access=st.sampled_from(get_args(Access)),
     asking=st.sampled_from(get_args(Asking)),
 )

@@ -362,3 +362,32 @@ def test_a_command_that_is_no_call_is_told_how_to_write_it(
         assert main(["explain", "--", where], io.BytesIO(text)) == 2
         told = capsys.readouterr()
         assert says in told.err and len(told.err) < 500
+
+
+def test_a_rule_may_hold_in_some_folders_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    one, other = tmp_path / "work" / "one", tmp_path / "other"
+    for folder in (one, other):
+        folder.mkdir(parents=True)
+    rules(
+        tmp_path,
+        f"""
+        [[rule]]
+        id = "launch"
+        decision = "allow"
+        when.commands = "npm start *"
+        when.options = false
+        when.folder = "{tmp_path}/work/**"
+        """,
+    )
+    assert main(["check"]) == 0 and main(["show"]) == 0
+    assert f'folder = ["{tmp_path}/work/**"]' in capsys.readouterr().out
+
+    def verdict(folder: Path, command: str) -> str:
+        call = {"command": command, "said": ["go"], "read": [{"text": "hello", "kind": "web"}]}
+        assert main(["-C", str(folder), "explain", "--json", json.dumps(call)]) == 0
+        return str(json.loads(capsys.readouterr().out)["verdict"])
+
+    assert verdict(one, "npm start dev") == "allow"
+    assert verdict(one, "npm start --prefix evil") == "ask"
+    assert verdict(one, "npm --prefix evil start dev") == "ask"
+    assert verdict(other, "npm start dev") == "ask"

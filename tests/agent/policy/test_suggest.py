@@ -47,13 +47,26 @@ RUNS = writes("a.py", gains={"executes"})
 @pytest.mark.parametrize(
     ("approved", "like", "unlike"),
     [
-        (shell("npm start"), shell("npm start -- --watch=false"), shell("npm publish")),
-        (shell("npm run build"), shell("npm run build -- -q"), shell("npm run deploy")),
+        (shell("npm start"), shell("npm start -- dev"), shell("npm publish")),
+        (shell("npm start"), shell("npm start -s"), shell("npm start -- --watch=false")),
+        (shell("npm run build"), shell("npm run build -q"), shell("npm run deploy")),
+        (shell("npm run build"), shell("npm run build x"), shell("npm run build --script-shell=./x")),
+        (shell("npm run build"), shell("npm run build x"), shell("npm run build --prefix x")),
+        (shell("npm start -- --fix"), shell("npm start -- --fix"), shell("npm start")),
         (shell("npm start"), shell("npm start x", "npm start"), shell("npm start", "npm publish")),
         (shell("npm start"), shell("npm start"), shell("npm starting")),
         (shell("npm start"), shell("npm start"), shell("npm start", dynamic=True)),
         (shell("npm start"), shell("npm start"), shell("npm start", effects={"executes", "network"})),
         (shell("python -m pytest -q"), shell("python -m pytest tests"), shell("python -m http.server")),
+        (shell("pytest -q"), shell("pytest -x tests/a.py"), shell("pytest -p evil")),
+        (shell("pytest -q"), shell("pytest"), shell("pytest --import-mode=importlib x.py")),
+        (shell("pytest -p cov"), shell("pytest -p cov"), shell("pytest -p evil")),
+        (shell("pytest -q", "npm start"), shell("pytest", "npm start x"), shell("pytest", "npm start @x")),
+        (shell("go test ./..."), shell("go test -race ./a"), shell("go test -exec ./evil.sh")),
+        (shell("cargo test"), shell("cargo test --release"), shell("cargo test --config x")),
+        (shell("prettier --check ."), shell("prettier --check src"), shell("prettier --write src")),
+        (shell("ruff check ."), shell("ruff check src"), shell("ruff check --fix src")),
+        (shell("git commit -m x"), shell("git commit -am y"), shell("git commit --amend")),
         (shell("python tidy.py"), shell("python tidy.py"), shell("python tidy.py --all")),
         (shell("sh build.sh"), shell("sh build.sh"), shell("sh other.sh")),
         (shell("ls [ab]*"), shell("ls [ab]*"), shell("ls a")),
@@ -65,7 +78,22 @@ RUNS = writes("a.py", gains={"executes"})
         (shell("docker run a"), shell("docker run a"), shell("docker run b")),
         (shell("npm install a"), shell("npm install a"), shell("npm install b")),
         (shell("git checkout a"), shell("git checkout a"), shell("git checkout .")),
-        (shell("npm exec jest -- -q"), shell("npm exec jest"), shell("npm exec foo")),
+        (shell("npm exec jest"), shell("npm exec jest"), shell("npm exec jest x")),
+        (shell("bundle exec rspec"), shell("bundle exec rspec x"), shell("bundle exec rake")),
+        (shell("git bisect start"), shell("git bisect start"), shell("git bisect run ./x")),
+        (shell("uv pip list"), shell("uv pip list"), shell("uv pip install x")),
+        (shell("npm audit"), shell("npm audit"), shell("npm audit fix")),
+        (shell("npm run-script a"), shell("npm run-script a"), shell("npm run-script b")),
+        (shell("go generate ./a"), shell("go generate ./a"), shell("go generate ./b")),
+        (shell("terraform plan"), shell("terraform plan"), shell("terraform plan -var a=b")),
+        (shell("podman run a"), shell("podman run a"), shell("podman run -v /:/x a")),
+        (shell("git clean -n"), shell("git clean -n"), shell("git clean -fdx")),
+        (shell("poetry run python x.py"), shell("poetry run python x.py"), shell("poetry run python y.py")),
+        (writes("a.md", folder="/a"), writes("a.md", folder="/a"), writes("a.md", folder="/b")),
+        (writes("a.md", folder="/a"), writes("a.md", folder="/a"), writes("a.md", folder="/a/b")),
+        (writes("a.md", folder="/a/b"), writes("a.md", folder="/a/b"), writes("a.md", folder="/a")),
+        (writes("a.md", folder="/a*"), writes("a.md", folder="/a*"), writes("a.md", folder="/ab")),
+        (writes("a.md", folder="/a"), writes("a.md", folder="/a"), writes("a.md")),
         (writes("docs/a.md"), writes("docs/b/c.md"), writes("src/a.md")),
         (writes("docs/a.md"), writes("docs/b.md"), writes("docs/b.md", "src/a.md")),
         (writes("docs/a.md"), writes("docs/b.md"), writes("docs/../src/a.md")),
@@ -123,9 +151,10 @@ def test_a_pattern_counts_under_the_rules_in_force() -> None:
 
 
 def test_suggestions_gather_like_approvals_and_say_what_they_match() -> None:
-    approved = [shell("npm start"), shell("npm start -- -q"), shell("npm run seed"), writes("docs/a.md")]
+    approved = [shell("npm start"), shell("npm start -- now"), shell("npm run seed"), writes("docs/a.md")]
     log = [
         *(Logged(*call, "ask") for call in approved),
+        Logged(*shell("npm run seed twice"), "ask"),
         Logged(*shell("npm run seed --fix"), "ask"),
         Logged(*shell("npm start", untrusted=()), "allow"),
         Logged(*shell("npm publish"), "ask"),
@@ -133,10 +162,18 @@ def test_suggestions_gather_like_approvals_and_say_what_they_match() -> None:
     [found] = suggest(approved, log)
     assert found.approvals == 3
     assert found.matched == {"ask": 4, "allow": 1}
-    assert allowed(found.rule, shell("npm run seed --fix")) and not allowed(found.rule, shell("npm publish"))
+    assert allowed(found.rule, shell("npm run seed twice")) and not allowed(found.rule, shell("npm publish"))
     assert "npm run seed *" in found.toml
     assert len(suggest([*approved, writes("docs/b.md")], log)) == 2
     assert suggest([], log) == []
+
+
+def test_suggestions_are_made_for_each_folder_alone() -> None:
+    here, there = shell("npm start", folder="/here"), shell("npm start", folder="/there")
+    assert suggest([here, there], []) == []
+    [found] = suggest([here, there, here], [Logged(*here, "ask"), Logged(*there, "ask")])
+    assert found.matched == {"ask": 1} and 'folder = ["/here"]' in found.toml
+    assert "/here" in found.rule.reason
 
 
 def test_the_log_tells_what_was_approved() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from llmasos.agent.provenance.sentences import is_forbidden, is_question, is_removing, sentences
+from llmasos.agent.provenance.sentences import is_forbidden, is_question, is_reading, is_removing, sentences
 
 
 @pytest.mark.parametrize(
@@ -29,6 +29,18 @@ from llmasos.agent.provenance.sentences import is_forbidden, is_question, is_rem
         ("Please don't delete anything", False),
         ("Lösche nichts und nicht die Logs", False),
         ("sum the report up", False),
+        ("empty log.txt", True),
+        ("Please empty the log", True),
+        ("make log.txt empty", True),
+        ("clear log.txt", True),
+        ("truncate log.txt", True),
+        ("leere die Datei log.txt", True),
+        ("vide le fichier", True),
+        ("清空 log.txt", True),
+        ("log.txt を空にして", True),
+        ("find the empty files", False),
+        ("is the folder empty?", False),
+        ("list empty lines", False),
     ],
 )
 def test_words_of_removing(text: str, removing: bool) -> None:
@@ -73,3 +85,41 @@ def test_what_forbids(text: str, forbids: bool) -> None:
 )
 def test_what_only_asks(text: str, asks: bool) -> None:
     assert is_question(text) is asks
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Read notes.md and tell me about the report",
+        "What does report.txt say?",
+        "Count the rows of data.csv after reading notes.md",
+        "Tell me what is in a.txt and b.txt.",
+        "Please read notes.md. Do not delete anything.",
+        "Lies notes.md und sag mir, was drin steht",
+        "Summarise report.txt",
+        "读取 notes.md 并告诉我报告里有什么",
+        "notes.mdを読んで、報告を教えてください",
+    ],
+)
+def test_what_only_wants_to_know_something(text: str) -> None:
+    assert all(map(is_reading, sentences(text)))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Read notes.md and fix it",
+        "Read notes.txt and bring README.md up to date",
+        "Summarize notes.md into summary.txt",
+        "Translate README.md to German",
+        "Look at notes.md and do what it says",
+        "Read data.csv and write a report",
+        "Check a.py and correct it",
+        "Run the tests",
+        "Open notes.md, sort it",
+        "continue",
+        "读 notes.md 然后更新报告",
+    ],
+)
+def test_what_wants_something_done(text: str) -> None:
+    assert not all(map(is_reading, sentences(text)))

@@ -45,7 +45,7 @@ class Sample:
 
     @property
     def recipe(self) -> Recipe:
-        return recipe(self.name)
+        return _recipe(self.name)
 
     def initial(self, seed: int = 0) -> Weights:
         """Return weights that are nowhere zero, so that every gradient shows."""
@@ -57,6 +57,11 @@ class Sample:
             else array
             for name, array in drawn.items()
         }
+
+
+@cache
+def _recipe(name: str) -> Recipe:
+    return recipe(name)
 
 
 def table(rows: int = 10) -> tuple[Schema, Examples]:
@@ -95,9 +100,8 @@ def gpt2() -> Path:
         vocab_size=len(WORDS) + 2, n_positions=32, n_embd=8, n_layer=2, n_head=2, initializer_range=0.5
     )
     GPT2LMHeadModel(config).save_pretrained(folder)
-    PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer(), eos_token="<end>", unk_token="<unknown>"
-    ).save_pretrained(folder)
+    fast: Any = PreTrainedTokenizerFast
+    fast(tokenizer_object=tokenizer(), eos_token="<end>", unk_token="<unknown>").save_pretrained(folder)
     return folder
 
 

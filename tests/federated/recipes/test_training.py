@@ -7,7 +7,7 @@ import pytest
 
 from llmasos.federated.dataset import Examples
 from llmasos.federated.port import FederatedError
-from llmasos.federated.recipes import Work, shuffled
+from llmasos.federated.recipes import Work, recipe, shuffled
 from llmasos.federated.weights import Weights, weights_sha256
 from tests.federated.recipes.samples import NAMES, Sample, sample
 
@@ -81,13 +81,31 @@ def test_the_loss_is_the_mean_over_the_rows(name: str) -> None:
     assert told == pytest.approx(loss(one, weights), rel=1e-5)
 
 
+@pytest.mark.parametrize("name", BY_ROW)
+def test_a_rows_loss_does_not_depend_on_the_rows_beside_it(name: str) -> None:
+    one = sample(name)
+    weights = double(one.initial())
+    alone = [
+        one.recipe.evaluate(weights, Examples(*rows), one.schema, one.options).loss
+        for rows in zip(
+            np.split(one.examples.inputs, len(one.examples)),
+            np.split(one.examples.labels, len(one.examples)),
+            strict=True,
+        )
+    ]
+    assert np.mean(alone) == pytest.approx(loss(one, weights), rel=1e-9)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_the_same_seed_gives_the_same_bits(name: str) -> None:
     one = sample(name)
     work = Work(epochs=2, batch=4, proximal=0.1, seed=3)
     first = train(one, one.recipe.initial(one.schema, one.options, 1), work)
-    again = sample(name)
-    assert same(first, train(again, again.recipe.initial(again.schema, again.options, 1), work))
+    fresh = recipe(one.name)
+    again, _ = fresh.train(
+        fresh.initial(one.schema, one.options, 1), one.examples, work, one.schema, one.options
+    )
+    assert same(first, again)
     weights = one.initial()
     assert not same(train(one, weights, work), train(one, weights, Work(epochs=2, batch=4, seed=4)))
 
@@ -142,5 +160,5 @@ def test_what_diverges_is_not_finite_and_no_warning(name: str) -> None:
 @pytest.mark.parametrize(("name", "other"), [("mlp", "mlp:images"), ("cnn", "cnn:norm"), ("lora", "mlp")])
 def test_weights_of_another_model_are_refused(name: str, other: str) -> None:
     one = sample(name)
-    with pytest.raises(FederatedError, match="the rows have 4|are not those of"):
+    with pytest.raises(FederatedError, match=r"the rows have 4|are not those of"):
         train(one, sample(other).initial(), Work())

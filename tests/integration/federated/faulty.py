@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,8 @@ class Faulty:
         """Train, or fail."""
         made, loss = Logistic().train(dict(weights), examples, work, schema, {})
         fault = options["fault"]
+        if fault == "forget":
+            return Logistic().train(dict(weights), examples, replace(work, proximal=0.0), schema, {})
         if len(examples) not in options["rows"]:
             return made, loss
         if fault == "raise":
@@ -52,8 +55,6 @@ class Faulty:
             return {name: array.ravel()[:-1] for name, array in made.items()}, loss
         if fault == "flip":
             return {name: weights[name] - 50 * (array - weights[name]) for name, array in made.items()}, loss
-        if fault == "forget":
-            return Logistic().train(dict(weights), examples, Work(seed=work.seed), schema, {})
         return made, loss
 
     def evaluate(

@@ -1,0 +1,242 @@
+"""A process that tasks run in, as the executor holds it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import pickle
+import socket
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Sequence
+from multiprocessing import spawn
+from pathlib import Path
+from typing import Any
+
+import anyio
+
+from llmasos.cluster._child import LENGTH_BYTES
+from llmasos.cluster._job import Job, Task
+from llmasos.cluster._task import Output, Reply
+from llmasos.cluster._tree import end_tree
+from llmasos.cluster.port import ClusterError
+
+_READ_BYTES = 1 << 18
+_START_SECONDS = 60.0
+
+
+class Process:
+    """One worker process; tasks sent to it run in their order.
+
+    Args:
+        folder: Where it keeps large results.
+        gpus: The GPUs that it sees; None is all.
+    """
+
+    def __init__(self, folder: Path, gpus: tuple[int, ...] | None = None) -> None:
+        self.gpus = gpus
+        self.under_way: deque[Task] = deque()
+        self.since = 0.0
+        self.ended = anyio.Event()
+        self._folder = folder
+        self._job: Job | None = None
+        self._function: bytes | None = None
+        self._changed = anyio.Event()
+        self._began = anyio.Event()
+        self._buffer = bytearray()
+        self._output = Output(os.memfd_create("output"))
+        fcntl.fcntl(self._output.file, fcntl.F_SETFL, os.O_APPEND)
+        self._wire, theirs = socket.socketpair()
+        self._wire.setblocking(False)
+        try:
+            self._popen = subprocess.Popen(
+                [sys.executable, "-P", "-m", "llmasos.cluster._child", str(theirs.fileno())],
+                stdin=subprocess.DEVNULL,
+                stdout=self._output.file,
+                stderr=self._output.file,
+                pass_fds=(theirs.fileno(),),
+                start_new_session=True,
+                env=environment(gpus),
+            )
+            self._handle = os.pidfd_open(self._popen.pid)
+        except OSError as error:
+            self._wire.close()
+            os.close(self._output.file)
+            raise ClusterError(
+                f"A worker process cannot be started: {error.strerror}.", hint="Close other programs."
+            ) from error
+        finally:
+            theirs.close()
+        self.pid = self._popen.pid
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(self._wire, self._readable)
+        self._loop.add_reader(self._handle, self._exited)
+
+    async def begin(self) -> None:
+        """Wait until it is ready.
+
+        Raises:
+            ClusterError: It ended, or does not answer.
+        """
+        with anyio.move_on_after(_START_SECONDS):
+            await self._send(("begin", str(self._folder), preparation()))
+            await self._began.wait()
+        if self.ended.is_set() or not self._began.is_set():
+            said = self.printed().strip().rpartition("\n")[2]
+            raise ClusterError(
+                f"A worker process does not start: {said or self.ending()}.",
+                hint=f"Try `{sys.executable} -c pass`; the machine may be out of memory.",
+            )
+
+    async def send(self, job: Job, tasks: Sequence[Task]) -> None:
+        """Have it run tasks after those that it has."""
+        if not self.under_way:
+            self.since = time.monotonic()
+        self.under_way.extend(tasks)
+        function = None if self._function is job.function else job.function
+        self._job, self._function = job, job.function
+        await self._send(("run", function, job.work.inline, [task.payload for task in tasks]))
+
+    async def wait(self, low: int, timeout: float | None) -> bool:
+        """Wait until few tasks are left or it has ended; return False when one has outlived its time.
+
+        Args:
+            low: How many tasks.
+            timeout: Seconds for each.
+        """
+        while len(self.under_way) > low and not self.ended.is_set():
+            left = None if timeout is None else self.since + timeout - time.monotonic()
+            if left is not None and left <= 0:
+                return False
+            self._changed = anyio.Event()
+            with anyio.move_on_after(left):
+                await self._changed.wait()
+        return True
+
+    def printed(self) -> str:
+        """Return what it printed since its last reply."""
+        return self._output.take()
+
+    def trim(self) -> None:
+        """Keep what it prints small."""
+        self._output.trim()
+
+    def ending(self) -> str:
+        """Say how it ended."""
+        code = self._popen.returncode
+        if code is None:
+            return "its worker does not answer"
+        return (
+            f"its worker was ended by signal {-code}" if code < 0 else f"its worker ended with status {code}"
+        )
+
+    async def end(self) -> None:
+        """End it with all that it has started, and wait until it is gone."""
+        if not self.ended.is_set():
+            end_tree([self.pid])
+            await self.ended.wait()
+
+    def close(self) -> None:
+        """Let go of it after its end."""
+        os.close(self._output.file)
+
+    async def _send(self, message: Any) -> None:
+        data = pickle.dumps(message, 5)
+        # Its end is noticed elsewhere.
+        with contextlib.suppress(OSError):
+            await self._loop.sock_sendall(self._wire, len(data).to_bytes(LENGTH_BYTES, "big") + data)
+
+    def _readable(self) -> None:
+        try:
+            data = self._wire.recv(_READ_BYTES)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self._loop.remove_reader(self._wire)
+            return
+        self._buffer += data
+        at = 0
+        while len(self._buffer) - at >= LENGTH_BYTES:
+            size = int.from_bytes(self._buffer[at : at + LENGTH_BYTES], "big")
+            if len(self._buffer) - at - LENGTH_BYTES < size:
+                break
+            at += LENGTH_BYTES
+            self._take(pickle.loads(memoryview(self._buffer)[at : at + size]))  # noqa: S301
+            at += size
+        del self._buffer[:at]
+        self._changed.set()
+
+    def _take(self, message: Any) -> None:
+        if message is None:
+            self._began.set()
+            return
+        assert self._job is not None
+        reply = Reply(*message)
+        task = self.under_way.popleft()
+        self.since = time.monotonic()
+        load = _Kept(Path(reply.kept)) if reply.kept else None
+        self._job.ended(task, reply, f"process {self.pid}", load)
+
+    def _exited(self) -> None:
+        self._loop.remove_reader(self._handle)
+        os.close(self._handle)
+        self._popen.wait()
+        # What it said before its end counts.
+        before = -1
+        while before != len(self._buffer):
+            before = len(self._buffer)
+            self._readable()
+        self._loop.remove_reader(self._wire)
+        self._wire.close()
+        # What it has started may hold on to its session.
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, 9)
+        self.ended.set()
+        self._began.set()
+        self._changed.set()
+
+
+class _Kept:
+    """A result in a file, which goes when nobody can ask for it any more."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __call__(self) -> Any:
+        try:
+            return pickle.loads(self._path.read_bytes())  # noqa: S301
+        except FileNotFoundError:
+            raise ClusterError(
+                "The result is gone with the executor that kept it.", hint="Ask for it before closing."
+            ) from None
+
+    def __del__(self) -> None:
+        with contextlib.suppress(OSError, AttributeError):
+            self._path.unlink(missing_ok=True)
+
+
+def preparation() -> dict[str, Any]:
+    """Return what makes modules be found in a child as they are here."""
+    found = spawn.get_preparation_data("task")
+    # It is for sockets of multiprocessing's own, and refuses to be sent.
+    del found["authkey"]
+    return found
+
+
+def environment(gpus: tuple[int, ...] | None) -> dict[str, str]:
+    """Return the environment of a worker.
+
+    Args:
+        gpus: The GPUs that it sees; None is all.
+    """
+    # This package is found there as it was found here.
+    here = str(Path(__file__).parents[2])
+    path = os.pathsep.join(filter(None, (here, os.environ.get("PYTHONPATH", ""))))
+    visible = {} if gpus is None else {"CUDA_VISIBLE_DEVICES": ",".join(map(str, gpus))}
+    return {**os.environ, "PYTHONPATH": path, **visible}
