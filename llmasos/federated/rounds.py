@@ -56,7 +56,8 @@ class Rounds:
         evaluate: Evaluate | None = None,
     ) -> None:
         self._plan = plan
-        self._schema = schema
+        # How many rows each of very many clients has is nobody else's business.
+        self._schema = schema.model_copy(update={"rows": ()})
         self._grid = MeteredGrid(grid)
         self._strategy = strategy
         self._folder = folder
@@ -166,8 +167,7 @@ class Rounds:
             client=self._strategy.called(message.metadata.dst_node_id),
             recipe=plan.recipe,
             options=plan.options,
-            # What each of very many clients has is nobody else's business.
-            schema=self._schema.model_copy(update={"rows": ()}),
+            schema=self._schema,
             holdout=plan.data.holdout,
             epochs=epochs,
             batch=plan.training.batch,
