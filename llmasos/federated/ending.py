@@ -38,13 +38,14 @@ class Ending:
         self.ended: RunEnded | None = None
         self.compared: Comparison | None = None
 
-    def tell(self, event: RunEvent) -> None:
-        """Tell an event, or keep it back if it is the end."""
-        if isinstance(event, RunEnded):
-            self.ended = event
-            return
-        self._folder.tell(event)
-        self._more()
+    def tell(self, *events: RunEvent) -> None:
+        """Tell events, but keep the end back."""
+        for event in events:
+            if isinstance(event, RunEnded):
+                self.ended = event
+        if told := [event for event in events if not isinstance(event, RunEnded)]:
+            self._folder.tell(*told)
+            self._more()
 
     def end(self, state: EndState, reason: str) -> None:
         """End the run, if it has not ended, with what its newest checkpoint holds."""

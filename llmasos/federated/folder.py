@@ -83,13 +83,14 @@ class RunFolder:
     def forecast(self, forecast: Forecast) -> None:
         write_whole(self.path / "forecast.json", forecast.model_dump_json())
 
-    def tell(self, event: RunEvent) -> None:
-        """Keep an event; it is on the disk when this returns."""
+    def tell(self, *events: RunEvent) -> None:
+        """Keep events; they are on the disk when this returns."""
         with self.events_file.open("ab+") as file:
             # A line that a crash has cut stays alone.
             file.seek(max(0, file.tell() - 1))
             cut = file.read(1) not in (b"", b"\n")
-            file.write(b"\n" * cut + event.model_dump_json().encode() + b"\n")
+            lines = [event.model_dump_json().encode() + b"\n" for event in events]
+            file.write(b"\n" * cut + b"".join(lines))
             file.flush()
             os.fsync(file.fileno())
 

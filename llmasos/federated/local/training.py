@@ -100,8 +100,8 @@ def _rounds(folder: RunFolder, ending: Ending) -> None:
         folder.schema = schema
         forecast = folder.forecast or local.forecast(schema)
         ending.tell(RunStarted(run=folder.id, plan=local.plan, forecast=forecast, after=done))
-        for name, rows in zip(local.names.values(), schema.rows, strict=True):
-            ending.tell(ClientJoined(run=folder.id, client=name, samples=rows))
+        named = zip(local.names.values(), schema.rows, strict=True)
+        ending.tell(*(ClientJoined(run=folder.id, client=name, samples=rows) for name, rows in named))
         local.train(schema, checkpoint, ending.tell)
         assert ending.ended is not None
         ending.compared = local.compare(schema, ending.ended.rounds)
@@ -141,7 +141,8 @@ class _Local:
         content = RecordDict({"config": ConfigRecord()})
         messages = [Message(content, node, "query", group_id="survey") for node in self.names]
         replies = self._grid.send_and_receive(messages, timeout=self.plan.guard.join_seconds)
-        schema = agree([self._survey(reply) for reply in replies])
+        surveys = [self._survey(reply) for reply in replies]
+        schema = agree(surveys, standardise=self.plan.data.standardise)
         if self.plan.recipe == AUTO:
             self.plan = self.plan.model_copy(update={"recipe": suited(schema.kind)})
             self._folder.plan = self.plan
