@@ -1,8 +1,8 @@
 python := .venv/bin/python
 # A file's tests stay together, since they share what is slow to make.
 parallel := -n 2 --dist loadfile
-# These play whole sessions, or need real components; all others are done in a minute.
-long := tests/integration tests/attacks
+# These play whole sessions, load models, start processes, or need real components.
+long := tests/integration tests/attacks tests/cluster tests/federated tests/models/engines
 
 .PHONY: shell test unit integration with-components lint lock setup bench
 

@@ -10,7 +10,17 @@ from pathlib import Path
 
 import anyio
 
-from benchmarks import cluster, first_light, ledger, models, safety, sandbox, simulated, speed
+from benchmarks import (
+    cluster,
+    federated,
+    first_light,
+    ledger,
+    models,
+    safety,
+    sandbox,
+    simulated,
+    speed,
+)
 
 PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
 
@@ -50,6 +60,7 @@ SECTIONS: dict[str, tuple[str, Callable[[], list[str]]]] = {
     "ledger": ("The ledger", ledger_lines),
     "models": ("Models", models.lines),
     "simulated": ("The scheduler beside other rules, simulated", simulated.lines),
+    "federated": ("Federated training", federated.lines),
     "cluster": ("Work across cores and machines", cluster.lines),
     "safety": ("Attacks by what the model reads", safety.lines),
     "requests": ("Whole requests on the embedded model", request_lines),

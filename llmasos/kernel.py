@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from functools import partial
@@ -17,18 +17,22 @@ import anyio.to_thread
 
 import llmasos
 from llmasos import paths
-from llmasos.agent import Books, Services, Sessions, definition, policy_for, record_start
+from llmasos.agent import Books, Services, Sessions, definition, policy_for, record, record_start
 from llmasos.agent.explain import Explainer, PolicyArchive
 from llmasos.api import Check, KernelInfo, ToolInfo
 from llmasos.config import Settings, load_settings
 from llmasos.doctor import examine
 from llmasos.errors import KernelError
+from llmasos.extras import installed
+from llmasos.federated.events import RunEvent
+from llmasos.federated.records import facts_of
+from llmasos.federated.runs import BACKENDS, Runs, installed_runs
 from llmasos.ledger import ChainLedger, Ledger
 from llmasos.models import Administration, LoadPlan, Models, Place
 from llmasos.sandbox import SandboxProvider, choose_provider
 from llmasos.secrets import Canaries, Redactor, secrets_of_environment, secrets_of_files, secrets_of_settings
 from llmasos.store import Store
-from llmasos.tools import Registry, builtin_tools
+from llmasos.tools import Registry, builtin_tools, extra_tools
 
 _ENDING_SECONDS = 3.0
 _POLL_SECONDS = 0.05
@@ -46,6 +50,7 @@ class Kernel:
         ledger: Replaces the ledger, in tests.
         registry: Replaces the built-in tools, in tests.
         redactor: Takes out secrets; one that knows those of the settings and the environment when missing.
+        backends: Replaces the modules of the backends of trainings, in tests.
         progress: Told what is under way when the start takes long.
         ended: Called when everything has ended, just before the data folder is let go.
     """
@@ -59,13 +64,16 @@ class Kernel:
         ledger: Ledger | None = None,
         registry: Registry | None = None,
         redactor: Redactor | None = None,
+        backends: Mapping[str, str] = BACKENDS,
         progress: Callable[[str], None] = lambda text: None,
         ended: Callable[[], None] = lambda: None,
     ) -> None:
         self.settings = settings or load_settings()
         self.started = datetime.now(UTC)
-        self.registry = registry or builtin_tools()
+        self.registry = registry or Registry([*builtin_tools(), *extra_tools()])
         self.redactor = redactor or redactor_of(self.settings)
+        self._backends = backends if installed("flwr") else {}
+        self._runs: Runs | None = None
         self._models = models
         self._provider = provider
         self._ledger = ledger
@@ -110,6 +118,10 @@ class Kernel:
             tasks = await stack.enter_async_context(anyio.create_task_group())
             # What still runs in the background at the end, such as a model that warms up, is not waited for.
             stack.callback(tasks.cancel_scope.cancel)
+            if self._backends:
+                runs = self._runs = Runs(data_dir / "federated", tasks, self._record_run, self._backends)
+                stack.push_async_callback(runs.close)
+                await runs.recover()
             services = Services(
                 settings=self.settings,
                 store=self.store,
@@ -118,6 +130,7 @@ class Kernel:
                 ledger=self.ledger,
                 registry=self.registry,
                 canaries=Canaries(self.redactor),
+                trainings=self._runs,
             )
             self.sessions = Sessions(services, tasks)
             tasks.start_soon(self.provider.warm)
@@ -130,6 +143,20 @@ class Kernel:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._exit.__aexit__(kind, error, trace)
+
+    @property
+    def runs(self) -> Runs:
+        """The federated trainings.
+
+        Raises:
+            FederatedError: The extra is not installed.
+        """
+        return installed_runs(self._runs)
+
+    async def _record_run(self, event: RunEvent) -> None:
+        facts = facts_of(event)
+        if facts:
+            await record(self.ledger, event.run, "round", **facts)
 
     async def info(self) -> KernelInfo:
         """Return the kernel as `llmasos status` shows it."""

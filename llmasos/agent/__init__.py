@@ -8,6 +8,7 @@ from llmasos.agent.gate import ActionOutcome, Gate
 from llmasos.agent.loaded import record_start
 from llmasos.agent.metering import Meter, metered
 from llmasos.agent.policy import Policy
+from llmasos.agent.recording import record
 from llmasos.agent.rulebook import policy_for
 from llmasos.agent.services import Services
 from llmasos.agent.session import Session
@@ -37,5 +38,6 @@ __all__ = [
     "definition",
     "metered",
     "policy_for",
+    "record",
     "record_start",
 ]

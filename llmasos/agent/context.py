@@ -19,6 +19,7 @@ from llmasos.agent.stream import EventStream
 from llmasos.agent.workbench import Workbench
 from llmasos.errors import LLMasOSError, ModelError, ToolError
 from llmasos.events import ActionOutput, Forecast, Progress, Usage
+from llmasos.federated.runs import Runs, installed_runs
 from llmasos.models.tokens import most_tokens
 from llmasos.sandbox import Artifact, Sandbox
 from llmasos.tools import Registry, Tool
@@ -39,6 +40,7 @@ class Contexts:
         backend: The sandbox's backend, for records.
         registry: The tools callable from inside Python.
         seconds: How long one piece of code may run.
+        trainings: The federated trainings, where the extra is installed.
         gate: What carries out calls made from inside Python.
         spent: What tools have asked of the model so far.
     """
@@ -50,6 +52,7 @@ class Contexts:
     backend: str
     registry: Registry
     seconds: float
+    trainings: Runs | None = None
     gate: Gate | None = None
     spent: Usage = field(default_factory=Usage)
 
@@ -96,6 +99,15 @@ class ActionContext:
     def seconds(self) -> float:
         """How long one piece of code may run, by the settings."""
         return self._of.seconds
+
+    @property
+    def runs(self) -> Runs:
+        """The federated trainings.
+
+        Raises:
+            FederatedError: The extra is not installed.
+        """
+        return installed_runs(self._of.trainings)
 
     @property
     def functions(self) -> Mapping[str, tuple[str, ...]]:

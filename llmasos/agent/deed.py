@@ -131,7 +131,7 @@ class Deed:
 
     @cached_property
     def _read(self) -> list[str]:
-        names = [name for name in _READ if name not in self.needs.targets]
+        names = [name for name in (*_READ, *self.needs.inputs) if name not in self.needs.targets]
         read = [path for name in names for path in texts(self.arguments.get(name))]
         return read + [path for each in self.programs for path in each.reads]
 

@@ -12,7 +12,7 @@ from llmasos.agent.recording import record
 from llmasos.agent.rulebook import policy_for
 from llmasos.config import Settings
 from llmasos.ledger import SYSTEM, Filter, Kind, Ledger
-from llmasos.tools import Capabilities, Registry, Tool, builtin_tools
+from llmasos.tools import Capabilities, Registry, Tool, builtin_tools, extra_tools
 
 _LOOKED_BACK = 1000
 
@@ -23,7 +23,7 @@ async def record_start(ledger: Ledger, registry: Registry, settings: Settings) -
     Raises:
         LedgerError: They cannot be recorded, so the kernel must not start.
     """
-    ours = {tool.function for tool in builtin_tools()}
+    ours = {tool.function for tool in (*builtin_tools(), *extra_tools())}
     builtin = [tool for tool in registry if tool.function in ours]
     for tool in registry:
         if tool.function not in ours:
@@ -74,6 +74,7 @@ def _declared(capabilities: Capabilities) -> dict[str, Any]:
     """Return all that a tool declares, in an order of its own."""
     return {
         "needs": capabilities.names(),
+        "inputs": capabilities.inputs,
         "targets": capabilities.targets,
         "runs": dict(capabilities.runs),
         "reaches": capabilities.reaches,

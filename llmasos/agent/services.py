@@ -8,6 +8,7 @@ from pydantic_ai.tools import ToolDefinition
 
 from llmasos.agent.toolset import definition
 from llmasos.config import Settings
+from llmasos.federated.runs import Runs
 from llmasos.ledger import Ledger
 from llmasos.models import Models
 from llmasos.sandbox import SandboxProvider
@@ -27,6 +28,7 @@ class Services:
     ledger: Ledger
     registry: Registry
     canaries: Canaries = field(default_factory=lambda: Canaries(Redactor()))
+    trainings: Runs | None = None
 
     @property
     def redactor(self) -> Redactor:

@@ -24,6 +24,7 @@ from llmasos.api import (
 from llmasos.client._connection import Query
 from llmasos.client._errors import gone, refusal
 from llmasos.client._explain import ExplainCalls
+from llmasos.client._federated import FederatedCalls
 from llmasos.client._keys import KeyCalls
 from llmasos.client._ledger import LedgerCalls
 from llmasos.client._models import ModelCalls
@@ -37,7 +38,7 @@ T = TypeVar("T")
 _POLL_SECONDS = 0.05
 
 
-class AsyncClient(LedgerCalls, KeyCalls, ModelCalls, ExplainCalls):
+class AsyncClient(LedgerCalls, KeyCalls, ModelCalls, ExplainCalls, FederatedCalls):
     """Asynchronous client of the kernel.
 
     Args:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -29,6 +29,7 @@ from llmasos.api import (
     VerifyReport,
 )
 from llmasos.api.explaining import Explanation
+from llmasos.api.federated import RunInfo, RunPlanned, RunStep, RunVerified
 from llmasos.api.models import BenchReport, ModelDetails, ModelsTop
 from llmasos.client._async import AsyncClient
 from llmasos.client._sync_session import Session, iterate
@@ -185,6 +186,44 @@ class Client:
     def revoke_key(self, key: str) -> KeyInfo:
         """End a key at once."""
         return self._call(self._client.revoke_key(key))
+
+    def plan_run(self, data: Sequence[str | Path], **options: Any) -> RunPlanned:
+        """Plan a federated training; takes what `AsyncClient.plan_run` takes."""
+        return self._call(self._client.plan_run(data, **options))
+
+    def start_run(self, run: str) -> RunInfo:
+        """Begin a training that was planned, or go on with one that was stopped or interrupted."""
+        return self._call(self._client.start_run(run))
+
+    def runs(self) -> list[RunInfo]:
+        """Return all trainings, the oldest first."""
+        return self._call(self._client.runs())
+
+    def run(self, run: str) -> RunInfo:
+        """Return how a training stands."""
+        return self._call(self._client.run(run))
+
+    def discard_run(self, run: str) -> None:
+        """Drop a training that was planned and never started."""
+        self._call(self._client.discard_run(run))
+
+    def stop_run(self, run: str) -> RunInfo:
+        """Stop a training; it can be gone on with."""
+        return self._call(self._client.stop_run(run))
+
+    def verify_run(self, run: str) -> RunVerified:
+        """Return whether a training's model is the one that the ledger names."""
+        return self._call(self._client.verify_run(run))
+
+    def export_run(self, run: str, folder: str | Path) -> list[Path]:
+        """Copy a training's results to a folder that is not there yet."""
+        return self._call(self._client.export_run(run, folder))
+
+    @contextmanager
+    def follow_run(self, run: str, after: int = 0) -> Iterator[Iterator[RunStep]]:
+        """Follow what a training tells, until it has ended."""
+        with self._wrap(self._client.follow_run(run, after)) as steps:
+            yield iterate(self._call, steps)
 
     def stop(self) -> None:
         """Stop the kernel and return when it is gone."""

@@ -84,11 +84,22 @@ class Participant(BaseModel):
     update_sha256: str = ""
 
 
+class Refused(BaseModel):
+    """A client that was asked in a round and whose update is not in its model, and why."""
+
+    model_config = ConfigDict(frozen=True)
+
+    client: str
+    reason: str
+
+
 class RoundEnded(RunEventBase):
     """A round is over.
 
     Args:
         participants: Whose updates count; none when the quorum was missed and the model stayed as it was.
+        failed: Who gave no update.
+        rejected: Whose update does not count.
         loss: Of the evaluation, over all clients' rows that are held out.
         accuracy: Of the evaluation, from 0 to 1.
         weights_sha256: Of the model after the round, as `weights_sha256` of this package computes it.
@@ -98,6 +109,8 @@ class RoundEnded(RunEventBase):
     type: Literal["round_ended"] = "round_ended"
     round: int
     participants: tuple[Participant, ...]
+    failed: tuple[Refused, ...] = ()
+    rejected: tuple[Refused, ...] = ()
     train_loss: float | None = None
     loss: float | None = None
     accuracy: float | None = None

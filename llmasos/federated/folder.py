@@ -32,15 +32,16 @@ class RunFolder:
         self.results = path / "results"
 
     @classmethod
-    def make(cls, root: Path, plan: Plan) -> RunFolder:
+    def make(cls, root: Path, plan: Plan | None = None) -> RunFolder:
         """Make the folder of a new run.
 
         Args:
             root: The folder of all runs.
-            plan: What the run will do.
+            plan: What the run will do; None when it is made after the data is in the folder.
         """
         folder = cls(paths.private_dir(paths.private_dir(root) / f"f-{secrets.token_hex(6)}"))
-        folder.plan = plan
+        if plan is not None:
+            folder.plan = plan
         return folder
 
     @classmethod
@@ -82,13 +83,14 @@ class RunFolder:
     def forecast(self, forecast: Forecast) -> None:
         write_whole(self.path / "forecast.json", forecast.model_dump_json())
 
-    def tell(self, event: RunEvent) -> None:
-        """Keep an event; it is on the disk when this returns."""
+    def tell(self, *events: RunEvent) -> None:
+        """Keep events; they are on the disk when this returns."""
         with self.events_file.open("ab+") as file:
             # A line that a crash has cut stays alone.
             file.seek(max(0, file.tell() - 1))
             cut = file.read(1) not in (b"", b"\n")
-            file.write(b"\n" * cut + event.model_dump_json().encode() + b"\n")
+            lines = [event.model_dump_json().encode() + b"\n" for event in events]
+            file.write(b"\n" * cut + b"".join(lines))
             file.flush()
             os.fsync(file.fileno())
 
@@ -120,6 +122,15 @@ class RunFolder:
     def recorded(self, place: int) -> None:
         write_whole(self.path / "recorded", str(place))
 
+    @property
+    def owner(self) -> str:
+        """The key of the program that began the run; empty for this machine's own user."""
+        return self._text("owner") if self._has("owner") else ""
+
+    @owner.setter
+    def owner(self, key: str) -> None:
+        write_whole(self.path / "owner", key)
+
     def checkpoints(self) -> list[Path]:
         """Return the files of the checkpoints, the oldest first."""
         return sorted(self.path.glob("round-*.safetensors"))
@@ -129,7 +140,7 @@ class RunFolder:
 
     def _text(self, name: str) -> str:
         try:
-            return (self.path / name).read_text()
+            return (self.path / name).read_text("utf-8")
         except OSError as error:
             raise FederatedError(
                 f"The run {self.id} cannot be read: {name}: {error.strerror}.",
@@ -140,7 +151,7 @@ class RunFolder:
 def write_whole(path: Path, text: str) -> None:
     """Write a file, whole or not at all."""
     unfinished = path.with_name(f"{path.name}.part")
-    with unfinished.open("w") as file:
+    with unfinished.open("w", encoding="utf-8") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())

@@ -42,12 +42,14 @@ class DataPlan(_Part):
         label: The column that is learnt; the last one when empty.
         partition: How one source is dealt.
         holdout: The share of each client's rows that it evaluates on and never trains on.
+        standardise: Whether a table's columns are brought to mean 0 and deviation 1 over all clients.
     """
 
     sources: tuple[str, ...] = Field(min_length=1)
     label: str = ""
     partition: Partition = Partition()
     holdout: float = Field(0.2, gt=0, lt=1)
+    standardise: bool = True
 
 
 class Training(_Part):

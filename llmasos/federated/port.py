@@ -21,6 +21,12 @@ class FederatedError(LLMasOSError):
     code = "federated"
 
 
+class UnknownRun(FederatedError):
+    """There is no such run."""
+
+    code = "unknown"
+
+
 class DataError(FederatedError):
     """A data set that cannot be trained on."""
 

@@ -53,4 +53,6 @@ def main(arguments: list[str], backend: Callable[[], Open]) -> int:
 def _stop(_number: int, _frame: FrameType | None) -> None:
     from llmasos.federated.training import Stopped
 
+    # Once: what is done to end it is not stopped.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     raise Stopped

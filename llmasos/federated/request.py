@@ -145,6 +145,14 @@ _PLACES: dict[str, tuple[str, ...]] = {
 }
 
 
+_BUILTIN = re.compile(r"[a-z][a-z-]{0,40}(\([\d., ]{1,40}\))?(#\d{1,6})?")
+
+
+def is_builtin(source: str) -> bool:
+    """Return whether a text can be the name of a data set that comes with the system, and no path."""
+    return _BUILTIN.fullmatch(source) is not None
+
+
 def request_of(**given: Any) -> Request:
     """Return what is asked for.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord
@@ -13,6 +14,7 @@ from llmasos.federated.checkpoints import Checkpoint, keep
 from llmasos.federated.events import (
     ClientFailed,
     EndState,
+    Refused,
     RoundEnded,
     RunEnded,
     RunEvent,
@@ -55,12 +57,15 @@ class Rounds:
         evaluate: Evaluate | None = None,
     ) -> None:
         self._plan = plan
-        self._schema = schema
+        # How many rows each of very many clients has is nobody else's business.
+        self._schema = schema.model_copy(update={"rows": ()})
         self._grid = MeteredGrid(grid)
         self._strategy = strategy
         self._folder = folder
         self._tell = tell
         self._evaluate = evaluate
+        self._keeper = ThreadPoolExecutor(1)
+        self._kept: Future[None] | None = None
 
     def run(self, weights: Weights, after: int = 0) -> Weights:
         """Train, and return the model that came of it.
@@ -74,19 +79,36 @@ class Rounds:
         """
         state: EndState = "completed"
         reason, number = "", after
-        for number in range(after + 1, self._plan.rounds + 1):
-            weights, ended = self._round(number, weights)
-            kept = state_of(self._strategy)
-            keep(self._folder, Checkpoint(number, weights, kept.weights, kept.facts))
-            self._tell(ended)
-            if self._plan.target and ended.accuracy is not None and ended.accuracy >= self._plan.target:
-                state, reason = "target", f"the accuracy is {ended.accuracy:.4f}"
-                break
+        with self._keeper:
+            for number in range(after + 1, self._plan.rounds + 1):
+                weights, ended = self._round(number, weights)
+                self._keep(ended, weights)
+                if self._plan.target and ended.accuracy is not None and ended.accuracy >= self._plan.target:
+                    state, reason = "target", f"the accuracy is {ended.accuracy:.4f}"
+                    break
+            self._wait_for_kept()
         sha256 = weights_sha256(weights)
         self._tell(
             RunEnded(run=self._folder.id, state=state, rounds=number, reason=reason, weights_sha256=sha256)
         )
         return weights
+
+    def _keep(self, ended: RoundEnded, weights: Weights) -> None:
+        """Put a round on the disk, and then tell it, while the next one is under way."""
+        memory = state_of(self._strategy)
+        checkpoint = Checkpoint(ended.round, weights, memory.weights, memory.facts)
+
+        def work() -> None:
+            keep(self._folder, checkpoint)
+            self._tell(ended)
+
+        self._wait_for_kept()
+        self._kept = self._keeper.submit(work)
+
+    def _wait_for_kept(self) -> None:
+        kept, self._kept = self._kept, None
+        if kept is not None:
+            kept.result()
 
     def _round(self, number: int, weights: Weights) -> tuple[Weights, RoundEnded]:
         began = time.monotonic()
@@ -105,6 +127,8 @@ class Rounds:
             run=self._folder.id,
             round=number,
             participants=verdict.participants,
+            failed=tuple(Refused(client=one.client, reason=one.reason) for one in verdict.failed),
+            rejected=tuple(Refused(client=one.client, reason=one.reason) for one in verdict.rejected),
             train_loss=verdict.train_loss,
             loss=score.loss if score else None,
             accuracy=score.accuracy if score else None,
@@ -117,6 +141,8 @@ class Rounds:
 
     def _tell_refused(self, number: int) -> None:
         verdict, run = self._strategy.verdict, self._folder.id
+        if verdict.failed or verdict.rejected:
+            self._wait_for_kept()
         for one in verdict.failed:
             self._tell(ClientFailed(run=run, round=number, client=one.client, reason=one.reason))
         for one in verdict.rejected:

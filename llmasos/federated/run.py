@@ -16,6 +16,7 @@ import anyio.abc
 from llmasos.federated.events import RunEvent
 from llmasos.federated.folder import RunFolder
 from llmasos.federated.port import FederatedError, RunStatus
+from llmasos.paths import cache_dir
 from llmasos.secrets import bare_environment
 
 _STOP_SECONDS = 3.0
@@ -111,6 +112,10 @@ class ProcessRun:
                 return
             await more.wait()
 
+    def told(self, after: int = 0) -> list[RunEvent]:
+        """Return what has happened so far after the first `after` events."""
+        return self._events[after:]
+
     async def cancel(self) -> None:
         """Stop it, with every process of it."""
         process = self._process
@@ -160,7 +165,8 @@ def environment_of(folder: RunFolder) -> dict[str, str]:
     """Return the environment of a run's programs: no secrets, nothing sent home, no place but the folder."""
     places = {name: str(folder.path / "home") for name in ("HOME", "FLWR_HOME", "MPLCONFIGDIR", "TMPDIR")}
     (folder.path / "home").mkdir(exist_ok=True)
-    found = {**bare_environment("LLMASOS_CACHE_DIR"), **_QUIET, **places}
+    # Data sets that were fetched are read from where they were put, which depends on HOME.
+    found = {**bare_environment(), **_QUIET, **places, "LLMASOS_CACHE_DIR": str(cache_dir())}
     if "PYTHONPATH" in os.environ:
         found["PYTHONPATH"] = os.environ["PYTHONPATH"]
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import sys
@@ -14,17 +15,24 @@ import anyio.abc
 import anyio.to_thread
 from pydantic import ValidationError
 
+from llmasos.errors import LLMasOSError
 from llmasos.federated.events import RunEvent
 from llmasos.federated.folder import RunFolder
 from llmasos.federated.plan import Plan
-from llmasos.federated.port import FederatedError, Prepared, RunStatus
+from llmasos.federated.port import FederatedError, Prepared, RunStatus, UnknownRun
 from llmasos.federated.run import ProcessRun, environment_of
 
 BACKENDS = {"local": "llmasos.federated.local", "deployment": "llmasos.federated.deployment"}
 _PREPARE_SECONDS = 600.0
+_MODEL = "model.safetensors"
+_PROOFS = ("plan.json", "events.jsonl")
+_log = logging.getLogger(__name__)
 
 Record = Callable[[RunEvent], Awaitable[None]]
 """Puts what a run tells into the ledger."""
+
+Gather = Callable[[Path], Awaitable[Plan]]
+"""Brings the data of a run into its folder, and returns the plan that names it there."""
 
 
 class Runs:
@@ -49,17 +57,23 @@ class Runs:
         self._record = record
         self._backends = backends
         self._running: dict[str, ProcessRun] = {}
+        self._followed: dict[str, anyio.Event] = {}
 
-    async def prepare(self, plan: Plan) -> Prepared:
+    async def prepare(self, plan: Plan | Gather, *, owner: str = "") -> Prepared:
         """Look at the data, have the clients agree, and forecast; nothing is trained yet.
+
+        Args:
+            plan: What is trained, or what brings its data into the run's folder first.
+            owner: The key of the program that asks; empty for this machine's own user.
 
         Raises:
             FederatedError: The training is impossible; nothing of it is left.
         """
-        module = self._module(plan)
-        folder = await anyio.to_thread.run_sync(RunFolder.make, self._root, plan)
+        folder = await anyio.to_thread.run_sync(RunFolder.make, self._root)
         try:
-            told = await self._ask(folder, module)
+            folder.plan = plan if isinstance(plan, Plan) else await plan(folder.path)
+            folder.owner = owner
+            told = await self._ask(folder, self._module(folder.plan))
         except BaseException:
             with anyio.CancelScope(shield=True):
                 await anyio.to_thread.run_sync(shutil.rmtree, folder.path)
@@ -82,13 +96,31 @@ class Runs:
         except BaseException:
             del self._running[name]
             raise
+        self._followed[name] = anyio.Event()
         self._tasks.start_soon(self._follow, run)
         return run
 
     async def recover(self) -> None:
-        """Record what runs told before a kernel ended that did not come to record it."""
+        """Record what runs told before a kernel ended that did not come to record it.
+
+        What was left of a run that it was just preparing is removed.
+        """
         for folder in await anyio.to_thread.run_sync(RunFolder.all, self._root):
             await self._record_new(folder)
+        for path in self._root.glob("f-*"):
+            if not (path / "plan.json").exists():
+                await anyio.to_thread.run_sync(shutil.rmtree, path)
+
+    async def discard(self, name: str) -> None:
+        """Drop a training that was prepared and never started, with the data in its folder.
+
+        Raises:
+            FederatedError: There is no such run, or it was started.
+        """
+        folder = self._folder(name)
+        if folder.events_file.exists() or name in self._running:
+            raise FederatedError(f"The run {name} was started.")
+        await anyio.to_thread.run_sync(shutil.rmtree, folder.path)
 
     async def stop(self, name: str) -> RunStatus:
         """Stop a training; what its last checkpoint holds stays.
@@ -122,6 +154,14 @@ class Runs:
         """
         return self.get(name).status()
 
+    def owner(self, name: str) -> str:
+        """Return the key of the program that began a run; empty for this machine's own user.
+
+        Raises:
+            FederatedError: There is no such run.
+        """
+        return self._folder(name).owner
+
     def all(self) -> list[RunStatus]:
         """Return all runs, the oldest first; those whose folders are damaged are left out."""
         found = []
@@ -132,11 +172,11 @@ class Runs:
                 continue
         return found
 
-    async def export(self, name: str, target: Path) -> list[Path]:
-        """Copy a run's results and what proves them to a folder that is not there yet.
+    def results(self, name: str) -> dict[str, Path]:
+        """Return the files of a run's results and of what proves them, by where they belong in a folder.
 
         Raises:
-            FederatedError: There is no such run, it has no results yet, or the target is in use.
+            FederatedError: There is no such run, or it has no results yet.
         """
         folder = self._folder(name)
         if not folder.results.is_dir():
@@ -144,10 +184,37 @@ class Runs:
                 f"The run {name} has no results yet: it is {self.status(name).state}.",
                 hint=f"Go on with it: llmasos federated resume {name}",
             )
+        found = {file.name: file for file in (folder.path / name for name in _PROOFS)}
+        made = (file for file in sorted(folder.results.rglob("*")) if file.is_file())
+        return found | {str(file.relative_to(folder.results)): file for file in made}
+
+    async def weigh(self, name: str) -> str:
+        """Return the SHA-256 of the model among a run's results, computed anew.
+
+        Raises:
+            FederatedError: There is no such run, or its model is not there or damaged.
+        """
+        file = self.results(name).get(_MODEL)
+        if file is None:
+            raise FederatedError(f"The run {name} has no model among its results.")
+        # What reads numbers is not loaded here.
+        command = [sys.executable, "-m", "llmasos.federated.weigh", str(file)]
+        done = await anyio.run_process(
+            command, stdin=DEVNULL, stderr=DEVNULL, check=False, env=environment_of(self._folder(name))
+        )
+        text = done.stdout.decode("utf-8", "replace").strip()
+        if done.returncode != 0:
+            raise FederatedError(f"The model of the run {name} cannot be read: {text}.")
+        return text
+
+    async def export(self, name: str, target: Path) -> list[Path]:
+        """Copy a run's results and what proves them to a folder that is not there yet.
+
+        Raises:
+            FederatedError: There is no such run, it has no results yet, or the target is in use.
+        """
         try:
-            await anyio.to_thread.run_sync(shutil.copytree, folder.results, target)
-            for file in ("plan.json", "events.jsonl"):
-                await anyio.to_thread.run_sync(shutil.copy2, folder.path / file, target / file)
+            await anyio.to_thread.run_sync(_copy, self.results(name), target)
         except OSError as error:
             raise FederatedError(
                 f"The run {name} cannot be written to {target}: {error.strerror}.",
@@ -160,14 +227,22 @@ class Runs:
         async with anyio.create_task_group() as group:
             for run in list(self._running.values()):
                 group.start_soon(run.cancel)
+        # How they ended is to be in the ledger before it is closed.
+        for followed in list(self._followed.values()):
+            await followed.wait()
 
     async def _follow(self, run: ProcessRun) -> None:
         folder = RunFolder(run.folder)
         try:
             async for _ in run.events():
                 await self._record_new(folder)
+        except (LLMasOSError, OSError) as error:
+            # What cannot be recorded does not go on; it is recorded when the kernel starts again.
+            _log.error("the run %s is stopped, as it cannot be recorded: %s", run.id, error)
+            await run.cancel()
         finally:
             self._running.pop(run.id, None)
+            self._followed.pop(run.id).set()
 
     async def _record_new(self, folder: RunFolder) -> None:
         for event, place in folder.told(folder.recorded):
@@ -209,9 +284,7 @@ class Runs:
     def _folder(self, name: str) -> RunFolder:
         path = self._root / name
         if path.parent != self._root or not (path / "plan.json").is_file():
-            raise FederatedError(
-                f"There is no run {name}.", hint="List the runs with: llmasos federated list"
-            )
+            raise UnknownRun(f"There is no run {name}.", hint="List the runs with: llmasos federated list")
         return RunFolder(path)
 
     def _module(self, plan: Plan) -> str:
@@ -220,3 +293,28 @@ class Runs:
                 f"There is no backend {plan.backend}.", hint=f"There are: {', '.join(self._backends)}."
             )
         return self._backends[plan.backend]
+
+
+def installed_runs(runs: Runs | None) -> Runs:
+    """Return the trainings of a kernel.
+
+    Args:
+        runs: None where the extra is not installed.
+
+    Raises:
+        FederatedError: It is not.
+    """
+    if runs is None:
+        raise FederatedError(
+            "Federated training is not installed.",
+            hint="Install it with `pip install 'llmasos[federated]'`, then `llmasos stop`.",
+        )
+    return runs
+
+
+def _copy(files: Mapping[str, Path], target: Path) -> None:
+    target.mkdir(parents=True)
+    for name, file in files.items():
+        place = target / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(file, place)

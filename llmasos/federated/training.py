@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import traceback
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from typing import Protocol
@@ -15,8 +16,10 @@ from llmasos.federated.checkpoints import Checkpoint, newest
 from llmasos.federated.data import Deal, agree
 from llmasos.federated.data import prepare as prepared
 from llmasos.federated.dataset import Examples
-from llmasos.federated.events import ClientJoined, Forecast, RunEnded, RunEvent, RunStarted
+from llmasos.federated.ending import Ending
+from llmasos.federated.events import ClientJoined, Forecast, RoundEnded, RunEvent, RunStarted
 from llmasos.federated.folder import RunFolder
+from llmasos.federated.local.central import LONG_SECONDS, SHORT_SECONDS, bounded, pooled, train_centrally
 from llmasos.federated.local.workers import Workers
 from llmasos.federated.messages import SURVEY
 from llmasos.federated.plan import Plan
@@ -24,11 +27,12 @@ from llmasos.federated.port import DataError, FederatedError, Prepared
 from llmasos.federated.privacy import budget
 from llmasos.federated.recipes import Score, Work
 from llmasos.federated.recipes.registry import recipe, suited
+from llmasos.federated.report import Comparison
 from llmasos.federated.request import AUTO
 from llmasos.federated.rounds import Rounds
 from llmasos.federated.schema import Schema, Survey
 from llmasos.federated.strategies import Guarded, State, choose, restore
-from llmasos.federated.weights import Weights, save_weights
+from llmasos.federated.weights import Weights
 
 FIRST_NODE = 2
 """The number of the first client's node; the others follow it, in the clients' order."""
@@ -109,41 +113,47 @@ def train(folder: RunFolder, opened: Open, more: Callable[[], object]) -> None:
         more: Called when there is more to read in it.
     """
 
-    def tell(event: RunEvent) -> None:
-        folder.tell(event)
-        more()
+    ending = Ending(folder, more)
+    try:
+        _train(folder, opened, ending)
+        ending.draw()
+    except Stopped:
+        ending.end("stopped", "you stopped it")
+        ending.draw(hasty=True)
+    finally:
+        ending.close()
 
+
+def _train(folder: RunFolder, opened: Open, ending: Ending) -> None:
+    try:
+        _rounds(folder, opened, ending)
+    except FederatedError as error:
+        ending.end("failed", str(error))
+    except Exception as error:
+        traceback.print_exc()
+        ending.end("failed", f"{type(error).__name__}: {error}; the folder's log.txt says where")
+
+
+def _rounds(folder: RunFolder, opened: Open, ending: Ending) -> None:
     plan, checkpoint = folder.plan, newest(folder)
     done = checkpoint.round if checkpoint else 0
-    try:
-        with closing(opened(plan, folder)) as cohort:
-            training = _Training(plan, folder, cohort)
-            schema = training.agree()
-            if folder.schema is not None and folder.schema != schema:
-                raise DataError(
-                    "The data has changed since the training was planned.",
-                    hint="Plan it anew with: llmasos federated run",
-                )
-            folder.schema = schema
-            forecast = folder.forecast or training.forecast(schema)
-            tell(RunStarted(run=folder.id, plan=training.plan, forecast=forecast, after=done))
-            for name, rows in zip(cohort.names.values(), schema.rows, strict=True):
-                tell(ClientJoined(run=folder.id, client=name, samples=rows))
-            training.train(schema, checkpoint, tell)
-    except Stopped:
-        tell(RunEnded(run=folder.id, state="stopped", rounds=_rounds(folder), reason="you stopped it"))
-    except FederatedError as error:
-        tell(RunEnded(run=folder.id, state="failed", rounds=_rounds(folder), reason=str(error)))
-    except Exception as error:
-        tell(
-            RunEnded(
-                run=folder.id,
-                state="failed",
-                rounds=_rounds(folder),
-                reason=f"{type(error).__name__}: {error}; the folder's log.txt says where",
+    with closing(opened(plan, folder)) as cohort:
+        training = _Training(plan, folder, cohort)
+        schema = training.agree()
+        if folder.schema is not None and folder.schema != schema:
+            raise DataError(
+                "The data has changed since the training was planned.",
+                hint="Plan it anew with: llmasos federated run",
             )
-        )
-        raise
+        folder.schema = schema
+        forecast = folder.forecast or training.forecast(schema)
+        ending.tell(RunStarted(run=folder.id, plan=training.plan, forecast=forecast, after=done))
+        named = zip(cohort.names.values(), schema.rows, strict=True)
+        ending.tell(*(ClientJoined(run=folder.id, client=name, samples=rows) for name, rows in named))
+        training.train(schema, checkpoint, ending.tell)
+        assert ending.ended is not None
+        if cohort.deal is not None:
+            ending.compared = training.compare(schema, ending.ended.rounds)
 
 
 class _Training:
@@ -162,7 +172,8 @@ class _Training:
         content = RecordDict({"config": ConfigRecord()})
         messages = [Message(content, node, "query", group_id="survey") for node in self._cohort.names]
         replies = self._cohort.grid.send_and_receive(messages, timeout=self.plan.guard.join_seconds)
-        schema = agree([self._survey(reply) for reply in replies])
+        surveys = [self._survey(reply) for reply in replies]
+        schema = agree(surveys, standardise=self.plan.data.standardise)
         if self.plan.recipe == AUTO:
             self.plan = self.plan.model_copy(update={"recipe": suited(schema.kind)})
             self._folder.plan = self.plan
@@ -224,9 +235,18 @@ class _Training:
             restore(strategy, State(checkpoint.arrays, dict(checkpoint.facts)))
         evaluate = None if self._evaluators else self._evaluation(schema)
         rounds = Rounds(self.plan, schema, self._cohort.grid, strategy, self._folder, tell, evaluate)
-        trained = rounds.run(weights, checkpoint.round if checkpoint else 0)
-        self._folder.results.mkdir(exist_ok=True)
-        save_weights(self._folder.results / "model.safetensors", trained)
+        rounds.run(weights, checkpoint.round if checkpoint else 0)
+
+    def compare(self, schema: Schema, rounds: int) -> Comparison:
+        """Train the same recipe on all clients' rows at once, as far as that takes no longer than it did."""
+        told = (event for event, _ in self._folder.told())
+        took = sum(event.seconds for event in told if isinstance(event, RoundEnded))
+
+        def made() -> Comparison:
+            parts = (self._prepared(place, schema) for place in range(len(self._cohort.names)))
+            return train_centrally(self._recipe, self.plan, schema, rounds, parts)
+
+        return bounded(made, min(max(took, SHORT_SECONDS), LONG_SECONDS))
 
     @property
     def _evaluators(self) -> int:
@@ -236,11 +256,8 @@ class _Training:
 
     def _evaluation(self, schema: Schema) -> Callable[[Weights], Score]:
         """Return what evaluates on the rows that all clients hold out, at once."""
-        held = [self._prepared(place, schema)[1] for place in range(len(self._cohort.names))]
-        pooled = Examples(
-            np.concatenate([one.inputs for one in held]), np.concatenate([one.labels for one in held])
-        )
-        return lambda weights: self._recipe.evaluate(weights, pooled, schema, self.plan.options)
+        held = pooled(self._prepared(place, schema)[1] for place in range(len(self._cohort.names)))
+        return lambda weights: self._recipe.evaluate(weights, held, schema, self.plan.options)
 
     def _some(self, place: int, schema: Schema, rows: int) -> Examples:
         """Return a few of a client's rows, or made ones like them where they are not here."""
@@ -275,8 +292,3 @@ class _Training:
         text = reply.content.config_records[SURVEY][SURVEY]
         assert isinstance(text, str)
         return Survey.model_validate_json(text)
-
-
-def _rounds(folder: RunFolder) -> int:
-    checkpoint = newest(folder)
-    return checkpoint.round if checkpoint else 0

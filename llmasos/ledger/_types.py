@@ -23,6 +23,7 @@ Kind = Literal[
     "erase",
     "rotate",
     "key",
+    "round",
 ]
 
 KINDS: tuple[Kind, ...] = get_args(Kind)

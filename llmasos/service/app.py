@@ -24,6 +24,7 @@ from llmasos.service.access import Access, Keys, key_routes, needs, prices_of
 from llmasos.service.body import BodyLimit
 from llmasos.service.drain import Drain
 from llmasos.service.explain import explain_routes
+from llmasos.service.federated import federated_routes
 from llmasos.service.health import health_routes
 from llmasos.service.ledger import ledger_routes
 from llmasos.service.models import model_routes
@@ -59,6 +60,7 @@ def make_app(
         *needs("models", openai_routes(kernel, drain), drain),
         *session_routes(kernel, drain),
         *needs("agent", explain_routes(kernel)),
+        *federated_routes(kernel),
         *needs("admin", ledger_routes(kernel.books)),
         *needs("admin", key_routes(keys)),
     ]

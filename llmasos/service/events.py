@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import anyio
 from starlette.requests import Request
@@ -54,31 +55,28 @@ async def stored(session: Session, after: int) -> str:
     return "".join(written(event) for event in await session.stream.read(after))
 
 
-class EventReply(Response):
-    """A reply that follows a session's events until its reader leaves, or the session is closed.
+Texts = AbstractAsyncContextManager[AsyncIterator[str]]
+
+
+class FollowReply(Response):
+    """A reply that sends events as they come, until its reader leaves or there are no more.
 
     Args:
-        session: The session.
-        after: The number of the event after which it begins; None begins with what comes.
-        turn: The turn at whose end it ends, too; empty for none.
+        follow: Returns the events as they are sent; nothing is missed once it is entered.
         heartbeat: Seconds of silence after which a comment shows that the connection lives.
         stalled: Seconds after which a reader that takes nothing is left.
     """
 
     def __init__(
         self,
-        session: Session,
-        after: int | None,
+        follow: Callable[[], Texts],
         *,
-        turn: str = "",
         heartbeat: float = _HEARTBEAT_SECONDS,
         stalled: float = _STALLED_SECONDS,
     ) -> None:
         super().__init__(media_type=SERVER_SENT, headers={"cache-control": "no-store"})
         del self.headers["content-length"]
-        self._session = session
-        self._after = after
-        self._turn = turn
+        self._events = follow
         self._heartbeat = heartbeat
         self._stalled = stalled
         self._sending = anyio.Lock()
@@ -86,7 +84,7 @@ class EventReply(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the events."""
-        async with self._session.stream.follow(self._after) as events, anyio.create_task_group() as tasks:
+        async with self._events() as events, anyio.create_task_group() as tasks:
             await send(
                 {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
             )
@@ -96,11 +94,9 @@ class EventReply(Response):
             await self._follow(send, events, tasks.cancel_scope)
             tasks.cancel_scope.cancel()
 
-    async def _follow(self, send: Send, events: AsyncIterator[Event], scope: anyio.CancelScope) -> None:
+    async def _follow(self, send: Send, events: AsyncIterator[str], scope: anyio.CancelScope) -> None:
         async for event in events:
-            await self._tell(send, written(event), scope)
-            if isinstance(event, TurnFinished) and event.turn == self._turn:
-                break
+            await self._tell(send, event, scope)
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _beat(self, send: Send, scope: anyio.CancelScope) -> None:
@@ -126,3 +122,29 @@ class EventReply(Response):
         while (await receive())["type"] != "http.disconnect":
             pass
         scope.cancel()
+
+
+class EventReply(FollowReply):
+    """A reply that follows a session's events until its reader leaves, or the session is closed.
+
+    Args:
+        session: The session.
+        after: The number of the event after which it begins; None begins with what comes.
+        turn: The turn at whose end it ends, too; empty for none.
+        patience: What `FollowReply` takes beside.
+    """
+
+    def __init__(self, session: Session, after: int | None, *, turn: str = "", **patience: float) -> None:
+        @asynccontextmanager
+        async def follow() -> AsyncIterator[AsyncIterator[str]]:
+            async with session.stream.follow(after) as events:
+                yield _until_end(events, turn)
+
+        super().__init__(follow, **patience)
+
+
+async def _until_end(events: AsyncIterator[Event], turn: str) -> AsyncIterator[str]:
+    async for event in events:
+        yield written(event)
+        if isinstance(event, TurnFinished) and event.turn == turn:
+            return

@@ -26,6 +26,7 @@ _STATUS = {
     "config": 400,
     "model": 422,
     "tool": 422,
+    "federated": 422,
     "unknown": 404,
     "ledger": 503,
     "sandbox": 503,

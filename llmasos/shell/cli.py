@@ -16,6 +16,7 @@ from llmasos.shell.ask import ask
 from llmasos.shell.audit import audit_app
 from llmasos.shell.cluster import cluster_app
 from llmasos.shell.explain import explain
+from llmasos.shell.federated import federated_app
 from llmasos.shell.keys import keys_app
 from llmasos.shell.ledger import ledger_app
 from llmasos.shell.models import models_app
@@ -40,6 +41,7 @@ app = typer.Typer(
 )
 app.add_typer(ledger_app, name="ledger")
 app.add_typer(models_app, name="models")
+app.add_typer(federated_app, name="federated")
 app.add_typer(keys_app, name="keys")
 for command in changes.COMMANDS:
     app.command()(command)

@@ -81,7 +81,7 @@ def status(
 def down(
     names: Annotated[list[str] | None, typer.Argument(help="Nodes of this machine; all by default.")] = None,
 ) -> None:
-    """Leave the cluster: end what `up` and `join` started here, and nothing else."""
+    """Leave the cluster, and end what was started here for it."""
     _run("down", "--", *(names or ()))
 
 

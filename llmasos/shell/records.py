@@ -123,9 +123,22 @@ def _said(kind: str, body: dict[str, Any]) -> str:
             return display(f"{body.get('calls', 1)} refused: {body.get('error', '?')}")
         case "model":
             return display(f"{body.get('model', '?')}, {body.get('output_tokens', 0)} tokens")
+        case "round":
+            return display(_round(body))
         case "erase":
             return display(f"because: {body.get('reason', '?')}")
     return ""
+
+
+def _round(body: dict[str, Any]) -> str:
+    match body.get("event"):
+        case "started":
+            return f"began after {body.get('after', 0)} rounds"
+        case "ended":
+            return f"{body.get('state', '?')} after {body.get('rounds', '?')} rounds"
+    accuracy = body.get("accuracy")
+    reached = f", accuracy {accuracy:.4f}" if isinstance(accuracy, float) else ""
+    return f"round {body.get('round', '?')}, {len(body.get('participants', ()))} updates{reached}"
 
 
 def _state(record: RecordInfo) -> str:

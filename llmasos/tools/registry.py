@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from llmasos.errors import ToolError
+from llmasos.extras import installed
 from llmasos.tools.tool import Tool
 
 
@@ -59,3 +60,10 @@ def builtin_tools() -> Registry:
             translation.translate,
         ]
     )
+
+
+def extra_tools() -> list[Tool]:
+    """Return the tools of the extras that are installed."""
+    from llmasos.tools import federated
+
+    return [federated.federated_train] if installed("flwr") else []

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from llmasos.decisions import SourceKind
 from llmasos.errors import ToolError
+from llmasos.federated.runs import Runs
 from llmasos.sandbox import Artifact, Sandbox
 
 
@@ -24,6 +25,7 @@ class Capabilities:
         executes: Runs code inside the sandbox.
         asks_model: Asks the session's model.
         network: Hosts it wants to reach.
+        inputs: Names of the arguments that are paths it reads, beside `path`, `file` and the like.
         targets: Names of the arguments that are paths it writes.
         runs: The arguments that are code, with their languages: `bash`, `python`.
         reaches: Names of the arguments that say whom it reaches: hosts, links, recipients, accounts.
@@ -36,6 +38,7 @@ class Capabilities:
     executes: bool = False
     asks_model: bool = False
     network: tuple[str, ...] = ()
+    inputs: tuple[str, ...] = ()
     targets: tuple[str, ...] = ()
     runs: Mapping[str, Literal["bash", "python"]] = field(default_factory=dict)
     reaches: tuple[str, ...] = ()
@@ -71,6 +74,14 @@ class ToolContext(Protocol):
     @property
     def seconds(self) -> float:
         """How long one piece of code may run, by the settings."""
+
+    @property
+    def runs(self) -> Runs:
+        """The federated trainings.
+
+        Raises:
+            FederatedError: The extra is not installed.
+        """
 
     @property
     def functions(self) -> Mapping[str, tuple[str, ...]]:

@@ -19,6 +19,7 @@ READ = builtin_tools().get("read_file")
         replace(READ.capabilities, runs={"path": "bash"}),
         replace(READ.capabilities, reaches=("path",)),
         replace(READ.capabilities, targets=("path",)),
+        replace(READ.capabilities, inputs=("path",)),
     ],
 )
 def test_another_declaration_is_another_tool(declared: Capabilities) -> None:

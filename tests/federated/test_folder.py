@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from llmasos.federated.checkpoints import Checkpoint, keep, newest
-from llmasos.federated.events import RunEnded
+from llmasos.federated.events import ClientJoined, RunEnded
 from llmasos.federated.folder import RunFolder
 from llmasos.federated.plan import DataPlan, Plan
 from llmasos.federated.weights import Weights, weights_sha256
@@ -91,3 +91,10 @@ def test_a_checkpoint_that_was_cut_does_not_replace_another(
             keep(folder, checkpoint(2))
         last = newest(folder)
         assert last is not None and last.round == 1
+
+
+def test_events_that_are_told_together_are_kept_in_their_order(folder: RunFolder) -> None:
+    joined = [ClientJoined(run="f-1", client=f"client-{number}", samples=number) for number in range(3)]
+    folder.tell(*joined[:2])
+    folder.tell(joined[2])
+    assert [event for event, _ in folder.told()] == joined

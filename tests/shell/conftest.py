@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 import tempfile
@@ -23,7 +24,9 @@ from llmasos.models.engines.port import LoadPlan
 from llmasos.sandbox import FakeProvider
 from llmasos.service.app import make_app
 from llmasos.shell import cli
+from tests.federated.played import BACKENDS
 
+ROOT = Path(__file__).parents[2]
 TARGET = "file:/mnt/other/anchors.jsonl"
 
 
@@ -64,7 +67,9 @@ def fakes() -> Iterator[Fakes]:
 
     async def serve() -> None:
         models = Models(settings, loader=load)
-        async with Kernel(settings, models=models, provider=FakeProvider(), ledger=kernel_ledger) as kernel:
+        async with Kernel(
+            settings, models=models, provider=FakeProvider(), ledger=kernel_ledger, backends=BACKENDS
+        ) as kernel:
             app = make_app(kernel, lambda: None)
             config = uvicorn.Config(
                 app,
@@ -86,7 +91,10 @@ def fakes() -> Iterator[Fakes]:
         thread.join(0.01)
     with Client(settings.socket, start=False) as client:
         client.session(folder).run("read notes.txt")
-    yield Fakes(settings.socket, folder, engine, kernel_ledger)
+    with pytest.MonkeyPatch.context() as patch:
+        # The programs of trainings find the backend that plays.
+        patch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]))
+        yield Fakes(settings.socket, folder, engine, kernel_ledger)
     servers[0].should_exit = True
     thread.join()
     shutil.rmtree(base)

@@ -7,6 +7,7 @@ import signal
 import threading
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -48,6 +49,8 @@ class Faulty:
         if fault == "die":
             os.kill(os.getpid(), signal.SIGKILL)
         if fault == "hang":
+            if Path("hangs").is_fifo():
+                Path("hangs").write_text("it hangs")
             threading.Event().wait()
         if fault == "nan":
             return {name: np.full_like(array, np.nan) for name, array in made.items()}, loss

@@ -1,0 +1,118 @@
+"""Bringing data out of a session's view into the folder of a training."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path, PurePosixPath
+
+from llmasos.display import display
+from llmasos.errors import ToolError
+from llmasos.federated.request import is_builtin
+from llmasos.sandbox import FileInfo, Sandbox
+
+_MOST_BYTES = 2 << 30
+_MOST_FILES = 20_000
+_PIECE = 1_000_000
+_TABLES = (".csv", ".tsv", ".parquet", ".pq")
+_SIZED = re.compile(r"(.+)(@\d+x\d+(?:x\d+)?)", re.DOTALL)
+
+Tell = Callable[[str, float, float, str], None]
+
+
+class Gathering:
+    """Copies files of a view, so that a training sees them as they were when it was asked for.
+
+    Args:
+        sandbox: Where the view is read.
+        folder: The training's folder; copies go to `data` in it.
+        tell: Told how far it has come.
+    """
+
+    def __init__(self, sandbox: Sandbox, folder: Path, tell: Tell) -> None:
+        self._sandbox = sandbox
+        self._folder = folder
+        self._tell = tell
+        self._bytes = self._files = 0
+
+    async def sources(self, data: Sequence[str]) -> list[str]:
+        """Return what a plan names, from the training's folder on, for what somebody named in the view.
+
+        Args:
+            data: Files, folders, globs, or names of built-in data sets.
+
+        Raises:
+            ToolError: Something is not there, or it is too much.
+        """
+        found: list[str] = []
+        for named in data:
+            found += await self._found(named.strip())
+        return list(dict.fromkeys(found))
+
+    async def _found(self, named: str) -> list[str]:
+        if any(char in named for char in "*?["):
+            depth = None if "/" in named else 1
+            listing = await self._sandbox.list(pattern=named, depth=depth, limit=_MOST_FILES)
+            files = [info for info in listing.entries if info.kind != "folder"]
+            if not files:
+                raise ToolError(f"No file matches {display(named)}.", hint="See what is there: list_files.")
+            return [await self._copied(info) for info in files]
+        sized = _SIZED.fullmatch(named)
+        path, size = (sized[1], sized[2]) if sized else (named, "")
+        try:
+            info = await self._sandbox.stat(path)
+        except ToolError:
+            if is_builtin(named):
+                return [named]
+            raise ToolError(
+                f"There is no data set {display(named)}.",
+                hint="Name files, folders or globs of the folder, or a built-in data set such as digits.",
+            ) from None
+        if info.kind == "file":
+            return [await self._copied(info)]
+        entries = await self._sandbox.scan(path)
+        tables = [one for one in entries if one.kind == "file" and one.path.lower().endswith(_TABLES)]
+        if tables and not any(one.kind == "folder" for one in entries):
+            return [await self._copied(one) for one in sorted(tables, key=lambda one: one.path)]
+        await self._copy_folder(path)
+        return [f"{self._place(path)}{size}"]
+
+    async def _copy_folder(self, path: str) -> None:
+        for info in await self._sandbox.scan(path):
+            if info.kind == "folder":
+                await self._copy_folder(info.path)
+            elif info.kind == "file":
+                await self._copied(info)
+
+    async def _copied(self, info: FileInfo) -> str:
+        """Copy a file and return where its copy lies."""
+        place = self._place(info.path)
+        target = self._folder / place
+        if target.exists():
+            return place
+        self._files += 1
+        self._bytes += info.size
+        if self._bytes > _MOST_BYTES or self._files > _MOST_FILES:
+            raise ToolError(
+                f"The data has more than {_MOST_FILES:,} files or {_MOST_BYTES >> 30} GiB.",
+                hint="Train over it from a terminal, where nothing is copied: llmasos federated run.",
+            )
+        self._tell("Reading the data", self._files, 0, "files")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with target.open("xb") as copy:
+            while True:
+                piece = await self._sandbox.read(info.path, offset=copy.tell(), limit=_PIECE)
+                copy.write(piece.data)
+                # A file that grows meanwhile is not followed.
+                if not piece.data or copy.tell() >= min(piece.size, info.size):
+                    return place
+
+    def _place(self, path: str) -> str:
+        """Return where a path's copy lies, from the training's folder on; never outside `data`."""
+        parts = [part for part in PurePosixPath(path).parts if part not in ("/", "..")]
+        place = "/".join(["data", *parts])
+        try:
+            place.encode()
+        except UnicodeEncodeError:
+            raise ToolError(f"The name {display(path)} is not UTF-8.", hint="Rename it.") from None
+        return place
