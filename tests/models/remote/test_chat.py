@@ -4,6 +4,7 @@ import json
 import logging
 from typing import Any
 
+import anyio
 import pytest
 from starlette.responses import JSONResponse, Response
 
@@ -225,6 +226,9 @@ async def test_a_silent_endpoint_is_given_up(
     async with talking(answer, patience=patience) as (chat, server):
         with pytest.raises(ModelError, match=message):
             await deltas(chat)
+        # It may be given up before the server has come to read it.
+        while not server.asked:
+            await anyio.sleep(0.01)
         assert len(server.asked) == 1
 
 
