@@ -25,7 +25,7 @@ ORDER = [
     {"store"},
     {"api", "listen"},
     {"config"},
-    {"events", "extras", "flips", "paths"},
+    {"events", "extras", "flips", "parents", "paths"},
     {"secrets"},
     {"decisions", "display", "net"},
     {"errors"},

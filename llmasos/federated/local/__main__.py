@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 import sys
@@ -11,15 +10,13 @@ from types import FrameType
 
 from llmasos.errors import LLMasOSError
 from llmasos.federated.folder import RunFolder
-
-_PR_SET_PDEATHSIG = 1
+from llmasos.parents import end_with
 
 
 def main(arguments: list[str]) -> int:
     """Prepare or train; what goes wrong is one line on the standard output."""
     what, path, parent = arguments
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != int(parent):
+    if not end_with(int(parent)):
         return 1
     signal.signal(signal.SIGTERM, _stop)
     told = os.fdopen(os.dup(1), "w", buffering=1)
