@@ -8,9 +8,10 @@ import subprocess
 import sys
 
 TIED = "import sys; from llmasos.parents import end_with; print(end_with(int(sys.argv[1])), flush=True)"
+CHILD = f"{TIED}; import signal; signal.pause()"
 PARENT = (
     "import os, subprocess, sys;"
-    f"subprocess.Popen([sys.executable, '-c', {TIED + '; import signal; signal.pause()'!r}, str(os.getpid())]);"
+    f"subprocess.Popen([sys.executable, '-c', {CHILD!r}, str(os.getpid())]);"
     "input()"
 )
 
