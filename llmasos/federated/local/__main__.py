@@ -12,12 +12,16 @@ from llmasos.errors import LLMasOSError
 from llmasos.federated.folder import RunFolder
 from llmasos.parents import end_with
 
+_NICE = 10
+
 
 def main(arguments: list[str]) -> int:
     """Prepare or train; what goes wrong is one line on the standard output."""
     what, path, parent = arguments
     if not end_with(int(parent)):
         return 1
+    # Whoever waits at a terminal goes first.
+    os.nice(_NICE)
     signal.signal(signal.SIGTERM, _stop)
     told = os.fdopen(os.dup(1), "w", buffering=1)
     # What recipes print goes to the log.
