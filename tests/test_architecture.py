@@ -25,7 +25,7 @@ ORDER = [
     {"store"},
     {"api", "listen"},
     {"config"},
-    {"events", "extras", "flips", "paths"},
+    {"events", "extras", "flips", "parents", "paths"},
     {"secrets"},
     {"decisions", "display", "net"},
     {"errors"},
@@ -76,7 +76,7 @@ CONNECTING = re.compile(
 )
 CONNECTORS = (
     *("net/", "client/", "models/engines/llama_server.py"),
-    *("ledger/check.py", "cluster/ray.py", "sandbox/egress/proxy.py"),
+    *("ledger/check.py", "cluster/_addresses.py", "sandbox/egress/proxy.py"),
 )
 
 

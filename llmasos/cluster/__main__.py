@@ -10,9 +10,10 @@ from pathlib import Path
 
 import anyio
 
+from llmasos.cluster._ray_environment import token_file
 from llmasos.cluster.nodes import PORT, Node, Offer, down, join, nodes, up
 from llmasos.cluster.port import ClusterError, Machine
-from llmasos.cluster.ray import RayCluster, token_file
+from llmasos.cluster.ray import RayCluster
 from llmasos.display import display, display_json
 from llmasos.errors import LLMasOSError
 

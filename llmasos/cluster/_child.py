@@ -37,7 +37,7 @@ def main() -> None:
     folder, main_module, count = Path(), dict[str, Any](), 0
     with wire.makefile("rb", buffering=1 << 16) as frames:
         while header := frames.read(LENGTH_BYTES):
-            kind, *rest = pickle.loads(frames.read(int.from_bytes(header, "big")))  # noqa: S301
+            kind, *rest = pickle.loads(frames.read(int.from_bytes(header, "big")))
             if kind == "begin":
                 folder, main_module = Path(rest[0]), prepared(rest[1])
                 _send(wire, None)

@@ -27,7 +27,7 @@ class Failure:
         if isinstance(error, Exception):
             failure = cls(type(error), error.args, dict(error.__dict__))
             try:
-                pickle.loads(pickle.dumps(failure)).error()  # noqa: S301
+                pickle.loads(pickle.dumps(failure)).error()
                 return failure
             except Exception:  # noqa: S110
                 pass

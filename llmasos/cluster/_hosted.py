@@ -22,7 +22,7 @@ from llmasos.cluster._child import LENGTH_BYTES, adopt_orphans, prepared
 from llmasos.cluster._failure import Failure
 from llmasos.cluster._host import Host
 from llmasos.cluster._process import environment, preparation
-from llmasos.cluster._tree import end_tree
+from llmasos.cluster._tree import end_tree, gone
 from llmasos.cluster.port import ClusterError, WorkerDied
 
 _BUFFER = 64
@@ -105,8 +105,9 @@ class HostedWorker:
     async def stop(self) -> None:
         """End the process with all that it has started."""
         if not self._ended.is_set():
-            end_tree([self.pid])
+            below = end_tree([self.pid])
             await self._ended.wait()
+            await gone(below)
         if self._reading is not None:
             self._reading.cancel()
             self._writer.close()
@@ -194,13 +195,13 @@ async def serve(number: int) -> None:
         try:
             if kind == "make":
                 prepared(rest[0])
-                make, arguments = pickle.loads(rest[1])  # noqa: S301
+                make, arguments = pickle.loads(rest[1])
                 value, failure = await host.make(make, arguments)
             elif kind == "call":
-                value, failure = await host.call(number, rest[0], pickle.loads(rest[1]))  # noqa: S301
+                value, failure = await host.call(number, rest[0], pickle.loads(rest[1]))
             else:
                 room = rooms[number]
-                async with aclosing(host.stream(number, rest[0], pickle.loads(rest[1]))) as answers:  # noqa: S301
+                async with aclosing(host.stream(number, rest[0], pickle.loads(rest[1]))) as answers:
                     async for value, failure in answers:
                         if failure is not None:
                             break
@@ -251,7 +252,7 @@ def _write(writer: asyncio.StreamWriter, message: Any) -> None:
 
 async def _frame(reader: asyncio.StreamReader) -> Any:
     size = int.from_bytes(await reader.readexactly(LENGTH_BYTES), "big")
-    return pickle.loads(await reader.readexactly(size))  # noqa: S301
+    return pickle.loads(await reader.readexactly(size))
 
 
 if __name__ == "__main__":

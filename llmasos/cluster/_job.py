@@ -115,11 +115,11 @@ class Job:
         failure: Exception | None = None
         try:
             if reply.failed:
-                failure = pickle.loads(reply.payload).error()  # noqa: S301
+                failure = pickle.loads(reply.payload).error()
             elif load is not None:
                 value = Stored(reply.size, load)
             else:
-                value = pickle.loads(reply.payload)  # noqa: S301
+                value = pickle.loads(reply.payload)
         except Exception as error:
             failure = ClusterError(
                 f"The result of task {task.index} cannot be read here: {type(error).__name__}: {error}.",

@@ -22,7 +22,7 @@ import anyio
 from llmasos.cluster._child import LENGTH_BYTES
 from llmasos.cluster._job import Job, Task
 from llmasos.cluster._task import Output, Reply
-from llmasos.cluster._tree import end_tree
+from llmasos.cluster._tree import end_tree, gone
 from llmasos.cluster.port import ClusterError
 
 _READ_BYTES = 1 << 18
@@ -137,8 +137,9 @@ class Process:
     async def end(self) -> None:
         """End it with all that it has started, and wait until it is gone."""
         if not self.ended.is_set():
-            end_tree([self.pid])
+            below = end_tree([self.pid])
             await self.ended.wait()
+            await gone(below)
 
     def close(self) -> None:
         """Let go of it after its end."""
@@ -167,7 +168,7 @@ class Process:
             if len(self._buffer) - at - LENGTH_BYTES < size:
                 break
             at += LENGTH_BYTES
-            self._take(pickle.loads(memoryview(self._buffer)[at : at + size]))  # noqa: S301
+            self._take(pickle.loads(memoryview(self._buffer)[at : at + size]))
             at += size
         del self._buffer[:at]
         self._changed.set()
@@ -210,7 +211,7 @@ class _Kept:
 
     def __call__(self) -> Any:
         try:
-            return pickle.loads(self._path.read_bytes())  # noqa: S301
+            return pickle.loads(self._path.read_bytes())
         except FileNotFoundError:
             raise ClusterError(
                 "The result is gone with the executor that kept it.", hint="Ask for it before closing."

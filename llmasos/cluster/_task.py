@@ -73,7 +73,7 @@ def run(function: Callable[[Any], Any] | Exception, payload: bytes, output: Outp
     try:
         if isinstance(function, Exception):
             raise function
-        value = function(pickle.loads(payload))  # noqa: S301
+        value = function(pickle.loads(payload))
         try:
             result = pickle.dumps(value, 5)
         except Exception as error:
@@ -94,7 +94,7 @@ def run(function: Callable[[Any], Any] | Exception, payload: bytes, output: Outp
 def loaded(function: bytes) -> Callable[[Any], Any] | Exception:
     """Return a pickled function, or why it cannot be had here."""
     try:
-        found: Callable[[Any], Any] = pickle.loads(function)  # noqa: S301
+        found: Callable[[Any], Any] = pickle.loads(function)
         return found
     except BaseException as error:
         from llmasos.cluster.port import ClusterError

@@ -5,10 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
+import anyio
+
 _ROUNDS = 20
+_GONE_SECONDS, _LOOK_SECONDS = 2.0, 0.001
 
 
 def descendants(roots: Iterable[int]) -> set[int]:
@@ -26,8 +29,8 @@ def descendants(roots: Iterable[int]) -> set[int]:
     return found
 
 
-def end_tree(roots: Iterable[int]) -> None:
-    """Kill processes and all below them; what they start meanwhile is found, too.
+def end_tree(roots: Iterable[int]) -> set[int]:
+    """Kill processes and all below them, which is found though more is started meanwhile, and return these.
 
     Args:
         roots: The processes, which must be the caller's to end.
@@ -44,6 +47,14 @@ def end_tree(roots: Iterable[int]) -> None:
         killed |= found
     for root in roots:
         _signal(root, signal.SIGKILL)
+    return killed
+
+
+async def gone(pids: Collection[int]) -> None:
+    """Wait until processes that were killed have ended, as far as the kernel ends them in time."""
+    with anyio.move_on_after(_GONE_SECONDS):
+        while any(map(began, pids)):
+            await anyio.sleep(_LOOK_SECONDS)
 
 
 def began(pid: int) -> int:

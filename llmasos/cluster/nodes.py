@@ -19,11 +19,11 @@ from typing import Literal
 
 from pydantic import BaseModel, ValidationError
 
+from llmasos.cluster._addresses import bracketed, free_port, unreachable, way_to
+from llmasos.cluster._ray_environment import node_environment, token_file
 from llmasos.cluster._tree import began, descendants, end_tree
 from llmasos.cluster.port import ClusterError
-from llmasos.cluster.ray import NODE_VARIABLES, token_file, unreachable
 from llmasos.paths import private_dir
-from llmasos.secrets import forget_secrets
 
 PORT = 6379
 _STORE_BYTES = 256 << 20
@@ -98,12 +98,12 @@ def up(host: str = "127.0.0.1", port: int = PORT, offer: Offer | None = None, na
             f"This machine is in the cluster at {running[0].address}.", hint="Leave it: llmasos cluster down"
         )
     _check_ray()
-    port = _free_port(host, port)
+    port = free_port(host, port)
     file = token_file()
     private_dir(file.parent)
     _write_private(file, secrets.token_hex(32))
     arguments = ["--head", "--port", str(port), "--include-dashboard", "false", "--no-monitor"]
-    return _start("head", f"{_bracketed(host)}:{port}", host, arguments, offer or Offer(), name)
+    return _start("head", f"{bracketed(host)}:{port}", host, arguments, offer or Offer(), name)
 
 
 def join(
@@ -146,7 +146,7 @@ def join(
             )
         private_dir(file.parent)
         _write_private(file, token)
-    host = host or _way_to(there)
+    host = host or way_to(there)
     return _start("worker", address, host, ["--address", address], offer or Offer(), name)
 
 
@@ -218,7 +218,7 @@ def _start(
         pid = os.posix_spawn(
             sys.executable,
             command,
-            _environment(),
+            node_environment(),
             file_actions=[
                 (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
                 (os.POSIX_SPAWN_DUP2, output, 1),
@@ -261,52 +261,9 @@ def _await_ready(node: Node, log: Path) -> None:
         time.sleep(_POLL_SECONDS)
 
 
-def _environment() -> dict[str, str]:
-    variables = dict(os.environ)
-    forget_secrets(variables, kept=("RAY_",))
-    variables.pop("RAY_AUTH_TOKEN", None)
-    here = str(Path(__file__).parents[2])
-    path = os.pathsep.join(filter(None, (here, os.environ.get("PYTHONPATH", ""))))
-    return {
-        **variables,
-        **NODE_VARIABLES,
-        "PYTHONPATH": path,
-        "RAY_AUTH_MODE": "token",
-        "RAY_AUTH_TOKEN_PATH": str(token_file()),
-        "RAY_USAGE_STATS_ENABLED": "0",
-    }
-
-
 def _check_ray() -> None:
     if find_spec("ray") is None:
         raise ClusterError("Ray is not installed.", hint="Install it with: pip install 'llmasos[cluster]'.")
-
-
-def _free_port(host: str, port: int) -> int:
-    try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        with socket.socket(family, socket.SOCK_STREAM) as tried:
-            tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            tried.bind((host, port))
-            return int(tried.getsockname()[1])
-    except (OSError, UnicodeError, OverflowError) as error:
-        raise ClusterError(
-            f"The cluster cannot listen on {host} port {port}: {getattr(error, 'strerror', None) or error}.",
-            hint="Name an address of this machine with --host, or another port with --port.",
-        ) from error
-
-
-def _way_to(host: str) -> str:
-    """Return the address of this machine that packets to a host leave from."""
-    try:
-        family = socket.getaddrinfo(host, PORT, type=socket.SOCK_DGRAM)[0][0]
-        with socket.socket(family, socket.SOCK_DGRAM) as way:
-            way.connect((host, PORT))
-            return str(way.getsockname()[0])
-    except (OSError, UnicodeError) as error:
-        raise ClusterError(
-            f"No way leads to {host}: {error}.", hint="Name an address of this machine with --host."
-        ) from error
 
 
 def _own_name() -> str:
@@ -347,7 +304,3 @@ def _write_private(file: Path, text: str) -> None:
 
 def _is_head(node: Node) -> bool:
     return node.role == "head"
-
-
-def _bracketed(host: str) -> str:
-    return f"[{host}]" if ":" in host else host

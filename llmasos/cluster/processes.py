@@ -6,8 +6,8 @@ import asyncio
 import os
 import shutil
 import tempfile
-from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import anyio
 from llmasos.cluster._capacity import Capacity, Held
 from llmasos.cluster._hosted import HostedWorker
 from llmasos.cluster._job import Job, Task
+from llmasos.cluster._lanes import Lanes
 from llmasos.cluster._pace import Pace
 from llmasos.cluster._process import Process
 from llmasos.cluster.executor import Executor, Outcome, Progress, Work
@@ -50,11 +51,9 @@ class ProcessExecutor(Executor):
         self._folder: Path | None = None
         self._idle: list[Process] = []
         self._busy: set[Process] = set()
-        self._jobs: deque[Job] = deque()
-        self._lanes: dict[asyncio.Task[None], Job] = {}
+        self._lanes = Lanes(self._capacity.take, self._capacity.give, self._lane)
         self._workers: list[HostedWorker] = []
         self._looking: asyncio.Task[None] | None = None
-        self._closed = False
 
     async def map(
         self,
@@ -66,15 +65,9 @@ class ProcessExecutor(Executor):
         """Run a function over items and yield how each task ended."""
         job = Job(function, items, work, watch, Pace(_CHUNK_SECONDS, _CHUNK_TASKS))
         self._check(job.work.share)
-        job.wake = self._dispatch
-        self._jobs.append(job)
-        try:
-            async for outcome in job.outcomes():
+        async with aclosing(self._lanes.outcomes(job)) as outcomes:
+            async for outcome in outcomes:
                 yield outcome
-        finally:
-            self._jobs.remove(job)
-            with anyio.CancelScope(shield=True):
-                await self._stop([lane for lane, of in self._lanes.items() if of is job])
 
     async def place(
         self, make: Callable[..., Awaitable[Any]], *arguments: Any, share: Share | None = None
@@ -104,11 +97,8 @@ class ProcessExecutor(Executor):
 
     async def close(self) -> None:
         """End every task, worker and process, and remove results that lie in files."""
-        self._closed = True
-        for job in self._jobs:
-            job.fail(ClusterError("The executor was closed.", hint="Make another one."))
         with anyio.CancelScope(shield=True):
-            await self._stop(list(self._lanes))
+            await self._lanes.close()
             workers, self._workers = self._workers, []
             for worker in workers:
                 await worker.stop()
@@ -121,8 +111,7 @@ class ProcessExecutor(Executor):
             shutil.rmtree(self._folder, ignore_errors=True)
 
     def _check(self, share: Share) -> None:
-        if self._closed:
-            raise ClusterError("The executor was closed.", hint="Make another one.")
+        self._lanes.check()
         if share.node not in _NODES:
             raise ClusterError(
                 f"There is no machine {share.node} here: this executor has only this one.",
@@ -132,20 +121,6 @@ class ProcessExecutor(Executor):
             raise ClusterError(
                 f"No machine has {share} to give.", hint="Ask for less, or say that the executor has it."
             )
-
-    def _dispatch(self) -> None:
-        """Start what fits, a turn for each map."""
-        for _ in range(len(self._jobs)):
-            job = self._jobs[0]
-            self._jobs.rotate(-1)
-            while job.waits() and (held := self._capacity.take(job.work.share)) is not None:
-                if not (tasks := job.take()):
-                    self._capacity.give(held)
-                    break
-                lane = asyncio.ensure_future(self._lane(job, tasks, held))
-                self._lanes[lane] = job
-                if len(self._jobs) > 1:
-                    break
 
     async def _lane(self, job: Job, tasks: list[Task], held: Held) -> None:
         """Run tasks of a map on one process, until it has no more or others wait."""
@@ -161,20 +136,18 @@ class ProcessExecutor(Executor):
                 low = len(tasks) if job.pace.ahead() > 1 else 0
                 if not await self._went_on(process, job, low):
                     return
-                if len(self._jobs) > 1 and any(other.waits() for other in self._jobs if other is not job):
+                if self._lanes.others_wait(job):
                     break
                 tasks = job.take()
             await self._went_on(process, job, 0)
         finally:
             if process is not None:
                 self._busy.discard(process)
-                if process.ended.is_set() or process.under_way or self._closed:
+                if process.ended.is_set() or process.under_way or self._lanes.closed:
                     with anyio.CancelScope(shield=True):
                         await self._end(process)
                 else:
                     self._idle.append(process)
-            self._lanes.pop(asyncio.current_task(), None)  # type: ignore[arg-type]
-            self._give(held)
 
     async def _went_on(self, process: Process, job: Job, low: int) -> bool:
         """Wait until a process has few tasks left, and take in its end."""
@@ -228,12 +201,6 @@ class ProcessExecutor(Executor):
                 process.trim()
         self._looking = None
 
-    async def _stop(self, lanes: list[asyncio.Task[None]]) -> None:
-        for lane in lanes:
-            lane.cancel()
-        if lanes:
-            await asyncio.wait(lanes)
-
     async def _end(self, process: Process) -> None:
         await process.end()
         process.close()
@@ -243,5 +210,4 @@ class ProcessExecutor(Executor):
 
     def _give(self, held: Held) -> None:
         self._capacity.give(held)
-        if not self._closed:
-            self._dispatch()
+        self._lanes.dispatch()

@@ -3,122 +3,28 @@
 from __future__ import annotations
 
 import contextlib
-import functools
-import itertools
 import logging
 import os
-import secrets
 import shutil
-import socket
 import tempfile
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
-from pathlib import Path
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any
 
 import anyio
 import anyio.to_thread
 
+from llmasos.cluster._addresses import unreachable
 from llmasos.cluster._admission import Admission
 from llmasos.cluster._capacity import Held
 from llmasos.cluster._host import Host
-from llmasos.cluster.port import ClusterError, Machine, Share, WorkerDied
-from llmasos.paths import data_dir
-from llmasos.secrets import forget_secrets
+from llmasos.cluster._ray_environment import NODE_VARIABLES, environment, token, token_variables
+from llmasos.cluster._ray_worker import RayWorker, died
+from llmasos.cluster.port import ClusterError, Machine, Share
 
 _STREAMS = 1000
 _STORE_BYTES = 128 << 20
 _PLACE_SECONDS = 60.0
-_STOP_SECONDS = 10.0
-_REACH_SECONDS = 5.0
 _LOOK_SECONDS = 2.0
-# What a worker has started ends with it.
-NODE_VARIABLES = {"RAY_process_group_cleanup_enabled": "1"}
-
-
-class RayWorker:
-    """An object in a process of Ray's."""
-
-    def __init__(self, actor: Any, ray: Any, on_stop: Callable[[bool], None] = lambda _: None) -> None:
-        self.pid = 0
-        self._on_stop: Callable[[bool], None] | None = on_stop
-        self._dead = False
-        self._actor = actor
-        self._ray = ray
-        self._numbers = itertools.count()
-
-    async def make(self, make: Callable[..., Awaitable[Any]], arguments: tuple[Any, ...]) -> None:
-        """Make the object.
-
-        Raises:
-            WorkerDied: The worker ended.
-        """
-        self.pid = await self._answer(self._actor.make.remote(make, arguments))
-
-    async def call(self, method: str, *arguments: Any) -> Any:
-        """Call an asynchronous method."""
-        number = next(self._numbers)
-        try:
-            return await self._answer(self._actor.call.remote(number, method, arguments))
-        except anyio.get_cancelled_exc_class():
-            await self._abandon(number)
-            raise
-
-    async def stream(self, method: str, *arguments: Any) -> AsyncGenerator[Any]:
-        """Yield what an asynchronous generator method yields."""
-        number = next(self._numbers)
-        options = self._actor.stream.options(num_returns="streaming")
-        answers = options.remote(number, method, arguments)
-        ended = False
-        try:
-            while True:
-                try:
-                    reference = await anext(answers)
-                except StopAsyncIteration:
-                    ended = True
-                    return
-                except self._ray.exceptions.RayError as error:
-                    ended = self._dead = True
-                    raise _died(error) from None
-                yield await self._answer(reference)
-        finally:
-            if not ended:
-                await self._abandon(number)
-
-    async def died(self) -> str:
-        """Wait until the process has ended."""
-        try:
-            await self._actor.wait.remote()
-        except self._ray.exceptions.RayError as error:
-            self._dead = True
-            return _reason(error)
-        return "it ended"
-
-    async def stop(self) -> None:
-        """End the process."""
-        died_before = self._dead
-        self._ray.kill(self._actor)
-        with anyio.move_on_after(_STOP_SECONDS, shield=True):
-            await self.died()
-        if self._on_stop is not None:
-            self._on_stop(died_before)
-            self._on_stop = None
-
-    async def _answer(self, reference: Any) -> Any:
-        try:
-            value, failure = await reference
-        except self._ray.exceptions.RayError as error:
-            self._dead = True
-            raise _died(error) from None
-        if failure is not None:
-            raise failure.error()
-        return value
-
-    async def _abandon(self, number: int) -> None:
-        with anyio.move_on_after(_STOP_SECONDS, shield=True), contextlib.suppress(ClusterError):
-            try:
-                await self._actor.stop.remote(number)
-            except self._ray.exceptions.RayError as error:
-                raise _died(error) from None
 
 
 class RayCluster:
@@ -213,7 +119,7 @@ class RayCluster:
         except TimeoutError:
             raise _no_place(share) from None
         except self._ray.exceptions.RayError as error:
-            raise _died(error) from None
+            raise died(error) from None
 
     def _join(self) -> None:
         if reason := unreachable(self._address):
@@ -228,7 +134,7 @@ class RayCluster:
             variables |= token_variables()
         else:
             # Ray listens on every interface.
-            variables |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": _token(), **NODE_VARIABLES}
+            variables |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token(), **NODE_VARIABLES}
             self._folder = tempfile.mkdtemp(prefix="llmasos-ray-")
             private = {
                 "num_cpus": self._cpus or None,
@@ -237,7 +143,7 @@ class RayCluster:
                 "_temp_dir": self._folder,
                 "_node_ip_address": "127.0.0.1",
             }
-        with _environment(variables):
+        with environment(variables):
             self._ray = self._started(private)
 
     def _started(self, private: dict[str, Any]) -> Any:
@@ -344,17 +250,6 @@ def _no_place(share: Share) -> ClusterError:
     )
 
 
-def unreachable(address: str) -> str:
-    """Return why nothing answers at an address; Ray would go on trying for minutes."""
-    host, _, port = address.removeprefix("ray://").rpartition(":")
-    if host and port.isdigit():
-        try:
-            socket.create_connection((host.strip("[]"), int(port)), _REACH_SECONDS).close()
-        except (OSError, OverflowError) as error:
-            return str(getattr(error, "strerror", None) or error)
-    return ""
-
-
 def _say_nothing(*_: Any, **__: Any) -> None:
     pass
 
@@ -373,44 +268,3 @@ def _loopback(ray: Any, address: str) -> Iterator[None]:
         yield
     finally:
         services.resolve_ip_for_localhost = resolve
-
-
-def token_variables() -> dict[str, str]:
-    """Return what makes Ray show the token of a cluster that was started or joined here, if there is one."""
-    if "RAY_AUTH_TOKEN" in os.environ or "RAY_AUTH_TOKEN_PATH" in os.environ:
-        return {"RAY_AUTH_MODE": "token"}
-    file = token_file()
-    return {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(file)} if file.exists() else {}
-
-
-def token_file() -> Path:
-    """Return where the token of this user's cluster is kept."""
-    return data_dir() / "cluster" / "token"
-
-
-@functools.cache
-def _token() -> str:
-    """Return the token of this process's private clusters; Ray reads it once in the life of a process."""
-    return os.environ.get("RAY_AUTH_TOKEN") or secrets.token_hex(32)
-
-
-@contextlib.contextmanager
-def _environment(variables: Mapping[str, str]) -> Iterator[None]:
-    """Set variables, and hide secrets, for what is started here and for nothing that is started later."""
-    before = dict(os.environ)
-    forget_secrets(os.environ, kept=("RAY_",))
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        for name in variables.keys() - before.keys():
-            del os.environ[name]
-        os.environ.update(before)
-
-
-def _died(error: Exception) -> WorkerDied:
-    return WorkerDied(f"The worker ended: {_reason(error)}.", hint="Try again.")
-
-
-def _reason(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0].rstrip(".") or type(error).__name__

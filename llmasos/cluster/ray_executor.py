@@ -10,6 +10,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterable
+from contextlib import aclosing
 from typing import Any
 
 import anyio
@@ -17,6 +18,7 @@ import anyio.to_thread
 
 from llmasos.cluster._capacity import Held
 from llmasos.cluster._job import Job, Task
+from llmasos.cluster._lanes import Lanes
 from llmasos.cluster._pace import Pace
 from llmasos.cluster._task import Output, Reply, loaded, run
 from llmasos.cluster.executor import Executor, Outcome, Progress, Work
@@ -40,8 +42,7 @@ class RayExecutor(RayCluster, Executor):
 
     def __init__(self, address: str = "", *, cpus: int = 0) -> None:
         super().__init__(address, cpus=cpus)
-        self._jobs: deque[Job] = deque()
-        self._lanes: dict[asyncio.Task[None], Job] = {}
+        self._lanes = Lanes(self._admission.take, self._admission.give, self._lane)
         self._remotes: dict[Job, Any] = {}
         self._looking: asyncio.Task[None] | None = None
 
@@ -70,50 +71,22 @@ class RayExecutor(RayCluster, Executor):
         sent = ray.put(job.function) if big else job.function
         remote = ray.remote(chunk).options(**chosen, max_retries=0, num_returns=2)
         self._remotes[job] = functools.partial(remote.remote, sent, work.inline, work.timeout)
-        job.wake = self._dispatch
-        self._jobs.append(job)
         if self._looking is None:
             self._looking = asyncio.ensure_future(self._look())
         try:
-            async for outcome in job.outcomes():
-                yield outcome
+            async with aclosing(self._lanes.outcomes(job)) as outcomes:
+                async for outcome in outcomes:
+                    yield outcome
         finally:
-            self._jobs.remove(job)
-            with anyio.CancelScope(shield=True):
-                lanes = [lane for lane, of in self._lanes.items() if of is job]
-                for lane in lanes:
-                    lane.cancel()
-                if lanes:
-                    await asyncio.wait(lanes)
             del self._remotes[job]
 
     async def close(self) -> None:
         """End every task and worker, and a private cluster with them."""
-        for job in self._jobs:
-            job.fail(ClusterError("The executor was closed.", hint="Make another one."))
-        lanes = list(self._lanes)
-        for lane in lanes:
-            lane.cancel()
         with anyio.CancelScope(shield=True):
-            if lanes:
-                await asyncio.wait(lanes)
+            await self._lanes.close()
             if self._looking is not None:
                 self._looking.cancel()
             await super().close()
-
-    def _dispatch(self) -> None:
-        """Send what fits, a turn for each map."""
-        for _ in range(len(self._jobs)):
-            job = self._jobs[0]
-            self._jobs.rotate(-1)
-            while job.waits() and (held := self._admission.take(job.work.share)) is not None:
-                if not (tasks := job.take()):
-                    self._admission.give(held)
-                    break
-                lane = asyncio.ensure_future(self._lane(job, tasks, held))
-                self._lanes[lane] = job
-                if len(self._jobs) > 1:
-                    break
 
     async def _lane(self, job: Job, tasks: list[Task], held: Held) -> None:
         """Run tasks of a map in one place, until it has no more or others wait."""
@@ -128,15 +101,11 @@ class RayExecutor(RayCluster, Executor):
                     continue
                 await self._ended(job, *under_way[0])
                 under_way.popleft()
-                others = len(self._jobs) > 1 and any(one.waits() for one in self._jobs if one is not job)
-                tasks = [] if others else job.take()
+                tasks = [] if self._lanes.others_wait(job) else job.take()
         finally:
             if under_way:
                 with anyio.CancelScope(shield=True):
                     await self._cancel([replies for _, replies, _, _ in under_way])
-            self._lanes.pop(asyncio.current_task(), None)  # type: ignore[arg-type]
-            self._admission.give(held)
-            self._dispatch()
 
     async def _ended(self, job: Job, tasks: list[Task], replies: Any, kept: Any, sent: float) -> None:
         """Take in how tasks that were sent together ended."""
@@ -176,10 +145,10 @@ class RayExecutor(RayCluster, Executor):
 
     async def _look(self) -> None:
         """See which machines there are while something runs."""
-        while self._jobs:
+        while self._lanes.busy:
             await asyncio.sleep(_LOOK_SECONDS)
             await anyio.to_thread.run_sync(self._admission.look, self._ray)
-            self._dispatch()
+            self._lanes.dispatch()
         self._looking = None
 
 
@@ -195,7 +164,7 @@ class _Kept:
         import pickle
 
         try:
-            return pickle.loads(self._ray.get(self._reference)[self._number])  # noqa: S301
+            return pickle.loads(self._ray.get(self._reference)[self._number])
         except self._ray.exceptions.RayError as error:
             raise ClusterError(
                 f"The result is gone: {str(error).strip().partition(chr(10))[0]}",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 from collections.abc import Callable
@@ -12,11 +11,12 @@ from typing import TYPE_CHECKING
 
 from llmasos.errors import LLMasOSError
 from llmasos.federated.folder import RunFolder
+from llmasos.parents import end_with
 
 if TYPE_CHECKING:
     from llmasos.federated.training import Open
 
-_PR_SET_PDEATHSIG = 1
+_NICE = 10
 
 
 def main(arguments: list[str], backend: Callable[[], Open]) -> int:
@@ -27,9 +27,10 @@ def main(arguments: list[str], backend: Callable[[], Open]) -> int:
         backend: Loads what starts the clients.
     """
     what, path, parent = arguments
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != int(parent):
+    if not end_with(int(parent)):
         return 1
+    # Whoever waits at a terminal goes first.
+    os.nice(_NICE)
     signal.signal(signal.SIGTERM, _stop)
     told = os.fdopen(os.dup(1), "w", buffering=1)
     # What recipes print goes to the log.

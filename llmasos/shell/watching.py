@@ -88,8 +88,8 @@ class View:
         from rich.text import Text
 
         info, width = self.info, options.max_width
-        head = f"{info.id}  {display(info.name)}: {info.recipe}, {info.strategy}"
-        yield Text(fit(head, width), style="bold", no_wrap=True)
+        head = f"{info.id}  {info.name}: {info.recipe}, {info.strategy}"
+        yield Text(fit(display(head), width), style="bold", no_wrap=True)
         bar = Table.grid(padding=(0, 1))
         bar.add_row(
             f"round {self.round} of {info.rounds}",

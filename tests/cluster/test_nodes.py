@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from llmasos.cluster import ClusterError, Machine, __main__, nodes
+from llmasos.cluster._ray_environment import token_file, token_variables
 from llmasos.cluster._tree import began, end_tree
 from llmasos.cluster.nodes import Node
-from llmasos.cluster.ray import token_file, token_variables
 
 
 @pytest.fixture

@@ -15,9 +15,11 @@ from pydantic import BaseModel
 
 from llmasos import events
 from llmasos.api import RecordInfo, VerifyLine
+from llmasos.api.federated import RunStep
 from llmasos.api.models import BenchLine, ModelLine
 from llmasos.client import AsyncClient
 
+STEPS = ("run_started", "client_joined", "client_failed", "update_rejected", "round_ended", "run_ended")
 MARK = "Trust me"
 POISON = f"\x1b]0;x\x07\x9b2J\r\n{MARK}[i]:skull:\u202e\u2066\u200b\u3164\U000e0041\u061c"
 _ACTS = re.compile(
@@ -144,6 +146,11 @@ class _Answer:
         if end == "records":
             yield ""
             yield poisoned(RecordInfo).model_dump_json()
+            return
+        if end == "events":
+            step = poisoned(RunStep)
+            for kind in STEPS:
+                yield f"data: {step.model_copy(update={'type': kind}).model_dump_json()}"
             return
         kinds: dict[str, Any] = {
             "verify": VerifyLine,

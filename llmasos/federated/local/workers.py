@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import pickle
 import signal
@@ -15,7 +14,8 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-_PR_SET_PDEATHSIG = 1
+from llmasos.parents import end_with
+
 _ENDING_SECONDS = 2.0
 
 
@@ -149,8 +149,7 @@ def _serve(pipe: Connection, parents: Connection, work: Callable[[Any], Any], pa
     """Answer jobs until the parent has gone."""
     parents.close()
     os.setpgid(0, 0)
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
+    if not end_with(parent):
         os._exit(1)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -6,28 +6,28 @@ keeps a second one from the same folder. `ready` is said when the lock is held a
 
 from __future__ import annotations
 
-import ctypes
 import fcntl
 import os
-import signal
 import sys
 import time
 from contextlib import suppress
 
+from llmasos.parents import end_with
+
 LOCKED = 75
 """The exit status when another program has the folder (EX_TEMPFAIL)."""
 
-PR_SET_PDEATHSIG = 1
 WAIT_SECONDS, RETRY_SECONDS = 2.0, 0.05
 
 
 def main(arguments: list[str]) -> int:
     """Become the program; return only when that cannot be."""
     parent, lock, socket, *command = arguments
-    if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL) != 0:
-        print("the kernel does not end programs with their parents", file=sys.stderr)
-        return 1
-    if os.getppid() != int(parent):
+    if not end_with(int(parent)):
+        print(
+            "who started it has ended, or the system does not end programs with their parents",
+            file=sys.stderr,
+        )
         return 1
     os.umask(0o077)
     descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)

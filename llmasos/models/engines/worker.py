@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
 import math
 import os
 import pkgutil
@@ -23,8 +22,8 @@ from llmasos.errors import ModelError
 from llmasos.models.engines.memory import bound_memory
 from llmasos.models.engines.port import CompletionRequest, Engine, LoadPlan, Turn
 from llmasos.models.engines.wire import CREDIT, Frame, Wire, failure, kinds, packed
+from llmasos.parents import end_with
 
-_PR_SET_PDEATHSIG = 1
 # For each format the loader, and the extra that installs what it needs.
 _LOADERS = {
     "gguf": ("llmasos.models.engines.llama:LlamaEngine.load", "embedded"),
@@ -157,7 +156,7 @@ def main() -> None:
     """Serve on the socket whose number is the argument."""
     # Ctrl-C in a terminal is meant for the kernel, and without the kernel nobody uses the engine.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    end_with(os.getppid())
     anyio.run(serve, socket.socket(fileno=int(sys.argv[1])))
     # The engine is closed; what its libraries would still do at the end can only go wrong.
     os._exit(0)

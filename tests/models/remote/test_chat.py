@@ -4,6 +4,7 @@ import json
 import logging
 from typing import Any
 
+import anyio
 import pytest
 from starlette.responses import JSONResponse, Response
 
@@ -214,7 +215,7 @@ async def test_what_breaks_a_reply_is_told_and_paid_for(
 @pytest.mark.parametrize(
     ("answer", "patience", "message"),
     [
-        (stalled(), Patience(first=0.05), "no reply within 0.05"),
+        (stalled(), Patience(first=0.5), "no reply within 0.5"),
         (stalled(piece({"content": "he"})), Patience(between=0.05), "no more within 0.05"),
         (stalled(piece({"content": "he"})), Patience(total=0.1), "no end within 0.1"),
     ],
@@ -225,6 +226,10 @@ async def test_a_silent_endpoint_is_given_up(
     async with talking(answer, patience=patience) as (chat, server):
         with pytest.raises(ModelError, match=message):
             await deltas(chat)
+        # It may be given up before the server has come to read it.
+        with anyio.fail_after(30):
+            while not server.asked:
+                await anyio.sleep(0.01)
         assert len(server.asked) == 1
 
 
