@@ -99,11 +99,11 @@ class Assembly:
         def paused() -> AbstractContextManager[None]:
             return running.paused()
 
-        look = self.workbench.sandbox.look
+        sandbox = self.workbench.sandbox
         consent = Consent(
-            turn, self.stream, self.approvals, reports, self.rulebook, redactor.value, paused, look
+            turn, self.stream, self.approvals, reports, self.rulebook, redactor.value, paused, sandbox.weigh
         )
-        judge = Judge(self.rulebook, self.tracker, self._surroundings(info), redactor, look)
+        judge = Judge(self.rulebook, self.tracker, self._surroundings(info), redactor, sandbox.look)
         contexts.gate = Gate(services.registry, judge, consent, reports, redactor, contexts)
         running = Turn(
             turn, model, contexts.gate, services.registry, self.stream, limits, instructions, history

@@ -12,7 +12,7 @@ from llmasos.agent.judge import Judgement
 from llmasos.agent.policy import Rule, pattern
 from llmasos.agent.reports import Reports
 from llmasos.agent.rulebook import Rulebook
-from llmasos.agent.scripts import Look, held
+from llmasos.agent.scripts import Weigh, held
 from llmasos.agent.stream import EventStream
 from llmasos.errors import LLMasOSError
 from llmasos.events import NOBODY, ApprovalRequested, ApprovalResolved, Forecast, Notice
@@ -51,7 +51,7 @@ class Consent:
         rulebook: The rules, to which an answer that counts for a whole pattern adds one.
         redact: Takes secrets out of what is shown.
         while_waiting: Stops the turn's clock.
-        look: Looks at files that a call runs.
+        weigh: Weighs files that a call runs.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class Consent:
         rulebook: Rulebook,
         redact: Callable[[Any], Any],
         while_waiting: Callable[[], AbstractContextManager[None]],
-        look: Look,
+        weigh: Weigh,
     ) -> None:
         self._turn = turn
         self._stream = stream
@@ -72,7 +72,7 @@ class Consent:
         self._rulebook = rulebook
         self._redact = redact
         self._while_waiting = while_waiting
-        self._look = look
+        self._weigh = weigh
         self._refused = 0
         self.missing = 0
 
@@ -177,7 +177,7 @@ class Consent:
             made.decision.policy,
             origin=made.facts.plugin,
             folder=str(self._rulebook.folder),
-            scripts=await held(made.facts, self._look),
+            scripts=await held(made.facts, self._weigh),
         )
 
     def _count(self, refusal: Approval) -> None:

@@ -265,7 +265,7 @@ def _given(deed: Deed, origins: Sequence[ArgumentOrigin]) -> int:
     return sum(
         origin.given or (origin.named and root(origin.argument) not in deed.needs.reaches)
         for origin in origins
-        if root(origin.argument) in deed.directing
+        if root(origin.argument) in (*deed.directing, *deed.needs.inputs)
     )
 
 

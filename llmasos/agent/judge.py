@@ -11,11 +11,10 @@ import anyio.to_thread
 
 from llmasos.agent.deed import Deed
 from llmasos.agent.gathering import Surroundings, gather, trace
-from llmasos.agent.losses import Before, at_risk
+from llmasos.agent.losses import Before, Look, at_risk
 from llmasos.agent.policy import Call, Facts, decide
 from llmasos.agent.provenance import Tracker, label, label_text, mark
 from llmasos.agent.rulebook import Rulebook
-from llmasos.agent.scripts import Look
 from llmasos.agent.values import changed_words, texts
 from llmasos.decisions import Decision
 from llmasos.secrets import Redactor

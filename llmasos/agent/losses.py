@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 
 from llmasos.agent.deed import Deed, unique
 
+Look = Callable[[str], Awaitable[bytes | None]]
+"""Returns what a file holds now: nothing where there is none, None where nobody can say."""
 Before = Mapping[str, str | None]
 """What files hold before a call, by their paths: nothing where there is none, None where nobody can say."""
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import posixpath
 from collections.abc import Awaitable, Callable, Iterator
 
 from llmasos.agent.commands import normalise
 from llmasos.agent.policy import Facts
 
-Look = Callable[[str], Awaitable[bytes | None]]
-"""Returns what a file holds now: nothing where there is none, None where nobody can say."""
+Weigh = Callable[[str], Awaitable[str]]
+"""Returns the SHA-256 of what a file holds now; empty where there is none that can be read."""
 _MOST = 40
 _MOST_WORDS = 12
 _PACKAGE, _PYTHON = ("package.json",), ("pyproject.toml",)
@@ -37,18 +36,17 @@ _PROJECT = {
 """Files by which programs know what to run, when they are not told."""
 
 
-async def held(facts: Facts, look: Look) -> dict[str, str]:
+async def held(facts: Facts, weigh: Weigh) -> dict[str, str]:
     """Return the SHA-256 of each script that a call runs, by its path, as far as it can be seen.
 
     Args:
         facts: What is known of the call.
-        look: Looks at a file.
+        weigh: Weighs a file.
     """
     found: dict[str, str] = {}
     for path in list(dict.fromkeys(_paths(facts)))[:_MOST]:
-        content = await look(path)
-        if content:
-            found[path] = hashlib.sha256(content).hexdigest()
+        if sha256 := await weigh(path):
+            found[path] = sha256
     return found
 
 
@@ -61,7 +59,8 @@ def _paths(facts: Facts) -> Iterator[str]:
     words = dict.fromkeys(part for line in lines for word in line for part in word.split("=") if part)
     # They may be told another file, or another folder.
     named = [word for word in words if not word.startswith("-") and "://" not in word][:_MOST_WORDS]
-    for folder in ("", *named):
+    yield from (normalise(word)[0] for word in named)
+    folders = [word for word in named if not posixpath.splitext(word)[1]]
+    for folder in ("", *folders):
         for name in known:
             yield from (normalise(posixpath.join(folder, file))[0] for file in _PROJECT[name])
-    yield from (normalise(word)[0] for word in named)

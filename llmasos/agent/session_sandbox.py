@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -144,6 +145,24 @@ class SessionSandbox:
             return b"" if error.errno in (errno.ENOENT, errno.ENOTDIR) else None
         except LLMasOSError:
             return None
+
+    async def weigh(self, path: str) -> str:
+        """Return the SHA-256 of a file of the view, however large it is; empty where none can be read.
+
+        Args:
+            path: The file, from the folder on.
+        """
+        total, size = hashlib.sha256(), 0
+        try:
+            sandbox = await self.open()
+            if (await sandbox.stat(path)).kind != "file":
+                return ""
+            while piece := (await sandbox.read(path, offset=size, limit=_LARGEST_SEEN)).data:
+                total.update(piece)
+                size += len(piece)
+        except LLMasOSError:
+            return ""
+        return total.hexdigest() if size else ""
 
     async def keep(self, turn: str, action: str, artifacts: Iterable[Artifact]) -> list[str]:
         """Write what an action handed out beside the session's state; return where it lies."""

@@ -22,7 +22,7 @@ from llmasos.federated.plan import Plan
 from llmasos.federated.port import FederatedError, Prepared, RunStatus, UnknownRun
 from llmasos.federated.run import ProcessRun, environment_of
 
-BACKENDS = {"local": "llmasos.federated.local"}
+BACKENDS = {"local": "llmasos.federated.local", "deployment": "llmasos.federated.deployment"}
 _PREPARE_SECONDS = 600.0
 _MODEL = "model.safetensors"
 _PROOFS = ("plan.json", "events.jsonl")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 
 import anyio
 from starlette.requests import Request
@@ -12,7 +12,7 @@ from starlette.types import Receive, Scope, Send
 
 from llmasos.agent import Session
 from llmasos.events import Event, TurnFinished
-from llmasos.service.refusals import Refusal
+from llmasos.service.refusals import Refusal, TooLarge
 
 SERVER_SENT = "text/event-stream"
 _HEARTBEAT_SECONDS = 15.0
@@ -119,8 +119,10 @@ class FollowReply(Response):
             self._sent += 1
 
     async def _until_gone(self, receive: Receive, scope: anyio.CancelScope) -> None:
-        while (await receive())["type"] != "http.disconnect":
-            pass
+        # Who sends more than may be sent is not listened to any more.
+        with suppress(TooLarge):
+            while (await receive())["type"] != "http.disconnect":
+                pass
         scope.cancel()
 
 

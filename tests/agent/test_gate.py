@@ -144,6 +144,19 @@ async def test_an_approval_is_for_the_script_as_it_was(stage: MakeStage, command
         assert second != first and await turn(second) != "approval_needed"
 
 
+async def test_an_approval_is_for_a_large_script_as_it_was(stage: MakeStage) -> None:
+    replies = ['read_file(path="notes.txt")', 'run_shell(command="sh build.sh")', "Answer: done"]
+    async with stage(*replies * 2) as it:
+        padding = "# padding\n" * 150_000
+        (it.folder / "notes.txt").write_text("Nothing of it.\n")
+        (it.folder / "build.sh").write_text(f"{padding}echo built\n")
+        await it.turn(await it.session(), "look at it", approve="deny")
+        first = it.of(ApprovalRequested)[-1].digest
+        (it.folder / "build.sh").write_text(f"{padding}echo other\n")
+        end = await it.turn(await it.session(), "look at it", approve="deny", approved=(first,))
+        assert end.status == "approval_needed"
+
+
 async def test_who_is_asked_about_a_script_that_changes_meanwhile_is_asked_again(stage: MakeStage) -> None:
     replies = ['read_file(path="notes.txt")', 'run_shell(command="sh build.sh")', "Answer: done"]
     async with stage(*replies) as it:

@@ -17,6 +17,7 @@ from llmasos.agent.rulebook import Rulebook
 from llmasos.decisions import Source
 from llmasos.secrets import Redactor
 from llmasos.tools import Capabilities, Registry, ToolContext, builtin_tools, tool
+from llmasos.tools.federated import federated_train
 
 pytestmark = pytest.mark.anyio
 
@@ -59,6 +60,22 @@ async def test_the_gate_and_a_proposal_are_decided_on_by_the_same_facts(
     assert Proposals(policy).facts(proposal) == made.facts
     assert Proposals(policy).decide(proposal) == made.decision
     assert made.facts.secrets == (TOKEN in str(arguments))
+
+
+@pytest.mark.parametrize(
+    ("said", "rule"),
+    [
+        ("train a model over hospitals/a.csv and hospitals/b.csv, 20 rounds", "view"),
+        ("what do the notes say", "unasked-effect"),
+    ],
+)
+async def test_who_names_the_data_has_asked_for_the_training(said: str, rule: str) -> None:
+    tracker = Tracker()
+    tracker.person(said)
+    tracker.content("Nothing of it.", Source(kind="file", name="notes.txt"))
+    judge = Judge(cast(Rulebook, SimpleNamespace(policy=load_policy())), tracker, Surroundings(), Redactor())
+    arguments = federated_train.validate({"data": ["hospitals/a.csv", "hospitals/b.csv"]})
+    assert (await judge.decide(federated_train, arguments)).decision.rule == rule
 
 
 @pytest.mark.parametrize(

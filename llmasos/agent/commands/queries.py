@@ -24,6 +24,7 @@ _SQL_RISKS = re.compile(
     r"\b(writefile|load_extension|edit|readfile|fts3_tokenizer|attach|fsdir|zipfile|sqlar_\w+)\b",
     re.IGNORECASE,
 )
+_SQL_LOSSES = re.compile(r"\b(delete|drop|alter)\b", re.IGNORECASE)
 _SQL_WRITES = re.compile(r"\b(insert|update|delete|replace|drop|create|alter|into)\b", re.IGNORECASE)
 
 
@@ -73,9 +74,9 @@ def sqlite(runner: Runner, name: str, words: Sequence[Word], stdin: str | None) 
         part.strip() for text in texts for part in re.split(r";|\n\s*(?=\.)", text) if part.strip(" ;\n")
     ]
     asks = all(_SELECTS.match(part) and not _SQL_WRITES.search(part) for part in statements)
-    known = all(_SELECTS.match(part) or _CHANGES.match(part) for part in statements) and not any(
-        map(_SQL_RISKS.search, statements)
-    )
+    known = all(
+        _CHANGES.match(part) or (_SELECTS.match(part) and not _SQL_LOSSES.search(part)) for part in statements
+    ) and not any(map(_SQL_RISKS.search, statements))
     imported = [part.split()[-2] for part in statements if part.startswith(".import") and known]
     runner.reads(map(Word, imported))
     options_left = any(word.text.startswith("-") for word in words_left)

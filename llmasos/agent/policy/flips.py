@@ -236,6 +236,8 @@ def _candidates(condition: Condition, name: str, facts: Known) -> Iterator[Any]:
         yield from _CHOICES[name]
     elif name in ("tool", "plugin", "tier", "folder"):
         yield from (*_CHOICES.get(name, ()), text, "something")
+        if name == "folder":
+            yield ""
     elif name in _CHOICES:
         yield from ([choice] for choice in _CHOICES[name])
         yield []

@@ -51,24 +51,58 @@ def kept(before: str, after: str) -> frozenset[str]:
 
 def _moved(old: Sequence[_Place], new: Sequence[_Place]) -> Iterator[_Place]:
     ordered = [place.name for place in old] == [place.name for place in new]
-    alike: dict[frozenset[tuple[int, str]], list[_Place]] = {}
-    for place in old:
-        alike.setdefault(place.beside, []).append(place)
-    budget = _MOST_COMPARED
+    comparison = _Comparison(old, ordered=ordered)
     for place in new:
-        nearest = alike.get(place.beside, [])
-        if not nearest and budget > 0:
-            budget -= len(old)
-            nearest = _nearest(old, [_alike(place.beside, other.beside) for other in old])
-        if len({other.name for other in nearest}) > 1:
-            nearest = _nearest(nearest, [_alike(place.below, other.below) for other in nearest])
-        elif not nearest and not ordered and budget > 0:
-            # Where little is left of a line, it may still be known by where it stands.
-            budget -= len(old)
-            beside = [other for other in old if _alike(place.below, other.below) >= _ALIKE]
-            nearest = _nearest(beside, [_alike(place.beside, other.beside) for other in beside], least=0.01)
-        if (nearest or not ordered) and not any(other.name == place.name for other in nearest):
+        there = comparison.there(place)
+        if (there or not ordered) and place.name not in there:
             yield place
+
+
+class _Comparison:
+    """Finds what the old text named where the new one names something.
+
+    Anybody may have written either of them, so that what is compared is bounded, and places that look alike
+    are looked for once.
+    """
+
+    def __init__(self, old: Sequence[_Place], *, ordered: bool) -> None:
+        self._old = old
+        self._ordered = ordered
+        self._alike: dict[frozenset[tuple[int, str]], list[_Place]] = {}
+        for place in old:
+            self._alike.setdefault(place.beside, []).append(place)
+        self._found: dict[tuple[Set[object], Set[object]], frozenset[str]] = {}
+        self._budget = _MOST_COMPARED
+
+    def there(self, place: _Place) -> frozenset[str]:
+        """Return what stood where a place is; nothing when that cannot be said."""
+        key = (place.beside, place.below)
+        if key not in self._found:
+            self._found[key] = frozenset(other.name for other in self._nearest(place))
+        return self._found[key]
+
+    def _nearest(self, place: _Place) -> list[_Place]:
+        nearest = self._alike.get(place.beside, [])
+        if not nearest and self._may(self._old):
+            nearest = _nearest(self._old, [_alike(place.beside, other.beside) for other in self._old])
+        if len(nearest) == 1:
+            return nearest
+        if nearest:
+            if not self._may(nearest):
+                return []
+            return _nearest(nearest, [_alike(place.below, other.below) for other in nearest])
+        if self._ordered or not self._may(self._old):
+            return []
+        # Where little is left of a line, it may still be known by where it stands.
+        beside = [other for other in self._old if _alike(place.below, other.below) >= _ALIKE]
+        return _nearest(beside, [_alike(place.beside, other.beside) for other in beside], least=0.01)
+
+    def _may(self, places: Sequence[_Place]) -> bool:
+        """Whether there is patience left to compare with some places."""
+        if self._budget <= 0:
+            return False
+        self._budget -= len(places)
+        return True
 
 
 def _nearest(places: Sequence[_Place], likeness: Sequence[float], *, least: float = _ALIKE) -> list[_Place]:

@@ -2,49 +2,20 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import sys
-from pathlib import Path
-from types import FrameType
+from typing import TYPE_CHECKING
 
-from llmasos.errors import LLMasOSError
-from llmasos.federated.folder import RunFolder
-from llmasos.parents import end_with
+from llmasos.federated.program import main
 
-
-def main(arguments: list[str]) -> int:
-    """Prepare or train; what goes wrong is one line on the standard output."""
-    what, path, parent = arguments
-    if not end_with(int(parent)):
-        return 1
-    signal.signal(signal.SIGTERM, _stop)
-    told = os.fdopen(os.dup(1), "w", buffering=1)
-    # What recipes print goes to the log.
-    os.dup2(2, 1)
-    folder = RunFolder(Path(path))
-    from llmasos.federated.local.training import prepare, train
-
-    try:
-        if what == "prepare":
-            told.write(prepare(folder).model_dump_json(by_alias=True) + "\n")
-        else:
-            train(folder, lambda: told.write("\n"))
-    except LLMasOSError as error:
-        if what == "prepare":
-            told.write(f"{error.message}\n{error.hint}\n")
-            return 2
-        raise
-    return 0
+if TYPE_CHECKING:
+    from llmasos.federated.training import Open
 
 
-def _stop(_number: int, _frame: FrameType | None) -> None:
-    from llmasos.federated.local.training import Stopped
+def _backend() -> Open:
+    from llmasos.federated.local.cohort import Local
 
-    # Once: what is done to end it is not stopped.
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    raise Stopped
+    return Local
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main(sys.argv[1:], _backend))

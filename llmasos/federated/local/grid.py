@@ -20,7 +20,9 @@ _RUN = 1
 
 
 @dataclass(frozen=True)
-class _Job:
+class Job:
+    """A message to be answered under a context, and the seed of all global generators meanwhile."""
+
     message: Message
     context: Context
     seed: int
@@ -55,7 +57,7 @@ class LocalGrid(Grid):
         self._contexts = {
             node: Context(_RUN, node, dict(config), RecordDict(), {}) for node, config in nodes.items()
         }
-        self._workers = Workers(_Answering(app), workers)
+        self._workers = Workers(Answering(app), workers)
         self._seconds = seconds
         self._seed = seed
         self._replies: dict[str, Message] = {}
@@ -115,13 +117,8 @@ class LocalGrid(Grid):
         """End all workers."""
         self._workers.close()
 
-    def _job(self, message: Message) -> _Job:
-        meta = message.metadata
-        # Of the text alone: Python's own hash differs between processes.
-        words = list(f"{meta.group_id}\0{meta.message_type}".encode())
-        seeds = np.random.SeedSequence([self._seed, meta.dst_node_id, *words])
-        context = self._contexts[meta.dst_node_id]
-        return _Job(message, context, int(seeds.generate_state(1)[0]))
+    def _job(self, message: Message) -> Job:
+        return Job(message, self._contexts[message.metadata.dst_node_id], seed_of(message, self._seed))
 
     def _reply(self, message: Message, answer: Answer) -> Message:
         if answer.failure:
@@ -133,14 +130,27 @@ class LocalGrid(Grid):
         return reply
 
 
-class _Answering:
-    """What a worker does with each message."""
+def seed_of(message: Message, seed: int) -> int:
+    """Return the seed of the global generators while a message is answered."""
+    meta = message.metadata
+    # Of the text alone: Python's own hash differs between processes.
+    words = list(f"{meta.group_id}\0{meta.message_type}".encode())
+    return int(np.random.SeedSequence([seed, meta.dst_node_id, *words]).generate_state(1)[0])
+
+
+class Answering:
+    """What a worker does with each message; it returns the reply and the context's state.
+
+    Args:
+        make: Makes the ClientApp, when the first message has come.
+    """
 
     def __init__(self, make: Callable[[], ClientApp]) -> None:
         self._make = make
         self._app: ClientApp | None = None
 
-    def __call__(self, job: _Job) -> tuple[Message, RecordDict]:
+    def __call__(self, job: Job) -> tuple[Message, RecordDict]:
+        """Answer a message."""
         if self._app is None:
             self._app = self._make()
         random.seed(job.seed)

@@ -76,6 +76,11 @@ class Workers:
                 worker.end()
             self._busy.clear()
 
+    def warm(self) -> None:
+        """Make a worker now if there is none that is free."""
+        if not self._idle:
+            self._idle.append(_Worker(self._work))
+
     def close(self) -> None:
         """End all workers."""
         while self._idle:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import shutil
 from collections.abc import Callable, Iterable, Mapping
@@ -66,9 +67,11 @@ async def fetch(
         try:
             return _Fetch(spec, cache_dir, asked, chosen, on_loop).run(allow_download=allow_download)
         except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise no_space(spec.name, spec.size, cache_dir) from error
             raise ModelError(
-                f"The files of the model {spec.name} cannot be kept: {error.strerror}: {error.filename}.",
-                hint="Look at that path, and that no other process deletes it; then try again.",
+                f"The files of the model {spec.name} cannot be kept: {error}.",
+                hint="See that its folder can be written, and that nothing empties it; then try again.",
             ) from error
 
     return await anyio.to_thread.run_sync(work)
@@ -178,6 +181,8 @@ class _Fetch:
     def _remember(self, path: Path) -> None:
         """Write the manifest, from which on the model is known by its name, and drop what it replaces."""
         manifest = self._models / self._spec.folder / MANIFEST
+        if manifest.exists():
+            return
         waiting = f"Waiting for another process that fetches {self._spec.name}"
         # One lock for all models: two revisions that are pulled at once must not each drop the other.
         with alone(self._models / MANIFEST, lambda: self._report(waiting, 0.0, 0.0)):

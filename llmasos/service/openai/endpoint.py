@@ -118,16 +118,12 @@ class Endpoint(Generic[B]):
     Args:
         work: Answers a call.
         body: What the body must be.
-        most_bytes: The largest body.
         drain: Ends the replies that are left at a stop.
     """
 
-    def __init__(
-        self, work: Callable[[Call[B]], Awaitable[None]], body: type[B], most_bytes: int, drain: Drain
-    ) -> None:
+    def __init__(self, work: Callable[[Call[B]], Awaitable[None]], body: type[B], drain: Drain) -> None:
         self.body = body
         self._work = work
-        self._most_bytes = most_bytes
         self._drain = drain
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -136,7 +132,7 @@ class Endpoint(Generic[B]):
         name = request_id(request)
         reply = Reply(send, name)
         try:
-            content = await self._read(request)
+            content = await request.body()
             call = Call(
                 Empty() if self.body is Empty else parse(content, self.body),
                 caller(request, name),
@@ -169,19 +165,6 @@ class Endpoint(Generic[B]):
             failed = ApiError(503, "The kernel stopped before the reply ended.", code="service_unavailable")
         if failed is not None:
             await call.reply.fail(failed)
-
-    async def _read(self, request: Request) -> bytes:
-        content = bytearray()
-        async for piece in request.stream():
-            content += piece
-            if len(content) > self._most_bytes:
-                raise ApiError(
-                    413,
-                    f"The body has more than {self._most_bytes} bytes.",
-                    code="request_too_large",
-                    hint="Send less, or raise LLMASOS_SERVICE__BODY_MB.",
-                )
-        return bytes(content)
 
 
 async def _until_gone(receive: Receive, scope: anyio.CancelScope) -> None:

@@ -33,10 +33,9 @@ def openai_routes(kernel: Kernel, drain: Drain | None = None) -> list[Route]:
     gateway = Gateway(kernel.models, kernel.ledger, settings.model_context, settings.models.adapters)
     models = ModelList(gateway, kernel.started)
     responses = Responses(gateway, ResponseStore(kernel.store, settings.service.responses))
-    most_bytes = settings.service.body_mb * 2**20
 
     def route(path: str, method: str, work: Callable[[Call[B]], Awaitable[None]], body: type[B]) -> Route:
-        return Route(path, Endpoint(work, body, most_bytes, drain), methods=[method])
+        return Route(path, Endpoint(work, body, drain), methods=[method])
 
     return [
         route("/v1/chat/completions", "POST", ChatCompletions(gateway).create, ChatBody),

@@ -311,6 +311,8 @@ UNKNOWN = [
     "split --filter='rm x' f",
     "make SHELL=./x",
     "sqlite3 db 'drop table t'",
+    "sqlite3 db 'with x as (select 1) delete from t'",
+    "sqlite3 db 'explain drop table t'",
     "sqlite3 db '.shell rm x'",
     "sqlite3 db \"select writefile('x', 'y')\"",
     "sqlite3 db < f.sql",

@@ -154,6 +154,13 @@ def test_there_is_a_flip_beside_more_rules_unless_a_search_finds_none(
         assert {decide(call, each, policy).verdict for each in everything} == {decision.verdict}
 
 
+def test_a_rule_for_any_folder_flips_where_there_is_none() -> None:
+    raw = [{"decision": "deny", "when": {"folder": True}}, {"decision": "allow", "when": {"tool": "a"}}]
+    policy = Policy.of(rules(raw))
+    decision = decide(Call(tool="a", arguments={}), Facts(folder="/a"), policy)
+    assert [dict(flip.facts) for flip in decision.flips] == [{"folder": ""}]
+
+
 def test_a_flip_names_what_matters_before_what_the_call_is() -> None:
     facts = Facts(
         capabilities=("writes",),

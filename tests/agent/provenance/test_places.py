@@ -2,6 +2,7 @@
 
 import pytest
 
+from llmasos.agent.provenance import places
 from llmasos.agent.provenance.places import kept
 
 MINE, THEIRS = "https://mine.example/pay", "https://phish.example/pay"
@@ -56,3 +57,20 @@ def test_what_is_named_stays_in_its_place(before: str, after: str, names: tuple[
 )
 def test_what_takes_another_ones_place_does_not(before: str, after: str, name: str) -> None:
     assert name not in kept(before, after)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["".join(f"https://h{number}.example/\n" for number in range(2_000)), f"see {MINE} " * 2_000],
+    ids=["lines", "copies"],
+)
+def test_many_that_look_alike_are_compared_once(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    alike, compared = places._alike, []
+
+    def counted(one: object, other: object) -> float:
+        compared.append(1)
+        return alike(one, other)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(places, "_alike", counted)
+    assert THEIRS not in kept(text, f"{text}{THEIRS}\n")
+    assert len(compared) <= 2 * places._MOST_COMPARED

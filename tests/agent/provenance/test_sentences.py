@@ -123,3 +123,9 @@ def test_what_only_wants_to_know_something(text: str) -> None:
 )
 def test_what_wants_something_done(text: str) -> None:
     assert not all(map(is_reading, sentences(text)))
+
+
+def test_a_long_run_of_blanks_is_one() -> None:
+    blank = " " * 1_000_000
+    assert sentences(f"Read a.txt.{blank}Then{blank}stop.\n\nEnd") == ["Read a.txt.", "Then stop.", "End"]
+    assert is_reading(sentences(f"read{blank}a.txt")[0])

@@ -393,3 +393,20 @@ async def test_a_file_that_cannot_be_written_is_named(hub: HubServer, tmp_path: 
     (path / "model.safetensors.lock").mkdir()
     said = await refused(hub, tmp_path)
     assert str(path / "model.safetensors.lock") in said.message
+
+
+async def test_a_model_that_is_here_needs_no_folder_that_can_be_written(
+    hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = await pull(hub, tmp_path)
+    spec = Catalog.builtin(tmp_path).get(REPOSITORY)
+    assert await fetch(spec, tmp_path, allow_download=False) == path
+    opened = Path.open
+
+    def read_only(file: Path, mode: str = "r", *rest: Any, **options: Any) -> Any:
+        if set(mode) & set("wax+"):
+            raise PermissionError(13, "Permission denied", str(file))
+        return opened(file, mode, *rest, **options)
+
+    monkeypatch.setattr(Path, "open", read_only)
+    assert await fetch(spec, tmp_path, allow_download=False) == path

@@ -13,6 +13,7 @@ from typing import Any, cast
 import anyio
 import pytest
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.types import Message, Receive, Scope, Send
 
 from llmasos.config import ModelSettings, ServiceSettings, Settings
@@ -23,9 +24,11 @@ from llmasos.models.chat.fake import FakeChat, Reply
 from llmasos.models.chat.port import Chat, ChatDelta, ChatRequest
 from llmasos.models.engines.port import Chunk, CompletionRequest, Embeddings
 from llmasos.models.scheduler.types import Band, Client
+from llmasos.service.body import BodyLimit
 from llmasos.service.drain import Drain
 from llmasos.service.openai import openai_routes
 from llmasos.service.openai.responses.store import ResponseRow
+from llmasos.service.refusals import TooLarge, refused
 from llmasos.store import Store
 
 
@@ -161,13 +164,17 @@ class Service:
             store=self.store,
             settings=Settings(
                 model_context=2048,
-                service=ServiceSettings(body_mb=1, responses=most),
+                service=ServiceSettings(responses=most),
                 models=ModelSettings.model_validate({"adapters": adapters or {}}),
             ),
             started=datetime(2026, 1, 1, tzinfo=UTC),
         )
         self.drain = Drain(1)
-        app = Starlette(routes=openai_routes(cast(Kernel, kernel), self.drain))
+        app = Starlette(
+            routes=openai_routes(cast(Kernel, kernel), self.drain),
+            middleware=[Middleware(BodyLimit, 2**20)],
+            exception_handlers={TooLarge: lambda request, error: refused(request.url.path, error)},
+        )
 
         async def with_access(scope: Scope, receive: Receive, send: Send) -> None:
             scope.setdefault("state", {})["access"] = self.access

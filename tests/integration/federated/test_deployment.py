@@ -1,0 +1,293 @@
+"""The deployment backend, on its real processes: TLS, faults, stops, and machines that join."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from llmasos.federated.deployment.federation import Federation, join
+from llmasos.federated.events import ClientFailed, RoundEnded, RunEvent
+from llmasos.federated.folder import RunFolder
+from llmasos.federated.port import FederatedError
+from llmasos.federated.run import environment_of
+from tests.integration.federated.conftest import Bench
+
+pytestmark = [pytest.mark.anyio, pytest.mark.integration]
+
+
+def rounds(told: list[RunEvent]) -> list[RoundEnded]:
+    return [event for event in told if isinstance(event, RoundEnded)]
+
+
+def hashes(told: list[RunEvent]) -> dict[int, str]:
+    return {event.round: event.weights_sha256 for event in rounds(told)}
+
+
+def processes(folder: Path, what: str = "") -> list[int]:
+    """Return the processes that were started for a run: all, or those of one program."""
+    found = []
+    for place in Path("/proc").glob("[0-9]*"):
+        try:
+            told = place.joinpath("cmdline").read_bytes().replace(b"\0", b" ").decode()
+            state = place.joinpath("stat").read_text().rpartition(")")[2].split()[0]
+        except OSError:
+            continue
+        if state != "Z" and str(folder) in told and what in told:
+            found.append(int(place.name))
+    return found
+
+
+async def gone(folder: Path) -> None:
+    """Wait until no process of a run is left, for as long as is promised."""
+    with anyio.fail_after(5):
+        while processes(folder):
+            await anyio.sleep(0.02)
+
+
+async def prepared(bench: Bench, sources: list[str], **given: Any) -> str:
+    return await bench.prepared(sources, backend="deployment", **given)
+
+
+@pytest.mark.parametrize("strategy", ["fedprox", "fedyogi"])
+async def test_a_deployed_run_has_the_bits_of_a_local_one(
+    bench: Bench, hospitals: list[str], strategy: str
+) -> None:
+    given: dict[str, Any] = {"rounds": 3, "strategy": strategy, "sample": 0.8, "recipe": "mlp"}
+    local = await bench.told(await bench.prepared(hospitals, **given))
+    name = await prepared(bench, hospitals, **given)
+    deployed = await bench.told(name)
+    assert hashes(deployed) == hashes(local)
+    assert [event.participants for event in rounds(deployed)] == [
+        event.participants for event in rounds(local)
+    ]
+    await gone(bench.root / name)
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        ("raise", "it raised RuntimeError: the disk is gone"),
+        ("die", "it died (signal 9)"),
+        ("hang", "it took too long"),
+    ],
+)
+async def test_a_client_that_fails_takes_nobody_with_it(
+    bench: Bench, hospitals: list[str], faulty: None, fault: str, reason: str
+) -> None:
+    name = await prepared(
+        bench,
+        hospitals[:3],
+        recipe="faulty",
+        rounds=2,
+        options={"fault": fault, "rows": [64]},
+        guard={"reply_seconds": 5.0 if fault == "hang" else 60.0},
+    )
+    told = await bench.told(name)
+    failed = [event for event in told if isinstance(event, ClientFailed)]
+    assert [event.client for event in failed] == ["south.csv"] * 2
+    assert all(reason in event.reason for event in failed)
+    assert [len(event.participants) for event in rounds(told)] == [2, 2]
+    assert bench.runs.status(name).state == "completed"
+
+
+async def test_a_node_that_is_killed_is_missed_at_once_and_the_others_go_on(
+    bench: Bench, hospitals: list[str], faulty: None
+) -> None:
+    options = {"fault": "hang", "rows": [64]}
+    name = await prepared(
+        bench, hospitals[:3], recipe="faulty", rounds=2, options=options, guard={"reply_seconds": 300.0}
+    )
+    run = await bench.runs.start(name)
+    told = []
+    async for event in run.events():
+        told.append(event)
+        if event.type == "client_joined" and event.client == "south.csv":
+            for process in processes(run.folder, "node-3.json"):
+                os.kill(process, signal.SIGKILL)
+    assert bench.runs.status(name).state == "completed"
+    assert all("south.csv" not in {one.client for one in event.participants} for event in rounds(told))
+    assert all(event.seconds < 300 for event in rounds(told))
+
+
+async def test_a_run_whose_link_is_killed_fails_and_goes_on_where_it_was(
+    bench: Bench, hospitals: list[str]
+) -> None:
+    given: dict[str, Any] = {"rounds": 12, "sample": 0.7}
+    whole = await bench.told(await bench.prepared(hospitals[:3], **given))
+    name = await prepared(bench, hospitals[:3], **given)
+    run = await bench.runs.start(name)
+    async for event in run.events():
+        if isinstance(event, RoundEnded) and event.round == 2:
+            for process in processes(run.folder, "link.json"):
+                os.kill(process, signal.SIGKILL)
+    status = bench.runs.status(name)
+    assert status.state == "failed" and "The SuperLink has ended (signal 9)" in status.reason
+    await gone(run.folder)
+    await anyio.wait_all_tasks_blocked()
+    rest = await bench.told(name)
+    assert bench.runs.status(name).state == "completed"
+    assert hashes(rest) == hashes(whole)
+
+
+@pytest.mark.parametrize("how", ["stop", "crash"])
+async def test_neither_stop_nor_a_crash_leaves_a_process(
+    bench: Bench, hospitals: list[str], faulty: None, how: str
+) -> None:
+    options = {"fault": "hang", "rows": [64]}
+    name = await prepared(bench, hospitals[:2], recipe="faulty", options=options)
+    run = await bench.runs.start(name)
+    async for event in run.events():
+        if event.type == "client_joined":
+            break
+    assert len(processes(run.folder)) >= 4
+    if how == "stop":
+        await bench.runs.stop(name)
+        assert bench.runs.status(name).state == "stopped"
+    else:
+        assert run.pid is not None
+        os.kill(run.pid, signal.SIGKILL)
+    await gone(run.folder)
+
+
+async def test_bad_data_is_refused_before_anything_starts(
+    bench: Bench, hospitals: list[str], tmp_path: Path
+) -> None:
+    with pytest.raises(FederatedError, match="There is no data set"):
+        await prepared(bench, [*hospitals[:2], str(tmp_path / "none.csv")])
+    assert not list(bench.root.iterdir())
+
+
+class Sites:
+    """Machines that join a federation, each a process of this one."""
+
+    def __init__(self, tmp_path: Path, federation: Federation) -> None:
+        self.federation = federation
+        self._home = tmp_path / "sites"
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+
+    def join(self, source: str, *before: str) -> None:
+        name = Path(source).name
+        folder = self._home / name
+        folder.mkdir(parents=True, exist_ok=True)
+        bundle = folder / "invitation.json"
+        bundle.write_text(self.federation.invite(name).model_dump_json())
+        command = join(bundle, source, folder=folder / "node")
+        self._processes[name] = subprocess.Popen(
+            [*before, *command], env=environment_of(RunFolder(folder)), start_new_session=True
+        )
+
+    def end(self) -> None:
+        for process in self._processes.values():
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+@pytest.fixture
+async def sites(tmp_path: Path) -> AsyncIterator[Sites]:
+    root = tmp_path / "runs" / "federations"
+    found = Sites(tmp_path, Federation.make(root, "region", host="127.0.0.1", port=free_port()))
+    yield found
+    found.end()
+
+
+async def test_machines_that_joined_train_as_if_their_data_were_here(
+    bench: Bench, hospitals: list[str], sites: Sites
+) -> None:
+    local = await bench.told(await bench.prepared(hospitals[:2], rounds=2))
+    for source in hospitals[:2]:
+        sites.join(source)
+    sources = [f"@region/{Path(source).name}" for source in hospitals[:2]]
+    name = await prepared(bench, sources, rounds=2)
+    assert hashes(await bench.told(name)) == hashes(local)
+    text = b"".join(path.read_bytes() for path in (bench.root / name).rglob("*") if path.is_file())
+    rows = [line for source in hospitals[:2] for line in Path(source).read_bytes().splitlines()[1:]]
+    assert rows and not any(row in text for row in rows), "no row has left its machine"
+
+
+async def test_who_is_missing_is_said_when_the_time_is_over(
+    bench: Bench, hospitals: list[str], sites: Sites
+) -> None:
+    sites.federation.invite("north.csv")
+    sites.federation.invite("south.csv")
+    with pytest.raises(FederatedError, match=r"0 of 2 clients are there.*north\.csv, south\.csv"):
+        await prepared(bench, ["@region/north.csv", "@region/south.csv"], guard={"join_seconds": 0.5})
+    with pytest.raises(FederatedError, match="moon was not invited"):
+        await prepared(bench, ["@region/north.csv", "@region/moon"])
+    with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        taken.bind(("127.0.0.1", sites.federation.port))
+        taken.listen()
+        with pytest.raises(
+            FederatedError, match=rf"Port {sites.federation.port} is taken by .*{os.getpid()}"
+        ):
+            await prepared(bench, ["@region/north.csv", "@region/south.csv"])
+    assert [path.name for path in bench.root.iterdir()] == ["federations"]
+
+
+@pytest.fixture
+def island(tmp_path: Path) -> Iterator[str]:
+    """A network of its own, whose one cable leads here; its name is that of the cable's end, too."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can lay cables")
+    name = f"cut{os.getpid() % 100_000}"
+    far = f"{name}b"
+    for command in (
+        f"netns add {name}",
+        f"link add {name} type veth peer name {far}",
+        f"link set {far} netns {name}",
+        f"addr add {HERE}/30 dev {name}",
+        f"link set {name} up",
+        f"-n {name} addr add {THERE}/30 dev {far}",
+        f"-n {name} link set {far} up",
+    ):
+        ip(command)
+    yield name
+    ip(f"link del {name}")
+    ip(f"netns del {name}")
+
+
+HERE, THERE = "10.231.77.1", "10.231.77.2"
+
+
+def ip(command: str) -> None:
+    subprocess.run(["ip", *command.split()], check=True, capture_output=True)
+
+
+async def test_a_machine_that_is_cut_off_is_missed_within_seconds(
+    bench: Bench, hospitals: list[str], tmp_path: Path, island: str
+) -> None:
+    root = tmp_path / "runs" / "federations"
+    sites = Sites(tmp_path, Federation.make(root, "far", host=HERE, port=free_port()))
+    try:
+        sites.join(hospitals[0])
+        sites.join(hospitals[1], "ip", "netns", "exec", island)
+        sources = [f"@far/{Path(source).name}" for source in hospitals[:2]]
+        name = await prepared(bench, sources, rounds=12, guard={"reply_seconds": 300.0})
+        run = await bench.runs.start(name)
+        told = []
+        async for event in run.events():
+            told.append(event)
+            if isinstance(event, RoundEnded) and event.round == 1:
+                ip(f"link set {island} down")
+    finally:
+        sites.end()
+    assert bench.runs.status(name).state == "completed"
+    failed = [event for event in told if isinstance(event, ClientFailed)]
+    assert {event.client for event in failed} == {"south.csv"}
+    assert "no sign of life" in failed[0].reason
+    assert all(event.seconds < 300 for event in rounds(told))
+    assert [one.client for one in rounds(told)[-1].participants] == ["north.csv"]
