@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
+
+from llmasos.federated.events import RoundEnded
 from llmasos.federated.folder import RunFolder, write_whole
 from llmasos.federated.weights import Weights, load_weights, save_weights
 
@@ -24,12 +27,14 @@ class Checkpoint:
         weights: The model after them.
         arrays: What the strategy keeps between rounds, such as moments.
         facts: What else it keeps, as JSON.
+        ended: What is told of the last round, so that a crash before it was told does not lose it.
     """
 
     round: int
     weights: Weights
     arrays: Weights
     facts: Mapping[str, Any]
+    ended: RoundEnded | None = None
 
 
 def keep(folder: RunFolder, checkpoint: Checkpoint) -> Path:
@@ -38,7 +43,8 @@ def keep(folder: RunFolder, checkpoint: Checkpoint) -> Path:
     arrays |= {f"{_STATE}{name}": array for name, array in checkpoint.arrays.items()}
     place = folder.path / f"round-{checkpoint.round:06d}"
     # The facts come first: a checkpoint is there when its arrays are.
-    write_whole(place.with_suffix(".json"), json.dumps(checkpoint.facts))
+    ended = checkpoint.ended and checkpoint.ended.model_dump(mode="json")
+    write_whole(place.with_suffix(".json"), json.dumps({"facts": checkpoint.facts, "ended": ended}))
     save_weights(place.with_suffix(".safetensors"), arrays)
     for old in folder.checkpoints()[:-_KEPT]:
         old.unlink(missing_ok=True)
@@ -51,13 +57,33 @@ def newest(folder: RunFolder) -> Checkpoint | None:
     for path in reversed(folder.checkpoints()):
         try:
             arrays = load_weights(path)
-            facts = json.loads(path.with_suffix(".json").read_text())
+            beside = _Beside.of(path)
         except (OSError, ValueError):
             continue
-        return Checkpoint(
-            int(path.stem.removeprefix("round-")), _under(arrays, _MODEL), _under(arrays, _STATE), facts
-        )
+        number = int(path.stem.removeprefix("round-"))
+        model, state = _under(arrays, _MODEL), _under(arrays, _STATE)
+        return Checkpoint(number, model, state, beside.facts, beside.ended)
     return None
+
+
+def last_round(folder: RunFolder, number: int) -> RoundEnded | None:
+    """Return what a round's checkpoint says is told of the round; None where there is no such checkpoint."""
+    try:
+        return _Beside.of(folder.path / f"round-{number:06d}").ended
+    except (OSError, ValueError):
+        return None
+
+
+class _Beside(BaseModel):
+    """What of a checkpoint is no array."""
+
+    facts: dict[str, Any]
+    ended: RoundEnded | None
+
+    @classmethod
+    def of(cls, path: Path) -> _Beside:
+        # Python's own reader knows what is not finite.
+        return cls.model_validate(json.loads(path.with_suffix(".json").read_text()))
 
 
 def _under(arrays: Weights, prefix: str) -> Weights:

@@ -46,7 +46,7 @@ def client_app(rows: Rows) -> ClientApp:
     """
     app = ClientApp()
     prepared = _Prepared(rows)
-    honours: dict[tuple[int, str], bool] = {}
+    honours: dict[tuple[int, str], bool | None] = {}
 
     @app.query()
     def _survey(message: Message, context: Context) -> Message:
@@ -69,12 +69,12 @@ def client_app(rows: Rows) -> ClientApp:
             seed=_seed(task),
         )
         key = (context.node_id, task.recipe)
-        if mu and key not in honours:
-            honours[key] = bool(honoured(chosen, weights, examples, work, task.schema_, task.options))
+        if mu and honours.get(key) is None:
+            honours[key] = honoured(chosen, examples, work, task.schema_, task.options, task.seed)
         trained, loss = chosen.train(dict(weights), examples, work, task.schema_, task.options)
         if task.privacy.kind == "local":
             trained = disguised(trained, weights, task.privacy)
-        used = work.proximal if honours.get(key) else 0.0
+        used = 0.0 if honours.get(key) is False else work.proximal
         metrics = MetricRecord({SAMPLES: len(examples), LOSS: loss, PROXIMAL: used})
         return Message(RecordDict({ARRAYS: record_of(trained), METRICS: metrics}), reply_to=message)
 

@@ -24,26 +24,39 @@ _ROWS = 8
 
 
 def honoured(
-    recipe: Recipe,
-    weights: Weights,
-    examples: Examples,
-    work: Work,
-    schema: Schema,
-    options: Mapping[str, Any],
-) -> float:
-    """Return the weight of the proximal term that a recipe really uses: that of the work, or 0.
+    recipe: Recipe, examples: Examples, work: Work, schema: Schema, options: Mapping[str, Any], seed: int
+) -> bool | None:
+    """Return whether a recipe really uses the proximal term; None when the rows do not tell.
 
     It trains a few rows in two passes, so that the weights have moved when the term counts, once with the
     term and once without: a recipe that does not add the term ends with the same bits. The trial's term is so
-    strong that a step takes back all that was moved; a weak one might be lost in the rounding.
+    strong that a step takes back all that was moved; a weak one might be lost in the rounding. It begins with
+    new weights, for those of a model that is sure of its rows no longer move.
+
+    Args:
+        recipe: What is tried.
+        examples: The client's rows.
+        work: How it is about to train.
+        schema: Of its rows.
+        options: The recipe's own.
+        seed: Of the new weights.
     """
-    if work.proximal == 0 or not recipe.proximal:
-        return 0.0
-    few = Examples(examples.inputs[:_ROWS], examples.labels[:_ROWS])
+    if not recipe.proximal:
+        return False
+    places = np.linspace(0, len(examples) - 1, min(_ROWS, len(examples))).astype(int)
+    few = Examples(examples.inputs[places], examples.labels[places])
     trial = replace(work, epochs=2, batch=max(1, min(work.batch, len(few) // 2)))
-    ends = []
-    for mu in (max(work.proximal, 1 / work.learning_rate), 0.0):
-        start = {name: array.copy() for name, array in weights.items()}
-        ends.append(recipe.train(start, few, replace(trial, proximal=mu), schema, options)[0])
-    same = all(np.array_equal(ends[0][name], ends[1][name]) for name in weights)
-    return 0.0 if same else work.proximal
+
+    def end(mu: float) -> Weights:
+        new = recipe.initial(schema, options, seed)
+        return recipe.train(new, few, replace(trial, proximal=mu), schema, options)[0]
+
+    plain = end(0.0)
+    if _same(plain, recipe.initial(schema, options, seed)):
+        return None
+    return not _same(plain, end(max(work.proximal, 1 / work.learning_rate)))
+
+
+def _same(one: Weights, other: Weights) -> bool:
+    # Whole numbers, such as a count of steps, say nothing of the term.
+    return all(np.array_equal(one[name], other[name]) for name in one if one[name].dtype.kind not in "biu")

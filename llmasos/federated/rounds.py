@@ -10,7 +10,7 @@ import numpy as np
 from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord
 from flwr.serverapp import Grid
 
-from llmasos.federated.checkpoints import Checkpoint, keep
+from llmasos.federated.checkpoints import Checkpoint, keep, last_round
 from llmasos.federated.events import (
     ClientFailed,
     EndState,
@@ -77,26 +77,43 @@ class Rounds:
         Raises:
             FederatedError: It cannot go on; the last round's checkpoint stays.
         """
+        number, ended = after, self._last(after)
+        try:
+            with self._keeper:
+                while number < self._plan.rounds and not self._reached(ended):
+                    number += 1
+                    weights, ended = self._round(number, weights)
+                    self._keep(ended, weights)
+                self._wait_for_kept()
+        finally:
+            # A signal may have cut the first wait short, and the run's end is told after its last round.
+            self._keeper.shutdown()
         state: EndState = "completed"
-        reason, number = "", after
-        with self._keeper:
-            for number in range(after + 1, self._plan.rounds + 1):
-                weights, ended = self._round(number, weights)
-                self._keep(ended, weights)
-                if self._plan.target and ended.accuracy is not None and ended.accuracy >= self._plan.target:
-                    state, reason = "target", f"the accuracy is {ended.accuracy:.4f}"
-                    break
-            self._wait_for_kept()
+        reason = ""
+        if ended is not None and self._reached(ended):
+            state, reason = "target", f"the accuracy is {ended.accuracy:.4f}"
         sha256 = weights_sha256(weights)
         self._tell(
             RunEnded(run=self._folder.id, state=state, rounds=number, reason=reason, weights_sha256=sha256)
         )
         return weights
 
+    def _last(self, number: int) -> RoundEnded | None:
+        """Return how the round before ended, and tell it if a crash came between its checkpoint and that."""
+        ended = last_round(self._folder, number)
+        told = (event.round for event, _ in self._folder.told() if isinstance(event, RoundEnded))
+        if ended is not None and number > max(told, default=0):
+            self._tell(ended)
+        return ended
+
+    def _reached(self, ended: RoundEnded | None) -> bool:
+        target = self._plan.target
+        return bool(target and ended and ended.accuracy is not None and ended.accuracy >= target)
+
     def _keep(self, ended: RoundEnded, weights: Weights) -> None:
         """Put a round on the disk, and then tell it, while the next one is under way."""
         memory = state_of(self._strategy)
-        checkpoint = Checkpoint(ended.round, weights, memory.weights, memory.facts)
+        checkpoint = Checkpoint(ended.round, weights, memory.weights, memory.facts, ended)
 
         def work() -> None:
             keep(self._folder, checkpoint)

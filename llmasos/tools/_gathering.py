@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 
 from llmasos.display import display
@@ -50,32 +51,66 @@ class Gathering:
         return list(dict.fromkeys(found))
 
     async def _found(self, named: str) -> list[str]:
-        if any(char in named for char in "*?["):
-            depth = None if "/" in named else 1
-            listing = await self._sandbox.list(pattern=named, depth=depth, limit=_MOST_FILES)
-            files = [info for info in listing.entries if info.kind != "folder"]
-            if not files:
-                raise ToolError(f"No file matches {display(named)}.", hint="See what is there: list_files.")
-            return [await self._copied(info) for info in files]
         sized = _SIZED.fullmatch(named)
         path, size = (sized[1], sized[2]) if sized else (named, "")
         try:
             info = await self._sandbox.stat(path)
         except ToolError:
+            if any(char in named for char in "*?["):
+                matches = await self._matching(named)
+                if not matches:
+                    raise ToolError(
+                        f"No file matches {display(named)}.", hint="See what is there: list_files."
+                    ) from None
+                return [place for info in matches for place in await self._brought(info)]
             if is_builtin(named):
                 return [named]
             raise ToolError(
                 f"There is no data set {display(named)}.",
                 hint="Name files, folders or globs of the folder, or a built-in data set such as digits.",
             ) from None
-        if info.kind == "file":
+        return [f"{place}{size}" for place in await self._brought(info)]
+
+    async def _brought(self, info: FileInfo) -> list[str]:
+        """Copy a file or folder; a folder that holds only tables stands for each of them."""
+        if info.kind != "folder":
             return [await self._copied(info)]
-        entries = await self._sandbox.scan(path)
+        entries = await self._sandbox.scan(info.path)
         tables = [one for one in entries if one.kind == "file" and one.path.lower().endswith(_TABLES)]
         if tables and not any(one.kind == "folder" for one in entries):
             return [await self._copied(one) for one in sorted(tables, key=lambda one: one.path)]
-        await self._copy_folder(path)
-        return [f"{self._place(path)}{size}"]
+        await self._copy_folder(info.path)
+        return [self._place(info.path)]
+
+    async def _matching(self, pattern: str) -> list[FileInfo]:
+        """Return what a glob matches, as in a shell: `*` stays in its folder, and only `**` goes below it."""
+        *above, last = PurePosixPath(pattern).parts
+        folders = ["."]
+        for part in above:
+            folders = [one for folder in folders for one in await self._folders(folder, part)]
+        entries = [info for folder in folders for info in await self._sandbox.scan(folder)]
+        found = {info.path: info for info in entries if _matches(info, last)}
+        # What goes below every folder means the files in them.
+        return [found[path] for path in sorted(found) if "**" not in above or found[path].kind == "file"]
+
+    async def _folders(self, folder: str, part: str) -> list[str]:
+        """Return the folders that a part of a glob leads to from a folder."""
+        if part == "**":
+            below = await self._sandbox.list(folder, limit=_MOST_FILES)
+            if below.omitted:
+                raise ToolError(
+                    f"There are more than {_MOST_FILES:,} files in {display(folder)}.",
+                    hint="Name a folder, or use a glob without **.",
+                )
+            return [folder, *(info.path for info in below.entries if info.kind == "folder")]
+        if any(char in part for char in "*?["):
+            entries = await self._sandbox.scan(folder)
+            return [info.path for info in entries if info.kind == "folder" and _matches(info, part)]
+        path = str(PurePosixPath(folder, part))
+        try:
+            return [path] if (await self._sandbox.stat(path)).kind == "folder" else []
+        except ToolError:
+            return []
 
     async def _copy_folder(self, path: str) -> None:
         for info in await self._sandbox.scan(path):
@@ -116,3 +151,9 @@ class Gathering:
         except UnicodeEncodeError:
             raise ToolError(f"The name {display(path)} is not UTF-8.", hint="Rename it.") from None
         return place
+
+
+def _matches(info: FileInfo, part: str) -> bool:
+    """Return whether a name matches a part of a glob, which means hidden files only where it says so."""
+    name = PurePosixPath(info.path).name
+    return fnmatchcase(name, part) and (part.startswith(".") or not name.startswith("."))

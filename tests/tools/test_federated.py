@@ -14,7 +14,8 @@ from llmasos.agent.deed import Deed
 from llmasos.errors import ToolError
 from llmasos.federated.runs import Runs, installed_runs
 from llmasos.sandbox.fake import FakeSandbox
-from llmasos.tools import ToolContext, extra_tools
+from llmasos.tools import ToolContext, _gathering, extra_tools
+from llmasos.tools._gathering import Gathering
 from llmasos.tools.federated import federated_train
 from tests.federated.conftest import backends
 
@@ -108,6 +109,46 @@ async def test_what_was_named_is_copied_whole(ctx: Context, folder: Path, tmp_pa
     (status,) = ctx.runs.all()
     assert status.plan.data.sources == ("data/hospitals/north.csv", "data/scans@8x8")
     assert not ctx.runs.get(status.id).running
+
+
+@pytest.mark.parametrize(
+    ("named", "meant"),
+    [
+        ("h/*.csv", ["h/a.csv", "h/b.csv"]),
+        ("h/[!a].csv", ["h/b.csv"]),
+        ("*/old/*.csv", ["h/old/a.csv"]),
+        ("h/**/*.csv", ["h/a.csv", "h/b.csv", "h/old/a.csv", "h/old/older/a.csv"]),
+        ("**/b.csv", ["h/b.csv"]),
+        ("?.csv", ["c.csv"]),
+        ("h[1]", ["h[1]/a.csv"]),
+        ("scans/*", ["scans/north", "scans/south"]),
+        ("scans/n*h", ["scans/north"]),
+        ("tables/*", ["tables/north/a.csv", "tables/south/a.csv"]),
+    ],
+)
+async def test_a_glob_means_what_it_means_in_a_shell(
+    folder: Path, tmp_path: Path, named: str, meant: list[str]
+) -> None:
+    for name in (
+        *("c.csv", ".hidden.csv", "h/a.csv", "h/b.csv", "h/old/a.csv", "h/old/older/a.csv", "h[1]/a.csv"),
+        *("scans/north/cat/1.png", "scans/north/dog/1.png", "scans/south/cat/1.png"),
+        *("tables/north/a.csv", "tables/south/a.csv"),
+    ):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("a,b\n1,2\n")
+    gathering = Gathering(FakeSandbox(folder), tmp_path / "run", lambda *_: None)
+    assert await gathering.sources([named]) == [f"data/{name}" for name in meant]
+    assert all((tmp_path / "run" / "data" / name).exists() for name in meant)
+
+
+async def test_a_glob_that_would_leave_files_out_is_refused(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_gathering, "_MOST_FILES", 3)
+    for number in range(4):
+        (folder / f"{number}.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(ToolError, match="more than 3 files"):
+        await Gathering(FakeSandbox(folder), tmp_path / "run", lambda *_: None).sources(["**/*.csv"])
 
 
 @pytest.mark.parametrize(
