@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from llmasos.display import display
 from llmasos.errors import ToolError
+from llmasos.federated.joined import is_joined
 from llmasos.federated.request import is_builtin
 from llmasos.sandbox import FileInfo, Sandbox
 
@@ -39,7 +40,7 @@ class Gathering:
         """Return what a plan names, from the training's folder on, for what somebody named in the view.
 
         Args:
-            data: Files, folders, globs, or names of built-in data sets.
+            data: Files, folders, globs, names of built-in data sets, or machines that joined a federation.
 
         Raises:
             ToolError: Something is not there, or it is too much.
@@ -50,6 +51,8 @@ class Gathering:
         return list(dict.fromkeys(found))
 
     async def _found(self, named: str) -> list[str]:
+        if is_joined(named):
+            return [named]
         if any(char in named for char in "*?["):
             depth = None if "/" in named else 1
             listing = await self._sandbox.list(pattern=named, depth=depth, limit=_MOST_FILES)

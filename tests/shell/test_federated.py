@@ -169,6 +169,7 @@ def test_sources_are_absolute_and_expanded(tmp_path: Path, monkeypatch: pytest.M
     assert sources(["h", "h/*.csv"]) == [f"{at}/h/a.csv", f"{at}/h/b.csv"]
     assert sources(["pictures@8x8x1", "link.csv"]) == [f"{at}/pictures@8x8x1", f"{at}/rows.csv"]
     assert sources(["digits", "synthetic(1,1)"]) == ["digits", "synthetic(1,1)"]
+    assert sources(["@region/north", "@region/south"]) == ["@region/north", "@region/south"]
     with pytest.raises(LLMasOSError, match="no file or folder"):
         sources(["h/none"])
 
