@@ -31,7 +31,7 @@ def init(
         str, typer.Option("--bind", metavar="ADDRESS", help="What to listen on; the first address named.")
     ] = "",
 ) -> None:
-    """Make a federation that is led from this machine, with keys and certificates of its own."""
+    """Make a federation that is led from this machine."""
     hosts = [word for one in host or () for word in ("--host", one)]
     _run("init", *hosts, "--port", str(port), *(["--bind", bind] if bind else []), "--", name)
 
@@ -53,7 +53,10 @@ def dismiss(name: Name, node: Node) -> None:
 
 
 def renew(name: Name) -> None:
-    """Make a federation's certificates anew; its machines need new invitations."""
+    """Make a federation's certificates anew.
+
+    Its machines need new invitations.
+    """
     _run("renew", "--", name)
 
 
@@ -77,7 +80,10 @@ def join(
         str, typer.Option("--name", metavar="NODE", help="What the invitation is expected to be for.")
     ] = "",
 ) -> None:
-    """Offer a data set of this machine to a federation until Ctrl-C; its rows stay here."""
+    """Offer a data set to a federation; its rows stay here.
+
+    It goes on until Ctrl-C.
+    """
     given = {"--label": label, "--name": name}
     rest = [word for option, value in given.items() if value for word in (option, value)]
     _run("join", "--data", data, *rest, "--", str(invitation))

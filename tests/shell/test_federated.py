@@ -111,6 +111,8 @@ def test_json_is_a_line_for_the_plan_each_step_and_the_end(run: Run) -> None:
         (["digits", "--strategy", "krum", "--byzantine", "9"], "Krum bears 9"),
         (["digits", "--option", 'refuse="There is one class."'], "There is one class."),
         (["digits", "--backend", "ray"], "no backend ray"),
+        (["@region/north", "@region/south"], "no backend deployment"),
+        (["@region/north", "digits"], "not all of one federation"),
         (["digits", "--option", "x"], "NAME=VALUE"),
     ],
 )

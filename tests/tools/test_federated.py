@@ -115,6 +115,7 @@ async def test_what_was_named_is_copied_whole(ctx: Context, folder: Path, tmp_pa
     [
         ({"data": ["none.csv"]}, "no data set none.csv"),
         ({"data": ["*.parquet"]}, "No file matches"),
+        ({"data": ["@region/north", "@region/south"]}, "no backend deployment"),
         ({"data": ["/etc/passwd"]}, "no data set|outside"),
         ({"data": ["../../etc/hosts.csv"]}, "no data set|outside"),
         ({"data": []}, "data"),

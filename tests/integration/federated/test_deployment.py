@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -167,6 +168,25 @@ async def test_bad_data_is_refused_before_anything_starts(
     with pytest.raises(FederatedError, match="There is no data set"):
         await prepared(bench, [*hospitals[:2], str(tmp_path / "none.csv")])
     assert not list(bench.root.iterdir())
+
+
+@pytest.mark.parametrize("backend", ["local", "deployment"])
+async def test_nothing_is_looked_up_and_nothing_is_written_beside_the_folder(
+    bench: Bench, hospitals: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backend: str
+) -> None:
+    home = tmp_path / "watching"
+    home.mkdir()
+    shutil.copy(Path(__file__).with_name("watching.py"), home / "sitecustomize.py")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [str(home), os.environ.get("PYTHONPATH")])))
+    name = await bench.prepared(hospitals[:2], backend=backend, rounds=2)
+    await bench.told(name)
+    notes = set((home / "notes.txt").read_text().splitlines())
+    folder = bench.root / name
+    written = {Path(note.removeprefix("write ")) for note in notes if note.startswith("write ")}
+    assert any(path.is_relative_to(folder) for path in written), "it watches"
+    assert not [path for path in written if not path.is_relative_to(folder) and path != Path("/dev/null")]
+    others = {note for note in notes if not note.startswith("write ")}
+    assert others <= {"connect 127.0.0.1", "lookup 127.0.0.1"}
 
 
 class Sites:
