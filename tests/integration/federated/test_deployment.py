@@ -61,11 +61,19 @@ async def prepared(bench: Bench, sources: list[str], **given: Any) -> str:
     return await bench.prepared(sources, backend="deployment", **given)
 
 
-@pytest.mark.parametrize("strategy", ["fedprox", "fedyogi"])
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"strategy": "fedprox", "sample": 0.8},
+        {"strategy": "fedyogi", "sample": 0.8},
+        {"secure": True},
+    ],
+    ids=["fedprox", "fedyogi", "secure"],
+)
 async def test_a_deployed_run_has_the_bits_of_a_local_one(
-    bench: Bench, hospitals: list[str], strategy: str
+    bench: Bench, hospitals: list[str], more: dict[str, Any]
 ) -> None:
-    given: dict[str, Any] = {"rounds": 3, "strategy": strategy, "sample": 0.8, "recipe": "mlp"}
+    given: dict[str, Any] = {"rounds": 3, "recipe": "mlp", **more}
     local = await bench.told(await bench.prepared(hospitals, **given))
     name = await prepared(bench, hospitals, **given)
     deployed = await bench.told(name)
@@ -264,11 +272,11 @@ async def sites(tmp_path: Path) -> AsyncIterator[Sites]:
 async def test_machines_that_joined_train_as_if_their_data_were_here(
     bench: Bench, hospitals: list[str], sites: Sites
 ) -> None:
-    local = await bench.told(await bench.prepared(hospitals[:2], rounds=2))
+    local = await bench.told(await bench.prepared(hospitals[:2], rounds=2, seed=7))
     for source in hospitals[:2]:
         sites.join(source)
     sources = [f"@region/{Path(source).name}" for source in hospitals[:2]]
-    name = await prepared(bench, sources, rounds=2)
+    name = await prepared(bench, sources, rounds=2, seed=7)
     assert hashes(await bench.told(name)) == hashes(local)
     text = b"".join(path.read_bytes() for path in (bench.root / name).rglob("*") if path.is_file())
     rows = [line for source in hospitals[:2] for line in Path(source).read_bytes().splitlines()[1:]]
