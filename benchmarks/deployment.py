@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -15,13 +16,14 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.metadata import files
 from itertools import pairwise
 from pathlib import Path
 
 from cryptography.hazmat.primitives import serialization
 
+from benchmarks.figure import Figure, ratio
 from llmasos.federated.deployment.certificates import make_authority, make_link, make_node_key, write_private
 from llmasos.federated.deployment.cohort import Deployed
 from llmasos.federated.deployment.ports import listen
@@ -34,6 +36,8 @@ from llmasos.federated.training import train
 _TICKS = os.sysconf("SC_CLK_TCK")
 _HOST = "127.0.0.1"
 _STOCK_SECONDS = 300.0
+_TIMES, _NODES = 2, 4
+_SIZES = {"warm": (20, _NODES), "stock": (4, _NODES)}
 
 
 @dataclass(frozen=True)
@@ -313,6 +317,35 @@ def train(message, context):
 """
 
 
+def deployment() -> list[Figure]:
+    """Measure our deployment beside a stock one, in turn."""
+    pairs = [[_apart(which, *given) for which, given in _SIZES.items()] for _ in range(_TIMES)]
+    ours, theirs = [[second for pair in pairs for second in pair[side].seconds[1:]] for side in (0, 1)]
+    cpu, their_cpu = [[pair[side].cpu for pair in pairs] for side in (0, 1)]
+    what = f"deployment (TLS, {_NODES} SuperNodes, logistic regression)"
+    return [
+        Figure(
+            f"a round of a stock {what} beside ours, after round 1",
+            ratio(theirs, ours),
+            f"{statistics.median(ours):.2f} s, stock {statistics.median(theirs):.2f} s",
+            3.5,
+        ),
+        Figure(
+            "the same: CPU time a message",
+            ratio(their_cpu, cpu),
+            f"{statistics.median(cpu):.2f} s, stock {statistics.median(their_cpu):.2f} s",
+        ),
+    ]
+
+
+def _apart(which: str, rounds: int, nodes: int) -> Measured:
+    """Measure in a process of its own, which changes its environment and counts what it started."""
+    command = [sys.executable, "-m", "benchmarks.deployment", which, str(rounds), str(nodes)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=True)
+    told = json.loads(done.stdout.splitlines()[-1])
+    return Measured(tuple(told["seconds"]), told["cpu"])
+
+
 if __name__ == "__main__":
     measure = {"warm": warm, "stock": stock}[sys.argv[1]]
-    print(measure(rounds=int(sys.argv[2]), nodes=int(sys.argv[3])))
+    print(json.dumps(asdict(measure(rounds=int(sys.argv[2]), nodes=int(sys.argv[3])))))

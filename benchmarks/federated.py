@@ -19,6 +19,7 @@ import anyio.abc
 import numpy as np
 
 from benchmarks import federated_papers
+from benchmarks.deployment import deployment
 from benchmarks.federated_peers import Pace, by_hand, flower, flwr_run
 from benchmarks.figure import HEAD, Figure, ratio
 from llmasos.federated.data import fetch_mnist
@@ -253,7 +254,7 @@ def lines() -> list[str]:
     """Measure everything, and return the section's lines."""
     fetch_mnist(folder())
     made = []
-    for measure in (local, stock, many, adapter):
+    for measure in (local, stock, deployment, many, adapter):
         for figure in measure():
             print(figure.markdown(), flush=True)
             made.append(figure.markdown())

@@ -32,6 +32,7 @@ PATIENCE = 2
 
 _LONGEST_TRY = 10.0
 _PACKED = "packed"
+_UNTRUSTED = "CERTIFICATE_VERIFY_FAILED"
 _FIRST_LOOK, _LONGEST_PULL = 0.02, 600.0
 
 
@@ -453,11 +454,13 @@ class LineError(Exception):
     Args:
         message: Why.
         refused: Whether the link answered, and said no.
+        untrusted: Whether it showed a certificate that is not to be trusted.
     """
 
-    def __init__(self, message: str, *, refused: bool = False) -> None:
+    def __init__(self, message: str, *, refused: bool = False, untrusted: bool = False) -> None:
         super().__init__(message)
         self.refused = refused
+        self.untrusted = untrusted
 
 
 @contextmanager
@@ -474,7 +477,8 @@ def line_errors() -> Iterator[None]:
     except (ObjectPullError, ObjectPushError, RunNotRunningException) as error:
         raise LineError("the link has dropped the message", refused=True) from error
     except httpx.HTTPError as error:
-        raise LineError(str(error) or type(error).__name__) from error
+        said = str(error) or type(error).__name__
+        raise LineError(said, untrusted=_UNTRUSTED in said) from error
 
 
 def _retry() -> Any:

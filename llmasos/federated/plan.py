@@ -38,7 +38,8 @@ class DataPlan(_Part):
     """What is trained on.
 
     Args:
-        sources: A file, folder or name of a data set for each client, or one that is dealt to all.
+        sources: A file, folder or name of a data set for each client, or one that is dealt to all; or
+            `@FEDERATION/NAME` for each machine that joined one.
         label: The column that is learnt; the last one when empty.
         partition: How one source is dealt.
         holdout: The share of each client's rows that it evaluates on and never trains on.
@@ -216,7 +217,7 @@ class Plan(_Part):
 def names_of(plan: Plan) -> tuple[str, ...]:
     """Return what a plan's clients are called: as their data sets, or by their numbers."""
     sources = plan.data.sources
-    if len(sources) == 1:
+    if len(sources) == 1 and not sources[0].startswith("@"):
         width = len(str(plan.clients))
         return tuple(f"client-{number:0{width}d}" for number in range(1, plan.clients + 1))
     plain = [source.rstrip("/").rpartition("/")[2] or source for source in sources]

@@ -8,6 +8,7 @@ from typing import Annotated, Any, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from llmasos.federated.joined import joined_sources
 from llmasos.federated.plan import (
     BackendName,
     PartitionKind,
@@ -60,7 +61,8 @@ class Request(BaseModel):
     """What is asked for; None is what was left out.
 
     Args:
-        data: Files, folders or names of data sets: one for each client, or one that is dealt to all.
+        data: Files, folders or names of data sets: one for each client, or one that is dealt to all; or
+            `@FEDERATION/NAME` for each machine that joined one.
         label: The column that is learnt.
         recipe: The kind of model.
         options: The recipe's own options.
@@ -175,12 +177,16 @@ def plan_of(request: Request, sources: Sequence[str]) -> Plan:
     Raises:
         FederatedError: What is asked for is impossible; the message names it.
     """
-    several = len(sources) > 1
+    joined = bool(joined_sources(sources))
+    if joined:
+        _possible_elsewhere(request, sources)
+    several = joined or len(sources) > 1
     made: dict[str, Any] = {
         "name": request.name or _named(sources),
         "recipe": request.recipe or AUTO,
         "clients": request.clients or (len(sources) if several else _CLIENTS),
         "data": {"sources": tuple(sources)},
+        "backend": "deployment" if joined else "local",
     }
     for field, place in _PLACES.items():
         value = getattr(request, field)
@@ -198,6 +204,29 @@ def plan_of(request: Request, sources: Sequence[str]) -> Plan:
         return Plan.model_validate(made)
     except ValidationError as error:
         raise _impossible(error) from None
+
+
+def _possible_elsewhere(request: Request, sources: Sequence[str]) -> None:
+    """Look whether what is asked for is possible where the data is on machines that joined a federation.
+
+    Raises:
+        FederatedError: It is not.
+    """
+    if request.backend not in (None, "deployment"):
+        raise FederatedError(
+            f"Machines of a federation do not train with the backend {request.backend}.",
+            hint="Leave it out, or name the data sets as files.",
+        )
+    if request.clients not in (None, len(sources)):
+        raise FederatedError(
+            f"{len(sources)} machines are named and {request.clients} clients asked for.",
+            hint="Name each machine, and leave the number of clients out.",
+        )
+    if request.label is not None:
+        raise FederatedError(
+            "The column that is learnt is chosen where the data is.",
+            hint=f"There: llmasos federated join INVITATION --data PATH --label {request.label}",
+        )
 
 
 def defaulted(request: Request, plan: Plan) -> list[str]:

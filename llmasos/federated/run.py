@@ -13,7 +13,7 @@ from subprocess import DEVNULL, PIPE
 import anyio
 import anyio.abc
 
-from llmasos.federated.events import RunEvent
+from llmasos.federated.events import RoundEnded, RunEnded, RunEvent
 from llmasos.federated.folder import RunFolder
 from llmasos.federated.port import FederatedError, RunStatus
 from llmasos.paths import cache_dir
@@ -50,6 +50,7 @@ class ProcessRun:
         self._module = module
         self._tasks = tasks
         self._process: anyio.abc.Process | None = None
+        self._stopped = False
         self._events: list[RunEvent] = []
         self._place = 0
         self._more = anyio.Event()
@@ -88,6 +89,7 @@ class ProcessRun:
                 f"The run {self.id} is over.", hint="Export it, or begin another one with more rounds."
             )
         environment = environment_of(self._files)
+        self._stopped = False
         with self._files.log_file.open("ab") as log:
             self._process = await anyio.open_process(
                 [sys.executable, "-m", self._module, "train", str(self.folder), str(os.getpid())],
@@ -121,6 +123,7 @@ class ProcessRun:
         process = self._process
         if process is None:
             return
+        self._stopped = True
         with anyio.CancelScope(shield=True):
             with suppress(ProcessLookupError):
                 process.terminate()
@@ -152,6 +155,18 @@ class ProcessRun:
                 await process.aclose()
             self._process = None
             self._read()
+            if self._stopped and self.status().state in ("planned", "interrupted"):
+                self._tell_stopped()
+
+    def _tell_stopped(self) -> None:
+        """Tell the end of a program that was stopped and had no time to: it gives way to all others."""
+        last = next((event for event in reversed(self._events) if isinstance(event, RoundEnded)), None)
+        done, sha256 = (last.round, last.weights_sha256) if last else (0, "")
+        ended = RunEnded(
+            run=self.id, state="stopped", rounds=done, reason="you stopped it", weights_sha256=sha256
+        )
+        self._files.tell(ended)
+        self._read()
 
     def _read(self) -> None:
         for event, place in self._files.told(self._place):

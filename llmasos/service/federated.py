@@ -23,6 +23,7 @@ from llmasos.api.federated import (
     TrainingRequest,
 )
 from llmasos.federated.events import RunEvent
+from llmasos.federated.joined import is_joined
 from llmasos.federated.plan import names_of
 from llmasos.federated.port import FederatedError, Prepared, RunStatus, UnknownRun
 from llmasos.federated.records import plan_sha256
@@ -178,9 +179,9 @@ def _source(named: str) -> str:
     """Return the data as the backend finds it, wherever its program works.
 
     Raises:
-        FederatedError: It is neither an absolute path nor the name of a built-in data set.
+        FederatedError: It is no absolute path, no built-in data set and no machine of a federation.
     """
-    if Path(named).is_absolute() or is_builtin(named):
+    if Path(named).is_absolute() or is_builtin(named) or is_joined(named):
         return named
     raise FederatedError(
         f"There is no data set {named[:100]!r}.",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from llmasos.errors import LLMasOSError
+from llmasos.shell import federations
 from llmasos.shell.ask import ask, confirmed
 from llmasos.shell.output import say, say_found, say_json
 from llmasos.shell.proofs import AsJson
@@ -36,7 +37,8 @@ def run(
         list[str],
         typer.Argument(
             metavar="DATA...",
-            help="A file, folder or glob for each client; or one that is dealt to all, such as digits.",
+            help="A file, folder or glob for each client; or one that is dealt to all, such as digits; or "
+            "@FEDERATION/NODE for each machine that joined one.",
         ),
     ],
     label: Annotated[str | None, typer.Option(help="The column to learn; else the last.")] = None,
@@ -171,6 +173,10 @@ def export(
         return
     for file in files:
         say(str(file))
+
+
+for command in federations.COMMANDS:
+    federated_app.command()(command)
 
 
 def _attended() -> bool:

@@ -1,4 +1,4 @@
-"""Data sets as they are named on a command line: paths, globs, and names of what is built in."""
+"""Data sets as they are named on a command line: paths, globs, built-in names, machines of federations."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 from llmasos.errors import LLMasOSError
 
 _TABLES = frozenset({".csv", ".tsv", ".parquet", ".pq"})
+_JOINED = re.compile(r"@[\w.-]+/[\w.-]+", re.ASCII)
 _SIZED = re.compile(r"(.+)(@\d+x\d+(?:x\d+)?)", re.DOTALL)
 
 
@@ -18,7 +19,7 @@ def sources(named: Sequence[str]) -> list[str]:
     """Return the data sets that are named, with paths from the root on.
 
     A folder that holds only tables stands for each of them; what is no path is left to the kernel, which
-    knows what is built in.
+    knows what is built in, and who joined a federation.
 
     Raises:
         LLMasOSError: A glob matches nothing, or something cannot be read.
@@ -27,6 +28,9 @@ def sources(named: Sequence[str]) -> list[str]:
 
 
 def _found(named: str) -> Iterator[str]:
+    if _JOINED.fullmatch(named):
+        yield named
+        return
     path = Path(named).expanduser()
     if path.exists():
         yield from _readable(path)

@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from llmasos.display import display
 from llmasos.errors import ToolError
+from llmasos.federated.joined import is_joined
 from llmasos.federated.request import is_builtin
 from llmasos.sandbox import FileInfo, Sandbox
 
@@ -40,7 +41,7 @@ class Gathering:
         """Return what a plan names, from the training's folder on, for what somebody named in the view.
 
         Args:
-            data: Files, folders, globs, or names of built-in data sets.
+            data: Files, folders, globs, names of built-in data sets, or machines that joined a federation.
 
         Raises:
             ToolError: Something is not there, or it is too much.
@@ -51,6 +52,8 @@ class Gathering:
         return list(dict.fromkeys(found))
 
     async def _found(self, named: str) -> list[str]:
+        if is_joined(named):
+            return [named]
         sized = _SIZED.fullmatch(named)
         path, size = (sized[1], sized[2]) if sized else (named, "")
         try:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from llmasos.federated.plan import Plan
+from llmasos.federated.plan import Plan, names_of
 from llmasos.federated.port import FederatedError
 from llmasos.federated.request import defaulted, plan_of, request_of
 
@@ -77,3 +77,28 @@ def test_what_was_left_out_is_said() -> None:
 def test_what_is_impossible_is_named(given: dict[str, Any], said: str) -> None:
     with pytest.raises(FederatedError, match=said):
         planned(**given)
+
+
+def test_machines_that_joined_a_federation_decide_where_it_is_trained() -> None:
+    named = ["@region/north", "@region/south"]
+    request = request_of(data=tuple(named))
+    made = plan_of(request, named)
+    assert (made.backend, made.clients, names_of(made)) == ("deployment", 2, ("north", "south"))
+    assert "backend deployment" in defaulted(request, made)
+    alone = planned(named[:1])
+    assert (alone.clients, names_of(alone)) == (1, ("north",))
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"backend": "local"}, "do not train with the backend local"),
+        ({"clients": 3}, "2 machines are named and 3 clients"),
+        ({"label": "diagnosis"}, "is chosen where the data is"),
+    ],
+)
+def test_what_is_not_possible_with_machines_that_joined_is_said(given: dict[str, Any], said: str) -> None:
+    with pytest.raises(FederatedError, match=said):
+        planned(["@region/north", "@region/south"], **given)
+    with pytest.raises(FederatedError, match="not all of one federation"):
+        planned(["@region/north", "south.csv"])

@@ -9,6 +9,7 @@ import anyio
 import pytest
 
 from llmasos.errors import LedgerError
+from llmasos.federated import run
 from llmasos.federated.events import RunEvent
 from llmasos.federated.folder import RunFolder
 from llmasos.federated.plan import Plan
@@ -102,6 +103,19 @@ async def test_what_cannot_be_prepared_leaves_nothing(desk: Desk) -> None:
     with pytest.raises(FederatedError, match="no backend deployment"):
         await desk.runs.prepare(plan(backend="deployment"))
     assert not list(desk.root.iterdir())
+
+
+async def test_a_run_that_has_no_time_to_tell_that_it_was_stopped_is_stopped(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "_STOP_SECONDS", 0.1)
+    name = (await desk.runs.prepare(plan(hang="deaf"))).id
+    await desk.until_round(name)
+    assert (await desk.runs.stop(name)).state == "stopped"
+    await desk.runs.close()
+    ended = desk.recorded[-1]
+    assert ended.type == "run_ended" and (ended.state, ended.rounds) == ("stopped", 1)
+    assert ended.weights_sha256 == f"{1:064x}"
 
 
 async def test_a_run_that_is_stopped_goes_on(desk: Desk) -> None:

@@ -111,6 +111,8 @@ def test_json_is_a_line_for_the_plan_each_step_and_the_end(run: Run) -> None:
         (["digits", "--strategy", "krum", "--byzantine", "9"], "Krum bears 9"),
         (["digits", "--option", 'refuse="There is one class."'], "There is one class."),
         (["digits", "--backend", "ray"], "no backend ray"),
+        (["@region/north", "@region/south"], "no backend deployment"),
+        (["@region/north", "digits"], "not all of one federation"),
         (["digits", "--option", "x"], "NAME=VALUE"),
     ],
 )
@@ -169,6 +171,7 @@ def test_sources_are_absolute_and_expanded(tmp_path: Path, monkeypatch: pytest.M
     assert sources(["h", "h/*.csv"]) == [f"{at}/h/a.csv", f"{at}/h/b.csv"]
     assert sources(["pictures@8x8x1", "link.csv"]) == [f"{at}/pictures@8x8x1", f"{at}/rows.csv"]
     assert sources(["digits", "synthetic(1,1)"]) == ["digits", "synthetic(1,1)"]
+    assert sources(["@region/north", "@region/south"]) == ["@region/north", "@region/south"]
     with pytest.raises(LLMasOSError, match="no file or folder"):
         sources(["h/none"])
 

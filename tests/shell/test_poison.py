@@ -19,11 +19,15 @@ from llmasos import client
 from llmasos.errors import LLMasOSError
 from llmasos.shell import cli, headless, models, repl
 from llmasos.shell.commands import COMMANDS
+from llmasos.shell.federations import COMMANDS as FEDERATIONS
 from llmasos.shell.output import say_crash
 from tests.shell.poison import MARK, POISON, PoisonedClient, acting
 
 # They start programs of their own, which have tests of their own.
-ELSEWHERE = ("serve", "doctor", "sandbox ", "cluster ", "ledger check", "policy ")
+ELSEWHERE = (
+    *("serve", "doctor", "sandbox ", "cluster ", "ledger check", "policy "),
+    *(f"federated {command.__name__}" for command in FEDERATIONS),
+)
 
 
 def commands(group: Any, path: str = "") -> Iterator[tuple[str, Any]]:

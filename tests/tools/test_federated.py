@@ -156,6 +156,7 @@ async def test_a_glob_that_would_leave_files_out_is_refused(
     [
         ({"data": ["none.csv"]}, "no data set none.csv"),
         ({"data": ["*.parquet"]}, "No file matches"),
+        ({"data": ["@region/north", "@region/south"]}, "no backend deployment"),
         ({"data": ["/etc/passwd"]}, "no data set|outside"),
         ({"data": ["../../etc/hosts.csv"]}, "no data set|outside"),
         ({"data": []}, "data"),

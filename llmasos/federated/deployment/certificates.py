@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -17,6 +18,9 @@ from llmasos.federated.port import FederatedError
 
 DAYS = 825
 """How long certificates last: the longest that all common software takes."""
+
+_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_HOST = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*")
 
 _CLOCKS = timedelta(minutes=5)
 """How far back certificates begin, for machines whose clocks are behind."""
@@ -76,7 +80,7 @@ def make_link(
     certificate = (
         _begun(_named(hosts[0]), issuer.subject, key.public_key(), now, days)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(x509.SubjectAlternativeName([_host(host) for host in hosts]), critical=False)
+        .add_extension(x509.SubjectAlternativeName([host_name(host) for host in hosts]), critical=False)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
         .add_extension(
             x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), critical=False
@@ -98,6 +102,23 @@ def public_of(private: bytes) -> bytes:
     return key.public_key().public_bytes(
         serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
     )
+
+
+def host_name(host: str) -> x509.GeneralName:
+    """Return a host's name or address as certificates hold it.
+
+    Raises:
+        FederatedError: It cannot be one.
+    """
+    try:
+        return x509.IPAddress(ip_address(host))
+    except ValueError:
+        pass
+    if not _HOST.fullmatch(host):
+        raise FederatedError(
+            f"{host!a} is not a host's name.", hint="Name a host or an address, as in --host 192.0.2.7"
+        )
+    return x509.DNSName(host)
 
 
 def check(certificate: bytes, what: str, hint: str, now: datetime | None = None) -> None:
@@ -125,6 +146,11 @@ def check(certificate: bytes, what: str, hint: str, now: datetime | None = None)
             f"clock says {now:%d %B %Y, %H:%M} UTC.",
             hint="Set the clock right.",
         )
+
+
+def ends(certificate: bytes) -> datetime:
+    """Return when a certificate (PEM) ends."""
+    return x509.load_pem_x509_certificate(certificate).not_valid_after_utc
 
 
 def write_private(path: Path, data: bytes) -> None:
@@ -155,19 +181,6 @@ def _begun(
         .not_valid_before(now - _CLOCKS)
         .not_valid_after(now + timedelta(days=days))
     )
-
-
-def _host(host: str) -> x509.GeneralName:
-    try:
-        return x509.IPAddress(ip_address(host))
-    except ValueError:
-        pass
-    try:
-        return x509.DNSName(host)
-    except ValueError:
-        raise FederatedError(
-            f"{host!a} is not a host's name.", hint="Name a host or an address, as in --host 192.0.2.7"
-        ) from None
 
 
 def _named(name: str) -> x509.Name:

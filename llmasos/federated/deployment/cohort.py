@@ -17,6 +17,7 @@ from llmasos.federated.deployment.link import LinkSettings
 from llmasos.federated.deployment.node import NodeSettings
 from llmasos.federated.deployment.programs import Program, end_all
 from llmasos.federated.folder import RunFolder
+from llmasos.federated.joined import joined_sources
 from llmasos.federated.plan import Plan, names_of
 from llmasos.federated.port import FederatedError
 from llmasos.federated.training import FIRST_NODE
@@ -93,7 +94,7 @@ class Deployed:
             if name not in known:
                 raise FederatedError(
                     f"{name} was not invited to the federation {federation.name}.",
-                    hint=f"Invite it: llmasos federated init {federation.name} --invite {name}",
+                    hint=f"Invite it: llmasos federated invite {federation.name} {name}",
                 )
             keys[node] = known[name]
         self._serve(
@@ -140,12 +141,12 @@ class Deployed:
             write_private(file, settings.model_dump_json().encode())
             self._nodes[node] = self._start("node", file, f"The node of {name}")
         for program in self._nodes.values():
-            program.ready(self._plan.guard.join_seconds)
+            program.told(self._plan.guard.join_seconds)
 
     def _serve(self, settings: LinkSettings, authority: bytes) -> str:
         file = self._home / "link.json"
         write_private(file, settings.model_dump_json().encode())
-        told = self._start("link", file, "The SuperLink").ready(_LINK_SECONDS)
+        told = self._start("link", file, "The SuperLink").told(_LINK_SECONDS)
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         address = f"{host}:{told['port']}"
         self.grid = LinkedGrid(
@@ -182,24 +183,3 @@ class Deployed:
             raise FederatedError(
                 f"The SuperLink has ended ({how}).", hint="Go on where it was: llmasos federated resume RUN"
             )
-
-
-def joined_sources(sources: tuple[str, ...]) -> list[tuple[str, str]]:
-    """Return the federation and name of each source that is a machine's of a federation; nothing for others.
-
-    Raises:
-        FederatedError: Some sources are of a federation and others not, or of another one.
-    """
-    found = [source[1:].partition("/") for source in sources if source.startswith("@")]
-    if not found:
-        return []
-    if len(found) < len(sources) or len({federation for federation, _, _ in found}) > 1:
-        raise FederatedError(
-            "The data sets are not all of one federation.",
-            hint="Name all of them as @FEDERATION/NAME, or none.",
-        )
-    if not all(name for _, _, name in found):
-        raise FederatedError(
-            f"{sources[0]} names no machine.", hint="Name one for each client, as @FEDERATION/NAME."
-        )
-    return [(federation, name) for federation, _, name in found]

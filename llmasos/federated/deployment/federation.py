@@ -1,56 +1,37 @@
-"""A federation, machines that train together: its certificates, keys and invitations."""
+"""A federation, machines that train together: its certificates, and the keys of those who were invited."""
 
 from __future__ import annotations
 
 import json
-import os
-import re
 import secrets
-import sys
 import tomllib
 from dataclasses import dataclass
+from datetime import datetime
+from ipaddress import ip_address
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from llmasos import paths
 from llmasos.federated.deployment.certificates import (
     Issued,
     check,
+    ends,
+    host_name,
     make_authority,
     make_link,
     make_node_key,
     write_private,
 )
+from llmasos.federated.deployment.invitation import Invitation
+from llmasos.federated.joined import NAME
 from llmasos.federated.port import FederatedError
 
 PORT = 9092
 """Where links listen unless said otherwise; the port of Flower's own."""
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
-_VERSION = 1
-
-
-class Invitation(BaseModel):
-    """What another machine needs to join: whoever has it can answer in that name.
-
-    Args:
-        version: Of this form.
-        federation: What the federation is called.
-        name: What the machine's data set will be called.
-        address: The link's host and port.
-        authority: The certificate (PEM) that the link's own is signed with.
-        key: The machine's private key (PEM).
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    version: int = _VERSION
-    federation: str
-    name: str
-    address: str
-    authority: str
-    key: str
+HOST = "127.0.0.1"
+"""Where links are reached unless said otherwise: by this machine only."""
 
 
 @dataclass(frozen=True)
@@ -60,30 +41,32 @@ class Federation:
     Args:
         path: The folder.
         name: What it is called.
-        host: The name or address under which its link is reached.
+        hosts: The names and addresses under which its link is reached; invitations say the first.
         port: The link's port.
         bind: The address that the link listens on.
     """
 
     path: Path
     name: str
-    host: str
+    hosts: tuple[str, ...]
     port: int
     bind: str
 
     @classmethod
-    def make(cls, root: Path, name: str, *, host: str, port: int = PORT, bind: str = "") -> Federation:
+    def make(
+        cls, root: Path, name: str, *, hosts: tuple[str, ...] = (HOST,), port: int = PORT, bind: str = ""
+    ) -> Federation:
         """Make a federation, with an authority and a certificate of its own.
 
         Args:
             root: The folder of all federations.
             name: What it is called.
-            host: The name or address under which other machines reach this one.
+            hosts: The names and addresses under which machines reach this one; invitations say the first.
             port: The link's port.
-            bind: The address that the link listens on, where that is not the host.
+            bind: The address that the link listens on; the first of the hosts that is one by default.
 
         Raises:
-            FederatedError: There is one of that name, or the host or port is not possible.
+            FederatedError: There is one of that name, or a host, the port or the address is not possible.
         """
         named(name)
         if not 1 <= port <= 65_535:
@@ -93,14 +76,17 @@ class Federation:
                 f"There is a federation {name} already.",
                 hint=f"Choose another name, or remove {root / name}.",
             )
+        for host in hosts:
+            host_name(host)
+        bind = _address(bind or next(filter(is_address, hosts), ""))
         authority = make_authority(name)
-        link = make_link(authority, (host, bind) if bind and bind != host else (host,))
+        link = make_link(authority, _once(*hosts, bind))
         folder = paths.private_dir(root) / f".{name}-{secrets.token_hex(4)}"
         paths.private_dir(folder)
         _write(folder, authority, link)
         paths.private_dir(folder / "nodes")
-        settings = {"name": name, "host": host, "port": port, "bind": bind or host}
-        # JSON's strings and numbers are TOML's, too.
+        settings = {"name": name, "hosts": hosts, "port": port, "bind": bind}
+        # JSON's strings, numbers and lists are TOML's, too.
         lines = [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in settings.items()]
         write_private(folder / "federation.toml", "\n".join([*lines, ""]).encode())
         folder.rename(root / name)
@@ -117,14 +103,18 @@ class Federation:
         try:
             told = tomllib.loads((root / name / "federation.toml").read_text())
             return cls(
-                root / name, str(told["name"]), str(told["host"]), int(told["port"]), str(told["bind"])
+                root / name,
+                str(told["name"]),
+                tuple(map(str, told["hosts"])),
+                int(told["port"]),
+                str(told["bind"]),
             )
         except OSError:
             raise FederatedError(
                 f"There is no federation {name}.",
-                hint=f"Make it: llmasos federated init {name} --host ADDRESS",
+                hint=f"Make it where the training is led: llmasos federated init {name} --host ADDRESS",
             ) from None
-        except (KeyError, ValueError) as error:
+        except (KeyError, TypeError, ValueError) as error:
             raise FederatedError(
                 f"{root / name / 'federation.toml'} is damaged: {error}.", hint="Make the federation anew."
             ) from None
@@ -150,6 +140,17 @@ class Federation:
         return (self.path / "authority.pem").read_bytes()
 
     @property
+    def address(self) -> str:
+        """The host and port at which other machines reach the link."""
+        host = self.hosts[0]
+        return f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}"
+
+    @property
+    def until(self) -> datetime:
+        """When the first of its certificates ends."""
+        return min(ends(self.authority), ends(self.certificate.read_bytes()))
+
+    @property
     def nodes(self) -> dict[str, str]:
         """The public keys (PEM) of those who were invited, by name."""
         return {path.stem: path.read_text() for path in sorted((self.path / "nodes").glob("*.pem"))}
@@ -160,15 +161,14 @@ class Federation:
         Raises:
             FederatedError: One has expired, or does not hold yet.
         """
-        anew = f"Make new ones: llmasos federated init {self.name} --renew"
+        anew = f"Make new ones: llmasos federated renew {self.name}"
         check(self.authority, f"The authority's certificate of the federation {self.name}", anew)
         check(self.certificate.read_bytes(), f"The link's certificate of the federation {self.name}", anew)
 
     def renew(self) -> None:
         """Make new certificates; all machines must be invited anew, for they trust the old authority only."""
         authority = make_authority(self.name)
-        hosts = (self.host, self.bind) if self.bind != self.host else (self.host,)
-        _write(self.path, authority, make_link(authority, hosts))
+        _write(self.path, authority, make_link(authority, _once(*self.hosts, self.bind)))
 
     def invite(self, name: str) -> Invitation:
         """Let a machine join, and return what it needs; an earlier invitation of that name ends.
@@ -180,11 +180,10 @@ class Federation:
         self.check()
         private, public = make_node_key()
         write_private(self.path / "nodes" / f"{name}.pem", public)
-        host = f"[{self.host}]" if ":" in self.host else self.host
         return Invitation(
             federation=self.name,
             name=name,
-            address=f"{host}:{self.port}",
+            address=self.address,
             authority=self.authority.decode(),
             key=private.decode(),
         )
@@ -202,58 +201,41 @@ class Federation:
             raise FederatedError(f"{name} is not in the federation {self.name}.") from None
 
 
-def read_invitation(path: Path) -> Invitation:
-    """Return an invitation from its file.
-
-    Raises:
-        FederatedError: The file cannot be read or is no invitation, or its certificate has expired.
-    """
-    again = "Ask for a new one: llmasos federated init NAME --invite SITE"
-    try:
-        found = Invitation.model_validate_json(path.read_text())
-    except OSError as error:
-        raise FederatedError(f"{path} cannot be read: {error.strerror}.", hint=again) from None
-    except (ValidationError, UnicodeDecodeError):
-        raise FederatedError(f"{path} is not an invitation to a federation.", hint=again) from None
-    check(
-        found.authority.encode(), f"The authority's certificate of the federation {found.federation}", again
-    )
-    return found
-
-
-def join(bundle: Path, data: str, name: str = "", *, label: str = "", folder: Path) -> list[str]:
-    """Return the command of a node that offers a data set of this machine, never its rows, until it is ended.
+class FederationInfo(BaseModel):
+    """A federation as it is shown.
 
     Args:
-        bundle: The file of the invitation.
-        data: The data set: a file, a folder or the name of a built-in one.
-        name: What it is called; must be what the invitation says, where it is given.
-        label: The column that is learnt; the last one when empty.
-        folder: Where the node keeps its settings, and all else that it writes.
-
-    Raises:
-        FederatedError: The invitation is no good, or is for another name.
+        name: What it is called.
+        address: The host and port at which other machines reach its link.
+        until: When the first of its certificates ends.
+        nodes: Who was invited.
     """
-    from llmasos.federated.deployment.node import NodeSettings
-    from llmasos.federated.plan import DataPlan
 
-    told = read_invitation(bundle)
-    if name and name != told.name:
-        raise FederatedError(
-            f"The invitation is for {told.name}, not for {name}.",
-            hint=f"Join as {told.name}, or ask for an invitation for {name}.",
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    address: str
+    until: datetime
+    nodes: tuple[str, ...]
+
+    @classmethod
+    def of(cls, federation: Federation) -> FederationInfo:
+        """Return what is shown of a federation."""
+        return cls(
+            name=federation.name,
+            address=federation.address,
+            until=federation.until,
+            nodes=tuple(federation.nodes),
         )
-    path = Path(data)
-    settings = NodeSettings(
-        address=told.address,
-        authority=told.authority,
-        key=told.key,
-        name=told.name,
-        data=DataPlan(sources=(str(path.resolve()) if path.exists() else data,), label=label),
-    )
-    file = paths.private_dir(folder) / "node.json"
-    write_private(file, settings.model_dump_json().encode())
-    return [sys.executable, "-m", "llmasos.federated.deployment.node", str(file), str(os.getpid())]
+
+
+def is_address(host: str) -> bool:
+    """Return whether a host is an address, and no name that is to be looked up."""
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def named(name: str) -> None:
@@ -262,10 +244,24 @@ def named(name: str) -> None:
     Raises:
         FederatedError: It cannot.
     """
-    if not _NAME.fullmatch(name):
+    if not NAME.fullmatch(name):
         raise FederatedError(
             f"{name!a} is not a name.", hint="Use letters, digits, dots and dashes, as in hospital-1."
         )
+
+
+def _address(bind: str) -> str:
+    """Return an address to listen on: names would have to be looked up, and may lead elsewhere."""
+    if not is_address(bind):
+        raise FederatedError(
+            f"{bind!a} is not an address." if bind else "No address to listen on is named.",
+            hint="Name the one to listen on, or all: --bind 192.0.2.7, or --bind 0.0.0.0",
+        )
+    return bind
+
+
+def _once(*hosts: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(hosts))
 
 
 def _write(folder: Path, authority: Issued, link: Issued) -> None:

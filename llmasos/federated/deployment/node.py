@@ -82,10 +82,19 @@ class Node:
         line: Reaches the link.
         app: Makes the ClientApp, in the process that runs it.
         seed: Of all that is drawn.
+        tell: Told how it stands with the link, when that changes.
     """
 
-    def __init__(self, line: NodeLine, app: Callable[[], ClientApp], seed: int) -> None:
+    def __init__(
+        self,
+        line: NodeLine,
+        app: Callable[[], ClientApp],
+        seed: int,
+        tell: Callable[[dict[str, Any]], None],
+    ) -> None:
         self._line = line
+        self._tell = tell
+        self._stands = ""
         self._seed = seed
         self._workers = Workers(Answering(app), 1)
         self._contexts: dict[int, Context] = {}
@@ -102,13 +111,20 @@ class Node:
                 self._join()
                 self._answer()
             except LineError as error:
-                _log(f"{error}; trying again")
+                stands = "refused" if error.refused else "untrusted" if error.untrusted else "absent"
+                self._stand(stands, f"{error}; trying again")
                 time.sleep(_RETRY)
 
     def _join(self) -> None:
         self._node = self._line.join()
         self._lost.clear()
-        _log(f"joined as node {self._node}")
+        self._stand("joined", f"joined as node {self._node}")
+
+    def _stand(self, how: str, said: str) -> None:
+        if how != self._stands:
+            self._stands = how
+            _log(said)
+            self._tell({"link": how, "said": said})
 
     def _answer(self) -> None:
         while not self._lost.is_set():
@@ -176,8 +192,8 @@ def serve(settings: Path, tell: Callable[[dict[str, Any]], None]) -> None:
     told = NodeSettings.model_validate(json.loads(settings.read_text()))
     rows = _rows(told)
     line = NodeLine(told.address, told.authority.encode(), told.key.encode(), HEARTBEAT)
-    tell({"name": told.name})
-    Node(line, lambda: client_app(lambda context: (told.name, rows)), told.seed).run()
+    tell({"name": told.name, "rows": len(rows), "kind": rows.kind, "columns": rows.columns})
+    Node(line, lambda: client_app(lambda context: (told.name, rows)), told.seed, tell).run()
 
 
 def _rows(told: NodeSettings) -> Dataset:

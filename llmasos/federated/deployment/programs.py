@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import ctypes
 import json
+import math
 import os
 import select
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from subprocess import DEVNULL, PIPE, Popen
@@ -17,8 +17,8 @@ from typing import Any
 
 from llmasos.errors import LLMasOSError
 from llmasos.federated.port import DataError, FederatedError
+from llmasos.parents import end_with
 
-_PR_SET_PDEATHSIG = 1
 _REFUSED = 2
 
 
@@ -30,9 +30,17 @@ class Program:
         settings: The file that tells it what to do.
         what: What it is, for people.
         log: Where what it says goes.
+        environment: Its environment; this process's by default.
     """
 
-    def __init__(self, module: str, settings: Path, what: str, log: Path) -> None:
+    def __init__(
+        self,
+        module: str,
+        settings: Path,
+        what: str,
+        log: Path,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         self.what = what
         with log.open("ab") as file:
             self._process = Popen(
@@ -41,6 +49,7 @@ class Program:
                 stdout=PIPE,
                 stderr=file,
                 cwd=settings.parent,
+                env=environment,
                 start_new_session=True,
             )
         self._said = b""
@@ -58,25 +67,30 @@ class Program:
             return ""
         return f"signal {-code}" if code < 0 else f"exit code {code}"
 
-    def ready(self, seconds: float) -> dict[str, Any]:
-        """Return what it tells when it is ready.
+    def told(self, seconds: float | None = None) -> dict[str, Any]:
+        """Return what it tells next; at first, that it is ready.
+
+        Args:
+            seconds: How long is waited for it; None is for ever.
 
         Raises:
-            FederatedError: It could not begin, or not in time.
-            DataError: The data set that it offers cannot be trained on.
+            FederatedError: It has ended, or did not tell in time.
+            DataError: It ended because of its data set.
         """
-        deadline = time.monotonic() + seconds
-        while not self._said.endswith(b"\n"):
+        deadline = math.inf if seconds is None else time.monotonic() + seconds
+        while b"\n" not in self._said:
             if (left := deadline - time.monotonic()) <= 0:
                 raise FederatedError(f"{self.what} was not ready after {seconds:g} seconds.")
             self._read(left)
             if self.death and not self._read(0):
                 break
         self.complain()
-        told = dict(json.loads(self._said))
+        line, _, rest = self._said.partition(b"\n")
+        told = dict(json.loads(line))
         if "error" in told:
             self._process.wait()
             self.complain()
+        self._said = rest
         return told
 
     def complain(self) -> None:
@@ -112,7 +126,7 @@ class Program:
     def _read(self, seconds: float) -> bool:
         assert self._process.stdout is not None
         place = self._process.stdout.fileno()
-        if not select.select([place], [], [], max(0.0, seconds))[0]:
+        if not select.select([place], [], [], None if seconds == math.inf else max(0.0, seconds))[0]:
             return False
         data = os.read(place, 65536)
         self._said += data
@@ -135,8 +149,7 @@ def begin(work: Callable[[Path, Callable[[dict[str, Any]], None]], None], argume
         arguments: The settings' file and the parent's number.
     """
     settings, parent = arguments
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != int(parent):
+    if not end_with(int(parent)):
         return 1
     told = os.fdopen(os.dup(1), "w", buffering=1)
     # What else is printed goes to the log.

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.to_thread
 import pytest
 
-from llmasos.federated.deployment.federation import Federation, join
+from llmasos.federated.deployment.certificates import make_authority, make_link
+from llmasos.federated.deployment.federation import Federation
+from llmasos.federated.deployment.invitation import Invitation
 from llmasos.federated.events import ClientFailed, RoundEnded, RunEvent
-from llmasos.federated.folder import RunFolder
 from llmasos.federated.port import FederatedError
-from llmasos.federated.run import environment_of
 from tests.integration.federated.conftest import Bench
 
 pytestmark = [pytest.mark.anyio, pytest.mark.integration]
@@ -56,11 +61,19 @@ async def prepared(bench: Bench, sources: list[str], **given: Any) -> str:
     return await bench.prepared(sources, backend="deployment", **given)
 
 
-@pytest.mark.parametrize("strategy", ["fedprox", "fedyogi"])
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"strategy": "fedprox", "sample": 0.8},
+        {"strategy": "fedyogi", "sample": 0.8},
+        {"secure": True},
+    ],
+    ids=["fedprox", "fedyogi", "secure"],
+)
 async def test_a_deployed_run_has_the_bits_of_a_local_one(
-    bench: Bench, hospitals: list[str], strategy: str
+    bench: Bench, hospitals: list[str], more: dict[str, Any]
 ) -> None:
-    given: dict[str, Any] = {"rounds": 3, "strategy": strategy, "sample": 0.8, "recipe": "mlp"}
+    given: dict[str, Any] = {"rounds": 3, "recipe": "mlp", **more}
     local = await bench.told(await bench.prepared(hospitals, **given))
     name = await prepared(bench, hospitals, **given)
     deployed = await bench.told(name)
@@ -165,29 +178,81 @@ async def test_bad_data_is_refused_before_anything_starts(
     assert not list(bench.root.iterdir())
 
 
+@pytest.mark.parametrize("backend", ["local", "deployment"])
+async def test_nothing_is_looked_up_and_nothing_is_written_beside_the_folder(
+    bench: Bench, hospitals: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backend: str
+) -> None:
+    home = tmp_path / "watching"
+    home.mkdir()
+    shutil.copy(Path(__file__).with_name("watching.py"), home / "sitecustomize.py")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [str(home), os.environ.get("PYTHONPATH")])))
+    name = await bench.prepared(hospitals[:2], backend=backend, rounds=2)
+    await bench.told(name)
+    notes = set((home / "notes.txt").read_text().splitlines())
+    folder = bench.root / name
+    written = {Path(note.removeprefix("write ")) for note in notes if note.startswith("write ")}
+    assert any(path.is_relative_to(folder) for path in written), "it watches"
+    assert not [path for path in written if not path.is_relative_to(folder) and path != Path("/dev/null")]
+    others = {note for note in notes if not note.startswith("write ")}
+    assert others <= {"connect 127.0.0.1", "lookup 127.0.0.1"}
+
+
 class Sites:
-    """Machines that join a federation, each a process of this one."""
+    """Machines that join a federation, each with the command that a person there would give."""
 
     def __init__(self, tmp_path: Path, federation: Federation) -> None:
         self.federation = federation
         self._home = tmp_path / "sites"
-        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._processes: dict[str, subprocess.Popen[str]] = {}
 
-    def join(self, source: str, *before: str) -> None:
+    def join(self, source: str, *before: str, invitation: Invitation | None = None) -> None:
+        """Join with an invitation, a new one by default, and wait until the data set is offered.
+
+        Args:
+            source: The data set; the machine is called as its file.
+            before: What the command is run with.
+            invitation: The invitation.
+        """
         name = Path(source).name
         folder = self._home / name
         folder.mkdir(parents=True, exist_ok=True)
-        bundle = folder / "invitation.json"
-        bundle.write_text(self.federation.invite(name).model_dump_json())
-        command = join(bundle, source, folder=folder / "node")
+        file = folder / "invitation"
+        file.write_text((invitation or self.federation.invite(name)).model_dump_json())
+        command = ["join", "--data", source, "--", str(file)]
         self._processes[name] = subprocess.Popen(
-            [*before, *command], env=environment_of(RunFolder(folder)), start_new_session=True
+            [*before, sys.executable, "-m", "llmasos.federated.deployment.commands", *command],
+            env={**os.environ, "LLMASOS_DATA_DIR": str(folder / "data")},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
         )
+        assert f"{name} offers" in self.said(name)
+
+    def said(self, name: str) -> str:
+        """Return the next line that a machine says."""
+        stdout = self._processes[name].stdout
+        assert stdout is not None
+        return stdout.readline()
+
+    def interrupted(self, name: str) -> tuple[int, str]:
+        """Interrupt a machine as Ctrl-C does, and return its exit code and what else it said."""
+        process = self._processes[name]
+        os.killpg(process.pid, signal.SIGINT)
+        rest, _ = process.communicate(timeout=5)
+        return process.returncode, rest
+
+    def kill(self, name: str) -> None:
+        """Kill what a person started on a machine, and nothing else."""
+        self._processes[name].kill()
+        self._processes[name].communicate()
 
     def end(self) -> None:
+        """End all."""
         for process in self._processes.values():
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
 
 
 def free_port() -> int:
@@ -199,7 +264,7 @@ def free_port() -> int:
 @pytest.fixture
 async def sites(tmp_path: Path) -> AsyncIterator[Sites]:
     root = tmp_path / "runs" / "federations"
-    found = Sites(tmp_path, Federation.make(root, "region", host="127.0.0.1", port=free_port()))
+    found = Sites(tmp_path, Federation.make(root, "region", port=free_port()))
     yield found
     found.end()
 
@@ -207,11 +272,11 @@ async def sites(tmp_path: Path) -> AsyncIterator[Sites]:
 async def test_machines_that_joined_train_as_if_their_data_were_here(
     bench: Bench, hospitals: list[str], sites: Sites
 ) -> None:
-    local = await bench.told(await bench.prepared(hospitals[:2], rounds=2))
+    local = await bench.told(await bench.prepared(hospitals[:2], rounds=2, seed=7))
     for source in hospitals[:2]:
         sites.join(source)
     sources = [f"@region/{Path(source).name}" for source in hospitals[:2]]
-    name = await prepared(bench, sources, rounds=2)
+    name = await prepared(bench, sources, rounds=2, seed=7)
     assert hashes(await bench.told(name)) == hashes(local)
     text = b"".join(path.read_bytes() for path in (bench.root / name).rglob("*") if path.is_file())
     rows = [line for source in hospitals[:2] for line in Path(source).read_bytes().splitlines()[1:]]
@@ -235,6 +300,90 @@ async def test_who_is_missing_is_said_when_the_time_is_over(
             FederatedError, match=rf"Port {sites.federation.port} is taken by .*{os.getpid()}"
         ):
             await prepared(bench, ["@region/north.csv", "@region/south.csv"])
+    assert [path.name for path in bench.root.iterdir()] == ["federations"]
+
+
+async def test_joining_says_what_is_offered_and_each_change_once(
+    bench: Bench, hospitals: list[str], sites: Sites
+) -> None:
+    for source in hospitals[:2]:
+        sites.join(source)
+        assert "No training is under way" in sites.said(Path(source).name)
+    await prepared(bench, ["@region/north.csv", "@region/south.csv"])
+    assert "Taking part in a training" in sites.said("north.csv")
+    assert "No training is under way" in sites.said("north.csv")
+    assert sites.interrupted("north.csv") == (130, "")
+    with anyio.fail_after(5):
+        while processes(bench.root.parent / "sites" / "north.csv"):
+            await anyio.sleep(0.02)
+
+
+async def test_a_machine_that_is_killed_and_joins_again_takes_part_again(
+    bench: Bench, hospitals: list[str], sites: Sites
+) -> None:
+    invitation = sites.federation.invite("south.csv")
+    sites.join(hospitals[0])
+    sites.join(hospitals[1], invitation=invitation)
+    sources = [f"@region/{Path(source).name}" for source in hospitals[:2]]
+    name = await prepared(bench, sources, rounds=100_000, guard={"reply_seconds": 300.0})
+    run = await bench.runs.start(name)
+    told: list[RunEvent] = []
+    joined = stopped = False
+    async for event in run.events():
+        told.append(event)
+        if not isinstance(event, RoundEnded):
+            continue
+        there = "south.csv" in {one.client for one in event.participants}
+        if event.round == 1:
+            sites.kill("south.csv")
+        elif not there and not joined:
+            joined = True
+            await anyio.to_thread.run_sync(partial(sites.join, hospitals[1], invitation=invitation))
+        elif there and joined and not stopped:
+            stopped = True
+            await bench.runs.stop(name)
+    failed = [event for event in told if isinstance(event, ClientFailed)]
+    assert failed and {event.client for event in failed} == {"south.csv"}
+    assert stopped and all(event.seconds < 60 for event in rounds(told))
+
+
+async def test_a_machine_with_an_older_invitation_is_refused(
+    bench: Bench, hospitals: list[str], sites: Sites
+) -> None:
+    older = sites.federation.invite("south.csv")
+    sites.federation.invite("south.csv")
+    sites.join(hospitals[0])
+    sites.join(hospitals[1], invitation=older)
+    assert "No training is under way" in sites.said("south.csv")
+    with pytest.raises(FederatedError, match=r"1 of 2 clients are there.*missing: south\.csv"):
+        await prepared(bench, ["@region/north.csv", "@region/south.csv"], guard={"join_seconds": 6.0})
+    assert "does not let south.csv take part" in sites.said("south.csv")
+
+
+async def test_a_machine_does_not_trust_certificates_that_were_renewed(
+    bench: Bench, hospitals: list[str], sites: Sites
+) -> None:
+    sites.join(hospitals[0])
+    sites.federation.renew()
+    assert "No training is under way" in sites.said("north.csv")
+    with pytest.raises(FederatedError, match="0 of 1 clients are there"):
+        await prepared(bench, ["@region/north.csv"], guard={"join_seconds": 6.0})
+    assert "a certificate that this invitation does not trust" in sites.said("north.csv")
+
+
+async def test_certificates_that_have_expired_are_said_before_anything_starts(
+    bench: Bench, sites: Sites
+) -> None:
+    long_ago = datetime(2020, 1, 1, tzinfo=UTC)
+    sites.federation.invite("north.csv")
+    authority = make_authority("region")
+    old = make_link(authority, ("127.0.0.1",), now=long_ago, days=1)
+    sites.federation.certificate.write_bytes(old.certificate)
+    with pytest.raises(
+        FederatedError, match=r"The link's certificate .* expired on 02 January 2020"
+    ) as found:
+        await prepared(bench, ["@region/north.csv"])
+    assert found.value.hint == "Make new ones: llmasos federated renew region"
     assert [path.name for path in bench.root.iterdir()] == ["federations"]
 
 
@@ -267,27 +416,36 @@ def ip(command: str) -> None:
     subprocess.run(["ip", *command.split()], check=True, capture_output=True)
 
 
-async def test_a_machine_that_is_cut_off_is_missed_within_seconds(
+async def test_a_machine_that_is_cut_off_is_missed_within_seconds_and_back_when_it_can_be(
     bench: Bench, hospitals: list[str], tmp_path: Path, island: str
 ) -> None:
     root = tmp_path / "runs" / "federations"
-    sites = Sites(tmp_path, Federation.make(root, "far", host=HERE, port=free_port()))
+    sites = Sites(tmp_path, Federation.make(root, "far", hosts=(HERE,), port=free_port()))
+    told: list[RunEvent] = []
+    mended = stopped = False
     try:
         sites.join(hospitals[0])
         sites.join(hospitals[1], "ip", "netns", "exec", island)
         sources = [f"@far/{Path(source).name}" for source in hospitals[:2]]
-        name = await prepared(bench, sources, rounds=12, guard={"reply_seconds": 300.0})
+        name = await prepared(bench, sources, rounds=100_000, guard={"reply_seconds": 300.0})
         run = await bench.runs.start(name)
-        told = []
         async for event in run.events():
             told.append(event)
-            if isinstance(event, RoundEnded) and event.round == 1:
+            if not isinstance(event, RoundEnded):
+                continue
+            there = "south.csv" in {one.client for one in event.participants}
+            if event.round == 1:
                 ip(f"link set {island} down")
+            elif not there and not mended:
+                mended = True
+                ip(f"link set {island} up")
+            elif there and mended and not stopped:
+                stopped = True
+                await bench.runs.stop(name)
     finally:
         sites.end()
-    assert bench.runs.status(name).state == "completed"
     failed = [event for event in told if isinstance(event, ClientFailed)]
     assert {event.client for event in failed} == {"south.csv"}
     assert "no sign of life" in failed[0].reason
-    assert all(event.seconds < 300 for event in rounds(told))
-    assert [one.client for one in rounds(told)[-1].participants] == ["north.csv"]
+    assert stopped and all(event.seconds < 60 for event in rounds(told))
+    assert {one.client for event in rounds(told) for one in event.participants} == {"north.csv", "south.csv"}
