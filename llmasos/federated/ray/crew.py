@@ -1,0 +1,164 @@
+"""Workers placed on a cluster, in which clients run: one that dies, hangs or is cut off takes nobody along."""
+
+from __future__ import annotations
+
+import asyncio
+import pickle
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import anyio
+from anyio.from_thread import BlockingPortal
+
+from llmasos.cluster import Cluster, ClusterError, Share, Worker
+from llmasos.federated.local.grid import Job
+from llmasos.federated.local.workers import Answer
+from llmasos.federated.port import FederatedError
+from llmasos.federated.ray.member import member
+from llmasos.federated.ray.parcel import Client, Parcel, parcels
+from llmasos.federated.ray.store import Kept, Store
+
+_PLACE_SECONDS = 150.0
+_STOP_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class _Placed:
+    worker: Worker
+    death: asyncio.Future[str]
+
+
+class ClusterCrew:
+    """Workers with a core each, placed when they are first needed; what they do is as on this machine.
+
+    Args:
+        cluster: Where they are placed.
+        portal: The event loop that the cluster is used in.
+        store: Keeps what all of them need.
+        client: Whom a node's messages are for.
+        deal: Where the rows of all clients are; None where each has a data set of its own.
+        count: How many there are at most.
+    """
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        portal: BlockingPortal,
+        store: Store,
+        client: Callable[[int], Client],
+        *,
+        deal: Kept | None,
+        count: int,
+    ) -> None:
+        self._cluster = cluster
+        self._portal = portal
+        self._store = store
+        self._client = client
+        self._deal = deal
+        self._count = count
+        self._idle: list[_Placed] = []
+
+    def run(self, jobs: Sequence[Job], seconds: float) -> Iterator[tuple[int, Answer]]:
+        """Yield each job's place and answer.
+
+        Raises:
+            FederatedError: No worker can be placed.
+        """
+        clients = [self._client(job.message.metadata.dst_node_id) for job in jobs]
+        sent = parcels(jobs, clients, self._store)
+        future = self._portal.start_task_soon(self._answers, sent, seconds)
+        try:
+            answers = future.result()
+        except BaseException:
+            future.cancel()
+            raise
+        yield from enumerate(answers)
+
+    def close(self) -> None:
+        """End the workers."""
+        self._portal.call(self._end)
+
+    async def _answers(self, sent: Sequence[Parcel], seconds: float) -> list[Answer]:
+        waiting, answers = deque(range(len(sent))), dict[int, Answer]()
+        reasons: list[str] = []
+
+        async def seat() -> None:
+            while waiting:
+                try:
+                    placed = await self._taken()
+                except ClusterError as error:
+                    reasons.append(error.message)
+                    return
+                if not waiting:
+                    self._idle.append(placed)
+                    return
+                place = waiting.popleft()
+                answers[place] = await self._asked(placed, sent[place], seconds)
+                if len(answers) == len(sent):
+                    # Nobody needs those that are still being placed.
+                    group.cancel_scope.cancel()
+
+        async with anyio.create_task_group() as group:
+            for _ in range(min(self._count, len(sent))):
+                group.start_soon(seat)
+        if sent and not answers:
+            raise FederatedError(
+                f"No client can run on the cluster: {reasons[0]}",
+                hint="See what is free there with: llmasos cluster status",
+            )
+        missed = Answer(failure=f"there was no place for it: {reasons[0]}" if reasons else "")
+        return [answers.get(place, missed) for place in range(len(sent))]
+
+    async def _taken(self) -> _Placed:
+        """Return a worker that has nothing to do, or a new one.
+
+        Raises:
+            ClusterError: There is no place for one.
+        """
+        while self._idle:
+            placed = self._idle.pop()
+            if not placed.death.done():
+                return placed
+            await _stop(placed)
+        try:
+            with anyio.fail_after(_PLACE_SECONDS):
+                worker = await self._cluster.place(member, self._deal, share=Share(cpus=1))
+        except TimeoutError:
+            raise ClusterError(f"A worker was not ready after {_PLACE_SECONDS:g} seconds.") from None
+        return _Placed(worker, asyncio.ensure_future(worker.died()))
+
+    async def _asked(self, placed: _Placed, parcel: Parcel, seconds: float) -> Answer:
+        call = asyncio.ensure_future(placed.worker.call("answer", parcel))
+        # What nobody waits for any more is nobody's error.
+        call.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+        whole = False
+        try:
+            done, _ = await asyncio.wait({call}, timeout=seconds)
+            if not done:
+                return Answer(failure="it took too long and was ended", late=True)
+            answer = pickle.loads(call.result())  # noqa: S301 - of our own worker
+            assert isinstance(answer, Answer)
+            whole = True
+            return answer
+        except ClusterError as error:
+            reason = error.message.removeprefix("The worker ended: ").rstrip(".")
+            return Answer(failure=f"it died ({reason})")
+        finally:
+            if whole:
+                self._idle.append(placed)
+            else:
+                # Its end ends the call, too, whatever it does.
+                await _stop(placed)
+                call.cancel()
+
+    async def _end(self) -> None:
+        async with anyio.create_task_group() as group:
+            while self._idle:
+                group.start_soon(_stop, self._idle.pop())
+
+
+async def _stop(placed: _Placed) -> None:
+    with anyio.move_on_after(_STOP_SECONDS, shield=True):
+        await placed.worker.stop()
+    placed.death.cancel()
