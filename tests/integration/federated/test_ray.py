@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import anyio
 import pytest
 
 from llmasos.cluster import nodes
+from llmasos.cluster._tree import began, descendants, end_tree
 from llmasos.cluster.nodes import Node, Offer
 from llmasos.federated.events import ClientFailed, RoundEnded, RunEvent
 from llmasos.federated.port import FederatedError
@@ -49,3 +49,79 @@ async def test_a_run_on_ray_has_the_bits_of_a_local_one(
     assert bench.runs.status(name).state == "completed"
     assert hashes(clustered) == hashes(local)
     assert participants(clustered) == participants(local)
+
+
+def leftovers() -> set[Path]:
+    """Return the folders of private clusters."""
+    return set(Path("/tmp").glob("f-*"))  # noqa: S108
+
+
+@pytest.mark.parametrize("how", ["stop", "crash"])
+async def test_neither_stop_nor_a_crash_leaves_anything(
+    bench: Bench, hospitals: list[str], faulty: None, how: str
+) -> None:
+    name = await prepared(bench, hospitals[:2], recipe="faulty", options={"fault": "hang", "rows": [64]})
+    assert not leftovers()
+    run = await bench.runs.start(name)
+    async for event in run.events():
+        if event.type == "client_joined":
+            break
+    (mine,) = leftovers()
+    assert run.pid is not None
+    started = {pid: began(pid) for pid in descendants([run.pid])}
+    assert len(started) >= 4
+    if how == "stop":
+        await bench.runs.stop(name)
+        assert bench.runs.status(name).state == "stopped"
+    else:
+        os.kill(run.pid, signal.SIGKILL)
+    with anyio.fail_after(5):
+        while mine.exists() or any(began(pid) == since for pid, since in started.items() if since):
+            await anyio.sleep(0.02)
+
+
+@pytest.fixture
+def pair(faulty: None) -> Iterator[list[Node]]:
+    """A cluster of two nodes with a core each, whose workers find the plugin."""
+    head = nodes.up(port=0, offer=Offer(cpus=1), name="a")
+    yield [head, nodes.join(head.address, offer=Offer(cpus=1), name="b")]
+    nodes.down()
+
+
+async def test_on_a_cluster_that_runs_who_dies_is_named_and_a_killed_node_is_gone_on_without(
+    bench: Bench, hospitals: list[str], pair: list[Node]
+) -> None:
+    before = leftovers()
+    name = await prepared(
+        bench, hospitals[:3], recipe="faulty", rounds=6, options={"fault": "die", "rows": [64]}
+    )
+    run = await bench.runs.start(name)
+    told = []
+    async for event in run.events():
+        told.append(event)
+        if isinstance(event, RoundEnded) and event.round == 1:
+            end_tree([pair[1].pid])
+    status = bench.runs.status(name)
+    assert status.state == "completed" and status.round == 6
+    failed = [event for event in told if isinstance(event, ClientFailed)]
+    assert sum(event.client == "south.csv" for event in failed) == 6
+    assert all("it died (" in event.reason for event in failed)
+    assert participants(told)[0] == participants(told)[-1] == ["north.csv", "west.csv"]
+    assert leftovers() == before and pair[0].alive, "the cluster is not the run's"
+
+    given: dict[str, Any] = {"clients": 50, "sample": 0.1, "rounds": 3, "recipe": "mlp"}
+    local = await bench.told(await bench.prepared(["digits"], **given))
+    clustered = await bench.told(await prepared(bench, ["digits"], **given))
+    assert hashes(clustered) == hashes(local) and len(hashes(local)) == 3
+
+
+async def test_a_cluster_that_is_not_there_is_said_before_anything_starts(
+    bench: Bench, hospitals: list[str]
+) -> None:
+    async def record(_: RunEvent) -> None: ...
+
+    async with anyio.create_task_group() as tasks:
+        runs = Runs(bench.root, tasks, record, cluster="127.0.0.1:1")
+        with pytest.raises(FederatedError, match=r"The Ray cluster at 127\.0\.0\.1:1 cannot be reached"):
+            await runs.prepare(bench.plan(hospitals, backend="ray"))
+    assert not list(bench.root.iterdir())
