@@ -1,12 +1,13 @@
-"""Workers placed on a cluster, in which clients run: one that dies, hangs or is cut off takes nobody along."""
+"""Workers placed on a cluster, in which clients run: one that dies, hangs or is cut off takes none along."""
 
 from __future__ import annotations
 
 import asyncio
 import pickle
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import anyio
 from anyio.from_thread import BlockingPortal
@@ -39,6 +40,7 @@ class ClusterCrew:
         client: Whom a node's messages are for.
         deal: Where the rows of all clients are; None where each has a data set of its own.
         count: How many there are at most.
+        make: Makes what answers on a worker, where the rows are.
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class ClusterCrew:
         *,
         deal: Kept | None,
         count: int,
+        make: Callable[[Kept | None], Awaitable[Any]] = member,
     ) -> None:
         self._cluster = cluster
         self._portal = portal
@@ -57,6 +60,7 @@ class ClusterCrew:
         self._client = client
         self._deal = deal
         self._count = count
+        self._make = make
         self._idle: list[_Placed] = []
 
     def run(self, jobs: Sequence[Job], seconds: float) -> Iterator[tuple[int, Answer]]:
@@ -123,7 +127,7 @@ class ClusterCrew:
             await _stop(placed)
         try:
             with anyio.fail_after(_PLACE_SECONDS):
-                worker = await self._cluster.place(member, self._deal, share=Share(cpus=1))
+                worker = await self._cluster.place(self._make, self._deal, share=Share(cpus=1))
         except TimeoutError:
             raise ClusterError(f"A worker was not ready after {_PLACE_SECONDS:g} seconds.") from None
         return _Placed(worker, asyncio.ensure_future(worker.died()))
