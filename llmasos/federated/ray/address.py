@@ -9,6 +9,8 @@ from llmasos.federated.port import FederatedError
 from llmasos.paths import data_dir
 
 _SETTING = "LLMASOS_MODELS__CLUSTER"
+# After this long without its head Ray ends a program that is in the cluster.
+_PATIENCE = {"RAY_gcs_rpc_server_reconnect_timeout_s": "15"}
 _SHOWN = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
 
 
@@ -19,7 +21,7 @@ def variables(configured: str) -> dict[str, str]:
         configured: The address in the settings; empty for none.
     """
     shown = {name: os.environ[name] for name in _SHOWN if name in os.environ}
-    return {**shown, _SETTING: configured, "LLMASOS_DATA_DIR": str(data_dir())}
+    return {**_PATIENCE, **shown, _SETTING: configured, "LLMASOS_DATA_DIR": str(data_dir())}
 
 
 def address() -> str:

@@ -8,9 +8,10 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import anyio.to_thread
-from anyio.from_thread import start_blocking_portal
+from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from llmasos.cluster import ClusterError, RayExecutor
+from llmasos.cluster._addresses import unreachable
 from llmasos.federated.data import Deal
 from llmasos.federated.folder import RunFolder
 from llmasos.federated.local.grid import CrewGrid
@@ -47,6 +48,7 @@ class Clustered:
         self.names = {FIRST_NODE + place: name for place, name in enumerate(names_of(plan))}
         self._store = RayStore()
         self._rows: dict[int, Kept] = {}
+        self._crew: ClusterCrew | None = None
         cores = min(len(os.sched_getaffinity(0)), plan.sampled)
         with ExitStack() as stack:
             portal = stack.enter_context(start_blocking_portal())
@@ -54,23 +56,27 @@ class Clustered:
             executor = RayExecutor(where, cpus=cores)
             if not where:
                 _keep_short(stack)
-            stack.callback(lambda: portal.call(executor.close))
+            stack.callback(lambda: self._leave(portal, executor))
             try:
                 machines = portal.call(executor.machines)
             except ClusterError as error:
                 raise FederatedError(error.message, hint=error.hint) from error
             free = sum(int(machine.free.get("CPU", 0)) for machine in machines if machine.alive)
             self.at_once = max(1, min(free, plan.sampled))
-            crew = ClusterCrew(
+            self._crew = ClusterCrew(
                 executor,
                 portal,
                 self._store,
                 self._client,
                 deal=self._store.put(self.deal) if self.deal.dealt else None,
                 count=self.at_once,
+                unreachable=lambda: unreachable(where),
             )
             self.grid = CrewGrid(
-                crew, {node: {} for node in self.names}, seconds=plan.guard.reply_seconds, seed=plan.seed
+                self._crew,
+                {node: {} for node in self.names},
+                seconds=plan.guard.reply_seconds,
+                seed=plan.seed,
             )
             stack.callback(self.grid.close)
             self._stack = stack.pop_all()
@@ -78,6 +84,11 @@ class Clustered:
     def close(self) -> None:
         """End the workers, and with them a cluster of the run's own."""
         self._stack.close()
+
+    def _leave(self, portal: BlockingPortal, executor: RayExecutor) -> None:
+        # Of one that has ended Ray would ask leave for long.
+        if self._crew is None or not self._crew.lost:
+            portal.call(executor.close)
 
     def _client(self, node: int) -> Client:
         place = node - FIRST_NODE

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import anyio
+import anyio.to_thread
 from anyio.from_thread import BlockingPortal
 
 from llmasos.cluster import Cluster, ClusterError, Share, Worker
@@ -22,6 +23,7 @@ from llmasos.federated.ray.store import Kept, Store
 
 _PLACE_SECONDS = 150.0
 _STOP_SECONDS = 10.0
+_WATCH_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,7 @@ class ClusterCrew:
         deal: Where the rows of all clients are; None where each has a data set of its own.
         count: How many there are at most.
         make: Makes what answers on a worker, where the rows are.
+        unreachable: Returns why the cluster cannot be reached any more; empty while it can.
     """
 
     def __init__(
@@ -53,6 +56,7 @@ class ClusterCrew:
         deal: Kept | None,
         count: int,
         make: Callable[[Kept | None], Awaitable[Any]] = member,
+        unreachable: Callable[[], str] = str,
     ) -> None:
         self._cluster = cluster
         self._portal = portal
@@ -61,13 +65,15 @@ class ClusterCrew:
         self._deal = deal
         self._count = count
         self._make = make
+        self._unreachable = unreachable
+        self.lost = ""
         self._idle: list[_Placed] = []
 
     def run(self, jobs: Sequence[Job], seconds: float) -> Iterator[tuple[int, Answer]]:
         """Yield each job's place and answer.
 
         Raises:
-            FederatedError: No worker can be placed.
+            FederatedError: No worker can be placed, or the cluster has ended.
         """
         clients = [self._client(job.message.metadata.dst_node_id) for job in jobs]
         sent = parcels(jobs, clients, self._store)
@@ -80,8 +86,9 @@ class ClusterCrew:
         yield from enumerate(answers)
 
     def close(self) -> None:
-        """End the workers."""
-        self._portal.call(self._end)
+        """End the workers; those of a cluster that has ended have ended, too."""
+        if not self.lost:
+            self._portal.call(self._end)
 
     async def _answers(self, sent: Sequence[Parcel], seconds: float) -> list[Answer]:
         waiting, answers = deque(range(len(sent))), dict[int, Answer]()
@@ -103,9 +110,17 @@ class ClusterCrew:
                     # Nobody needs those that are still being placed.
                     group.cancel_scope.cancel()
 
-        async with anyio.create_task_group() as group:
-            for _ in range(min(self._count, len(sent))):
-                group.start_soon(seat)
+        async with anyio.create_task_group() as watched:
+            watched.start_soon(self._watch, watched.cancel_scope)
+            async with anyio.create_task_group() as group:
+                for _ in range(min(self._count, len(sent))):
+                    group.start_soon(seat)
+            watched.cancel_scope.cancel()
+        if self.lost:
+            raise FederatedError(
+                f"The cluster has ended: {self.lost}.",
+                hint="Go on where it was: llmasos federated resume RUN",
+            )
         if sent and not answers:
             raise FederatedError(
                 f"No client can run on the cluster: {reasons[0]}",
@@ -113,6 +128,12 @@ class ClusterCrew:
             )
         missed = Answer(failure=f"there was no place for it: {reasons[0]}" if reasons else "")
         return [answers.get(place, missed) for place in range(len(sent))]
+
+    async def _watch(self, scope: anyio.CancelScope) -> None:
+        while not self.lost:
+            await anyio.sleep(_WATCH_SECONDS)
+            self.lost = await anyio.to_thread.run_sync(self._unreachable)
+        scope.cancel()
 
     async def _taken(self) -> _Placed:
         """Return a worker that has nothing to do, or a new one.
@@ -151,7 +172,7 @@ class ClusterCrew:
         finally:
             if whole:
                 self._idle.append(placed)
-            else:
+            elif not self.lost:
                 # Its end ends the call, too, whatever it does.
                 await _stop(placed)
                 call.cancel()

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import anyio
 import numpy as np
 import pytest
 from anyio.from_thread import start_blocking_portal
@@ -15,15 +16,15 @@ from llmasos.cluster import Cluster, ClusterError, FakeExecutor, ProcessExecutor
 from llmasos.cluster.local import LocalWorker
 from llmasos.federated.local.grid import CrewGrid
 from llmasos.federated.port import FederatedError
-from llmasos.federated.ray.crew import ClusterCrew
-from llmasos.federated.ray.parcel import Client
+from llmasos.federated.ray import crew
+from llmasos.federated.ray.parcel import Client, Parcel
 from tests.federated.ray.players import Counting, player
 
 
 @contextmanager
 def opened(cluster: Cluster, names: list[str], store: Counting, count: int) -> Iterator[CrewGrid]:
     with start_blocking_portal() as portal:
-        crew = ClusterCrew(
+        made = crew.ClusterCrew(
             cluster,
             portal,
             store,
@@ -32,7 +33,7 @@ def opened(cluster: Cluster, names: list[str], store: Counting, count: int) -> I
             count=count,
             make=player,
         )
-        grid = CrewGrid(crew, {node: {} for node in range(len(names))}, seconds=30.0, seed=0)
+        grid = CrewGrid(made, {node: {} for node in range(len(names))}, seconds=30.0, seed=0)
         yield grid
         grid.close()
         portal.call(cluster.close)
@@ -80,7 +81,7 @@ def test_no_more_workers_are_placed_than_are_needed() -> None:
 def test_a_worker_that_died_with_nothing_to_do_is_not_asked() -> None:
     cluster = FakeExecutor()
     with start_blocking_portal() as portal:
-        crew = ClusterCrew(
+        made = crew.ClusterCrew(
             cluster,
             portal,
             Counting(),
@@ -89,7 +90,7 @@ def test_a_worker_that_died_with_nothing_to_do_is_not_asked() -> None:
             count=1,
             make=player,
         )
-        grid = CrewGrid(crew, {0: {}}, seconds=30.0, seed=0)
+        grid = CrewGrid(made, {0: {}}, seconds=30.0, seed=0)
         assert ask(grid, [0]) == [""]
         portal.call(cluster.workers[0].kill)
         assert ask(grid, [0]) == [""]
@@ -125,3 +126,34 @@ def test_what_places_there_are_serve_all_and_none_at_all_ends_the_run() -> None:
 def test_nobody_is_asked_where_there_is_nothing_to_ask() -> None:
     with opened(Full(0), ["fine"], Counting(), 3) as grid:
         assert ask(grid, []) == []
+
+
+class Waiting:
+    async def answer(self, _: Parcel) -> bytes:
+        await anyio.sleep_forever()
+        raise AssertionError
+
+
+async def waiting(_: Any) -> Waiting:
+    return Waiting()
+
+
+def test_a_cluster_that_ended_ends_the_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(crew, "_WATCH_SECONDS", 0.0)
+    cluster, told = FakeExecutor(), iter(["", "", "connection refused"])
+    with start_blocking_portal() as portal:
+        made = crew.ClusterCrew(
+            cluster,
+            portal,
+            Counting(),
+            lambda node: Client("fine", node),
+            deal=None,
+            count=2,
+            make=waiting,
+            unreachable=lambda: next(told),
+        )
+        grid = CrewGrid(made, {0: {}, 1: {}}, seconds=30.0, seed=0)
+        with pytest.raises(FederatedError, match="The cluster has ended: connection refused"):
+            ask(grid, [0, 1])
+        grid.close()
+        portal.call(cluster.close)
