@@ -61,8 +61,9 @@ class Clustered:
                 machines = portal.call(executor.machines)
             except ClusterError as error:
                 raise FederatedError(error.message, hint=error.hint) from error
-            free = sum(int(machine.free.get("CPU", 0)) for machine in machines if machine.alive)
-            self.at_once = max(1, min(free, plan.sampled))
+            # What others hold of it now may be free soon.
+            held = sum(int(machine.has.get("CPU", 0)) for machine in machines if machine.alive)
+            self.at_once = max(1, min(held, plan.sampled))
             self._crew = ClusterCrew(
                 executor,
                 portal,

@@ -67,7 +67,10 @@ class ClusterCrew:
         self._make = make
         self._unreachable = unreachable
         self.lost = ""
-        self._idle: list[_Placed] = []
+        self._free: asyncio.Queue[_Placed | ClusterError] = asyncio.Queue()
+        self._coming: set[asyncio.Future[None]] = set()
+        # Workers that are there or come, and failures that nobody has been told.
+        self._due = 0
 
     def run(self, jobs: Sequence[Job], seconds: float) -> Iterator[tuple[int, Answer]]:
         """Yield each job's place and answer.
@@ -93,27 +96,34 @@ class ClusterCrew:
     async def _answers(self, sent: Sequence[Parcel], seconds: float) -> list[Answer]:
         waiting, answers = deque(range(len(sent))), dict[int, Answer]()
         reasons: list[str] = []
+        seats = min(self._count, len(sent))
 
         async def seat() -> None:
             while waiting:
+                self._fill(seats - len(reasons))
                 try:
                     placed = await self._taken()
                 except ClusterError as error:
                     reasons.append(error.message)
                     return
+                if placed.death.done():
+                    # With nothing to do: another one is asked.
+                    await self._stop(placed)
+                    continue
                 if not waiting:
-                    self._idle.append(placed)
+                    self._free.put_nowait(placed)
                     return
                 place = waiting.popleft()
                 answers[place] = await self._asked(placed, sent[place], seconds)
-                if len(answers) == len(sent):
-                    # Nobody needs those that are still being placed.
-                    group.cancel_scope.cancel()
+            if len(answers) == len(sent):
+                # The other seats only wait for workers.
+                group.cancel_scope.cancel()
 
+        self._forget_failures()
         async with anyio.create_task_group() as watched:
             watched.start_soon(self._watch, watched.cancel_scope)
             async with anyio.create_task_group() as group:
-                for _ in range(min(self._count, len(sent))):
+                for _ in range(seats):
                     group.start_soon(seat)
             watched.cancel_scope.cancel()
         if self.lost:
@@ -135,23 +145,47 @@ class ClusterCrew:
             self.lost = await anyio.to_thread.run_sync(self._unreachable)
         scope.cancel()
 
-    async def _taken(self) -> _Placed:
-        """Return a worker that has nothing to do, or a new one.
+    def _fill(self, wanted: int) -> None:
+        """Have so many workers, or have them come; one that is late is of use to the next round."""
+        while self._due < wanted:
+            self._due += 1
+            coming = asyncio.ensure_future(self._place())
+            self._coming.add(coming)
+            coming.add_done_callback(self._coming.discard)
 
-        Raises:
-            ClusterError: There is no place for one.
-        """
-        while self._idle:
-            placed = self._idle.pop()
-            if not placed.death.done():
-                return placed
-            await _stop(placed)
+    async def _place(self) -> None:
         try:
             with anyio.fail_after(_PLACE_SECONDS):
                 worker = await self._cluster.place(self._make, self._deal, share=Share(cpus=1))
         except TimeoutError:
-            raise ClusterError(f"A worker was not ready after {_PLACE_SECONDS:g} seconds.") from None
-        return _Placed(worker, asyncio.ensure_future(worker.died()))
+            self._free.put_nowait(ClusterError(f"No worker was ready after {_PLACE_SECONDS:g} seconds."))
+        except ClusterError as error:
+            self._free.put_nowait(error)
+        except Exception as error:  # on another machine anything may be missing
+            told = f"A worker cannot begin: {type(error).__name__}: {error}"
+            self._free.put_nowait(ClusterError(told))
+        else:
+            self._free.put_nowait(_Placed(worker, asyncio.ensure_future(worker.died())))
+
+    async def _taken(self) -> _Placed:
+        """Return the next worker that has nothing to do.
+
+        Raises:
+            ClusterError: There is no place for one.
+        """
+        placed = await self._free.get()
+        if isinstance(placed, ClusterError):
+            self._due -= 1
+            raise placed
+        return placed
+
+    def _forget_failures(self) -> None:
+        """Drop what failed after the last messages had been answered."""
+        for _ in range(self._free.qsize()):
+            if isinstance(placed := self._free.get_nowait(), _Placed):
+                self._free.put_nowait(placed)
+            else:
+                self._due -= 1
 
     async def _asked(self, placed: _Placed, parcel: Parcel, seconds: float) -> Answer:
         call = asyncio.ensure_future(placed.worker.call("answer", parcel))
@@ -169,21 +203,28 @@ class ClusterCrew:
         except ClusterError as error:
             reason = error.message.removeprefix("The worker ended: ").rstrip(".")
             return Answer(failure=f"it died ({reason})")
+        except Exception as error:  # what its machine has may be another version's
+            return Answer(failure=f"its worker raised {type(error).__name__}: {error}")
         finally:
             if whole:
-                self._idle.append(placed)
+                self._free.put_nowait(placed)
             elif not self.lost:
                 # Its end ends the call, too, whatever it does.
-                await _stop(placed)
+                await self._stop(placed)
                 call.cancel()
 
+    async def _stop(self, placed: _Placed) -> None:
+        self._due -= 1
+        with anyio.move_on_after(_STOP_SECONDS, shield=True):
+            await placed.worker.stop()
+        placed.death.cancel()
+
     async def _end(self) -> None:
+        for coming in self._coming:
+            coming.cancel()
+        if self._coming:
+            await asyncio.wait(self._coming, timeout=_STOP_SECONDS)
         async with anyio.create_task_group() as group:
-            while self._idle:
-                group.start_soon(_stop, self._idle.pop())
-
-
-async def _stop(placed: _Placed) -> None:
-    with anyio.move_on_after(_STOP_SECONDS, shield=True):
-        await placed.worker.stop()
-    placed.death.cancel()
+            while not self._free.empty():
+                if isinstance(placed := self._free.get_nowait(), _Placed):
+                    group.start_soon(self._stop, placed)

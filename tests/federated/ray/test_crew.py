@@ -22,7 +22,13 @@ from tests.federated.ray.players import Counting, player
 
 
 @contextmanager
-def opened(cluster: Cluster, names: list[str], store: Counting, count: int) -> Iterator[CrewGrid]:
+def opened(
+    cluster: Cluster,
+    names: list[str],
+    store: Counting,
+    count: int,
+    make: Callable[[Any], Awaitable[Any]] = player,
+) -> Iterator[CrewGrid]:
     with start_blocking_portal() as portal:
         made = crew.ClusterCrew(
             cluster,
@@ -31,7 +37,7 @@ def opened(cluster: Cluster, names: list[str], store: Counting, count: int) -> I
             lambda node: Client(names[node], node),
             deal=None,
             count=count,
-            make=player,
+            make=make,
         )
         grid = CrewGrid(made, {node: {} for node in range(len(names))}, seconds=30.0, seed=0)
         yield grid
@@ -115,7 +121,8 @@ class Full(FakeExecutor):
 
 def test_what_places_there_are_serve_all_and_none_at_all_ends_the_run() -> None:
     with opened(Full(1), ["fine"] * 5, Counting(), 3) as grid:
-        assert ask(grid, [0, 1, 2, 3, 4]) == [""] * 5
+        for _ in range(3):
+            assert ask(grid, [0, 1, 2, 3, 4]) == [""] * 5
     with (
         opened(Full(0), ["fine"] * 5, Counting(), 3) as grid,
         pytest.raises(FederatedError, match="No client can run on the cluster: The cluster has no place"),
@@ -126,6 +133,24 @@ def test_what_places_there_are_serve_all_and_none_at_all_ends_the_run() -> None:
 def test_nobody_is_asked_where_there_is_nothing_to_ask() -> None:
     with opened(Full(0), ["fine"], Counting(), 3) as grid:
         assert ask(grid, []) == []
+
+
+async def bare(_: Any) -> None:
+    raise ModuleNotFoundError("No module named 'flwr'")
+
+
+async def broken(_: Any) -> object:
+    return object()
+
+
+def test_machines_that_lack_what_is_needed_are_said() -> None:
+    with (
+        opened(FakeExecutor(), ["fine"], Counting(), 1, bare) as grid,
+        pytest.raises(FederatedError, match="A worker cannot begin: ModuleNotFoundError: No module named"),
+    ):
+        ask(grid, [0])
+    with opened(FakeExecutor(), ["fine"], Counting(), 1, broken) as grid:
+        assert "AttributeError" in ask(grid, [0])[0]
 
 
 class Waiting:
