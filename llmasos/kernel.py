@@ -119,7 +119,9 @@ class Kernel:
             # What still runs in the background at the end, such as a model that warms up, is not waited for.
             stack.callback(tasks.cancel_scope.cancel)
             if self._backends:
-                runs = self._runs = Runs(data_dir / "federated", tasks, self._record_run, self._backends)
+                cluster = self.settings.models.cluster
+                root = data_dir / "federated"
+                runs = self._runs = Runs(root, tasks, self._record_run, self._backends, cluster)
                 stack.push_async_callback(runs.close)
                 await runs.recover()
             services = Services(

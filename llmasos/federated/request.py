@@ -33,12 +33,24 @@ _ALIASES = {
     "fedtrimmedavg": "trimmed-mean",
 }
 
+_BACKENDS = {"cluster": "ray", "ray cluster": "ray", "machine": "local", "here": "local"}
+_SMALL_WORDS = frozenset({"on", "in", "with", "the", "a", "our", "this"})
+
 
 def _strategy(value: object) -> object:
     if not isinstance(value, str):
         return value
     plain = re.sub(r"[\s_-]", "", value).lower()
     return _ALIASES.get(plain, plain)
+
+
+def _backend(value: object) -> object:
+    """Read a backend as people say it: "on the cluster", "with Ray", "on this machine"."""
+    if not isinstance(value, str):
+        return value
+    words = [word for word in value.lower().split() if word not in _SMALL_WORDS]
+    plain = " ".join(words)
+    return _BACKENDS.get(plain, plain)
 
 
 def _share(value: object) -> object:
@@ -120,7 +132,7 @@ class Request(BaseModel):
     secure: bool | None = None
     holdout: Share | None = None
     seed: int | None = None
-    backend: BackendName | None = None
+    backend: Annotated[BackendName | None, BeforeValidator(_backend)] = None
     name: str | None = None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from subprocess import DEVNULL, PIPE
@@ -43,12 +43,20 @@ class ProcessRun:
         folder: The run's folder.
         module: The backend's module.
         tasks: Where the program is waited for.
+        variables: What it needs in its environment beside what all do.
     """
 
-    def __init__(self, folder: RunFolder, module: str, tasks: anyio.abc.TaskGroup) -> None:
+    def __init__(
+        self,
+        folder: RunFolder,
+        module: str,
+        tasks: anyio.abc.TaskGroup,
+        variables: Mapping[str, str] | None = None,
+    ) -> None:
         self._files = folder
         self._module = module
         self._tasks = tasks
+        self._variables = dict(variables or {})
         self._process: anyio.abc.Process | None = None
         self._stopped = False
         self._events: list[RunEvent] = []
@@ -88,7 +96,7 @@ class ProcessRun:
             raise FederatedError(
                 f"The run {self.id} is over.", hint="Export it, or begin another one with more rounds."
             )
-        environment = environment_of(self._files)
+        environment = environment_of(self._files) | self._variables
         self._stopped = False
         with self._files.log_file.open("ab") as log:
             self._process = await anyio.open_process(

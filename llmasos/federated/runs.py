@@ -20,9 +20,14 @@ from llmasos.federated.events import RunEvent
 from llmasos.federated.folder import RunFolder
 from llmasos.federated.plan import Plan
 from llmasos.federated.port import FederatedError, Prepared, RunStatus, UnknownRun
+from llmasos.federated.ray.address import variables as cluster_variables
 from llmasos.federated.run import ProcessRun, environment_of
 
-BACKENDS = {"local": "llmasos.federated.local", "deployment": "llmasos.federated.deployment"}
+BACKENDS = {
+    "local": "llmasos.federated.local",
+    "deployment": "llmasos.federated.deployment",
+    "ray": "llmasos.federated.ray",
+}
 _PREPARE_SECONDS = 600.0
 _MODEL = "model.safetensors"
 _PROOFS = ("plan.json", "events.jsonl")
@@ -43,6 +48,7 @@ class Runs:
         tasks: Where runs are followed.
         record: Records what runs tell.
         backends: The modules of backends, by name.
+        cluster: The address of a Ray cluster for those who use one; empty for this machine's or their own.
     """
 
     def __init__(
@@ -51,11 +57,13 @@ class Runs:
         tasks: anyio.abc.TaskGroup,
         record: Record,
         backends: Mapping[str, str] = BACKENDS,
+        cluster: str = "",
     ) -> None:
         self._root = root
         self._tasks = tasks
         self._record = record
         self._backends = backends
+        self._cluster = cluster
         self._running: dict[str, ProcessRun] = {}
         self._followed: dict[str, anyio.Event] = {}
 
@@ -73,7 +81,7 @@ class Runs:
         try:
             folder.plan = plan if isinstance(plan, Plan) else await plan(folder.path)
             folder.owner = owner
-            told = await self._ask(folder, self._module(folder.plan))
+            told = await self._ask(folder)
         except BaseException:
             with anyio.CancelScope(shield=True):
                 await anyio.to_thread.run_sync(shutil.rmtree, folder.path)
@@ -89,7 +97,7 @@ class Runs:
         if name in self._running:
             raise FederatedError(f"The run {name} is under way already.")
         folder = self._folder(name)
-        run = ProcessRun(folder, self._module(folder.plan), self._tasks)
+        run = self._run(folder)
         self._running[name] = run
         try:
             await run.start()
@@ -144,7 +152,7 @@ class Runs:
         if name in self._running:
             return self._running[name]
         folder = self._folder(name)
-        return ProcessRun(folder, self._module(folder.plan), self._tasks)
+        return self._run(folder)
 
     def status(self, name: str) -> RunStatus:
         """Return how a run stands.
@@ -249,8 +257,16 @@ class Runs:
             await self._record(event)
             folder.recorded = place
 
-    async def _ask(self, folder: RunFolder, module: str) -> Prepared:
-        command = [sys.executable, "-m", module, "prepare", str(folder.path), str(os.getpid())]
+    def _run(self, folder: RunFolder) -> ProcessRun:
+        plan = folder.plan
+        return ProcessRun(folder, self._module(plan), self._tasks, self._variables(plan))
+
+    def _variables(self, plan: Plan) -> dict[str, str]:
+        return cluster_variables(self._cluster) if plan.backend == "ray" else {}
+
+    async def _ask(self, folder: RunFolder) -> Prepared:
+        plan = folder.plan
+        command = [sys.executable, "-m", self._module(plan), "prepare", str(folder.path), str(os.getpid())]
         with folder.log_file.open("ab") as log:
             try:
                 with anyio.fail_after(_PREPARE_SECONDS):
@@ -260,7 +276,7 @@ class Runs:
                         stdout=PIPE,
                         stderr=log,
                         cwd=folder.path,
-                        env=environment_of(folder),
+                        env=environment_of(folder) | self._variables(plan),
                         check=False,
                         start_new_session=True,
                     )

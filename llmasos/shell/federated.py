@@ -80,7 +80,9 @@ def run(
     ] = None,
     holdout: Annotated[str | None, typer.Option(help="The share of rows that is only evaluated on.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of all that is drawn.")] = None,
-    backend: Annotated[str | None, typer.Option(help="Where clients run: local, deployment, ray.")] = None,
+    backend: Annotated[
+        str | None, typer.Option(help="Where clients run: local, deployment, or ray, on a cluster.")
+    ] = None,
     name: Annotated[str | None, typer.Option(help="What it is called.")] = None,
     yes: Yes = False,
     detach: Detach = False,

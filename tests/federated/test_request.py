@@ -33,6 +33,22 @@ def test_shares_are_read_as_people_write_them(said: object, meant: float) -> Non
 @pytest.mark.parametrize(
     ("said", "meant"),
     [
+        ("ray", "ray"),
+        ("on the cluster", "ray"),
+        ("with Ray", "ray"),
+        ("our Ray cluster", "ray"),
+        ("Deployment", "deployment"),
+        ("on this machine", "local"),
+        ("local", "local"),
+    ],
+)
+def test_backends_are_named_as_people_name_them(said: str, meant: str) -> None:
+    assert planned(backend=said).backend == meant
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [
         ("FedAvg", "fedavg"),
         ("Fed-Prox", "fedprox"),
         ("trimmed mean", "trimmed-mean"),

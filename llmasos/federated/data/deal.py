@@ -41,6 +41,11 @@ class Deal:
             self._whole = load(data.sources[0], label=data.label, folder=folder)
             self._rows = partition(self._whole.labels, clients, data.partition, seed)
 
+    @property
+    def dealt(self) -> bool:
+        """Whether it is one data set of which each client has a part."""
+        return self._whole is not None
+
     def rows(self, client: int) -> Dataset:
         """Return the rows of a client.
 

@@ -10,7 +10,8 @@ from llmasos.federated.client import client_app
 from llmasos.federated.data import Deal
 from llmasos.federated.dataset import Dataset
 from llmasos.federated.folder import RunFolder
-from llmasos.federated.local.grid import LocalGrid
+from llmasos.federated.local.grid import Answering, CrewGrid
+from llmasos.federated.local.workers import Workers
 from llmasos.federated.plan import Plan, names_of
 from llmasos.federated.training import FIRST_NODE
 
@@ -32,10 +33,9 @@ class Local:
         self.deal = Deal(plan.data, plan.clients, plan.seed)
         self.names = {FIRST_NODE + place: name for place, name in enumerate(names_of(plan))}
         self.at_once = min(len(os.sched_getaffinity(0)), plan.sampled)
-        self.grid = LocalGrid(
-            lambda: client_app(self._rows),
+        self.grid = CrewGrid(
+            Workers(Answering(lambda: client_app(self._rows)), self.at_once),
             {node: {} for node in self.names},
-            workers=self.at_once,
             seconds=plan.guard.reply_seconds,
             seed=plan.seed,
         )

@@ -1,11 +1,12 @@
-"""A Flower `Grid` whose nodes are workers of this machine: no ports, no Ray, the same result each time."""
+"""A Flower `Grid` whose nodes are answered for by workers: no ports, and the same result each time."""
 
 from __future__ import annotations
 
 import random
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from flwr.app import Context, Message, RecordDict
@@ -14,9 +15,10 @@ from flwr.serverapp import Grid
 from flwr.supercore.run import Run
 
 from llmasos.federated._flower import CRASHED, LATE, RAISED, empty_run, failed, number, take_part
-from llmasos.federated.local.workers import Answer, Workers
+from llmasos.federated.local.workers import Answer
 
-_RUN = 1
+RUN = 1
+"""The run that all messages of a process are of."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,22 @@ class Job:
     seed: int
 
 
-class LocalGrid(Grid):
+class Crew(Protocol):
+    """Workers that answer jobs, on this machine or on others."""
+
+    def run(self, jobs: Sequence[Job], seconds: float) -> Iterable[tuple[int, Answer]]:
+        """Return each job's place and its answer, of which the value is what `Answering` returns.
+
+        Args:
+            jobs: What is answered.
+            seconds: How long each may take.
+        """
+
+    def close(self) -> None:
+        """End the workers."""
+
+
+class CrewGrid(Grid):
     """Carries messages to a ClientApp in workers; replies come in the order of the messages.
 
     What a node keeps in its context's state stays with the grid between its messages. Global generators are
@@ -36,28 +53,26 @@ class LocalGrid(Grid):
     draws from them does the same in each run, whichever worker it runs in.
 
     Args:
-        app: Makes the ClientApp, in each worker.
+        crew: The workers, each with the ClientApp.
         nodes: What each node's context holds as its configuration, by node.
-        workers: How many clients run at once.
         seconds: How long a client may take when a message does not say.
         seed: Of all that is drawn.
     """
 
     def __init__(
         self,
-        app: Callable[[], ClientApp],
+        crew: Crew,
         nodes: Mapping[int, Mapping[str, str | int | float | bool]],
         *,
-        workers: int,
         seconds: float,
         seed: int,
     ) -> None:
-        take_part(_RUN)
-        self._run = empty_run(_RUN)
+        take_part(RUN)
+        self._run = empty_run(RUN)
         self._contexts = {
-            node: Context(_RUN, node, dict(config), RecordDict(), {}) for node, config in nodes.items()
+            node: Context(RUN, node, dict(config), RecordDict(), {}) for node, config in nodes.items()
         }
-        self._workers = Workers(Answering(app), workers)
+        self._crew = crew
         self._seconds = seconds
         self._seed = seed
         self._replies: dict[str, Message] = {}
@@ -109,13 +124,13 @@ class LocalGrid(Grid):
             number(message, uuid.uuid4().hex)
         jobs = [self._job(message) for message in messages]
         replies: list[Message | None] = [None] * len(messages)
-        for place, answer in self._workers.run(jobs, timeout or self._seconds):
+        for place, answer in self._crew.run(jobs, timeout or self._seconds):
             replies[place] = self._reply(messages[place], answer)
         return [reply for reply in replies if reply is not None]
 
     def close(self) -> None:
         """End all workers."""
-        self._workers.close()
+        self._crew.close()
 
     def _job(self, message: Message) -> Job:
         return Job(message, self._contexts[message.metadata.dst_node_id], seed_of(message, self._seed))

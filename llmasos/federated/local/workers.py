@@ -115,6 +115,15 @@ class Workers:
                 yield place, Answer(failure="it took too long and was ended", late=True)
 
 
+def answered(work: Callable[[Any], Any], job: Any) -> bytes:
+    """Return what became of a job, pickled; what it raised is told in words."""
+    try:
+        return pickle.dumps(Answer(work(job)), pickle.HIGHEST_PROTOCOL)
+    except Exception as error:
+        told = f"it raised {type(error).__name__}: {error}"
+        return pickle.dumps(Answer(failure=told), pickle.HIGHEST_PROTOCOL)
+
+
 class _Worker:
     def __init__(self, work: Callable[[Any], Any]) -> None:
         context = get_context("fork")
@@ -186,10 +195,4 @@ def _serve(
             job = pickle.loads(jobs.recv_bytes())  # noqa: S301 - of our own parent
         except (EOFError, OSError):
             os._exit(0)
-        try:
-            answer = Answer(work(job))
-            data = pickle.dumps(answer, pickle.HIGHEST_PROTOCOL)
-        except Exception as error:
-            told = f"it raised {type(error).__name__}: {error}"
-            data = pickle.dumps(Answer(failure=told), pickle.HIGHEST_PROTOCOL)
-        answers.send_bytes(data)
+        answers.send_bytes(answered(work, job))

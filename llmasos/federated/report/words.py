@@ -156,6 +156,11 @@ def data_place(story: Story) -> str:
         return (
             "All rows were on one machine, in its own files; none is in this report or in the model's file."
         )
+    if story.plan.backend == "ray":
+        return (
+            "All rows were on one machine, which sent them to the workers of its cluster; none is in this "
+            "report or in the model's file."
+        )
     return "Each client kept its rows on its own machine: only models, counts and figures travelled."
 
 

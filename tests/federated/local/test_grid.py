@@ -13,7 +13,8 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, MetricR
 from flwr.clientapp import ClientApp
 from flwr.serverapp.strategy import FedAvg
 
-from llmasos.federated.local.grid import LocalGrid
+from llmasos.federated.local.grid import Answering, CrewGrid
+from llmasos.federated.local.workers import Workers
 
 
 def make_app() -> ClientApp:
@@ -49,18 +50,18 @@ def make_app() -> ClientApp:
     return app
 
 
-def grid_of(nodes: dict[int, dict[str, str | int | float | bool]], workers: int = 2) -> LocalGrid:
-    return LocalGrid(make_app, nodes, workers=workers, seconds=60.0, seed=7)
+def grid_of(nodes: dict[int, dict[str, str | int | float | bool]], workers: int = 2) -> CrewGrid:
+    return CrewGrid(Workers(Answering(make_app), workers), nodes, seconds=60.0, seed=7)
 
 
 @pytest.fixture
-def grid() -> Iterator[LocalGrid]:
+def grid() -> Iterator[CrewGrid]:
     made = grid_of({node: {"step": float(node)} for node in range(2, 8)})
     yield made
     made.close()
 
 
-def trained(grid: LocalGrid, rounds: int = 3) -> tuple[np.ndarray, int]:
+def trained(grid: CrewGrid, rounds: int = 3) -> tuple[np.ndarray, int]:
     random.seed(0)
     result = FedAvg(fraction_train=0.5).start(
         grid, ArrayRecord({"w": Array(np.zeros(4))}), num_rounds=rounds, timeout=60.0
@@ -68,7 +69,7 @@ def trained(grid: LocalGrid, rounds: int = 3) -> tuple[np.ndarray, int]:
     return result.arrays["w"].numpy(), len(result.evaluate_metrics_clientapp)
 
 
-def test_a_strategy_of_flowers_runs_unchanged_and_the_same_each_time(grid: LocalGrid) -> None:
+def test_a_strategy_of_flowers_runs_unchanged_and_the_same_each_time(grid: CrewGrid) -> None:
     first, evaluated = trained(grid)
     assert evaluated == 3 and np.all(first > 0)
     for workers in (1, 2, 5):
@@ -77,17 +78,17 @@ def test_a_strategy_of_flowers_runs_unchanged_and_the_same_each_time(grid: Local
         again.close()
 
 
-def ask(grid: LocalGrid, nodes: list[int]) -> list[Message]:
+def ask(grid: CrewGrid, nodes: list[int]) -> list[Message]:
     content = RecordDict({"arrays": ArrayRecord({"w": Array(np.zeros(2))})})
     return grid.send_and_receive([Message(content, node, "train", group_id="1") for node in nodes])
 
 
-def test_replies_come_in_the_order_of_the_messages(grid: LocalGrid) -> None:
+def test_replies_come_in_the_order_of_the_messages(grid: CrewGrid) -> None:
     nodes = [7, 3, 5, 2, 6, 4]
     assert [reply.metadata.src_node_id for reply in ask(grid, nodes)] == nodes
 
 
-def test_what_a_node_keeps_is_its_own(grid: LocalGrid) -> None:
+def test_what_a_node_keeps_is_its_own(grid: CrewGrid) -> None:
     ask(grid, [2, 3])
     kept = {reply.metadata.src_node_id: reply.content["metrics"]["rounds"] for reply in ask(grid, [3, 4])}
     assert kept == {3: 2, 4: 1}
@@ -104,7 +105,7 @@ def test_a_client_that_fails_is_an_error_of_its_own() -> None:
     ]
 
 
-def test_messages_can_be_pushed_and_pulled(grid: LocalGrid) -> None:
+def test_messages_can_be_pushed_and_pulled(grid: CrewGrid) -> None:
     content = RecordDict({"arrays": ArrayRecord({"w": Array(np.zeros(2))})})
     names = grid.push_messages([grid.create_message(content, "train", node, "1") for node in (2, 3)])
     assert [reply.metadata.src_node_id for reply in grid.pull_messages(names)] == [2, 3]

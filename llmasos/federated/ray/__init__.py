@@ -1,0 +1,1 @@
+"""The Ray backend: many clients on the machines of a cluster."""
