@@ -59,8 +59,8 @@ class FederatedCalls:
         """
         return await self.request("GET", _path(run), RunInfo)
 
-    async def discard_run(self: Connection, run: str) -> None:
-        """Drop a training that was planned and never started."""
+    async def remove_run(self: Connection, run: str) -> None:
+        """Remove a training that is not under way; the ledger keeps its records."""
         async with self.stream("DELETE", _path(run)):
             return
 

@@ -203,9 +203,9 @@ class Client:
         """Return how a training stands."""
         return self._call(self._client.run(run))
 
-    def discard_run(self, run: str) -> None:
-        """Drop a training that was planned and never started."""
-        self._call(self._client.discard_run(run))
+    def remove_run(self, run: str) -> None:
+        """Remove a training that is not under way; the ledger keeps its records."""
+        self._call(self._client.remove_run(run))
 
     def stop_run(self, run: str) -> RunInfo:
         """Stop a training; it can be gone on with."""

@@ -17,7 +17,7 @@ from llmasos.federated.report.curves import FILE as CURVES
 from llmasos.federated.weights import save_weights, weights_sha256
 
 _ELSEWHERE = "the clients' rows are on other machines, and never come together"
-_DRAWING_SECONDS, _HASTY_SECONDS = 60.0, 1.0
+_DRAWING_SECONDS, _HASTY_SECONDS = 60.0, 2.0
 
 
 class Ending:

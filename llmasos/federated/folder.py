@@ -57,7 +57,13 @@ class RunFolder:
         Raises:
             FederatedError: The file is not there or damaged.
         """
-        return Plan.model_validate_json(self._text("plan.json"))
+        try:
+            return Plan.model_validate_json(self._text("plan.json"))
+        except ValidationError:
+            raise FederatedError(
+                f"The plan of the run {self.id} is damaged.",
+                hint=f"Remove the run with: llmasos federated remove {self.id}",
+            ) from None
 
     @plan.setter
     def plan(self, plan: Plan) -> None:

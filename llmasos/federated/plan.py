@@ -196,6 +196,11 @@ class Plan(_Part):
             )
         if strategy.name == "trimmed-mean" and sampled - 2 * int(strategy.trim * sampled) < 1:
             raise ValueError(f"trimming {strategy.trim:g} at each end leaves none of {sampled} updates")
+        if self.slow == sampled and strategy.name != "fedprox":
+            raise ValueError(
+                f"all of {sampled} sampled clients are stragglers, whose work {strategy.name} drops: "
+                "use fedprox, or fewer stragglers"
+            )
         if self.privacy.secure and strategy.name in ROBUST:
             raise ValueError(
                 f"{strategy.name} looks at each update, which secure aggregation hides: choose one of the two"

@@ -22,6 +22,7 @@ AUTO = "auto"
 """The recipe of a plan until somebody has looked at the data."""
 
 _CLIENTS = 10
+_PERCENT = 2
 _ALIASES = {
     "average": "fedavg",
     "federatedaveraging": "fedavg",
@@ -60,8 +61,9 @@ def _share(value: object) -> object:
         if found is None:
             return value
         number = float(found[1])
-        return number / 100 if found[2] or number > 1 else number
-    if isinstance(value, int | float) and not isinstance(value, bool) and 1 < value <= 100:
+        # What lies just above 1 is more likely a slip than a percentage.
+        return number / 100 if found[2] or number >= _PERCENT else number
+    if isinstance(value, int | float) and not isinstance(value, bool) and _PERCENT <= value <= 100:
         return value / 100
     return value
 
@@ -159,6 +161,18 @@ _PLACES: dict[str, tuple[str, ...]] = {
 }
 
 
+# What takes which parameter; the first is meant when none is named.
+_PARAMETERS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "mu": ("strategy", ("fedprox",)),
+    "trim": ("strategy", ("trimmed-mean",)),
+    "byzantine": ("strategy", ("krum",)),
+    "server_learning_rate": ("strategy", ("fedadam", "fedyogi")),
+    "alpha": ("partition", ("dirichlet",)),
+    "noise": ("privacy", ("central", "local")),
+    "clip": ("privacy", ("central", "local")),
+    "delta": ("privacy", ("central", "local")),
+}
+
 _BUILTIN = re.compile(r"[a-z][a-z-]{0,40}(\([\d., ]{1,40}\))?(#\d{1,6})?")
 
 
@@ -207,15 +221,38 @@ def plan_of(request: Request, sources: Sequence[str]) -> Plan:
             for key in place[:-1]:
                 inner = inner.setdefault(key, {})
             inner[place[-1]] = value
-    # Who names a strategy's parameter means the strategy.
-    if request.strategy is None and request.mu is not None:
-        made.setdefault("strategy", {})["name"] = "fedprox"
-    if request.partition is None and request.alpha is not None:
-        made["data"]["partition"]["kind"] = "dirichlet"
+    for field, value in _meant(request).items():
+        *above, last = _PLACES[field]
+        inner = made
+        for key in above:
+            inner = inner.setdefault(key, {})
+        inner[last] = value
     try:
         return Plan.model_validate(made)
     except ValidationError as error:
         raise _impossible(error) from None
+
+
+def _meant(request: Request) -> dict[str, str]:
+    """Return what is meant by parameters, where it was not said: who names mu means FedProx.
+
+    Raises:
+        FederatedError: Something else was said, which would not look at the parameter.
+    """
+    meant: dict[str, str] = {}
+    for parameter, (field, kinds) in _PARAMETERS.items():
+        value, said = getattr(request, parameter), getattr(request, field) or meant.get(field)
+        if value is None or said in kinds:
+            continue
+        if said is None:
+            meant[field] = kinds[0]
+        # A zero is what some write for nothing.
+        elif value:
+            raise FederatedError(
+                f"{parameter.replace('_', ' ')}: the {field} {said} has none.",
+                hint=f"Leave it out, or choose the {field} {' or '.join(kinds)}.",
+            )
+    return meant
 
 
 def _possible_elsewhere(request: Request, sources: Sequence[str]) -> None:

@@ -19,7 +19,7 @@ from llmasos.federated.port import FederatedError, RunStatus
 from llmasos.paths import cache_dir
 from llmasos.secrets import bare_environment
 
-_STOP_SECONDS = 3.0
+_STOP_SECONDS = 4.0
 _QUIET = {
     # One thread for each client: they run side by side, and sums stay the same on every machine.
     "OMP_NUM_THREADS": "1",

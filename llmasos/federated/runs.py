@@ -29,6 +29,10 @@ BACKENDS = {
     "ray": "llmasos.federated.ray",
 }
 _PREPARE_SECONDS = 600.0
+COPIES = "data"
+"""The folder of a run that data is copied to."""
+
+_OVER = ("completed", "target")
 _MODEL = "model.safetensors"
 _PROOFS = ("plan.json", "events.jsonl")
 _log = logging.getLogger(__name__)
@@ -119,15 +123,17 @@ class Runs:
             if not (path / "plan.json").exists():
                 await anyio.to_thread.run_sync(shutil.rmtree, path)
 
-    async def discard(self, name: str) -> None:
-        """Drop a training that was prepared and never started, with the data in its folder.
+    async def remove(self, name: str) -> None:
+        """Remove a training with its data and results; what the ledger has of it stays.
 
         Raises:
-            FederatedError: There is no such run, or it was started.
+            FederatedError: There is no such run, or it is under way.
         """
         folder = self._folder(name)
-        if folder.events_file.exists() or name in self._running:
-            raise FederatedError(f"The run {name} was started.")
+        if name in self._running:
+            raise FederatedError(
+                f"The run {name} is under way.", hint=f"Stop it with: llmasos federated stop {name}"
+            )
         await anyio.to_thread.run_sync(shutil.rmtree, folder.path)
 
     async def stop(self, name: str) -> RunStatus:
@@ -251,6 +257,9 @@ class Runs:
         finally:
             self._running.pop(run.id, None)
             self._followed.pop(run.id).set()
+        if run.status().state in _OVER:
+            # Copies of data that nobody trains on any more.
+            await anyio.to_thread.run_sync(shutil.rmtree, folder.path / COPIES, True)
 
     async def _record_new(self, folder: RunFolder) -> None:
         for event, place in folder.told(folder.recorded):

@@ -128,7 +128,7 @@ def _train(folder: RunFolder, opened: Open, ending: Ending) -> None:
     try:
         _rounds(folder, opened, ending)
     except FederatedError as error:
-        ending.end("failed", str(error))
+        ending.end("failed", f"{error.message} {error.hint}".strip())
     except Exception as error:
         traceback.print_exc()
         ending.end("failed", f"{type(error).__name__}: {error}; the folder's log.txt says where")

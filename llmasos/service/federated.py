@@ -30,7 +30,6 @@ from llmasos.federated.records import plan_sha256
 from llmasos.federated.request import Request as Wanted
 from llmasos.federated.request import defaulted, is_builtin, plan_of, request_of
 from llmasos.federated.run import ProcessRun
-from llmasos.federated.runs import Runs
 from llmasos.federated.wording import plan_lines
 from llmasos.kernel import Kernel
 from llmasos.ledger import Filter
@@ -54,7 +53,7 @@ def federated_routes(kernel: Kernel) -> list[Route]:
                 Route(_PREFIX, api.list),
                 Route(_PREFIX, api.prepare, methods=["POST"]),
                 Route(f"{_PREFIX}/{{id}}", api.show),
-                Route(f"{_PREFIX}/{{id}}", api.discard, methods=["DELETE"]),
+                Route(f"{_PREFIX}/{{id}}", api.remove, methods=["DELETE"]),
                 Route(f"{_PREFIX}/{{id}}/events", api.events),
                 Route(f"{_PREFIX}/{{id}}/start", api.start, methods=["POST"]),
                 Route(f"{_PREFIX}/{{id}}/stop", api.stop, methods=["POST"]),
@@ -86,20 +85,25 @@ class _FederatedApi:
     async def prepare(self, request: Request) -> Response:
         given = await body(request, TrainingRequest)
         wanted = request_of(**given.model_dump())
+        plan = plan_of(wanted, [_source(one) for one in wanted.data])
         access = _access(request)
+        if access is not None and not _public(wanted):
+            # What a model learns of a person's files is for that person to give.
+            access.require("approve")
         owner = access.key_id if access is not None else ""
-        made = await self._kernel.runs.prepare(
-            plan_of(wanted, [_source(one) for one in wanted.data]), owner=owner
-        )
+        made = await self._kernel.runs.prepare(plan, owner=owner)
+        if await request.is_disconnected():
+            # Nobody will start what nobody was told of.
+            await self._kernel.runs.remove(made.id)
         return reply(self._kernel.redactor.value(_planned(wanted, made)), status=201)
 
     @operation("Show a training.", answer=RunInfo)
     async def show(self, request: Request) -> Response:
         return reply(_info(self._run(request).status()))
 
-    @operation("Drop a training that was planned and never started.", status=204)
-    async def discard(self, request: Request) -> Response:
-        await self._kernel.runs.discard(self._run(request).id)
+    @operation("Remove a training that is not under way; the ledger keeps its records.", status=204)
+    async def remove(self, request: Request) -> Response:
+        await self._kernel.runs.remove(self._name(request))
         return Response(status_code=204)
 
     @operation("Follow what a training tells.", query=_EventsQuery, answer=RunStep, media=SERVER_SENT)
@@ -122,6 +126,10 @@ class _FederatedApi:
     @operation("Compare a training's model with what the ledger says of it.", answer=RunVerified)
     async def verify(self, request: Request) -> Response:
         run = self._run(request)
+        if run.status().state == "running":
+            raise FederatedError(
+                f"The run {run.id} is under way, and its model changes.", hint="Verify it when it has ended."
+            )
         found = await self._kernel.runs.weigh(run.id)
         records = await self._kernel.ledger.records(Filter(session=run.id, kinds=("round",)), 1, bodies=True)
         number, body = (records[-1].number, records[-1].body or {}) if records else (0, {})
@@ -147,12 +155,13 @@ class _FederatedApi:
 
     def _run(self, request: Request) -> ProcessRun:
         """Return the run that a request names, if whoever asks may see it."""
-        runs: Runs = self._kernel.runs
-        name = request.path_params["id"]
-        run = runs.get(name)
-        if not _sees(_access(request), runs.owner(name)):
+        return self._kernel.runs.get(self._name(request))
+
+    def _name(self, request: Request) -> str:
+        name: str = request.path_params["id"]
+        if not _sees(_access(request), self._kernel.runs.owner(name)):
             raise UnknownRun(f"There is no run {name}.", hint=f"`GET {_PREFIX}` lists them.")
-        return run
+        return name
 
 
 @asynccontextmanager
@@ -173,6 +182,12 @@ def _written(number: int, event: RunEvent) -> str:
         told["rounds"] = event.plan.rounds
     step = RunStep(number=number, **told)
     return f"id: {number}\nevent: {event.type}\ndata: {step.model_dump_json()}\n\n"
+
+
+def _public(wanted: Wanted) -> bool:
+    """Return whether what is asked for reads nothing of a person's, on this machine or on others."""
+    paths = (value for value in (wanted.options or {}).values() if isinstance(value, str) and "/" in value)
+    return all(map(is_builtin, wanted.data)) and not any(paths)
 
 
 def _source(named: str) -> str:

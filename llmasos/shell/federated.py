@@ -102,9 +102,7 @@ def run(
 
     named = sources(data)
     planned = ask(lambda client: client.plan_run(named, **given))
-    say_found(planned, as_json, lambda it: it.summary)
-    if _attended() and not as_json:
-        _agreed(planned, yes)
+    _agreed(planned, yes, as_json=as_json)
     _begin(planned.id, detach=detach, as_json=as_json)
 
 
@@ -161,6 +159,14 @@ def verify(run: Name, as_json: AsJson = False) -> None:
 
 
 @federated_app.command()
+def remove(run: Name, yes: Yes = False) -> None:
+    """Remove a training; the ledger keeps its records."""
+    confirmed(f"Remove {run} with its results?", yes)
+    ask(lambda client: client.remove_run(run))
+    say(f"Removed {run}.")
+
+
+@federated_app.command()
 def export(
     run: Name,
     folder: Annotated[Path, typer.Argument(help="A folder that is not there yet.")],
@@ -186,12 +192,14 @@ def _attended() -> bool:
     return sys.stdin.isatty() and sys.stdout.isatty()
 
 
-def _agreed(planned: RunPlanned, yes: bool) -> None:
-    """Return when the person agrees; what was planned is dropped when they do not."""
+def _agreed(planned: RunPlanned, yes: bool, *, as_json: bool) -> None:
+    """Show what was planned, and return when the person agrees; it is dropped when they do not."""
     try:
-        confirmed("Start it?", yes)
+        say_found(planned, as_json, lambda it: it.summary)
+        if _attended() and not as_json:
+            confirmed("Start it?", yes)
     except (LLMasOSError, KeyboardInterrupt):
-        ask(lambda client: client.discard_run(planned.id))
+        ask(lambda client: client.remove_run(planned.id))
         raise
 
 
@@ -200,15 +208,21 @@ def _begin(run: str, *, detach: bool, as_json: bool) -> None:
     if detach:
         say_found(info, as_json, lambda it: [f"Started. {_ways(it.id)}"])
         return
-    _watch(info.id, as_json=as_json)
+    _watch(info.id, as_json=as_json, after=info.round)
 
 
-def _watch(run: str, *, as_json: bool) -> None:
-    """Show a training until it ends, and leave with its exit code."""
+def _watch(run: str, *, as_json: bool, after: int = 0) -> None:
+    """Show a training until it ends, and leave with its exit code.
+
+    Args:
+        run: Its id.
+        as_json: Whether steps are printed as JSON.
+        after: Up to which round lines were printed before.
+    """
     from llmasos.shell.watching import end_text
 
     try:
-        info = ask(lambda client: _followed(client, run, as_json))
+        info = ask(lambda client: _followed(client, run, as_json, after))
     except KeyboardInterrupt:
         say(f"The training goes on. {_ways(run)}", err=True)
         raise typer.Exit(130) from None
@@ -216,7 +230,7 @@ def _watch(run: str, *, as_json: bool) -> None:
     raise typer.Exit(0 if info.state in _GOOD else 1)
 
 
-async def _followed(client: AsyncClient, run: str, as_json: bool) -> RunInfo:
+async def _followed(client: AsyncClient, run: str, as_json: bool, after: int) -> RunInfo:
     from contextlib import ExitStack
 
     from llmasos.shell.watching import View, round_text
@@ -236,7 +250,7 @@ async def _followed(client: AsyncClient, run: str, as_json: bool) -> RunInfo:
                 view.add(step)
                 if as_json:
                     say_json(step.model_dump_json(exclude_defaults=True))
-                elif live is None and step.type == "round_ended":
+                elif live is None and step.type == "round_ended" and step.round > after:
                     say(round_text(step, info.rounds))
     return await client.run(run)
 

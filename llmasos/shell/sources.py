@@ -24,7 +24,13 @@ def sources(named: Sequence[str]) -> list[str]:
     Raises:
         LLMasOSError: A glob matches nothing, or something cannot be read.
     """
-    return list(dict.fromkeys(source for one in named for source in _found(one)))
+    found = list(dict.fromkeys(source for one in named for source in _found(one)))
+    for source in found:
+        try:
+            source.encode()
+        except UnicodeEncodeError:
+            raise LLMasOSError(f"The name {source} is not UTF-8.", hint="Rename it.") from None
+    return found
 
 
 def _found(named: str) -> Iterator[str]:

@@ -11,6 +11,7 @@ from llmasos.display import display
 from llmasos.errors import ToolError
 from llmasos.federated.joined import is_joined
 from llmasos.federated.request import is_builtin
+from llmasos.federated.runs import COPIES
 from llmasos.sandbox import FileInfo, Sandbox
 
 _MOST_BYTES = 2 << 30
@@ -27,7 +28,7 @@ class Gathering:
 
     Args:
         sandbox: Where the view is read.
-        folder: The training's folder; copies go to `data` in it.
+        folder: The training's folder; copies go to a folder in it.
         tell: Told how far it has come.
     """
 
@@ -146,9 +147,9 @@ class Gathering:
                     return place
 
     def _place(self, path: str) -> str:
-        """Return where a path's copy lies, from the training's folder on; never outside `data`."""
+        """Return where a path's copy lies, from the training's folder on; never outside the copies."""
         parts = [part for part in PurePosixPath(path).parts if part not in ("/", "..")]
-        place = "/".join(["data", *parts])
+        place = "/".join([COPIES, *parts])
         try:
             place.encode()
         except UnicodeEncodeError:

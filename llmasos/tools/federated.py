@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 from pathlib import Path
 
 import anyio
@@ -66,9 +65,11 @@ async def federated_train(
     """
     named = {"label": label, "rounds": rounds, "strategy": strategy, "target": target, "clients": clients}
     # Nothing and zero are what small models write for what was not said; a mu of zero is a choice.
-    given = {name: value for name, value in named.items() if value}
+    given: dict[str, object] = {name: value for name, value in named.items() if value}
+    if mu is not None:
+        given["mu"] = mu
     try:
-        return await _train(ctx, {**(settings or {}), **given, "mu": mu, "data": tuple(data)}, save_as)
+        return await _train(ctx, {**(settings or {}), **given, "data": tuple(data)}, save_as)
     except FederatedError as error:
         raise ToolError(error.message, hint=error.hint) from error
 
@@ -88,8 +89,6 @@ async def _train(ctx: ToolContext, given: dict[str, object], save_as: str) -> st
     told = f"{end_text(status, rejected)} Run {status.id}; each round is in the ledger."
     if status.state not in ("completed", "target"):
         raise ToolError(told, hint=f"Go on with it: llmasos federated resume {status.id}")
-    # What is over needs its copies no more.
-    await anyio.to_thread.run_sync(shutil.rmtree, runs.get(status.id).folder / "data", True)
     plain = re.sub(r"[^\w.-]+", "-", prepared.plan.name).strip("-.") or status.id
     return f"{told} {await _save(ctx, status.id, f'{_RESULTS}/{plain}' if save_as == _RESULTS else save_as)}"
 

@@ -1,9 +1,9 @@
 """A backend that only plays: it keeps to the protocol of runs' programs, and trains nothing.
 
 `python -m tests.federated.played prepare|train FOLDER PARENT`. A plan's options say what it plays: `hang` has
-it wait after the first round until it is stopped, or killed where it is `deaf`; `reject` names a client whose
-update never counts, `die` has it end after the first round without a word, and `refuse` is why it cannot be
-prepared.
+it wait after the first round until it is stopped, or killed where it is `deaf`, and `once` not again;
+`reject` names a client whose update never counts, `die` has it end after the first round without a word, and
+`refuse` is why it cannot be prepared.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def train(folder: RunFolder) -> int:
             return 1
         while plan.options.get("hang") == "deaf":
             signal.pause()
-        if plan.options.get("hang"):
+        if plan.options.get("hang") and not (done and plan.options["hang"] == "once"):
             signal.sigwait([signal.SIGTERM])
             tell(folder, RunEnded(run=run, state="stopped", rounds=number, reason="you stopped it"))
             return 0

@@ -65,7 +65,13 @@ def test_strategies_are_known_by_their_usual_names(said: str, meant: str) -> Non
 def test_a_parameter_means_what_has_it() -> None:
     assert planned(mu=1).strategy.name == "fedprox"
     assert planned(alpha=0.1).data.partition.kind == "dirichlet"
-    assert planned(mu=1, strategy="fedavg").strategy.name == "fedavg"
+    assert planned(trim=0.1).strategy.name == "trimmed-mean"
+    assert planned(byzantine=1).strategy.name == "krum"
+    assert planned(server_learning_rate=0.1).strategy.name == "fedadam"
+    assert planned(server_learning_rate=0.1, strategy="fedyogi").strategy.name == "fedyogi"
+    assert planned(noise=0.5).privacy.kind == "central"
+    assert planned(clip=2, privacy="local").privacy.kind == "local"
+    assert planned(mu=0, strategy="fedavg").strategy.name == "fedavg"
 
 
 def test_what_was_left_out_is_said() -> None:
@@ -88,6 +94,14 @@ def test_what_was_left_out_is_said() -> None:
         ({"strategy": "krum", "byzantine": 8}, "Krum bears 8 hostile clients only among 19"),
         ({"colour": "red"}, "colour: Extra inputs"),
         ({"learning_rate": 0}, "learning rate: "),
+        ({"mu": 1, "strategy": "fedavg"}, "mu: the strategy fedavg has none.\nLeave it out, or .* fedprox"),
+        ({"server_learning_rate": 1, "strategy": "krum"}, "server learning rate: .*\n.*fedadam or fedyogi"),
+        ({"mu": 1, "trim": 0.1}, "trim: the strategy fedprox has none"),
+        ({"noise": 1, "privacy": "none"}, "noise: the privacy none has none"),
+        ({"alpha": 1, "partition": "iid"}, "alpha: the partition iid has none"),
+        ({"target": 1.5}, "target: .*less than or equal to 1"),
+        ({"sample": "1.2"}, "sample: .*less than or equal to 1"),
+        ({"stragglers": 1}, "All of 10 sampled clients are stragglers"),
     ],
 )
 def test_what_is_impossible_is_named(given: dict[str, Any], said: str) -> None:

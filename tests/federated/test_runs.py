@@ -15,7 +15,7 @@ from llmasos.federated.folder import RunFolder
 from llmasos.federated.plan import Plan
 from llmasos.federated.port import FederatedError, UnknownRun
 from llmasos.federated.request import plan_of, request_of
-from llmasos.federated.runs import Runs, installed_runs
+from llmasos.federated.runs import COPIES, Runs, installed_runs
 
 pytestmark = pytest.mark.anyio
 
@@ -85,7 +85,7 @@ async def test_data_can_be_brought_into_the_folder_before_the_plan_is_made(desk:
     made = await desk.runs.prepare(gather, owner="k-1")
     assert (desk.root / made.id / "data" / "rows.csv").is_file()
     assert desk.runs.owner(made.id) == "k-1" and made.plan.clients == 2
-    await desk.runs.discard(made.id)
+    await desk.runs.remove(made.id)
     with pytest.raises(UnknownRun, match="no run"):
         desk.runs.status(made.id)
 
@@ -123,12 +123,14 @@ async def test_a_run_that_is_stopped_goes_on(desk: Desk) -> None:
     await desk.until_round(name)
     with pytest.raises(FederatedError, match="under way"):
         await desk.runs.start(name)
-    with pytest.raises(FederatedError, match="was started"):
-        await desk.runs.discard(name)
+    with pytest.raises(FederatedError, match="is under way"):
+        await desk.runs.remove(name)
+    (desk.root / name / COPIES).mkdir()
     with pytest.raises(FederatedError, match="no results yet"):
         desk.runs.results(name)
     assert (await desk.runs.stop(name)).state == "stopped"
     await desk.runs.close()
+    assert (desk.root / name / COPIES).exists()
     with pytest.raises(FederatedError, match="not under way: it is stopped"):
         await desk.runs.stop(name)
     folder = RunFolder(desk.root / name)
@@ -138,6 +140,7 @@ async def test_a_run_that_is_stopped_goes_on(desk: Desk) -> None:
     await desk.runs.close()
     assert desk.runs.status(name).state == "completed"
     assert [event.type for event in desk.recorded].count("run_started") == 2
+    assert not (desk.root / name / COPIES).exists()
 
 
 async def test_closing_waits_until_the_end_is_recorded(desk: Desk) -> None:

@@ -87,6 +87,24 @@ def test_a_training_goes_on_unwatched_is_stopped_and_resumed(run: Run, fakes: Fa
         assert [(step.number, step.type) for step in steps] == [(numbers[-1] + 1, "run_ended")]
 
 
+def test_a_training_that_goes_on_tells_the_rounds_that_follow(run: Run, fakes: Fakes) -> None:
+    begun = run("federated", "run", "digits", "--option", "hang=once", "--rounds", "3", "--detach")
+    run_id = begun.out.split("status ")[1].split()[0]
+    with fakes.client() as client, client.follow_run(run_id) as steps:
+        next(step for step in steps if step.type == "round_ended")
+    run("federated", "stop", run_id)
+    resumed = run("federated", "resume", run_id).out
+    assert "round 1 of 3" not in resumed and "round 2 of 3" in resumed and "round 3 of 3" in resumed
+
+
+def test_a_training_is_removed_when_the_person_agrees(run: Run) -> None:
+    run_id = run("federated", "run", "digits", "--rounds", "1", "--json").out.split('"id":"')[1].split('"')[0]
+    refused = run("federated", "remove", run_id)
+    assert refused.code == 1 and "--yes" in refused.err
+    assert run("federated", "remove", run_id, "--yes").out == f"Removed {run_id}.\n"
+    assert "There is no run" in run("federated", "status", run_id).err
+
+
 def test_json_is_a_line_for_the_plan_each_step_and_the_end(run: Run) -> None:
     done = run("federated", "run", "iris", "--clients", "2", "--rounds", "1", "--json")
     plan, *steps, end = map(json.loads, done.out.splitlines())
@@ -221,6 +239,12 @@ def test_the_live_view_shows_rounds_curves_clients_and_bytes() -> None:
     assert "3.0 kB to clients, 1.0 kB from them" in text and "epsilon 1.5 spent" in text
     assert "\x1b" not in info_line(INFO) and "under way" in end_text(INFO)
     assert all(len(line) <= 80 for line in text.splitlines())
+
+
+def test_a_name_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "rows\udcff.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(LLMasOSError, match="is not UTF-8"):
+        sources([str(tmp_path / "*.csv")])
 
 
 def test_curves_bear_every_figure() -> None:

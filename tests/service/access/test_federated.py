@@ -13,8 +13,10 @@ import anyio
 import httpx2
 import pytest
 from starlette.applications import Starlette
+from starlette.requests import Request
 
 from llmasos.config import Settings
+from llmasos.federated.folder import RunFolder
 from llmasos.federated.runs import Runs, installed_runs
 from llmasos.kernel import Kernel
 from llmasos.secrets import Redactor
@@ -86,7 +88,7 @@ def told(text: str) -> list[tuple[int, str]]:
 
 
 async def test_a_training_is_planned_started_followed_and_read_again(served: Served) -> None:
-    client = await served.key("agent")
+    client = await served.key("agent", "approve")
     wanted = {"data": ["/d/north.csv", "/d/south.csv"], "rounds": 2, "strategy": "FedProx", "target": "90%"}
     planned = await client.post(RUNS, json={**wanted, "options": {"reject": "south.csv"}})
     assert planned.status_code == 201, planned.text
@@ -129,6 +131,51 @@ async def test_keys_see_their_own_trainings_only(served: Served) -> None:
     assert (await other.get(RUNS)).json() == []
     assert len((await admin.get(RUNS)).json()) == 1
     assert (await mine.post(f"{RUNS}/{name}/stop")).json()["state"] == "stopped"
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"data": ["/d/north.csv", "/d/south.csv"]},
+        {"data": ["@region/north"]},
+        {"data": ["digits"], "recipe": "lora", "options": {"model": "/root/model"}},
+    ],
+)
+async def test_reading_a_persons_data_needs_a_persons_scope(served: Served, given: dict[str, object]) -> None:
+    client = await served.key("agent")
+    refused = await client.post(RUNS, json=given)
+    assert refused.status_code == 403 and "'approve'" in refused.json()["message"]
+    assert not served.runs.all()
+
+
+async def test_a_run_that_is_over_is_removed_and_one_that_goes_on_is_not(served: Served) -> None:
+    client = await served.key("agent")
+    name = (await client.post(RUNS, json={"data": ["digits"], "options": {"hang": True}})).json()["id"]
+    await served.runs.start(name)
+    async for event in served.runs.get(name).events():
+        if event.type == "round_ended":
+            break
+    removed = await client.delete(f"{RUNS}/{name}")
+    assert removed.status_code == 422 and f"federated stop {name}" in removed.json()["hint"]
+    verified = await client.post(f"{RUNS}/{name}/verify")
+    assert verified.status_code == 422 and "is under way" in verified.json()["message"]
+    await client.post(f"{RUNS}/{name}/stop")
+    (RunFolder(served.runs.get(name).folder).path / "plan.json").write_text("{")
+    damaged = await client.get(f"{RUNS}/{name}")
+    assert damaged.status_code == 422 and f"federated remove {name}" in damaged.json()["hint"]
+    assert (await client.delete(f"{RUNS}/{name}")).status_code == 204
+    assert (await client.get(f"{RUNS}/{name}")).status_code == 404
+
+
+async def test_what_was_planned_for_who_has_gone_is_dropped(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def gone(_: Request) -> bool:
+        return True
+
+    monkeypatch.setattr(Request, "is_disconnected", gone)
+    await (await served.key("agent")).post(RUNS, json={"data": ["digits"]})
+    assert not served.runs.all()
 
 
 async def test_writing_to_a_folder_needs_a_persons_scope(served: Served, tmp_path: Path) -> None:
