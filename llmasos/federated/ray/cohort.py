@@ -6,6 +6,7 @@ import os
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
+from threading import Thread
 
 import anyio.to_thread
 from anyio.from_thread import BlockingPortal, start_blocking_portal
@@ -83,8 +84,9 @@ class Clustered:
             self._stack = stack.pop_all()
 
     def close(self) -> None:
-        """End the workers, and with them a cluster of the run's own."""
-        self._stack.close()
+        """Begin to end the workers, and with them a cluster of the run's own; the process ends after that."""
+        # It takes Ray seconds, in which the end of the run can be told.
+        Thread(target=self._stack.close, name="leaving the cluster").start()
 
     def _leave(self, portal: BlockingPortal, executor: RayExecutor) -> None:
         # Of one that has ended Ray would ask leave for long.

@@ -53,34 +53,18 @@ async def gone(started: Mapping[int, int], folder: Path) -> None:
             await anyio.sleep(0.02)
 
 
-async def test_a_run_on_ray_has_the_bits_of_a_local_one_and_leaves_nothing(
+async def test_neither_a_crash_nor_stop_leaves_anything_and_the_bits_are_those_of_a_local_run(
     bench: Bench, hospitals: list[str]
 ) -> None:
-    given: dict[str, Any] = {"rounds": 3, "strategy": "fedprox", "sample": 0.8, "recipe": "mlp"}
-    local = await bench.told(await bench.prepared(hospitals, **given))
-    name = await prepared(bench, hospitals, **given)
-    run = await bench.runs.start(name)
-    clustered, started, folder = [], dict[int, int](), None
-    async for event in run.events():
-        clustered.append(event)
-        if isinstance(event, RoundEnded) and folder is None and run.pid is not None:
-            started = {pid: began(pid) for pid in descendants([run.pid])}
-            folder = folder_of(started)
-    assert bench.runs.status(name).state == "completed"
-    assert hashes(clustered) == hashes(local)
-    assert participants(clustered) == participants(local)
-    assert folder is not None
-    await gone(started, folder)
-
-
-async def test_neither_stop_nor_a_crash_leaves_anything(
-    bench: Bench, hospitals: list[str], faulty: None
-) -> None:
-    name = await prepared(bench, hospitals[:2], recipe="faulty", options={"fault": "hang", "rows": [64]})
-    for how in ("stopped", "interrupted"):
+    given: dict[str, Any] = {"strategy": "fedprox", "sample": 0.8, "recipe": "mlp"}
+    local = await bench.told(await bench.prepared(hospitals, rounds=5, **given))
+    name = await prepared(bench, hospitals, rounds=1000, **given)
+    clustered: list[RunEvent] = []
+    for how, until in (("interrupted", 2), ("stopped", 5)):
         run = await bench.runs.start(name)
         async for event in run.events(len(run.told())):
-            if event.type == "client_joined":
+            clustered.append(event)
+            if isinstance(event, RoundEnded) and event.round >= until:
                 break
         assert run.pid is not None
         started = {pid: began(pid) for pid in descendants([run.pid])}
@@ -91,10 +75,11 @@ async def test_neither_stop_nor_a_crash_leaves_anything(
         else:
             os.kill(run.pid, signal.SIGKILL)
         await gone(started, folder)
-        async for _ in run.events():
-            pass
+        clustered += [event async for event in run.events(len(clustered))]
         assert bench.runs.status(name).state == how
         await anyio.wait_all_tasks_blocked()
+    assert {number: hashes(clustered)[number] for number in range(1, 6)} == hashes(local)
+    assert participants(clustered)[:2] == participants(local)[:2]
 
 
 @pytest.fixture
