@@ -2,7 +2,7 @@ python := .venv/bin/python
 # A file's tests stay together, since they share what is slow to make.
 parallel := -n 2 --dist loadfile
 # These play whole sessions, load models, start processes, or need real components.
-long := tests/integration tests/attacks tests/cluster tests/federated tests/models/engines
+long := tests/integration tests/attacks tests/cluster tests/federated tests/models/engines tests/sandbox/faults
 
 .PHONY: shell test unit integration with-components lint lock setup bench
 

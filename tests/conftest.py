@@ -1,8 +1,14 @@
 """What every test shares: asyncio as the backend, and folders of its own."""
 
+from itertools import count
 from pathlib import Path
 
 import pytest
+
+from llmasos.migrations import upgrade
+from llmasos.store import Store
+
+_homes = count()
 
 
 @pytest.fixture
@@ -13,7 +19,8 @@ def anyio_backend() -> str:
 @pytest.fixture(autouse=True)
 def _own_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep every test away from the user's data, configuration and kernel."""
-    base = tmp_path_factory.mktemp("home")
+    # Not made here: few tests write there, and finding a free name takes the longer the more there are.
+    base = tmp_path_factory.getbasetemp() / "homes" / str(next(_homes))
     for name in ("DATA", "CONFIG", "RUNTIME"):
         monkeypatch.setenv(f"LLMASOS_{name}_DIR", str(base / name.lower()))
 
@@ -27,3 +34,13 @@ def folder(tmp_path: Path) -> Path:
     (place / "main.py").write_text("import os\n\nprint(os.getcwd())\n")
     (place / "src" / "longer.py").write_text("\n".join(f"x{n} = {n}" for n in range(20)) + "\n")
     return place
+
+
+@pytest.fixture(scope="session")
+def schema(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database with all tables and no rows, made once."""
+    path = tmp_path_factory.mktemp("schema") / "llmasos.db"
+    store = Store(f"sqlite:///{path}")
+    upgrade(store)
+    store.close()
+    return path

@@ -9,6 +9,7 @@ import pytest
 from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, select, text
 
 from llmasos import migrations
@@ -38,12 +39,20 @@ def store(tmp_path: Path) -> Store:
     return Store(f"sqlite:///{tmp_path / 'llmasos.db'}")
 
 
+CONFIG = Config()
+CONFIG.set_main_option("script_location", str(Path(migrations.__file__).parent))
+REVISIONS = [script.revision for script in ScriptDirectory.from_config(CONFIG).walk_revisions()]
+
+
 def upgrade_to(store: Store, revision: str) -> None:
-    config = Config()
-    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
     with store.durable_engine.begin() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, revision)
+        CONFIG.attributes["connection"] = connection
+        command.upgrade(CONFIG, revision)
+
+
+def revision_of(store: Store) -> str | None:
+    with store.engine.connect() as connection:
+        return MigrationContext.configure(connection).get_current_revision()
 
 
 async def test_records_of_an_earlier_schema_are_sealed_anew_and_submitted(store: Store) -> None:
@@ -75,6 +84,18 @@ async def test_records_of_an_earlier_schema_are_sealed_anew_and_submitted(store:
     while not outbox.settled(len(rows)):
         await outbox.step()
     assert len(chain.events) == len(rows)
+    store.close()
+
+
+@pytest.mark.parametrize("revision", REVISIONS)
+def test_every_earlier_schema_becomes_the_newest(
+    store: Store, revision: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upgrade_to(store, revision)
+    upgrade(store)
+    assert revision_of(store) == REVISIONS[0]
+    monkeypatch.delattr(command, "upgrade")
+    upgrade(store)
     store.close()
 
 

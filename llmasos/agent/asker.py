@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import asdict, dataclass, field
+from functools import cache
 
 KERNEL = "kernel"
 """The client of what the kernel does by itself, such as recording its tools at the start."""
@@ -15,10 +16,16 @@ KERNEL = "kernel"
 
 def current_user() -> str:
     """Return the name of the user whose process this is, or the number of one without a name."""
+    return _name_of(os.getuid())
+
+
+# Every record names its user, and each question to the system's user data base opens files.
+@cache
+def _name_of(uid: int) -> str:
     try:
-        return pwd.getpwuid(os.getuid()).pw_name
+        return pwd.getpwuid(uid).pw_name
     except KeyError:
-        return str(os.getuid())
+        return str(uid)
 
 
 @dataclass(frozen=True)

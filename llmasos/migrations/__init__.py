@@ -9,7 +9,7 @@ from sqlalchemy import inspect, text
 from llmasos.errors import ConfigError
 from llmasos.store import Store
 
-HEAD = "0005"
+_HERE = Path(__file__).parent
 
 
 def upgrade(store: Store) -> None:
@@ -19,14 +19,15 @@ def upgrade(store: Store) -> None:
         ConfigError: The database was written by a newer version.
     """
     present = _revision(store)
-    if present == HEAD:
+    if present == _head():
+        # Alembic takes long to load.
         return
     from alembic import command
     from alembic.config import Config
     from alembic.util.exc import CommandError
 
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent))
+    config.set_main_option("script_location", str(_HERE))
     try:
         with store.durable_engine.begin() as connection:
             config.attributes["connection"] = connection
@@ -36,6 +37,11 @@ def upgrade(store: Store) -> None:
             f"The database has the schema {present!r}, which this version does not know.",
             hint="Use the version of LLMasOS that wrote it, or another LLMASOS_DATA_DIR.",
         ) from error
+
+
+def _head() -> str:
+    """Return the newest revision, with which the name of its file begins."""
+    return max(path.name for path in _HERE.glob("versions/[0-9]*.py")).partition("_")[0]
 
 
 def _revision(store: Store) -> str:

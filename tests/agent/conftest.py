@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
@@ -16,7 +17,6 @@ from llmasos.api import TurnRequest
 from llmasos.config import Settings
 from llmasos.events import Event, EventBase, TurnFinished
 from llmasos.ledger import MemoryLedger
-from llmasos.migrations import upgrade
 from llmasos.models import Engine, FakeEngine, Models
 from llmasos.models.engines.port import LoadPlan
 from llmasos.sandbox import FakeProvider
@@ -63,7 +63,7 @@ MakeStage = Callable[..., AbstractAsyncContextManager[Stage]]
 
 
 @pytest.fixture
-def stage(tmp_path: Path, folder: Path) -> MakeStage:
+def stage(tmp_path: Path, folder: Path, schema: Path) -> MakeStage:
     """Return a function that sets the stage for scripted replies."""
 
     @asynccontextmanager
@@ -81,8 +81,10 @@ def stage(tmp_path: Path, folder: Path) -> MakeStage:
 
         configuration = Settings.model_validate({"data_dir": tmp_path / "data", **settings})
         configuration.data_dir.mkdir(exist_ok=True)
+        database = configuration.data_dir / "llmasos.db"
+        if not database.exists():
+            shutil.copy(schema, database)
         store = Store(configuration.database)
-        upgrade(store)
         ledger = ledger or MemoryLedger()
         provider = FakeProvider()
         async with Models(configuration, loader=load) as models, anyio.create_task_group() as tasks:

@@ -4,17 +4,20 @@ from collections.abc import Iterator
 
 import pytest
 import typer
+from click.testing import CliRunner as ClickRunner
 from typer.testing import CliRunner
 
 from llmasos.shell.cli import app
 
+_APP = typer.main.get_command(app)
+
 
 def helps(*words: str) -> Iterator[tuple[str, str]]:
     """Yield the help of a command and of all commands below it."""
-    shown = CliRunner().invoke(app, [*words, "--help"], env={"COLUMNS": "80"})
+    shown = ClickRunner().invoke(_APP, [*words, "--help"], env={"COLUMNS": "80"})
     assert shown.exit_code == 0
     yield " ".join(words), shown.output
-    command = typer.main.get_command(app)
+    command = _APP
     for word in words:
         command = command.commands[word]  # type: ignore[attr-defined]
     for name in getattr(command, "commands", ()):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pickle
 import signal
@@ -17,6 +18,8 @@ from typing import Any
 from llmasos.parents import end_with
 
 _ENDING_SECONDS = 2.0
+# The most that Linux gives to everybody.
+_PIPE = 2**20
 
 
 @dataclass(frozen=True)
@@ -61,20 +64,26 @@ class Workers:
         waiting = deque(enumerate(jobs))
         try:
             while waiting or self._busy:
-                while waiting and len(self._busy) < self._count:
-                    place, job = waiting.popleft()
-                    worker = self._idle.pop() if self._idle else _Worker(self._work)
-                    if worker.give(job):
-                        self._busy[worker.pipe] = (worker, place, time.monotonic() + seconds)
-                    else:
-                        # It died while it had nothing to do: another one gets the job.
-                        worker.end()
-                        waiting.appendleft((place, job))
-                yield from self._answered()
+                self._give(waiting, seconds)
+                for place, answer in self._answered():
+                    # Whoever is free goes on while the answer is looked at.
+                    self._give(waiting, seconds)
+                    yield place, answer
         finally:
             for worker, _, _ in self._busy.values():
                 worker.end()
             self._busy.clear()
+
+    def _give(self, waiting: deque[tuple[int, Any]], seconds: float) -> None:
+        while waiting and len(self._busy) < self._count:
+            place, job = waiting.popleft()
+            worker = self._idle.pop() if self._idle else _Worker(self._work)
+            if worker.give(job):
+                self._busy[worker.pipe] = (worker, place, time.monotonic() + seconds)
+            else:
+                # It died while it had nothing to do: another one gets the job.
+                worker.end()
+                waiting.appendleft((place, job))
 
     def warm(self) -> None:
         """Make a worker now if there is none that is free."""
@@ -100,7 +109,7 @@ class Workers:
             yield place, answer
         now = time.monotonic()
         for pipe, (worker, place, deadline) in list(self._busy.items()):
-            if deadline <= now:
+            if deadline <= now and not pipe.poll():
                 del self._busy[pipe]
                 worker.end()
                 yield place, Answer(failure="it took too long and was ended", late=True)
@@ -109,15 +118,18 @@ class Workers:
 class _Worker:
     def __init__(self, work: Callable[[Any], Any]) -> None:
         context = get_context("fork")
-        self.pipe, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(theirs, self.pipe, work, os.getpid()))
+        jobs, self._jobs = _pipe()
+        self.pipe, answers = _pipe()
+        ours = (self._jobs, self.pipe)
+        self._process = context.Process(target=_serve, args=(jobs, answers, ours, work, os.getpid()))
         self._process.start()
-        theirs.close()
+        jobs.close()
+        answers.close()
         self.alive = True
 
     def give(self, job: Any) -> bool:
         try:
-            self.pipe.send_bytes(pickle.dumps(job, pickle.HIGHEST_PROTOCOL))
+            self._jobs.send_bytes(pickle.dumps(job, pickle.HIGHEST_PROTOCOL))
         except OSError:
             return False
         return True
@@ -142,12 +154,28 @@ class _Worker:
         self._process.kill()
         self._process.join(_ENDING_SECONDS)
         self._process.close()
+        self._jobs.close()
         self.pipe.close()
 
 
-def _serve(pipe: Connection, parents: Connection, work: Callable[[Any], Any], parent: int) -> None:
+def _pipe() -> tuple[Connection, Connection]:
+    """Return the ends of a pipe, to read and to write, that takes a small model whole without a wait."""
+    reader, writer = get_context("fork").Pipe(duplex=False)
+    with suppress(OSError):
+        fcntl.fcntl(writer.fileno(), fcntl.F_SETPIPE_SZ, _PIPE)
+    return reader, writer
+
+
+def _serve(
+    jobs: Connection,
+    answers: Connection,
+    parents: tuple[Connection, ...],
+    work: Callable[[Any], Any],
+    parent: int,
+) -> None:
     """Answer jobs until the parent has gone."""
-    parents.close()
+    for end in parents:
+        end.close()
     os.setpgid(0, 0)
     if not end_with(parent):
         os._exit(1)
@@ -155,7 +183,7 @@ def _serve(pipe: Connection, parents: Connection, work: Callable[[Any], Any], pa
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     while True:
         try:
-            job = pickle.loads(pipe.recv_bytes())  # noqa: S301 - of our own parent
+            job = pickle.loads(jobs.recv_bytes())  # noqa: S301 - of our own parent
         except (EOFError, OSError):
             os._exit(0)
         try:
@@ -164,4 +192,4 @@ def _serve(pipe: Connection, parents: Connection, work: Callable[[Any], Any], pa
         except Exception as error:
             told = f"it raised {type(error).__name__}: {error}"
             data = pickle.dumps(Answer(failure=told), pickle.HIGHEST_PROTOCOL)
-        pipe.send_bytes(data)
+        answers.send_bytes(data)

@@ -32,6 +32,7 @@ _WINDOW = 2**20
 _STRING, _ARRAY = 8, 9
 # Types of tokens, as llama.cpp numbers them.
 _CONTROL, _USER_DEFINED = 3, 4
+_LENGTH = struct.Struct("<Q")
 _SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 
 # Elements and bytes of a block, by the number of ggml's type.
@@ -199,11 +200,10 @@ class _Reader:
                 if length > self._texts:
                     raise self._damaged(f"it claims to have {length} texts")
                 self._texts -= length
-                for _ in range(length):
-                    if key in self._arrays:
-                        self._arrays[key].append(self._text(_MAX_TEXT))
-                    else:
-                        self._skip(self._scalar("Q"))
+                if key in self._arrays:
+                    self._arrays[key] += (self._text(_MAX_TEXT) for _ in range(length))
+                else:
+                    self._skip_texts(length)
                 metadata[f"{key}.length"] = length
             elif (code := _SCALARS.get(item)) is None:
                 raise self._damaged(f"{key[:80]!r} has items of the unknown type {item}")
@@ -258,18 +258,35 @@ class _Reader:
             raise self._cut()
         self._place += size
 
+    def _skip_texts(self, count: int) -> None:
+        # A vocabulary has hundreds of thousands: they are walked through within the window.
+        while count:
+            self._hold(_LENGTH.size)
+            window, place = self._window, self._place - self._start
+            last = len(window) - _LENGTH.size
+            while count and place <= last:
+                place += _LENGTH.size + _LENGTH.unpack_from(window, place)[0]
+                count -= 1
+            self._place = self._start
+            self._skip(place)
+
     def _take(self, size: int) -> bytes:
+        self._hold(size)
+        begin = self._place - self._start
+        self._place += size
+        return self._window[begin : begin + size]
+
+    def _hold(self, size: int) -> None:
+        """Have the next bytes in the window."""
         begin = self._place - self._start
         if begin < 0 or begin + size > len(self._window):
             if size > self._size - self._place:
                 raise self._cut()
             self._file.seek(self._place)
             self._window = self._file.read(max(size, _WINDOW))
-            self._start, begin = self._place, 0
+            self._start = self._place
             if len(self._window) < size:
                 raise self._cut()
-        self._place += size
-        return self._window[begin : begin + size]
 
     def _damaged(self, what: str) -> ModelError:
         return ModelError(f"{self._path} is damaged: {what}.", hint="Fetch the file again.")

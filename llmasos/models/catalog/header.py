@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, TypeGuard
 
@@ -67,10 +68,26 @@ def read_header(path: Path) -> Header:
     """
     if path.is_dir():
         return _of_folder(path)
-    files = gguf_parts(path)
-    first = read_gguf(path)
-    tensors = [*first.tensors, *(tensor for file in files[1:] for tensor in read_gguf(file).tensors)]
-    return _of_gguf(path, first, tensors)
+    try:
+        stamps = tuple(_stamp(file) for file in gguf_parts(path))
+    except OSError:
+        # Reading says which file it is, and why.
+        stamps = ()
+    return _of_parts(path, stamps) if stamps else _of_parts.__wrapped__(path, ())
+
+
+def _stamp(file: Path) -> tuple[int, ...]:
+    found = file.stat()
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
+# A model is asked about again and again: when it is planned, estimated and loaded.
+@lru_cache(64)
+def _of_parts(path: Path, stamps: tuple[tuple[int, ...], ...]) -> Header:
+    first, *others = gguf_parts(path)
+    header = read_gguf(first)
+    tensors = [*header.tensors, *(tensor for file in others for tensor in read_gguf(file).tensors)]
+    return _of_gguf(path, header, tensors)
 
 
 def gguf_parts(path: Path) -> tuple[Path, ...]:

@@ -38,6 +38,29 @@ def test_a_gguf_header_is_read(tmp_path: Path) -> None:
     assert (header.text("x.list"), header.number("x.list"), header.number("x.text", 7)) == ("", 3, 7)
 
 
+@pytest.mark.parametrize("window", [8, 20, 2**20])
+@pytest.mark.parametrize("texts", [[""] * 7, ["a" * 30, "", "b" * 300], ["c" * 1000]])
+def test_texts_are_skipped_wherever_the_window_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, texts: list[str], window: int
+) -> None:
+    monkeypatch.setattr("llmasos.models.catalog.gguf._WINDOW", window)
+    file = tmp_path / "m.gguf"
+    file.write_bytes(gguf(metadata={"many": texts, "after": 7}))
+    header = read_gguf(file)
+    assert (header.number("many.length"), header.number("after")) == (len(texts), 7)
+
+
+def test_a_header_is_read_again_when_its_file_is_another(tmp_path: Path) -> None:
+    file = tmp_path / "m.gguf"
+    file.write_bytes(gguf())
+    assert read_header(file) is read_header(file)
+    file.write_bytes(gguf(metadata={"qwen2.context_length": 1024}))
+    assert read_header(file).context == 1024
+    file.unlink()
+    with pytest.raises(ModelError, match="does not exist"):
+        read_header(file)
+
+
 def test_a_tensor_of_a_newer_type_reaches_up_to_the_next_one(tmp_path: Path) -> None:
     tensors = (("new", (32, 4), 99), ("output.weight", (32, 2), 8), ("newer", (32, 1), 98))
     found = read_gguf(written(tmp_path, gguf(tensors=tensors))).tensors

@@ -14,7 +14,6 @@ from starlette.types import ASGIApp
 
 from llmasos.api import KeyCreated, KeyRequest
 from llmasos.ledger import MemoryLedger
-from llmasos.migrations import upgrade
 from llmasos.service.access import Keys
 from llmasos.store import Store
 
@@ -45,16 +44,6 @@ class Desk:
 
     async def make(self, **options: object) -> KeyCreated:
         return await self.keys.create(KeyRequest.model_validate({"name": "a program", **options}))
-
-
-@pytest.fixture(scope="session")
-def schema(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database with all tables and no rows, made once."""
-    path = tmp_path_factory.mktemp("schema") / "llmasos.db"
-    store = Store(f"sqlite:///{path}")
-    upgrade(store)
-    store.close()
-    return path
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from llmasos.errors import ConfigError
 from llmasos.models.scheduler.metrics import Metrics
 from llmasos.service.telemetry import start_telemetry
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 MEASURE = """
 from llmasos.service.telemetry import start_telemetry
 start_telemetry()

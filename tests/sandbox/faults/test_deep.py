@@ -104,6 +104,16 @@ async def test_what_is_too_deep_in_the_folder_is_not_shown_and_stays(
     assert (desk.folder / "old/b.txt").read_text() == "b"
 
 
+@pytest.fixture
+def shallow() -> Iterator[None]:
+    """Let functions call themselves as often as they may without libraries that allow more."""
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(1_000)
+    yield
+    sys.setrecursionlimit(limit)
+
+
+@pytest.mark.usefixtures("shallow")
 def test_a_removal_goes_to_the_bottom_and_nowhere_else(tmp_path: Path) -> None:
     (tmp_path / "outside").mkdir()
     (tmp_path / "outside/x").write_text("kept")
