@@ -68,7 +68,6 @@ def test_a_federation_of_one_machine_is_said_to_be_one(do: Do) -> None:
         (["nodes", "moon"], "There is no federation moon"),
         (["join", "--data", "iris", "none"], "none cannot be read"),
         (["join", "--data", "iris", "taken"], "taken is not an invitation"),
-        (["join", "--data", "none\x1b[2J.csv", "good"], "There is no data set 'none"),
         (["join", "--data", "iris", "--name", "south", "good"], "for north, not for south"),
     ],
 )

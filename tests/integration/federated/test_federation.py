@@ -50,6 +50,9 @@ def test_two_hospitals_train_together_and_what_is_wrong_is_said(machine: Machine
     assert machine.run("federated", "init", "region", "--port", str(port)).returncode == 0
     for node in NODES:
         assert machine.run("federated", "invite", "region", node).returncode == 0
+    missing = machine.run("federated", "join", "region-north.invitation", "--data", "none\x1b[2J.csv")
+    assert missing.returncode == 1 and "There is no data set 'none" in missing.stderr
+    assert "\x1b" not in missing.stderr and missing.stdout == ""
     joined = [join(machine, node) for node in NODES]
     sources = [f"@region/{node}" for node in NODES]
 
