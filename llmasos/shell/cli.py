@@ -29,6 +29,9 @@ from llmasos.shell.words import MODEL_STATES, count
 if TYPE_CHECKING:
     from llmasos.client import AsyncClient
 
+# Where Rich is installed it writes backslashes before brackets, also where nothing is drawn with Rich.
+typer.core.HAS_RICH = False
+
 T = TypeVar("T")
 
 app = typer.Typer(

@@ -35,6 +35,8 @@ def test_every_command_says_what_it_does_in_whole_sentences() -> None:
         options = [line for line in text.splitlines() if line.startswith("  -")]
         assert "list[" not in "".join(options), f"{words}: a type of Python's"
         assert len(text.splitlines()) > 4, f"{words}: says nothing"
+        assert "\\" not in text, f"{words}: a backslash"
+    assert "dealt to all, such as" in " ".join(found["federated run"].split())
 
 
 @pytest.mark.parametrize("word", ["models", "keys", "ledger", "sandbox", "policy", "cluster"])
