@@ -18,7 +18,7 @@ import anyio
 from benchmarks.cluster_tasks import hang, nap, spread, tiny
 from benchmarks.figure import HEAD, Figure, ratio
 from benchmarks.models import apart
-from llmasos.cluster import Executor, ProcessExecutor, RayExecutor, Work, nodes
+from llmasos.cluster import Executor, ProcessExecutor, RayExecutor, Work, nodes, records
 from llmasos.cluster._tree import descendants, end_tree
 from llmasos.cluster.nodes import Offer
 
@@ -199,7 +199,7 @@ async def _ray() -> list[Figure]:
 
 
 @asynccontextmanager
-async def three_nodes() -> AsyncGenerator[list[nodes.Node]]:
+async def three_nodes() -> AsyncGenerator[list[records.Node]]:
     """Three nodes of this machine, each with one core."""
     with tempfile.TemporaryDirectory() as folder:
         os.environ["LLMASOS_DATA_DIR"] = folder

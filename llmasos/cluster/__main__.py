@@ -11,9 +11,10 @@ from pathlib import Path
 import anyio
 
 from llmasos.cluster._ray_environment import token_file
-from llmasos.cluster.nodes import PORT, Node, Offer, down, join, nodes, up
+from llmasos.cluster.nodes import PORT, Offer, down, join, up
 from llmasos.cluster.port import ClusterError, Machine
 from llmasos.cluster.ray import RayCluster
+from llmasos.cluster.records import Node, nodes
 from llmasos.display import display, display_json
 from llmasos.errors import LLMasOSError
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Awaitable, Callable
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import anyio
@@ -18,6 +19,7 @@ Make = Callable[..., Awaitable[Any]]
 _KEEP_SECONDS = 60.0
 _LOOK_SECONDS = 1.0
 _KNOWN = ("CPU", "GPU", "memory", "object_store_memory")
+_NAMES = ("NodeID", "NodeName", "NodeManagerAddress", "NodeManagerHostname")
 
 
 class Admission:
@@ -28,6 +30,7 @@ class Admission:
         self._kept: list[tuple[Make, Held, float]] = []
         self._freed = anyio.Event()
         self._looked = -math.inf
+        self._nodes: list[Any] = []
 
     def look(self, ray: Any) -> None:
         """Take in what the cluster has now.
@@ -37,10 +40,20 @@ class Admission:
         """
         if time.monotonic() - self._looked < _LOOK_SECONDS:
             return
-        found = ray.cluster_resources()
-        custom = {name: amount for name, amount in found.items() if name not in _KNOWN}
-        self.capacity.have(found.get("CPU", 0), int(found.get("GPU", 0)), found.get("memory", 0), custom)
+        self._nodes = [node for node in ray.nodes() if node["Alive"]]
+        found: Counter[str] = Counter()
+        for node in self._nodes:
+            found.update(node["Resources"])
+        _have(self.capacity, found)
         self._looked = time.monotonic()
+
+    def possible(self, share: Share) -> bool:
+        """Whether a machine that is there has as much, and is the one that is named."""
+        return any(
+            _have(Capacity(0), node["Resources"]).possible(share)
+            for node in self._nodes
+            if not share.node or is_called(node, share.node)
+        )
 
     def take(self, share: Share, make: Make | None = None) -> Held | None:
         """Return what is taken; what crashed takes the place that was kept for it.
@@ -76,3 +89,14 @@ class Admission:
     async def freed(self) -> None:
         """Wait until something was given back."""
         await self._freed.wait()
+
+
+def is_called(node: Mapping[str, Any], name: str) -> bool:
+    """Whether a name or address is that of a node as Ray tells it."""
+    return any(node[key] == name for key in _NAMES)
+
+
+def _have(capacity: Capacity, found: Mapping[str, float]) -> Capacity:
+    custom = {name: amount for name, amount in found.items() if name not in _KNOWN}
+    capacity.have(found.get("CPU", 0), int(found.get("GPU", 0)), found.get("memory", 0), custom)
+    return capacity

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from llmasos.cluster.port import Share
 
 _ROUNDING = 1e-9
+_FEW, _EACH_CORE = 32, 4
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,10 @@ class Capacity:
         self._has = {"cpus": cpus, "memory": memory, **{f"custom {name}": custom[name] for name in custom}}
         self._gpus = (self._gpus + [1.0] * (gpus - len(self._gpus)))[: max(gpus, len(self._gpus))]
         self.gpus = gpus
+
+    def crowd(self) -> float:
+        """Return how many may run side by side that take next to nothing."""
+        return max(_FEW, _EACH_CORE * self._has["cpus"])
 
     def possible(self, share: Share) -> bool:
         """Whether it fits when nothing else is there."""

@@ -48,6 +48,7 @@ def main() -> None:
                 main_module = {}
             if pickled is not None:
                 function = loaded(pickled)
+                _send(wire, None)
             for payload in payloads:
                 reply = run(function, payload, output)
                 if reply.size > inline and not reply.failed:

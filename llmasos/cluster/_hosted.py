@@ -9,7 +9,6 @@ import os
 import pickle
 import signal
 import socket
-import subprocess
 import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
@@ -21,7 +20,7 @@ import anyio
 from llmasos.cluster._child import LENGTH_BYTES, adopt_orphans, prepared
 from llmasos.cluster._failure import Failure
 from llmasos.cluster._host import Host
-from llmasos.cluster._process import environment, preparation
+from llmasos.cluster._process import preparation, started
 from llmasos.cluster._tree import end_tree, gone
 from llmasos.cluster.port import ClusterError, WorkerDied
 
@@ -42,19 +41,8 @@ class HostedWorker:
         self._numbers = itertools.count()
         self._answers: dict[int, asyncio.Queue[Any]] = {}
         self._ended = anyio.Event()
-        self._wire, theirs = socket.socketpair()
-        try:
-            self._popen = subprocess.Popen(
-                [sys.executable, "-P", "-m", "llmasos.cluster._hosted", str(theirs.fileno())],
-                stdin=subprocess.DEVNULL,
-                pass_fds=(theirs.fileno(),),
-                start_new_session=True,
-                env=environment(gpus),
-            )
-        finally:
-            theirs.close()
+        self._popen, self._wire, self._handle = started("_hosted", gpus)
         self.pid = self._popen.pid
-        self._handle = os.pidfd_open(self.pid)
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._handle, self._exited)
         self._reader: asyncio.StreamReader
@@ -83,9 +71,8 @@ class HostedWorker:
         ended, taken = False, 0
         try:
             while True:
-                value, failure, ended = await self._answer(answers)
-                if failure is not None:
-                    raise failure
+                data, ended = await self._answer(answers)
+                value = _read(data)
                 if ended:
                     return
                 yield value
@@ -116,15 +103,13 @@ class HostedWorker:
         number = next(self._numbers)
         answers = self._ask(number, *message)
         try:
-            value, failure, _ = await self._answer(answers)
+            data, _ = await self._answer(answers)
         except anyio.get_cancelled_exc_class():
             await self._stop(number, answers)
             raise
         finally:
             del self._answers[number]
-        if failure is not None:
-            raise failure
-        return value
+        return _read(data)
 
     def _ask(self, number: int, *message: Any) -> asyncio.Queue[Any]:
         self._answers[number] = answers = asyncio.Queue[Any]()
@@ -134,18 +119,18 @@ class HostedWorker:
             self._send((number, *message))
         return answers
 
-    async def _answer(self, answers: asyncio.Queue[Any]) -> Any:
+    async def _answer(self, answers: asyncio.Queue[Any]) -> tuple[bytes, bool]:
         if (answer := await answers.get()) is None:
             raise WorkerDied(f"The worker ended: {self._reason()}.", hint="Try again.")
-        value, failure, ended = answer
-        return value, None if failure is None else failure.error(), ended
+        data, ended = answer
+        return data, ended
 
     async def _stop(self, number: int, answers: asyncio.Queue[Any]) -> None:
         if self._ended.is_set():
             return
         self._send((number, "stop"))
         with anyio.move_on_after(_STOP_SECONDS, shield=True):
-            while (answer := await answers.get()) is not None and not answer[2]:
+            while (answer := await answers.get()) is not None and not answer[1]:
                 pass
 
     def _send(self, message: Any) -> None:
@@ -162,6 +147,7 @@ class HostedWorker:
         await self._ended.wait()
         for answers in self._answers.values():
             answers.put_nowait(None)
+        self._writer.close()
 
     def _exited(self) -> None:
         self._loop.remove_reader(self._handle)
@@ -190,6 +176,10 @@ async def serve(number: int) -> None:
     tasks: dict[int, asyncio.Task[None]] = {}
     rooms: dict[int, asyncio.Semaphore] = {}
 
+    def tell(number: int, value: Any = None, failure: Failure | None = None, ended: bool = True) -> None:
+        # The frame can be read, whatever is in it.
+        _write(writer, (number, pickle.dumps((value, failure), 5), ended))
+
     async def answer(number: int, kind: str, *rest: Any) -> None:
         value, failure = None, None
         try:
@@ -206,18 +196,18 @@ async def serve(number: int) -> None:
                         if failure is not None:
                             break
                         await room.acquire()
-                        _write(writer, (number, value, None, False))
+                        tell(number, value, ended=False)
                         await writer.drain()
                     value = None
-            _write(writer, (number, value, failure, True))
+            tell(number, value, failure)
         except Exception as error:
-            _write(writer, (number, None, Failure.of(error), True))
+            tell(number, failure=Failure.of(error))
 
     def ended(number: int, task: asyncio.Task[None]) -> None:
         tasks.pop(number)
         rooms.pop(number, None)
         if task.cancelled():
-            _write(writer, (number, None, None, True))
+            tell(number)
 
     with contextlib.suppress(OSError, asyncio.IncompleteReadError):
         while True:
@@ -243,6 +233,21 @@ def _sendable(value: Any) -> bytes:
         return pickle.dumps(value, 5)
     except Exception as error:
         raise ClusterError(f"It cannot be sent to a worker: {error}.") from error
+
+
+def _read(data: bytes) -> Any:
+    """Return what was answered, or raise it."""
+    try:
+        value, failure = pickle.loads(data)
+        error = None if failure is None else failure.error()
+    except Exception as unread:
+        raise ClusterError(
+            f"The worker's answer cannot be read here: {type(unread).__name__}: {unread}.",
+            hint="Return what can be pickled, of classes that can be imported here, too.",
+        ) from unread
+    if error is not None:
+        raise error
+    return value
 
 
 def _write(writer: asyncio.StreamWriter, message: Any) -> None:

@@ -32,7 +32,7 @@ class Task:
 
 
 class Job:
-    """What both executors know of a map; when something may run, `wake` is called.
+    """What both executors know of a map that runs in some `lanes`; when more may run, `wake` is called.
 
     Args:
         function: What to run.
@@ -62,6 +62,7 @@ class Job:
                 f"{error}.",
                 hint="Define it at the top of a module, and hand it what it needs with each item.",
             ) from error
+        self.lanes = 0
         self.wake: Callable[[], None] = lambda: None
         self._items = enumerate(items)
         self._total = len(items) if isinstance(items, Sized) else None
@@ -149,6 +150,10 @@ class Job:
         state: State = "failed" if self.work.idempotent else "unknown"
         self._end(Outcome(task.index, state, None, error, output, task.tries, 0.0, where))
 
+    def refused(self, index: int, error: ClusterError, tries: int = 0) -> None:
+        """Take in that a task cannot begin."""
+        self._end(Outcome(index, "failed", error=error, tries=tries))
+
     def late(self, task: Task, output: str = "", where: str = "") -> None:
         """Take in that a task outlived its time and was ended."""
         seconds = self.work.timeout or 0.0
@@ -206,7 +211,7 @@ class Job:
                     f"Item {index}, a {type(item).__name__}, cannot be sent to a worker: {error}.",
                     hint="Hand over what can be pickled, such as a path in place of an open file.",
                 )
-                self._end(Outcome(index, "failed", error=failure, tries=0))
+                self.refused(index, failure)
         return tasks
 
     def _end(self, outcome: Outcome) -> None:
@@ -216,6 +221,12 @@ class Job:
         self._tell()
 
     def _tell(self) -> None:
-        if self._watch is not None:
-            running = self._read - sum(self._counts.values())
-            self._watch(Progress(total=self._total, **self._counts, running=running, again=self._begun_again))
+        if self._watch is None:
+            return
+        running = self._read - sum(self._counts.values())
+        progress = Progress(total=self._total, **self._counts, running=running, again=self._begun_again)
+        try:
+            self._watch(progress)
+        except Exception as error:
+            self._watch = None
+            self.fail(error)

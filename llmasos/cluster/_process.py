@@ -20,6 +20,7 @@ from typing import Any
 import anyio
 
 from llmasos.cluster._child import LENGTH_BYTES
+from llmasos.cluster._environment import own_environment
 from llmasos.cluster._job import Job, Task
 from llmasos.cluster._task import Output, Reply
 from llmasos.cluster._tree import end_tree, gone
@@ -47,30 +48,16 @@ class Process:
         self._function: bytes | None = None
         self._changed = anyio.Event()
         self._began = anyio.Event()
+        self._sending: asyncio.Task[None] | None = None
         self._buffer = bytearray()
         self._output = Output(os.memfd_create("output"))
         fcntl.fcntl(self._output.file, fcntl.F_SETFL, os.O_APPEND)
-        self._wire, theirs = socket.socketpair()
-        self._wire.setblocking(False)
         try:
-            self._popen = subprocess.Popen(
-                [sys.executable, "-P", "-m", "llmasos.cluster._child", str(theirs.fileno())],
-                stdin=subprocess.DEVNULL,
-                stdout=self._output.file,
-                stderr=self._output.file,
-                pass_fds=(theirs.fileno(),),
-                start_new_session=True,
-                env=environment(gpus),
-            )
-            self._handle = os.pidfd_open(self._popen.pid)
-        except OSError as error:
-            self._wire.close()
+            self._popen, self._wire, self._handle = started("_child", gpus, self._output.file)
+        except BaseException:
             os.close(self._output.file)
-            raise ClusterError(
-                f"A worker process cannot be started: {error.strerror}.", hint="Close other programs."
-            ) from error
-        finally:
-            theirs.close()
+            raise
+        self._wire.setblocking(False)
         self.pid = self._popen.pid
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._wire, self._readable)
@@ -83,7 +70,7 @@ class Process:
             ClusterError: It ended, or does not answer.
         """
         with anyio.move_on_after(_START_SECONDS):
-            await self._send(("begin", str(self._folder), preparation()))
+            self._send(("begin", str(self._folder), preparation()))
             await self._began.wait()
         if self.ended.is_set() or not self._began.is_set():
             said = self.printed().strip().rpartition("\n")[2]
@@ -92,23 +79,24 @@ class Process:
                 hint=f"Try `{sys.executable} -c pass`; the machine may be out of memory.",
             )
 
-    async def send(self, job: Job, tasks: Sequence[Task]) -> None:
-        """Have it run tasks after those that it has."""
-        if not self.under_way:
-            self.since = time.monotonic()
-        self.under_way.extend(tasks)
+    def send(self, job: Job, tasks: Sequence[Task]) -> None:
+        """Have it run tasks after those that it has; `wait` returns no sooner than they are sent."""
         function = None if self._function is job.function else job.function
+        if not self.under_way:
+            # It says when it has loaded the function: only then does a task's time begin.
+            self.since = time.monotonic() + (_START_SECONDS if function else 0)
+        self.under_way.extend(tasks)
         self._job, self._function = job, job.function
-        await self._send(("run", function, job.work.inline, [task.payload for task in tasks]))
+        self._send(("run", function, job.work.inline, [task.payload for task in tasks]))
 
     async def wait(self, low: int, timeout: float | None) -> bool:
-        """Wait until few tasks are left or it has ended; return False when one has outlived its time.
+        """Wait until all is sent and few tasks are left, or it has ended; False when one outlived its time.
 
         Args:
             low: How many tasks.
             timeout: Seconds for each.
         """
-        while len(self.under_way) > low and not self.ended.is_set():
+        while (self._is_sending() or len(self.under_way) > low) and not self.ended.is_set():
             left = None if timeout is None else self.since + timeout - time.monotonic()
             if left is not None and left <= 0:
                 return False
@@ -145,37 +133,47 @@ class Process:
         """Let go of it after its end."""
         os.close(self._output.file)
 
-    async def _send(self, message: Any) -> None:
+    def _send(self, message: Any) -> None:
         data = pickle.dumps(message, 5)
+        self._sending = asyncio.ensure_future(self._write(len(data).to_bytes(LENGTH_BYTES, "big") + data))
+        self._sending.add_done_callback(lambda _: self._changed.set())
+
+    def _is_sending(self) -> bool:
+        return self._sending is not None and not self._sending.done()
+
+    async def _write(self, data: bytes) -> None:
         # Its end is noticed elsewhere.
         with contextlib.suppress(OSError):
-            await self._loop.sock_sendall(self._wire, len(data).to_bytes(LENGTH_BYTES, "big") + data)
+            await self._loop.sock_sendall(self._wire, data)
 
-    def _readable(self) -> None:
+    def _readable(self) -> bool:
+        """Take in what came; return whether anything did."""
         try:
             data = self._wire.recv(_READ_BYTES)
         except BlockingIOError:
-            return
+            return False
         except OSError:
             data = b""
         if not data:
             self._loop.remove_reader(self._wire)
-            return
+            return False
         self._buffer += data
-        at = 0
-        while len(self._buffer) - at >= LENGTH_BYTES:
-            size = int.from_bytes(self._buffer[at : at + LENGTH_BYTES], "big")
-            if len(self._buffer) - at - LENGTH_BYTES < size:
-                break
-            at += LENGTH_BYTES
-            self._take(pickle.loads(memoryview(self._buffer)[at : at + size]))
-            at += size
-        del self._buffer[:at]
         self._changed.set()
+        while len(self._buffer) >= LENGTH_BYTES:
+            end = LENGTH_BYTES + int.from_bytes(self._buffer[:LENGTH_BYTES], "big")
+            if len(self._buffer) < end:
+                break
+            frame = self._buffer[LENGTH_BYTES:end]
+            # Whatever comes of it, it is taken once.
+            del self._buffer[:end]
+            self._take(pickle.loads(frame))
+        return True
 
     def _take(self, message: Any) -> None:
         if message is None:
+            # It is ready: at first for work, then for the tasks whose function it has loaded.
             self._began.set()
+            self.since = time.monotonic()
             return
         assert self._job is not None
         reply = Reply(*message)
@@ -188,11 +186,12 @@ class Process:
         self._loop.remove_reader(self._handle)
         os.close(self._handle)
         self._popen.wait()
+        if self._sending is not None:
+            self._sending.cancel()
+            self._loop.remove_writer(self._wire)
         # What it said before its end counts.
-        before = -1
-        while before != len(self._buffer):
-            before = len(self._buffer)
-            self._readable()
+        while self._readable():
+            pass
         self._loop.remove_reader(self._wire)
         self._wire.close()
         # What it has started may hold on to its session.
@@ -222,6 +221,41 @@ class _Kept:
             self._path.unlink(missing_ok=True)
 
 
+def started(
+    module: str, gpus: tuple[int, ...] | None, output: int | None = None
+) -> tuple[subprocess.Popen[bytes], socket.socket, int]:
+    """Start a worker; return its process, this end of its wire, and a descriptor that tells its end.
+
+    Args:
+        module: What it runs, beside this module; it is given the number of its end of the wire.
+        gpus: The GPUs that it sees; None is all.
+        output: Where it prints to; None is where this process does.
+
+    Raises:
+        ClusterError: It cannot be started.
+    """
+    with contextlib.ExitStack() as opened:
+        try:
+            wire, theirs = map(opened.enter_context, socket.socketpair())
+            process = subprocess.Popen(
+                [sys.executable, "-P", "-m", f"llmasos.cluster.{module}", str(theirs.fileno())],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                pass_fds=(theirs.fileno(),),
+                start_new_session=True,
+                env=environment(gpus),
+            )
+            handle = os.pidfd_open(process.pid)
+        except OSError as error:
+            raise ClusterError(
+                f"A worker process cannot be started: {error.strerror}.", hint="Close other programs."
+            ) from error
+        theirs.close()
+        opened.pop_all()
+    return process, wire, handle
+
+
 def preparation() -> dict[str, Any]:
     """Return what makes modules be found in a child as they are here."""
     found = spawn.get_preparation_data("task")
@@ -236,8 +270,5 @@ def environment(gpus: tuple[int, ...] | None) -> dict[str, str]:
     Args:
         gpus: The GPUs that it sees; None is all.
     """
-    # This package is found there as it was found here.
-    here = str(Path(__file__).parents[2])
-    path = os.pathsep.join(filter(None, (here, os.environ.get("PYTHONPATH", ""))))
     visible = {} if gpus is None else {"CUDA_VISIBLE_DEVICES": ",".join(map(str, gpus))}
-    return {**os.environ, "PYTHONPATH": path, **visible}
+    return {**own_environment(), **visible}

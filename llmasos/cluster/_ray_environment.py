@@ -9,6 +9,7 @@ import secrets
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from llmasos.cluster._environment import own_environment
 from llmasos.paths import data_dir
 from llmasos.secrets import forget_secrets
 
@@ -51,15 +52,11 @@ def environment(variables: Mapping[str, str]) -> Iterator[None]:
 
 def node_environment() -> dict[str, str]:
     """Return the environment of a node: with the cluster's token, and no other secrets."""
-    variables = dict(os.environ)
-    forget_secrets(variables, kept=("RAY_",))
+    variables = own_environment(kept=("RAY_",))
     variables.pop("RAY_AUTH_TOKEN", None)
-    here = str(Path(__file__).parents[2])
-    path = os.pathsep.join(filter(None, (here, os.environ.get("PYTHONPATH", ""))))
     return {
         **variables,
         **NODE_VARIABLES,
-        "PYTHONPATH": path,
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN_PATH": str(token_file()),
         "RAY_USAGE_STATS_ENABLED": "0",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pickle
 import sys
@@ -86,9 +87,15 @@ def run(function: Callable[[Any], Any] | Exception, payload: bytes, output: Outp
     except BaseException as error:
         failed, result = True, _failure(error)
     seconds = time.perf_counter() - begun
-    for stream in (sys.stdout, sys.stderr):
-        stream.flush()
+    flush()
     return Reply(failed, result, output.take(), seconds, size=len(result))
+
+
+def flush() -> None:
+    """Have what was printed written, unless a task has closed where it goes."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(ValueError):
+            stream.flush()
 
 
 def loaded(function: bytes) -> Callable[[Any], Any] | Exception:

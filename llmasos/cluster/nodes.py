@@ -6,23 +6,22 @@ import contextlib
 import json
 import os
 import secrets
-import shutil
 import signal
-import socket
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from llmasos.cluster._addresses import bracketed, free_port, unreachable, way_to
 from llmasos.cluster._ray_environment import node_environment, token_file
 from llmasos.cluster._tree import began, descendants, end_tree
 from llmasos.cluster.port import ClusterError
+from llmasos.cluster.records import Node, forget, named, nodes, record
 from llmasos.paths import private_dir
 
 PORT = 6379
@@ -54,33 +53,6 @@ class Offer(BaseModel, frozen=True):
     custom: dict[str, float] = {}
 
 
-class Node(BaseModel, frozen=True):
-    """A node that was started on this machine.
-
-    Args:
-        name: Its name, in the cluster and here.
-        role: Whether it holds the cluster together.
-        address: The cluster's address.
-        host: The address that it listens on.
-        pid: Its first process.
-        began: When that began, in ticks since the machine did, so that no other is taken for it.
-        folder: Where Ray keeps what it needs.
-    """
-
-    name: str
-    role: Literal["head", "worker"]
-    address: str
-    host: str
-    pid: int
-    began: int
-    folder: Path
-
-    @property
-    def alive(self) -> bool:
-        """Whether its first process runs."""
-        return began(self.pid) == self.began != 0
-
-
 def up(host: str = "127.0.0.1", port: int = PORT, offer: Offer | None = None, name: str = "") -> Node:
     """Start a cluster, with this machine as its head and a new token.
 
@@ -98,12 +70,11 @@ def up(host: str = "127.0.0.1", port: int = PORT, offer: Offer | None = None, na
             f"This machine is in the cluster at {running[0].address}.", hint="Leave it: llmasos cluster down"
         )
     _check_ray()
+    name = named(name)
     port = free_port(host, port)
-    file = token_file()
-    private_dir(file.parent)
-    _write_private(file, secrets.token_hex(32))
     arguments = ["--head", "--port", str(port), "--include-dashboard", "false", "--no-monitor"]
-    return _start("head", f"{bracketed(host)}:{port}", host, arguments, offer or Offer(), name)
+    with _kept_token(secrets.token_hex(32)):
+        return _start("head", f"{bracketed(host)}:{port}", host, arguments, offer or Offer(), name)
 
 
 def join(
@@ -122,6 +93,7 @@ def join(
         ClusterError: Nobody listens there, there is no token, or this machine is in another cluster.
     """
     _check_ray()
+    name = named(name)
     there = address.rpartition(":")[0].strip("[]")
     if not there:
         raise ClusterError(f"{address} has no port.", hint=f"Write it as HOST:PORT, such as 10.0.0.1:{PORT}.")
@@ -138,33 +110,14 @@ def join(
             "There is no token for the cluster.",
             hint=f"Copy {file} from the machine that is up, and give it with --token-file.",
         )
-    if token != kept:
-        if running := nodes():
-            raise ClusterError(
-                f"This machine is in the cluster at {running[0].address}, which has another token.",
-                hint="Leave it: llmasos cluster down",
-            )
-        private_dir(file.parent)
-        _write_private(file, token)
+    if token != kept and (running := nodes()):
+        raise ClusterError(
+            f"This machine is in the cluster at {running[0].address}, which has another token.",
+            hint="Leave it: llmasos cluster down",
+        )
     host = host or way_to(there)
-    return _start("worker", address, host, ["--address", address], offer or Offer(), name)
-
-
-def nodes() -> list[Node]:
-    """Return the nodes of this machine that run, and forget those that ended."""
-    found: list[Node] = []
-    folder = _records()
-    for file in sorted(folder.glob("*.json")) if folder.exists() else ():
-        try:
-            node = Node.model_validate_json(file.read_bytes())
-        except (OSError, ValidationError):
-            file.unlink(missing_ok=True)
-            continue
-        if node.alive:
-            found.append(node)
-        else:
-            _forget(node)
-    return found
+    with _kept_token(token):
+        return _start("worker", address, host, ["--address", address], offer or Offer(), name)
 
 
 def down(names: Sequence[str] = ()) -> list[Node]:
@@ -192,7 +145,7 @@ def down(names: Sequence[str] = ()) -> list[Node]:
     end_tree(left)
     _wait({pid: processes[pid] for pid in left}, _KILL_SECONDS)
     for node in chosen:
-        _forget(node)
+        forget(node)
     return chosen
 
 
@@ -200,7 +153,6 @@ def _start(
     role: Literal["head", "worker"], address: str, host: str, arguments: list[str], offer: Offer, name: str
 ) -> Node:
     folder = Path(tempfile.mkdtemp(prefix="llmasos-ray-", dir=_short_folder()))
-    name = name or _own_name()
     log = folder / "node.log"
     command = [sys.executable, "-P", "-m", "llmasos.cluster._node", "start", "--block", *arguments]
     command += ["--node-ip-address", host, "--node-name", name, "--temp-dir", str(folder)]
@@ -238,12 +190,11 @@ def _start(
         folder=folder,
     )
     try:
-        private_dir(_records())
-        (_records() / f"{name}.json").write_text(node.model_dump_json())
+        record(node)
         _await_ready(node, log)
     except BaseException:
         end_tree([pid])
-        _forget(node)
+        forget(node)
         raise
     return node
 
@@ -266,14 +217,6 @@ def _check_ray() -> None:
         raise ClusterError("Ray is not installed.", hint="Install it with: pip install 'llmasos[cluster]'.")
 
 
-def _own_name() -> str:
-    name, number = socket.gethostname(), 1
-    taken = {node.name for node in nodes()}
-    while (tried := name if number == 1 else f"{name}-{number}") in taken:
-        number += 1
-    return tried
-
-
 def _short_folder() -> str | None:
     return None if len(tempfile.gettempdir()) + len("/llmasos-ray-12345678") <= _LONGEST_FOLDER else "/tmp"  # noqa: S108
 
@@ -284,22 +227,27 @@ def _wait(processes: Mapping[int, int], seconds: float) -> None:
         time.sleep(_POLL_SECONDS)
 
 
-def _forget(node: Node) -> None:
-    # It may be a child of this process, or of one that is gone.
-    with contextlib.suppress(ChildProcessError):
-        os.waitpid(node.pid, os.WNOHANG)
-    shutil.rmtree(node.folder, ignore_errors=True)
-    (_records() / f"{node.name}.json").unlink(missing_ok=True)
-
-
-def _records() -> Path:
-    return token_file().parent / "nodes"
-
-
 def _write_private(file: Path, text: str) -> None:
     file.unlink(missing_ok=True)
     with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as opened:
         opened.write(text)
+
+
+@contextlib.contextmanager
+def _kept_token(token: str) -> Iterator[None]:
+    """Keep a token on this machine, or what was kept before when what needs it fails."""
+    file = token_file()
+    private_dir(file.parent)
+    before = file.read_text() if file.exists() else ""
+    _write_private(file, token)
+    try:
+        yield
+    except BaseException:
+        if before:
+            _write_private(file, before)
+        else:
+            file.unlink()
+        raise
 
 
 def _is_head(node: Node) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import shutil
 import tempfile
@@ -24,7 +23,6 @@ from llmasos.cluster.port import ClusterError, Share
 
 _CHUNK_SECONDS = 0.01
 _CHUNK_TASKS = 128
-_LOOK_SECONDS = 1.0
 _NODES = ("", "local", "localhost", "127.0.0.1")
 
 
@@ -51,9 +49,10 @@ class ProcessExecutor(Executor):
         self._folder: Path | None = None
         self._idle: list[Process] = []
         self._busy: set[Process] = set()
-        self._lanes = Lanes(self._capacity.take, self._capacity.give, self._lane)
-        self._workers: list[HostedWorker] = []
-        self._looking: asyncio.Task[None] | None = None
+        self._lanes = Lanes(
+            self._capacity.take, self._capacity.give, self._lane, self._look, self._capacity.crowd
+        )
+        self._workers: set[HostedWorker] = set()
 
     async def map(
         self,
@@ -85,8 +84,17 @@ class ProcessExecutor(Executor):
             raise ClusterError(
                 f"There is no place for a worker with {share} now.", hint="End others, or ask for less."
             )
-        worker = HostedWorker(self._visible(held), lambda: self._give(held))
-        self._workers.append(worker)
+
+        def ended() -> None:
+            self._workers.discard(worker)
+            self._give(held)
+
+        try:
+            worker = HostedWorker(self._visible(held), ended)
+        except BaseException:
+            self._give(held)
+            raise
+        self._workers.add(worker)
         try:
             await worker.make(make, arguments)
         except BaseException:
@@ -99,14 +107,11 @@ class ProcessExecutor(Executor):
         """End every task, worker and process, and remove results that lie in files."""
         with anyio.CancelScope(shield=True):
             await self._lanes.close()
-            workers, self._workers = self._workers, []
-            for worker in workers:
+            for worker in list(self._workers):
                 await worker.stop()
             idle, self._idle = self._idle, []
             for process in idle:
                 await self._end(process)
-        if self._looking is not None:
-            self._looking.cancel()
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
 
@@ -126,13 +131,9 @@ class ProcessExecutor(Executor):
         """Run tasks of a map on one process, until it has no more or others wait."""
         process: Process | None = None
         try:
-            try:
-                process = await self._process(self._visible(held))
-            except ClusterError as error:
-                job.fail(error)
-                return
+            process = await self._process(self._visible(held))
             while tasks:
-                await process.send(job, tasks)
+                process.send(job, tasks)
                 low = len(tasks) if job.pace.ahead() > 1 else 0
                 if not await self._went_on(process, job, low):
                     return
@@ -143,7 +144,8 @@ class ProcessExecutor(Executor):
         finally:
             if process is not None:
                 self._busy.discard(process)
-                if process.ended.is_set() or process.under_way or self._lanes.closed:
+                many = len(self._idle) >= self.cpus
+                if many or process.ended.is_set() or process.under_way or self._lanes.closed:
                     with anyio.CancelScope(shield=True):
                         await self._end(process)
                 else:
@@ -182,8 +184,6 @@ class ProcessExecutor(Executor):
             await self._end(self._idle.pop(0))
         process = Process(self._folder, gpus)
         self._busy.add(process)
-        if self._looking is None:
-            self._looking = asyncio.ensure_future(self._look())
         try:
             await process.begin()
         except BaseException:
@@ -195,11 +195,8 @@ class ProcessExecutor(Executor):
 
     async def _look(self) -> None:
         """See to it that what tasks print stays small while they run."""
-        while self._busy:
-            await asyncio.sleep(_LOOK_SECONDS)
-            for process in self._busy:
-                process.trim()
-        self._looking = None
+        for process in self._busy:
+            process.trim()
 
     async def _end(self, process: Process) -> None:
         await process.end()

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import os
 import shutil
 import tempfile
 from collections.abc import Awaitable, Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import anyio
 import anyio.to_thread
 
 from llmasos.cluster._addresses import unreachable
-from llmasos.cluster._admission import Admission
+from llmasos.cluster._admission import Admission, is_called
 from llmasos.cluster._capacity import Held
 from llmasos.cluster._host import Host
 from llmasos.cluster._ray_environment import NODE_VARIABLES, environment, token, token_variables
@@ -45,6 +47,8 @@ class RayCluster:
         self._folder = ""
         self._workers: list[RayWorker] = []
         self._lock = anyio.Lock()
+        # Linux ends what a private cluster consists of with the thread that started it.
+        self._thread = ThreadPoolExecutor(1, "ray")
         self._admission = Admission()
 
     async def place(
@@ -58,19 +62,25 @@ class RayCluster:
         """
         ray = await self._joined()
         share = share or Share()
+        chosen = await anyio.to_thread.run_sync(options, ray, share)
+        actor_class = ray.remote(Host).options(**chosen, max_concurrency=_STREAMS, max_restarts=0)
         held = await self._admitted(make, share)
-        actor_class = ray.remote(Host).options(
-            **options(ray, share), max_concurrency=_STREAMS, max_restarts=0
-        )
-        worker = RayWorker(
-            actor_class.remote(), ray, lambda died: self._admission.give(held, make if died else None)
-        )
+        try:
+            actor = actor_class.remote()
+        except BaseException:
+            self._admission.give(held)
+            raise
+
+        def ended(died: bool) -> None:
+            self._workers.remove(worker)
+            self._admission.give(held, make if died else None)
+
+        worker = RayWorker(actor, ray, ended)
         self._workers.append(worker)
         try:
             await self._placed(worker, share)
             await worker.make(make, arguments)
         except BaseException:
-            self._workers.remove(worker)
             await worker.stop()
             raise
         return worker
@@ -90,17 +100,20 @@ class RayCluster:
             if self._ray is None:
                 return
             with anyio.CancelScope(shield=True):
-                workers, self._workers = self._workers, []
-                for worker in workers:
+                for worker in list(self._workers):
                     await worker.stop()
-                await anyio.to_thread.run_sync(self._leave)
+                await self._in_thread(self._leave)
 
     async def _joined(self) -> Any:
         """Return Ray, in the cluster."""
         async with self._lock:
             if self._ray is None:
-                await anyio.to_thread.run_sync(self._join)
+                await self._in_thread(self._join)
             return self._ray
+
+    async def _in_thread(self, work: Callable[[], None]) -> None:
+        with anyio.CancelScope(shield=True):
+            await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
     async def _admitted(self, make: Callable[..., Awaitable[Any]], share: Share) -> Held:
         with anyio.move_on_after(_PLACE_SECONDS):
@@ -116,7 +129,7 @@ class RayCluster:
         try:
             with anyio.fail_after(_PLACE_SECONDS):
                 await worker._actor.__ray_ready__.remote()
-        except TimeoutError:
+        except (TimeoutError, self._ray.exceptions.ActorUnschedulableError):
             raise _no_place(share) from None
         except self._ray.exceptions.RayError as error:
             raise died(error) from None
@@ -226,9 +239,8 @@ def options(ray: Any, share: Share) -> dict[str, Any]:
     if share.node:
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-        keys = ("NodeID", "NodeName", "NodeManagerAddress", "NodeManagerHostname")
         nodes = [node for node in ray.nodes() if node["Alive"]]
-        found = [node for node in nodes if share.node in [node[key] for key in keys]]
+        found = [node for node in nodes if is_called(node, share.node)]
         if not found:
             names = ", ".join(sorted(node["NodeName"] for node in nodes))
             raise ClusterError(

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import functools
 import os
-import sys
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterable
@@ -20,9 +18,9 @@ from llmasos.cluster._capacity import Held
 from llmasos.cluster._job import Job, Task
 from llmasos.cluster._lanes import Lanes
 from llmasos.cluster._pace import Pace
-from llmasos.cluster._task import Output, Reply, loaded, run
+from llmasos.cluster._task import Output, Reply, flush, loaded, run
 from llmasos.cluster.executor import Executor, Outcome, Progress, Work
-from llmasos.cluster.port import ClusterError
+from llmasos.cluster.port import ClusterError, Share
 from llmasos.cluster.ray import RayCluster, options
 
 # Sending a task takes Ray about a millisecond.
@@ -32,7 +30,6 @@ _ONCE_SECONDS = 0.02
 _CHUNK_TASKS = 128
 _LARGE_FUNCTION = 1 << 16
 _CANCEL_SECONDS = 5.0
-_LOOK_SECONDS = 1.0
 # A worker that can ends a late task itself; Ray may wait for a machine that fell silent for many minutes.
 _SILENT_SECONDS = 30.0
 
@@ -42,9 +39,11 @@ class RayExecutor(RayCluster, Executor):
 
     def __init__(self, address: str = "", *, cpus: int = 0) -> None:
         super().__init__(address, cpus=cpus)
-        self._lanes = Lanes(self._admission.take, self._admission.give, self._lane)
+        capacity = self._admission.capacity
+        self._lanes = Lanes(
+            self._admission.take, self._admission.give, self._lane, self._look, capacity.crowd
+        )
         self._remotes: dict[Job, Any] = {}
-        self._looking: asyncio.Task[None] | None = None
 
     async def map(
         self,
@@ -62,7 +61,7 @@ class RayExecutor(RayCluster, Executor):
         job = Job(function, items, work, watch, pace, ray.cloudpickle.dumps)
         chosen = await anyio.to_thread.run_sync(options, ray, work.share)
         await anyio.to_thread.run_sync(self._admission.look, ray)
-        if not self._admission.capacity.possible(work.share):
+        if not self._admission.possible(work.share):
             raise ClusterError(
                 f"The cluster has no machine with {work.share} to give.",
                 hint="Ask for less, or add machines.",
@@ -71,8 +70,6 @@ class RayExecutor(RayCluster, Executor):
         sent = ray.put(job.function) if big else job.function
         remote = ray.remote(chunk).options(**chosen, max_retries=0, num_returns=2)
         self._remotes[job] = functools.partial(remote.remote, sent, work.inline, work.timeout)
-        if self._looking is None:
-            self._looking = asyncio.ensure_future(self._look())
         try:
             async with aclosing(self._lanes.outcomes(job)) as outcomes:
                 async for outcome in outcomes:
@@ -84,8 +81,6 @@ class RayExecutor(RayCluster, Executor):
         """End every task and worker, and a private cluster with them."""
         with anyio.CancelScope(shield=True):
             await self._lanes.close()
-            if self._looking is not None:
-                self._looking.cancel()
             await super().close()
 
     async def _lane(self, job: Job, tasks: list[Task], held: Held) -> None:
@@ -119,6 +114,10 @@ class RayExecutor(RayCluster, Executor):
             for task in tasks:
                 job.died(task, f"its worker was silent for {limit:g} s")
             return
+        except errors.TaskUnschedulableError as error:
+            for task in tasks:
+                job.refused(task.index, _refused(job.work.share, error), task.tries)
+            return
         except errors.RayError as error:
             late = job.work.timeout is not None and time.monotonic() - sent >= job.work.timeout
             why = f"its worker ended ({str(error).strip().partition(chr(10))[0].rstrip('.')})"
@@ -145,11 +144,7 @@ class RayExecutor(RayCluster, Executor):
 
     async def _look(self) -> None:
         """See which machines there are while something runs."""
-        while self._lanes.busy:
-            await asyncio.sleep(_LOOK_SECONDS)
-            await anyio.to_thread.run_sync(self._admission.look, self._ray)
-            self._lanes.dispatch()
-        self._looking = None
+        await anyio.to_thread.run_sync(self._admission.look, self._ray)
 
 
 class _Kept:
@@ -170,6 +165,13 @@ class _Kept:
                 f"The result is gone: {str(error).strip().partition(chr(10))[0]}",
                 hint="Its machine ended. Run the task again if that does no harm.",
             ) from None
+
+
+def _refused(share: Share, error: Exception) -> ClusterError:
+    reason = str(error).strip().partition("\n")[0].rstrip(".")
+    return ClusterError(
+        f"The cluster cannot run a task with {share}: {reason}.", hint="Ask for less, or add machines."
+    )
 
 
 def chunk(
@@ -218,8 +220,7 @@ def _captured() -> Any:
     try:
         yield output
     finally:
-        for stream in (sys.stdout, sys.stderr):
-            stream.flush()
+        flush()
         for number, copy in before:
             os.dup2(copy, number)
             os.close(copy)

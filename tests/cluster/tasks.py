@@ -74,6 +74,53 @@ def unreadable(_: int) -> Any:
     return Unreadable()
 
 
+class Slow:
+    """What takes long to read, and hangs when it is called."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+
+    def __call__(self, number: int) -> int:
+        return number
+
+    def __reduce__(self) -> Any:
+        return _slowly, (self.seconds,)
+
+
+def _slowly(seconds: float) -> Slow:
+    time.sleep(seconds)
+    return Slow(seconds)
+
+
+class Hoarder:
+    """What is placed, and answers with what cannot be read."""
+
+    async def unreadable(self) -> Any:
+        return Unreadable()
+
+    async def fine(self) -> int:
+        return 1
+
+
+async def hoarder() -> Hoarder:
+    return Hoarder()
+
+
+def deafens(number: int) -> int:
+    """Close what is printed to, as some libraries do at their end."""
+    sys.stdout.close()
+    return number
+
+
+def secret_of(name: str) -> str:
+    return os.environ.get(name, "none")
+
+
+def stops_reading(_: int) -> None:
+    """Stop the process, so that nothing is read any more."""
+    os.kill(os.getpid(), signal.SIGSTOP)
+
+
 def leaves(_: int) -> None:
     sys.exit("enough")
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from llmasos.cluster import ClusterError, Machine, __main__, nodes
+from llmasos.cluster import ClusterError, Machine, __main__, nodes, records
 from llmasos.cluster._ray_environment import token_file, token_variables
 from llmasos.cluster._tree import began, end_tree
-from llmasos.cluster.nodes import Node
+from llmasos.cluster.records import Node
 
 
 @pytest.fixture
@@ -89,6 +89,36 @@ def test_a_port_that_is_taken_and_an_address_of_others_are_refused() -> None:
     assert not token_file().exists()
 
 
+@pytest.mark.parametrize("name", ["a/b", "../a", "", "a b", "-a"])
+def test_names_that_would_lead_elsewhere_or_are_taken_are_refused(
+    name: str, start: Start, tmp_path: Path, refused: str
+) -> None:
+    node = recorded(tmp_path, start()[0])
+    name = name or node.name
+    with pytest.raises(ClusterError, match=r"is no name|A node n\d+ runs here"):
+        nodes.join(refused, token="x", name=name)
+    assert records.nodes() == [node]
+    assert not token_file().exists()
+
+
+def test_what_fails_leaves_the_token_that_was_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> Node:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(nodes, "_start", fail)
+    token_file().parent.mkdir(parents=True)
+    token_file().write_text("before")
+    with pytest.raises(KeyboardInterrupt):
+        nodes.up(port=0)
+    with socket.create_server(("127.0.0.1", 0)) as server, pytest.raises(KeyboardInterrupt):
+        nodes.join(f"127.0.0.1:{server.getsockname()[1]}", token="x")
+    assert token_file().read_text() == "before"
+    token_file().unlink()
+    with pytest.raises(KeyboardInterrupt):
+        nodes.up(port=0)
+    assert not token_file().exists()
+
+
 def test_leaving_ends_what_was_started_and_nothing_else(
     start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -97,14 +127,14 @@ def test_leaving_ends_what_was_started_and_nothing_else(
     node = recorded(tmp_path, ours)
     with pytest.raises(ClusterError, match="No node nothing runs here"):
         nodes.down(["nothing"])
-    assert nodes.nodes() == [node]
+    assert records.nodes() == [node]
     assert nodes.down() == [node]
     assert not began(ours.pid)
     assert not began(child)
     assert other.poll() is None
     assert began(others_child)
     assert not node.folder.exists()
-    assert nodes.nodes() == nodes.down() == []
+    assert records.nodes() == nodes.down() == []
 
 
 def test_a_process_that_took_a_nodes_number_is_left_alone(start: Start, tmp_path: Path) -> None:

@@ -59,6 +59,70 @@ async def test_a_task_that_outlives_its_time_is_ended(executor: ProcessExecutor)
         outcomes[3].result()
 
 
+async def test_the_limit_also_covers_what_is_not_read(executor: ProcessExecutor) -> None:
+    # More than the socket holds, so that sending waits for a reader that has stopped.
+    items = [b"x" * 2_000_000] * 3
+    work = Work(timeout=1.0, share=Share(cpus=2))
+    outcomes = await tasks.all_of(executor, tasks.stops_reading, items, work)
+    assert {outcome.state for outcome in outcomes} <= {"failed", "unknown"}
+    assert any(isinstance(outcome.error, TaskTimeout) for outcome in outcomes)
+
+
+async def test_loading_the_function_is_not_a_tasks_time(executor: ProcessExecutor) -> None:
+    outcomes = await tasks.all_of(executor, tasks.Slow(1.0), [1], Work(timeout=0.5))
+    assert [outcome.result() for outcome in outcomes] == [1]
+
+
+async def test_a_watch_that_raises_ends_its_map_and_no_other(executor: ProcessExecutor) -> None:
+    def watch(_: object) -> None:
+        raise ZeroDivisionError("no total")
+
+    with pytest.raises(ZeroDivisionError):
+        await tasks.all_of(executor, tasks.double, range(50), None, watch)
+    outcomes = await tasks.all_of(executor, tasks.double, range(50))
+    assert [outcome.result() for outcome in outcomes] == list(range(0, 100, 2))
+
+
+async def test_a_task_that_closes_what_it_prints_to_ends_well(executor: ProcessExecutor) -> None:
+    one = Work(share=Share(cpus=2))
+    outcomes = await tasks.all_of(executor, tasks.deafens, range(3), one)
+    assert [outcome.state for outcome in outcomes] == ["done"] * 3
+
+
+async def test_an_answer_that_cannot_be_read_hangs_no_other_call(executor: ProcessExecutor) -> None:
+    worker = await executor.place(tasks.hoarder)
+    with pytest.raises(ClusterError, match="cannot be read here: ValueError: nobody can read this"):
+        await worker.call("unreadable")
+    assert await worker.call("fine") == 1
+
+
+async def test_workers_that_have_ended_are_forgotten(executor: ProcessExecutor) -> None:
+    worker = await executor.place(tasks.hoarder)
+    assert executor._workers == {worker}
+    await worker.stop()
+    assert not executor._workers
+
+
+async def test_workers_do_not_inherit_secrets(
+    executor: ProcessExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MY_API_KEY", "sk-" + "a1b2c3d4e5f6" * 3)
+    monkeypatch.setenv("MY_PLACE", "here")
+    outcomes = await tasks.all_of(executor, tasks.secret_of, ["MY_API_KEY", "MY_PLACE"])
+    assert [outcome.result() for outcome in outcomes] == ["none", "here"]
+
+
+async def test_a_machine_that_lacks_descriptors_ends_the_map_with_the_reason(
+    executor: ProcessExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: str) -> int:
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr(os, "memfd_create", full)
+    with pytest.raises(ClusterError, match="Too many open files"):
+        await tasks.all_of(executor, tasks.double, range(5))
+
+
 async def test_large_results_wait_in_files(executor: ProcessExecutor) -> None:
     small, big = await tasks.all_of(executor, tasks.large, [10, 100_000], Work(inline=1000))
     assert small.value == b"x" * 10

@@ -37,7 +37,7 @@ def address() -> str:
         )
     if configured := os.environ.get(_SETTING):
         return configured
-    from llmasos.cluster.nodes import nodes
+    from llmasos.cluster.records import nodes
 
     here = [node for node in nodes() if node.alive]
     return here[0].address if here else ""

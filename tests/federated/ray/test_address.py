@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from llmasos.cluster import nodes
+from llmasos.cluster import records
 from llmasos.cluster._tree import began
-from llmasos.cluster.nodes import Node
+from llmasos.cluster.records import Node
 from llmasos.federated.port import FederatedError
 from llmasos.federated.ray import address
 from llmasos.federated.ray.leftovers import remove_after
@@ -30,9 +30,9 @@ def test_the_settings_come_first_then_the_cluster_of_this_machine(monkeypatch: p
     for name, value in told.items():
         monkeypatch.setenv(name, value)
     assert address.address() == ""
-    monkeypatch.setattr(nodes, "nodes", lambda: [node(alive=False)])
+    monkeypatch.setattr(records, "nodes", lambda: [node(alive=False)])
     assert address.address() == ""
-    monkeypatch.setattr(nodes, "nodes", lambda: [node(alive=True)])
+    monkeypatch.setattr(records, "nodes", lambda: [node(alive=True)])
     assert address.address() == "10.0.0.7:6379"
     for name, value in address.variables("10.0.0.8:6379").items():
         monkeypatch.setenv(name, value)

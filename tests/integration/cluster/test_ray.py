@@ -4,6 +4,7 @@ import contextlib
 import os
 import signal
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -41,6 +42,25 @@ def folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="r-") as name:
         monkeypatch.setattr(tempfile, "tempdir", name)
         yield Path(name)
+
+
+async def test_a_cluster_outlives_the_threads_that_nobody_uses(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("anyio._backends._asyncio.WorkerThread.MAX_IDLE_TIME", 0)
+    cluster = RayCluster(cpus=1)
+    worker = await cluster.place(counter, 1)
+    meeting = threading.Barrier(4)
+    async with anyio.create_task_group() as tasks:
+        for _ in range(4):
+            tasks.start_soon(anyio.to_thread.run_sync, lambda: meeting.wait())
+    # All but one of the threads have ended now, whoever used them before.
+    await anyio.to_thread.run_sync(int)
+    assert await worker.call("add", 2) == 3
+    assert [machine.alive for machine in await cluster.machines()] == [True]
+    await worker.stop()
+    assert not cluster._workers
+    await cluster.close()
 
 
 async def test_workers_do_what_local_ones_do_and_nothing_is_left(folder: Path) -> None:

@@ -20,9 +20,11 @@ from llmasos.cluster import (
     TaskUnknown,
     Work,
     nodes,
+    records,
 )
 from llmasos.cluster._tree import descendants, end_tree
-from llmasos.cluster.nodes import Node, Offer
+from llmasos.cluster.nodes import Offer
+from llmasos.cluster.records import Node
 from tests.cluster import tasks
 from tests.integration.cluster.test_ray import children, set_variables
 
@@ -166,7 +168,7 @@ async def test_a_node_is_killed_while_tasks_run(three: list[Node], tmp_path: Pat
     assert all(isinstance(one.error, TaskUnknown) for one in results if one.state == "unknown")
     await executor.close()
 
-    assert [node.name for node in nodes.nodes()] == ["a"]
+    assert [node.name for node in records.nodes()] == ["a"]
     tree = descendants([three[0].pid]) | {three[0].pid}
     assert [node.name for node in nodes.down()] == ["a"]
     assert not any(map(tasks.alive, tree))

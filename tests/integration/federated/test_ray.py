@@ -14,7 +14,8 @@ import pytest
 
 from llmasos.cluster import nodes
 from llmasos.cluster._tree import began, descendants, end_tree
-from llmasos.cluster.nodes import Node, Offer
+from llmasos.cluster.nodes import Offer
+from llmasos.cluster.records import Node
 from llmasos.federated.events import ClientFailed, RoundEnded, RunEvent
 from llmasos.federated.port import FederatedError
 from llmasos.federated.runs import Runs
