@@ -32,7 +32,8 @@ class Work(BaseModel, frozen=True):
         share: What each takes of a machine.
         idempotent: Whether a task may run again after its worker died. Any other ends as `unknown` then.
         tries: How often an idempotent one is begun at most.
-        timeout: Seconds that a task may take; one that takes longer is ended with what it has started.
+        timeout: Seconds that a task may take once its function is loaded; one that takes longer is ended with
+            what it has started.
         ordered: Whether outcomes come in the order of the items, or as they come.
         window: How many items are on their way at most, from being read to being handed out.
         inline: Bytes of a result; a larger one waits in a file or in the cluster until it is asked for.

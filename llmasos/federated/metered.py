@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from flwr.app import Message, RecordDict
@@ -60,10 +60,12 @@ class MeteredGrid(Grid):  # type: ignore[misc, unused-ignore]
         self.up += sum(map(bytes_of, came))
         return came
 
-    def send_and_receive(self, messages: Iterable[Message], *, timeout: float | None = None) -> list[Message]:
-        """Send messages and wait for their replies."""
+    def send_and_receive(
+        self, messages: Iterable[Message], *, timeout: float | None = None
+    ) -> Iterator[Message]:
+        """Send messages once a reply is asked for, and yield the replies as the grid gives them out."""
         sent = list(messages)
         self.down += sum(map(bytes_of, sent))
-        came = list(self._grid.send_and_receive(sent, timeout=timeout))
-        self.up += sum(map(bytes_of, came))
-        return came
+        for reply in self._grid.send_and_receive(sent, timeout=timeout):
+            self.up += bytes_of(reply)
+            yield reply

@@ -184,7 +184,7 @@ class Rounds:
     def _task(self, message: Message, number: int, epochs: int) -> Task:
         plan = self._plan
         return Task(
-            client=self._strategy.called(message.metadata.dst_node_id),
+            client=self._strategy.sieve.called(message.metadata.dst_node_id),
             recipe=plan.recipe,
             options=plan.options,
             schema=self._schema,
@@ -235,5 +235,5 @@ def train_round(
     strategy.ask_only([message.metadata.dst_node_id for message in messages])
     seconds = strategy.plan.guard.reply_seconds
     if strategy.plan.privacy.secure:
-        return strategy.aggregate_total(number, secure_train(grid, messages, strategy.checked, seconds))
+        return strategy.aggregate_total(number, secure_train(grid, messages, strategy.sieve.checked, seconds))
     return strategy.aggregate_train(number, grid.send_and_receive(messages, timeout=seconds))

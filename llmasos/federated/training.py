@@ -229,7 +229,8 @@ class _Training:
     def train(self, schema: Schema, checkpoint: Checkpoint | None, tell: Callable[[RunEvent], None]) -> None:
         """Train from the beginning, or from a checkpoint on."""
         weights = self._initial(schema)
-        strategy = Guarded(choose(self.plan), self.plan, weights, names=self._cohort.names)
+        names, told = self._cohort.names, dict(zip(self._cohort.names, schema.rows, strict=True))
+        strategy = Guarded(choose(self.plan), self.plan, weights, names=names, samples=told)
         if checkpoint is not None:
             weights = checkpoint.weights
             restore(strategy, State(checkpoint.arrays, dict(checkpoint.facts)))

@@ -106,7 +106,7 @@ def run(grid: Federation, weights: Weights, **given: Any) -> tuple[Guarded, Tota
     made = plan(clients=clients, privacy={"secure": True}, **{"guard": {"quorum": 0.4}, **given})
     guard = Guarded(choose(made), made, weights)
     messages = guard.configure_train(1, record_of(weights), ConfigRecord({}), grid)
-    return guard, secure_train(grid, messages, guard.checked, 5.0)
+    return guard, secure_train(grid, messages, guard.sieve.checked, 5.0)
 
 
 def mean_of(weights: Weights, nodes: list[int], train: Train = update) -> Weights:

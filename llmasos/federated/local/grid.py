@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -33,8 +34,8 @@ class Job:
 class Crew(Protocol):
     """Workers that answer jobs, on this machine or on others."""
 
-    def run(self, jobs: Sequence[Job], seconds: float) -> Iterable[tuple[int, Answer]]:
-        """Return each job's place and its answer, of which the value is what `Answering` returns.
+    def run(self, jobs: Sequence[Job], seconds: float) -> Generator[tuple[int, Answer]]:
+        """Yield each job's place and its answer, of which the value is what `Answering` returns.
 
         Args:
             jobs: What is answered.
@@ -112,8 +113,12 @@ class CrewGrid(Grid):
         """Return the replies to messages that were pushed."""
         return [self._replies.pop(name) for name in message_ids if name in self._replies]
 
-    def send_and_receive(self, messages: Iterable[Message], *, timeout: float | None = None) -> list[Message]:
-        """Carry messages to their nodes and return the replies; those that failed say why.
+    def send_and_receive(
+        self, messages: Iterable[Message], *, timeout: float | None = None
+    ) -> Iterator[Message]:
+        """Carry messages to their nodes and yield the replies; those that failed say why.
+
+        Whoever takes them has time for each while the others are worked on.
 
         Args:
             messages: To nodes of this grid.
@@ -123,10 +128,14 @@ class CrewGrid(Grid):
         for message in messages:
             number(message, uuid.uuid4().hex)
         jobs = [self._job(message) for message in messages]
-        replies: list[Message | None] = [None] * len(messages)
-        for place, answer in self._crew.run(jobs, timeout or self._seconds):
-            replies[place] = self._reply(messages[place], answer)
-        return [reply for reply in replies if reply is not None]
+        replies: dict[int, Message] = {}
+        following = 0
+        with closing(self._crew.run(jobs, timeout or self._seconds)) as answers:
+            for place, answer in answers:
+                replies[place] = self._reply(messages[place], answer)
+                while following in replies:
+                    yield replies.pop(following)
+                    following += 1
 
     def close(self) -> None:
         """End all workers."""

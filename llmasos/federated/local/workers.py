@@ -8,7 +8,7 @@ import pickle
 import signal
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -54,7 +54,7 @@ class Workers:
         self._idle: list[_Worker] = []
         self._busy: dict[Connection, tuple[_Worker, int, float]] = {}
 
-    def run(self, jobs: Sequence[Any], seconds: float) -> Iterator[tuple[int, Answer]]:
+    def run(self, jobs: Sequence[Any], seconds: float) -> Generator[tuple[int, Answer]]:
         """Yield each job's place and answer, as they come.
 
         Args:

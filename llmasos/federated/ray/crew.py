@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import pickle
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,7 +72,7 @@ class ClusterCrew:
         # Workers that are there or come, and failures that nobody has been told.
         self._due = 0
 
-    def run(self, jobs: Sequence[Job], seconds: float) -> Iterator[tuple[int, Answer]]:
+    def run(self, jobs: Sequence[Job], seconds: float) -> Generator[tuple[int, Answer]]:
         """Yield each job's place and answer.
 
         Raises:

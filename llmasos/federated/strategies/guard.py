@@ -17,22 +17,14 @@ from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Strategy
 
 from llmasos.federated.events import Participant
-from llmasos.federated.messages import LOSS, PROXIMAL, SAMPLES, record_of, said, weights_of
+from llmasos.federated.messages import LOSS, SAMPLES, record_of, said, weights_of
 from llmasos.federated.plan import Plan
 from llmasos.federated.port import FederatedError
 from llmasos.federated.privacy import Budget, Draw, budget, release, secret_normals
 from llmasos.federated.strategies.choose import needed, tune
 from llmasos.federated.strategies.roster import gathered, seeded
-from llmasos.federated.strategies.updates import (
-    Unfit,
-    Update,
-    as_replies,
-    as_types,
-    mean,
-    read_metrics,
-    read_update,
-    typical,
-)
+from llmasos.federated.strategies.sieve import Sieve
+from llmasos.federated.strategies.updates import Unfit, Update, as_replies, as_types, mean
 from llmasos.federated.strategies.verdict import Refusal, Total, Verdict
 from llmasos.federated.weights import Weights, weights_sha256
 
@@ -77,14 +69,13 @@ class Guarded(Strategy):  # type: ignore[misc, unused-ignore]
                 )
         self.strategy, self.plan = strategy, plan
         self.current: Weights = dict(reference)
-        self.names, self.samples, self.draw = dict(names or {}), dict(samples or {}), draw
+        self.sieve = Sieve(plan, dict(names or {}), dict(samples or {}))
+        self.draw = draw
         self.verdict = Verdict(0, needed=needed(plan))
         self.norms: list[float] = []
         self.missed = 0
         self.taken: dict[str, int] = {}
         self._asked: list[int] = []
-
-    # What Flower calls
 
     def summary(self) -> None:
         """Log what the strategy is."""
@@ -121,13 +112,12 @@ class Guarded(Strategy):  # type: ignore[misc, unused-ignore]
         Raises:
             FederatedError: Too many rounds in a row did not count, or the new model is not finite.
         """
-        came = list(replies)
-        self._count_local(came)
-        updates, failed, rejected = self._sift(came)
-        accepted, wild = self._within_norm(updates)
-        refused = (*rejected, *wild)
+        came = self.sieve.sift(replies, self._asked, self.current)
+        self._count_local(came.nodes)
+        accepted, wild = self.sieve.within_norm(came.updates, self.norms)
+        refused = (*came.rejected, *wild)
         hostile = {one.client for one in refused} - {one.client for one in accepted}
-        verdict = Verdict(server_round, (), failed, refused, needed(self.plan, len(hostile)))
+        verdict = Verdict(server_round, (), came.failed, refused, needed(self.plan, len(hostile)))
         if len(accepted) < verdict.needed:
             return self._missed(verdict)
         self.norms = [*self.norms, *(update.norm for update in accepted)][-_KEPT:]
@@ -144,14 +134,14 @@ class Guarded(Strategy):  # type: ignore[misc, unused-ignore]
         self, server_round: int, total: Total
     ) -> tuple[ArrayRecord | None, MetricRecord | None]:
         """Return what `aggregate_train` does, for a mean that a secure aggregation made."""
-        self._count_local([])
-        failed = tuple(Refusal(self.called(node), reason) for node, reason in total.failed)
-        rejected = tuple(Refusal(self.called(node), reason) for node, reason in total.rejected)
+        self._count_local(())
+        failed = tuple(Refusal(self.sieve.called(node), reason) for node, reason in total.failed)
+        rejected = tuple(Refusal(self.sieve.called(node), reason) for node, reason in total.rejected)
         verdict = Verdict(server_round, (), failed, rejected, self.plan.quorum)
         if total.mean is None or len(total.samples) < verdict.needed:
             return self._missed(verdict)
         participants = tuple(
-            Participant(client=self.called(node), samples=samples)
+            Participant(client=self.sieve.called(node), samples=samples)
             for node, samples in sorted(total.samples.items())
         )
         metrics = {} if total.loss is None else {LOSS: total.loss}
@@ -173,74 +163,14 @@ class Guarded(Strategy):  # type: ignore[misc, unused-ignore]
             with suppress(Unfit):
                 if not reply.has_error():
                     node = reply.metadata.src_node_id
-                    samples, metrics = read_metrics(reply, self.samples.get(node))
-                    told[node] = Update(node, self.called(node), samples, {}, metrics, "", 0.0)
+                    samples, metrics = self.sieve.metrics(reply)
+                    told[node] = Update(node, self.sieve.called(node), samples, {}, metrics, "", 0.0)
         # What most measure is what is meant; who leaves a part of it out does not take it from the others.
         often = Counter(name for update in told.values() for name in update.metrics)
         meant = {name for name, times in often.items() if 2 * times > len(told)}
         fit = [update for update in told.values() if meant <= set(update.metrics)]
         with self._own_errors():
             return self.strategy.aggregate_evaluate(server_round, self._replies(fit))
-
-    # What is refused
-
-    def checked(self, reply: Message) -> tuple[int, dict[str, float]]:
-        """Return the samples and metrics of a train reply.
-
-        Raises:
-            Unfit: They cannot count, or FedProx's term was asked for and not used.
-        """
-        samples, metrics = read_metrics(reply, self.samples.get(reply.metadata.src_node_id))
-        asked = self.plan.strategy.mu if self.plan.strategy.name == "fedprox" else 0.0
-        if asked and metrics.get(PROXIMAL) != asked:
-            raise Unfit(f"it trained without FedProx's proximal term (mu {asked:g} was asked for)")
-        return samples, metrics
-
-    def _sift(
-        self, replies: Sequence[Message]
-    ) -> tuple[list[Update], tuple[Refusal, ...], tuple[Refusal, ...]]:
-        updates: dict[int, Update] = {}
-        failed: list[Refusal] = []
-        rejected: list[Refusal] = []
-        asked = set(self._asked) or {reply.metadata.src_node_id for reply in replies}
-        came: set[int] = set()
-        for reply in sorted(replies, key=lambda one: one.metadata.src_node_id):
-            node = reply.metadata.src_node_id
-            client = self.called(node)
-            if node in came or node not in asked:
-                rejected.append(Refusal(client, "it answered twice" if node in came else "it was not asked"))
-                continue
-            came.add(node)
-            if reply.has_error():
-                failed.append(Refusal(client, said(reply.error.reason)))
-                continue
-            try:
-                self.checked(reply)
-                updates[node] = read_update(reply, client, self.current, self.samples.get(node))
-            except Unfit as error:
-                rejected.append(Refusal(client, str(error)))
-        silent = f"it did not answer within {self.plan.guard.reply_seconds:g} s"
-        failed += [Refusal(self.called(node), silent) for node in sorted(asked - came)]
-        return list(updates.values()), tuple(failed), tuple(rejected)
-
-    def _within_norm(self, updates: list[Update]) -> tuple[list[Update], list[Refusal]]:
-        if self.plan.privacy.kind == "central":
-            return updates, []
-        middle = typical([update.norm for update in updates] if len(updates) >= 3 else self.norms)
-        if middle is None:
-            return updates, []
-        limit = self.plan.guard.norm * middle
-        wild = [
-            Refusal(
-                one.client,
-                f"its update's norm is {one.norm:.3g}, more than {self.plan.guard.norm:g} times {middle:.3g}",
-            )
-            for one in updates
-            if one.norm > limit
-        ]
-        return [one for one in updates if one.norm <= limit], wild
-
-    # What is made of the rest
 
     def _private(self, accepted: list[Update]) -> Update:
         privacy, asked = self.plan.privacy, len(self._asked) or self.plan.sampled
@@ -289,11 +219,10 @@ class Guarded(Strategy):  # type: ignore[misc, unused-ignore]
         """Return the privacy budget that is spent."""
         return budget(self.plan, max(self.taken.values(), default=0))
 
-    def _count_local(self, replies: Sequence[Message]) -> None:
+    def _count_local(self, came: Sequence[int]) -> None:
         # A locally private update is out once it was sent, whether it then counts or not.
         if self.plan.privacy.kind == "local":
-            nodes = self._asked or [reply.metadata.src_node_id for reply in replies]
-            self._count([self.called(node) for node in nodes])
+            self._count([self.sieve.called(node) for node in self._asked or came])
 
     def _count(self, clients: Iterable[str]) -> None:
         for client in clients:
@@ -306,10 +235,6 @@ class Guarded(Strategy):  # type: ignore[misc, unused-ignore]
     def _told(self, sha256: str) -> str:
         # A hash of what is to be hidden would let a guess be checked.
         return sha256 if self.plan.privacy.kind != "central" else ""
-
-    def called(self, node: int) -> str:
-        """Return what the client at a node is called."""
-        return self.names.get(node, str(node))
 
     @contextmanager
     def _own_errors(self) -> Iterator[None]:

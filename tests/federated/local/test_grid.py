@@ -6,6 +6,7 @@ import os
 import random
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -25,6 +26,8 @@ def make_app() -> ClientApp:
         what = context.node_config.get("what")
         if what == "raises":
             raise RuntimeError("no data here")
+        while what == "waits" and not Path(str(context.node_config["for"])).exists():
+            pass
         if what == "dies":
             os.kill(os.getpid(), signal.SIGKILL)
         arrays = message.content["arrays"]
@@ -69,6 +72,17 @@ def trained(grid: CrewGrid, rounds: int = 3) -> tuple[np.ndarray, int]:
     return result.arrays["w"].numpy(), len(result.evaluate_metrics_clientapp)
 
 
+def test_replies_are_given_out_while_others_are_worked_on(tmp_path: Path) -> None:
+    waited = tmp_path / "go on"
+    grid = grid_of({2: {"step": 1.0}, 3: {"step": 1.0, "what": "waits", "for": str(waited)}})
+    content = RecordDict({"arrays": ArrayRecord({"w": Array(np.zeros(2))})})
+    replies = grid.send_and_receive([Message(content, node, "train", group_id="1") for node in (2, 3)])
+    assert not next(replies).has_error()
+    waited.touch()
+    assert [reply.has_error() for reply in replies] == [False]
+    grid.close()
+
+
 def test_a_strategy_of_flowers_runs_unchanged_and_the_same_each_time(grid: CrewGrid) -> None:
     first, evaluated = trained(grid)
     assert evaluated == 3 and np.all(first > 0)
@@ -80,7 +94,7 @@ def test_a_strategy_of_flowers_runs_unchanged_and_the_same_each_time(grid: CrewG
 
 def ask(grid: CrewGrid, nodes: list[int]) -> list[Message]:
     content = RecordDict({"arrays": ArrayRecord({"w": Array(np.zeros(2))})})
-    return grid.send_and_receive([Message(content, node, "train", group_id="1") for node in nodes])
+    return list(grid.send_and_receive([Message(content, node, "train", group_id="1") for node in nodes]))
 
 
 def test_replies_come_in_the_order_of_the_messages(grid: CrewGrid) -> None:

@@ -86,5 +86,5 @@ def test_whoever_stops_listening_leaves_no_worker_at_work(workers: Workers) -> N
     running = workers.run([("pid", 0), ("hang", 0)], 60.0)
     _, answer = next(iter(running))
     assert answer.value
-    running.close()  # type: ignore[attr-defined]
+    running.close()
     assert done(workers, [("same", 1)])[0].value == 1

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from llmasos.federated.messages import LOSS, SAMPLES, record_of, weights_of
 from llmasos.federated.port import FederatedError
 from llmasos.federated.strategies import Guarded, choose
+from llmasos.federated.strategies.sieve import Sieve
 from llmasos.federated.weights import Weights, weights_sha256
 from tests.federated.strategies.conftest import FakeGrid, clients, moved, plan, play, reply_of, small
 
@@ -382,7 +383,7 @@ def test_an_evaluation_is_over_the_clients_that_measured() -> None:
     assert metrics["accuracy"] == pytest.approx((60 * 0.5 + 30 * 1) / 90)
     assert guard.aggregate_evaluate(1, []) is None
 
-    guard.samples = dict.fromkeys(range(1, 11), 20)
+    guard.sieve = Sieve(guard.plan, {}, dict.fromkeys(range(1, 11), 20))
     metrics = guard.aggregate_evaluate(1, grid.send_and_receive(messages))
     assert metrics is not None and metrics["accuracy"] == pytest.approx(0.5)  # not the client of 30 rows
 
