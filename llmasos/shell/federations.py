@@ -43,7 +43,7 @@ def invite(
         Path | None, typer.Option("--out", "-o", metavar="FILE", help="Where to write it; here by default.")
     ] = None,
 ) -> None:
-    """Write the invitation with which another machine joins a federation."""
+    """Write the invitation with which another machine joins one."""
     _run("invite", *(["--out", str(out)] if out else []), "--", name, node)
 
 

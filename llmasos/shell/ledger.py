@@ -89,7 +89,7 @@ def show(what: What, as_json: AsJson = False) -> None:
 
 @ledger_app.command()
 def verify(as_json: AsJson = False) -> None:
-    """Compare everything with the chain, the anchors and the sessions.
+    """Compare all with the chain, the anchors and the sessions.
 
     Exit codes: 0 all is in order, 1 something was altered or is missing, 2 usage, 3 records have not reached
     the chain, 4 the chain or an anchor could not be asked.
