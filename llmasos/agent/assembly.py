@@ -92,6 +92,7 @@ class Assembly:
             services.provider.backend,
             services.registry,
             services.settings.sandbox_limits.seconds,
+            services.settings,
             services.trainings,
         )
         reports = Reports(info.id, turn, origin, services.ledger, self.stream, redactor)

@@ -23,7 +23,7 @@ from llmasos.shell.output import say_crash
 from tests.shell.poison import MARK, POISON, PoisonedClient, acting
 
 # They start programs of their own, which have tests of their own.
-ELSEWHERE = ("serve", "doctor", "sandbox ", "cluster ", "ledger check", "policy ")
+ELSEWHERE = ("serve", "doctor", "sandbox ", "cluster ", "ledger check", "map", "policy ")
 
 
 def commands(group: Any, path: str = "") -> Iterator[tuple[str, Any]]:
