@@ -87,6 +87,11 @@ def carry_out(rules: Rules, item: Item) -> Outcome:
     return _loop().run(_desk(rules).carry_out(item))
 
 
+def sweep(settings: Settings) -> None:
+    """Remove what processes of this machine that ended have left."""
+    sweep_folders(_errands(settings))
+
+
 class Desk:
     """A sandbox of this process, cleared between items and replaced when something went wrong in it.
 
@@ -145,7 +150,7 @@ class Desk:
                 pass
         await self.close()
         settings = _settings(self._rules)
-        errands = private_dir(settings.data_dir / "errands")
+        errands = _errands(settings)
         if self._provider is None:
             sweep_folders(errands)
             self._provider = await choose_provider(settings)
@@ -162,6 +167,10 @@ class Desk:
             target = self._place / "folder" / path
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(content)
+
+
+def _errands(settings: Settings) -> Path:
+    return private_dir(settings.data_dir / "errands")
 
 
 def _program(code: str, item: str) -> str:
@@ -194,4 +203,5 @@ def _desks() -> dict[Rules, Desk]:
 @functools.cache
 def _loop() -> asyncio.Runner:
     """Return the loop that this process opens its sandboxes in, one item after the other."""
-    return asyncio.Runner()
+    # A worker of Ray may have chosen another loop, in which sandboxes do not start.
+    return asyncio.Runner(loop_factory=asyncio.SelectorEventLoop)

@@ -21,7 +21,7 @@ from llmasos.cluster import ClusterError, Outcome, Share, TaskTimeout, Work
 from llmasos.display import display
 from llmasos.errors import LLMasOSError, ToolError
 from llmasos.paths import private_dir
-from llmasos.tools._errand import Item, Rules, carry_out
+from llmasos.tools._errand import Item, Rules, carry_out, sweep
 from llmasos.tools._staging import Staging
 from llmasos.tools.tool import Capabilities, ToolContext, tool
 
@@ -113,6 +113,7 @@ async def map_files(
     finally:
         with anyio.CancelScope(shield=True):
             await anyio.to_thread.run_sync(shutil.rmtree, where, True)
+            await anyio.to_thread.run_sync(sweep, ctx.settings)
     if save_as:
         await ctx.sandbox.write(save_as, tally.results())
     return tally.text(save_as)
