@@ -10,6 +10,7 @@ from pydantic_ai.models.function import AgentInfo, DeltaToolCall, DeltaToolCalls
 
 from llmasos.api import ToolCall
 from llmasos.models import Origin
+from llmasos.tools import Registry
 
 PERSON = Origin(model="none: the person made the call")
 
@@ -25,6 +26,11 @@ def one_call(call: ToolCall) -> FunctionModel:
             yield told
 
     return FunctionModel(stream_function=reply, model_name=PERSON.model)
+
+
+def asks_model(registry: Registry, call: ToolCall) -> bool:
+    """Return whether the tool that is called asks the model by itself."""
+    return any(tool.name == call.tool and tool.capabilities.asks_model for tool in registry)
 
 
 def _told(message: ModelMessage) -> str | None:

@@ -19,7 +19,7 @@ from llmasos.agent.approvals import Approvals
 from llmasos.agent.asker import asker
 from llmasos.agent.assembly import Assembly
 from llmasos.agent.metering import Used
-from llmasos.agent.one_call import PERSON, one_call
+from llmasos.agent.one_call import PERSON, asks_model, one_call
 from llmasos.agent.policy import takes_effect_later
 from llmasos.agent.provenance import EXPLANATION, Tracker
 from llmasos.agent.recorded_model import RecordedModel
@@ -244,11 +244,13 @@ class Session:
         self, turn: str, request: TurnRequest, client: Client, used: Used
     ) -> tuple[Model, Origin]:
         """Return what is asked, and where its replies come from."""
-        if request.call is not None:
-            return one_call(request.call), PERSON
         services = self._services
-        # In the shell a person waits for the answer.
+        if request.call is not None and not asks_model(services.registry, request.call):
+            return one_call(request.call), PERSON
+        # In the shell a person waits for the answer; what asks for many is in no hurry.
         wanted: Band = "interactive" if request.approve == "ask" else "normal"
+        if request.call is not None:
+            wanted = "batch"
         model = await services.models.resolve(
             self._info.model or None,
             lambda what, done, total, unit: self.stream.publish(

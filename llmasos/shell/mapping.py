@@ -20,12 +20,16 @@ if TYPE_CHECKING:
 
 _MOST_SECONDS = 30 * 24 * 3600.0
 _RESULTS = "results.jsonl"
+_ASKED_AT_ONCE = 4
 
 
 def map_inputs(
     inputs: Annotated[
         list[str] | None,
-        typer.Argument(metavar="FILES|GLOBS...", help="Files, folders or globs; each file is an input."),
+        typer.Argument(
+            metavar="[INSTRUCTION] FILES|GLOBS...",
+            help="Files, folders or globs; each file is an input. First what the model does, if no command.",
+        ),
     ] = None,
     command: Annotated[
         str,
@@ -65,14 +69,25 @@ def map_inputs(
     as_json: Annotated[bool, typer.Option("--json", help="Print a line of JSON for each input.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Approve what the policy asks.")] = False,
 ) -> None:
-    """Run a command over many inputs, each in a sandbox.
+    """Run a command, or what you say, over many inputs.
 
-    Only what it prints is kept: the files of the folder stay as they are.
+    A command runs in a sandbox for each, and what it prints is kept; what you say, the model does to each.
+    The files of the folder stay as they are.
 
     Exit codes: 0 all done, 1 some failed, 2 usage, 3 approval needed, 130 stopped.
     """
-    if bool(command) == bool(python):
+    if command and python:
         raise typer.BadParameter("give either a command or --python FILE.", param_hint="--command")
+    instruction = ""
+    if not command and not python:
+        # The first word says what the model does to each.
+        instruction, inputs = (inputs or [""])[0].strip(), (inputs or [])[1:]
+        if not instruction:
+            raise typer.BadParameter(
+                "give a command, --python FILE, or an instruction.", param_hint="--command"
+            )
+        if address:
+            raise typer.BadParameter("a model runs where its replicas do.", param_hint="--address")
     if not inputs and not jsonl:
         raise typer.BadParameter("name files, folders or globs, or give --jsonl.", param_hint="FILES")
     if resume and out is None:
@@ -83,17 +98,26 @@ def map_inputs(
     results = None if out is None else out / _RESULTS
     arguments: dict[str, Any] = {
         "files": [_inside(name, folder) for name in inputs or ()],
-        "command": command,
-        "code": "" if python is None else _read(python),
         "items": _lines(jsonl) if jsonl else [],
-        "along": [_inside(name, folder) for name in along or ()],
         "skip": _done(results) if resume and results is not None else [],
         "save_as": "",
+    }
+    if instruction:
+        arguments |= {"instruction": instruction, "jobs": jobs or _ASKED_AT_ONCE}
+        raise typer.Exit(
+            _mapped("ask_files", arguments, folder, results, resume=resume, as_json=as_json, yes=yes)
+        )
+    arguments |= {
+        "command": command,
+        "code": "" if python is None else _read(python),
+        "along": [_inside(name, folder) for name in along or ()],
         "cluster": address,
         "timeout": timeout,
         "settings": settings,
     }
-    raise typer.Exit(_mapped(arguments, folder, results, resume=resume, as_json=as_json, yes=yes))
+    raise typer.Exit(
+        _mapped("map_files", arguments, folder, results, resume=resume, as_json=as_json, yes=yes)
+    )
 
 
 class Lines:
@@ -142,6 +166,7 @@ class Lines:
 
 
 def _mapped(
+    tool: str,
     arguments: dict[str, Any],
     folder: Path,
     results: Path | None,
@@ -160,7 +185,7 @@ def _mapped(
             results.parent.mkdir(parents=True, exist_ok=True)
             file = stack.enter_context(results.open("a" if resume else "w"))
         lines = Lines(file, as_json, _bar(stack))
-        result = anyio.run(_run, arguments, folder, lines, yes)
+        result = anyio.run(_run, tool, arguments, folder, lines, yes)
     counted = f"{lines.done:,} of {int(lines.total):,} done, {lines.failed:,} failed."
     if result is None:
         more = " Go on with --resume." if results is not None else ""
@@ -189,13 +214,15 @@ def _ended(result: TurnResult, lines: Lines, results: Path | None) -> int:
     return 1 if lines.failed else 0
 
 
-async def _run(arguments: dict[str, Any], folder: Path, lines: Lines, yes: bool) -> TurnResult | None:
+async def _run(
+    tool: str, arguments: dict[str, Any], folder: Path, lines: Lines, yes: bool
+) -> TurnResult | None:
     import anyio
 
     from llmasos.api import ToolCall
     from llmasos.client import AsyncClient
 
-    call = ToolCall(tool="map_files", arguments=arguments)
+    call = ToolCall(tool=tool, arguments=arguments)
     result: TurnResult | None = None
 
     async def turn(scope: anyio.CancelScope) -> None:
@@ -227,8 +254,8 @@ async def _run(arguments: dict[str, Any], folder: Path, lines: Lines, yes: bool)
 
 def _words(arguments: dict[str, Any]) -> str:
     """Return what is done in words: what the person wrote, so that the policy knows it for theirs."""
-    run = arguments["command"] or arguments["code"]
-    named = [*arguments["files"], *(f"with {name}" for name in arguments["along"])]
+    run = arguments.get("instruction") or arguments["command"] or arguments["code"]
+    named = [*arguments["files"], *(f"with {name}" for name in arguments.get("along", ()))]
     return f"Run over {' '.join(named) or 'the inputs'}:\n{run}"
 
 

@@ -40,12 +40,10 @@ class Staging:
         Raises:
             ToolError: Something is not there, or it is too much.
         """
-        found: dict[str, None] = {}
-        for name in named:
-            for info in await self._files(name):
-                await self._copy(info)
-                found[info.path] = None
-        return list(found)
+        found = await found_files(self._sandbox, named)
+        for info in found:
+            await self._copy(info)
+        return [info.path for info in found]
 
     def items(self, paths: Sequence[str]) -> Iterator[Item]:
         """Yield the items of paths that were copied, reading each file as it is needed."""
@@ -56,28 +54,12 @@ class Staging:
         """Return what a file held that was copied."""
         return self._places[path].read_bytes()
 
-    async def _files(self, name: str) -> list[FileInfo]:
-        glob = any(char in name for char in "*?[")
-        if not glob:
-            info = await self._sandbox.stat(name)
-            if info.kind == "file":
-                return [info]
-        pattern, path = (name, ".") if glob else ("*", name)
-        depth = 1 if glob and "/" not in name else None
-        listing = await self._sandbox.list(path, pattern=pattern, depth=depth, limit=_MOST_FILES)
-        files = sorted((one for one in listing.entries if one.kind == "file"), key=lambda one: one.path)
-        if not files:
-            raise ToolError(f"No file matches {display(name)}.", hint="See what is there: list_files.")
-        if listing.omitted:
-            raise self._too_much()
-        return files
-
     async def _copy(self, info: FileInfo) -> None:
         if info.path in self._places:
             return
         self._bytes += info.size
         if self._bytes > _MOST_BYTES or len(self._places) >= _MOST_FILES:
-            raise self._too_much()
+            raise _too_much()
         place = self._folder / str(len(self._places))
         with place.open("xb") as copy:
             while True:
@@ -89,8 +71,43 @@ class Staging:
         self._places[info.path] = place
         self._tell(len(self._places))
 
-    def _too_much(self) -> ToolError:
-        return ToolError(
-            f"These are more than {_MOST_FILES:,} files or {_MOST_BYTES >> 30} GiB.",
-            hint="Run it over a part of them at a time.",
-        )
+
+async def found_files(sandbox: Sandbox, named: Sequence[str]) -> list[FileInfo]:
+    """Return the files of a view that are named, each once.
+
+    Args:
+        sandbox: Where the view is read.
+        named: Files, folders with all that is below them, or globs.
+
+    Raises:
+        ToolError: Something is not there, or it is too much.
+    """
+    found: dict[str, FileInfo] = {}
+    for name in named:
+        for info in await _files(sandbox, name):
+            found.setdefault(info.path, info)
+    return list(found.values())
+
+
+async def _files(sandbox: Sandbox, name: str) -> list[FileInfo]:
+    glob = any(char in name for char in "*?[")
+    if not glob:
+        info = await sandbox.stat(name)
+        if info.kind == "file":
+            return [info]
+    pattern, path = (name, ".") if glob else ("*", name)
+    depth = 1 if glob and "/" not in name else None
+    listing = await sandbox.list(path, pattern=pattern, depth=depth, limit=_MOST_FILES)
+    files = sorted((one for one in listing.entries if one.kind == "file"), key=lambda one: one.path)
+    if not files:
+        raise ToolError(f"No file matches {display(name)}.", hint="See what is there: list_files.")
+    if listing.omitted:
+        raise _too_much()
+    return files
+
+
+def _too_much() -> ToolError:
+    return ToolError(
+        f"These are more than {_MOST_FILES:,} files or {_MOST_BYTES >> 30} GiB.",
+        hint="Run it over a part of them at a time.",
+    )

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
-import json
 import shutil
 import tempfile
 from collections.abc import AsyncGenerator, Iterator, Mapping
@@ -18,19 +16,16 @@ import anyio.to_thread
 from pydantic import Field
 
 from llmasos.cluster import ClusterError, Outcome, Share, TaskTimeout, Work
-from llmasos.display import display
 from llmasos.errors import LLMasOSError, ToolError
 from llmasos.paths import private_dir
 from llmasos.tools._errand import Item, Rules, carry_out, sweep
 from llmasos.tools._staging import Staging
+from llmasos.tools._tally import Tally
 from llmasos.tools.tool import Capabilities, ToolContext, tool
 
-_NAMED_FAILURES = 5
-_LONGEST = 300
 # Beyond an item's own time: a sandbox starts, and ends.
 _GRACE_SECONDS = 60.0
 _SETTING = {"docker": "docker", "bubblewrap": "bubblewrap", "landlock-weak": "landlock"}
-_LARGEST_SAVED = 64_000_000
 
 Setting = Literal["jobs", "cpus", "gpus", "memory_mb", "tries"]
 
@@ -107,7 +102,7 @@ async def map_files(
         tally = Tally(ctx, len(names), saving=bool(save_as))
         async with aclosing(_outcomes(ctx, rules, every, cluster, chosen)) as outcomes:
             async for outcome in outcomes:
-                tally.add(names[outcome.index], outcome)
+                tally.add(_result(names[outcome.index], outcome))
     except ClusterError as error:
         raise ToolError(error.message, hint=error.hint) from error
     finally:
@@ -117,65 +112,6 @@ async def map_files(
     if save_as:
         await ctx.sandbox.write(save_as, tally.results())
     return tally.text(save_as)
-
-
-class Tally:
-    """Adds up how the items of a map ended.
-
-    Args:
-        ctx: Where it is told.
-        total: How many there are.
-        saving: Keep the results for a file, in place of printing them.
-    """
-
-    def __init__(self, ctx: ToolContext, total: int, *, saving: bool) -> None:
-        self._ctx = ctx
-        self._total = total
-        self._saving = saving
-        self._lines: list[str] = []
-        self._digest = hashlib.sha256()
-        self._done = self._bytes = 0
-        self._failures: list[str] = []
-        self._failed = 0
-        ctx.progress("Running", 0, total, "items")
-
-    def add(self, item: str, outcome: Outcome) -> None:
-        """Take in how an item ended; they come in order."""
-        result = _result(item, outcome)
-        line = json.dumps(result, ensure_ascii=False) + "\n"
-        self._digest.update(line.encode("utf-8", "surrogateescape"))
-        if result["status"] == "ok":
-            self._done += 1
-        else:
-            self._failed += 1
-            if self._failed <= _NAMED_FAILURES:
-                self._failures.append(_failure(result))
-        self._ctx.progress("Running", outcome.index + 1, self._total, "items")
-        if not self._saving:
-            self._ctx.output("stdout", line)
-            return
-        self._bytes += len(line)
-        if self._bytes > _LARGEST_SAVED:
-            raise ToolError(
-                f"The items print more than {_LARGEST_SAVED // 1_000_000} MB together.",
-                hint="Have each print less, or run it from a terminal: llmasos map.",
-            )
-        self._lines.append(line)
-
-    def results(self) -> bytes:
-        """Return the results as JSON lines."""
-        return "".join(self._lines).encode("utf-8", "surrogateescape")
-
-    def text(self, save_as: str) -> str:
-        """Return how it went in words."""
-        lines = [f"{self._done:,} of {self._total:,} items done, {self._failed:,} failed."]
-        lines += self._failures
-        if self._failed > _NAMED_FAILURES:
-            lines.append(f"and {self._failed - _NAMED_FAILURES:,} more")
-        lines.append(f"SHA-256 of the results: {self._digest.hexdigest()}")
-        if save_as:
-            lines.append(f"Saved in {save_as}, a line of JSON for each item.")
-        return "\n".join(lines)
 
 
 async def _outcomes(
@@ -212,14 +148,6 @@ def _result(item: str, outcome: Outcome) -> dict[str, Any]:
         "seconds": round(ended.seconds, 3),
         **where,
     }
-
-
-def _failure(result: Mapping[str, Any]) -> str:
-    """Return a failure as a line: the item, how it ended, and the last thing that it printed."""
-    code = result["exit_code"]
-    how = f"exit code {code}" if code is not None else result["status"]
-    said = [line.strip() for line in result["output"].splitlines() if line.strip()]
-    return display(": ".join([result["item"], how, *said[-1:]]))[:_LONGEST]
 
 
 def _folder(ctx: ToolContext) -> Path:
