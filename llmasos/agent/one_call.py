@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 
-from pydantic_ai.messages import ModelMessage, ModelResponse, ToolReturnPart
+from pydantic_ai.messages import ModelMessage, ToolReturnPart
 from pydantic_ai.models.function import AgentInfo, DeltaToolCall, DeltaToolCalls, FunctionModel
 
 from llmasos.api import ToolCall
 from llmasos.models import Origin
-from llmasos.tools import Registry
 
 PERSON = Origin(model="none: the person made the call")
 
@@ -28,14 +27,7 @@ def one_call(call: ToolCall) -> FunctionModel:
     return FunctionModel(stream_function=reply, model_name=PERSON.model)
 
 
-def asks_model(registry: Registry, call: ToolCall) -> bool:
-    """Return whether the tool that is called asks the model by itself."""
-    return any(tool.name == call.tool and tool.capabilities.asks_model for tool in registry)
-
-
 def _told(message: ModelMessage) -> str | None:
-    parts = [] if isinstance(message, ModelResponse) else message.parts
-    for part in parts:
-        if part.part_kind in ("tool-return", "retry-prompt"):
-            return part.model_response_str() if isinstance(part, ToolReturnPart) else str(part.content)
-    return None
+    """Return what came of the call; None before it was made."""
+    returned = [part for part in message.parts if isinstance(part, ToolReturnPart)]
+    return returned[-1].model_response_str() if returned else None

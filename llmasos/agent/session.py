@@ -19,7 +19,7 @@ from llmasos.agent.approvals import Approvals
 from llmasos.agent.asker import asker
 from llmasos.agent.assembly import Assembly
 from llmasos.agent.metering import Used
-from llmasos.agent.one_call import PERSON, asks_model, one_call
+from llmasos.agent.one_call import PERSON, one_call
 from llmasos.agent.policy import takes_effect_later
 from llmasos.agent.provenance import EXPLANATION, Tracker
 from llmasos.agent.recorded_model import RecordedModel
@@ -245,11 +245,14 @@ class Session:
     ) -> tuple[Model, Origin]:
         """Return what is asked, and where its replies come from."""
         services = self._services
-        if request.call is not None and not asks_model(services.registry, request.call):
-            return one_call(request.call), PERSON
+        called = None if request.call is None else services.registry.get(request.call.tool)
+        if request.call is not None and called is not None:
+            called.validate(request.call.arguments)
+            if not called.capabilities.asks_model:
+                return one_call(request.call), PERSON
         # In the shell a person waits for the answer; what asks for many is in no hurry.
         wanted: Band = "interactive" if request.approve == "ask" else "normal"
-        if request.call is not None:
+        if called is not None:
             wanted = "batch"
         model = await services.models.resolve(
             self._info.model or None,
