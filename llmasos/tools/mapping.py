@@ -65,7 +65,7 @@ async def map_files(
     timeout: Annotated[float, Field(gt=0, le=86_400)] = 60.0,
     settings: dict[Setting, float] | None = None,
 ) -> str:
-    """Runs one command over very many files at once, each in a sandbox of its own; its output is kept.
+    """Runs one command over very many files at once, each in a sandbox; its output is kept.
 
     Args:
         files: Files, folders or globs; each is one item.
