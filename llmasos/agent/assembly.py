@@ -15,6 +15,7 @@ from llmasos.agent.context import Contexts
 from llmasos.agent.gate import Gate
 from llmasos.agent.gathering import Surroundings
 from llmasos.agent.judge import Judge
+from llmasos.agent.one_call import one_call
 from llmasos.agent.provenance import Tracker
 from llmasos.agent.reports import Reports
 from llmasos.agent.rulebook import Rulebook
@@ -92,6 +93,7 @@ class Assembly:
             services.provider.backend,
             services.registry,
             services.settings.sandbox_limits.seconds,
+            services.settings,
             services.trainings,
         )
         reports = Reports(info.id, turn, origin, services.ledger, self.stream, redactor)
@@ -105,8 +107,10 @@ class Assembly:
         )
         judge = Judge(self.rulebook, self.tracker, self._surroundings(info), redactor, sandbox.look)
         contexts.gate = Gate(services.registry, judge, consent, reports, redactor, contexts)
+        # Who made a call themselves ask the model by the tool only.
+        asked = model if request.call is None else one_call(request.call)
         running = Turn(
-            turn, model, contexts.gate, services.registry, self.stream, limits, instructions, history
+            turn, asked, contexts.gate, services.registry, self.stream, limits, instructions, history
         )
         return Assembled(running, contexts, consent)
 

@@ -14,9 +14,12 @@ from pydantic_ai.settings import ModelSettings
 
 from llmasos.agent.approvals import encodable
 from llmasos.agent.consent import Outlook
+from llmasos.agent.executors import executor
 from llmasos.agent.gate import Gate
 from llmasos.agent.stream import EventStream
 from llmasos.agent.workbench import Workbench
+from llmasos.cluster import Executor
+from llmasos.config import Settings
 from llmasos.errors import LLMasOSError, ModelError, ToolError
 from llmasos.events import ActionOutput, Forecast, Progress, Usage
 from llmasos.federated.runs import Runs, installed_runs
@@ -40,6 +43,7 @@ class Contexts:
         backend: The sandbox's backend, for records.
         registry: The tools callable from inside Python.
         seconds: How long one piece of code may run.
+        settings: The kernel's.
         trainings: The federated trainings, where the extra is installed.
         gate: What carries out calls made from inside Python.
         spent: What tools have asked of the model so far.
@@ -52,6 +56,7 @@ class Contexts:
     backend: str
     registry: Registry
     seconds: float
+    settings: Settings
     trainings: Runs | None = None
     gate: Gate | None = None
     spent: Usage = field(default_factory=Usage)
@@ -99,6 +104,19 @@ class ActionContext:
     def seconds(self) -> float:
         """How long one piece of code may run, by the settings."""
         return self._of.seconds
+
+    @property
+    def settings(self) -> Settings:
+        """The kernel's settings."""
+        return self._of.settings
+
+    def executor(self, cluster: str, jobs: int) -> Executor:
+        """Return what runs tasks on a cluster's machines or, without one, on this one.
+
+        Raises:
+            ClusterError: This machine belongs to no such cluster.
+        """
+        return executor(self._of.settings, cluster, jobs)
 
     @property
     def runs(self) -> Runs:

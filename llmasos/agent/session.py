@@ -12,12 +12,14 @@ from pathlib import Path
 import anyio
 from anyio.abc import TaskGroup
 from pydantic_ai.messages import ModelMessage, ModelMessagesTypeAdapter
+from pydantic_ai.models import Model
 
 from llmasos.agent import _records as records
 from llmasos.agent.approvals import Approvals
 from llmasos.agent.asker import asker
 from llmasos.agent.assembly import Assembly
 from llmasos.agent.metering import Used
+from llmasos.agent.one_call import PERSON, one_call
 from llmasos.agent.policy import takes_effect_later
 from llmasos.agent.provenance import EXPLANATION, Tracker
 from llmasos.agent.recorded_model import RecordedModel
@@ -46,7 +48,7 @@ from llmasos.events import (
     TurnFinished,
     TurnStarted,
 )
-from llmasos.models import Client
+from llmasos.models import Client, Origin
 from llmasos.models.scheduler.queue import BANDS
 from llmasos.models.scheduler.types import Band
 from llmasos.sandbox import Workspace, outline
@@ -213,29 +215,11 @@ class Session:
 
     async def _run(self, turn: str, request: TurnRequest, client: Client) -> TurnEnd:
         services, used = self._services, Used()
-        # In the shell a person waits for the answer.
-        wanted: Band = "interactive" if request.approve == "ask" else "normal"
         await self.workbench.learn_secrets()
         await self.workbench.sandbox.refresh(turn)
         for notice in await self.rulebook.refresh():
             await self.stream.append(Notice(turn=turn, level="warning", text=notice))
-        model = await services.models.resolve(
-            self._info.model or None,
-            lambda what, done, total, unit: self.stream.publish(
-                Progress(turn=turn, what=what, done=done, total=total, unit=unit)
-            ),
-            services.definitions,
-            replace(
-                client,
-                session=self.id,
-                band=max(wanted, client.band, key=BANDS.__getitem__),
-                used=used.add,
-            ),
-        )
-        origin = await services.models.origin(model, self._info.model or None)
-        model = RecordedModel(
-            model, origin, services.ledger, session=self.id, turn=turn, used=used, redactor=services.redactor
-        )
+        model, origin = await self._model(turn, request, client, used)
         names = await self.workbench.workspace.names()
         here = outline(names)[:_LONGEST_OUTLINE]
         tracker = await self._listen(request, names)
@@ -255,6 +239,39 @@ class Session:
                 end.messages,
             )
         return end
+
+    async def _model(
+        self, turn: str, request: TurnRequest, client: Client, used: Used
+    ) -> tuple[Model, Origin]:
+        """Return what is asked, and where its replies come from."""
+        services = self._services
+        called = None if request.call is None else services.registry.get(request.call.tool)
+        if request.call is not None and called is not None:
+            called.validate(request.call.arguments)
+            if not called.capabilities.asks_model:
+                return one_call(request.call), PERSON
+        # In the shell a person waits for the answer; what asks for many is in no hurry.
+        wanted: Band = "interactive" if request.approve == "ask" else "normal"
+        if called is not None:
+            wanted = "batch"
+        model = await services.models.resolve(
+            self._info.model or None,
+            lambda what, done, total, unit: self.stream.publish(
+                Progress(turn=turn, what=what, done=done, total=total, unit=unit)
+            ),
+            services.definitions,
+            replace(
+                client,
+                session=self.id,
+                band=max(wanted, client.band, key=BANDS.__getitem__),
+                used=used.add,
+            ),
+        )
+        origin = await services.models.origin(model, self._info.model or None)
+        recorded = RecordedModel(
+            model, origin, services.ledger, session=self.id, turn=turn, used=used, redactor=services.redactor
+        )
+        return recorded, origin
 
     async def _end(self, turn: str, end: TurnEnd, *, dry_run: bool = False) -> None:
         try:

@@ -17,12 +17,20 @@ class Attachment(Wire):
     text: str
 
 
+class ToolCall(Wire):
+    """One call of a tool, which a person makes in place of a model."""
+
+    tool: str
+    arguments: dict[str, Any] = Field(default_factory=dict)
+
+
 class TurnRequest(Wire):
     """A person's text, with limits of its own where they differ from the settings.
 
     `approve` says what happens when the policy asks: `ask` waits for a person, `deny` refuses because
     nobody is there, `all` was approved beforehand. A dry run shows its diff and then drops its changes.
-    `approved` are digests of calls that were approved beforehand, each once.
+    `approved` are digests of calls that were approved beforehand, each once. With a `call` no model is asked:
+    the text says what is done, and the call goes through the gate like a model's.
     """
 
     text: str
@@ -32,6 +40,7 @@ class TurnRequest(Wire):
     timeout: float | None = Field(None, gt=0)
     dry_run: bool = False
     approved: tuple[str, ...] = ()
+    call: ToolCall | None = None
 
 
 class TurnAccepted(Wire):

@@ -25,6 +25,7 @@ from llmasos.api import (
     ModelChoice,
     SessionInfo,
     StateRequest,
+    ToolCall,
     TurnAccepted,
     TurnRequest,
     TurnResult,
@@ -86,6 +87,7 @@ class AsyncSession:
         timeout: float | None = None,
         dry_run: bool = False,
         approved: Sequence[str] = (),
+        call: ToolCall | None = None,
     ) -> TurnResult:
         """Run a turn to its end and return what came of it.
 
@@ -99,6 +101,7 @@ class AsyncSession:
             timeout: Seconds at most.
             dry_run: Drop the changes at the end; the result still has their diff.
             approved: Digests of calls that are approved beforehand, each once.
+            call: What is done, without a model; the text then says it in words.
         """
         fold = TurnFold(self.id)
         try:
@@ -110,6 +113,7 @@ class AsyncSession:
                 timeout=timeout,
                 dry_run=dry_run,
                 approved=tuple(approved),
+                call=call,
             ) as events:
                 async for event in events:
                     fold.add(event)

@@ -19,6 +19,7 @@ from llmasos.shell.explain import explain
 from llmasos.shell.federated import federated_app
 from llmasos.shell.keys import keys_app
 from llmasos.shell.ledger import ledger_app
+from llmasos.shell.mapping import map_inputs
 from llmasos.shell.models import models_app
 from llmasos.shell.modes import ACCESS, ASKING, digests, one_of
 from llmasos.shell.output import say, say_crash
@@ -52,6 +53,7 @@ app.add_typer(sandbox_app, name="sandbox")
 app.add_typer(policy_app, name="policy")
 app.add_typer(cluster_app, name="cluster")
 app.command()(explain)
+app.command("map")(map_inputs)
 app.add_typer(audit_app, name="audit")
 
 Folder = Annotated[Path, typer.Option("-C", "--folder", help="The folder to work on.")]

@@ -44,7 +44,7 @@ class Registry:
 
 def builtin_tools() -> Registry:
     """Return the tools that come with the system."""
-    from llmasos.tools import code, files, translation
+    from llmasos.tools import asking, code, files, mapping, translation
 
     return Registry(
         [
@@ -52,6 +52,8 @@ def builtin_tools() -> Registry:
             code.run_shell,
             code.start_job,
             code.background_jobs,
+            mapping.map_files,
+            asking.ask_files,
             files.read_file,
             files.write_file,
             files.edit_file,

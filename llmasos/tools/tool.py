@@ -9,6 +9,8 @@ from typing import Any, Literal, Protocol
 
 from pydantic import ValidationError
 
+from llmasos.cluster import Executor
+from llmasos.config import Settings
 from llmasos.decisions import SourceKind
 from llmasos.errors import ToolError
 from llmasos.federated.runs import Runs
@@ -74,6 +76,21 @@ class ToolContext(Protocol):
     @property
     def seconds(self) -> float:
         """How long one piece of code may run, by the settings."""
+
+    @property
+    def settings(self) -> Settings:
+        """The kernel's settings."""
+
+    def executor(self, cluster: str, jobs: int) -> Executor:
+        """Return what runs tasks on a cluster's machines or, without one, on this one; the caller ends it.
+
+        Args:
+            cluster: Its address, which must be of one that this machine belongs to; or `auto` for that.
+            jobs: How many tasks run at once here; 0 is one for each core.
+
+        Raises:
+            ClusterError: This machine belongs to no such cluster.
+        """
 
     @property
     def runs(self) -> Runs:
