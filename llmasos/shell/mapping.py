@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import signal
 import sys
@@ -182,8 +183,7 @@ def _mapped(
     with ExitStack() as stack:
         file = None
         if results is not None:
-            results.parent.mkdir(parents=True, exist_ok=True)
-            file = stack.enter_context(results.open("a" if resume else "w"))
+            file = stack.enter_context(_opened(results, resume=resume))
         lines = Lines(file, as_json, _bar(stack))
         result = anyio.run(_run, tool, arguments, folder, lines, yes)
     counted = f"{lines.done:,} of {int(lines.total):,} done, {lines.failed:,} failed."
@@ -192,6 +192,26 @@ def _mapped(
         say(f"Stopped: {counted}{more}", err=True)
         return 130
     return _ended(result, lines, results)
+
+
+def _opened(results: Path, *, resume: bool) -> IO[str]:
+    """Open the results to add to; earlier ones are never written over.
+
+    Raises:
+        LLMasOSError: There are earlier results that nobody asked to go on with.
+    """
+    results.parent.mkdir(parents=True, exist_ok=True)
+    file = results.open("a+b")
+    if file.tell() and not resume:
+        file.close()
+        raise LLMasOSError(
+            f"{results} has results already.", hint="Go on with --resume, or name another folder for --out."
+        )
+    # A line that was cut when it was stopped would spoil the one after it.
+    file.seek(0)
+    whole = sum(len(line) for line in file if line.endswith(b"\n"))
+    file.truncate(whole)
+    return io.TextIOWrapper(file, encoding="utf-8", errors="surrogateescape")
 
 
 def _ended(result: TurnResult, lines: Lines, results: Path | None) -> int:
@@ -289,7 +309,8 @@ def _lines(name: str) -> list[str]:
     if name == "-":
         return [line.rstrip("\n") for line in sys.stdin if line.strip()]
     found = []
-    for number, line in enumerate(_read(Path(name)).splitlines(), 1):
+    # Texts may hold what str.splitlines takes for an end of line.
+    for number, line in enumerate(_read(Path(name)).split("\n"), 1):
         if line.strip():
             try:
                 value = json.loads(line)
@@ -302,13 +323,12 @@ def _lines(name: str) -> list[str]:
 
 
 def _done(results: Path) -> list[str]:
-    """Return the inputs that are done by earlier results."""
+    """Return the inputs that are done by earlier results; a line without its end does not count."""
     found: list[str] = []
-    for line in _read(results).splitlines() if results.exists() else ():
+    for line in _read(results).split("\n")[:-1] if results.exists() else ():
         try:
             result = json.loads(line)
         except ValueError:
-            # Cut where it was stopped.
             continue
         if result["status"] == "ok":
             found.append(result["item"])
