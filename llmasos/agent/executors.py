@@ -21,7 +21,7 @@ def executor(settings: Settings, cluster: str, jobs: int) -> Executor:
     """
     if not cluster:
         return ProcessExecutor(cpus=jobs)
-    from llmasos.cluster.nodes import nodes
+    from llmasos.cluster.records import nodes
 
     known = [node.address for node in nodes()]
     if settings.models.cluster not in ("", AUTO):

@@ -13,7 +13,8 @@ from llmasos.agent.executors import executor
 from llmasos.api import ToolCall, TurnRequest
 from llmasos.cluster import Executor, nodes
 from llmasos.cluster._tree import end_tree
-from llmasos.cluster.nodes import Node, Offer
+from llmasos.cluster.nodes import Offer
+from llmasos.cluster.records import Node
 from llmasos.config import Settings
 from llmasos.events import ActionFinished
 from llmasos.kernel import Kernel
