@@ -25,14 +25,17 @@ ORDER = [
     {"store"},
     {"api", "listen"},
     {"config"},
-    {"events", "extras", "flips", "parents", "paths"},
+    {"amounts", "datasets", "events", "extras", "flips", "parents", "paths"},
     {"secrets"},
     {"decisions", "display", "net"},
     {"errors"},
 ]
 # The terminal, the audits and the client are programs of their own: they know the kernel only by its API.
 ONLY = {
-    "shell": {"audits", "client", "api", "events", "flips", "decisions", "display", "paths", "errors"},
+    "shell": {
+        *("amounts", "api", "audits", "client", "datasets", "decisions", "display", "errors", "events"),
+        *("flips", "paths"),
+    },
     "audits": {"client", "api", "events", "decisions", "display", "paths", "errors"},
     "client": {"api", "events", "decisions", "display", "paths", "errors"},
 }

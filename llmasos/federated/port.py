@@ -21,6 +21,12 @@ class FederatedError(LLMasOSError):
     code = "federated"
 
 
+class WrongValue(FederatedError):
+    """A value that one part of a request cannot have."""
+
+    code = "value"
+
+
 class UnknownRun(FederatedError):
     """There is no such run."""
 

@@ -16,7 +16,7 @@ from llmasos.federated.plan import (
     PrivacyKind,
     StrategyName,
 )
-from llmasos.federated.port import FederatedError
+from llmasos.federated.port import FederatedError, WrongValue
 
 AUTO = "auto"
 """The recipe of a plan until somebody has looked at the data."""
@@ -305,6 +305,6 @@ def _impossible(error: ValidationError) -> FederatedError:
     where = names.get(tuple(where.split(".")), where.partition(".")[0]).replace("_", " ")
     strategies = ", ".join(get_args(StrategyName))
     hint = f"The strategies are {strategies}." if where == "strategy" else ""
-    return FederatedError(
-        f"{where}: {message}." if where else f"{message[0].upper()}{message[1:]}.", hint=hint
-    )
+    if where:
+        return WrongValue(f"{where}: {message}.", hint=hint)
+    return FederatedError(f"{message[0].upper()}{message[1:]}.")

@@ -21,6 +21,7 @@ from llmasos.federated.folder import RunFolder
 from llmasos.federated.plan import Plan
 from llmasos.federated.port import FederatedError, Prepared, RunStatus, UnknownRun
 from llmasos.federated.ray.address import variables as cluster_variables
+from llmasos.federated.results import Results
 from llmasos.federated.run import ProcessRun, environment_of
 
 BACKENDS = {
@@ -33,8 +34,6 @@ COPIES = "data"
 """The folder of a run that data is copied to."""
 
 _OVER = ("completed", "target")
-_MODEL = "model.safetensors"
-_PROOFS = ("plan.json", "events.jsonl")
 _log = logging.getLogger(__name__)
 
 Record = Callable[[RunEvent], Awaitable[None]]
@@ -186,55 +185,13 @@ class Runs:
                 continue
         return found
 
-    def results(self, name: str) -> dict[str, Path]:
-        """Return the files of a run's results and of what proves them, by where they belong in a folder.
+    def results(self, name: str) -> Results:
+        """Return what came of a run.
 
         Raises:
-            FederatedError: There is no such run, or it has no results yet.
+            FederatedError: There is no such run.
         """
-        folder = self._folder(name)
-        if not folder.results.is_dir():
-            raise FederatedError(
-                f"The run {name} has no results yet: it is {self.status(name).state}.",
-                hint=f"Go on with it: llmasos federated resume {name}",
-            )
-        found = {file.name: file for file in (folder.path / name for name in _PROOFS)}
-        made = (file for file in sorted(folder.results.rglob("*")) if file.is_file())
-        return found | {str(file.relative_to(folder.results)): file for file in made}
-
-    async def weigh(self, name: str) -> str:
-        """Return the SHA-256 of the model among a run's results, computed anew.
-
-        Raises:
-            FederatedError: There is no such run, or its model is not there or damaged.
-        """
-        file = self.results(name).get(_MODEL)
-        if file is None:
-            raise FederatedError(f"The run {name} has no model among its results.")
-        # What reads numbers is not loaded here.
-        command = [sys.executable, "-m", "llmasos.federated.weigh", str(file)]
-        done = await anyio.run_process(
-            command, stdin=DEVNULL, stderr=DEVNULL, check=False, env=environment_of(self._folder(name))
-        )
-        text = done.stdout.decode("utf-8", "replace").strip()
-        if done.returncode != 0:
-            raise FederatedError(f"The model of the run {name} cannot be read: {text}.")
-        return text
-
-    async def export(self, name: str, target: Path) -> list[Path]:
-        """Copy a run's results and what proves them to a folder that is not there yet.
-
-        Raises:
-            FederatedError: There is no such run, it has no results yet, or the target is in use.
-        """
-        try:
-            await anyio.to_thread.run_sync(_copy, self.results(name), target)
-        except OSError as error:
-            raise FederatedError(
-                f"The run {name} cannot be written to {target}: {error.strerror}.",
-                hint="Name a folder that is not there yet.",
-            ) from error
-        return sorted(target.iterdir())
+        return Results(self._folder(name))
 
     async def close(self) -> None:
         """Stop all trainings; they can be resumed."""
@@ -248,18 +205,22 @@ class Runs:
     async def _follow(self, run: ProcessRun) -> None:
         folder = RunFolder(run.folder)
         try:
+            await self._record_all(run, folder)
+            if run.status().state in _OVER:
+                # Copies of data that nobody trains on any more.
+                await anyio.to_thread.run_sync(shutil.rmtree, folder.path / COPIES, True)
+        finally:
+            self._running.pop(run.id, None)
+            self._followed.pop(run.id).set()
+
+    async def _record_all(self, run: ProcessRun, folder: RunFolder) -> None:
+        try:
             async for _ in run.events():
                 await self._record_new(folder)
         except (LLMasOSError, OSError) as error:
             # What cannot be recorded does not go on; it is recorded when the kernel starts again.
             _log.error("the run %s is stopped, as it cannot be recorded: %s", run.id, error)
             await run.cancel()
-        finally:
-            self._running.pop(run.id, None)
-            self._followed.pop(run.id).set()
-        if run.status().state in _OVER:
-            # Copies of data that nobody trains on any more.
-            await anyio.to_thread.run_sync(shutil.rmtree, folder.path / COPIES, True)
 
     async def _record_new(self, folder: RunFolder) -> None:
         for event, place in folder.told(folder.recorded):
@@ -335,11 +296,3 @@ def installed_runs(runs: Runs | None) -> Runs:
             hint="Install it with `pip install 'llmasos[federated]'`, then `llmasos stop`.",
         )
     return runs
-
-
-def _copy(files: Mapping[str, Path], target: Path) -> None:
-    target.mkdir(parents=True)
-    for name, file in files.items():
-        place = target / name
-        place.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(file, place)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from llmasos.amounts import size, some
 from llmasos.display import display
 from llmasos.federated.events import Forecast, Refused, RoundEnded
 from llmasos.federated.plan import Plan, names_of
 from llmasos.federated.port import Prepared, RunStatus
 from llmasos.federated.request import Request, defaulted
 
-_NAMED = 5
-_SIZES = ((10**9, "GB"), (10**6, "MB"), (10**3, "kB"))
 _TIMES = ((3600.0, "h"), (60.0, "min"))
 _ENDED = {
     "completed": "all rounds are done",
@@ -29,7 +28,7 @@ def plan_lines(request: Request, prepared: Prepared) -> list[str]:
     clients = [f"{name} ({count:,} rows)" for name, count in zip(names_of(plan), rows, strict=True)]
     lines = [
         f"Train {display(plan.name)}: {plan.recipe}, {_strategy(plan)}, {plan.rounds} rounds at most{until}.",
-        f"Clients: {_some(clients)}; {plan.sampled} of {plan.clients} a round.",
+        f"Clients: {some(clients)}; {plan.sampled} of {plan.clients} a round.",
     ]
     if chosen := defaulted(request, plan):
         lines.append(f"Not asked for, so by default: {', '.join(chosen)}.")
@@ -63,7 +62,7 @@ def round_line(plan: Plan, event: RoundEnded) -> str:
 
 def refused_text(what: str, refused: Sequence[Refused]) -> str:
     """Return whose updates are missing and why; nothing where all are there."""
-    return f"{what} {_some([f'{one.client} ({one.reason})' for one in refused])}" if refused else ""
+    return f"{what} {some([f'{one.client} ({one.reason})' for one in refused])}" if refused else ""
 
 
 def end_text(status: RunStatus, rejected: Sequence[str] = ()) -> str:
@@ -78,7 +77,7 @@ def end_text(status: RunStatus, rejected: Sequence[str] = ()) -> str:
     accuracy = f", accuracy {status.accuracy:.4f}" if status.accuracy is not None else ""
     said = f"{status.round} of {status.plan.rounds} rounds{accuracy}; {why}{reason}."
     names = list(dict.fromkeys(rejected))
-    return f"{said} Rejected updates: {_some(names)}." if names else said
+    return f"{said} Rejected updates: {some(names)}." if names else said
 
 
 def duration(seconds: float) -> str:
@@ -87,14 +86,6 @@ def duration(seconds: float) -> str:
         if seconds >= unit:
             return f"{seconds / unit:.1f} {name}"
     return f"{seconds:.0f} s"
-
-
-def size(count: int) -> str:
-    """Return a number of bytes in its largest unit."""
-    for unit, name in _SIZES:
-        if count >= unit:
-            return f"{count / unit:.1f} {name}"
-    return f"{count} bytes"
 
 
 def _strategy(plan: Plan) -> str:
@@ -107,8 +98,3 @@ def _strategy(plan: Plan) -> str:
     private = "" if plan.privacy.kind == "none" else f", {plan.privacy.kind} noise {plan.privacy.noise:g}"
     secure = ", summed securely" if plan.privacy.secure else ""
     return f"{strategy.name}{with_.get(strategy.name, '')}{private}{secure}"
-
-
-def _some(names: Sequence[str]) -> str:
-    shown = ", ".join(map(display, names[:_NAMED]))
-    return f"{shown} and {len(names) - _NAMED} more" if len(names) > _NAMED else shown

@@ -32,7 +32,7 @@ from llmasos.federated.request import defaulted, is_builtin, plan_of, request_of
 from llmasos.federated.run import ProcessRun
 from llmasos.federated.wording import plan_lines
 from llmasos.kernel import Kernel
-from llmasos.ledger import Filter
+from llmasos.ledger import Filter, Record
 from llmasos.service.access import Access, needs
 from llmasos.service.events import SERVER_SENT, FollowReply, place
 from llmasos.service.openapi import operation
@@ -130,9 +130,9 @@ class _FederatedApi:
             raise FederatedError(
                 f"The run {run.id} is under way, and its model changes.", hint="Verify it when it has ended."
             )
-        found = await self._kernel.runs.weigh(run.id)
-        records = await self._kernel.ledger.records(Filter(session=run.id, kinds=("round",)), 1, bodies=True)
-        number, body = (records[-1].number, records[-1].body or {}) if records else (0, {})
+        found = await self._kernel.runs.results(run.id).weigh()
+        record = await self._end(run.id)
+        number, body = (record.number, record.body or {}) if record else (0, {})
         recorded = str(body.get("weights_sha256", ""))
         if found == recorded:
             message = f"The model of {run.id} is the one that record {number} names."
@@ -150,8 +150,23 @@ class _FederatedApi:
         folder = Path((await body(request, ExportRequest)).folder)
         if not folder.is_absolute():
             raise FederatedError("The folder is not an absolute path.", hint="Name it from the root on.")
-        files = await self._kernel.runs.export(run.id, folder)
+        files = await self._kernel.runs.results(run.id).export(folder)
         return reply(Exported(files=tuple(map(str, files))))
+
+    async def _end(self, run: str) -> Record | None:
+        """Return the newest record of a run's end, after which it may have gone on and been cut off."""
+        limit = 1
+        while True:
+            records = await self._kernel.ledger.records(
+                Filter(session=run, kinds=("round",)), limit, bodies=True
+            )
+            for record in reversed(records):
+                # One that was erased could have been it.
+                if record.body is None or record.body["event"] == "ended":
+                    return record
+            if len(records) < limit:
+                return None
+            limit *= 10
 
     def _run(self, request: Request) -> ProcessRun:
         """Return the run that a request names, if whoever asks may see it."""

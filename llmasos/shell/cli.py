@@ -247,7 +247,8 @@ def main() -> None:
         from llmasos.shell.render import print_error
 
         print_error(error)
-        sys.exit(1)
+        # As with options that Typer itself refuses.
+        sys.exit(2 if error.code == "value" else 1)
     except KeyboardInterrupt:
         sys.exit(130)
 

@@ -90,8 +90,8 @@ def run(
 ) -> None:
     """Plan a training, show what it takes, and start it.
 
-    Ctrl-C stops watching; the training goes on. Exit codes: 0 done, 1 failed or stopped, 130 not watched to
-    its end.
+    Ctrl-C stops watching; the training goes on. Exit codes: 0 done, 1 failed, stopped or impossible, 2 an
+    option has a value that it cannot have, 130 not watched to its end.
     """
     given = {name: value for name, value in locals().items() if value is not None}
     for mine in ("data", "option", "yes", "detach", "as_json"):

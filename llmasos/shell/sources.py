@@ -8,11 +8,10 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from llmasos.datasets import TABLES, parted
 from llmasos.errors import LLMasOSError
 
-_TABLES = frozenset({".csv", ".tsv", ".parquet", ".pq"})
 _JOINED = re.compile(r"@[\w.-]+/[\w.-]+", re.ASCII)
-_SIZED = re.compile(r"(.+)(@\d+x\d+(?:x\d+)?)", re.DOTALL)
 
 
 def sources(named: Sequence[str]) -> list[str]:
@@ -48,12 +47,12 @@ def _found(named: str) -> Iterator[str]:
         for match in matches:
             yield from _readable(Path(match))
         return
-    sized = _SIZED.fullmatch(named)
-    if sized and Path(sized[1]).expanduser().exists():
-        for source in _readable(Path(sized[1]).expanduser()):
-            yield f"{source}{sized[2]}"
+    plain, size = parted(named)
+    if size and Path(plain).expanduser().exists():
+        for source in _readable(Path(plain).expanduser()):
+            yield f"{source}{size}"
         return
-    if os.sep in named or path.suffix.lower() in _TABLES:
+    if os.sep in named or path.suffix.lower() in TABLES:
         raise LLMasOSError(f"There is no file or folder {named}.", hint="Check its name.")
     yield named
 
@@ -64,7 +63,7 @@ def _readable(path: Path) -> Iterator[str]:
     if not os.access(path, os.R_OK | (os.X_OK if path.is_dir() else 0)):
         raise LLMasOSError(f"{path} cannot be read.", hint="Check its permissions.")
     inside = sorted(path.iterdir()) if path.is_dir() else []
-    tables = [one for one in inside if one.suffix.lower() in _TABLES and one.is_file()]
+    tables = [one for one in inside if one.suffix.lower() in TABLES and one.is_file()]
     if tables and not any(one.is_dir() for one in inside):
         for table in tables:
             yield from _readable(table)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from llmasos.amounts import NAMED, size, some
 from llmasos.display import display
 from llmasos.shell.curves import plot
 from llmasos.shell.words import count, fit
@@ -23,9 +24,8 @@ STATES = {
     "failed": "failed",
     "interrupted": "interrupted",
 }
-_LINES, _NAMED = 4, 5
+_LINES = 4
 _WIDEST = 46
-_SIZES = ((10**9, "GB"), (10**6, "MB"), (10**3, "kB"))
 
 
 class View:
@@ -76,7 +76,7 @@ class View:
         found = [f"clients   {up} up{down}"]
         if self.rejected:
             often = [f"{name} ({times}×)" for name, times in self.rejected.most_common()]
-            found.append(f"rejected  {_some(often)}")
+            found.append(f"rejected  {some(often)}")
         found.append(f"bytes     {size(self.bytes_down)} to clients, {size(self.bytes_up)} from them")
         if self.epsilon is not None:
             found.append(f"privacy   epsilon {self.epsilon:.3g} spent")
@@ -117,8 +117,8 @@ def round_text(step: RunStep, rounds: int) -> str:
         f"accuracy {step.accuracy:.4f}" if step.accuracy is not None else "",
         f"loss {step.loss:.4f}" if step.loss is not None else "",
         f"{len(step.participants)} of {count(asked, 'client')}",
-        *(f"down: {one.client} ({one.reason})" for one in step.failed[:_NAMED]),
-        *(f"rejected: {one.client} ({one.reason})" for one in step.rejected[:_NAMED]),
+        *(f"down: {one.client} ({one.reason})" for one in step.failed[:NAMED]),
+        *(f"rejected: {one.client} ({one.reason})" for one in step.rejected[:NAMED]),
     ]
     return f"round {step.round} of {rounds}: {', '.join(filter(None, figures))}"
 
@@ -145,7 +145,7 @@ def info_lines(info: RunInfo) -> list[str]:
         f"run       {info.id}, {STATES[info.state]}{reason}",
         f"name      {display(info.name)}",
         f"model     {info.recipe}, {info.strategy}, on the {info.backend} backend",
-        f"data      {_some(info.data)}, {count(info.clients, 'client')}",
+        f"data      {some(info.data)}, {count(info.clients, 'client')}",
         f"rounds    {info.round} of {info.rounds}"
         + (f", until the accuracy is {info.target:.4g}" if info.target else ""),
         f"accuracy  {f'{info.accuracy:.4f}' if info.accuracy is not None else '-'}",
@@ -154,18 +154,5 @@ def info_lines(info: RunInfo) -> list[str]:
     ]
 
 
-def size(number: int) -> str:
-    """Return a number of bytes in its largest unit."""
-    for unit, name in _SIZES:
-        if number >= unit:
-            return f"{number / unit:.1f} {name}"
-    return f"{number} bytes"
-
-
 def _named(reasons: dict[str, str]) -> str:
-    return _some([f"{name} ({reason})" for name, reason in reasons.items()])
-
-
-def _some(names: list[str] | tuple[str, ...]) -> str:
-    shown = ", ".join(map(display, names[:_NAMED]))
-    return f"{shown} and {len(names) - _NAMED} more" if len(names) > _NAMED else shown
+    return some([f"{name} ({reason})" for name, reason in reasons.items()])

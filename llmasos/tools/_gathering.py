@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 
+from llmasos.datasets import TABLES, parted
 from llmasos.display import display
 from llmasos.errors import ToolError
 from llmasos.federated.joined import is_joined
@@ -17,8 +17,6 @@ from llmasos.sandbox import FileInfo, Sandbox
 _MOST_BYTES = 2 << 30
 _MOST_FILES = 20_000
 _PIECE = 1_000_000
-_TABLES = (".csv", ".tsv", ".parquet", ".pq")
-_SIZED = re.compile(r"(.+)(@\d+x\d+(?:x\d+)?)", re.DOTALL)
 
 Tell = Callable[[str, float, float, str], None]
 
@@ -55,8 +53,7 @@ class Gathering:
     async def _found(self, named: str) -> list[str]:
         if is_joined(named):
             return [named]
-        sized = _SIZED.fullmatch(named)
-        path, size = (sized[1], sized[2]) if sized else (named, "")
+        path, size = parted(named)
         try:
             info = await self._sandbox.stat(path)
         except ToolError:
@@ -80,7 +77,7 @@ class Gathering:
         if info.kind != "folder":
             return [await self._copied(info)]
         entries = await self._sandbox.scan(info.path)
-        tables = [one for one in entries if one.kind == "file" and one.path.lower().endswith(_TABLES)]
+        tables = [one for one in entries if one.kind == "file" and one.path.lower().endswith(TABLES)]
         if tables and not any(one.kind == "folder" for one in entries):
             return [await self._copied(one) for one in sorted(tables, key=lambda one: one.path)]
         await self._copy_folder(info.path)

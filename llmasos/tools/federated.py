@@ -113,7 +113,7 @@ async def _follow(ctx: ToolContext, prepared: Prepared) -> list[str]:
 async def _save(ctx: ToolContext, run: str, folder: str) -> str:
     """Write the results into the view, and say where."""
     saved, left = [], []
-    for name, file in ctx.runs.results(run).items():
+    for name, file in ctx.runs.results(run).files().items():
         if file.stat().st_size > _LARGEST_FILE:
             left.append(name)
             continue

@@ -15,6 +15,7 @@ from llmasos.federated.events import RoundEnded, RunEnded
 from llmasos.federated.folder import RunFolder
 from llmasos.federated.plan import DataPlan, Plan
 from llmasos.federated.report import Comparison
+from llmasos.federated.training import Cohort, Stopped, train
 from llmasos.federated.weights import load_weights, weights_sha256
 
 PLAN = Plan(name="p", recipe="mlp", clients=3, data=DataPlan(sources=("digits",)))
@@ -89,3 +90,19 @@ def test_curves_that_take_too_long_are_left_out(folder: RunFolder, monkeypatch: 
     ending = Ending(folder, lambda: None)
     ending.draw(hasty=True)
     assert not (folder.results / "curves.png").exists()
+
+
+def test_a_run_that_was_stopped_shows_the_rounds_that_were_done(
+    folder: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def drawn(of: RunFolder) -> bool:
+        of.results.mkdir(exist_ok=True)
+        (of.results / "curves.png").write_text("drawn")
+        return True
+
+    def stopped(plan: Plan, folder: RunFolder) -> Cohort:
+        raise Stopped
+
+    monkeypatch.setattr(module, "draw_curves", drawn)
+    train(folder, stopped, lambda: None)
+    assert told(folder) == ["run_ended"] and (folder.results / "curves.png").read_text() == "drawn"

@@ -68,10 +68,10 @@ async def test_what_is_prepared_is_trained_recorded_and_exported(desk: Desk, tmp
     status = desk.runs.status(name)
     assert (status.state, status.round, status.plan.recipe) == ("completed", 3, "mlp")
     assert [event.type for event in desk.recorded].count("round_ended") == 3
-    made = await desk.runs.export(name, tmp_path / "out" / "here")
+    made = await desk.runs.results(name).export(tmp_path / "out" / "here")
     assert [file.name for file in made] == ["events.jsonl", "model.safetensors", "plan.json"]
     with pytest.raises(FederatedError, match="cannot be written"):
-        await desk.runs.export(name, tmp_path / "out" / "here")
+        await desk.runs.results(name).export(tmp_path / "out" / "here")
     with pytest.raises(FederatedError, match="is over"):
         await desk.runs.start(name)
 
@@ -127,7 +127,7 @@ async def test_a_run_that_is_stopped_goes_on(desk: Desk) -> None:
         await desk.runs.remove(name)
     (desk.root / name / COPIES).mkdir()
     with pytest.raises(FederatedError, match="no results yet"):
-        desk.runs.results(name)
+        desk.runs.results(name).files()
     assert (await desk.runs.stop(name)).state == "stopped"
     await desk.runs.close()
     assert (desk.root / name / COPIES).exists()

@@ -3,7 +3,7 @@
 from llmasos.federated.events import Refused, RoundEnded
 from llmasos.federated.plan import Plan
 from llmasos.federated.port import RunStatus
-from llmasos.federated.wording import duration, end_text, round_line, size
+from llmasos.federated.wording import duration, end_text, round_line
 
 PLAN = Plan.model_validate(
     {"name": "n", "recipe": "mlp", "clients": 3, "rounds": 4, "data": {"sources": ["a", "b", "c"]}}
@@ -38,4 +38,3 @@ def test_the_end_is_said_with_its_reason_and_the_rejected() -> None:
 
 def test_figures_have_units() -> None:
     assert (duration(42.4), duration(90), duration(7200)) == ("42 s", "1.5 min", "2.0 h")
-    assert (size(12), size(2500), size(3_000_000)) == ("12 bytes", "2.5 kB", "3.0 MB")

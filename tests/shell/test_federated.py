@@ -120,24 +120,29 @@ def test_json_is_a_line_for_the_plan_each_step_and_the_end(run: Run) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "said", "code"),
     [
-        (["none.csv"], "There is no file or folder none.csv"),
-        (["*.csv"], "No file matches"),
-        (["Digits.x"], "There is no data set 'Digits.x'"),
-        (["digits", "--strategy", "best"], "The strategies are fedavg"),
-        (["digits", "--strategy", "krum", "--byzantine", "9"], "Krum bears 9"),
-        (["digits", "--option", 'refuse="There is one class."'], "There is one class."),
-        (["digits", "--backend", "ray"], "no backend ray"),
-        (["@region/north", "@region/south"], "no backend deployment"),
-        (["@region/north", "digits"], "not all of one federation"),
-        (["digits", "--option", "x"], "NAME=VALUE"),
+        (["none.csv"], "There is no file or folder none.csv", 1),
+        (["*.csv"], "No file matches", 1),
+        (["Digits.x"], "There is no data set 'Digits.x'", 1),
+        (["digits", "--strategy", "best"], "The strategies are fedavg", 2),
+        (["digits", "--target", "much"], "target: Input should be a valid number", 2),
+        (["digits", "--backend", "moon"], "backend: Input should be 'local'", 2),
+        (["digits", "--learning-rate", "0"], "learning rate: ", 2),
+        (["digits", "--strategy", "krum", "--byzantine", "9"], "Krum bears 9", 1),
+        (["digits", "--option", 'refuse="There is one class."'], "There is one class.", 1),
+        (["digits", "--backend", "ray"], "no backend ray", 1),
+        (["@region/north", "@region/south"], "no backend deployment", 1),
+        (["@region/north", "digits"], "not all of one federation", 1),
+        (["digits", "--option", "x"], "NAME=VALUE", 2),
     ],
 )
-def test_what_is_impossible_is_said_before_anything_starts(run: Run, arguments: list[str], said: str) -> None:
+def test_what_is_impossible_is_said_before_anything_starts(
+    run: Run, arguments: list[str], said: str, code: int
+) -> None:
     before = run("federated", "list", "--json").out
     done = run("federated", "run", *arguments)
-    assert done.code in (1, 2) and said in done.err and "Traceback" not in done.err
+    assert done.code == code and said in done.err and "Traceback" not in done.err
     assert run("federated", "list", "--json").out == before
 
 

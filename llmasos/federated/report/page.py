@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from importlib.resources import files
 from string import Template
 
+from llmasos.amounts import size
 from llmasos.display import display
 from llmasos.federated.report import words
 from llmasos.federated.report.chart import charts
@@ -59,7 +60,7 @@ def _figures(story: Story) -> str:
         "trained centrally": words.number(story.comparison.accuracy),
         "epsilon spent": words.number(story.epsilon, 3),
         "rounds took": f"{seconds:.1f} s",
-        "models carried": words.size(carried),
+        "models carried": size(carried),
     }
     shown = {name: value for name, value in figures.items() if value != "–"}
     return "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in shown.items())
@@ -129,7 +130,7 @@ def _rounds(story: Story) -> str:
             f"{sum(part.samples for part in one.participants):,}",
             *(words.number(value) for value in (one.train_loss, one.loss, one.accuracy)),
             *([words.number(one.epsilon, 3)] if private else []),
-            words.size(one.bytes_down + one.bytes_up),
+            size(one.bytes_down + one.bytes_up),
             f"{one.seconds:.2f}",
             html.escape(one.weights_sha256),
         ]

@@ -120,14 +120,6 @@ def number(value: float | None, digits: int = 4) -> str:
     return "–" if value is None else f"{value:.{digits}f}"
 
 
-def size(count: int) -> str:
-    """Return a number of bytes in its largest unit."""
-    for unit, name in ((10**9, "GB"), (10**6, "MB"), (10**3, "kB")):
-        if count >= unit:
-            return f"{count / unit:.1f} {name}"
-    return f"{count} B"
-
-
 def task(story: Story) -> str:
     """Return what was trained, in a sentence without words from elsewhere."""
     plan = story.plan

@@ -76,8 +76,6 @@ async def test_a_resumed_run_equals_the_uninterrupted_one(
     bench: Bench, hospitals: list[str], strategy: str
 ) -> None:
     given: dict[str, Any] = {"rounds": 6, "strategy": strategy, "sample": 0.8}
-    if strategy == "trimmed-mean":
-        given["trim"] = 0.3
     whole = await bench.told(await bench.prepared(hospitals, **given))
     name = await bench.prepared(hospitals, **given)
     await bench.told(name, lambda event: isinstance(event, RoundEnded) and event.round == 2)

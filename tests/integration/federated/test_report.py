@@ -46,7 +46,7 @@ async def test_the_report_is_there_when_the_end_is_told(bench: Bench, hospitals:
     page = (folder / "results" / "report.html").read_text("utf-8")
     model = load_weights(folder / "results" / "model.safetensors")
     assert weights_sha256(model) in page and all(client in page for client in ROWS)
-    exported = await bench.runs.export(name, bench.root.parent / "exported")
+    exported = await bench.runs.results(name).export(bench.root.parent / "exported")
     assert {path.name for path in exported} > RESULTS
 
 

@@ -17,8 +17,10 @@ from starlette.requests import Request
 
 from llmasos.config import Settings
 from llmasos.federated.folder import RunFolder
+from llmasos.federated.results import Results
 from llmasos.federated.runs import Runs, installed_runs
 from llmasos.kernel import Kernel
+from llmasos.ledger import Entry
 from llmasos.secrets import Redactor
 from llmasos.service.access import guarded
 from llmasos.service.app import make_app
@@ -165,6 +167,28 @@ async def test_a_run_that_is_over_is_removed_and_one_that_goes_on_is_not(served:
     assert damaged.status_code == 422 and f"federated remove {name}" in damaged.json()["hint"]
     assert (await client.delete(f"{RUNS}/{name}")).status_code == 204
     assert (await client.get(f"{RUNS}/{name}")).status_code == 404
+
+
+async def test_a_model_is_compared_with_the_newest_end_and_not_with_rounds_that_were_cut_off(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = await served.key("agent")
+    name = (await client.post(RUNS, json={"data": ["digits"], "rounds": 1})).json()["id"]
+
+    async def found(_results: Results) -> str:
+        return "b" * 64
+
+    monkeypatch.setattr(Results, "weigh", found)
+    verify = f"{RUNS}/{name}/verify"
+    assert "does not say" in (await client.post(verify)).json()["message"]
+    facts = [("round", "a"), ("ended", "a"), ("started", ""), ("round", "b"), ("ended", "b"), ("round", "c")]
+    numbers = []
+    for event, letter in facts:
+        body = {"event": event, "weights_sha256": 64 * letter}
+        record = await served.desk.ledger.record(Entry(session=name, kind="round", body=body))
+        numbers.append(record.number)
+    verified = (await client.post(verify)).json()
+    assert verified["ok"] and verified["record"] == numbers[4]
 
 
 async def test_what_was_planned_for_who_has_gone_is_dropped(
