@@ -17,58 +17,12 @@ from llmasos.federated.plan import (
     StrategyName,
 )
 from llmasos.federated.port import FederatedError, WrongValue
+from llmasos.federated.said import Share, backend_said, strategy_said
 
 AUTO = "auto"
 """The recipe of a plan until somebody has looked at the data."""
 
 _CLIENTS = 10
-_PERCENT = 2
-_ALIASES = {
-    "average": "fedavg",
-    "federatedaveraging": "fedavg",
-    "adam": "fedadam",
-    "yogi": "fedyogi",
-    "prox": "fedprox",
-    "median": "fedmedian",
-    "trimmedmean": "trimmed-mean",
-    "fedtrimmedavg": "trimmed-mean",
-}
-
-_BACKENDS = {"cluster": "ray", "ray cluster": "ray", "machine": "local", "here": "local"}
-_SMALL_WORDS = frozenset({"on", "in", "with", "the", "a", "our", "this"})
-
-
-def _strategy(value: object) -> object:
-    if not isinstance(value, str):
-        return value
-    plain = re.sub(r"[\s_-]", "", value).lower()
-    return _ALIASES.get(plain, plain)
-
-
-def _backend(value: object) -> object:
-    """Read a backend as people say it: "on the cluster", "with Ray", "on this machine"."""
-    if not isinstance(value, str):
-        return value
-    words = [word for word in value.lower().split() if word not in _SMALL_WORDS]
-    plain = " ".join(words)
-    return _BACKENDS.get(plain, plain)
-
-
-def _share(value: object) -> object:
-    """Read a share as people write it: 0.95, 95 or 95%."""
-    if isinstance(value, str):
-        found = re.fullmatch(r"\s*([\d.]+)\s*(%?)\s*", value)
-        if found is None:
-            return value
-        number = float(found[1])
-        # What lies just above 1 is more likely a slip than a percentage.
-        return number / 100 if found[2] or number >= _PERCENT else number
-    if isinstance(value, int | float) and not isinstance(value, bool) and _PERCENT <= value <= 100:
-        return value / 100
-    return value
-
-
-Share = Annotated[float, BeforeValidator(_share)]
 
 
 class Request(BaseModel):
@@ -120,7 +74,7 @@ class Request(BaseModel):
     batch: int | None = None
     learning_rate: float | None = None
     stragglers: Share | None = None
-    strategy: Annotated[StrategyName | None, BeforeValidator(_strategy)] = None
+    strategy: Annotated[StrategyName | None, BeforeValidator(strategy_said)] = None
     mu: float | None = None
     trim: Share | None = None
     byzantine: int | None = None
@@ -134,7 +88,7 @@ class Request(BaseModel):
     secure: bool | None = None
     holdout: Share | None = None
     seed: int | None = None
-    backend: Annotated[BackendName | None, BeforeValidator(_backend)] = None
+    backend: Annotated[BackendName | None, BeforeValidator(backend_said)] = None
     name: str | None = None
 
 

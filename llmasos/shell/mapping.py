@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import io
 import json
 import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from llmasos.errors import LLMasOSError
-from llmasos.shell.output import say, say_json, say_text
+from llmasos.shell.map_results import RESULTS, Lines, done_before, opened, read_text
+from llmasos.shell.output import say
 
 if TYPE_CHECKING:
     from llmasos.api import TurnResult
-    from llmasos.events import Event
 
 _MOST_SECONDS = 30 * 24 * 3600.0
-_RESULTS = "results.jsonl"
 _ASKED_AT_ONCE = 4
 
 
@@ -96,11 +94,11 @@ def map_inputs(
     settings: dict[str, float] = {"cpus": cpus, "gpus": gpus, "tries": tries, "jobs": jobs}
     if memory is not None:
         settings["memory_mb"] = memory
-    results = None if out is None else out / _RESULTS
+    results = None if out is None else out / RESULTS
     arguments: dict[str, Any] = {
         "files": [_inside(name, folder) for name in inputs or ()],
         "items": _lines(jsonl) if jsonl else [],
-        "skip": _done(results) if resume and results is not None else [],
+        "skip": done_before(results) if resume and results is not None else [],
         "save_as": "",
     }
     if instruction:
@@ -110,7 +108,7 @@ def map_inputs(
         )
     arguments |= {
         "command": command,
-        "code": "" if python is None else _read(python),
+        "code": "" if python is None else read_text(python),
         "along": [_inside(name, folder) for name in along or ()],
         "cluster": address,
         "timeout": timeout,
@@ -119,51 +117,6 @@ def map_inputs(
     raise typer.Exit(
         _mapped("map_files", arguments, folder, results, resume=resume, as_json=as_json, yes=yes)
     )
-
-
-class Lines:
-    """Takes in the results as they come, and shows or keeps them.
-
-    Args:
-        file: Where they are kept, if anywhere.
-        as_json: Whether they are printed as JSON.
-        bar: Told how many are done, how many failed and how many there are.
-    """
-
-    def __init__(self, file: IO[str] | None, as_json: bool, bar: Callable[[int, int, float], None]) -> None:
-        self.done = self.failed = 0
-        self.total = 0.0
-        self._file = file
-        self._as_json = as_json
-        self._bar = bar
-        self._rest = ""
-
-    def take(self, event: Event) -> None:
-        """Take in what the map tells."""
-        from llmasos.events import ActionOutput, Progress
-
-        if isinstance(event, Progress) and event.total:
-            self.total = event.total
-            self._bar(self.done, self.failed, self.total)
-        elif isinstance(event, ActionOutput) and event.stream == "stdout":
-            *lines, self._rest = (self._rest + event.text).split("\n")
-            for line in lines:
-                self._add(line)
-
-    def _add(self, line: str) -> None:
-        try:
-            result = json.loads(line)
-        except ValueError:
-            return
-        good = result["status"] == "ok"
-        self.done, self.failed = self.done + good, self.failed + (not good)
-        if self._file is not None:
-            self._file.write(f"{line}\n")
-            self._file.flush()
-        if self._as_json:
-            say_json(line)
-        elif self._file is None and good:
-            say_text(result["output"], end="" if result["output"].endswith("\n") else "\n")
 
 
 def _mapped(
@@ -183,7 +136,7 @@ def _mapped(
     with ExitStack() as stack:
         file = None
         if results is not None:
-            file = stack.enter_context(_opened(results, resume=resume))
+            file = stack.enter_context(opened(results, resume=resume))
         lines = Lines(file, as_json, _bar(stack))
         result = anyio.run(_run, tool, arguments, folder, lines, yes)
     counted = f"{lines.done:,} of {int(lines.total):,} done, {lines.failed:,} failed."
@@ -192,26 +145,6 @@ def _mapped(
         say(f"Stopped: {counted}{more}", err=True)
         return 130
     return _ended(result, lines, results)
-
-
-def _opened(results: Path, *, resume: bool) -> IO[str]:
-    """Open the results to add to; earlier ones are never written over.
-
-    Raises:
-        LLMasOSError: There are earlier results that nobody asked to go on with.
-    """
-    results.parent.mkdir(parents=True, exist_ok=True)
-    file = results.open("a+b")
-    if file.tell() and not resume:
-        file.close()
-        raise LLMasOSError(
-            f"{results} has results already.", hint="Go on with --resume, or name another folder for --out."
-        )
-    # A line that was cut when it was stopped would spoil the one after it.
-    file.seek(0)
-    whole = sum(len(line) for line in file if line.endswith(b"\n"))
-    file.truncate(whole)
-    return io.TextIOWrapper(file, encoding="utf-8", errors="surrogateescape")
 
 
 def _ended(result: TurnResult, lines: Lines, results: Path | None) -> int:
@@ -310,7 +243,7 @@ def _lines(name: str) -> list[str]:
         return [line.rstrip("\n") for line in sys.stdin if line.strip()]
     found = []
     # Texts may hold what str.splitlines takes for an end of line.
-    for number, line in enumerate(_read(Path(name)).split("\n"), 1):
+    for number, line in enumerate(read_text(Path(name)).split("\n"), 1):
         if line.strip():
             try:
                 value = json.loads(line)
@@ -320,23 +253,3 @@ def _lines(name: str) -> list[str]:
                 ) from None
             found.append(value if isinstance(value, str) else line.strip())
     return found
-
-
-def _done(results: Path) -> list[str]:
-    """Return the inputs that are done by earlier results; a line without its end does not count."""
-    found: list[str] = []
-    for line in _read(results).split("\n")[:-1] if results.exists() else ():
-        try:
-            result = json.loads(line)
-        except ValueError:
-            continue
-        if result["status"] == "ok":
-            found.append(result["item"])
-    return found
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        raise LLMasOSError(f"{path} cannot be read: {error}.", hint="Check the name.") from None

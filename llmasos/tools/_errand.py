@@ -54,18 +54,19 @@ class Item:
     content: bytes | None = None
 
 
-def line_for(command: str, item: str) -> str:
+def line_for(command: str, item: str, *, file: bool = True) -> str:
     """Return the line of bash for an item.
 
     Args:
         command: The line with its places.
         item: The item; it is one word of the line, whatever it holds.
+        file: Whether it is a file, and no other text.
     """
     if not any(place in command for place in _PLACES):
         command = f"{command} {{}}"
     path = PurePosixPath(item)
-    # An item that begins with a dash is a name, and no option.
-    whole = f"./{item}" if item.startswith("-") else item
+    # A file whose name begins with a dash is no option.
+    whole = f"./{item}" if file and item.startswith("-") else item
     stem = whole[: len(whole) - len(path.suffix)] if path.suffix else whole
     texts = {"{/.}": path.stem, "{.}": stem, "{/}": path.name, "{}": whole}
     parts, rest = [], command
@@ -112,7 +113,8 @@ class Desk:
             sandbox = await self._cleared()
             self._lay_out(item)
             if rules.command:
-                outcome = await sandbox.run_command(line_for(rules.command, item.text), timeout=rules.seconds)
+                line = line_for(rules.command, item.text, file=item.content is not None)
+                outcome = await sandbox.run_command(line, timeout=rules.seconds)
             else:
                 program = _program(rules.code, item.text)
                 outcome = await sandbox.run_python(program, timeout=rules.seconds, fresh=True)

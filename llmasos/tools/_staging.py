@@ -91,8 +91,14 @@ async def found_files(sandbox: Sandbox, named: Sequence[str]) -> list[FileInfo]:
 
 async def _files(sandbox: Sandbox, name: str) -> list[FileInfo]:
     glob = any(char in name for char in "*?[")
-    if not glob:
+    try:
         info = await sandbox.stat(name)
+    except ToolError:
+        if not glob:
+            raise
+    else:
+        # Names may hold what globs do.
+        glob = False
         if info.kind == "file":
             return [info]
     pattern, path = (name, ".") if glob else ("*", name)

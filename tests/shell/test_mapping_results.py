@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from llmasos.errors import LLMasOSError
-from llmasos.shell.mapping import _done, _lines, _opened
+from llmasos.shell.map_results import done_before, opened
+from llmasos.shell.mapping import _lines
 
 DONE = '{"item": "a.txt", "status": "ok"}\n'
 MORE = '{"item": "b.txt", "status": "ok"}\n'
@@ -16,7 +17,7 @@ def test_earlier_results_are_not_written_over(tmp_path: Path) -> None:
     results.write_text(DONE)
 
     with pytest.raises(LLMasOSError) as raised:
-        _opened(results, resume=False)
+        opened(results, resume=False)
 
     assert "--resume" in raised.value.hint
     assert results.read_text() == DONE
@@ -25,7 +26,7 @@ def test_earlier_results_are_not_written_over(tmp_path: Path) -> None:
 def test_an_empty_file_of_results_is_begun(tmp_path: Path) -> None:
     results = tmp_path / "out" / "results.jsonl"
     for _ in range(2):
-        _opened(results, resume=False).close()
+        opened(results, resume=False).close()
 
     assert results.read_bytes() == b""
 
@@ -34,18 +35,18 @@ def test_an_empty_file_of_results_is_begun(tmp_path: Path) -> None:
 def test_results_go_on_after_the_last_whole_line(tmp_path: Path, cut: str) -> None:
     results = tmp_path / "results.jsonl"
     results.write_text(DONE + cut)
-    assert _done(results) == ["a.txt"]
+    assert done_before(results) == ["a.txt"]
 
-    with _opened(results, resume=True) as file:
+    with opened(results, resume=True) as file:
         file.write(MORE)
 
     assert results.read_text() == DONE + MORE
-    assert _done(results) == ["a.txt", "b.txt"]
+    assert done_before(results) == ["a.txt", "b.txt"]
 
 
 def test_a_line_separator_within_a_text_ends_no_line(tmp_path: Path) -> None:
     file = tmp_path / "lines.jsonl"
     file.write_text('{"item": "a\u2028b", "status": "ok"}\n', encoding="utf-8")
 
-    assert _done(file) == ["a\u2028b"]
+    assert done_before(file) == ["a\u2028b"]
     assert len(_lines(str(file))) == 1

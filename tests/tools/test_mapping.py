@@ -146,3 +146,14 @@ def test_nothing_is_sent_to_a_cluster_that_nobody_has_joined(
 )
 def test_an_item_is_one_word_of_its_line(command: str, item: str, line: str) -> None:
     assert line_for(command, item) == line
+
+
+def test_a_text_that_begins_with_a_dash_is_itself() -> None:
+    assert line_for("expr {} + 1", "-5", file=False) == "expr -5 + 1"
+
+
+async def test_a_name_that_looks_like_a_glob_is_a_name(ctx: Context, folder: Path) -> None:
+    (folder / "a[1].txt").write_text("one")
+    (folder / "a1.txt").write_text("other")
+    assert "1 of 1 items done" in await ctx.map(files=["a[1].txt"], command="cat", save_as="")
+    assert "a[1].txt" in ctx.text and "a1.txt" not in ctx.text
