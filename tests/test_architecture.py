@@ -79,7 +79,7 @@ CONNECTING = re.compile(
 )
 CONNECTORS = (
     *("net/", "client/", "models/engines/llama_server.py"),
-    *("ledger/check.py", "cluster/_addresses.py", "sandbox/egress/proxy.py"),
+    *("ledger/check.py", "cluster/addresses.py", "sandbox/egress/proxy.py"),
 )
 
 

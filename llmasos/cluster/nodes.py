@@ -17,9 +17,9 @@ from typing import Literal
 
 from pydantic import BaseModel
 
-from llmasos.cluster._addresses import bracketed, free_port, unreachable, way_to
 from llmasos.cluster._ray_environment import node_environment, token_file
 from llmasos.cluster._tree import began, descendants, end_tree
+from llmasos.cluster.addresses import bracketed, free_port, unreachable, way_to
 from llmasos.cluster.port import ClusterError
 from llmasos.cluster.records import Node, forget, named, nodes, record
 from llmasos.paths import private_dir

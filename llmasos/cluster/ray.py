@@ -15,12 +15,12 @@ from typing import Any
 import anyio
 import anyio.to_thread
 
-from llmasos.cluster._addresses import unreachable
 from llmasos.cluster._admission import Admission, is_called
 from llmasos.cluster._capacity import Held
 from llmasos.cluster._host import Host
 from llmasos.cluster._ray_environment import NODE_VARIABLES, environment, token, token_variables
 from llmasos.cluster._ray_worker import RayWorker, died
+from llmasos.cluster.addresses import unreachable
 from llmasos.cluster.port import ClusterError, Machine, Share
 
 _STREAMS = 1000

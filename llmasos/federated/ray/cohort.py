@@ -8,11 +8,10 @@ from contextlib import ExitStack
 from pathlib import Path
 from threading import Thread
 
-import anyio.to_thread
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from llmasos.cluster import ClusterError, RayExecutor
-from llmasos.cluster._addresses import unreachable
+from llmasos.cluster.addresses import unreachable
 from llmasos.federated.data import Deal
 from llmasos.federated.folder import RunFolder
 from llmasos.federated.local.grid import CrewGrid
@@ -53,7 +52,6 @@ class Clustered:
         cores = min(len(os.sched_getaffinity(0)), plan.sampled)
         with ExitStack() as stack:
             portal = stack.enter_context(start_blocking_portal())
-            portal.call(_use_one_thread)
             executor = RayExecutor(where, cpus=cores)
             if not where:
                 _keep_short(stack)
@@ -115,8 +113,3 @@ def _keep_short(stack: ExitStack) -> None:
         keeper.wait()
 
     stack.callback(restore)
-
-
-async def _use_one_thread() -> None:
-    """Have blocking calls share one thread: Linux ends what a thread has started when that thread ends."""
-    anyio.to_thread.current_default_thread_limiter().total_tokens = 1
