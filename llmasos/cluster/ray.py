@@ -9,11 +9,11 @@ import os
 import shutil
 import tempfile
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import anyio
 import anyio.to_thread
+from anyio.from_thread import start_blocking_portal
 
 from llmasos.cluster._admission import Admission, is_called
 from llmasos.cluster._capacity import Held
@@ -47,8 +47,7 @@ class RayCluster:
         self._folder = ""
         self._workers: list[RayWorker] = []
         self._lock = anyio.Lock()
-        # Linux ends what a private cluster consists of with the thread that started it.
-        self._thread = ThreadPoolExecutor(1, "ray")
+        self._thread = contextlib.ExitStack()
         self._admission = Admission()
 
     async def place(
@@ -103,17 +102,24 @@ class RayCluster:
                 for worker in list(self._workers):
                     await worker.stop()
                 await self._in_thread(self._leave)
+                self._thread.close()
 
     async def _joined(self) -> Any:
         """Return Ray, in the cluster."""
         async with self._lock:
             if self._ray is None:
-                await self._in_thread(self._join)
+                # Linux ends what a private cluster consists of with the thread that started it.
+                self._portal = self._thread.enter_context(start_blocking_portal(name="ray"))
+                try:
+                    await self._in_thread(self._join)
+                except BaseException:
+                    self._thread.close()
+                    raise
             return self._ray
 
     async def _in_thread(self, work: Callable[[], None]) -> None:
         with anyio.CancelScope(shield=True):
-            await asyncio.get_running_loop().run_in_executor(self._thread, work)
+            await asyncio.wrap_future(self._portal.start_task_soon(work))
 
     async def _admitted(self, make: Callable[..., Awaitable[Any]], share: Share) -> Held:
         with anyio.move_on_after(_PLACE_SECONDS):

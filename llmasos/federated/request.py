@@ -196,12 +196,12 @@ def _meant(request: Request) -> dict[str, str]:
     meant: dict[str, str] = {}
     for parameter, (field, kinds) in _PARAMETERS.items():
         value, said = getattr(request, parameter), getattr(request, field) or meant.get(field)
-        if value is None or said in kinds:
+        # A zero is what some write for nothing.
+        if not value or said in kinds:
             continue
         if said is None:
             meant[field] = kinds[0]
-        # A zero is what some write for nothing.
-        elif value:
+        else:
             raise FederatedError(
                 f"{parameter.replace('_', ' ')}: the {field} {said} has none.",
                 hint=f"Leave it out, or choose the {field} {' or '.join(kinds)}.",

@@ -111,6 +111,11 @@ class Runs:
         self._tasks.start_soon(self._follow, run)
         return run
 
+    async def settled(self, name: str) -> None:
+        """Wait until what a run told to its end is recorded; return at once for one that is not under way."""
+        if name in self._followed:
+            await self._followed[name].wait()
+
     async def recover(self) -> None:
         """Record what runs told before a kernel ended that did not come to record it.
 

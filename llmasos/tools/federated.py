@@ -104,6 +104,7 @@ async def _follow(ctx: ToolContext, prepared: Prepared) -> list[str]:
                 ctx.progress("Training", event.round, plan.rounds, "rounds")
                 ctx.output("stdout", round_line(plan, event) + "\n")
                 rejected += [one.client for one in event.rejected]
+        await ctx.runs.settled(run.id)
     finally:
         with anyio.CancelScope(shield=True):
             await run.cancel()

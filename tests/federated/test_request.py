@@ -72,6 +72,7 @@ def test_a_parameter_means_what_has_it() -> None:
     assert planned(noise=0.5).privacy.kind == "central"
     assert planned(clip=2, privacy="local").privacy.kind == "local"
     assert planned(mu=0, strategy="fedavg").strategy.name == "fedavg"
+    assert planned(mu=0, trim=0, byzantine=0).strategy.name == "fedavg"
 
 
 def test_what_was_left_out_is_said() -> None:

@@ -176,6 +176,8 @@ def machine(tmp_path: Path, folder: Path, request: pytest.FixtureRequest) -> Ite
             env[name] = os.environ[name]
     user = Machine(tmp_path, folder, endpoint, env)
     yield user
+    if (tmp_path / "data" / "cluster").exists():
+        user.run("cluster", "down")
     user.run("stop")
     endpoint.close()
     shutil.rmtree(runtime)

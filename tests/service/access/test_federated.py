@@ -141,6 +141,8 @@ async def test_keys_see_their_own_trainings_only(served: Served) -> None:
         {"data": ["/d/north.csv", "/d/south.csv"]},
         {"data": ["@region/north"]},
         {"data": ["digits"], "recipe": "lora", "options": {"model": "/root/model"}},
+        {"data": ["digits"], "recipe": "mine", "options": {"of": [{"model": "/root/model"}]}},
+        {"data": ["digits"], "recipe": "lora", "options": {"model": ".."}},
     ],
 )
 async def test_reading_a_persons_data_needs_a_persons_scope(served: Served, given: dict[str, object]) -> None:
