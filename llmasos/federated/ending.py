@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import signal
-import sys
 import traceback
 from collections.abc import Callable
-from contextlib import closing
 
 from llmasos.federated.checkpoints import newest
+from llmasos.federated.drawing import Drawer
 from llmasos.federated.events import EndState, RunEnded, RunEvent
 from llmasos.federated.folder import RunFolder
-from llmasos.federated.local.workers import Workers
-from llmasos.federated.report import Comparison, comparison, draw_curves, write_report
-from llmasos.federated.report.curves import FILE as CURVES
+from llmasos.federated.report import Comparison, comparison, write_report
 from llmasos.federated.weights import save_weights, weights_sha256
 
 _ELSEWHERE = "the clients' rows are on other machines, and never come together"
@@ -26,15 +23,17 @@ class Ending:
     Args:
         folder: The run's folder.
         more: Called when there is more to read in it.
+        drawer: Draws its curves.
 
     Attributes:
         ended: How the run ends; None before that is known.
         compared: The comparison with central training; None where none was made.
     """
 
-    def __init__(self, folder: RunFolder, more: Callable[[], object]) -> None:
+    def __init__(self, folder: RunFolder, more: Callable[[], object], drawer: Drawer | None = None) -> None:
         self._folder = folder
         self._more = more
+        self._drawer = drawer or Drawer(folder)
         self.ended: RunEnded | None = None
         self.compared: Comparison | None = None
 
@@ -57,22 +56,18 @@ class Ending:
             )
 
     def draw(self, *, hasty: bool = False) -> None:
-        """Draw the curves, in a process of its own that is ended when it takes too long.
+        """Draw the curves.
 
         Args:
             hasty: Whether somebody waits for the run to stop.
         """
-        # What is there may be of rounds before these.
-        (self._folder.results / CURVES).unlink(missing_ok=True)
         if self.compared is not None:
             comparison.keep(self._folder, self.compared)
-        with closing(Workers(lambda _: draw_curves(self._folder), 1)) as drawer:
-            for _, answer in drawer.run([None], _HASTY_SECONDS if hasty else _DRAWING_SECONDS):
-                if answer.failure:
-                    sys.stderr.write(f"The curves could not be drawn: {answer.failure}.\n")
+        self._drawer.draw(_HASTY_SECONDS if hasty else _DRAWING_SECONDS)
 
     def close(self) -> None:
         """Write the model and the report, and tell the end; SIGTERM comes too late for this."""
+        self._drawer.close()
         if self.ended is None:
             return
         before = signal.signal(signal.SIGTERM, signal.SIG_IGN)

@@ -10,6 +10,7 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from llmasos.errors import LLMasOSError
+from llmasos.federated.drawing import Drawer
 from llmasos.federated.folder import RunFolder
 from llmasos.parents import end_with
 
@@ -36,13 +37,17 @@ def main(arguments: list[str], backend: Callable[[], Open]) -> int:
     # What recipes print goes to the log.
     os.dup2(2, 1)
     folder = RunFolder(Path(path))
+    drawer = Drawer(folder)
+    if what == "train":
+        # Flower and what draws take about as long to load.
+        drawer.begin()
     from llmasos.federated.training import prepare, train
 
     try:
         if what == "prepare":
             told.write(prepare(folder, backend()).model_dump_json(by_alias=True) + "\n")
         else:
-            train(folder, backend(), lambda: told.write("\n"))
+            train(folder, backend(), lambda: told.write("\n"), drawer)
     except LLMasOSError as error:
         if what == "prepare":
             told.write(f"{error.message}\n{error.hint}\n")

@@ -16,6 +16,7 @@ from llmasos.federated.checkpoints import Checkpoint, newest
 from llmasos.federated.data import Deal, agree
 from llmasos.federated.data import prepare as prepared
 from llmasos.federated.dataset import Examples
+from llmasos.federated.drawing import Drawer
 from llmasos.federated.ending import Ending
 from llmasos.federated.events import ClientJoined, Forecast, RoundEnded, RunEvent, RunStarted
 from llmasos.federated.folder import RunFolder
@@ -104,16 +105,17 @@ def prepare(folder: RunFolder, opened: Open) -> Prepared:
         return Prepared(plan=training.plan, schema=schema, forecast=folder.forecast)
 
 
-def train(folder: RunFolder, opened: Open, more: Callable[[], object]) -> None:
+def train(folder: RunFolder, opened: Open, more: Callable[[], object], drawer: Drawer | None = None) -> None:
     """Train, from the newest checkpoint on where there is one.
 
     Args:
         folder: The run's folder.
         opened: Starts the clients.
         more: Called when there is more to read in it.
+        drawer: Draws its curves.
     """
 
-    ending = Ending(folder, more)
+    ending = Ending(folder, more, drawer)
     try:
         _train(folder, opened, ending)
         ending.draw()

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from llmasos.federated import drawing
 from llmasos.federated import ending as module
 from llmasos.federated.checkpoints import Checkpoint, keep
 from llmasos.federated.ending import Ending
@@ -86,7 +87,7 @@ def test_a_report_that_cannot_be_written_does_not_hide_the_end(
 def test_curves_that_take_too_long_are_left_out(folder: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     folder.results.mkdir()
     (folder.results / "curves.png").write_text("of rounds before")
-    monkeypatch.setattr(module, "draw_curves", lambda _: signal.pause())
+    monkeypatch.setattr(drawing, "draw_curves", lambda _: signal.pause())
     ending = Ending(folder, lambda: None)
     ending.draw(hasty=True)
     assert not (folder.results / "curves.png").exists()
@@ -103,6 +104,6 @@ def test_a_run_that_was_stopped_shows_the_rounds_that_were_done(
     def stopped(plan: Plan, folder: RunFolder) -> Cohort:
         raise Stopped
 
-    monkeypatch.setattr(module, "draw_curves", drawn)
+    monkeypatch.setattr(drawing, "draw_curves", drawn)
     train(folder, stopped, lambda: None)
     assert told(folder) == ["run_ended"] and (folder.results / "curves.png").read_text() == "drawn"

@@ -46,10 +46,14 @@ class Workers:
     Args:
         work: Done in a worker with each job; what it takes and returns is pickled.
         count: How many jobs run at once.
+        ready: Done in each worker before its first job, which it may speed up.
     """
 
-    def __init__(self, work: Callable[[Any], Any], count: int) -> None:
+    def __init__(
+        self, work: Callable[[Any], Any], count: int, ready: Callable[[], object] = lambda: None
+    ) -> None:
         self._work = work
+        self._ready = ready
         self._count = count
         self._idle: list[_Worker] = []
         self._busy: dict[Connection, tuple[_Worker, int, float]] = {}
@@ -77,7 +81,7 @@ class Workers:
     def _give(self, waiting: deque[tuple[int, Any]], seconds: float) -> None:
         while waiting and len(self._busy) < self._count:
             place, job = waiting.popleft()
-            worker = self._idle.pop() if self._idle else _Worker(self._work)
+            worker = self._idle.pop() if self._idle else _Worker(self._work, self._ready)
             if worker.give(job):
                 self._busy[worker.pipe] = (worker, place, time.monotonic() + seconds)
             else:
@@ -88,7 +92,7 @@ class Workers:
     def warm(self) -> None:
         """Make a worker now if there is none that is free."""
         if not self._idle:
-            self._idle.append(_Worker(self._work))
+            self._idle.append(_Worker(self._work, self._ready))
 
     def close(self) -> None:
         """End all workers."""
@@ -125,12 +129,12 @@ def answered(work: Callable[[Any], Any], job: Any) -> bytes:
 
 
 class _Worker:
-    def __init__(self, work: Callable[[Any], Any]) -> None:
+    def __init__(self, work: Callable[[Any], Any], ready: Callable[[], object]) -> None:
         context = get_context("fork")
         jobs, self._jobs = _pipe()
         self.pipe, answers = _pipe()
         ours = (self._jobs, self.pipe)
-        self._process = context.Process(target=_serve, args=(jobs, answers, ours, work, os.getpid()))
+        self._process = context.Process(target=_serve, args=(jobs, answers, ours, work, ready, os.getpid()))
         self._process.start()
         jobs.close()
         answers.close()
@@ -180,6 +184,7 @@ def _serve(
     answers: Connection,
     parents: tuple[Connection, ...],
     work: Callable[[Any], Any],
+    ready: Callable[[], object],
     parent: int,
 ) -> None:
     """Answer jobs until the parent has gone."""
@@ -190,6 +195,9 @@ def _serve(
         os._exit(1)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Why it cannot be is told by the job that needs it.
+    with suppress(Exception):
+        ready()
     while True:
         try:
             job = pickle.loads(jobs.recv_bytes())  # noqa: S301 - of our own parent
