@@ -7,6 +7,12 @@ import re
 TABLES = (".csv", ".tsv", ".parquet", ".pq")
 """What the names of tables end with, in small letters."""
 
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+"""What federations and their machines can be called."""
+
+JOINED = re.compile(rf"@({NAME.pattern})/({NAME.pattern})")
+"""How the data set of a machine that joined a federation is named: the federation, and the machine."""
+
 _SIZED = re.compile(r"(.+)(@\d+x\d+(?:x\d+)?)", re.DOTALL)
 
 

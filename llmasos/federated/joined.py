@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
+from llmasos.datasets import JOINED
 from llmasos.federated.port import FederatedError
-
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
-"""What federations and machines can be called."""
-
-_JOINED = re.compile(rf"@({NAME.pattern})/({NAME.pattern})")
 
 
 def is_joined(source: str) -> bool:
     """Return whether a text names the data set of a machine that joined a federation."""
-    return _JOINED.fullmatch(source) is not None
+    return JOINED.fullmatch(source) is not None
 
 
 def joined_sources(sources: Sequence[str]) -> list[tuple[str, str]]:
@@ -24,7 +19,7 @@ def joined_sources(sources: Sequence[str]) -> list[tuple[str, str]]:
     Raises:
         FederatedError: Some are of a federation and others not, or of another one.
     """
-    found = [(match[1], match[2]) for source in sources if (match := _JOINED.fullmatch(source))]
+    found = [(match[1], match[2]) for source in sources if (match := JOINED.fullmatch(source))]
     if found and (len(found) < len(sources) or len({federation for federation, _ in found}) > 1):
         raise FederatedError(
             "The data sets are not all of one federation.",

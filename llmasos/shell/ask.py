@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -27,6 +28,31 @@ def ask(work: Callable[[AsyncClient], Coroutine[Any, Any, T]], *, start: bool = 
             return await work(client)
 
     return anyio.run(connected)
+
+
+async def unless_stopped(work: Callable[[], Awaitable[T]]) -> T | None:
+    """Return what `work` returns; None when Ctrl-C or SIGTERM ended it first."""
+    import anyio
+
+    result: T | None = None
+
+    async def done(scope: anyio.CancelScope) -> None:
+        nonlocal result
+        result = await work()
+        scope.cancel()
+
+    try:
+        async with anyio.create_task_group() as group:
+            group.start_soon(done, group.cancel_scope)
+            with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+                async for _ in signals:
+                    group.cancel_scope.cancel()
+    except BaseExceptionGroup as group_error:
+        error: BaseException = group_error
+        while isinstance(error, BaseExceptionGroup):
+            error = error.exceptions[0]
+        raise error from None
+    return result
 
 
 def in_session(session: str, work: Callable[[AsyncSession], Awaitable[T]]) -> T:

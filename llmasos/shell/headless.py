@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import select
-import signal
 import stat
 import sys
 from collections.abc import Mapping, Sequence
@@ -19,6 +18,7 @@ from llmasos.display import display
 from llmasos.errors import LLMasOSError
 from llmasos.events import Usage
 from llmasos.shell.approval import show_wanted
+from llmasos.shell.ask import unless_stopped
 from llmasos.shell.output import say, say_json, say_text
 from llmasos.shell.render import Renderer, make_console, print_error, show_diff
 
@@ -93,27 +93,13 @@ async def _run(
     options: Mapping[str, Any],
 ) -> TurnResult | None:
     renderer = Renderer(make_console(stderr=True), text=False)
-    result: TurnResult | None = None
 
-    async def turn(scope: anyio.CancelScope) -> None:
-        nonlocal result
+    async def turn() -> TurnResult:
         async with AsyncClient(progress=renderer.say, name="headless") as client:
             session = await client.session(folder, **beginning)
-            result = await session.run(text, on_event=renderer.show, **options)
-        scope.cancel()
+            return await session.run(text, on_event=renderer.show, **options)
 
-    try:
-        async with anyio.create_task_group() as group:
-            group.start_soon(turn, group.cancel_scope)
-            with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-                async for _ in signals:
-                    group.cancel_scope.cancel()
-    except BaseExceptionGroup as group_error:
-        error: BaseException = group_error
-        while isinstance(error, BaseExceptionGroup):
-            error = error.exceptions[0]
-        raise error from None
-    return result
+    return await unless_stopped(turn)
 
 
 def _piped_input() -> list[Attachment]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from llmasos.errors import LLMasOSError
+from llmasos.shell.ask import unless_stopped
 from llmasos.shell.map_results import RESULTS, Lines, done_before, opened, read_text
 from llmasos.shell.output import say
 
@@ -170,39 +170,23 @@ def _ended(result: TurnResult, lines: Lines, results: Path | None) -> int:
 async def _run(
     tool: str, arguments: dict[str, Any], folder: Path, lines: Lines, yes: bool
 ) -> TurnResult | None:
-    import anyio
-
     from llmasos.api import ToolCall
     from llmasos.client import AsyncClient
 
     call = ToolCall(tool=tool, arguments=arguments)
-    result: TurnResult | None = None
 
-    async def turn(scope: anyio.CancelScope) -> None:
-        nonlocal result
+    async def turn() -> TurnResult:
         async with AsyncClient(progress=lambda text: say(text, err=True), name="map") as client:
             session = await client.session(folder)
-            result = await session.run(
+            return await session.run(
                 _words(arguments),
                 on_event=lines.take,
                 approve="all" if yes else "deny",
                 timeout=_MOST_SECONDS,
                 call=call,
             )
-        scope.cancel()
 
-    try:
-        async with anyio.create_task_group() as group:
-            group.start_soon(turn, group.cancel_scope)
-            with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-                async for _ in signals:
-                    group.cancel_scope.cancel()
-    except BaseExceptionGroup as group_error:
-        error: BaseException = group_error
-        while isinstance(error, BaseExceptionGroup):
-            error = error.exceptions[0]
-        raise error from None
-    return result
+    return await unless_stopped(turn)
 
 
 def _words(arguments: dict[str, Any]) -> str:

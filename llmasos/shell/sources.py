@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import glob
 import os
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from llmasos.datasets import TABLES, parted
+from llmasos.datasets import JOINED, TABLES, parted
 from llmasos.errors import LLMasOSError
-
-_JOINED = re.compile(r"@[\w.-]+/[\w.-]+", re.ASCII)
 
 
 def sources(named: Sequence[str]) -> list[str]:
@@ -33,7 +30,7 @@ def sources(named: Sequence[str]) -> list[str]:
 
 
 def _found(named: str) -> Iterator[str]:
-    if _JOINED.fullmatch(named):
+    if JOINED.fullmatch(named):
         yield named
         return
     path = Path(named).expanduser()

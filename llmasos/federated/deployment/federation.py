@@ -13,6 +13,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from llmasos import paths
+from llmasos.datasets import NAME
 from llmasos.federated.deployment.certificates import (
     Issued,
     check,
@@ -24,7 +25,6 @@ from llmasos.federated.deployment.certificates import (
     write_private,
 )
 from llmasos.federated.deployment.invitation import Invitation
-from llmasos.federated.joined import NAME
 from llmasos.federated.port import FederatedError
 
 PORT = 9092

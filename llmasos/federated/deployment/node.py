@@ -19,12 +19,8 @@ from flwr.clientapp import ClientApp
 from pydantic import BaseModel, ConfigDict
 
 from llmasos.federated._flower import (
-    CRASHED,
-    LATE,
-    RAISED,
     LineError,
     NodeLine,
-    failed,
     packed,
     take_part,
     unpacked,
@@ -35,8 +31,8 @@ from llmasos.federated.data.sources import load
 from llmasos.federated.dataset import Dataset
 from llmasos.federated.deployment.link import HEARTBEAT
 from llmasos.federated.deployment.programs import begin
-from llmasos.federated.local.grid import Answering, Job, seed_of
-from llmasos.federated.local.workers import Answer, Workers
+from llmasos.federated.local.grid import Answering, Job, reply_of, seed_of
+from llmasos.federated.local.workers import Workers
 from llmasos.federated.plan import DataPlan
 
 GRACE = 5.0
@@ -158,16 +154,7 @@ class Node:
         job = Job(message, self._contexts[run], seed_of(message, self._seed))
         seconds = max(1.0, message.metadata.ttl - GRACE)
         ((_, answer),) = self._workers.run([job], seconds)
-        return self._made(message, answer)
-
-    def _made(self, message: Message, answer: Answer) -> Message:
-        if answer.failure:
-            code = LATE if answer.late else CRASHED if answer.failure.startswith("it died") else RAISED
-            return failed(message, code, answer.failure)
-        reply, state = answer.value
-        self._contexts[message.metadata.run_id].state = state
-        assert isinstance(reply, Message)
-        return reply
+        return reply_of(message, answer, self._contexts[run])
 
     def _live(self) -> None:
         """Tell the link every few seconds that the node is there."""

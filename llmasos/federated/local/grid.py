@@ -145,13 +145,23 @@ class CrewGrid(Grid):
         return Job(message, self._contexts[message.metadata.dst_node_id], seed_of(message, self._seed))
 
     def _reply(self, message: Message, answer: Answer) -> Message:
-        if answer.failure:
-            code = LATE if answer.late else CRASHED if answer.failure.startswith("it died") else RAISED
-            return failed(message, code, answer.failure)
-        reply, state = answer.value
-        self._contexts[message.metadata.dst_node_id].state = state
-        assert isinstance(reply, Message)
-        return reply
+        return reply_of(message, answer, self._contexts[message.metadata.dst_node_id])
+
+
+def reply_of(message: Message, answer: Answer, context: Context) -> Message:
+    """Return the reply that a worker's answer to a message is, and keep the client's state.
+
+    Args:
+        message: What was asked.
+        answer: What `Answering` returned, or why it did not.
+        context: The client's.
+    """
+    if answer.failure:
+        code = LATE if answer.late else CRASHED if answer.failure.startswith("it died") else RAISED
+        return failed(message, code, answer.failure)
+    reply, context.state = answer.value
+    assert isinstance(reply, Message)
+    return reply
 
 
 def seed_of(message: Message, seed: int) -> int:
