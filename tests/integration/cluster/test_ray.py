@@ -1,6 +1,5 @@
 """The cluster port on a private cluster of Ray's."""
 
-import contextlib
 import os
 import signal
 import tempfile
@@ -12,23 +11,11 @@ import anyio
 import pytest
 
 from llmasos.cluster import RayCluster, WorkerDied
+from llmasos.cluster._tree import descendants
 from llmasos.models.scheduler.types import Refused
 from tests.cluster.test_local import counter
 
 pytestmark = [pytest.mark.integration, pytest.mark.anyio]
-
-
-def children() -> set[int]:
-    found: set[int] = set()
-    waiting = {os.getpid()}
-    while waiting:
-        tasks = Path(f"/proc/{waiting.pop()}/task")
-        # A process may end while it is looked at.
-        with contextlib.suppress(OSError):
-            for task in tasks.iterdir():
-                waiting |= {int(pid) for pid in (task / "children").read_text().split()} - found
-        found |= waiting
-    return found
 
 
 def set_variables() -> dict[str, str]:
@@ -65,7 +52,7 @@ async def test_a_cluster_outlives_the_threads_that_nobody_uses(
 
 
 async def test_workers_do_what_local_ones_do_and_nothing_is_left(folder: Path) -> None:
-    before, variables = children(), set_variables()
+    before, variables = descendants([os.getpid()]), set_variables()
     cluster = RayCluster(cpus=2)
     worker = await cluster.place(counter, 1)
     assert list(folder.iterdir())
@@ -103,7 +90,7 @@ async def test_workers_do_what_local_ones_do_and_nothing_is_left(folder: Path) -
         await worker.call("add", 1)
     assert await other.call("add", 1) == 6
 
-    started = children() - before
+    started = descendants([os.getpid()]) - before
     await cluster.close()
     with anyio.fail_after(30):
         while any(Path(f"/proc/{pid}").exists() for pid in started):

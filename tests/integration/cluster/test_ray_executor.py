@@ -26,7 +26,7 @@ from llmasos.cluster._tree import descendants, end_tree
 from llmasos.cluster.nodes import Offer
 from llmasos.cluster.records import Node
 from tests.cluster import tasks
-from tests.integration.cluster.test_ray import children, set_variables
+from tests.integration.cluster.test_ray import set_variables
 
 pytestmark = [pytest.mark.integration, pytest.mark.anyio]
 
@@ -49,7 +49,7 @@ def three(folder: Path) -> Iterator[list[Node]]:
 
 
 async def test_tasks_end_as_they_do_on_this_machine(folder: Path, tmp_path: Path) -> None:
-    before, variables = children(), set_variables()
+    before, variables = descendants([os.getpid()]), set_variables()
     executor = RayExecutor(cpus=2)
     told: list[Progress] = []
     outcomes = await tasks.all_of(executor, tasks.double, range(500), watch=told.append)
@@ -104,7 +104,7 @@ async def test_tasks_end_as_they_do_on_this_machine(folder: Path, tmp_path: Path
             await anyio.sleep(0.01)
     assert await executor.run(tasks.double, 5) == 10, "others go on"
 
-    started = children() - before
+    started = descendants([os.getpid()]) - before
     await executor.close()
     with anyio.fail_after(30):
         while any(map(tasks.alive, started)):

@@ -14,6 +14,7 @@ import anyio.to_thread
 import pytest
 
 from benchmarks.weights import smollm_gguf
+from llmasos.cluster._tree import descendants
 from llmasos.models.engines import process
 from llmasos.models.engines.llama import LlamaEngine
 from llmasos.models.engines.port import (
@@ -87,8 +88,7 @@ class TestEngines(EngineContract):
 
 def children() -> set[int]:
     """Return the processes that were started from here and are not gone, zombies included."""
-    tasks = Path(f"/proc/{os.getpid()}/task")
-    return {int(number) for task in tasks.iterdir() for number in (task / "children").read_text().split()}
+    return descendants([os.getpid()])
 
 
 async def test_the_end_of_a_process_ends_its_streams_and_no_others(plan: LoadPlan) -> None:

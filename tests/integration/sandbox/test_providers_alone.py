@@ -14,6 +14,7 @@ from pathlib import Path
 import anyio
 import pytest
 
+from llmasos.cluster._tree import descendants
 from llmasos.sandbox import DockerProvider, choose_provider
 from llmasos.sandbox.port import ViewKind
 
@@ -44,7 +45,7 @@ async def test_nothing_outlives_a_kernel_that_was_killed(open_place: Place, back
     process = await anyio.open_process(command(backend, open_place, kind, True), stderr=None, cwd=ROOT)
     assert process.stdout is not None
     assert (await process.stdout.receive()).startswith(b"ok")
-    helpers = _below(process.pid)
+    helpers = descendants([process.pid])
     assert helpers
     process.kill()
     await process.wait()
@@ -115,11 +116,3 @@ async def test_containers_of_others_are_left_alone(open_place: Place) -> None:
     assert (await sandbox.run_command("cat a.txt", timeout=10)).output == "one\n"
     await sandbox.close()
     await one.close()
-
-
-def _below(top: int) -> set[int]:
-    """Return the processes below one."""
-    found: set[int] = set()
-    for number in Path(f"/proc/{top}/task/{top}/children").read_text().split():
-        found |= {int(number)} | _below(int(number))
-    return found
