@@ -23,7 +23,7 @@ from llmasos.agent.gate import ActionOutcome, Gate
 from llmasos.agent.policy import Call, Facts, Policy, Rule, When, builtin, decide
 from llmasos.decisions import Decision
 from llmasos.events import ToolChoice
-from llmasos.tools import Tool, ToolContext
+from llmasos.tools import KernelContext, Tool
 from tests.attacks.control import Rules
 from tests.attacks.report import Report, play_all
 from tests.attacks.suite import load
@@ -133,7 +133,7 @@ def timed() -> Iterator[tuple[list[float], list[tuple[Call, Facts]]]]:
             if not parent:
                 measured.append(time.perf_counter() - began - (inside[0] - before))
 
-    async def timed_run(self: Tool, context: ToolContext, arguments: Mapping[str, Any]) -> object:
+    async def timed_run(self: Tool, context: KernelContext, arguments: Mapping[str, Any]) -> object:
         before, began = inside[0], time.perf_counter()
         try:
             return await run(self, context, arguments)

@@ -182,6 +182,17 @@ class ModelSettings(BaseModel, frozen=True):
     replicas: dict[str, int] = Field({}, description="Replicas on the cluster, by model.")
 
 
+class ToolSettings(BaseModel, frozen=True):
+    """What the tools of plugins get."""
+
+    secrets: dict[str, SecretStr] = Field(
+        {}, description="Secrets by name; a tool gets those that it declares and was enabled with."
+    )
+    spend: float = Field(
+        1.0, ge=0, description="What the calls of one turn may cost together, by what tools declare."
+    )
+
+
 class ServiceSettings(BaseModel, frozen=True):
     """How other programs reach the kernel over the network."""
 
@@ -249,6 +260,7 @@ class Settings(BaseSettings):
     policy: PolicySettings = PolicySettings()
     ledger: LedgerSettings = LedgerSettings()
     models: ModelSettings = ModelSettings()
+    tools: ToolSettings = ToolSettings()
     service: ServiceSettings = ServiceSettings()
 
     @property

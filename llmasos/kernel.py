@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
@@ -27,13 +28,15 @@ from llmasos.extras import installed
 from llmasos.federated.events import RunEvent
 from llmasos.federated.records import facts_of
 from llmasos.federated.runs import BACKENDS, Runs, installed_runs
-from llmasos.ledger import ChainLedger, Ledger
+from llmasos.ledger import SYSTEM, ChainLedger, Ledger
 from llmasos.models import Administration, LoadPlan, Models, Place
-from llmasos.sandbox import SandboxProvider, choose_provider
+from llmasos.sandbox import SandboxProvider, choose_provider, sweep_private
 from llmasos.secrets import Canaries, Redactor, secrets_of_environment, secrets_of_files, secrets_of_settings
 from llmasos.store import Store
 from llmasos.tools import Registry, builtin_tools, extra_tools
+from llmasos.tools.plugins import Plugins
 
+_log = logging.getLogger(__name__)
 _ENDING_SECONDS = 3.0
 _POLL_SECONDS = 0.05
 
@@ -108,10 +111,19 @@ class Kernel:
             self.books = Books(self.settings.ledger, self.store, self.ledger)
             policies = partial(policy_for, self.settings)
             self.explainer = Explainer(self.store, self.ledger, PolicyArchive(data_dir), policies)
+            self.plugins = Plugins(
+                data_dir / "plugins.json",
+                [tool.name for tool in self.registry],
+                partial(self.registry.replace, "plugins"),
+                partial(record, self.ledger, SYSTEM, "plugin"),
+            )
+            for notice in await self.plugins.refresh():
+                _log.warning("%s", notice)
             await record_start(self.ledger, self.registry, self.settings)
             self.provider = self._provider or await choose_provider(self.settings, self._progress)
             stack.push_async_callback(self.provider.close)
             await self.provider.sweep(data_dir / "workspaces")
+            await anyio.to_thread.run_sync(sweep_private, self.settings)
             self.models = await stack.enter_async_context(self._models or _models(self.settings, stack))
             tools = [definition(tool) for tool in builtin_tools()]
             self.administration = Administration(self.settings, self.models, tools)
@@ -133,6 +145,7 @@ class Kernel:
                 registry=self.registry,
                 canaries=Canaries(self.redactor),
                 trainings=self._runs,
+                refresh_plugins=self.plugins.refresh,
             )
             self.sessions = Sessions(services, tasks)
             tasks.start_soon(self.provider.warm)
@@ -191,6 +204,7 @@ class Kernel:
                 description=tool.description,
                 parameters=tool.parameters,
                 capabilities=tool.capabilities.names(),
+                origin=tool.origin,
             )
             for tool in self.registry
         ]

@@ -90,7 +90,7 @@ class Assembly:
             self.stream,
             model,
             self.workbench,
-            services.provider.backend,
+            services.provider,
             services.registry,
             services.settings.sandbox_limits.seconds,
             services.settings,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal, cast
 
@@ -24,7 +25,7 @@ from llmasos.errors import LLMasOSError, ModelError, ToolError
 from llmasos.events import ActionOutput, Forecast, Progress, Usage
 from llmasos.federated.runs import Runs, installed_runs
 from llmasos.models.tokens import most_tokens
-from llmasos.sandbox import Artifact, Sandbox
+from llmasos.sandbox import Artifact, Sandbox, SandboxProvider, private_sandbox
 from llmasos.tools import Registry, Tool
 
 _LONGEST_RUN = 24 * 3600
@@ -40,26 +41,33 @@ class Contexts:
         stream: Where output and progress go.
         model: What `ask` asks.
         workbench: The session's sandbox and the view it works on.
-        backend: The sandbox's backend, for records.
+        provider: Opens sandboxes.
         registry: The tools callable from inside Python.
         seconds: How long one piece of code may run.
         settings: The kernel's.
         trainings: The federated trainings, where the extra is installed.
         gate: What carries out calls made from inside Python.
         spent: What tools have asked of the model so far.
+        charged: What tools have cost so far, by what they declare.
     """
 
     turn: str
     stream: EventStream
     model: Model
     workbench: Workbench
-    backend: str
+    provider: SandboxProvider
     registry: Registry
     seconds: float
     settings: Settings
     trainings: Runs | None = None
     gate: Gate | None = None
     spent: Usage = field(default_factory=Usage)
+    charged: float = 0.0
+
+    @property
+    def backend(self) -> str:
+        """The sandbox's backend, for records."""
+        return self.provider.backend
 
     async def __call__(self, action: str) -> ActionContext:
         """Return the context of one action."""
@@ -117,6 +125,29 @@ class ActionContext:
             ClusterError: This machine belongs to no such cluster.
         """
         return executor(self._of.settings, cluster, jobs)
+
+    @asynccontextmanager
+    async def private(self, files: Mapping[str, bytes], hosts: Sequence[str]) -> AsyncIterator[Sandbox]:
+        """Open a sandbox that does not see the session's folder, and end it afterwards."""
+        tell = self._of.workbench.sandbox.tell_refused
+        opened = private_sandbox(self._of.provider, self._of.settings, files, hosts=hosts, on_refused=tell)
+        async with opened as (sandbox, _):
+            yield sandbox
+
+    def charge(self, what: str, cost: float) -> None:
+        """Count what a call costs.
+
+        Raises:
+            ToolError: The calls of this turn would cost more than they may.
+        """
+        most = self._of.settings.tools.spend
+        if self._of.charged + cost > most:
+            raise ToolError(
+                f"{what} costs up to {cost:g}, and the tools of one turn may cost {most:g}, "
+                f"of which {self._of.charged:g} are spent.",
+                hint="Raise it with LLMASOS_TOOLS__SPEND.",
+            )
+        self._of.charged += cost
 
     @property
     def runs(self) -> Runs:

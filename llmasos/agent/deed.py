@@ -101,7 +101,8 @@ class Deed:
         if not needs.names() and not needs.reaches:
             return frozenset({"unknown"})
         effects: set[Effect] = {effect for program in self.programs for effect in program.effects}
-        if needs.reads or needs.asks_model:
+        # What is confined looks at its arguments at least.
+        if needs.reads or needs.asks_model or needs.confined:
             effects.add("reads")
         if not needs.runs:
             # A tool that can write does so when it is told where to; without named targets it may always.

@@ -24,7 +24,7 @@ from llmasos.agent.reports import Reports
 from llmasos.errors import LLMasOSError, SandboxError, ToolError
 from llmasos.events import ActionStatus, ToolChoice
 from llmasos.secrets import Redactor
-from llmasos.tools import Registry, Tool, ToolContext
+from llmasos.tools import KernelContext, Registry, Tool
 
 _log = logging.getLogger(__name__)
 _REPEATS = 3
@@ -54,7 +54,7 @@ class ContextFactory(Protocol):
     def backend(self) -> str:
         """The name of the sandbox's backend."""
 
-    async def __call__(self, action: str) -> ToolContext:
+    async def __call__(self, action: str) -> KernelContext:
         """Return the context for a running action."""
 
     async def diff_sha256(self) -> str:

@@ -129,7 +129,7 @@ def gather(
         outside=outside,
         disguised=tuple(path for path in (*reads, *writes, *outside) if looks_alike(path)),
         hosts=deed.hosts,
-        open_hosts=here.hosts,
+        open_hosts=(*here.hosts, *tool.opened),
         sinks=frozenset(sinks),
         copied=_copied(deed, spans, program, {*reads, *writes}),
         identifiers=_identifiers(spans),

@@ -95,6 +95,8 @@ def _module(tool: Tool) -> str:
 
 
 def _source(tool: Tool) -> str:
+    if tool.sha256:
+        return tool.sha256
     try:
         return inspect.getsource(tool.function)
     except (OSError, TypeError):

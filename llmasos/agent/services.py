@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
 from pydantic_ai.tools import ToolDefinition
@@ -17,9 +18,17 @@ from llmasos.store import Store
 from llmasos.tools import Registry
 
 
+async def _no_plugins() -> Sequence[str]:
+    return ()
+
+
 @dataclass(frozen=True)
 class Services:
-    """What every session shares."""
+    """What every session shares.
+
+    Args:
+        refresh_plugins: Looks whether plugins are what a person has enabled; returns what to tell them.
+    """
 
     settings: Settings
     store: Store
@@ -29,6 +38,7 @@ class Services:
     registry: Registry
     canaries: Canaries = field(default_factory=lambda: Canaries(Redactor()))
     trainings: Runs | None = None
+    refresh_plugins: Callable[[], Awaitable[Sequence[str]]] = _no_plugins
 
     @property
     def redactor(self) -> Redactor:

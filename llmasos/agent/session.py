@@ -85,6 +85,7 @@ class Session:
         self.rulebook = Rulebook(services.settings, self.folder, services.ledger, info.id)
         self.approvals = Approvals("ask", services.settings.policy.approval_seconds)
         self._tracker: Tracker | None = None
+        self._noticed: set[str] = set()
 
     @property
     def id(self) -> str:
@@ -217,7 +218,7 @@ class Session:
         services, used = self._services, Used()
         await self.workbench.learn_secrets()
         await self.workbench.sandbox.refresh(turn)
-        for notice in await self.rulebook.refresh():
+        for notice in (*await self._plugin_notices(), *await self.rulebook.refresh()):
             await self.stream.append(Notice(turn=turn, level="warning", text=notice))
         model, origin = await self._model(turn, request, client, used)
         names = await self.workbench.workspace.names()
@@ -239,6 +240,12 @@ class Session:
                 end.messages,
             )
         return end
+
+    async def _plugin_notices(self) -> Sequence[str]:
+        """Return what is to be said of plugins, each thing once in a session."""
+        notices = [text for text in await self._services.refresh_plugins() if text not in self._noticed]
+        self._noticed.update(notices)
+        return notices
 
     async def _model(
         self, turn: str, request: TurnRequest, client: Client, used: Used

@@ -82,7 +82,7 @@ class SessionSandbox:
                 view = await self.workspace.view(provider.view_kind)
                 hosts = (*self._services.settings.sandbox_hosts, *self.hosts)
                 self._sandbox = await provider.open(
-                    view, session=self._session, hosts=hosts, on_refused=self._tell_refused
+                    view, session=self._session, hosts=hosts, on_refused=self.tell_refused
                 )
                 canary = self._services.canaries.plant(self._session, self._tell_canary)
                 await self._sandbox.set_environment(canary)
@@ -183,7 +183,8 @@ class SessionSandbox:
             kept.append(str(path))
         return kept
 
-    def _tell_refused(self, host: str, port: int, reason: str) -> None:
+    def tell_refused(self, host: str, port: int, reason: str) -> None:
+        """Tell the person that code wanted to reach a host that it may not."""
         if (host, port) in self._refused or len(self._refused) > _MOST_REFUSED:
             return
         self._refused.add((host, port))

@@ -21,6 +21,7 @@ from llmasos.api.ledger import (
     VerifyProgress,
     VerifyReport,
 )
+from llmasos.api.plugins import EnableRequest, PluginInfo, PluginState, PluginTool
 from llmasos.api.sessions import (
     AccessRequest,
     JobInfo,
@@ -58,6 +59,7 @@ __all__ = [
     "CommitChoice",
     "CommitInfo",
     "Diff",
+    "EnableRequest",
     "EraseRequest",
     "Erased",
     "ErasureInfo",
@@ -77,6 +79,9 @@ __all__ = [
     "MergedFile",
     "ModelChoice",
     "ModelInfo",
+    "PluginInfo",
+    "PluginState",
+    "PluginTool",
     "ProofRequest",
     "RecordFilter",
     "RecordInfo",

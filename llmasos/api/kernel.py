@@ -32,12 +32,17 @@ class ModelInfo(Wire):
 
 
 class ToolInfo(Wire):
-    """A tool as the model sees it."""
+    """A tool as the model sees it.
+
+    Args:
+        origin: Where it comes from when it is not ours, such as `plugin:greeter`.
+    """
 
     name: str
     description: str
     parameters: dict[str, Any]
     capabilities: tuple[str, ...] = ()
+    origin: str = ""
 
 
 class Health(Wire):

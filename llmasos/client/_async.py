@@ -29,6 +29,7 @@ from llmasos.client._keys import KeyCalls
 from llmasos.client._ledger import LedgerCalls
 from llmasos.client._models import ModelCalls
 from llmasos.client._names import model_name
+from llmasos.client._plugins import PluginCalls
 from llmasos.client._session import AsyncSession
 from llmasos.client._start import start_kernel
 from llmasos.errors import KernelError
@@ -38,7 +39,7 @@ T = TypeVar("T")
 _POLL_SECONDS = 0.05
 
 
-class AsyncClient(LedgerCalls, KeyCalls, ModelCalls, ExplainCalls, FederatedCalls):
+class AsyncClient(LedgerCalls, KeyCalls, ModelCalls, ExplainCalls, FederatedCalls, PluginCalls):
     """Asynchronous client of the kernel.
 
     Args:

@@ -20,6 +20,7 @@ from llmasos.api import (
     KeyRequest,
     LedgerInfo,
     ModelInfo,
+    PluginInfo,
     RecordFilter,
     RecordInfo,
     RecordQuery,
@@ -120,6 +121,22 @@ class Client:
     def tools(self) -> list[ToolInfo]:
         """Return the tools as the model sees them."""
         return self._call(self._client.tools())
+
+    def plugins(self) -> list[PluginInfo]:
+        """Return the plugins that are installed or were enabled."""
+        return self._call(self._client.plugins())
+
+    def plugin(self, name: str) -> PluginInfo:
+        """Return a plugin with its tools."""
+        return self._call(self._client.plugin(name))
+
+    def enable_plugin(self, name: str, sha256: str, **options: Any) -> PluginInfo:
+        """Offer the tools of a plugin; takes what `AsyncClient.enable_plugin` takes."""
+        return self._call(self._client.enable_plugin(name, sha256, **options))
+
+    def disable_plugin(self, name: str) -> PluginInfo:
+        """Offer the tools of a plugin no longer."""
+        return self._call(self._client.disable_plugin(name))
 
     def ledger(self) -> LedgerInfo:
         """Return where the ledger stands."""

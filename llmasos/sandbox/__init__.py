@@ -1,12 +1,15 @@
 """Sandboxes and workspaces: code runs on a copy-on-write view of a person's folder."""
 
+from llmasos.sandbox._artifacts import name_artifacts
 from llmasos.sandbox.choose import choose_provider, docker_problem
 from llmasos.sandbox.docker import DockerProvider
 from llmasos.sandbox.egress import AllowedHosts
 from llmasos.sandbox.fake import FakeProvider, FakeSandbox
-from llmasos.sandbox.jail import JailProvider, jail_problems, jail_weakness
+from llmasos.sandbox.jail import JailProvider, jail_problems, jail_weakness, machine_mounts
 from llmasos.sandbox.landlock import LandlockProvider, landlock_problem
 from llmasos.sandbox.port import (
+    LARGEST_ARTIFACT,
+    MOST_ARTIFACTS,
     Artifact,
     FileContent,
     FileError,
@@ -25,6 +28,7 @@ from llmasos.sandbox.port import (
     View,
     ViewKind,
 )
+from llmasos.sandbox.private import lay_out, private_sandbox, sweep_private
 from llmasos.sandbox.workspace import (
     Change,
     Commit,
@@ -38,6 +42,8 @@ from llmasos.sandbox.workspace import (
 )
 
 __all__ = [
+    "LARGEST_ARTIFACT",
+    "MOST_ARTIFACTS",
     "AllowedHosts",
     "Artifact",
     "Change",
@@ -74,5 +80,10 @@ __all__ = [
     "jail_problems",
     "jail_weakness",
     "landlock_problem",
+    "lay_out",
+    "machine_mounts",
+    "name_artifacts",
     "outline",
+    "private_sandbox",
+    "sweep_private",
 ]

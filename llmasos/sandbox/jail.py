@@ -194,18 +194,22 @@ class JailProvider(ViewProvider):
         return [*program, *worker_command(python, _ROOT, str(CHANNEL), options)]
 
     def _system(self) -> list[str]:
-        """Return the mounts that show this machine's programs."""
-        arguments = []
-        for path in ("/usr", "/opt"):
-            if Path(path).is_dir():
-                arguments += ["--ro-bind", path, path]
-        arguments += _merged(Path("/"), Path("/"))
-        for name in _HOST_ETC:
-            arguments += ["--ro-bind-try", f"/etc/{name}", f"/etc/{name}"]
+        """Return the mounts that show this machine's programs, with the Python that runs inside."""
         prefix = Path(python_inside()).parent.parent
-        if not prefix.is_relative_to("/usr"):
-            arguments += ["--ro-bind", str(prefix), str(prefix)]
-        return arguments
+        own = [] if prefix.is_relative_to("/usr") else ["--ro-bind", str(prefix), str(prefix)]
+        return [*machine_mounts(), *own]
+
+
+def machine_mounts() -> list[str]:
+    """Return bubblewrap's arguments that show this machine's programs, and nothing of its users."""
+    arguments = []
+    for path in ("/usr", "/opt"):
+        if Path(path).is_dir():
+            arguments += ["--ro-bind", path, path]
+    arguments += _merged(Path("/"), Path("/"))
+    for name in _HOST_ETC:
+        arguments += ["--ro-bind-try", f"/etc/{name}", f"/etc/{name}"]
+    return arguments
 
 
 def jail_problems() -> list[str]:

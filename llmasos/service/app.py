@@ -30,6 +30,7 @@ from llmasos.service.ledger import ledger_routes
 from llmasos.service.models import model_routes
 from llmasos.service.openai import openai_routes
 from llmasos.service.openapi import openapi_route
+from llmasos.service.plugins import plugin_routes
 from llmasos.service.refusals import refused, said
 from llmasos.service.replies import explained
 from llmasos.service.sessions import session_routes
@@ -56,6 +57,7 @@ def make_app(
     routes = [
         *needs(None, health_routes(kernel, drain)),
         *system_routes(kernel, stop),
+        *plugin_routes(kernel),
         *model_routes(kernel, drain),
         *needs("models", openai_routes(kernel, drain), drain),
         *session_routes(kernel, drain),

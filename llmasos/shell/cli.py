@@ -25,6 +25,7 @@ from llmasos.shell.modes import ACCESS, ASKING, digests, one_of
 from llmasos.shell.output import say, say_crash
 from llmasos.shell.policy import policy_app
 from llmasos.shell.sandbox import sandbox_app
+from llmasos.shell.tools import tools_app
 from llmasos.shell.words import MODEL_STATES, count
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ for command in changes.COMMANDS:
 app.add_typer(sandbox_app, name="sandbox")
 app.add_typer(policy_app, name="policy")
 app.add_typer(cluster_app, name="cluster")
+app.add_typer(tools_app, name="tools")
 app.command()(explain)
 app.command("map")(map_inputs)
 app.add_typer(audit_app, name="audit")
@@ -229,13 +231,6 @@ def sessions() -> None:
         when = info.updated.astimezone().strftime("%Y-%m-%d %H:%M")
         turns = count(info.turns, "turn")
         say(f"{info.id}  {when}  {turns:>9}  {info.folder}  {info.title}")
-
-
-@app.command()
-def tools() -> None:
-    """List the tools."""
-    for tool in ask(lambda client: client.tools()):
-        say(f"{tool.name:<14} {tool.description} [{', '.join(tool.capabilities)}]")
 
 
 def main() -> None:

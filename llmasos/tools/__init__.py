@@ -1,15 +1,21 @@
-"""Tools: the `@tool` API, the registry and the built-in tools."""
+"""Tools: `@tool` for authors, the registry and the built-in tools."""
 
+from llmasos.errors import ToolError
+from llmasos.tools.api import Declaration, ToolContext, tool
+from llmasos.tools.kernel import Capabilities, Example, KernelContext, Tool, kernel_tool
 from llmasos.tools.registry import Registry, builtin_tools, extra_tools
-from llmasos.tools.tool import Capabilities, Example, Tool, ToolContext, tool
 
 __all__ = [
     "Capabilities",
+    "Declaration",
     "Example",
+    "KernelContext",
     "Registry",
     "Tool",
     "ToolContext",
+    "ToolError",
     "builtin_tools",
     "extra_tools",
+    "kernel_tool",
     "tool",
 ]

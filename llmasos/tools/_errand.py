@@ -5,15 +5,22 @@ from __future__ import annotations
 import asyncio
 import functools
 import shlex
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from llmasos.config import SandboxLimits, Settings, load_settings
 from llmasos.errors import LLMasOSError
-from llmasos.paths import private_dir
-from llmasos.sandbox import Outcome, Sandbox, SandboxProvider, Workspace, choose_provider
-from llmasos.sandbox.provider import private_folder, sweep_folders
+from llmasos.sandbox import (
+    Outcome,
+    Sandbox,
+    SandboxProvider,
+    choose_provider,
+    lay_out,
+    private_sandbox,
+    sweep_private,
+)
 from llmasos.sandbox.workspace.removal import remove
 
 _CLEAR = ("find", "/tmp", "/dev/shm", "-mindepth", "1", "!", "-path", "/tmp/home", "-delete")  # noqa: S108
@@ -88,11 +95,6 @@ def carry_out(rules: Rules, item: Item) -> Outcome:
     return _loop().run(_desk(rules).carry_out(item))
 
 
-def sweep(settings: Settings) -> None:
-    """Remove what processes of this machine that ended have left."""
-    sweep_folders(_errands(settings))
-
-
 class Desk:
     """A sandbox of this process, cleared between items and replaced when something went wrong in it.
 
@@ -104,7 +106,8 @@ class Desk:
         self._rules = rules
         self._provider: SandboxProvider | None = None
         self._sandbox: Sandbox | None = None
-        self._place = Path()
+        self._folder = Path()
+        self._opened = AsyncExitStack()
 
     async def carry_out(self, item: Item) -> Outcome:
         """Run one item."""
@@ -127,10 +130,8 @@ class Desk:
 
     async def close(self) -> None:
         """End the sandbox."""
-        if self._sandbox is not None:
-            sandbox, self._sandbox = self._sandbox, None
-            await sandbox.close()
-            remove(str(self._place))
+        self._sandbox = None
+        await self._opened.aclose()
 
     async def leave(self) -> None:
         """End the sandbox, and what opens others."""
@@ -143,7 +144,7 @@ class Desk:
         # Elsewhere /tmp is the machine's.
         if self._sandbox is not None and not self._sandbox.lost and self._sandbox.backend in _OWN_TMP:
             try:
-                for entry in (self._place / "folder").iterdir():
+                for entry in self._folder.iterdir():
                     remove(str(entry))
                 if (await self._sandbox.run_command(_CLEAR, timeout=_CLEAR_SECONDS)).status == "ok":
                     return self._sandbox
@@ -152,27 +153,17 @@ class Desk:
                 pass
         await self.close()
         settings = _settings(self._rules)
-        errands = _errands(settings)
         if self._provider is None:
-            sweep_folders(errands)
+            sweep_private(settings)
             self._provider = await choose_provider(settings)
-        self._place = private_folder(errands)
-        folder = self._place / "folder"
-        folder.mkdir()
-        workspace = Workspace.open(folder, self._place / "state", in_place=True)
-        self._sandbox = await self._provider.open(await workspace.view(), session=self._place.name)
-        return self._sandbox
+        opened = private_sandbox(self._provider, settings, {})
+        sandbox, self._folder = await self._opened.enter_async_context(opened)
+        self._sandbox = sandbox
+        return sandbox
 
     def _lay_out(self, item: Item) -> None:
         own = {} if item.content is None else {item.text: item.content}
-        for path, content in {**self._rules.along, **own}.items():
-            target = self._place / "folder" / path
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(content)
-
-
-def _errands(settings: Settings) -> Path:
-    return private_dir(settings.data_dir / "errands")
+        lay_out(self._folder, {**self._rules.along, **own})
 
 
 def _program(code: str, item: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from llmasos.display import display
 from llmasos.errors import ToolError
-from llmasos.tools.tool import ToolContext
+from llmasos.tools.kernel import KernelContext
 
 _NAMED_FAILURES = 5
 _LONGEST = 300
@@ -25,7 +25,7 @@ class Tally:
         saving: Keep the results for a file, in place of printing them.
     """
 
-    def __init__(self, ctx: ToolContext, total: int, *, saving: bool) -> None:
+    def __init__(self, ctx: KernelContext, total: int, *, saving: bool) -> None:
         self._ctx = ctx
         self._total = total
         self._saving = saving

@@ -13,7 +13,7 @@ from llmasos.errors import ModelError, ToolError
 from llmasos.tools._staging import found_files
 from llmasos.tools._tally import Tally
 from llmasos.tools._text import decode
-from llmasos.tools.tool import Capabilities, ToolContext, tool
+from llmasos.tools.kernel import Capabilities, KernelContext, kernel_tool
 
 _LARGEST = 2_000_000
 _INSTRUCTIONS = (
@@ -22,7 +22,7 @@ _INSTRUCTIONS = (
 )
 
 
-@tool(
+@kernel_tool(
     capabilities=Capabilities(
         reads=True,
         writes=True,
@@ -40,7 +40,7 @@ _INSTRUCTIONS = (
     ],
 )
 async def ask_files(
-    ctx: ToolContext,
+    ctx: KernelContext,
     instruction: str,
     files: list[str] | None = None,
     items: list[str] | None = None,
@@ -89,7 +89,7 @@ async def ask_files(
     return tally.text(save_as)
 
 
-async def _text(ctx: ToolContext, path: str) -> str:
+async def _text(ctx: KernelContext, path: str) -> str:
     content = await ctx.sandbox.read(path, limit=_LARGEST)
     if content.size > len(content.data):
         raise ToolError(f"{path} is too large for the model ({content.size:,} bytes).")

@@ -12,7 +12,8 @@ from pydantic import Field
 from llmasos.errors import ToolError
 from llmasos.events import display
 from llmasos.sandbox import Job, Outcome
-from llmasos.tools.tool import Capabilities, ToolContext, tool
+from llmasos.tools._verdicts import VERDICTS
+from llmasos.tools.kernel import Capabilities, KernelContext, kernel_tool
 
 _RUNS = Capabilities(reads=True, writes=True, executes=True, sources={"*": "output"})
 _RUNS_PYTHON = replace(_RUNS, runs={"code": "python"})
@@ -20,20 +21,9 @@ _RUNS_COMMAND = replace(_RUNS, runs={"command": "bash"})
 
 _NAMED = 10
 _LONGEST_TAIL = 4000
-_VERDICTS = {
-    "timeout": "It did not finish in time and was stopped.",
-    "memory": "It used more memory than it may and was stopped.",
-    "cpu": "It used more CPU time than it may and was stopped.",
-    "processes": "It started more processes than it may.",
-    "files": "It made or opened more files than it may.",
-    "disk": "It wrote more than it may to the disk.",
-    "output": "It printed more than it may and was stopped.",
-    "cancelled": "It was cancelled.",
-    "lost": "The sandbox died and was replaced; Python variables are gone.",
-}
 
 
-@tool(
+@kernel_tool(
     capabilities=_RUNS_PYTHON,
     block="code",
     examples=[
@@ -70,7 +60,7 @@ _VERDICTS = {
         ("17的阶乘是多少", "run_python\n```python\nimport math\n\nprint(math.factorial(17))\n```"),
     ],
 )
-async def run_python(ctx: ToolContext, code: str) -> str:
+async def run_python(ctx: KernelContext, code: str) -> str:
     """Runs a script that counts, compares or computes; it can call the other tools as functions.
 
     Args:
@@ -88,7 +78,7 @@ async def run_python(ctx: ToolContext, code: str) -> str:
     return _text(outcome, {name for name, _ in await ctx.changed() - before}, kept)
 
 
-@tool(
+@kernel_tool(
     capabilities=_RUNS_COMMAND,
     examples=[
         ("run the tests", 'run_shell(command="pytest -q")'),
@@ -97,7 +87,7 @@ async def run_python(ctx: ToolContext, code: str) -> str:
     ],
 )
 async def run_shell(
-    ctx: ToolContext, command: str, timeout: Annotated[float, Field(gt=0, le=600)] = 60.0
+    ctx: KernelContext, command: str, timeout: Annotated[float, Field(gt=0, le=600)] = 60.0
 ) -> str:
     """Runs a program or shell command: git, packages, processes, tests.
 
@@ -110,12 +100,12 @@ async def run_shell(
     return _text(outcome, {name for name, _ in await ctx.changed() - before})
 
 
-@tool(
+@kernel_tool(
     capabilities=replace(_RUNS_COMMAND, sources={"*": "system"}),
     advanced=True,
     examples=[("start the web server", 'start_job(command="python3 -m http.server")')],
 )
-async def start_job(ctx: ToolContext, command: str) -> str:
+async def start_job(ctx: KernelContext, command: str) -> str:
     """Starts a program that runs on in the background, such as a server.
 
     Args:
@@ -125,7 +115,7 @@ async def start_job(ctx: ToolContext, command: str) -> str:
     return f"Started as {job.id}; background_jobs shows what it prints, and stops it."
 
 
-@tool(
+@kernel_tool(
     capabilities=_RUNS,
     advanced=True,
     examples=[
@@ -133,7 +123,7 @@ async def start_job(ctx: ToolContext, command: str) -> str:
         ("stop the job j-1", 'background_jobs(job="j-1", stop=True)'),
     ],
 )
-async def background_jobs(ctx: ToolContext, job: str = "", stop: bool = False) -> str:
+async def background_jobs(ctx: KernelContext, job: str = "", stop: bool = False) -> str:
     """Shows what a background job such as j-1 has printed, or stops it.
 
     Args:
@@ -167,5 +157,5 @@ def _text(outcome: Outcome, changed: set[str], kept: Sequence[str] = ()) -> str:
             f"[changed: {names}{more}]" if changed else "" if text else "[printed nothing, changed no file]"
         )
         return f"{text}\n{note}".strip()
-    verdict = _VERDICTS.get(outcome.status) or f"It failed with exit code {outcome.exit_code}."
+    verdict = VERDICTS.get(outcome.status) or f"It failed with exit code {outcome.exit_code}."
     raise ToolError(f"{text}\n{verdict}".strip())

@@ -15,13 +15,13 @@ from llmasos.federated.port import FederatedError, Prepared
 from llmasos.federated.request import plan_of, request_of
 from llmasos.federated.wording import end_text, plan_lines, round_line
 from llmasos.tools._gathering import Gathering
-from llmasos.tools.tool import Capabilities, ToolContext, tool
+from llmasos.tools.kernel import Capabilities, KernelContext, kernel_tool
 
 _RESULTS = "federated"
 _LARGEST_FILE = 40_000_000
 
 
-@tool(
+@kernel_tool(
     capabilities=Capabilities(
         reads=True, writes=True, inputs=("data",), targets=("save_as",), sources={"*": "listing"}
     ),
@@ -42,7 +42,7 @@ _LARGEST_FILE = 40_000_000
     ],
 )
 async def federated_train(
-    ctx: ToolContext,
+    ctx: KernelContext,
     data: list[str],
     label: str = "",
     rounds: int = 0,
@@ -74,7 +74,7 @@ async def federated_train(
         raise ToolError(error.message, hint=error.hint) from error
 
 
-async def _train(ctx: ToolContext, given: dict[str, object], save_as: str) -> str:
+async def _train(ctx: KernelContext, given: dict[str, object], save_as: str) -> str:
     request = request_of(**given)
     runs = ctx.runs
 
@@ -93,7 +93,7 @@ async def _train(ctx: ToolContext, given: dict[str, object], save_as: str) -> st
     return f"{told} {await _save(ctx, status.id, f'{_RESULTS}/{plain}' if save_as == _RESULTS else save_as)}"
 
 
-async def _follow(ctx: ToolContext, prepared: Prepared) -> list[str]:
+async def _follow(ctx: KernelContext, prepared: Prepared) -> list[str]:
     """Train to the end, and return whose updates did not count; who cancels the call stops the training."""
     plan, rejected = prepared.plan, []
     run = await ctx.runs.start(prepared.id)
@@ -111,7 +111,7 @@ async def _follow(ctx: ToolContext, prepared: Prepared) -> list[str]:
     return rejected
 
 
-async def _save(ctx: ToolContext, run: str, folder: str) -> str:
+async def _save(ctx: KernelContext, run: str, folder: str) -> str:
     """Write the results into the view, and say where."""
     saved, left = [], []
     for name, file in ctx.runs.results(run).files().items():

@@ -10,7 +10,7 @@ from llmasos.errors import ToolError
 from llmasos.events import display
 from llmasos.secrets import marked
 from llmasos.tools._text import decode, unified
-from llmasos.tools.tool import Capabilities, ToolContext, tool
+from llmasos.tools.kernel import Capabilities, KernelContext, kernel_tool
 
 _READS = Capabilities(reads=True, sources={"*": "file"})
 _WRITES = Capabilities(reads=True, writes=True, targets=("path",), sources={"*": "system"})
@@ -19,7 +19,7 @@ _SEARCHES = Capabilities(reads=True, sources={"path": "listing", "line": "system
 _LARGEST_EDIT = 8_000_000
 
 
-@tool(
+@kernel_tool(
     capabilities=_READS,
     examples=[
         ("what does setup.cfg say?", 'read_file(path="setup.cfg")'),
@@ -27,7 +27,7 @@ _LARGEST_EDIT = 8_000_000
     ],
 )
 async def read_file(
-    ctx: ToolContext,
+    ctx: KernelContext,
     path: str,
     offset: Annotated[int, Field(ge=0)] = 0,
     limit: Annotated[int, Field(gt=0, le=1_000_000)] = 100_000,
@@ -47,16 +47,16 @@ async def read_file(
     return text
 
 
-async def _preview_write(ctx: ToolContext, path: str, content: str) -> str:
+async def _preview_write(ctx: KernelContext, path: str, content: str) -> str:
     return unified(path, await _text_of(ctx, path), content)
 
 
-async def _preview_edit(ctx: ToolContext, path: str, old: str, new: str) -> str:
+async def _preview_edit(ctx: KernelContext, path: str, old: str, new: str) -> str:
     before = await _text_of(ctx, path)
     return unified(path, before, before.replace(old, new, 1) if old else f"{before}{new}")
 
 
-async def _text_of(ctx: ToolContext, path: str) -> str:
+async def _text_of(ctx: KernelContext, path: str) -> str:
     """Return the text of a file; empty where there is none, or it is no text."""
     try:
         return (await ctx.sandbox.read(path, limit=_LARGEST_EDIT)).data.decode("utf-8", "replace")
@@ -64,7 +64,7 @@ async def _text_of(ctx: ToolContext, path: str) -> str:
         return ""
 
 
-@tool(
+@kernel_tool(
     capabilities=_WRITES,
     block="content",
     preview=_preview_write,
@@ -73,7 +73,7 @@ async def _text_of(ctx: ToolContext, path: str) -> str:
         ("写一个 shopping.md，列出牛奶和鸡蛋", 'write_file(path="shopping.md")\n```\n- 牛奶\n- 鸡蛋\n```'),
     ],
 )
-async def write_file(ctx: ToolContext, path: str, content: str) -> str:
+async def write_file(ctx: KernelContext, path: str, content: str) -> str:
     """Makes or replaces a file.
 
     Args:
@@ -87,7 +87,7 @@ async def write_file(ctx: ToolContext, path: str, content: str) -> str:
     return f"Wrote {path}: {content.count(chr(10))} lines, {len(content.encode()):,} bytes."
 
 
-@tool(
+@kernel_tool(
     capabilities=_WRITES,
     preview=_preview_edit,
     examples=[
@@ -97,7 +97,7 @@ async def write_file(ctx: ToolContext, path: str, content: str) -> str:
         )
     ],
 )
-async def edit_file(ctx: ToolContext, path: str, old: str, new: str) -> str:
+async def edit_file(ctx: KernelContext, path: str, old: str, new: str) -> str:
     """Replaces a piece of text in a file.
 
     Args:
@@ -126,14 +126,14 @@ async def edit_file(ctx: ToolContext, path: str, old: str, new: str) -> str:
     return f"Edited {path} at line {line}."
 
 
-@tool(
+@kernel_tool(
     capabilities=_LISTS,
     examples=[
         ("what's in here?", "list_files()"),
         ("docs 目录下有哪些 pdf", 'list_files(path="docs", pattern="*.pdf")'),
     ],
 )
-async def list_files(ctx: ToolContext, path: str = ".", pattern: str = "*") -> list[dict[str, Any]]:
+async def list_files(ctx: KernelContext, path: str = ".", pattern: str = "*") -> list[dict[str, Any]]:
     """Lists files and folders, with their sizes.
 
     Args:
@@ -149,7 +149,7 @@ async def list_files(ctx: ToolContext, path: str = ".", pattern: str = "*") -> l
     return rows
 
 
-@tool(
+@kernel_tool(
     capabilities=_SEARCHES,
     examples=[
         ("where do we use parse_args?", 'search_files(pattern="parse_args")'),
@@ -157,7 +157,7 @@ async def list_files(ctx: ToolContext, path: str = ".", pattern: str = "*") -> l
     ],
 )
 async def search_files(
-    ctx: ToolContext, pattern: str, path: str = ".", glob: str = "*"
+    ctx: KernelContext, pattern: str, path: str = ".", glob: str = "*"
 ) -> list[dict[str, Any]]:
     """Finds text inside files, like grep.
 

@@ -18,10 +18,11 @@ from pydantic import Field
 from llmasos.cluster import ClusterError, Outcome, Share, TaskTimeout, Work
 from llmasos.errors import LLMasOSError, ToolError
 from llmasos.paths import private_dir
-from llmasos.tools._errand import Item, Rules, carry_out, sweep
+from llmasos.sandbox import sweep_private
+from llmasos.tools._errand import Item, Rules, carry_out
 from llmasos.tools._staging import Staging
 from llmasos.tools._tally import Tally
-from llmasos.tools.tool import Capabilities, ToolContext, tool
+from llmasos.tools.kernel import Capabilities, KernelContext, kernel_tool
 
 # Beyond an item's own time: a sandbox starts, and ends.
 _GRACE_SECONDS = 60.0
@@ -30,7 +31,7 @@ _SETTING = {"docker": "docker", "bubblewrap": "bubblewrap", "landlock-weak": "la
 Setting = Literal["jobs", "cpus", "gpus", "memory_mb", "tries"]
 
 
-@tool(
+@kernel_tool(
     capabilities=Capabilities(
         reads=True,
         writes=True,
@@ -53,7 +54,7 @@ Setting = Literal["jobs", "cpus", "gpus", "memory_mb", "tries"]
     ],
 )
 async def map_files(
-    ctx: ToolContext,
+    ctx: KernelContext,
     files: list[str] | None = None,
     command: str = "",
     code: str = "",
@@ -108,14 +109,14 @@ async def map_files(
     finally:
         with anyio.CancelScope(shield=True):
             await anyio.to_thread.run_sync(shutil.rmtree, where, True)
-            await anyio.to_thread.run_sync(sweep, ctx.settings)
+            await anyio.to_thread.run_sync(sweep_private, ctx.settings)
     if save_as:
         await ctx.sandbox.write(save_as, tally.results())
     return tally.text(save_as)
 
 
 async def _outcomes(
-    ctx: ToolContext, rules: Rules, items: Iterator[Item], cluster: str, settings: Mapping[Setting, float]
+    ctx: KernelContext, rules: Rules, items: Iterator[Item], cluster: str, settings: Mapping[Setting, float]
 ) -> AsyncGenerator[Outcome]:
     """Run items on an executor, which ends with them."""
     share = Share(cpus=settings.get("cpus", 1.0), gpus=settings.get("gpus", 0.0))
@@ -150,5 +151,5 @@ def _result(item: str, outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def _folder(ctx: ToolContext) -> Path:
+def _folder(ctx: KernelContext) -> Path:
     return Path(tempfile.mkdtemp(prefix="map-", dir=private_dir(ctx.settings.data_dir / "maps")))

@@ -6,21 +6,34 @@ from collections.abc import Iterable, Iterator
 
 from llmasos.errors import ToolError
 from llmasos.extras import installed
-from llmasos.tools.tool import Tool
+from llmasos.tools.kernel import Tool
 
 
 class Registry:
-    """An ordered set of tools with unique names."""
+    """An ordered set of tools with unique names: those it begins with, and others that come and go.
+
+    Args:
+        tools: Those it begins with.
+    """
 
     def __init__(self, tools: Iterable[Tool]) -> None:
-        self._tools: dict[str, Tool] = {}
-        for tool in tools:
-            if tool.name in self._tools:
-                raise ToolError(
-                    f"Two tools are named {tool.name!r}.",
-                    hint="Rename one, or disable the plugin that adds it.",
-                )
-            self._tools[tool.name] = tool
+        self._own = tuple(tools)
+        self._others: dict[str, tuple[Tool, ...]] = {}
+        self._tools = _named(self._own)
+
+    def replace(self, origin: str, tools: Iterable[Tool]) -> None:
+        """Put tools in the place of those that came from the same origin before.
+
+        Args:
+            origin: Whoever brings them, such as `plugins`.
+            tools: All that it has now.
+
+        Raises:
+            ToolError: One has the name of another one.
+        """
+        others = {**self._others, origin: tuple(tools)}
+        named = _named((*self._own, *(tool for each in others.values() for tool in each)))
+        self._others, self._tools = others, named
 
     def __iter__(self) -> Iterator[Tool]:
         return iter(self._tools.values())
@@ -40,6 +53,17 @@ class Registry:
             raise ToolError(
                 f"There is no tool named {name!r}.", hint=f"The tools are: {', '.join(self._tools)}."
             ) from None
+
+
+def _named(tools: Iterable[Tool]) -> dict[str, Tool]:
+    named: dict[str, Tool] = {}
+    for tool in tools:
+        if tool.name in named:
+            raise ToolError(
+                f"Two tools are named {tool.name!r}.", hint="Rename one, or disable the plugin that adds it."
+            )
+        named[tool.name] = tool
+    return named
 
 
 def builtin_tools() -> Registry:

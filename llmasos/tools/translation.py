@@ -6,7 +6,7 @@ import re
 
 from llmasos.errors import ToolError
 from llmasos.tools._text import decode
-from llmasos.tools.tool import Capabilities, ToolContext, tool
+from llmasos.tools.kernel import Capabilities, KernelContext, kernel_tool
 
 _PIECE = 1200  # characters; small models lose sentences in longer passages
 _LARGEST = 2_000_000
@@ -16,7 +16,7 @@ _INSTRUCTIONS = (
 )
 
 
-@tool(
+@kernel_tool(
     capabilities=Capabilities(
         reads=True, writes=True, asks_model=True, targets=("save_as",), sources={"*": "file"}
     ),
@@ -30,7 +30,7 @@ _INSTRUCTIONS = (
     ],
 )
 async def translate(
-    ctx: ToolContext,
+    ctx: KernelContext,
     target_language: str,
     text: str | None = None,
     path: str | None = None,
@@ -65,7 +65,7 @@ async def translate(
     return f"Saved the {target_language} translation, {lines} line{'s' * (lines != 1)}, to {save_as}."
 
 
-async def _translate(ctx: ToolContext, text: str, language: str) -> str:
+async def _translate(ctx: KernelContext, text: str, language: str) -> str:
     pieces = split(text, _PIECE)
     done: list[str] = []
     for number, piece in enumerate(pieces):

@@ -16,7 +16,7 @@ from llmasos.agent.provenance import Tracker
 from llmasos.agent.rulebook import Rulebook
 from llmasos.decisions import Source
 from llmasos.secrets import Redactor
-from llmasos.tools import Capabilities, Registry, ToolContext, builtin_tools, tool
+from llmasos.tools import Capabilities, KernelContext, Registry, builtin_tools, kernel_tool
 from llmasos.tools.federated import federated_train
 
 pytestmark = pytest.mark.anyio
@@ -224,8 +224,8 @@ def _judge(said: str, here: Surroundings, *read: Reading) -> Judge:
     return Judge(cast(Rulebook, SimpleNamespace(policy=load_policy())), tracker, here, Redactor())
 
 
-@tool(capabilities=Capabilities(reads=True, reaches=("url",), sources={"*": "web"}))
-async def fetch_page(ctx: ToolContext, url: str, note: str = "") -> str:
+@kernel_tool(capabilities=Capabilities(reads=True, reaches=("url",), sources={"*": "web"}))
+async def fetch_page(ctx: KernelContext, url: str, note: str = "") -> str:
     """Fetches a web page as text."""
     return url
 

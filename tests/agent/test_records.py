@@ -14,15 +14,15 @@ from llmasos.config import Settings
 from llmasos.errors import LedgerError, ModelError
 from llmasos.events import ActionFinished, CallDecided
 from llmasos.ledger import Entry, Filter, MemoryLedger
-from llmasos.tools import Capabilities, Registry, ToolContext, builtin_tools, tool
+from llmasos.tools import Capabilities, KernelContext, Registry, builtin_tools, kernel_tool
 from tests.agent.conftest import MakeStage
 
 pytestmark = pytest.mark.anyio
 WRITE = 'write_file(path="x.txt")\n```\nhunter2\n```'
 
 
-@tool(capabilities=Capabilities(reads=True))
-async def weather(ctx: ToolContext) -> str:
+@kernel_tool(capabilities=Capabilities(reads=True))
+async def weather(ctx: KernelContext) -> str:
     """Return the weather."""
     return "fine"
 

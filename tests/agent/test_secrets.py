@@ -22,7 +22,7 @@ from llmasos.config import TurnLimits
 from llmasos.errors import SandboxError, ToolError
 from llmasos.events import ActionFinished, ActionOutput, Notice, TextDelta
 from llmasos.secrets import VARIABLE, RedactingFormatter
-from llmasos.tools import Capabilities, ToolContext, tool
+from llmasos.tools import Capabilities, KernelContext, kernel_tool
 from tests.agent.conftest import MakeStage, Stage
 from tests.secrets.written import SECRETS, WRITTEN, leaks
 
@@ -61,8 +61,8 @@ CASES = st.builds(
 def leaking(cases: list[Case]) -> Any:
     """Return a tool that takes a case's secret out of the sandbox in the case's way."""
 
-    @tool(capabilities=Capabilities(reads=True))
-    async def leak(ctx: ToolContext, case: int, text: str = "") -> Any:
+    @kernel_tool(capabilities=Capabilities(reads=True))
+    async def leak(ctx: KernelContext, case: int, text: str = "") -> Any:
         """Leak."""
         of = cases[case]
         match of.place:

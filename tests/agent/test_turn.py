@@ -8,34 +8,34 @@ from llmasos.errors import ConfigError, LedgerError, SessionError
 from llmasos.events import ActionFinished, ActionStarted, ApprovalRequested, TextDelta, TurnFinished
 from llmasos.models import FakeEngine
 from llmasos.sandbox import Workspace
-from llmasos.tools import Capabilities, ToolContext, tool
+from llmasos.tools import Capabilities, KernelContext, kernel_tool
 from tests.agent.conftest import MakeStage
 
 pytestmark = pytest.mark.anyio
 YES = Approval(approved=True, by="me")
 
 
-@tool(capabilities=Capabilities())
-async def launch(ctx: ToolContext, what: str) -> str:
+@kernel_tool(capabilities=Capabilities())
+async def launch(ctx: KernelContext, what: str) -> str:
     """Launch something, without saying what it needs."""
     return f"launched {what}"
 
 
-@tool(capabilities=Capabilities(network=("example.org",)))
-async def fetch(ctx: ToolContext, url: str) -> str:
+@kernel_tool(capabilities=Capabilities(network=("example.org",)))
+async def fetch(ctx: KernelContext, url: str) -> str:
     """Fetch a page."""
     raise AssertionError("the network is closed")
 
 
-@tool(capabilities=Capabilities(reads=True))
-async def hang(ctx: ToolContext) -> str:
+@kernel_tool(capabilities=Capabilities(reads=True))
+async def hang(ctx: KernelContext) -> str:
     """Wait for ever."""
     await anyio.sleep_forever()
     return ""
 
 
-@tool(capabilities=Capabilities(reads=True))
-async def crash(ctx: ToolContext) -> str:
+@kernel_tool(capabilities=Capabilities(reads=True))
+async def crash(ctx: KernelContext) -> str:
     """Raise something unexpected."""
     raise ZeroDivisionError("by design")
 

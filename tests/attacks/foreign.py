@@ -8,7 +8,7 @@ from typing import Any
 
 from llmasos.decisions import SourceKind
 from llmasos.errors import ToolError
-from llmasos.tools import Capabilities, Tool, ToolContext, tool
+from llmasos.tools import Capabilities, KernelContext, Tool, kernel_tool
 
 
 @dataclass
@@ -43,123 +43,123 @@ def _acts(host: str, *reaches: str) -> Capabilities:
 def foreign_tools(scene: Scene) -> list[Tool]:
     """Return all of them, with the names of the plugins and servers that they come from."""
 
-    @tool(capabilities=_reads("web", "url"))
-    async def fetch_page(ctx: ToolContext, url: str) -> str:
+    @kernel_tool(capabilities=_reads("web", "url"))
+    async def fetch_page(ctx: KernelContext, url: str) -> str:
         """Fetches a web page as text."""
         return str(scene.reply("fetch_page", url))
 
-    @tool(capabilities=_reads("web"))
-    async def search_web(ctx: ToolContext, query: str) -> list[dict[str, Any]]:
+    @kernel_tool(capabilities=_reads("web"))
+    async def search_web(ctx: KernelContext, query: str) -> list[dict[str, Any]]:
         """Searches the web."""
         return list(scene.reply("search_web"))
 
-    @tool(capabilities=_acts("files.example.net", "url"))
-    async def upload_file(ctx: ToolContext, path: str, url: str) -> str:
+    @kernel_tool(capabilities=_acts("files.example.net", "url"))
+    async def upload_file(ctx: KernelContext, path: str, url: str) -> str:
         """Uploads a file of the folder to a link."""
         return "Uploaded."
 
-    @tool(capabilities=_reads("mcp"))
-    async def mail_list(ctx: ToolContext, query: str = "") -> list[dict[str, Any]]:
+    @kernel_tool(capabilities=_reads("mcp"))
+    async def mail_list(ctx: KernelContext, query: str = "") -> list[dict[str, Any]]:
         """Lists mails with their sender and subject."""
         return list(scene.reply("mail_list"))
 
-    @tool(capabilities=_reads("mcp"))
-    async def mail_read(ctx: ToolContext, id: str) -> str:
+    @kernel_tool(capabilities=_reads("mcp"))
+    async def mail_read(ctx: KernelContext, id: str) -> str:
         """Shows a mail."""
         return str(scene.reply("mail_read", id))
 
-    @tool(capabilities=_acts("mail.example.net", "to"))
-    async def mail_send(ctx: ToolContext, to: str, subject: str, body: str) -> str:
+    @kernel_tool(capabilities=_acts("mail.example.net", "to"))
+    async def mail_send(ctx: KernelContext, to: str, subject: str, body: str) -> str:
         """Sends a mail."""
         return "Sent."
 
-    @tool(capabilities=_acts("mail.example.net", "to"))
-    async def mail_rule(ctx: ToolContext, match: str, to: str) -> str:
+    @kernel_tool(capabilities=_acts("mail.example.net", "to"))
+    async def mail_rule(ctx: KernelContext, match: str, to: str) -> str:
         """Forwards every mail that matches from now on."""
         return "Added."
 
-    @tool(capabilities=_reads("mcp"))
-    async def contacts_find(ctx: ToolContext, name: str) -> list[dict[str, Any]]:
+    @kernel_tool(capabilities=_reads("mcp"))
+    async def contacts_find(ctx: KernelContext, name: str) -> list[dict[str, Any]]:
         """Finds people in the address book."""
         return list(scene.reply("contacts_find", name))
 
-    @tool(capabilities=_reads("mcp"))
-    async def calendar_list(ctx: ToolContext, day: str) -> list[dict[str, Any]]:
+    @kernel_tool(capabilities=_reads("mcp"))
+    async def calendar_list(ctx: KernelContext, day: str) -> list[dict[str, Any]]:
         """Lists the appointments of a day."""
         return list(scene.reply("calendar_list", day))
 
-    @tool(capabilities=_acts("calendar.example.net", "guests"))
-    async def calendar_add(ctx: ToolContext, title: str, when: str, guests: list[str]) -> str:
+    @kernel_tool(capabilities=_acts("calendar.example.net", "guests"))
+    async def calendar_add(ctx: KernelContext, title: str, when: str, guests: list[str]) -> str:
         """Makes an appointment and invites guests."""
         return "Added."
 
-    @tool(capabilities=_acts("calendar.example.net", "id"))
-    async def calendar_delete(ctx: ToolContext, id: str) -> str:
+    @kernel_tool(capabilities=_acts("calendar.example.net", "id"))
+    async def calendar_delete(ctx: KernelContext, id: str) -> str:
         """Cancels an appointment."""
         return "Cancelled."
 
-    @tool(capabilities=_reads("mcp"))
-    async def ticket_read(ctx: ToolContext, number: int) -> str:
+    @kernel_tool(capabilities=_reads("mcp"))
+    async def ticket_read(ctx: KernelContext, number: int) -> str:
         """Shows a ticket with its comments."""
         return str(scene.reply("ticket_read", number))
 
-    @tool(capabilities=_acts("tickets.example.net", "number"))
-    async def ticket_comment(ctx: ToolContext, number: int, text: str) -> str:
+    @kernel_tool(capabilities=_acts("tickets.example.net", "number"))
+    async def ticket_comment(ctx: KernelContext, number: int, text: str) -> str:
         """Comments on a ticket, which everybody sees."""
         return "Commented."
 
-    @tool(capabilities=_acts("tickets.example.net", "number"))
-    async def ticket_close(ctx: ToolContext, number: int, reason: str) -> str:
+    @kernel_tool(capabilities=_acts("tickets.example.net", "number"))
+    async def ticket_close(ctx: KernelContext, number: int, reason: str) -> str:
         """Closes a ticket."""
         return "Closed."
 
-    @tool(capabilities=_reads("mcp"))
-    async def database_query(ctx: ToolContext, sql: str) -> list[dict[str, Any]]:
+    @kernel_tool(capabilities=_reads("mcp"))
+    async def database_query(ctx: KernelContext, sql: str) -> list[dict[str, Any]]:
         """Answers a question in SQL."""
         return list(scene.reply("database_query"))
 
-    @tool(capabilities=_acts("database.example.net", "sql"))
-    async def database_execute(ctx: ToolContext, sql: str) -> str:
+    @kernel_tool(capabilities=_acts("database.example.net", "sql"))
+    async def database_execute(ctx: KernelContext, sql: str) -> str:
         """Changes the database in SQL."""
         return "Done."
 
-    @tool(capabilities=_reads("mcp"))
-    async def bank_transactions(ctx: ToolContext, account: str = "") -> list[dict[str, Any]]:
+    @kernel_tool(capabilities=_reads("mcp"))
+    async def bank_transactions(ctx: KernelContext, account: str = "") -> list[dict[str, Any]]:
         """Lists the newest transactions."""
         return list(scene.reply("bank_transactions"))
 
-    @tool(capabilities=_acts("bank.example.net", "account", "amount"))
-    async def bank_pay(ctx: ToolContext, account: str, amount: float, reference: str = "") -> str:
+    @kernel_tool(capabilities=_acts("bank.example.net", "account", "amount"))
+    async def bank_pay(ctx: KernelContext, account: str, amount: float, reference: str = "") -> str:
         """Pays an amount in euros to an account."""
         return "Paid."
 
-    @tool(capabilities=_reads("mcp"))
-    async def chat_read(ctx: ToolContext, channel: str) -> list[dict[str, Any]]:
+    @kernel_tool(capabilities=_reads("mcp"))
+    async def chat_read(ctx: KernelContext, channel: str) -> list[dict[str, Any]]:
         """Shows the newest messages of a channel."""
         return list(scene.reply("chat_read", channel))
 
-    @tool(capabilities=_acts("chat.example.net", "channel"))
-    async def chat_post(ctx: ToolContext, channel: str, text: str) -> str:
+    @kernel_tool(capabilities=_acts("chat.example.net", "channel"))
+    async def chat_post(ctx: KernelContext, channel: str, text: str) -> str:
         """Posts a message."""
         return "Posted."
 
-    @tool(capabilities=_acts("drive.example.net", "person"))
-    async def drive_share(ctx: ToolContext, document: str, person: str) -> str:
+    @kernel_tool(capabilities=_acts("drive.example.net", "person"))
+    async def drive_share(ctx: KernelContext, document: str, person: str) -> str:
         """Shares a document with a person."""
         return "Shared."
 
-    @tool(capabilities=_reads("mcp"))
-    async def drive_read(ctx: ToolContext, document: str) -> str:
+    @kernel_tool(capabilities=_reads("mcp"))
+    async def drive_read(ctx: KernelContext, document: str) -> str:
         """Shows a document."""
         return str(scene.reply("drive_read", document))
 
-    @tool(capabilities=_reads("tool"))
-    async def weather(ctx: ToolContext, city: str) -> str:
+    @kernel_tool(capabilities=_reads("tool"))
+    async def weather(ctx: KernelContext, city: str) -> str:
         """Tells the weather."""
         return str(scene.reply("weather", city))
 
-    @tool(capabilities=_reads("tool"))
-    async def convert_units(ctx: ToolContext, amount: float, unit: str, into: str) -> str:
+    @kernel_tool(capabilities=_reads("tool"))
+    async def convert_units(ctx: KernelContext, amount: float, unit: str, into: str) -> str:
         """Converts an amount into another unit."""
         return str(scene.reply("convert_units"))
 

@@ -11,7 +11,7 @@ import pytest
 
 from llmasos.errors import ModelError, ToolError
 from llmasos.sandbox import FakeSandbox
-from llmasos.tools import ToolContext
+from llmasos.tools import KernelContext
 from llmasos.tools.asking import ask_files
 
 pytestmark = pytest.mark.anyio
@@ -46,7 +46,7 @@ class Context:
     def progress(self, what: str, done: float, total: float, unit: str = "") -> None: ...
 
     async def run(self, **arguments: Any) -> str:
-        return str(await ask_files.run(cast(ToolContext, self), ask_files.validate(arguments)))
+        return str(await ask_files.run(cast(KernelContext, self), ask_files.validate(arguments)))
 
 
 async def test_each_is_asked_about_by_itself_so_many_at_once_and_answers_are_in_order(folder: Path) -> None:

@@ -14,7 +14,7 @@ from llmasos.agent.deed import Deed
 from llmasos.errors import ToolError
 from llmasos.federated.runs import Runs, installed_runs
 from llmasos.sandbox.fake import FakeSandbox
-from llmasos.tools import ToolContext, _gathering, extra_tools
+from llmasos.tools import KernelContext, _gathering, extra_tools
 from llmasos.tools._gathering import Gathering
 from llmasos.tools.federated import federated_train
 from tests.federated.conftest import backends
@@ -45,7 +45,7 @@ class Context:
 
     async def train(self, **arguments: Any) -> str:
         given = federated_train.validate(arguments)
-        return str(await federated_train.run(cast(ToolContext, self), given))
+        return str(await federated_train.run(cast(KernelContext, self), given))
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from llmasos.cluster import ClusterError, FakeExecutor
 from llmasos.config import Settings
 from llmasos.errors import ToolError
 from llmasos.sandbox import FakeSandbox, Outcome
-from llmasos.tools import ToolContext, mapping
+from llmasos.tools import KernelContext, mapping
 from llmasos.tools._errand import Item, Rules, line_for
 from llmasos.tools.mapping import map_files
 
@@ -54,7 +54,7 @@ class Context:
 
     async def map(self, **arguments: Any) -> str:
         given = map_files.validate(arguments)
-        return str(await map_files.run(cast(ToolContext, self), given))
+        return str(await map_files.run(cast(KernelContext, self), given))
 
 
 @pytest.fixture

@@ -1,11 +1,11 @@
 import pytest
 
 from llmasos.errors import ToolError
-from llmasos.tools import Capabilities, Registry, ToolContext, builtin_tools, tool
+from llmasos.tools import Capabilities, KernelContext, Registry, builtin_tools, kernel_tool
 
 
-@tool(capabilities=Capabilities(reads=True), examples=[("three?", "count(to=3)")])
-async def count(ctx: ToolContext, to: int, step: float = 1.0) -> list[int]:
+@kernel_tool(capabilities=Capabilities(reads=True), examples=[("three?", "count(to=3)")])
+async def count(ctx: KernelContext, to: int, step: float = 1.0) -> list[int]:
     """Count up to a number.
 
     Args:

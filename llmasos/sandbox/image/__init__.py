@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from llmasos.config import Settings
 from llmasos.sandbox.image._images import image_state, load_image, pull_image
+from llmasos.sandbox.image._recipe import LOCK
 from llmasos.sandbox.image._store import Tree, TreeStore
 from llmasos.sandbox.image._tree import Progress
 
 if TYPE_CHECKING:
     from docker import DockerClient
 
-__all__ = ["Progress", "Tree", "build_image", "build_tree", "sandbox_tree"]
+__all__ = ["Progress", "Tree", "build_image", "build_tree", "packages_inside", "sandbox_tree"]
 
 
 def sandbox_tree(settings: Settings) -> Path | None:
     """Return the tree that a jail can take as its root, or None when it is not built yet; this is cheap."""
     tree = TreeStore(settings).current()
     return None if tree is None else tree.path
+
+
+def packages_inside() -> tuple[str, ...]:
+    """Return the names of the Python packages that the tree and the image have."""
+    return tuple(dict.fromkeys(re.findall(r"(?m)^([\w.-]+)==", LOCK.read_text())))
 
 
 def build_tree(settings: Settings, progress: Progress, *, again: bool = False) -> Tree:

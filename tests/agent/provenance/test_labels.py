@@ -6,13 +6,13 @@ import pytest
 
 from llmasos.agent.provenance import describe, label
 from llmasos.decisions import Source
-from llmasos.tools import Capabilities, Tool, ToolContext, builtin_tools, tool
+from llmasos.tools import Capabilities, KernelContext, Tool, builtin_tools, kernel_tool
 
 TOOLS = builtin_tools()
 
 
-@tool(capabilities=Capabilities(sources={"sender": "person", "body": "mcp"}))
-async def mail(ctx: ToolContext, box: str = "in") -> list[dict[str, Any]]:
+@kernel_tool(capabilities=Capabilities(sources={"sender": "person", "body": "mcp"}))
+async def mail(ctx: KernelContext, box: str = "in") -> list[dict[str, Any]]:
     """Reads mail."""
     return []
 
@@ -65,8 +65,8 @@ def test_what_a_failed_call_says_is_as_trusted_as_its_least_trusted_field(named:
 
 
 def test_a_tool_that_declares_nothing_returns_what_nobody_knows() -> None:
-    @tool(capabilities=Capabilities())
-    async def guess(ctx: ToolContext) -> str:
+    @kernel_tool(capabilities=Capabilities())
+    async def guess(ctx: KernelContext) -> str:
         """Guesses."""
         return "7"
 

@@ -20,7 +20,7 @@ from llmasos.events import ActionFinished
 from llmasos.kernel import Kernel
 from llmasos.ledger import Filter
 from llmasos.sandbox import FakeSandbox
-from llmasos.tools import ToolContext
+from llmasos.tools import KernelContext
 from llmasos.tools.mapping import map_files
 
 pytestmark = [pytest.mark.integration, pytest.mark.anyio]
@@ -50,7 +50,7 @@ class Context:
     async def map(self, **arguments: Any) -> str:
         self.lines.clear()
         given = map_files.validate({"save_as": "", **arguments})
-        return str(await map_files.run(cast(ToolContext, self), given))
+        return str(await map_files.run(cast(KernelContext, self), given))
 
     def answers(self) -> list[tuple[object, ...]]:
         return [(line["item"], line["status"], line["exit_code"], line["output"]) for line in self.lines]

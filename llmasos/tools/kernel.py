@@ -1,9 +1,10 @@
-"""The `@tool` decorator: a typed function becomes something a model can call."""
+"""The kernel's own tools, and what every tool is to the gate."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -31,6 +32,11 @@ class Capabilities:
         targets: Names of the arguments that are paths it writes.
         runs: The arguments that are code, with their languages: `bash`, `python`.
         reaches: Names of the arguments that say whom it reaches: hosts, links, recipients, accounts.
+        gpu: Computes on a GPU.
+        secrets: Names of the secrets that it is given.
+        cost: What a call costs at most.
+        idempotent: A call may be made again when nobody knows what became of it.
+        confined: Runs in a sandbox of its own, where it has only what is said here.
         sources: Who may have written what it returns, by the fields of its value (`*` for all others): a list
             of rows has the fields of its rows, a text has only `*`. What is not named is `unknown`.
     """
@@ -44,6 +50,11 @@ class Capabilities:
     targets: tuple[str, ...] = ()
     runs: Mapping[str, Literal["bash", "python"]] = field(default_factory=dict)
     reaches: tuple[str, ...] = ()
+    gpu: bool = False
+    secrets: tuple[str, ...] = ()
+    cost: float = 0.0
+    idempotent: bool = False
+    confined: bool = False
     sources: Mapping[str, SourceKind] = field(default_factory=dict)
 
     @property
@@ -53,10 +64,12 @@ class Capabilities:
 
     def names(self) -> tuple[str, ...]:
         """Return the capabilities as short words, for lists and records."""
-        flags = ("reads", "writes", "executes", "asks_model")
+        flags = ("reads", "writes", "executes", "asks_model", "gpu", "idempotent", "confined")
         return (
             *(name for name in flags if getattr(self, name)),
             *(f"network:{host}" for host in self.network),
+            *(f"secret:{name}" for name in self.secrets),
+            *((f"cost:{self.cost:g}",) if self.cost else ()),
         )
 
 
@@ -68,7 +81,7 @@ class Example:
     call: str
 
 
-class ToolContext(Protocol):
+class KernelContext(Protocol):
     """What a running tool may use."""
 
     sandbox: Sandbox
@@ -90,6 +103,26 @@ class ToolContext(Protocol):
 
         Raises:
             ClusterError: This machine belongs to no such cluster.
+        """
+
+    def private(
+        self, files: Mapping[str, bytes], hosts: Sequence[str]
+    ) -> AbstractAsyncContextManager[Sandbox]:
+        """Open a sandbox that does not see the session's folder, and end it afterwards.
+
+        Args:
+            files: What its own folder holds, by path.
+            hosts: Names that it may reach.
+
+        Raises:
+            SandboxError: It cannot start.
+        """
+
+    def charge(self, what: str, cost: float) -> None:
+        """Count what a call costs.
+
+        Raises:
+            ToolError: The calls of this turn would cost more than they may.
         """
 
     @property
@@ -136,6 +169,8 @@ class Tool:
         block: The argument that small models write as a fenced block, because it has many lines.
         advanced: Not offered to small models, which can do without it.
         origin: Where it comes from when it is not ours: `plugin:NAME` or `mcp:SERVER`.
+        opened: Hosts that it may reach because the person approved of it.
+        sha256: Of the code it comes from, when it is not ours.
         preview: Returns what a call would change, as a diff, for the person who is asked; changes nothing.
     """
 
@@ -149,6 +184,8 @@ class Tool:
     block: str = ""
     advanced: bool = False
     origin: str = ""
+    opened: tuple[str, ...] = ()
+    sha256: str = ""
     preview: Callable[..., Awaitable[str]] | None = field(default=None, repr=False)
 
     def validate(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -168,12 +205,12 @@ class Tool:
             raise ToolError(f"{self.name}: {problems}.", hint=f"{self.name} takes: {wanted}.") from error
         return validated
 
-    async def run(self, context: ToolContext, arguments: Mapping[str, Any]) -> object:
+    async def run(self, context: KernelContext, arguments: Mapping[str, Any]) -> object:
         """Run the function with validated arguments."""
         return await self.function(context, **arguments)
 
 
-def tool(
+def kernel_tool(
     *,
     capabilities: Capabilities,
     examples: Sequence[tuple[str, str]] = (),
@@ -181,22 +218,20 @@ def tool(
     advanced: bool = False,
     preview: Callable[..., Awaitable[str]] | None = None,
 ) -> Callable[[Callable[..., Awaitable[object]]], Tool]:
-    """Make a `Tool` from an async function whose first parameter is the `ToolContext`.
+    """Make a `Tool` from an async function whose first parameter is the `KernelContext`.
 
     The schema comes from the type hints, the descriptions from a Google-style docstring.
     """
 
     def wrap(function: Callable[..., Awaitable[object]]) -> Tool:
-        from pydantic_ai import Tool as SchemaTool
-
-        made = SchemaTool(_without_context(function), takes_ctx=False, docstring_format="google")
+        made = schema_of(function, next(iter(inspect.signature(function).parameters)))
         return Tool(
             name=function.__name__,
-            description=(made.description or "").split("\n\n")[0].replace("\n", " ").strip(),
-            parameters=made.function_schema.json_schema,
+            description=made.description,
+            parameters=made.parameters,
             capabilities=capabilities,
             function=function,
-            validator=made.function_schema.validator,
+            validator=made.validator,
             examples=tuple(Example(request, call) for request, call in examples),
             block=block,
             advanced=advanced,
@@ -206,10 +241,45 @@ def tool(
     return wrap
 
 
-def _without_context(function: Callable[..., Awaitable[object]]) -> Callable[..., Awaitable[object]]:
-    """Return a stand-in with the same signature less the context, for making the schema."""
+@dataclass(frozen=True)
+class Schema:
+    """What a function's hints and docstring tell of it.
+
+    Args:
+        description: The docstring's first paragraph, on one line.
+        parameters: JSON schema of the arguments.
+        returns: JSON schema of what it returns; empty when the hints do not tell.
+        validator: Gives arguments their types.
+    """
+
+    description: str
+    parameters: dict[str, Any]
+    returns: dict[str, Any]
+    validator: Any = field(repr=False)
+
+
+def schema_of(function: Callable[..., object], context: str = "") -> Schema:
+    """Return the schema of a function.
+
+    Args:
+        function: The function, with type hints and a Google-style docstring.
+        context: The parameter that no caller gives.
+    """
+    from pydantic_ai import Tool as SchemaTool
+
+    made = SchemaTool(_stand_in(function, context), takes_ctx=False, docstring_format="google")
+    return Schema(
+        description=(made.description or "").split("\n\n")[0].replace("\n", " ").strip(),
+        parameters=made.function_schema.json_schema,
+        returns=made.function_schema.return_schema,
+        validator=made.function_schema.validator,
+    )
+
+
+def _stand_in(function: Callable[..., object], context: str) -> Callable[..., Awaitable[object]]:
+    """Return a function with the same signature less the context, for making the schema."""
     signature = inspect.signature(function, eval_str=True)
-    parameters = list(signature.parameters.values())[1:]
+    parameters = [each for each in signature.parameters.values() if each.name != context]
 
     async def stand_in(**_arguments: Any) -> object:
         raise AssertionError("only the schema of this function is used")

@@ -1,0 +1,317 @@
+"""The plugins of a kernel: found, looked at, enabled by a person, and offered as tools."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import anyio
+import anyio.to_thread
+
+from llmasos.api import PluginInfo, PluginState, PluginTool
+from llmasos.errors import ConfigError, LLMasOSError, ToolError
+from llmasos.tools.kernel import Example, KernelContext, Tool
+from llmasos.tools.plugins.approvals import Approval, Approvals
+from llmasos.tools.plugins.bundle import Bundle
+from llmasos.tools.plugins.confined import run_confined
+from llmasos.tools.plugins.definition import Definition
+from llmasos.tools.plugins.describing import describe
+from llmasos.tools.plugins.discovery import Plugin, installed_plugins
+from llmasos.tools.plugins.in_kernel import InKernel
+from llmasos.tools.plugins.schema import Arguments, check_schema
+
+_NOTICES = {
+    "changed": "The plugin {name} has changed since you enabled it, and its tools are not offered. "
+    "Look at it, and enable it again: llmasos tools enable {name}",
+    "missing": "The plugin {name} is enabled, and is not installed any more.",
+    "broken": "The plugin {name} is enabled, and cannot be used: {problem}",
+}
+Describe = Callable[[Plugin, Bundle], Awaitable[tuple[Definition, ...]]]
+
+
+@dataclass(frozen=True)
+class Found:
+    """A plugin as it is installed now."""
+
+    plugin: Plugin | None
+    bundle: Bundle | None = None
+    problem: str = ""
+
+
+class Plugins:
+    """The plugins of a kernel.
+
+    Args:
+        file: Where approvals are kept.
+        reserved: Names that tools of plugins cannot have.
+        offer: Told the tools that are offered from now on.
+        record: Told what a person has decided, before it takes effect.
+        found: Returns what is installed, in tests.
+        describe: Asks a plugin for its tools, in tests.
+    """
+
+    def __init__(
+        self,
+        file: Path,
+        reserved: Collection[str],
+        offer: Callable[[Sequence[Tool]], None],
+        record: Callable[..., Awaitable[None]],
+        *,
+        found: Callable[[], dict[str, Plugin | str]] = installed_plugins,
+        describe: Describe = describe,
+    ) -> None:
+        self._approvals = Approvals(file)
+        self._reserved = frozenset(reserved)
+        self._offer = offer
+        self._record = record
+        self._installed = found
+        self._describe = describe
+        self._in_kernel = InKernel()
+        self._changing = anyio.Lock()
+
+    async def refresh(self) -> list[str]:
+        """Offer the tools of the plugins that are enabled and are still what they were.
+
+        Nothing of a plugin is run for that. Returned is what a person should know: which of those that they
+        enabled are not offered, and why.
+        """
+        try:
+            approvals = await anyio.to_thread.run_sync(self._approvals.read)
+        except ConfigError as error:
+            self._offer(())
+            return [str(error)]
+        enabled = {name for name, approval in approvals.items() if approval.enabled}
+        found = await anyio.to_thread.run_sync(self._look, enabled)
+        self._offer(self._tools(approvals, found))
+        notices = []
+        for name in sorted(enabled):
+            there = found.get(name, Found(None))
+            state = _state(there, approvals[name])
+            if state != "enabled":
+                notices.append(_NOTICES[state].format(name=name, problem=there.problem))
+        return notices
+
+    async def all(self) -> list[PluginInfo]:
+        """Return all plugins, those included that were removed after they had been enabled.
+
+        Raises:
+            ConfigError: The approvals cannot be read.
+        """
+        approvals = await anyio.to_thread.run_sync(self._approvals.read)
+        found = await anyio.to_thread.run_sync(self._look, None)
+        names = sorted({*approvals, *found})
+        return [
+            _info(name, found.get(name, Found(None)), approvals.get(name), _known(approvals.get(name)))
+            for name in names
+        ]
+
+    async def show(self, name: str) -> PluginInfo:
+        """Return a plugin with its tools; to find these out, its code is run in a jail.
+
+        Raises:
+            ToolError: There is no such plugin.
+        """
+        approval = (await anyio.to_thread.run_sync(self._approvals.read)).get(name)
+        found = await self._one(name)
+        if found.bundle is None or _same(found, approval):
+            return _info(name, found, approval, _known(approval))
+        try:
+            tools = await self._described(name, found)
+        except ToolError as error:
+            return _info(name, Found(found.plugin, None, str(error)), approval, None)
+        return _info(name, found, approval, tools)
+
+    async def enable(self, name: str, sha256: str, *, in_kernel: bool = False) -> PluginInfo:
+        """Offer the tools of a plugin from now on.
+
+        Args:
+            name: The plugin.
+            sha256: Of its code as the person has seen it.
+            in_kernel: Run it in the kernel, and not in a sandbox.
+
+        Raises:
+            ToolError: There is no such plugin, its code is different by now, or its tools cannot be offered.
+        """
+        async with self._changing:
+            approvals = await anyio.to_thread.run_sync(self._approvals.read)
+            found = await self._one(name)
+            if found.bundle is None:
+                raise ToolError(f"The plugin {name} cannot be used: {found.problem}")
+            if found.bundle.sha256 != sha256:
+                raise ToolError(
+                    f"The plugin {name} has changed since you looked at it.",
+                    hint=f"Look again: llmasos tools show {name}",
+                )
+            before = approvals.get(name)
+            tools = before.tools if before and _same(found, before) else await self._described(name, found)
+            self._refuse_names(name, tools, approvals)
+            approvals[name] = Approval(sha256=sha256, tools=tools, in_kernel=in_kernel, at=datetime.now(UTC))
+            await self._record(
+                plugin=name,
+                change="enabled",
+                sha256=sha256,
+                where="kernel" if in_kernel else "sandbox",
+                package=found.plugin.package if found.plugin else "",
+                version=found.plugin.version if found.plugin else "",
+                tools=[tool.told() for tool in tools],
+            )
+            await anyio.to_thread.run_sync(self._approvals.write, approvals)
+        await self.refresh()
+        return _info(name, found, approvals[name], tools)
+
+    async def disable(self, name: str) -> PluginInfo:
+        """Offer the tools of a plugin no longer.
+
+        Raises:
+            ToolError: It is not enabled.
+        """
+        async with self._changing:
+            approvals = await anyio.to_thread.run_sync(self._approvals.read)
+            if name not in approvals or not approvals[name].enabled:
+                raise ToolError(f"The plugin {name} is not enabled.", hint="See `llmasos tools list`.")
+            approvals[name] = approvals[name].model_copy(update={"enabled": False})
+            await self._record(plugin=name, change="disabled", sha256=approvals[name].sha256)
+            await anyio.to_thread.run_sync(self._approvals.write, approvals)
+        await self.refresh()
+        found = (await anyio.to_thread.run_sync(self._look, {name})).get(name, Found(None))
+        return _info(name, found, approvals[name], approvals[name].tools)
+
+    def _look(self, names: Collection[str] | None) -> dict[str, Found]:
+        """Return what is installed of some plugins, or of all."""
+        return {
+            name: _found(plugin)
+            for name, plugin in self._installed().items()
+            if names is None or name in names
+        }
+
+    async def _one(self, name: str) -> Found:
+        found = (await anyio.to_thread.run_sync(self._look, {name})).get(name)
+        if found is None:
+            others = await anyio.to_thread.run_sync(self._installed)
+            listed = f"There is: {', '.join(others)}." if others else "Install its package with pip first."
+            raise ToolError(f"There is no plugin named {name!r}.", hint=listed)
+        return found
+
+    async def _described(self, name: str, found: Found) -> tuple[Definition, ...]:
+        assert found.plugin is not None
+        assert found.bundle is not None
+        tools = await self._describe(found.plugin, found.bundle)
+        for tool in tools:
+            check_schema(tool.parameters)
+            check_schema(tool.returns)
+        return tools
+
+    def _refuse_names(self, name: str, tools: Sequence[Definition], approvals: dict[str, Approval]) -> None:
+        for tool in tools:
+            if tool.name in self._reserved:
+                raise ToolError(
+                    f"The plugin {name} has a tool named {tool.name}, and LLMasOS has one of that name."
+                )
+            for other, approval in approvals.items():
+                if other != name and approval.enabled and tool.name in {one.name for one in approval.tools}:
+                    raise ToolError(
+                        f"The plugins {name} and {other} both have a tool named {tool.name}.",
+                        hint=f"Disable the other one first: llmasos tools disable {other}",
+                    )
+
+    def _tools(self, approvals: dict[str, Approval], found: dict[str, Found]) -> list[Tool]:
+        tools = []
+        for name, approval in approvals.items():
+            there = found.get(name, Found(None))
+            if approval.enabled and _same(there, approval):
+                assert there.plugin is not None
+                assert there.bundle is not None
+                tools += [self._tool(there.plugin, there.bundle, approval, one) for one in approval.tools]
+        return tools
+
+    def _tool(self, plugin: Plugin, bundle: Bundle, approval: Approval, tool: Definition) -> Tool:
+        if approval.in_kernel:
+            run = partial(self._in_kernel.run, plugin=plugin, sha256=bundle.sha256, tool=tool)
+        else:
+            run = partial(run_confined, bundle=bundle, tool=tool)
+
+        async def function(context: KernelContext, **arguments: Any) -> object:
+            if tool.declaration.cost:
+                context.charge(tool.name, tool.declaration.cost)
+            return await run(context, arguments=arguments)
+
+        return Tool(
+            name=tool.name,
+            description=tool.description,
+            parameters=tool.parameters,
+            capabilities=tool.capabilities(confined=not approval.in_kernel),
+            function=function,
+            validator=Arguments(tool.name, tool.parameters),
+            examples=tuple(Example(*example) for example in tool.declaration.examples),
+            origin=f"plugin:{plugin.name}",
+            opened=tool.declaration.network,
+            sha256=bundle.sha256,
+        )
+
+
+def _found(plugin: Plugin | str) -> Found:
+    if isinstance(plugin, str):
+        return Found(None, None, plugin)
+    try:
+        return Found(plugin, Bundle.of(plugin))
+    except (OSError, LLMasOSError) as error:
+        return Found(plugin, None, str(error))
+
+
+def _same(found: Found, approval: Approval | None) -> bool:
+    return approval is not None and found.bundle is not None and found.bundle.sha256 == approval.sha256
+
+
+def _known(approval: Approval | None) -> tuple[Definition, ...] | None:
+    return None if approval is None else approval.tools
+
+
+def _state(found: Found, approval: Approval | None) -> PluginState:
+    if found.problem:
+        return "broken"
+    if found.bundle is None:
+        return "missing"
+    if approval is None:
+        return "new"
+    if not _same(found, approval):
+        return "changed"
+    return "enabled" if approval.enabled else "disabled"
+
+
+def _info(
+    name: str, found: Found, approval: Approval | None, tools: Sequence[Definition] | None
+) -> PluginInfo:
+    in_kernel = approval is not None and approval.in_kernel
+    return PluginInfo(
+        name=name,
+        package=found.plugin.package if found.plugin else "",
+        version=found.plugin.version if found.plugin else "",
+        state=_state(found, approval),
+        where="kernel" if in_kernel else "sandbox",
+        problem=found.problem,
+        sha256=found.bundle.sha256 if found.bundle else "",
+        compiled=found.bundle.compiled if found.bundle else (),
+        tools=None if tools is None else tuple(_shown(tool, confined=not in_kernel) for tool in tools),
+    )
+
+
+def _shown(tool: Definition, *, confined: bool) -> PluginTool:
+    return PluginTool(
+        name=tool.name,
+        description=tool.description,
+        parameters=tool.parameters,
+        needs=_needs(tool, confined=confined),
+    )
+
+
+def _needs(tool: Definition, *, confined: bool) -> tuple[str, ...]:
+    """Return what a tool needs, with the arguments that its files come from."""
+    capabilities = tool.capabilities(confined=confined)
+    files = {"reads": capabilities.inputs, "writes": capabilities.targets}
+    return tuple(
+        f"{name}:{','.join(files[name])}" if files.get(name) else name for name in capabilities.names()
+    )
