@@ -13,6 +13,7 @@ ROOT = Path(__file__).parent.parent / "llmasos"
 ORDER = [
     {"shell"},
     {"audits"},
+    {"testing"},
     {"client"},
     {"service"},
     {"kernel"},
@@ -114,6 +115,7 @@ def test_the_terminal_is_written_to_in_one_place() -> None:
         "sandbox",
         "secrets",
         "service",
+        "testing",
         "tools",
     ],
 )

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from llmasos.api import PluginInfo, PluginTool, ToolInfo
 
 tools_app = typer.Typer(
-    help="List the tools, and try, enable and write plugins that bring more.",
+    help="List the tools; look at, enable and write plugins.",
     rich_markup_mode=None,
     invoke_without_command=True,
 )
@@ -37,14 +37,14 @@ _STATES = {
 
 @tools_app.callback()
 def tools(context: typer.Context) -> None:
-    """List the tools, and try, enable and write plugins that bring more."""
+    """List the tools; look at, enable and write plugins."""
     if context.invoked_subcommand is None:
         list_tools()
 
 
 @tools_app.command("list")
 def list_tools(as_json: AsJson = False) -> None:
-    """List the tools that models are offered, and the plugins that are installed."""
+    """List the tools, and the plugins that are installed."""
     offered = ask(lambda client: client.tools())
     say_found(offered, as_json, lambda found: map(_tool_line, found))
     plugins = ask(lambda client: client.plugins())
@@ -57,7 +57,7 @@ def list_tools(as_json: AsJson = False) -> None:
 def show(
     name: Annotated[str, typer.Argument(metavar="NAME", help="A plugin, or a tool.")], as_json: AsJson = False
 ) -> None:
-    """Show a tool, or what a plugin brings and needs; a plugin is imported in a jail for that."""
+    """Show a tool, or what a plugin brings and needs."""
     found = [tool for tool in ask(lambda client: client.tools()) if tool.name == name]
     if found:
         say_found(found[0], as_json, _tool_lines)
@@ -74,7 +74,7 @@ def enable(
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
-    """Offer the tools of a plugin to models, once you have seen what it needs."""
+    """Offer a plugin's tools, once you have seen what it needs."""
     info = ask(lambda client: client.plugin(plugin))
     if info.problem:
         raise LLMasOSError(f"The plugin {plugin} cannot be used: {info.problem}")
@@ -101,7 +101,7 @@ def new(
         Path | None, typer.Option("--folder", help="Where it is written; ./NAME if missing.")
     ] = None,
 ) -> None:
-    """Write a plugin to begin with: a package with a tool, its tests and a README."""
+    """Write a plugin to begin with, with tests that pass."""
     _run("new", name, str(folder or Path(name)))
 
 
@@ -112,7 +112,7 @@ def test(
         Path | None, typer.Option("--files", help="A folder that its calls see; the plugin's examples/ else.")
     ] = None,
 ) -> None:
-    """Try a plugin: import it in a jail, and make its examples' calls in a sandbox."""
+    """Try a plugin in a jail, and its examples in sandboxes."""
     _run("check", plugin, *([str(files)] if files else []))
 
 

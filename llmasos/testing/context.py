@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 import tempfile
+import weakref
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,9 +14,10 @@ from typing import Any, TypeVar, cast
 
 from pydantic import SecretStr
 
-from llmasos.config import Settings, ToolSettings
+from llmasos.config import ToolSettings
 from llmasos.errors import ToolError
 from llmasos.sandbox import Artifact, FakeSandbox
+from llmasos.testing.settings import TestSettings
 from llmasos.tools import Declaration, KernelContext, ToolContext
 from llmasos.tools.plugins.definition import Definition
 from llmasos.tools.plugins.describe import definition
@@ -47,8 +50,8 @@ class FakeContext(ToolContext):
         answers: Iterable[str] = (),
         secrets: Mapping[str, str] | None = None,
     ) -> None:
-        self._place = tempfile.TemporaryDirectory(prefix="llmasos-test-", ignore_cleanup_errors=True)
-        top = Path(self._place.name)
+        top = Path(tempfile.mkdtemp(prefix="llmasos-test-"))
+        weakref.finalize(self, shutil.rmtree, top, ignore_errors=True)
         self._files = top / "workspace"
         self._files.mkdir()
         for path, content in (files or {}).items():
@@ -146,7 +149,7 @@ class _FakeKernel:
         self.sandbox = sandbox
         self.seconds = 60.0
         secrets = {name: SecretStr(value) for name, value in of.secrets.items()}
-        self.settings = Settings(tools=ToolSettings(secrets=secrets))
+        self.settings = TestSettings(tools=ToolSettings(secrets=secrets))
 
     async def ask(self, instructions: str, text: str, *, max_tokens: int) -> str:
         return self._of.answer(text)

@@ -10,13 +10,13 @@ from typing import Any
 
 from llmasos.api import TurnRequest, TurnResult
 from llmasos.client import TurnFold
-from llmasos.config import Settings
 from llmasos.events import TurnFinished
 from llmasos.kernel import Kernel
 from llmasos.ledger import MemoryLedger
 from llmasos.models import Engine, FakeEngine, LoadPlan, Models
 from llmasos.sandbox import FakeProvider
 from llmasos.testing.context import blocking, defined
+from llmasos.testing.settings import TestSettings
 from llmasos.tools import KernelContext, Registry, Tool, builtin_tools
 from llmasos.tools.plugins.definition import Definition
 from llmasos.tools.plugins.in_kernel import run_in_thread
@@ -79,7 +79,7 @@ async def _play(
         async def load(plan: LoadPlan) -> Engine:
             return model.engine
 
-        settings = Settings(data_dir=Path(place) / "data", runtime_dir=Path(place) / "run")
+        settings = TestSettings(data_dir=Path(place) / "data", runtime_dir=Path(place) / "run")
         kernel = Kernel(
             settings,
             models=Models(settings, loader=load),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import warnings
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
@@ -267,7 +268,10 @@ def schema_of(function: Callable[..., object], context: str = "") -> Schema:
     """
     from pydantic_ai import Tool as SchemaTool
 
-    made = SchemaTool(_stand_in(function, context), takes_ctx=False, docstring_format="google")
+    with warnings.catch_warnings():
+        # What a function returns may have no schema; then it can be anything.
+        warnings.simplefilter("ignore", UserWarning)
+        made = SchemaTool(_stand_in(function, context), takes_ctx=False, docstring_format="google")
     return Schema(
         description=(made.description or "").split("\n\n")[0].replace("\n", " ").strip(),
         parameters=made.function_schema.json_schema,

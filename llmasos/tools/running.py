@@ -45,10 +45,18 @@ def serve(module: str, attribute: str, host: Host) -> None:
     with zipfile.ZipFile(here / _BUNDLE) as bundle:
         bundle.extractall(here / _CODE)
     sys.path.insert(0, str(here / _CODE))
-    # Nothing that the tool writes may become a module.
-    sys.path[:] = [path for path in sys.path if path not in ("", str(here))]
-    told = report(lambda: run(found(module, attribute), host("arguments", {}), host, here / _FILES))
-    host("result", told)
+
+    def asked(name: str, arguments: dict[str, Any]) -> Any:
+        try:
+            return host(name, arguments)
+        except Exception as error:
+            # The session's own kind of error is not the one that tools know.
+            raise ToolError(str(error)) from None
+
+    def work() -> str:
+        return run(found(module, attribute), asked("arguments", {}), asked, here / _FILES)
+
+    host("result", report(work))
 
 
 def report(work: Callable[[], str]) -> dict[str, Any]:
@@ -59,8 +67,7 @@ def report(work: Callable[[], str]) -> dict[str, Any]:
         return {"failed": error.message, "hint": error.hint}
     except Exception as error:
         shown = "".join(traceback.format_exception_only(type(error), error)).strip()
-        print("".join(traceback.format_exc())[-_LONGEST_TRACE:], file=sys.stderr)
-        return {"raised": shown[:_LONGEST_TRACE]}
+        return {"raised": shown[:_LONGEST_TRACE], "trace": traceback.format_exc()[-_LONGEST_TRACE:]}
 
 
 def found(module: str, attribute: str) -> Callable[..., Any]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import io
 import re
+import sys
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
-from importlib.util import find_spec
 from pathlib import Path
 
 from packaging.requirements import InvalidRequirement, Requirement
@@ -90,11 +90,9 @@ def _own_files(plugin: Plugin) -> Iterator[tuple[str, Path]]:
 
 
 def _installed_root(top: str) -> list[Path]:
-    # For a name without a dot, nothing is imported.
-    try:
-        spec = find_spec(top)
-    except (ImportError, ValueError):
-        return []
+    # Where the code lies now, not where a module of that name was imported from.
+    specs = (finder.find_spec(top, None) for finder in sys.meta_path)
+    spec = next(filter(None, specs), None)
     if spec is None:
         return []
     if spec.submodule_search_locations:

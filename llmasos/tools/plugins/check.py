@@ -6,6 +6,7 @@ It is imported in a jail, and the calls of its examples are made in sandboxes, o
 from __future__ import annotations
 
 import json
+import logging
 import sys
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -175,6 +176,8 @@ def _say(text: str) -> None:
 def main() -> int:
     """Try plugins; 1 when anything is wrong."""
     name, *given = sys.argv[1:]
+    # The author sees where their code raised.
+    logging.basicConfig(format="    %(message)s", stream=sys.stdout)
 
     async def tried() -> int:
         wrong = 0

@@ -63,12 +63,12 @@ async def run_confined(
     except SandboxError as error:
         if not tool.declaration.idempotent:
             raise ToolError(
-                f"The sandbox of {tool.name} was lost, and nobody knows how far it came: {error.message}"
+                f"{tool.name} was cut off, and nobody knows how far it came: {error.message}"
             ) from error
     try:
         return await _run(context, bundle, tool, arguments)
     except SandboxError as error:
-        raise ToolError(f"The sandbox of {tool.name} was lost twice: {error.message}") from error
+        raise ToolError(f"{tool.name} was cut off twice: {error.message}") from error
 
 
 async def _run(
@@ -90,7 +90,7 @@ async def _run(
             fresh=True,
         )
     if outcome.status == "lost":
-        raise SandboxError("it died.")
+        raise SandboxError("Its process ended by itself.")
     if verdict := VERDICTS.get(outcome.status):
         raise ToolError(f"{tool.name}: {verdict}")
     return hosting.result()

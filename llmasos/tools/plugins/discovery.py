@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -38,6 +39,8 @@ class Plugin:
 
 def installed_plugins() -> dict[str, Plugin | str]:
     """Return the plugins by their names, and in place of one that cannot be told from another, why."""
+    # A package may have been installed a moment ago.
+    importlib.invalidate_caches()
     found: dict[str, list[EntryPoint]] = {}
     for point in entry_points(group=GROUP):
         found.setdefault(point.name, []).append(point)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import itertools
 import json
+import logging
 import posixpath
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
+from llmasos.display import display
 from llmasos.errors import ToolError
 from llmasos.sandbox import LARGEST_ARTIFACT, MOST_ARTIFACTS, Artifact, name_artifacts
 from llmasos.tools.kernel import KernelContext
@@ -15,9 +17,11 @@ from llmasos.tools.plugins.definition import Definition
 from llmasos.tools.plugins.schema import problems
 from llmasos.tools.running import LARGEST_RESULT
 
+_log = logging.getLogger(__name__)
 _PIECE = 8_000_000
 _LARGEST_SAVED = 60_000_000
 _LONGEST_LINE = 2000
+_LONGEST_TRACE = 5000
 _MOST_ASKED = 100_000
 _MOST_TOKENS = 32_000
 _MOST_STREAMED = 1_000_000
@@ -100,6 +104,8 @@ class Hosting:
                 str(told["failed"])[:_LONGEST_LINE], hint=str(told.get("hint", ""))[:_LONGEST_LINE]
             )
         if "raised" in told:
+            trace = display(str(told.get("trace", ""))[:_LONGEST_TRACE], keep_newlines=True)
+            _log.warning("the tool %s raised\n%s", self._tool.name, trace)
             raise ToolError(f"{self._tool.name} raised {str(told['raised'])[:_LONGEST_LINE]}")
         try:
             value = json.loads(str(told.get("value"))[: LARGEST_RESULT + 1])

@@ -99,6 +99,7 @@ ROWS: list[tuple[dict[str, Any], str, str]] = [
     ({"plugin": "mcp:x", "given": 1, "ungiven": ("eve@example.net",)}, "ask", "foreign-unnamed"),
     ({"plugin": "mcp:x", "given": 1, "ungiven": ("a",), "effects": {"reads"}}, "allow", "read"),
     ({"capabilities": (), "effects": {"unknown"}}, "ask", "undeclared"),
+    ({"plugin": "plugin:x", "capabilities": ("confined", "cost:0.5")}, "ask", "costs"),
     ({"capabilities": (), "effects": ()}, "ask", "nothing-allows"),
 ]
 

@@ -1,0 +1,3 @@
+from tests.tools.plugins.packages import install
+
+__all__ = ["install"]
