@@ -75,13 +75,22 @@ class Decoder:
 
 
 def _parse(text: bytes) -> Frame:
-    # The parser's own guard is Python's recursion limit, which a library may have raised beyond the stack.
-    if text.count(b"[") + text.count(b"{") > _DEEPEST and _depth(text) > _DEEPEST:
-        raise ValueError("a frame is nested too deeply")
-    frame = json.loads(text)
+    frame = parse(text)
     if not isinstance(frame, dict):
         raise ValueError("a frame is not an object")
     return frame
+
+
+def parse(text: bytes) -> Any:
+    """Return the value in JSON that anybody may have written.
+
+    Raises:
+        ValueError: It is none, or is nested too deeply.
+    """
+    # The parser's own guard is Python's recursion limit, which a library may have raised beyond the stack.
+    if text.count(b"[") + text.count(b"{") > _DEEPEST and _depth(text) > _DEEPEST:
+        raise ValueError("it is nested too deeply")
+    return json.loads(text)
 
 
 def _depth(text: bytes) -> int:

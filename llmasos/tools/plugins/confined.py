@@ -93,4 +93,4 @@ async def _run(
         raise SandboxError("Its process ended by itself.")
     if verdict := VERDICTS.get(outcome.status):
         raise ToolError(f"{tool.name}: {verdict}")
-    return hosting.result()
+    return await hosting.result()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import json
 import shutil
 import sys
 import sysconfig
@@ -21,6 +20,7 @@ from pydantic import ValidationError
 import llmasos
 from llmasos.errors import ToolError
 from llmasos.sandbox import machine_mounts
+from llmasos.sandbox.worker.channel import parse
 from llmasos.tools.plugins.bundle import Bundle
 from llmasos.tools.plugins.definition import Definition
 from llmasos.tools.plugins.discovery import Plugin
@@ -41,7 +41,7 @@ async def describe(plugin: Plugin, bundle: Bundle) -> tuple[Definition, ...]:
         await anyio.to_thread.run_sync(_unpack, bundle, Path(name))
         said = await _asked(plugin, Path(name))
     try:
-        told = json.loads(said)
+        told = parse(said)
         if error := told.get("error"):
             raise ToolError(f"The plugin {plugin.name} cannot be used: {error}")
         found = tuple(Definition.model_validate(one) for one in told["tools"])

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import itertools
-import json
 import logging
 import posixpath
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
+import anyio.to_thread
+
 from llmasos.display import display
 from llmasos.errors import ToolError
 from llmasos.sandbox import LARGEST_ARTIFACT, MOST_ARTIFACTS, Artifact, name_artifacts
+from llmasos.sandbox.worker.channel import parse
 from llmasos.tools.kernel import KernelContext
 from llmasos.tools.plugins.definition import Definition
 from llmasos.tools.plugins.schema import problems
@@ -90,7 +92,7 @@ class Hosting:
             # What the context of a tool sends always fits; code may send anything.
             raise ToolError(f"{name} cannot be asked for like this: {error}") from error
 
-    def result(self) -> object:
+    async def result(self) -> object:
         """Return what the tool returned.
 
         Raises:
@@ -108,10 +110,10 @@ class Hosting:
             _log.warning("the tool %s raised\n%s", self._tool.name, trace)
             raise ToolError(f"{self._tool.name} raised {str(told['raised'])[:_LONGEST_LINE]}")
         try:
-            value = json.loads(str(told.get("value"))[: LARGEST_RESULT + 1])
-        except (ValueError, RecursionError):
+            value = parse(str(told.get("value"))[: LARGEST_RESULT + 1].encode("utf-8", "surrogatepass"))
+        except ValueError:
             raise ToolError(f"{self._tool.name} returned what is no JSON.") from None
-        if self._tool.returns and (wrong := problems(value, self._tool.returns)):
+        if wrong := await anyio.to_thread.run_sync(problems, value, self._tool.returns):
             raise ToolError(f"{self._tool.name} did not return what it has declared: {'; '.join(wrong)}.")
         return value
 

@@ -133,7 +133,7 @@ async def run_in_thread(
         finally:
             cancelled.set()
     await hosting("result", told)
-    return hosting.result()
+    return await hosting.result()
 
 
 def _unless_cancelled(work: Callable[[], dict[str, Any]]) -> Callable[[], dict[str, Any]]:

@@ -190,14 +190,14 @@ async def test_results_that_are_none_are_errors(folder: Path, told: dict[str, An
     stand = Stand(folder, returns={"type": "string"})
     await stand.ask("result", told)
     with pytest.raises(ToolError) as raised:
-        stand.ask.result()
+        await stand.ask.result()
     assert said in str(raised.value)
 
 
 async def test_the_first_result_counts_and_none_is_an_error(folder: Path) -> None:
     stand = Stand(folder)
     with pytest.raises(ToolError, match="ended without a result"):
-        stand.ask.result()
+        await stand.ask.result()
     await stand.ask("result", {"value": '"one"'})
     await stand.ask("result", {"value": '"two"'})
-    assert stand.ask.result() == "one"
+    assert await stand.ask.result() == "one"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import pytest
@@ -47,9 +48,22 @@ def test_what_is_no_schema_is_refused() -> None:
         {"type": "string", "pattern": "^(a+)+$"},
         {"$ref": "https://example.org/schema.json"},
         {"$defs": {"a": {"$ref": "#/$defs/a"}}, "$ref": "#/$defs/a"},
+        {
+            "$defs": {
+                **{f"a{n}": {"anyOf": [{"$ref": f"#/$defs/a{n + 1}"}] * 2} for n in range(40)},
+                "a40": {"type": "null"},
+            },
+            "$ref": "#/$defs/a0",
+        },
         {"type": "array", "uniqueItems": True},
     ],
 )
 def test_no_schema_makes_it_wait_or_reach_out(schema: dict[str, Any]) -> None:
-    problems("a" * 40 + "!", schema)
-    problems([[number] for number in range(5000)], schema)
+    before = sys.getrecursionlimit()
+    # As libraries of chains do.
+    sys.setrecursionlimit(100_000)
+    try:
+        problems("a" * 40 + "!", schema, 0.2)
+        problems([[number] for number in range(5000)], schema, 0.2)
+    finally:
+        sys.setrecursionlimit(before)
