@@ -20,6 +20,7 @@ import pexpect
 
 from llmasos.agent import Approvals, EventStream, definition
 from llmasos.agent.assembly import Assembly
+from llmasos.agent.offer import Offer
 from llmasos.agent.provenance import Tracker
 from llmasos.api import TurnRequest
 from llmasos.config import Settings, load_settings
@@ -88,6 +89,7 @@ async def gate(settings: Settings, folder: Path) -> tuple[float, float]:
             Approvals("deny"),
             session.rulebook,
             Tracker(),
+            Offer(kernel.registry, set()),
         )
         info, origin = await session.info(), Origin(model="none")
         made = parts.turn("t", info, TurnRequest(text="read"), model, origin, "", ())

@@ -6,7 +6,15 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -193,6 +201,31 @@ class ToolSettings(BaseModel, frozen=True):
     )
 
 
+class McpServer(BaseModel, frozen=True):
+    """A server of tools: a program that is started, or an address that is reached."""
+
+    command: tuple[str, ...] = Field((), description="The program with its arguments.")
+    url: str = Field("", description="In its place, the address of a server on the network.")
+    environment: dict[str, SecretStr] = Field({}, description="Variables that the program is given.")
+    headers: dict[str, SecretStr] = Field({}, description="Headers that the server on the network is sent.")
+    tools: tuple[str, ...] = Field(("*",), description="Which of its tools are offered, as globs.")
+    read_only: tuple[str, ...] = Field(
+        (), description="Which of them only look, as globs; a person is asked about all others."
+    )
+    seconds: float = Field(60.0, gt=0, description="Seconds that one call may take.")
+
+    @model_validator(mode="after")
+    def _one_way(self) -> McpServer:
+        if bool(self.command) == bool(self.url):
+            raise ValueError("give either a command or a url")
+        if self.url:
+            _web(self.url)
+        return self
+
+
+ServerName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,30}$")]
+
+
 class ServiceSettings(BaseModel, frozen=True):
     """How other programs reach the kernel over the network."""
 
@@ -261,6 +294,7 @@ class Settings(BaseSettings):
     ledger: LedgerSettings = LedgerSettings()
     models: ModelSettings = ModelSettings()
     tools: ToolSettings = ToolSettings()
+    mcp: dict[ServerName, McpServer] = Field({}, description="MCP servers by name, each a table of its own.")
     service: ServiceSettings = ServiceSettings()
 
     @property

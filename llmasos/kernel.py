@@ -34,6 +34,8 @@ from llmasos.sandbox import SandboxProvider, choose_provider, sweep_private
 from llmasos.secrets import Canaries, Redactor, secrets_of_environment, secrets_of_files, secrets_of_settings
 from llmasos.store import Store
 from llmasos.tools import Registry, builtin_tools, extra_tools
+from llmasos.tools.mcp import Servers
+from llmasos.tools.others import Others
 from llmasos.tools.plugins import Plugins
 
 _log = logging.getLogger(__name__)
@@ -111,13 +113,11 @@ class Kernel:
             self.books = Books(self.settings.ledger, self.store, self.ledger)
             policies = partial(policy_for, self.settings)
             self.explainer = Explainer(self.store, self.ledger, PolicyArchive(data_dir), policies)
-            self.plugins = Plugins(
-                data_dir / "plugins.json",
-                [tool.name for tool in self.registry],
-                partial(self.registry.replace, "plugins"),
-                partial(record, self.ledger, SYSTEM, "plugin"),
-            )
-            for notice in await self.plugins.refresh():
+            reserved = [tool.name for tool in self.registry]
+            decided = partial(record, self.ledger, SYSTEM, "plugin")
+            replace = self.registry.replace
+            plugins = Plugins(data_dir / "plugins.json", reserved, partial(replace, "plugins"), decided)
+            for notice in await plugins.refresh():
                 _log.warning("%s", notice)
             await record_start(self.ledger, self.registry, self.settings)
             self.provider = self._provider or await choose_provider(self.settings, self._progress)
@@ -130,6 +130,11 @@ class Kernel:
             tasks = await stack.enter_async_context(anyio.create_task_group())
             # What still runs in the background at the end, such as a model that warms up, is not waited for.
             stack.callback(tasks.cancel_scope.cancel)
+            servers = Servers(
+                self.settings.mcp, data_dir, tasks, reserved, partial(replace, "servers"), decided
+            )
+            stack.push_async_callback(servers.close)
+            self.others = Others(plugins, servers)
             if self._backends:
                 cluster = self.settings.models.cluster
                 root = data_dir / "federated"
@@ -145,7 +150,7 @@ class Kernel:
                 registry=self.registry,
                 canaries=Canaries(self.redactor),
                 trainings=self._runs,
-                refresh_plugins=self.plugins.refresh,
+                refresh_others=self.others.refresh,
             )
             self.sessions = Sessions(services, tasks)
             tasks.start_soon(self.provider.warm)

@@ -15,6 +15,7 @@ from llmasos.agent.context import Contexts
 from llmasos.agent.gate import Gate
 from llmasos.agent.gathering import Surroundings
 from llmasos.agent.judge import Judge
+from llmasos.agent.offer import Offer
 from llmasos.agent.one_call import one_call
 from llmasos.agent.provenance import Tracker
 from llmasos.agent.reports import Reports
@@ -47,6 +48,7 @@ class Assembly:
         approvals: Where answers come in.
         rulebook: Its rules.
         tracker: What was said and read in it.
+        offer: The tools that its model is offered.
     """
 
     services: Services
@@ -55,6 +57,7 @@ class Assembly:
     approvals: Approvals
     rulebook: Rulebook
     tracker: Tracker
+    offer: Offer
 
     def turn(
         self,
@@ -92,6 +95,7 @@ class Assembly:
             self.workbench,
             services.provider,
             services.registry,
+            self.offer,
             services.settings.sandbox_limits.seconds,
             services.settings,
             services.trainings,
@@ -108,10 +112,10 @@ class Assembly:
         judge = Judge(self.rulebook, self.tracker, self._surroundings(info), redactor, sandbox.look)
         contexts.gate = Gate(services.registry, judge, consent, reports, redactor, contexts)
         # Who made a call themselves ask the model by the tool only.
-        asked = model if request.call is None else one_call(request.call)
-        running = Turn(
-            turn, asked, contexts.gate, services.registry, self.stream, limits, instructions, history
-        )
+        asked, offer = model, self.offer
+        if request.call is not None:
+            asked, offer = one_call(request.call), self.offer.including(request.call.tool)
+        running = Turn(turn, asked, contexts.gate, offer, self.stream, limits, instructions, history)
         return Assembled(running, contexts, consent)
 
     def _surroundings(self, info: SessionInfo) -> Surroundings:

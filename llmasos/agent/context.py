@@ -17,6 +17,7 @@ from llmasos.agent.approvals import encodable
 from llmasos.agent.consent import Outlook
 from llmasos.agent.executors import executor
 from llmasos.agent.gate import Gate
+from llmasos.agent.offer import Offer
 from llmasos.agent.stream import EventStream
 from llmasos.agent.workbench import Workbench
 from llmasos.cluster import Executor
@@ -43,6 +44,7 @@ class Contexts:
         workbench: The session's sandbox and the view it works on.
         provider: Opens sandboxes.
         registry: The tools callable from inside Python.
+        offer: Where further ones are looked for.
         seconds: How long one piece of code may run.
         settings: The kernel's.
         trainings: The federated trainings, where the extra is installed.
@@ -57,6 +59,7 @@ class Contexts:
     workbench: Workbench
     provider: SandboxProvider
     registry: Registry
+    offer: Offer
     seconds: float
     settings: Settings
     trainings: Runs | None = None
@@ -166,6 +169,10 @@ class ActionContext:
             for tool in self._of.registry
             if not tool.capabilities.executes
         }
+
+    def find(self, query: str) -> Sequence[Tool]:
+        """Return the tools of others that fit some words best; the model is offered them from now on."""
+        return self._of.offer.find(query)
 
     async def call(self, name: str, arguments: dict[str, Any]) -> object:
         """Call another tool through the gate and return its value.

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from pydantic_ai.tools import ToolDefinition
 
+from llmasos.agent.offer import Offer
 from llmasos.agent.toolset import definition
 from llmasos.config import Settings
 from llmasos.federated.runs import Runs
@@ -18,7 +19,7 @@ from llmasos.store import Store
 from llmasos.tools import Registry
 
 
-async def _no_plugins() -> Sequence[str]:
+async def _no_others() -> Sequence[str]:
     return ()
 
 
@@ -27,7 +28,7 @@ class Services:
     """What every session shares.
 
     Args:
-        refresh_plugins: Looks whether plugins are what a person has enabled; returns what to tell them.
+        refresh_others: Looks whether others' tools are as a person has enabled them; returns what to tell.
     """
 
     settings: Settings
@@ -38,7 +39,7 @@ class Services:
     registry: Registry
     canaries: Canaries = field(default_factory=lambda: Canaries(Redactor()))
     trainings: Runs | None = None
-    refresh_plugins: Callable[[], Awaitable[Sequence[str]]] = _no_plugins
+    refresh_others: Callable[[], Awaitable[Sequence[str]]] = _no_others
 
     @property
     def redactor(self) -> Redactor:
@@ -47,5 +48,5 @@ class Services:
 
     @property
     def definitions(self) -> list[ToolDefinition]:
-        """The tools as models are offered them."""
-        return [definition(tool) for tool in self.registry]
+        """The tools as models are offered them at first."""
+        return [definition(tool) for tool in Offer(self.registry, set()).tools()]

@@ -19,6 +19,7 @@ from llmasos.agent.approvals import Approvals
 from llmasos.agent.asker import asker
 from llmasos.agent.assembly import Assembly
 from llmasos.agent.metering import Used
+from llmasos.agent.offer import Offer
 from llmasos.agent.one_call import PERSON, one_call
 from llmasos.agent.policy import takes_effect_later
 from llmasos.agent.provenance import EXPLANATION, Tracker
@@ -86,6 +87,7 @@ class Session:
         self.approvals = Approvals("ask", services.settings.policy.approval_seconds)
         self._tracker: Tracker | None = None
         self._noticed: set[str] = set()
+        self._offer = Offer(services.registry, set())
 
     @property
     def id(self) -> str:
@@ -218,13 +220,15 @@ class Session:
         services, used = self._services, Used()
         await self.workbench.learn_secrets()
         await self.workbench.sandbox.refresh(turn)
-        for notice in (*await self._plugin_notices(), *await self.rulebook.refresh()):
+        for notice in (*await self._notices(), *await self.rulebook.refresh()):
             await self.stream.append(Notice(turn=turn, level="warning", text=notice))
         model, origin = await self._model(turn, request, client, used)
         names = await self.workbench.workspace.names()
         here = outline(names)[:_LONGEST_OUTLINE]
         tracker = await self._listen(request, names)
-        parts = Assembly(services, self.stream, self.workbench, self.approvals, self.rulebook, tracker)
+        parts = Assembly(
+            services, self.stream, self.workbench, self.approvals, self.rulebook, tracker, self._offer
+        )
         made = parts.turn(
             turn, self._info, request, model, origin, self._instructions(here), await self._history()
         )
@@ -241,9 +245,9 @@ class Session:
             )
         return end
 
-    async def _plugin_notices(self) -> Sequence[str]:
-        """Return what is to be said of plugins, each thing once in a session."""
-        notices = [text for text in await self._services.refresh_plugins() if text not in self._noticed]
+    async def _notices(self) -> Sequence[str]:
+        """Return what is to be said of tools of others, each thing once in a session."""
+        notices = [text for text in await self._services.refresh_others() if text not in self._noticed]
         self._noticed.update(notices)
         return notices
 

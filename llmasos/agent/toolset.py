@@ -10,34 +10,40 @@ from pydantic_ai.toolsets import AbstractToolset, ToolsetTool
 from pydantic_core import SchemaValidator, core_schema
 
 from llmasos.agent.gate import Gate
+from llmasos.agent.offer import Offer
 from llmasos.models import choice_of
-from llmasos.tools import Registry, Tool
+from llmasos.tools import Tool
 
 _RETRIES = 2
 
 
 class GateToolset(AbstractToolset[None]):
-    """Offers the registry's tools to the model; the gate validates, decides, records and runs."""
+    """Offers tools to the model; the gate validates, decides, records and runs."""
 
-    def __init__(self, gate: Gate, registry: Registry) -> None:
+    def __init__(self, gate: Gate, offer: Offer) -> None:
         self._gate = gate
-        self._tools = {
-            tool.name: ToolsetTool(
-                toolset=self,
-                tool_def=definition(tool),
-                max_retries=_RETRIES,
-                # The gate validates: what it refuses is told to the model and shown to the person.
-                args_validator=SchemaValidator(core_schema.dict_schema()),
-            )
-            for tool in registry
-        }
+        self._offer = offer
+        self._made: dict[str, tuple[Tool, ToolsetTool[None]]] = {}
 
     @property
     def id(self) -> str:
         return "llmasos"
 
     async def get_tools(self, ctx: RunContext[None]) -> dict[str, ToolsetTool[None]]:
-        return dict(self._tools)
+        return {tool.name: self._of(tool) for tool in self._offer.tools()}
+
+    def _of(self, tool: Tool) -> ToolsetTool[None]:
+        known, made = self._made.get(tool.name, (None, None))
+        if made is None or known is not tool:
+            made = ToolsetTool(
+                toolset=self,
+                tool_def=definition(tool),
+                max_retries=_RETRIES,
+                # The gate validates: what it refuses is told to the model and shown to the person.
+                args_validator=SchemaValidator(core_schema.dict_schema()),
+            )
+            self._made[tool.name] = (tool, made)
+        return made
 
     async def call_tool(
         self, name: str, tool_args: dict[str, Any], ctx: RunContext[None], tool: ToolsetTool[None]

@@ -36,12 +36,12 @@ from pydantic_ai.usage import RunUsage
 
 from llmasos.agent.consent import Refusals
 from llmasos.agent.gate import Gate, RepeatedCall
+from llmasos.agent.offer import Offer
 from llmasos.agent.stream import EventStream
 from llmasos.agent.toolset import GateToolset
 from llmasos.config import TurnLimits
 from llmasos.errors import LLMasOSError
 from llmasos.events import AssistantText, TextDelta, TurnStatus, Usage
-from llmasos.tools import Registry
 
 _log = logging.getLogger(__name__)
 _ANSWER_TOKENS = 2048
@@ -73,7 +73,7 @@ class Turn:
         id: The turn.
         model: What is asked.
         gate: What runs the calls.
-        registry: The tools that are offered.
+        offer: The tools that are offered.
         stream: Where its events go.
         limits: What it may use.
         instructions: What the model is told beside the request.
@@ -83,7 +83,7 @@ class Turn:
     id: str
     model: Model
     gate: Gate
-    registry: Registry
+    offer: Offer
     stream: EventStream
     limits: TurnLimits
     instructions: str
@@ -133,7 +133,7 @@ class Turn:
         agent: Agent[None, str] = Agent(
             self.model,
             instructions=self.instructions,
-            toolsets=[GateToolset(self.gate, self.registry)],
+            toolsets=[GateToolset(self.gate, self.offer)],
             retries=2,
         )
         async with agent.run_stream_events(

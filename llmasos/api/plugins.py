@@ -25,7 +25,7 @@ class PluginTool(Wire):
 
 
 class PluginInfo(Wire):
-    """A plugin.
+    """A plugin, or an MCP server, which has `mcp:` before its name.
 
     Args:
         state: `new` and `changed` ones wait for a person to look at them; `missing` ones are gone.
@@ -39,7 +39,7 @@ class PluginInfo(Wire):
     package: str = ""
     version: str = ""
     state: PluginState
-    where: Literal["sandbox", "kernel"] = "sandbox"
+    where: Literal["sandbox", "kernel", "server"] = "sandbox"
     problem: str = ""
     sha256: str = ""
     compiled: tuple[str, ...] = ()

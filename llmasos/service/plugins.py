@@ -35,18 +35,18 @@ class _PluginApi:
 
     @operation("List the plugins that are installed, without running any.", answer=PluginInfo, many=True)
     async def list(self, _request: Request) -> Response:
-        return reply(await self._kernel.plugins.all())
+        return reply(await self._kernel.others.all())
 
     @operation("Show a plugin with its tools, which are found out in a jail.", answer=PluginInfo)
     async def show(self, request: Request) -> Response:
-        return reply(await self._kernel.plugins.show(request.path_params["name"]))
+        return reply(await self._kernel.others.show(request.path_params["name"]))
 
     @operation("Offer the tools of a plugin.", body=EnableRequest, answer=PluginInfo)
     async def enable(self, request: Request) -> Response:
         wanted = await body(request, EnableRequest)
         name = request.path_params["name"]
-        return reply(await self._kernel.plugins.enable(name, wanted.sha256, in_kernel=wanted.in_kernel))
+        return reply(await self._kernel.others.enable(name, wanted.sha256, in_kernel=wanted.in_kernel))
 
     @operation("Offer the tools of a plugin no longer.", answer=PluginInfo)
     async def disable(self, request: Request) -> Response:
-        return reply(await self._kernel.plugins.disable(request.path_params["name"]))
+        return reply(await self._kernel.others.disable(request.path_params["name"]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Coroutine
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -199,6 +200,33 @@ def serve(
 def stop() -> None:
     """Stop the kernel."""
     say("No kernel is running." if _running(lambda client: client.stop()) is None else "Stopped.")
+
+
+@app.command()
+def mcp(
+    folder: Folder = Path(),
+    yes: Annotated[bool, typer.Option("--yes", help="Approve what would be asked about.")] = False,
+    model: Model = "",
+    in_place: InPlace = False,
+    host: Hosts = None,
+    grant: Grants = None,
+    access: AccessMode = "",
+    ask_when: AskingMode = "",
+) -> None:
+    """Offer the tools to an MCP host, over standard input and output."""
+    import anyio
+
+    from llmasos.shell.mcp import serve
+
+    options = {
+        "model": model,
+        "in_place": in_place,
+        "hosts": host or (),
+        "granted": grant or (),
+        "access": one_of(access, ACCESS, "--access"),
+        "asking": one_of(ask_when, ASKING, "--ask"),
+    }
+    anyio.run(partial(serve, _folder(folder), yes=yes, options=options))
 
 
 @app.command()

@@ -23,7 +23,7 @@ from llmasos.tools.plugins.definition import Definition
 from llmasos.tools.plugins.describe import definition
 from llmasos.tools.plugins.hosting import Hosting
 from llmasos.tools.plugins.in_kernel import run_in_thread
-from llmasos.tools.plugins.schema import Arguments
+from llmasos.tools.schema import Arguments
 
 T = TypeVar("T")
 

@@ -8,7 +8,7 @@ from typing import Any
 from llmasos.agent.policy import Decision, Policy, Verdict, builtin
 from llmasos.agent.policy.proposals import Proposal, Proposals, Reading
 from llmasos.testing.context import defined
-from llmasos.tools.plugins.schema import Arguments
+from llmasos.tools.schema import Arguments
 
 
 def assert_decision(

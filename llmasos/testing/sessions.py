@@ -20,7 +20,7 @@ from llmasos.testing.settings import TestSettings
 from llmasos.tools import KernelContext, Registry, Tool, builtin_tools
 from llmasos.tools.plugins.definition import Definition
 from llmasos.tools.plugins.in_kernel import run_in_thread
-from llmasos.tools.plugins.schema import Arguments
+from llmasos.tools.schema import Arguments
 
 _CALL = re.compile(r"[a-z_][a-z0-9_]*(\(|\n```)")
 

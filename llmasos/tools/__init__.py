@@ -2,6 +2,7 @@
 
 from llmasos.errors import ToolError
 from llmasos.tools.api import Declaration, ToolContext, tool
+from llmasos.tools.finding import find_tools
 from llmasos.tools.kernel import Capabilities, Example, KernelContext, Tool, kernel_tool
 from llmasos.tools.registry import Registry, builtin_tools, extra_tools
 
@@ -16,6 +17,7 @@ __all__ = [
     "ToolError",
     "builtin_tools",
     "extra_tools",
+    "find_tools",
     "kernel_tool",
     "tool",
 ]

@@ -138,6 +138,9 @@ class KernelContext(Protocol):
     def functions(self) -> Mapping[str, tuple[str, ...]]:
         """Tools callable from Python inside the sandbox, with their parameters' names."""
 
+    def find(self, query: str) -> Sequence[Tool]:
+        """Return the tools of others that fit some words best; the model is offered them from now on."""
+
     async def call(self, name: str, arguments: dict[str, Any]) -> object:
         """Call another tool, through the gate, and return its value."""
 

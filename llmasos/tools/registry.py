@@ -68,7 +68,7 @@ def _named(tools: Iterable[Tool]) -> dict[str, Tool]:
 
 def builtin_tools() -> Registry:
     """Return the tools that come with the system."""
-    from llmasos.tools import asking, code, files, mapping, translation
+    from llmasos.tools import asking, code, files, finding, mapping, translation
 
     return Registry(
         [
@@ -84,6 +84,7 @@ def builtin_tools() -> Registry:
             files.list_files,
             files.search_files,
             translation.translate,
+            finding.find_tools,
         ]
     )
 

@@ -29,7 +29,7 @@ from llmasos.tools.plugins.confined import run_confined
 from llmasos.tools.plugins.definition import Definition
 from llmasos.tools.plugins.describing import describe
 from llmasos.tools.plugins.discovery import Plugin, installed_plugins, plugins_in
-from llmasos.tools.plugins.schema import Arguments, check_schema
+from llmasos.tools.schema import Arguments, check_schema
 
 _FILES = "examples"
 _LARGEST = 60_000_000

@@ -16,8 +16,8 @@ from llmasos.sandbox import LARGEST_ARTIFACT, MOST_ARTIFACTS, Artifact, name_art
 from llmasos.sandbox.worker.channel import parse
 from llmasos.tools.kernel import KernelContext
 from llmasos.tools.plugins.definition import Definition
-from llmasos.tools.plugins.schema import problems
 from llmasos.tools.running import LARGEST_RESULT
+from llmasos.tools.schema import problems
 
 _log = logging.getLogger(__name__)
 _PIECE = 8_000_000

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -14,15 +14,15 @@ import anyio.to_thread
 
 from llmasos.api import PluginInfo, PluginState, PluginTool
 from llmasos.errors import ConfigError, LLMasOSError, ToolError
+from llmasos.tools.approvals import Approval, Approvals
 from llmasos.tools.kernel import Example, KernelContext, Tool
-from llmasos.tools.plugins.approvals import Approval, Approvals
 from llmasos.tools.plugins.bundle import Bundle
 from llmasos.tools.plugins.confined import run_confined
 from llmasos.tools.plugins.definition import Definition
 from llmasos.tools.plugins.describing import describe
 from llmasos.tools.plugins.discovery import Plugin, installed_plugins
 from llmasos.tools.plugins.in_kernel import InKernel
-from llmasos.tools.plugins.schema import Arguments, check_schema
+from llmasos.tools.schema import Arguments, check_schema
 
 _NOTICES = {
     "changed": "The plugin {name} has changed since you enabled it, and its tools are not offered. "
@@ -64,7 +64,7 @@ class Plugins:
         found: Callable[[], dict[str, Plugin | str]] = installed_plugins,
         describe: Describe = describe,
     ) -> None:
-        self._approvals = Approvals(file)
+        self._approvals = Approvals(file, Definition)
         self._reserved = frozenset(reserved)
         self._offer = offer
         self._record = record
@@ -205,7 +205,9 @@ class Plugins:
             check_schema(tool.returns)
         return tools
 
-    def _refuse_names(self, name: str, tools: Sequence[Definition], approvals: dict[str, Approval]) -> None:
+    def _refuse_names(
+        self, name: str, tools: Sequence[Definition], approvals: Mapping[str, Approval[Definition]]
+    ) -> None:
         for tool in tools:
             if tool.name in self._reserved:
                 raise ToolError(
@@ -218,7 +220,7 @@ class Plugins:
                         hint=f"Disable the other one first: llmasos tools disable {other}",
                     )
 
-    def _tools(self, approvals: dict[str, Approval], found: dict[str, Found]) -> list[Tool]:
+    def _tools(self, approvals: dict[str, Approval[Definition]], found: dict[str, Found]) -> list[Tool]:
         tools = []
         for name, approval in approvals.items():
             there = found.get(name, Found(None))
@@ -228,7 +230,7 @@ class Plugins:
                 tools += [self._tool(there.plugin, there.bundle, approval, one) for one in approval.tools]
         return tools
 
-    def _tool(self, plugin: Plugin, bundle: Bundle, approval: Approval, tool: Definition) -> Tool:
+    def _tool(self, plugin: Plugin, bundle: Bundle, approval: Approval[Definition], tool: Definition) -> Tool:
         if approval.in_kernel:
             run = partial(self._in_kernel.run, plugin=plugin, sha256=bundle.sha256, tool=tool)
         else:
@@ -262,15 +264,15 @@ def _found(plugin: Plugin | str) -> Found:
         return Found(plugin, None, str(error))
 
 
-def _same(found: Found, approval: Approval | None) -> bool:
+def _same(found: Found, approval: Approval[Definition] | None) -> bool:
     return approval is not None and found.bundle is not None and found.bundle.sha256 == approval.sha256
 
 
-def _known(approval: Approval | None) -> tuple[Definition, ...] | None:
+def _known(approval: Approval[Definition] | None) -> tuple[Definition, ...] | None:
     return None if approval is None else approval.tools
 
 
-def _state(found: Found, approval: Approval | None) -> PluginState:
+def _state(found: Found, approval: Approval[Definition] | None) -> PluginState:
     if found.problem:
         return "broken"
     if found.bundle is None:
@@ -283,7 +285,7 @@ def _state(found: Found, approval: Approval | None) -> PluginState:
 
 
 def _info(
-    name: str, found: Found, approval: Approval | None, tools: Sequence[Definition] | None
+    name: str, found: Found, approval: Approval[Definition] | None, tools: Sequence[Definition] | None
 ) -> PluginInfo:
     in_kernel = approval is not None and approval.in_kernel
     return PluginInfo(

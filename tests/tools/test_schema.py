@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from llmasos.errors import ToolError
-from llmasos.tools.plugins.schema import Arguments, check_schema, problems
+from llmasos.tools.schema import Arguments, check_schema, problems
 
 _SCHEMA = {
     "type": "object",

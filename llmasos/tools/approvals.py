@@ -1,4 +1,4 @@
-"""Which plugins a person has enabled, with the code and the definitions that they have seen."""
+"""Whose tools a person has enabled, with what they have seen of them."""
 
 from __future__ import annotations
 
@@ -7,18 +7,20 @@ import os
 import tempfile
 from datetime import datetime
 from pathlib import Path
+from typing import Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from llmasos.errors import ConfigError
-from llmasos.tools.plugins.definition import Definition
+
+Tools = TypeVar("Tools", bound=BaseModel)
 
 
-class Approval(BaseModel):
-    """A plugin that a person has enabled.
+class Approval(BaseModel, Generic[Tools]):
+    """A plugin, or a server, that a person has enabled.
 
     Args:
-        sha256: Of its code.
+        sha256: Of its code, or of what it says of its tools.
         tools: Its tools as they were shown.
         in_kernel: Whether it may run in the kernel, and not in a sandbox.
         enabled: Whether its tools are offered; one that was disabled need not be looked at again.
@@ -28,44 +30,43 @@ class Approval(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     sha256: str
-    tools: tuple[Definition, ...]
+    tools: tuple[Tools, ...]
     in_kernel: bool = False
     enabled: bool = True
     at: datetime
 
 
-_ALL = TypeAdapter(dict[str, Approval])
-
-
-class Approvals:
+class Approvals(Generic[Tools]):
     """The approvals of one user, in a file.
 
     Args:
         file: The file.
+        kind: What is kept of a tool.
     """
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, kind: type[Tools]) -> None:
         self._file = file
+        self._all = TypeAdapter(dict[str, Approval[kind]])  # type: ignore[valid-type]
 
-    def read(self) -> dict[str, Approval]:
-        """Return the approvals by the plugins' names.
+    def read(self) -> dict[str, Approval[Tools]]:
+        """Return the approvals by the plugins' or servers' names.
 
         Raises:
             ConfigError: The file was damaged.
         """
         try:
-            return _ALL.validate_json(self._file.read_bytes())
+            return self._all.validate_json(self._file.read_bytes())
         except FileNotFoundError:
             return {}
         except (OSError, ValidationError) as error:
             raise ConfigError(
-                f"{self._file} cannot be read, so no plugin is enabled.",
-                hint="Remove it, and enable your plugins again with `llmasos tools enable NAME`.",
+                f"{self._file} cannot be read, so none of its tools is offered.",
+                hint="Remove it, and enable what you use again with `llmasos tools enable NAME`.",
             ) from error
 
-    def write(self, approvals: dict[str, Approval]) -> None:
+    def write(self, approvals: dict[str, Approval[Tools]]) -> None:
         """Keep the approvals; a crash leaves the old ones or the new."""
-        text = json.dumps(_ALL.dump_python(approvals, mode="json"), indent=1, ensure_ascii=False)
+        text = json.dumps(self._all.dump_python(approvals, mode="json"), indent=1, ensure_ascii=False)
         handle, name = tempfile.mkstemp(dir=self._file.parent, prefix=f".{self._file.name}-")
         with os.fdopen(handle, "w") as file:
             file.write(text)

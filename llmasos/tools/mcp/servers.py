@@ -1,0 +1,373 @@
+"""The MCP servers of the settings: looked at, enabled by a person, and offered as tools."""
+
+from __future__ import annotations
+
+import fnmatch
+import hashlib
+import json
+import re
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import anyio.to_thread
+from anyio.abc import TaskGroup
+from pydantic import BaseModel, ConfigDict
+
+from llmasos.api import PluginInfo, PluginState, PluginTool
+from llmasos.config import McpServer
+from llmasos.errors import ConfigError, ToolError
+from llmasos.sandbox import name_artifacts
+from llmasos.tools.approvals import Approval, Approvals
+from llmasos.tools.kernel import Capabilities, KernelContext, Tool
+from llmasos.tools.mcp.connection import Connection
+from llmasos.tools.mcp.results import files_of, text_of
+from llmasos.tools.schema import Arguments, check_schema
+
+if TYPE_CHECKING:
+    from mcp import Client
+
+_PAGES, _MOST_TOOLS = 50, 1000
+_LONGEST_DESCRIPTION = 500
+_LONGEST_SCHEMA = 50_000
+# So often at most, a server is asked for its tools again before one of them is called.
+_FRESH_SECONDS = 60.0
+
+
+class RemoteTool(BaseModel):
+    """A tool of a server.
+
+    Args:
+        name: As models are offered it: the server's name, and its own.
+        remote: As the server calls it.
+        description: One line.
+        parameters: JSON schema of the arguments.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    remote: str
+    description: str
+    parameters: dict[str, Any]
+
+
+class Servers:
+    """The MCP servers of a kernel.
+
+    Args:
+        configured: How each is reached, by name.
+        folder: Where approvals, and what programs print, are kept.
+        tasks: Where connections live.
+        reserved: Names that no tool of theirs can have.
+        offer: Told the tools that are offered from now on.
+        record: Told what a person has decided, before it takes effect.
+    """
+
+    def __init__(
+        self,
+        configured: Mapping[str, McpServer],
+        folder: Path,
+        tasks: TaskGroup,
+        reserved: Collection[str],
+        offer: Callable[[Sequence[Tool]], None],
+        record: Callable[..., Awaitable[None]],
+    ) -> None:
+        self._configured = configured
+        self._approvals = Approvals(folder / "servers.json", RemoteTool)
+        self._connections = {
+            name: Connection(name, server, folder / "mcp" / f"{name}.log", tasks)
+            for name, server in configured.items()
+        }
+        self._reserved = frozenset(reserved)
+        self._offer = offer
+        self._record = record
+        self._changing = anyio.Lock()
+        self._changed: set[str] = set()
+        self._looked: dict[str, float] = {}
+
+    async def refresh(self) -> list[str]:
+        """Offer the tools of the servers that are enabled, and return what a person should know.
+
+        No server is reached for that.
+        """
+        try:
+            approvals = await anyio.to_thread.run_sync(self._approvals.read)
+        except ConfigError as error:
+            self._offer(())
+            return [str(error)]
+        enabled = {name for name, approval in approvals.items() if approval.enabled}
+        self._offer(
+            [
+                self._tool(name, approvals[name].sha256, tool)
+                for name in sorted(enabled & set(self._configured) - self._changed)
+                for tool in approvals[name].tools
+            ]
+        )
+        return [
+            f"The MCP server {name} describes its tools otherwise than when you enabled it, and they are not "
+            f"offered. Look at them, and enable it again: llmasos tools enable mcp:{name}"
+            for name in sorted(enabled & self._changed)
+        ]
+
+    async def all(self) -> list[PluginInfo]:
+        """Return all servers of the settings; none is reached for that."""
+        approvals = await anyio.to_thread.run_sync(self._approvals.read)
+        return [
+            self._info(name, approvals.get(name), approval_tools(approvals.get(name)), "")
+            for name in self._configured
+        ]
+
+    async def show(self, name: str) -> PluginInfo:
+        """Return a server with the tools that it has now.
+
+        Raises:
+            ToolError: There is no such server.
+        """
+        self._connection(name)
+        approval = (await anyio.to_thread.run_sync(self._approvals.read)).get(name)
+        try:
+            tools = await self._listed(name)
+        except ToolError as error:
+            return self._info(name, approval, None, "", problem=str(error))
+        sha256 = self._sha256(name, tools)
+        self._note(name, approval is not None and approval.sha256 != sha256)
+        return self._info(name, approval, tools, sha256)
+
+    async def enable(self, name: str, sha256: str, *, in_kernel: bool = False) -> PluginInfo:
+        """Offer the tools of a server from now on.
+
+        Args:
+            name: The server.
+            sha256: Of its tools as the person has seen them.
+            in_kernel: Not for servers.
+
+        Raises:
+            ToolError: There is no such server, or its tools are different by now, or cannot be offered.
+        """
+        if in_kernel:
+            raise ToolError(f"The MCP server {name} is a program of its own, and cannot run in the kernel.")
+        async with self._changing:
+            approvals = await anyio.to_thread.run_sync(self._approvals.read)
+            tools = await self._listed(name)
+            if self._sha256(name, tools) != sha256:
+                raise ToolError(
+                    f"The MCP server {name} has changed its tools since you looked at them.",
+                    hint=f"Look again: llmasos tools show mcp:{name}",
+                )
+            for tool in tools:
+                if tool.name in self._reserved:
+                    raise ToolError(f"There is a tool named {tool.name} already.")
+            approvals[name] = Approval[RemoteTool](sha256=sha256, tools=tuple(tools), at=datetime.now(UTC))
+            told = [tool.model_dump(mode="json") for tool in tools]
+            await self._record(plugin=f"mcp:{name}", change="enabled", sha256=sha256, tools=told)
+            await anyio.to_thread.run_sync(self._approvals.write, approvals)
+            self._note(name, False)
+        await self.refresh()
+        return self._info(name, approvals[name], tools, sha256)
+
+    async def disable(self, name: str) -> PluginInfo:
+        """Offer the tools of a server no longer, and end the connection.
+
+        Raises:
+            ToolError: It is not enabled.
+        """
+        async with self._changing:
+            approvals = await anyio.to_thread.run_sync(self._approvals.read)
+            if name not in approvals or not approvals[name].enabled:
+                raise ToolError(f"The MCP server {name} is not enabled.", hint="See `llmasos tools list`.")
+            approvals[name] = approvals[name].model_copy(update={"enabled": False})
+            await self._record(plugin=f"mcp:{name}", change="disabled", sha256=approvals[name].sha256)
+            await anyio.to_thread.run_sync(self._approvals.write, approvals)
+        await self.refresh()
+        if name in self._connections:
+            await self._connections[name].close()
+        return self._info(name, approvals[name], approvals[name].tools, "")
+
+    async def close(self) -> None:
+        """End all connections."""
+        for connection in self._connections.values():
+            await connection.close()
+
+    def _connection(self, name: str) -> Connection:
+        if name not in self._connections:
+            listed = f"There is: {', '.join(self._connections)}." if self._connections else ""
+            raise ToolError(
+                f"There is no MCP server named {name!r} in the settings.",
+                hint=listed or f"Describe it in config.toml under [mcp.{name}].",
+            )
+        return self._connections[name]
+
+    async def _listed(self, name: str) -> list[RemoteTool]:
+        """Return the tools that a server has now, as far as they are wanted.
+
+        Raises:
+            ToolError: It cannot be reached, or what it says cannot be told to a model.
+        """
+        connection = self._connection(name)
+        client = await connection.client()
+        wanted = self._configured[name].tools
+        try:
+            with anyio.fail_after(self._configured[name].seconds):
+                found = await _all_tools(client)
+        except Exception as error:
+            await connection.lose()
+            raise ToolError(f"The MCP server {name} does not list its tools: {_first(error)}.") from error
+        self._looked[name] = anyio.current_time()
+        tools = [
+            _remote(name, tool)
+            for tool in found
+            if any(fnmatch.fnmatchcase(tool.name, pattern) for pattern in wanted)
+        ]
+        if len({tool.name for tool in tools}) < len(tools):
+            raise ToolError(f"The MCP server {name} has several tools of one name.")
+        return tools
+
+    def _tool(self, server: str, sha256: str, tool: RemoteTool) -> Tool:
+        looks = any(fnmatch.fnmatchcase(tool.remote, one) for one in self._configured[server].read_only)
+
+        async def function(context: KernelContext, **arguments: Any) -> object:
+            return await self._call(context, server, sha256, tool, arguments)
+
+        return Tool(
+            name=tool.name,
+            description=tool.description,
+            parameters=tool.parameters,
+            # What a server says of itself is no ground for trust; what a person says of it is.
+            capabilities=Capabilities(reads=looks, sources={"*": "mcp"}),
+            function=function,
+            validator=Arguments(tool.name, tool.parameters),
+            origin=f"mcp:{server}",
+            sha256=sha256,
+        )
+
+    async def _call(
+        self,
+        context: KernelContext,
+        server: str,
+        sha256: str,
+        tool: RemoteTool,
+        arguments: Mapping[str, Any],
+    ) -> str:
+        connection = self._connection(server)
+        connection.tidy()
+        if self._stale(server) and self._sha256(server, await self._listed(server)) != sha256:
+            self._note(server, True)
+            await self.refresh()
+            raise ToolError(
+                f"The MCP server {server} describes its tools otherwise than when it was enabled.",
+                hint=f"A person can look at them and enable it again: llmasos tools enable mcp:{server}",
+            )
+        client = await connection.client()
+
+        async def on_progress(progress: float, total: float | None, message: str | None) -> None:
+            context.progress((message or tool.name)[:200], progress, total or 0.0)
+
+        seconds = self._configured[server].seconds
+        try:
+            with anyio.fail_after(seconds):
+                result = await client.call_tool(tool.remote, dict(arguments), progress_callback=on_progress)
+        except TimeoutError:
+            await connection.lose()
+            raise ToolError(f"{tool.name} did not answer within {seconds:.0f} s.") from None
+        except Exception as error:
+            await connection.lose()
+            raise ToolError(f"{tool.name} failed: {_first(error)}.") from error
+        if files := files_of(result):
+            await context.keep(name_artifacts(files, 1))
+        return text_of(result)
+
+    def _stale(self, server: str) -> bool:
+        last = self._looked.get(server)
+        return last is None or anyio.current_time() - last > _FRESH_SECONDS
+
+    def _note(self, name: str, changed: bool) -> None:
+        (self._changed.add if changed else self._changed.discard)(name)
+
+    def _sha256(self, name: str, tools: Sequence[RemoteTool]) -> str:
+        """Return the SHA-256 of how a server is reached, and what it says of its tools."""
+        server = self._configured[name]
+        told = [tool.model_dump(mode="json") for tool in sorted(tools, key=lambda tool: tool.name)]
+        text = json.dumps([server.command, server.url, told], sort_keys=True)
+        return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+    def _info(
+        self,
+        name: str,
+        approval: Approval[RemoteTool] | None,
+        tools: Sequence[RemoteTool] | None,
+        sha256: str,
+        problem: str = "",
+    ) -> PluginInfo:
+        server = self._configured.get(name)
+        state: PluginState = "new"
+        if server is None:
+            state = "missing"
+        elif problem:
+            state = "broken"
+        elif approval is not None and name in self._changed:
+            state = "changed"
+        elif approval is not None:
+            state = "enabled" if approval.enabled else "disabled"
+        return PluginInfo(
+            name=f"mcp:{name}",
+            package=(server.url or " ".join(server.command)) if server else "",
+            state=state,
+            where="server",
+            problem=problem,
+            sha256=sha256,
+            tools=None if tools is None else tuple(self._shown(name, tool) for tool in tools),
+        )
+
+    def _shown(self, server: str, tool: RemoteTool) -> PluginTool:
+        configured = self._configured.get(server)
+        looks = configured is not None and any(
+            fnmatch.fnmatchcase(tool.remote, one) for one in configured.read_only
+        )
+        return PluginTool(
+            name=tool.name,
+            description=tool.description,
+            parameters=tool.parameters,
+            needs=("reads",) if looks else ("unknown",),
+        )
+
+
+def approval_tools(approval: Approval[RemoteTool] | None) -> Sequence[RemoteTool] | None:
+    """Return the tools that a person has seen."""
+    return None if approval is None else approval.tools
+
+
+async def _all_tools(client: Client) -> list[Any]:
+    found: list[Any] = []
+    cursor: str | None = None
+    for _ in range(_PAGES):
+        page = await client.list_tools(cursor=cursor, cache_mode="bypass")
+        found += page.tools
+        cursor = page.next_cursor
+        if not cursor or len(found) > _MOST_TOOLS:
+            break
+    return found[:_MOST_TOOLS]
+
+
+def _remote(server: str, tool: Any) -> RemoteTool:
+    """Return a tool as models are told of it.
+
+    Raises:
+        ToolError: Its schema is none, or too large.
+    """
+    schema = {name: value for name, value in tool.input_schema.items() if name != "$schema"}
+    if len(json.dumps(schema)) > _LONGEST_SCHEMA:
+        raise ToolError(f"The schema of {tool.name} of the MCP server {server} is too large.")
+    check_schema(schema)
+    name = re.sub(r"[^a-z0-9_]+", "_", f"{server}_{tool.name}".lower())[:64]
+    words = " ".join((tool.description or tool.title or tool.name).split())
+    shown = words[:_LONGEST_DESCRIPTION] + (" …" if len(words) > _LONGEST_DESCRIPTION else "")
+    return RemoteTool(name=name, remote=tool.name, description=shown, parameters=schema)
+
+
+def _first(error: BaseException) -> str:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return str(error)[:500].rstrip(".") or type(error).__name__
