@@ -10,7 +10,9 @@ from llmasos.tools import Registry, Tool, find_tools
 
 _AT_ONCE = 10  # a few more cost less than looking for them
 _MOST_FOUND = 5
-_WORD = re.compile(r"\w+")
+# Short words of English say nothing of what a tool does; those of other scripts may.
+_WORD = re.compile(r"[A-Za-z0-9]{3,}|[^\W\d_a-zA-Z]+")
+_MUCH_WORSE = 0.3
 
 
 class Offer:
@@ -48,10 +50,10 @@ class Offer:
             ]
             index.executemany("INSERT INTO tools VALUES (?, ?)", rows)
             found = index.execute(
-                "SELECT name FROM tools WHERE about MATCH ? ORDER BY bm25(tools) LIMIT ?",
+                "SELECT name, -bm25(tools) FROM tools WHERE about MATCH ? ORDER BY bm25(tools) LIMIT ?",
                 (wanted or '""', _MOST_FOUND),
             ).fetchall()
-        names = [name for (name,) in found]
+        names = [name for name, score in found if score >= _MUCH_WORSE * found[0][1]]
         self._found.update(names)
         return [others[name] for name in names]
 

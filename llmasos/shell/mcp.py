@@ -26,6 +26,10 @@ _INSTRUCTIONS = (
     "These tools work on a copy-on-write view of one folder, in a sandbox. Nothing reaches the folder itself "
     "until a person writes the changes with the command that results name."
 )
+_ALLOWING = (
+    "A person can allow such calls with a rule of their own (`llmasos policy --help`), or all that would be "
+    "asked about by starting `llmasos mcp --yes`; hosts that can ask their person do so."
+)
 _LONGEST_ASKED = 2000
 _PICTURES = {".png": "image/png", ".jpg": "image/jpeg", ".gif": "image/gif"}
 _ANSWER = {
@@ -184,7 +188,9 @@ def _text(result: TurnResult) -> str:
     """Return what came of the call, and what a person can do where it was not allowed."""
     told = result.actions[-1].outcome if result.actions else result.answer
     lines = [told] if told else []
-    if result.status != "done":
+    if result.status == "approval_needed":
+        lines.append(_ALLOWING)
+    elif result.status != "done":
         lines += [text for text in (result.error, result.hint) if text and text not in told]
     return "\n".join(lines) or "Done."
 

@@ -16,7 +16,6 @@ import llmasos
 from llmasos.config import McpServer
 from llmasos.errors import ToolError
 from llmasos.net import Reach
-from llmasos.secrets import bare_environment
 
 if TYPE_CHECKING:
     from mcp import Client
@@ -93,6 +92,8 @@ class Connection:
                 from mcp import Client
                 from mcp.types import Implementation
 
+                # It logs each line that is no message with a traceback.
+                logging.getLogger("mcp").setLevel(logging.CRITICAL)
                 ours = Implementation(name="llmasos", version=llmasos.__version__)
                 async with self._transport() as transport, Client(transport, client_info=ours) as client:
                     self._client = client
@@ -112,10 +113,14 @@ class Connection:
             from mcp.client.streamable_http import streamable_http_client
 
             from llmasos.net.transport import checked_client
+            from llmasos.tools.mcp._bounded import bounded
 
             headers = {name: value.get_secret_value() for name, value in self._server.headers.items()}
             reach = Reach((self._server.url,))
-            async with checked_client(reach, headers=headers, timeout=_READ_SECONDS) as http:
+            hooks = {"response": [bounded]}
+            async with checked_client(
+                reach, headers=headers, timeout=_READ_SECONDS, event_hooks=hooks
+            ) as http:
                 yield streamable_http_client(self._server.url, http_client=http)
             return
         from mcp.client.stdio import StdioServerParameters, stdio_client
@@ -124,9 +129,7 @@ class Connection:
         environment = {name: value.get_secret_value() for name, value in self._server.environment.items()}
         with self._errors() as errors:
             yield stdio_client(
-                StdioServerParameters(
-                    command=program, args=arguments, env={**bare_environment(), **environment}
-                ),
+                StdioServerParameters(command=program, args=arguments, env=environment),
                 errlog=errors,
             )
 

@@ -274,7 +274,9 @@ class Servers:
             raise ToolError(f"{tool.name} did not answer within {seconds:.0f} s.") from None
         except Exception as error:
             await connection.lose()
-            raise ToolError(f"{tool.name} failed: {_first(error)}.") from error
+            raise ToolError(
+                f"{tool.name} failed: {_first(error)}.", hint="The next call connects to its server anew."
+            ) from error
         if files := files_of(result):
             await context.keep(name_artifacts(files, 1))
         return text_of(result)
