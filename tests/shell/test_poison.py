@@ -25,7 +25,18 @@ from tests.shell.poison import MARK, POISON, PoisonedClient, acting
 
 # They start programs of their own, which have tests of their own.
 ELSEWHERE = (
-    *("serve", "doctor", "sandbox ", "cluster ", "ledger check", "map", "policy ", "tools new", "tools test"),
+    *(
+        "serve",
+        "doctor",
+        "sandbox ",
+        "cluster ",
+        "ledger check",
+        "map",
+        "policy ",
+        "tools new",
+        "tools test",
+        "mcp",
+    ),
     *(f"federated {command.__name__}" for command in FEDERATIONS),
 )
 

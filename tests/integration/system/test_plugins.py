@@ -176,6 +176,6 @@ def test_nothing_is_enabled_where_approvals_are_damaged(author: Author) -> None:
     file.write_text(file.read_text()[:-20])
     author.machine.endpoint.replies = ["Hello."]
     done = author.machine.run("run", "hello")
-    assert done.returncode == 0 and "no plugin is enabled" in done.stdout + done.stderr
+    assert done.returncode == 0 and "none of its tools is offered" in done.stdout + done.stderr
     listed = author.machine.run("tools", "list")
     assert listed.returncode == 1 and "plugins.json cannot be read" in listed.stderr

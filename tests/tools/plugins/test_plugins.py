@@ -166,7 +166,7 @@ async def test_damaged_approvals_enable_nothing_and_say_so(
     (tmp_path / "plugins.json").write_text('{"greeter_one": ')
     (notice,) = await desk.plugins.refresh()
     assert "cannot be read" in notice and not desk.offered
-    with pytest.raises(ConfigError, match="enable your plugins again"):
+    with pytest.raises(ConfigError, match="enable what you use again"):
         await desk.plugins.all()
 
 
