@@ -63,6 +63,7 @@ def load_failed(draft: Draft, event: LoadFailed) -> None:
     if model is None or model.phase != "loading":
         return
     parked = model.host_bytes > 0 and event.out_of_memory
+    free_it = model.leaving == "free"
     need = model.bytes
     model = draft.update(
         model,
@@ -72,6 +73,10 @@ def load_failed(draft: Draft, event: LoadFailed) -> None:
         leaving="",
         card=model.card if parked else _home(model),
     )
+    if parked and free_it:
+        # Who asked that it go waits for that.
+        unload(draft, model)
+        return
     device = model.card.device
     others = [other for other in draft.models if other.bytes and other.card.device == device]
     if event.out_of_memory and not model.retried and any(not other.pinned for other in others):

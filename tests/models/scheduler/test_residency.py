@@ -241,6 +241,24 @@ def test_unloading_reaches_a_model_wherever_it_is(phase: str) -> None:
     assert world.state.host_used == 0
 
 
+def test_unloading_reaches_a_model_that_finds_no_room_on_its_way_back() -> None:
+    world = world_of(host=100)
+    world.send(Asked("a", "load"))
+    world.answer()
+    other = world.submit("c")
+    world.answer()
+    world.answer()
+    world.end(other)
+    world.send(Asked("a", "load"))
+    while phases(world)["a"] != "loading":
+        world.answer()
+    world.send(Asked("a", "unload"))
+    world.answer("memory")
+    assert world.tasks == [Unload("a")]
+    world.answer()
+    assert phases(world)["a"] == "absent" and world.state.host_used == 0
+
+
 def test_a_model_is_let_go_when_it_was_not_used_for_its_time() -> None:
     world = world_of(Card("a", "gpu", 50, keep_alive=60.0))
     serve(world, "a")

@@ -52,9 +52,10 @@ class Soak:
         chance = self.random
         if number % 20 == 0:
             return await self.person(chance.choice(MODELS), chance.choice(ASKS))
-        if number % 500 == 499:
-            engine = chance.choice([engine for engine in self.it.loader.engines if not engine.closed])
-            engine.die()
+        if number % 200 == 199:
+            here = [engine for engine in self.it.loader.engines if not engine.closed]
+            # The end of one that works is noticed.
+            chance.choice([engine for engine in here if engine.running] or here).die()
         client = Client(
             session=f"s{chance.randrange(30)}",
             band=chance.choice(BANDS),
