@@ -134,6 +134,8 @@ class Kernel:
                 self.settings.mcp, data_dir, tasks, reserved, partial(replace, "servers"), decided
             )
             stack.push_async_callback(servers.close)
+            for notice in await servers.refresh():
+                _log.warning("%s", notice)
             self.others = Others(plugins, servers)
             if self._backends:
                 cluster = self.settings.models.cluster

@@ -73,3 +73,23 @@ def _system_runtime_dir() -> Path:
 def _override(variable: str) -> Path | None:
     value = os.environ.get(variable)
     return Path(value).expanduser().absolute() if value else None
+
+
+def write_whole(file: Path, text: str) -> None:
+    """Write a file of ours in a private folder; a crash leaves what it held before, or the text.
+
+    Raises:
+        ConfigError: The folder is not this user's.
+        OSError: It cannot be written.
+    """
+    private_dir(file.parent)
+    descriptor, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}-")
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as part:
+            part.write(text)
+            part.flush()
+            os.fsync(part.fileno())
+        Path(name).replace(file)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise

@@ -23,6 +23,7 @@ from llmasos.shell.ledger import ledger_app
 from llmasos.shell.mapping import map_inputs
 from llmasos.shell.models import models_app
 from llmasos.shell.modes import ACCESS, ASKING, digests, one_of
+from llmasos.shell.modules import python_module, run_module
 from llmasos.shell.output import say, say_crash
 from llmasos.shell.policy import policy_app
 from llmasos.shell.sandbox import sandbox_app
@@ -193,7 +194,7 @@ def serve(
     given = {"LLMASOS_SERVICE__HOST": host, "LLMASOS_SERVICE__PORT": str(port or "")}
     env = {**os.environ, **{name: value for name, value in given.items() if value}}
     # In place of this process, so that signals reach the kernel and it can end in order.
-    os.execve(sys.executable, [sys.executable, "-m", "llmasos.service"], env)  # noqa: S606
+    os.execve(sys.executable, python_module("llmasos.service"), env)  # noqa: S606
 
 
 @app.command()
@@ -249,7 +250,7 @@ def status() -> None:
 @app.command()
 def doctor() -> None:
     """Check each part, and name what mends what is missing."""
-    raise typer.Exit(_module("llmasos.doctor"))
+    raise typer.Exit(run_module("llmasos.doctor"))
 
 
 @app.command()
@@ -274,16 +275,6 @@ def main() -> None:
         sys.exit(2 if error.code == "value" else 1)
     except KeyboardInterrupt:
         sys.exit(130)
-
-
-def _module(name: str) -> int:
-    """Run a part of the system in a process of its own, in the foreground."""
-    import subprocess
-
-    try:
-        return subprocess.call([sys.executable, "-m", name])
-    except KeyboardInterrupt:
-        return 130
 
 
 def _running(work: Callable[[AsyncClient], Coroutine[Any, Any, T]]) -> tuple[T] | None:

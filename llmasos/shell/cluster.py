@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from llmasos.shell.modules import run_module
 
 cluster_app = typer.Typer(
     help="Start, join, show and leave a cluster of machines.", rich_markup_mode=None, no_args_is_help=True
@@ -99,9 +99,4 @@ def _node(
 
 
 def _run(*arguments: str) -> None:
-    # In a process of its own: the terminal knows the rest of the system by its API only.
-    command = [sys.executable, "-m", "llmasos.cluster", *arguments]
-    try:
-        raise typer.Exit(subprocess.call(command))
-    except KeyboardInterrupt:
-        raise typer.Exit(130) from None
+    raise typer.Exit(run_module("llmasos.cluster", *arguments))

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import base64
+import contextlib
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anyio
 import anyio.to_thread
+from anyio.abc import TaskGroup
 
 from llmasos.api import ToolCall
 from llmasos.client import AsyncClient
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
     from llmasos.api import ToolInfo, TurnResult
     from llmasos.client import AsyncSession
 
+_log = logging.getLogger(__name__)
 _INSTRUCTIONS = (
     "These tools work on a copy-on-write view of one folder, in a sandbox. Nothing reaches the folder itself "
     "until a person writes the changes with the command that results name."
@@ -31,6 +35,8 @@ _ALLOWING = (
     "asked about by starting `llmasos mcp --yes`; hosts that can ask their person do so."
 )
 _LONGEST_ASKED = 2000
+# Hosts are told of every tool, so that there is nothing to look for.
+_LOOKING = "find_tools"
 _PICTURES = {".png": "image/png", ".jpg": "image/jpeg", ".gif": "image/gif"}
 _ANSWER = {
     "type": "object",
@@ -73,7 +79,9 @@ class Host:
     ) -> ListToolsResult:
         from mcp.types import ListToolsResult
 
-        return ListToolsResult(tools=[_tool(tool) for tool in await self._client.tools()])
+        return ListToolsResult(
+            tools=[_tool(tool) for tool in await self._client.tools() if tool.name != _LOOKING]
+        )
 
     async def _call(
         self, context: ServerRequestContext[Any], params: CallToolRequestParams
@@ -96,35 +104,27 @@ class Host:
     ) -> TurnResult:
         """Make a call through the gate, asking the host's person where it says so, if the host can."""
         asks = _can_ask(context)
-        events, received = anyio.create_memory_object_stream[Event](100)
-        async with anyio.create_task_group() as tasks, events:
-            tasks.start_soon(self._follow, context, received, asks)
+        try:
+            async with anyio.create_task_group() as tasks:
+                shown = _Steps(context, tasks)
 
-            def passed_on(event: Event) -> None:
-                if isinstance(event, ApprovalRequested | Progress):
-                    try:
-                        events.send_nowait(event)
-                    except anyio.WouldBlock:
-                        # Of progress, any is enough.
-                        if isinstance(event, ApprovalRequested):
-                            raise
+                def passed_on(event: Event) -> None:
+                    if isinstance(event, Progress):
+                        shown.show(event)
+                    elif isinstance(event, ApprovalRequested) and asks:
+                        tasks.start_soon(self._ask, context, event)
 
-            result = await self._session.run(
-                f"A program calls {params.name} over MCP.",
-                call=ToolCall(tool=params.name, arguments=dict(params.arguments or {})),
-                approve="all" if self._yes else "ask" if asks else "deny",
-                on_event=passed_on,
-            )
-            tasks.cancel_scope.cancel()
+                result = await self._session.run(
+                    f"A program calls {params.name} over MCP.",
+                    call=ToolCall(tool=params.name, arguments=dict(params.arguments or {})),
+                    approve="all" if self._yes else "ask" if asks else "deny",
+                    on_event=passed_on,
+                )
+                tasks.cancel_scope.cancel()
+        except ExceptionGroup as error:
+            # Nothing but the turn raises here.
+            raise error.exceptions[0] from None
         return result
-
-    async def _follow(self, context: ServerRequestContext[Any], received: Any, asks: bool) -> None:
-        async with received:
-            async for event in received:
-                if isinstance(event, Progress):
-                    await context.session.report_progress(event.done, event.total, display(event.what))
-                elif asks:
-                    await self._ask(context, event)
 
     async def _ask(self, context: ServerRequestContext[Any], event: ApprovalRequested) -> None:
         lines = [f"{event.tool} wants to run. {event.reason}", *_shown(event)]
@@ -133,9 +133,11 @@ class Host:
         try:
             answer = await context.session.elicit_form(text, _ANSWER, context.request_id)
             allowed = answer.action == "accept" and (answer.content or {}).get("allow") is True
+        except Exception as error:
+            _log.warning("the host could not ask its person: %s", error)
         finally:
             # Whoever does not answer has not allowed it.
-            with anyio.CancelScope(shield=True):
+            with anyio.CancelScope(shield=True), contextlib.suppress(LLMasOSError):
                 await self._session.answer(event.action, event.digest, approve=allowed)
 
     def _waiting(self, result: TurnResult) -> str:
@@ -144,6 +146,31 @@ class Host:
             f"[changes of {len(result.changes)} files wait in the session {session}; a person sees them with "
             f"`llmasos diff {session}`, and writes them with `llmasos commit {session}`]"
         )
+
+
+class _Steps:
+    """Passes progress on, the newest where the host is slower than the kernel."""
+
+    def __init__(self, context: ServerRequestContext[Any], tasks: TaskGroup) -> None:
+        self._context = context
+        self._tasks = tasks
+        self._newest: Progress | None = None
+        self._sending = False
+
+    def show(self, event: Progress) -> None:
+        """Show how far the call is."""
+        self._newest = event
+        if not self._sending:
+            self._sending = True
+            self._tasks.start_soon(self._send)
+
+    async def _send(self) -> None:
+        try:
+            while self._newest is not None:
+                event, self._newest = self._newest, None
+                await self._context.session.report_progress(event.done, event.total, display(event.what))
+        finally:
+            self._sending = False
 
 
 async def serve(folder: Path, *, yes: bool, options: dict[str, Any]) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from llmasos.shell.modules import run_module
 
 policy_app = typer.Typer(
     help="Show, check and try the rules that decide on calls.", rich_markup_mode=None, no_args_is_help=True
@@ -66,9 +66,4 @@ def _json(wanted: bool) -> list[str]:
 
 
 def _run(folder: Path, *arguments: str) -> None:
-    # In a process of its own: the terminal knows the rest of the system by its API only.
-    command = [sys.executable, "-m", "llmasos.agent.policy", "--folder", str(folder), *arguments]
-    try:
-        raise typer.Exit(subprocess.call(command))
-    except KeyboardInterrupt:
-        raise typer.Exit(130) from None
+    raise typer.Exit(run_module("llmasos.agent.policy", "--folder", str(folder), *arguments))

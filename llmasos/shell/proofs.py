@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -12,6 +10,7 @@ import typer
 
 from llmasos.errors import LLMasOSError
 from llmasos.shell.ask import ask
+from llmasos.shell.modules import run_module
 from llmasos.shell.output import say, standard_output, write_file
 from llmasos.shell.selection import Action, Kinds, Session, Since, Tool, Until, What, chosen
 
@@ -129,12 +128,8 @@ def export(
 
 
 def _check(file: Path, *options: str) -> int:
-    # In a process of its own: what checks a proof knows nothing else of ours.
-    command = [sys.executable, "-m", "llmasos.ledger.check", str(file), *options]
-    try:
-        return subprocess.call(command)
-    except KeyboardInterrupt:
-        return 130
+    # What checks a proof knows nothing else of ours.
+    return run_module("llmasos.ledger.check", str(file), *options)
 
 
 def _file_name(what: str) -> str:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from typing import Annotated
 
 import typer
+
+from llmasos.shell.modules import run_module
 
 sandbox_app = typer.Typer(
     help="Build, list and remove what sandboxes run on.", rich_markup_mode=None, no_args_is_help=True
@@ -36,9 +36,4 @@ def clean(
 
 
 def _run(*arguments: str) -> None:
-    # In a process of its own: the terminal knows the rest of the system by its API only.
-    command = [sys.executable, "-m", "llmasos.sandbox.image", *arguments]
-    try:
-        raise typer.Exit(subprocess.call(command))
-    except KeyboardInterrupt:
-        raise typer.Exit(130) from None
+    raise typer.Exit(run_module("llmasos.sandbox.image", *arguments))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,6 +10,7 @@ import typer
 
 from llmasos.errors import LLMasOSError
 from llmasos.shell.ask import ask, confirmed
+from llmasos.shell.modules import run_module
 from llmasos.shell.output import say, say_found
 from llmasos.shell.proofs import AsJson
 
@@ -111,9 +110,12 @@ def test(
     files: Annotated[
         Path | None, typer.Option("--files", help="A folder that its calls see; the plugin's examples/ else.")
     ] = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Also what reaches hosts or gets your secrets: you trust it.")
+    ] = False,
 ) -> None:
     """Try a plugin in a jail, and its examples in sandboxes."""
-    _run("check", plugin, *([str(files)] if files else []))
+    _run("check", plugin, *([str(files)] if files else []), *(["--all"] if everything else []))
 
 
 def _tool_line(tool: ToolInfo) -> str:
@@ -166,9 +168,4 @@ def _parameter_lines(tool: ToolInfo | PluginTool) -> Iterator[str]:
 
 
 def _run(module: str, *arguments: str) -> None:
-    # In a process of its own: the terminal knows the rest of the system by its API only.
-    command = [sys.executable, "-m", f"llmasos.tools.plugins.{module}", *arguments]
-    try:
-        raise typer.Exit(subprocess.call(command))
-    except KeyboardInterrupt:
-        raise typer.Exit(130) from None
+    raise typer.Exit(run_module(f"llmasos.tools.plugins.{module}", *arguments))

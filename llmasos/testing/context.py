@@ -22,7 +22,7 @@ from llmasos.tools import Declaration, KernelContext, ToolContext
 from llmasos.tools.plugins.definition import Definition
 from llmasos.tools.plugins.describe import definition
 from llmasos.tools.plugins.hosting import Hosting
-from llmasos.tools.plugins.in_kernel import run_in_thread
+from llmasos.tools.plugins.in_kernel import FolderExchange, run_in_thread
 from llmasos.tools.schema import Arguments
 
 T = TypeVar("T")
@@ -65,7 +65,7 @@ class FakeContext(ToolContext):
         self.steps: list[tuple[str, float, float, str]] = []
         self.kept: dict[str, bytes] = {}
         (top / "call").mkdir()
-        hosting = Hosting(self.kernel, _allowed(self.secrets), {}, _Folder(top / "call"))
+        hosting = Hosting(self.kernel, _allowed(self.secrets), {}, FolderExchange(top / "call"))
         super().__init__(lambda name, arguments: blocking(hosting(name, arguments)), top / "call")
 
     @property
@@ -130,17 +130,6 @@ def blocking(work: Coroutine[Any, Any, T]) -> T:
         return thread.submit(asyncio.run, work).result()
 
 
-class _Folder:
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-
-    async def put(self, name: str, data: bytes) -> None:
-        (self._folder / name).write_bytes(data)
-
-    async def get(self, name: str, limit: int) -> bytes:
-        return (self._folder / name).read_bytes()[: limit + 1]
-
-
 class _FakeKernel:
     """The part of a kernel's context that tools of plugins come to use."""
 
@@ -150,6 +139,9 @@ class _FakeKernel:
         self.seconds = 60.0
         secrets = {name: SecretStr(value) for name, value in of.secrets.items()}
         self.settings = TestSettings(tools=ToolSettings(secrets=secrets))
+
+    def charge(self, what: str, cost: float) -> None:
+        pass
 
     async def ask(self, instructions: str, text: str, *, max_tokens: int) -> str:
         return self._of.answer(text)
@@ -168,5 +160,5 @@ class _FakeKernel:
 def _allowed(secrets: Mapping[str, str]) -> Definition:
     everything = Declaration(reads=True, writes=True, models=True, secrets=tuple(secrets))
     return Definition(
-        name="the tool", module="", description="A test.", parameters={}, declaration=everything
+        name="the_tool", module="", description="A test.", parameters={}, declaration=everything
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,8 @@ from llmasos.sandbox import FakeProvider
 from llmasos.testing.context import blocking, defined
 from llmasos.testing.settings import TestSettings
 from llmasos.tools import KernelContext, Registry, Tool, builtin_tools
-from llmasos.tools.plugins.definition import Definition
+from llmasos.tools.plugins.definition import tool_of
 from llmasos.tools.plugins.in_kernel import run_in_thread
-from llmasos.tools.schema import Arguments
 
 _CALL = re.compile(r"[a-z_][a-z0-9_]*(\(|\n```)")
 
@@ -102,18 +101,9 @@ async def _play(
 
 
 def _tool(function: Callable[..., Any]) -> Tool:
-    tool: Definition = defined(function)
+    tool = defined(function)
 
-    async def run(context: KernelContext, **arguments: Any) -> object:
+    async def run(context: KernelContext, arguments: Mapping[str, Any]) -> object:
         return await run_in_thread(context, lambda: function, tool, arguments)
 
-    return Tool(
-        name=tool.name,
-        description=tool.description,
-        parameters=tool.parameters,
-        capabilities=tool.capabilities(confined=True),
-        function=run,
-        validator=Arguments(tool.name, tool.parameters),
-        origin="plugin:tested",
-        opened=tool.declaration.network,
-    )
+    return tool_of(tool, "plugin:tested", run, confined=True)

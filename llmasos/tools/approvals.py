@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from datetime import datetime
 from pathlib import Path
 from typing import Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
+from llmasos import paths
 from llmasos.errors import ConfigError
 
 Tools = TypeVar("Tools", bound=BaseModel)
@@ -67,9 +66,4 @@ class Approvals(Generic[Tools]):
     def write(self, approvals: dict[str, Approval[Tools]]) -> None:
         """Keep the approvals; a crash leaves the old ones or the new."""
         text = json.dumps(self._all.dump_python(approvals, mode="json"), indent=1, ensure_ascii=False)
-        handle, name = tempfile.mkstemp(dir=self._file.parent, prefix=f".{self._file.name}-")
-        with os.fdopen(handle, "w") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).replace(self._file)
+        paths.write_whole(self._file, text)

@@ -21,19 +21,26 @@ class Registry:
         self._others: dict[str, tuple[Tool, ...]] = {}
         self._tools = _named(self._own)
 
-    def replace(self, origin: str, tools: Iterable[Tool]) -> None:
+    def replace(self, origin: str, tools: Iterable[Tool]) -> list[str]:
         """Put tools in the place of those that came from the same origin before.
+
+        Returned are the names that another tool has, which are left out: whoever came first keeps a name.
 
         Args:
             origin: Whoever brings them, such as `plugins`.
             tools: All that it has now.
-
-        Raises:
-            ToolError: One has the name of another one.
         """
-        others = {**self._others, origin: tuple(tools)}
-        named = _named((*self._own, *(tool for each in others.values() for tool in each)))
-        self._others, self._tools = others, named
+        rest = [tool for key, each in self._others.items() if key != origin for tool in each]
+        named = _named((*self._own, *rest))
+        taken, new = list[str](), list[Tool]()
+        for tool in tools:
+            if tool.name in named:
+                taken.append(tool.name)
+            else:
+                named[tool.name] = tool
+                new.append(tool)
+        self._others, self._tools = {**self._others, origin: tuple(new)}, named
+        return taken
 
     def __iter__(self) -> Iterator[Tool]:
         return iter(self._tools.values())

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from llmasos.errors import ToolError
@@ -50,3 +52,12 @@ def test_every_builtin_tool_declares_what_it_needs_and_shows_how() -> None:
         assert each.capabilities.names(), each.name
         assert each.examples, each.name
         assert len(each.description) < 120, each.name
+
+
+def test_tools_of_others_come_and_go_and_whoever_was_first_keeps_a_name() -> None:
+    registry = Registry([count])
+    one, two = replace(count, name="one", origin="plugin:a"), replace(count, name="two", origin="mcp:b")
+    assert registry.replace("plugins", [one, replace(count, origin="plugin:a")]) == ["count"]
+    assert registry.replace("servers", [two, replace(one, origin="mcp:b")]) == ["one"]
+    assert [tool.origin for tool in registry] == ["", "plugin:a", "mcp:b"]
+    assert registry.replace("plugins", []) == [] and [tool.name for tool in registry] == ["count", "two"]

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import tempfile
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -39,7 +37,7 @@ class PolicyArchive:
         file = self._file(policy.version)
         try:
             if not file.exists():
-                _write(file, policy.model_dump_json(include={"rules"}, exclude_none=True))
+                paths.write_whole(file, policy.model_dump_json(include={"rules"}, exclude_none=True))
         except OSError as error:
             raise ConfigError(
                 f"The policy {policy.version} cannot be kept in {file}: {error.strerror}.",
@@ -69,17 +67,3 @@ class PolicyArchive:
 
     def _file(self, version: str) -> Path:
         return self._folder / f"{version}.json"
-
-
-def _write(file: Path, text: str) -> None:
-    paths.private_dir(file.parent)
-    descriptor, name = tempfile.mkstemp(dir=file.parent)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as part:
-            part.write(text)
-            part.flush()
-            os.fsync(part.fileno())
-        Path(name).replace(file)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise

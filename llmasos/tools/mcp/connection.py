@@ -20,6 +20,7 @@ from llmasos.net import Reach
 if TYPE_CHECKING:
     from mcp import Client
     from mcp.client import Transport
+    from mcp.types import CallToolResult
 
 _log = logging.getLogger(__name__)
 _CONNECT_SECONDS = 30.0
@@ -75,10 +76,6 @@ class Connection:
         async with self._opening:
             await self._end()
 
-    async def lose(self) -> None:
-        """Give up a connection that does not work any more; the next use makes a new one."""
-        await self.close()
-
     async def _end(self) -> None:
         if self._scope is not None:
             self._scope.cancel()
@@ -96,6 +93,8 @@ class Connection:
                 logging.getLogger("mcp").setLevel(logging.CRITICAL)
                 ours = Implementation(name="llmasos", version=llmasos.__version__)
                 async with self._transport() as transport, Client(transport, client_info=ours) as client:
+                    # Schemas of results are anybody's, and checking them could take for ever.
+                    client.session.validate_tool_result = _unchecked  # type: ignore[method-assign]
                     self._client = client
                     opened.set()
                     await anyio.sleep_forever()
@@ -147,14 +146,22 @@ class Connection:
                     pass
 
     def _said(self, error: BaseException) -> str:
-        """Return what went wrong, without the groups that errors come in."""
-        while isinstance(error, BaseExceptionGroup):
-            error = error.exceptions[0]
-        if isinstance(error, FileNotFoundError) and self._server.command:
-            return f"there is no program {self._server.command[0]}"
-        return str(error)[:_LONGEST_COMPLAINT].rstrip(".") or type(error).__name__
+        said = reason(error)
+        missing = isinstance(error, FileNotFoundError) or "No such file" in said
+        return f"there is no program {self._server.command[0]}" if missing and self._server.command else said
 
     def _hint(self) -> str:
         if self._server.url:
             return f"Look at its address, {self._server.url}, in config.toml under [mcp.{self._name}]."
         return f"Look at its command in config.toml under [mcp.{self._name}], and at {self._log}."
+
+
+async def _unchecked(name: str, result: CallToolResult) -> None:
+    """Leave the result as it is: nothing here relies on its structure."""
+
+
+def reason(error: BaseException) -> str:
+    """Return what went wrong, without the groups that errors come in."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return str(error)[:_LONGEST_COMPLAINT].rstrip(".") or type(error).__name__

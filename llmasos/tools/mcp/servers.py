@@ -5,6 +5,7 @@ from __future__ import annotations
 import fnmatch
 import hashlib
 import json
+import math
 import re
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
@@ -22,7 +23,7 @@ from llmasos.errors import ConfigError, ToolError
 from llmasos.sandbox import name_artifacts
 from llmasos.tools.approvals import Approval, Approvals
 from llmasos.tools.kernel import Capabilities, KernelContext, Tool
-from llmasos.tools.mcp.connection import Connection
+from llmasos.tools.mcp.connection import Connection, reason
 from llmasos.tools.mcp.results import files_of, text_of
 from llmasos.tools.schema import Arguments, check_schema
 
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 
 _PAGES, _MOST_TOOLS = 50, 1000
 _LONGEST_DESCRIPTION = 500
-_LONGEST_SCHEMA = 50_000
 # So often at most, a server is asked for its tools again before one of them is called.
 _FRESH_SECONDS = 60.0
 
@@ -62,7 +62,7 @@ class Servers:
         folder: Where approvals, and what programs print, are kept.
         tasks: Where connections live.
         reserved: Names that no tool of theirs can have.
-        offer: Told the tools that are offered from now on.
+        offer: Takes the tools that are offered from now on, and returns the names that others have.
         record: Told what a person has decided, before it takes effect.
     """
 
@@ -72,7 +72,7 @@ class Servers:
         folder: Path,
         tasks: TaskGroup,
         reserved: Collection[str],
-        offer: Callable[[Sequence[Tool]], None],
+        offer: Callable[[Sequence[Tool]], Sequence[str]],
         record: Callable[..., Awaitable[None]],
     ) -> None:
         self._configured = configured
@@ -86,20 +86,25 @@ class Servers:
         self._record = record
         self._changing = anyio.Lock()
         self._changed: set[str] = set()
-        self._looked: dict[str, float] = {}
+        self._compared: dict[str, float] = {}
+        self._comparing = {name: anyio.Lock() for name in configured}
 
     async def refresh(self) -> list[str]:
         """Offer the tools of the servers that are enabled, and return what a person should know.
 
         No server is reached for that.
         """
+        async with self._changing:
+            return await self._refresh()
+
+    async def _refresh(self) -> list[str]:
         try:
             approvals = await anyio.to_thread.run_sync(self._approvals.read)
         except ConfigError as error:
             self._offer(())
             return [str(error)]
         enabled = {name for name, approval in approvals.items() if approval.enabled}
-        self._offer(
+        taken = self._offer(
             [
                 self._tool(name, approvals[name].sha256, tool)
                 for name in sorted(enabled & set(self._configured) - self._changed)
@@ -107,18 +112,25 @@ class Servers:
             ]
         )
         return [
-            f"The MCP server {name} describes its tools otherwise than when you enabled it, and they are not "
-            f"offered. Look at them, and enable it again: llmasos tools enable mcp:{name}"
-            for name in sorted(enabled & self._changed)
+            *(
+                f"The MCP server {name} describes its tools otherwise than when you enabled it, and they are "
+                f"not offered. Look at them, and enable it again: llmasos tools enable mcp:{name}"
+                for name in sorted(enabled & self._changed)
+            ),
+            *(
+                f"The tool {name} of an MCP server is not offered: there is another one of that name."
+                for name in taken
+            ),
         ]
 
     async def all(self) -> list[PluginInfo]:
         """Return all servers of the settings; none is reached for that."""
         approvals = await anyio.to_thread.run_sync(self._approvals.read)
-        return [
-            self._info(name, approvals.get(name), approval_tools(approvals.get(name)), "")
-            for name in self._configured
-        ]
+        found = []
+        for name in dict.fromkeys((*self._configured, *approvals)):
+            approval = approvals.get(name)
+            found.append(self._info(name, approval, approval.tools if approval else None, ""))
+        return found
 
     async def show(self, name: str) -> PluginInfo:
         """Return a server with the tools that it has now.
@@ -133,7 +145,7 @@ class Servers:
         except ToolError as error:
             return self._info(name, approval, None, "", problem=str(error))
         sha256 = self._sha256(name, tools)
-        self._note(name, approval is not None and approval.sha256 != sha256)
+        await self._note(name, approval is not None and approval.sha256 != sha256)
         return self._info(name, approval, tools, sha256)
 
     async def enable(self, name: str, sha256: str, *, in_kernel: bool = False) -> PluginInfo:
@@ -164,8 +176,9 @@ class Servers:
             told = [tool.model_dump(mode="json") for tool in tools]
             await self._record(plugin=f"mcp:{name}", change="enabled", sha256=sha256, tools=told)
             await anyio.to_thread.run_sync(self._approvals.write, approvals)
-            self._note(name, False)
-        await self.refresh()
+            self._changed.discard(name)
+            self._compared[name] = anyio.current_time()
+            await self._refresh()
         return self._info(name, approvals[name], tools, sha256)
 
     async def disable(self, name: str) -> PluginInfo:
@@ -181,7 +194,7 @@ class Servers:
             approvals[name] = approvals[name].model_copy(update={"enabled": False})
             await self._record(plugin=f"mcp:{name}", change="disabled", sha256=approvals[name].sha256)
             await anyio.to_thread.run_sync(self._approvals.write, approvals)
-        await self.refresh()
+            await self._refresh()
         if name in self._connections:
             await self._connections[name].close()
         return self._info(name, approvals[name], approvals[name].tools, "")
@@ -213,20 +226,16 @@ class Servers:
             with anyio.fail_after(self._configured[name].seconds):
                 found = await _all_tools(client)
         except Exception as error:
-            await connection.lose()
-            raise ToolError(f"The MCP server {name} does not list its tools: {_first(error)}.") from error
-        self._looked[name] = anyio.current_time()
-        tools = [
-            _remote(name, tool)
-            for tool in found
-            if any(fnmatch.fnmatchcase(tool.name, pattern) for pattern in wanted)
-        ]
-        if len({tool.name for tool in tools}) < len(tools):
-            raise ToolError(f"The MCP server {name} has several tools of one name.")
+            await connection.close()
+            raise ToolError(f"The MCP server {name} does not list its tools: {reason(error)}.") from error
+        kept = (tool for tool in found if _fits(tool.name, wanted))
+        tools: list[RemoteTool] = []
+        for tool in sorted(kept, key=lambda tool: tool.name):
+            tools.append(_remote(name, tool, {one.name for one in tools}))
         return tools
 
     def _tool(self, server: str, sha256: str, tool: RemoteTool) -> Tool:
-        looks = any(fnmatch.fnmatchcase(tool.remote, one) for one in self._configured[server].read_only)
+        looks = _fits(tool.remote, self._configured[server].read_only)
 
         async def function(context: KernelContext, **arguments: Any) -> object:
             return await self._call(context, server, sha256, tool, arguments)
@@ -253,40 +262,56 @@ class Servers:
     ) -> str:
         connection = self._connection(server)
         connection.tidy()
-        if self._stale(server) and self._sha256(server, await self._listed(server)) != sha256:
-            self._note(server, True)
-            await self.refresh()
-            raise ToolError(
-                f"The MCP server {server} describes its tools otherwise than when it was enabled.",
-                hint=f"A person can look at them and enable it again: llmasos tools enable mcp:{server}",
-            )
+        await self._compare(server, sha256)
         client = await connection.client()
 
         async def on_progress(progress: float, total: float | None, message: str | None) -> None:
-            context.progress((message or tool.name)[:200], progress, total or 0.0)
+            if math.isfinite(progress) and math.isfinite(total or 0.0):
+                context.progress((message or tool.name)[:200], progress, total or 0.0)
 
         seconds = self._configured[server].seconds
         try:
             with anyio.fail_after(seconds):
                 result = await client.call_tool(tool.remote, dict(arguments), progress_callback=on_progress)
         except TimeoutError:
-            await connection.lose()
+            await connection.close()
             raise ToolError(f"{tool.name} did not answer within {seconds:.0f} s.") from None
         except Exception as error:
-            await connection.lose()
+            await connection.close()
             raise ToolError(
-                f"{tool.name} failed: {_first(error)}.", hint="The next call connects to its server anew."
+                f"{tool.name} failed: {reason(error)}.", hint="The next call connects to its server anew."
             ) from error
         if files := files_of(result):
             await context.keep(name_artifacts(files, 1))
         return text_of(result)
 
-    def _stale(self, server: str) -> bool:
-        last = self._looked.get(server)
-        return last is None or anyio.current_time() - last > _FRESH_SECONDS
+    async def _compare(self, server: str, sha256: str) -> None:
+        """See that a server says of its tools what it said when it was enabled.
 
-    def _note(self, name: str, changed: bool) -> None:
-        (self._changed.add if changed else self._changed.discard)(name)
+        Raises:
+            ToolError: It does not, or cannot be asked.
+        """
+        async with self._comparing[server]:
+            last = self._compared.get(server)
+            if last is not None and anyio.current_time() - last <= _FRESH_SECONDS:
+                return
+            same = self._sha256(server, await self._listed(server)) == sha256
+            if same:
+                self._compared[server] = anyio.current_time()
+                return
+        await self._note(server, True)
+        raise ToolError(
+            f"The MCP server {server} describes its tools otherwise than when it was enabled.",
+            hint=f"A person can look at them and enable it again: llmasos tools enable mcp:{server}",
+        )
+
+    async def _note(self, name: str, changed: bool) -> None:
+        """Note whether a server is another one than was enabled, and offer its tools accordingly."""
+        if changed:
+            self._compared.pop(name, None)
+        if changed != (name in self._changed):
+            (self._changed.add if changed else self._changed.discard)(name)
+            await self.refresh()
 
     def _sha256(self, name: str, tools: Sequence[RemoteTool]) -> str:
         """Return the SHA-256 of how a server is reached, and what it says of its tools."""
@@ -325,20 +350,13 @@ class Servers:
 
     def _shown(self, server: str, tool: RemoteTool) -> PluginTool:
         configured = self._configured.get(server)
-        looks = configured is not None and any(
-            fnmatch.fnmatchcase(tool.remote, one) for one in configured.read_only
-        )
+        looks = configured is not None and _fits(tool.remote, configured.read_only)
         return PluginTool(
             name=tool.name,
             description=tool.description,
             parameters=tool.parameters,
             needs=("reads",) if looks else ("unknown",),
         )
-
-
-def approval_tools(approval: Approval[RemoteTool] | None) -> Sequence[RemoteTool] | None:
-    """Return the tools that a person has seen."""
-    return None if approval is None else approval.tools
 
 
 async def _all_tools(client: Client) -> list[Any]:
@@ -353,23 +371,26 @@ async def _all_tools(client: Client) -> list[Any]:
     return found[:_MOST_TOOLS]
 
 
-def _remote(server: str, tool: Any) -> RemoteTool:
+def _remote(server: str, tool: Any, taken: Collection[str]) -> RemoteTool:
     """Return a tool as models are told of it.
 
     Raises:
         ToolError: Its schema is none, or too large.
     """
     schema = {name: value for name, value in tool.input_schema.items() if name != "$schema"}
-    if len(json.dumps(schema)) > _LONGEST_SCHEMA:
-        raise ToolError(f"The schema of {tool.name} of the MCP server {server} is too large.")
-    check_schema(schema)
-    name = re.sub(r"[^a-z0-9_]+", "_", f"{server}_{tool.name}".lower())[:64]
+    try:
+        check_schema(schema)
+    except ToolError as error:
+        raise ToolError(f"The MCP server {server} has a tool {tool.name}: {error.message}") from error
+    stem = re.sub(r"[^a-z0-9_]+", "_", f"{server}_{tool.name}".lower())[:60]
+    # Names that differ in what models cannot say are told apart by a number.
+    name = next(
+        one for one in (stem, *(f"{stem}_{n}" for n in range(2, _MOST_TOOLS + 2))) if one not in taken
+    )
     words = " ".join((tool.description or tool.title or tool.name).split())
     shown = words[:_LONGEST_DESCRIPTION] + (" …" if len(words) > _LONGEST_DESCRIPTION else "")
     return RemoteTool(name=name, remote=tool.name, description=shown, parameters=schema)
 
 
-def _first(error: BaseException) -> str:
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return str(error)[:500].rstrip(".") or type(error).__name__
+def _fits(name: str, globs: Sequence[str]) -> bool:
+    return any(fnmatch.fnmatchcase(name, glob) for glob in globs)

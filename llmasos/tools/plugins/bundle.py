@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import io
-import re
-import sys
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
 
+from packaging.markers import UndefinedComparison, UndefinedEnvironmentName
 from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
 
 from llmasos import errors
 from llmasos.errors import ToolError
 from llmasos.sandbox.image import packages_inside
 from llmasos.tools import api, running
 from llmasos.tools.plugins.discovery import Plugin
+from llmasos.tools.plugins.importing import installed_spec
 
 _LARGEST = 50_000_000
 _COMPILED = (".so", ".pyd", ".dylib")
@@ -52,24 +53,41 @@ class Bundle:
         Raises:
             ToolError: It is not there, or too large.
         """
-        files: dict[str, bytes] = {}
+        paths: dict[str, Path] = dict(_own_files(plugin))
         compiled: list[str] = []
-        for name, path in _own_files(plugin):
-            files[name] = path.read_bytes()
         if plugin.distribution is not None:
-            for needed in _needed(plugin.distribution):
-                paths = list(_listed(needed))
-                if any(path.suffix in _COMPILED for _, path in paths):
-                    compiled.append(needed.name)
-                    continue
-                for name, path in paths:
-                    files.setdefault(name, path.read_bytes())
-        size = sum(map(len, files.values()))
+            # A package may have more than the one module that is named.
+            for own in (plugin.distribution, *_needed(plugin.distribution)):
+                listed = dict(_listed(own))
+                if any(path.suffix in _COMPILED for path in listed.values()):
+                    compiled.append(own.name)
+                    if own is not plugin.distribution:
+                        continue
+                paths = {**listed, **paths}
+        size = sum(path.stat().st_size for path in paths.values())
         if size > _LARGEST:
             raise ToolError(
                 f"The plugin {plugin.name} has {size:,} bytes with what it needs, {_LARGEST:,} are the most."
             )
+        files = {name: path.read_bytes() for name, path in paths.items()}
         return cls(_sha256(files), _zipped(files), tuple(sorted(compiled)))
+
+    @property
+    def code(self) -> dict[str, bytes]:
+        """The files, less what is ours."""
+        with zipfile.ZipFile(io.BytesIO(self.archive)) as archive:
+            names = (name for name in archive.namelist() if not name.startswith("llmasos/"))
+            return {name: archive.read(name) for name in names}
+
+
+def signature(plugin: Plugin) -> tuple[tuple[str, int, int], ...]:
+    """Return what changes when any file of a plugin's own package does, without reading them."""
+    paths = dict(_own_files(plugin))
+    if plugin.distribution is not None:
+        for own in (plugin.distribution, *_needed(plugin.distribution)):
+            paths.update(_listed(own))
+    found = ((name, path.stat()) for name, path in sorted(paths.items()))
+    return tuple((name, info.st_mtime_ns, info.st_size) for name, info in found)
 
 
 def _own_files(plugin: Plugin) -> Iterator[tuple[str, Path]]:
@@ -90,9 +108,7 @@ def _own_files(plugin: Plugin) -> Iterator[tuple[str, Path]]:
 
 
 def _installed_root(top: str) -> list[Path]:
-    # Where the code lies now, not where a module of that name was imported from.
-    specs = (finder.find_spec(top, None) for finder in sys.meta_path)
-    spec = next(filter(None, specs), None)
+    spec = installed_spec(top)
     if spec is None:
         return []
     if spec.submodule_search_locations:
@@ -103,47 +119,54 @@ def _installed_root(top: str) -> list[Path]:
 def _below(folder: Path, root: Path) -> Iterator[tuple[str, Path]]:
     for path in sorted(folder.rglob("*")):
         inner = path.relative_to(root)
-        if path.is_file() and not set(inner.parts) & set(_SKIPPED):
+        # A link may lead anywhere.
+        if path.is_file() and not path.is_symlink() and not set(inner.parts) & set(_SKIPPED):
             yield inner.as_posix(), path
 
 
 def _listed(needed: Distribution) -> Iterator[tuple[str, Path]]:
+    """Yield the files of an installed package, as far as they lie where packages do."""
+    root = Path(str(needed.locate_file(""))).resolve()
     for file in needed.files or ():
         path = Path(str(file.locate()))
-        if ".." not in file.parts and "__pycache__" not in file.parts and path.is_file():
+        inside = not file.is_absolute() and path.is_file() and path.resolve() == root / file.as_posix()
+        if inside and ".." not in file.parts and not set(file.parts) & {"__pycache__"}:
             yield file.as_posix(), path
 
 
 def _needed(root: Distribution) -> Iterator[Distribution]:
     """Yield the packages that one needs, less those that every sandbox has, each once."""
-    seen = {"llmasos", _canonical(root.name), *map(_canonical, packages_inside())}
-    waiting = [root]
+    seen = {"llmasos", canonicalize_name(root.name), *map(canonicalize_name, packages_inside())}
+    waiting: list[tuple[Distribution, tuple[str, ...]]] = [(root, ("",))]
     while waiting:
-        for line in waiting.pop().requires or ():
-            try:
-                wanted = Requirement(line)
-            except InvalidRequirement:
+        package, extras = waiting.pop()
+        for line in package.requires or ():
+            wanted = _wanted(line, extras)
+            if wanted is None or canonicalize_name(wanted.name) in seen:
                 continue
-            name = _canonical(wanted.name)
-            if name in seen or (wanted.marker is not None and not wanted.marker.evaluate({"extra": ""})):
-                continue
-            seen.add(name)
+            seen.add(canonicalize_name(wanted.name))
             try:
                 found = distribution(wanted.name)
             except PackageNotFoundError:
                 continue
-            waiting.append(found)
+            waiting.append((found, ("", *wanted.extras)))
             yield found
 
 
-def _canonical(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()
+def _wanted(line: str, extras: Sequence[str]) -> Requirement | None:
+    """Return what a line of metadata requires here; None when that is nothing."""
+    try:
+        wanted = Requirement(line)
+        asked = wanted.marker is None or any(wanted.marker.evaluate({"extra": extra}) for extra in extras)
+    except (InvalidRequirement, UndefinedComparison, UndefinedEnvironmentName):
+        return None
+    return wanted if asked else None
 
 
 def _sha256(files: dict[str, bytes]) -> str:
     total = hashlib.sha256()
     for name in sorted(files):
-        total.update(f"{name}\0{len(files[name])}\0".encode("utf-8", "surrogatepass"))
+        total.update(f"{name}\0{len(files[name])}\0".encode("utf-8", "surrogateescape"))
         total.update(files[name])
     return total.hexdigest()
 

@@ -84,12 +84,13 @@ class Trial:
         """Leave progress."""
 
 
-async def check(plugin: Plugin, files: Mapping[str, bytes]) -> int:
+async def check(plugin: Plugin, files: Mapping[str, bytes], *, everything: bool = False) -> int:
     """Try a plugin, say what came of it, and return how many things are wrong.
 
     Args:
         plugin: The plugin.
         files: What the workspace holds, by path.
+        everything: Make the calls, too, that reach hosts or are given secrets.
     """
     bundle = await anyio.to_thread.run_sync(Bundle.of, plugin)
     tools = await describe(plugin, bundle)
@@ -105,6 +106,9 @@ async def check(plugin: Plugin, files: Mapping[str, bytes]) -> int:
             _say(f"  {tool.name}: {tool.description}")
             if not tool.declaration.examples:
                 _say("    has no examples; small models call tools the better for some")
+            if (needs := _trust(tool)) and not everything:
+                _say(f"    wants {needs}; its calls are made with --all, if you trust it with that")
+                continue
             for request, call in tool.declaration.examples:
                 _say(f"    {request!r}: {call}")
                 async with private_sandbox(provider, settings, files) as (sandbox, _):
@@ -131,6 +135,12 @@ async def _tried(
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     _say(f"    → {text[:_LONGEST]}{' …' if len(text) > _LONGEST else ''}")
     return False
+
+
+def _trust(tool: Definition) -> str:
+    """Return what only those get who are trusted with it."""
+    hosts = [f"to reach {host}" for host in tool.declaration.network]
+    return ", ".join([*hosts, *(f"the secret {name}" for name in tool.declaration.secrets)])
 
 
 def _told(tool: Definition) -> ToolDefinition:
@@ -160,8 +170,9 @@ def plugins_named(name: str) -> Iterator[Plugin]:
 
 def _files_in(folder: Path) -> dict[str, bytes]:
     found, size = dict[str, bytes](), 0
-    for path in sorted(folder.rglob("*")) if folder.is_dir() else ():
-        if path.is_file():
+    for path in sorted(folder.rglob("*")) if folder.is_dir() and not folder.is_symlink() else ():
+        # A link may lead to anything of the person's.
+        if path.is_file() and not path.is_symlink():
             found[path.relative_to(folder).as_posix()] = path.read_bytes()
             size += len(found[path.relative_to(folder).as_posix()])
         if size > _LARGEST:
@@ -175,7 +186,7 @@ def _say(text: str) -> None:
 
 def main() -> int:
     """Try plugins; 1 when anything is wrong."""
-    name, *given = sys.argv[1:]
+    name, *given = (word for word in sys.argv[1:] if word != "--all")
     # The author sees where their code raised.
     logging.basicConfig(format="    %(message)s", stream=sys.stdout)
 
@@ -185,7 +196,7 @@ def main() -> int:
             own = [plugin.folder / _FILES] if plugin.folder else []
             places = [Path(folder) for folder in given] or own
             files = {path: data for place in places for path, data in _files_in(place).items()}
-            wrong += await check(plugin, files)
+            wrong += await check(plugin, files, everything="--all" in sys.argv)
         return wrong
 
     try:

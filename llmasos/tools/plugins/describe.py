@@ -18,10 +18,14 @@ from typing import Any
 from llmasos.errors import ToolError
 from llmasos.tools.api import context_parameter, declaration_of
 from llmasos.tools.kernel import schema_of
-from llmasos.tools.plugins.definition import Definition
+from llmasos.tools.plugins.definition import NAME, Definition
 
-_MEMORY, _CPU_SECONDS, _FILE_BYTES = 4 << 30, 60, 1 << 20
-_NAME = re.compile(r"[a-z_][a-z0-9_]{0,63}")
+_LIMITS = {
+    resource.RLIMIT_AS: 4 << 30,
+    resource.RLIMIT_CPU: 60,
+    resource.RLIMIT_FSIZE: 1 << 20,
+    resource.RLIMIT_NPROC: 4096,
+}
 _BY_POSITION = (
     inspect.Parameter.POSITIONAL_ONLY,
     inspect.Parameter.VAR_POSITIONAL,
@@ -55,7 +59,7 @@ def definition(module: str, name: str, function: Callable[..., Any]) -> Definiti
     """
     declaration = declaration_of(function)
     assert declaration is not None
-    if not _NAME.fullmatch(name):
+    if not re.fullmatch(NAME, name):
         raise ToolError(
             f"The tool {name} has a name that models cannot use: small letters, digits and _ can."
         )
@@ -72,7 +76,7 @@ def definition(module: str, name: str, function: Callable[..., Any]) -> Definiti
     return Definition(
         name=name,
         module=module,
-        description=made.description,
+        description=made.description[:1000],
         parameters=made.parameters,
         returns={} if yields else made.returns,
         declaration=declaration,
@@ -82,8 +86,7 @@ def definition(module: str, name: str, function: Callable[..., Any]) -> Definiti
 def main() -> None:
     """Print the tools of a plugin, or what keeps it from having any."""
     module, attribute, folder = sys.argv[1:]
-    limits = ((resource.RLIMIT_AS, _MEMORY), (resource.RLIMIT_CPU, _CPU_SECONDS))
-    for what, most in (*limits, (resource.RLIMIT_FSIZE, _FILE_BYTES)):
+    for what, most in _LIMITS.items():
         resource.setrlimit(what, (most, most))
     # What the plugin prints is not taken for the answer.
     answer = os.fdopen(os.dup(1), "w")

@@ -24,10 +24,12 @@ from llmasos.sandbox.worker.channel import parse
 from llmasos.tools.plugins.bundle import Bundle
 from llmasos.tools.plugins.definition import Definition
 from llmasos.tools.plugins.discovery import Plugin
+from llmasos.tools.schema import check_schema
 
 _SECONDS = 30.0
 _LARGEST = 1_000_000
 _INSIDE = "/plugin"
+_TMP = 64 << 20
 
 
 async def describe(plugin: Plugin, bundle: Bundle) -> tuple[Definition, ...]:
@@ -45,8 +47,19 @@ async def describe(plugin: Plugin, bundle: Bundle) -> tuple[Definition, ...]:
         if error := told.get("error"):
             raise ToolError(f"The plugin {plugin.name} cannot be used: {error}")
         found = tuple(Definition.model_validate(one) for one in told["tools"])
-    except (ValueError, KeyError, TypeError, AttributeError, ValidationError):
+    except ValidationError as error:
+        wrong = error.errors(include_url=False)[0]
+        raise ToolError(
+            f"The plugin {plugin.name} describes a tool as none can be: "
+            f"{'.'.join(map(str, wrong['loc']))}: {wrong['msg']}."
+        ) from None
+    except (ValueError, KeyError, TypeError, AttributeError):
         raise ToolError(f"The plugin {plugin.name} ended while it was imported.") from None
+    if len({tool.name for tool in found}) < len(found):
+        raise ToolError(f"The plugin {plugin.name} describes several tools of one name.")
+    for tool in found:
+        check_schema(tool.parameters)
+        check_schema(tool.returns)
     return found
 
 
@@ -107,7 +120,7 @@ def _jail(code: Path) -> list[str]:
     shown.add(Path(llmasos.__file__).parent)
     arguments = [bubblewrap, "--unshare-all", "--die-with-parent", "--new-session", "--cap-drop", "ALL"]
     arguments += ["--uid", "65534", "--gid", "65534", *machine_mounts()]
-    arguments += ["--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp"]  # noqa: S108 - inside
+    arguments += ["--proc", "/proc", "--dev", "/dev", "--size", str(_TMP), "--tmpfs", "/tmp"]  # noqa: S108 - inside
     # What is shown may itself lie below /tmp.
     for path in sorted(shown):
         if path.is_dir() and not path.is_relative_to("/usr"):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import itertools
 import logging
+import math
 import posixpath
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
@@ -27,6 +29,7 @@ _LONGEST_TRACE = 5000
 _MOST_ASKED = 100_000
 _MOST_TOKENS = 32_000
 _MOST_STREAMED = 1_000_000
+_STEP_SECONDS = 0.05
 _MOST_LISTED = 10_000
 
 
@@ -61,6 +64,7 @@ class Hosting:
         self._numbers = itertools.count(1)
         self._kept = 0
         self._streamed = 0
+        self._next_step = self._last_step = 0.0
         self._told: Mapping[str, Any] | None = None
         self._requests: Mapping[str, Callable[..., Awaitable[object]]] = {
             "arguments": self._give_arguments,
@@ -180,7 +184,12 @@ class Hosting:
 
     async def _progress(self, what: str, done: float, total: float, unit: str) -> None:
         label = str(what)[:200] or self._tool.name
-        self._context.progress(label, float(done), float(total), str(unit)[:40])
+        done, total, now = float(done), float(total), time.monotonic()
+        if not (math.isfinite(done) and math.isfinite(total)):
+            return
+        if now >= self._next_step or (done >= total and done != self._last_step):
+            self._next_step, self._last_step = now + _STEP_SECONDS, done
+            self._context.progress(label, done, total, str(unit)[:40])
 
     async def _cancelled(self) -> bool:
         return False
@@ -191,8 +200,9 @@ class Hosting:
 
     def _show(self, stream: str, text: str) -> None:
         left = _MOST_STREAMED - self._streamed
-        self._streamed += len(text)
-        if left > 0:
+        # An empty piece is one, too.
+        self._streamed += max(1, len(text))
+        if left > 0 and text:
             self._context.output(stream, text[:left])
 
     async def _within(self, path: str, declared: bool | tuple[str, ...], what: str) -> None:
@@ -208,7 +218,8 @@ class Hosting:
         real = await self._context.sandbox.realpath(str(path))
         for given in (self._arguments.get(name) for name in names):
             for one in given if isinstance(given, list) else [given]:
-                if isinstance(one, str):
+                # An empty text names nothing, not the whole folder.
+                if isinstance(one, str) and one:
                     top = await self._context.sandbox.realpath(one)
                     if real == top or real.startswith(posixpath.join(top, "")):
                         return

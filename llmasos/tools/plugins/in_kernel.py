@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import shutil
+import sys
 import tempfile
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import anyio
@@ -16,11 +18,13 @@ import anyio.from_thread
 import anyio.to_thread
 
 from llmasos.errors import ToolError
+from llmasos.paths import private_dir
+from llmasos.sandbox import lay_out
 from llmasos.tools.kernel import KernelContext
 from llmasos.tools.plugins.bundle import Bundle
 from llmasos.tools.plugins.definition import Definition
-from llmasos.tools.plugins.discovery import Plugin
 from llmasos.tools.plugins.hosting import Hosting
+from llmasos.tools.plugins.importing import ApprovedFinder
 from llmasos.tools.running import found, report, run
 
 
@@ -49,17 +53,23 @@ class Cancelled(BaseException):
 
 
 class InKernel:
-    """Runs the tools of plugins in threads of the kernel."""
+    """Runs the tools of plugins in threads of the kernel.
 
-    def __init__(self) -> None:
+    Args:
+        folder: Where the code that was approved is laid out, to be imported from.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
         # A module that is loaded stays as it is until the kernel ends.
         self._loaded: dict[str, str] = {}
+        self._loading = threading.Lock()
 
     async def run(
         self,
         context: KernelContext,
-        plugin: Plugin,
-        sha256: str,
+        plugin: str,
+        bundle: Bundle,
         tool: Definition,
         arguments: Mapping[str, Any],
     ) -> object:
@@ -67,31 +77,43 @@ class InKernel:
 
         Args:
             context: What the kernel gives it.
-            plugin: The plugin.
-            sha256: Of its code, as it was approved.
+            plugin: The plugin's name.
+            bundle: Its code, as it was approved.
             tool: The tool.
             arguments: The call's arguments, which fit its schema.
 
         Raises:
             ToolError: It failed, took too long, or returned what it has not declared.
         """
-        return await run_in_thread(context, partial(self._function, plugin, sha256, tool), tool, arguments)
+        return await run_in_thread(context, partial(self._function, plugin, bundle, tool), tool, arguments)
 
-    def _function(self, plugin: Plugin, sha256: str, tool: Definition) -> Callable[..., Any]:
-        if plugin.name not in self._loaded:
-            if Bundle.of(plugin).sha256 != sha256:
-                raise ToolError(
-                    f"The plugin {plugin.name} has changed since it was enabled.",
-                    hint=f"Look at it, and enable it again: llmasos tools enable {plugin.name} --in-kernel",
-                )
-            importlib.invalidate_caches()
-            self._loaded[plugin.name] = sha256
-        if self._loaded[plugin.name] != sha256:
+    def _function(self, plugin: str, bundle: Bundle, tool: Definition) -> Callable[..., Any]:
+        with self._loading:
+            if plugin not in self._loaded:
+                self._lay_out(bundle)
+                self._loaded[plugin] = bundle.sha256
+        if self._loaded[plugin] != bundle.sha256:
             raise ToolError(
-                f"The kernel has loaded other code of the plugin {plugin.name}.",
+                f"The kernel has loaded other code of the plugin {plugin}.",
                 hint="Start it anew: llmasos stop",
             )
-        return found(tool.module, tool.name)
+        function = found(tool.module, tool.name)
+        place = Path(str(getattr(sys.modules[tool.module], "__file__", "")))
+        if not place.is_relative_to(self._folder / bundle.sha256):
+            raise ToolError(
+                f"The kernel has loaded another module {tool.module}, which is not the plugin's.",
+                hint="Its author has to choose another name for it.",
+            )
+        return function
+
+    def _lay_out(self, bundle: Bundle) -> None:
+        """Have modules imported from the code that was approved, and from nothing that was compiled of it."""
+        place, code = private_dir(self._folder) / bundle.sha256, bundle.code
+        shutil.rmtree(place, ignore_errors=True)
+        lay_out(private_dir(place), code)
+        names = {PurePosixPath(path).parts[0].removesuffix(".py") for path in code}
+        sys.meta_path.insert(0, ApprovedFinder(place, names))
+        importlib.invalidate_caches()
 
 
 async def run_in_thread(
@@ -142,5 +164,8 @@ def _unless_cancelled(work: Callable[[], dict[str, Any]]) -> Callable[[], dict[s
             return work()
         except Cancelled:
             return {"failed": "It was cancelled."}
+        except BaseException as error:
+            # What would end a program ends this call.
+            return {"raised": f"{type(error).__name__}: {error}"}
 
     return done

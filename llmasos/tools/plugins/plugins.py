@@ -7,22 +7,20 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import anyio
 import anyio.to_thread
 
 from llmasos.api import PluginInfo, PluginState, PluginTool
-from llmasos.errors import ConfigError, LLMasOSError, ToolError
+from llmasos.errors import ConfigError, ToolError
 from llmasos.tools.approvals import Approval, Approvals
-from llmasos.tools.kernel import Example, KernelContext, Tool
-from llmasos.tools.plugins.bundle import Bundle
+from llmasos.tools.kernel import Tool
+from llmasos.tools.plugins.bundle import Bundle, signature
 from llmasos.tools.plugins.confined import run_confined
-from llmasos.tools.plugins.definition import Definition
+from llmasos.tools.plugins.definition import Definition, seen_sha256, tool_of
 from llmasos.tools.plugins.describing import describe
 from llmasos.tools.plugins.discovery import Plugin, installed_plugins
 from llmasos.tools.plugins.in_kernel import InKernel
-from llmasos.tools.schema import Arguments, check_schema
 
 _NOTICES = {
     "changed": "The plugin {name} has changed since you enabled it, and its tools are not offered. "
@@ -48,7 +46,7 @@ class Plugins:
     Args:
         file: Where approvals are kept.
         reserved: Names that tools of plugins cannot have.
-        offer: Told the tools that are offered from now on.
+        offer: Takes the tools that are offered from now on, and returns the names that others have.
         record: Told what a person has decided, before it takes effect.
         found: Returns what is installed, in tests.
         describe: Asks a plugin for its tools, in tests.
@@ -58,7 +56,7 @@ class Plugins:
         self,
         file: Path,
         reserved: Collection[str],
-        offer: Callable[[Sequence[Tool]], None],
+        offer: Callable[[Sequence[Tool]], Sequence[str]],
         record: Callable[..., Awaitable[None]],
         *,
         found: Callable[[], dict[str, Plugin | str]] = installed_plugins,
@@ -70,7 +68,8 @@ class Plugins:
         self._record = record
         self._installed = found
         self._describe = describe
-        self._in_kernel = InKernel()
+        self._in_kernel = InKernel(file.parent / "plugins")
+        self._bundles: dict[str, tuple[object, Bundle]] = {}
         self._changing = anyio.Lock()
 
     async def refresh(self) -> list[str]:
@@ -79,6 +78,10 @@ class Plugins:
         Nothing of a plugin is run for that. Returned is what a person should know: which of those that they
         enabled are not offered, and why.
         """
+        async with self._changing:
+            return await self._refresh()
+
+    async def _refresh(self) -> list[str]:
         try:
             approvals = await anyio.to_thread.run_sync(self._approvals.read)
         except ConfigError as error:
@@ -86,8 +89,11 @@ class Plugins:
             return [str(error)]
         enabled = {name for name, approval in approvals.items() if approval.enabled}
         found = await anyio.to_thread.run_sync(self._look, enabled)
-        self._offer(self._tools(approvals, found))
-        notices = []
+        taken = self._offer(self._tools(approvals, found))
+        notices = [
+            f"The tool {name} of a plugin is not offered: there is another one of that name."
+            for name in taken
+        ]
         for name in sorted(enabled):
             there = found.get(name, Found(None))
             state = _state(there, approvals[name])
@@ -117,20 +123,20 @@ class Plugins:
         """
         approval = (await anyio.to_thread.run_sync(self._approvals.read)).get(name)
         found = await self._one(name)
-        if found.bundle is None or _same(found, approval):
+        if found.bundle is None:
             return _info(name, found, approval, _known(approval))
         try:
-            tools = await self._described(name, found)
+            tools = await self._told(found, approval)
         except ToolError as error:
             return _info(name, Found(found.plugin, None, str(error)), approval, None)
-        return _info(name, found, approval, tools)
+        return _info(name, found, approval, tools, seen_sha256(found.bundle.sha256, tools))
 
     async def enable(self, name: str, sha256: str, *, in_kernel: bool = False) -> PluginInfo:
         """Offer the tools of a plugin from now on.
 
         Args:
             name: The plugin.
-            sha256: Of its code as the person has seen it.
+            sha256: Of its code and its tools as the person has seen them.
             in_kernel: Run it in the kernel, and not in a sandbox.
 
         Raises:
@@ -141,26 +147,26 @@ class Plugins:
             found = await self._one(name)
             if found.bundle is None:
                 raise ToolError(f"The plugin {name} cannot be used: {found.problem}")
-            if found.bundle.sha256 != sha256:
+            tools = await self._told(found, approvals.get(name))
+            if seen_sha256(found.bundle.sha256, tools) != sha256:
                 raise ToolError(
                     f"The plugin {name} has changed since you looked at it.",
                     hint=f"Look again: llmasos tools show {name}",
                 )
-            before = approvals.get(name)
-            tools = before.tools if before and _same(found, before) else await self._described(name, found)
             self._refuse_names(name, tools, approvals)
-            approvals[name] = Approval(sha256=sha256, tools=tools, in_kernel=in_kernel, at=datetime.now(UTC))
+            code = found.bundle.sha256
+            approvals[name] = Approval(sha256=code, tools=tools, in_kernel=in_kernel, at=datetime.now(UTC))
             await self._record(
                 plugin=name,
                 change="enabled",
-                sha256=sha256,
+                sha256=code,
                 where="kernel" if in_kernel else "sandbox",
                 package=found.plugin.package if found.plugin else "",
                 version=found.plugin.version if found.plugin else "",
                 tools=[tool.told() for tool in tools],
             )
             await anyio.to_thread.run_sync(self._approvals.write, approvals)
-        await self.refresh()
+            await self._refresh()
         return _info(name, found, approvals[name], tools)
 
     async def disable(self, name: str) -> PluginInfo:
@@ -176,17 +182,31 @@ class Plugins:
             approvals[name] = approvals[name].model_copy(update={"enabled": False})
             await self._record(plugin=name, change="disabled", sha256=approvals[name].sha256)
             await anyio.to_thread.run_sync(self._approvals.write, approvals)
-        await self.refresh()
+            await self._refresh()
         found = (await anyio.to_thread.run_sync(self._look, {name})).get(name, Found(None))
         return _info(name, found, approvals[name], approvals[name].tools)
 
     def _look(self, names: Collection[str] | None) -> dict[str, Found]:
         """Return what is installed of some plugins, or of all."""
         return {
-            name: _found(plugin)
+            name: self._found(plugin)
             for name, plugin in self._installed().items()
             if names is None or name in names
         }
+
+    def _found(self, plugin: Plugin | str) -> Found:
+        if isinstance(plugin, str):
+            return Found(None, None, plugin)
+        try:
+            now = (plugin.module, plugin.version, signature(plugin))
+            known, bundle = self._bundles.get(plugin.name, (None, None))
+            if bundle is None or known != now:
+                bundle = Bundle.of(plugin)
+                self._bundles[plugin.name] = (now, bundle)
+            return Found(plugin, bundle)
+        except Exception as error:
+            # Its files and its metadata are somebody's: none of them keeps others from being used.
+            return Found(plugin, None, str(error) or type(error).__name__)
 
     async def _one(self, name: str) -> Found:
         found = (await anyio.to_thread.run_sync(self._look, {name})).get(name)
@@ -196,14 +216,13 @@ class Plugins:
             raise ToolError(f"There is no plugin named {name!r}.", hint=listed)
         return found
 
-    async def _described(self, name: str, found: Found) -> tuple[Definition, ...]:
+    async def _told(self, found: Found, approval: Approval[Definition] | None) -> tuple[Definition, ...]:
+        """Return the tools of a plugin: those that were approved, of the same code, or what it says now."""
+        if approval is not None and _same(found, approval):
+            return approval.tools
         assert found.plugin is not None
         assert found.bundle is not None
-        tools = await self._describe(found.plugin, found.bundle)
-        for tool in tools:
-            check_schema(tool.parameters)
-            check_schema(tool.returns)
-        return tools
+        return await self._describe(found.plugin, found.bundle)
 
     def _refuse_names(
         self, name: str, tools: Sequence[Definition], approvals: Mapping[str, Approval[Definition]]
@@ -232,36 +251,11 @@ class Plugins:
 
     def _tool(self, plugin: Plugin, bundle: Bundle, approval: Approval[Definition], tool: Definition) -> Tool:
         if approval.in_kernel:
-            run = partial(self._in_kernel.run, plugin=plugin, sha256=bundle.sha256, tool=tool)
+            run = partial(self._in_kernel.run, plugin=plugin.name, bundle=bundle, tool=tool)
         else:
             run = partial(run_confined, bundle=bundle, tool=tool)
-
-        async def function(context: KernelContext, **arguments: Any) -> object:
-            if tool.declaration.cost:
-                context.charge(tool.name, tool.declaration.cost)
-            return await run(context, arguments=arguments)
-
-        return Tool(
-            name=tool.name,
-            description=tool.description,
-            parameters=tool.parameters,
-            capabilities=tool.capabilities(confined=not approval.in_kernel),
-            function=function,
-            validator=Arguments(tool.name, tool.parameters),
-            examples=tuple(Example(*example) for example in tool.declaration.examples),
-            origin=f"plugin:{plugin.name}",
-            opened=tool.declaration.network,
-            sha256=bundle.sha256,
-        )
-
-
-def _found(plugin: Plugin | str) -> Found:
-    if isinstance(plugin, str):
-        return Found(None, None, plugin)
-    try:
-        return Found(plugin, Bundle.of(plugin))
-    except (OSError, LLMasOSError) as error:
-        return Found(plugin, None, str(error))
+        confined = not approval.in_kernel
+        return tool_of(tool, f"plugin:{plugin.name}", run, confined=confined, sha256=bundle.sha256)
 
 
 def _same(found: Found, approval: Approval[Definition] | None) -> bool:
@@ -285,7 +279,11 @@ def _state(found: Found, approval: Approval[Definition] | None) -> PluginState:
 
 
 def _info(
-    name: str, found: Found, approval: Approval[Definition] | None, tools: Sequence[Definition] | None
+    name: str,
+    found: Found,
+    approval: Approval[Definition] | None,
+    tools: Sequence[Definition] | None,
+    sha256: str = "",
 ) -> PluginInfo:
     in_kernel = approval is not None and approval.in_kernel
     return PluginInfo(
@@ -295,7 +293,7 @@ def _info(
         state=_state(found, approval),
         where="kernel" if in_kernel else "sandbox",
         problem=found.problem,
-        sha256=found.bundle.sha256 if found.bundle else "",
+        sha256=sha256,
         compiled=found.bundle.compiled if found.bundle else (),
         tools=None if tools is None else tuple(_shown(tool, confined=not in_kernel) for tool in tools),
     )

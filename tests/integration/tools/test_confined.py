@@ -60,7 +60,7 @@ async def kind(ctx: ToolContext, when: date, colours: list[Colour]) -> dict[str,
 @tool
 def copy(ctx: ToolContext, path: str, out: str) -> list[str]:
     """Copies a file in pieces, and tells of it."""
-    for done in range(3):
+    for done in range(4):
         ctx.progress(done, 3, "copying")
     ctx.log("copied")
     print("printed")
@@ -207,7 +207,7 @@ async def test_files_and_words_travel(tier: str, tmp_path: Path, bundle: Bundle)
         copied = await context.sandbox.read("b/c.bin", limit=20_000_000)
     assert copied.data == bytes(range(256)) * 40_000
     assert not (tmp_path / "folder" / "b").exists(), "it is a change of the view"
-    assert context.steps == [("copying", float(done), 3.0, "") for done in range(3)]
+    assert context.steps[0] == ("copying", 0.0, 3.0, "") and context.steps[-1] == ("copying", 3.0, 3.0, "")
     shown = "".join(text for _, text in context.shown)
     assert all(word in shown for word in ("copied", "printed", "one", "two"))
     assert [one.data for one in context.kept] == [b"kept"]
@@ -235,10 +235,10 @@ async def test_a_tool_that_declares_nothing_gets_nothing(tier: str, tmp_path: Pa
         ("die", "nobody knows how far it came"),
         ("eat", "probe raised MemoryError"),
         ("megabytes", "returned 3,000,009 bytes"),
-        ("frames", "probe raised"),
+        ("frames", "too large to be handed over"),
         ("forge", "returned what is no JSON"),
         ("lie", "'not a dict' is not of type 'object'"),
-        ("link", "prob"),
+        ("link", "lies outside the folder"),
     ],
 )
 async def test_whatever_goes_wrong_is_an_error_of_the_call(

@@ -44,8 +44,9 @@ class Stand:
         self.recorded: list[dict[str, Any]] = []
         self.servers = Servers(configured, base, tasks, ["read_file"], self._offer, self._record)
 
-    def _offer(self, tools: Sequence[Tool]) -> None:
+    def _offer(self, tools: Sequence[Tool]) -> Sequence[str]:
         self.offered = {tool.name: tool for tool in tools}
+        return ()
 
     async def _record(self, **body: Any) -> None:
         self.recorded.append(body)
@@ -92,6 +93,13 @@ async def test_tools_are_offered_once_they_were_seen_and_enabled(tmp_path: Path)
         await it.servers.disable("fake")
         assert not it.offered and (await it.servers.all())[0].state == "disabled"
         assert [body["change"] for body in it.recorded] == ["enabled", "disabled"]
+
+
+async def test_names_that_models_cannot_tell_apart_are_numbered(tmp_path: Path) -> None:
+    async with stand(tmp_path, tool("read-me"), tool("read_me"), tool("读"), tool("写")) as it:
+        await it.enable()
+        assert set(it.offered) == {"fake_read_me", "fake_read_me_2", "fake__", "fake___2"}
+        assert await it.call("fake___2", a=1) == '{"a": 1}'
 
 
 async def test_what_a_server_returns_is_told_and_handed_out(tmp_path: Path) -> None:
@@ -178,7 +186,6 @@ async def test_a_program_gets_the_variables_that_it_is_given(
 @pytest.mark.parametrize(
     ("tools", "said"),
     [
-        ([tool("read-me"), tool("read_me")], "several tools of one name"),
         ([tool("x", a={"type": "nothing"})], "A schema is none"),
         ([tool("x", a={"description": "x" * 60_000})], "is too large"),
         ([{"name": "x"}], "does not list its tools"),

@@ -99,3 +99,35 @@ def test_what_is_too_large_is_refused(install: Install, monkeypatch: pytest.Monk
     monkeypatch.setattr(bundles, "_LARGEST", 1000)
     with pytest.raises(ToolError, match="has 2,000 bytes with what it needs"):
         Bundle.of(plugin_named("large"))
+
+
+def test_files_elsewhere_and_links_to_them_are_left_out(install: Install, tmp_path: Path) -> None:
+    secret = tmp_path / "secret.txt"
+    secret.write_text("secret")
+    site = install("thief-dep", {"thief_dep.py": ""})
+    record = site / "thief_dep-1.0.dist-info" / "RECORD"
+    record.write_text(f"thief_dep.py,,\n{secret},,\n../secret.txt,,\nlinked.txt,,\n")
+    (site / "linked.txt").symlink_to(secret)
+    install("thief", {"thief/__init__.py": GREETER}, plugins={"thief": "thief"}, requires=["thief-dep"])
+    (site / "thief" / "linked.txt").symlink_to(secret)
+    assert not [
+        name for name in names(Bundle.of(plugin_named("thief"))) if "secret" in name or "linked" in name
+    ]
+
+
+def test_all_of_a_package_is_in_it(install: Install) -> None:
+    files = {"two/__init__.py": GREETER, "two_more/__init__.py": "x = 1"}
+    site = install("two", files, plugins={"two": "two"})
+    before = Bundle.of(plugin_named("two"))
+    assert "two_more/__init__.py" in names(before)
+    (site / "two_more" / "__init__.py").write_text("x = 2")
+    assert Bundle.of(plugin_named("two")).sha256 != before.sha256
+
+
+def test_extras_of_requirements_are_followed(install: Install) -> None:
+    install(
+        "base-dep", {"base_dep.py": ""}, requires=["extra-dep; extra == 'more'", "odd; os_name ~= 'linux'"]
+    )
+    install("extra-dep", {"extra_dep.py": ""})
+    install("user", {"user_of.py": GREETER}, plugins={"user": "user_of"}, requires=["base-dep[more]"])
+    assert {"base_dep.py", "extra_dep.py"} <= set(names(Bundle.of(plugin_named("user"))))

@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from llmasos.errors import ToolError
 from llmasos.tools import ToolContext, tool
+from llmasos.tools.plugins.definition import Definition
 from llmasos.tools.plugins.describe import definition, definitions
 
 
@@ -96,3 +98,20 @@ def _placed(name: str, /) -> str:
 def test_what_models_cannot_be_told_of_is_refused(name: str, function: Any, said: str) -> None:
     with pytest.raises(ToolError, match=said):
         definition("m", name, tool(function))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"name": "a b"},
+        {"description": ""},
+        {"description": "x" * 2000},
+        {"declaration": {"cost": float("nan")}},
+        {"declaration": {"cost": -5}},
+    ],
+)
+def test_what_a_jail_answers_is_looked_at_again(wrong: dict[str, Any]) -> None:
+    told = definition(__name__, "look", look).model_dump(mode="json")
+    assert Definition.model_validate(told).name == "look"
+    with pytest.raises(ValidationError):
+        Definition.model_validate({**told, **wrong})

@@ -76,7 +76,7 @@ async def test_arguments_open_what_they_name_and_what_lies_below(folder: Path, g
             await fetch(stand, other)
 
 
-@pytest.mark.parametrize("given", [None, 7, {"path": "docs"}, [1, None]])
+@pytest.mark.parametrize("given", [None, 7, {"path": "docs"}, [1, None], "", [""]])
 async def test_arguments_that_are_no_paths_open_nothing(folder: Path, given: Any) -> None:
     with pytest.raises(ToolError, match="is none of it"):
         await fetch(Stand(folder, {"path": given}, reads=("path",)), "docs/a.txt")
@@ -155,6 +155,8 @@ async def test_what_is_shown_is_bounded(folder: Path, monkeypatch: pytest.Monkey
     for _ in range(5):
         await stand.ask("piece", {"text": "12345678"})
     assert stand.context.shown == [("stderr", "one\n"), ("stdout", "123456")]
+    for wrong in (float("nan"), float("inf")):
+        await stand.ask("progress", {"what": "", "done": wrong, "total": 2, "unit": "pages"})
     await stand.ask("progress", {"what": "", "done": 1, "total": 2, "unit": "pages"})
     assert stand.context.steps == [("probe", 1.0, 2.0, "pages")]
 

@@ -31,11 +31,13 @@ class Desk:
         self.offered: list[Tool] = []
         self.recorded: list[dict[str, Any]] = []
         self.described: list[str] = []
+        self.taken: set[str] = set()
         self.tools: dict[str, Sequence[Definition]] = {}
         self.plugins = Plugins(file, ["read_file"], self._offer, self._record, describe=self._describe)
 
-    def _offer(self, tools: Sequence[Tool]) -> None:
-        self.offered = list(tools)
+    def _offer(self, tools: Sequence[Tool]) -> Sequence[str]:
+        self.offered = [tool for tool in tools if tool.name not in self.taken]
+        return [tool.name for tool in tools if tool.name in self.taken]
 
     async def _record(self, **body: Any) -> None:
         self.recorded.append(body)
@@ -82,13 +84,13 @@ async def test_it_is_offered_once_it_was_enabled_and_that_is_recorded(install: I
     enabled = await desk.plugins.enable("greeter_one", shown.sha256)
     assert enabled.state == "enabled" and desk.names == ["greet"]
     (tool,) = desk.offered
-    assert tool.origin == "plugin:greeter_one" and tool.sha256 == shown.sha256
-    assert tool.validate({"name": "Ada"}) == {"name": "Ada"}
+    assert tool.origin == "plugin:greeter_one"
+    assert tool.validate({"name": "Ada"}) == {"name": "Ada", "loud": False}
     with pytest.raises(ToolError, match="not of type 'string'"):
         tool.validate({"name": 1})
     (body,) = desk.recorded
     assert (body["plugin"], body["change"], body["where"]) == ("greeter_one", "enabled", "sandbox")
-    assert body["sha256"] == shown.sha256 and body["tools"][0]["name"] == "greet"
+    assert body["sha256"] == tool.sha256 and body["tools"][0]["name"] == "greet"
 
 
 async def test_another_kernel_offers_it_without_looking_again(
@@ -151,9 +153,8 @@ async def test_what_cannot_be_looked_at_is_named(install: Install, desk: Desk) -
     install("broken", {"broken_one.py": ""}, plugins={"broken": "broken_one"})
     info = await desk.plugins.show("broken")
     assert info.state == "broken" and info.problem == "broken_one has no tool." and info.tools is None
-    (listed,) = [one for one in await desk.plugins.all() if one.name == "broken"]
     with pytest.raises(ToolError, match="has no tool"):
-        await desk.plugins.enable("broken", listed.sha256)
+        await desk.plugins.enable("broken", "0" * 64)
     with pytest.raises(ToolError, match="There is no plugin named 'nothing'"):
         await desk.plugins.show("nothing")
 
@@ -173,31 +174,77 @@ async def test_damaged_approvals_enable_nothing_and_say_so(
 async def test_a_plugin_that_may_runs_in_the_kernel(install: Install, desk: Desk, tmp_path: Path) -> None:
     site = greeter(install, "greeter_inside")
     await desk.enable("greeter_inside", in_kernel=True)
+    del sys.modules["greeter_inside"]
     (tool,) = desk.offered
     assert not tool.capabilities.confined
     context = cast(KernelContext, Context(FakeSandbox(tmp_path)))
     assert await tool.run(context, {"name": "Ada", "loud": True}) == "Hello Ada!"
     (site / "greeter_inside.py").write_text(GREETER.replace("Hello", "Bye"))
+    loaded = sys.modules.pop("greeter_inside")
     await desk.enable("greeter_inside", in_kernel=True)
+    sys.modules["greeter_inside"] = loaded
     with pytest.raises(ToolError, match="has loaded other code") as raised:
         await desk.offered[0].run(context, {"name": "Ada"})
     assert "llmasos stop" in raised.value.hint
 
 
-async def test_code_that_changed_is_not_loaded_into_the_kernel(
+async def test_the_kernel_runs_the_code_that_was_approved(
     install: Install, desk: Desk, tmp_path: Path
 ) -> None:
     site = greeter(install, "greeter_late")
     await desk.enable("greeter_late", in_kernel=True)
+    context = cast(KernelContext, Context(FakeSandbox(tmp_path)))
+    with pytest.raises(ToolError, match="has loaded another module greeter_late"):
+        await desk.offered[0].run(context, {"name": "Ada"})
+    del sys.modules["greeter_late"]
     (site / "greeter_late.py").write_text("raise SystemExit")
-    with pytest.raises(ToolError, match="has changed since it was enabled"):
-        await desk.offered[0].run(cast(KernelContext, Context(FakeSandbox(tmp_path))), {"name": "Ada"})
+    assert await desk.offered[0].run(context, {"name": "Ada"}) == "Hello Ada."
+    place = Path(str(sys.modules["greeter_late"].__file__))
+    assert place.is_relative_to(tmp_path / "plugins") and site not in place.parents
 
 
 async def test_what_a_call_costs_is_counted(install: Install, desk: Desk, tmp_path: Path) -> None:
     code = GREETER.replace("@tool\n", "@tool(cost=0.25)\n")
     install("paid", {"paid_one.py": code}, plugins={"paid": "paid_one"})
     await desk.enable("paid", in_kernel=True)
+    del sys.modules["paid_one"]
     context = Context(FakeSandbox(tmp_path))
     await desk.offered[0].run(cast(KernelContext, context), {"name": "Ada"})
     assert context.charged == 0.25 and "cost:0.25" in desk.offered[0].capabilities.names()
+
+
+async def test_what_is_seen_is_what_is_enabled(install: Install, desk: Desk) -> None:
+    greeter(install, "greeter_two_faced")
+    seen = (await desk.plugins.show("greeter_two_faced")).sha256
+    desk.tools["greeter_two_faced"] = [defined("greet", network=("evil.example",), secrets=("KEY",))]
+    with pytest.raises(ToolError, match="has changed since you looked at it"):
+        await desk.plugins.enable("greeter_two_faced", seen)
+    assert not desk.offered and not desk.recorded
+
+
+async def test_a_name_that_another_tool_has_is_left_out_and_told(install: Install, desk: Desk) -> None:
+    greeter(install)
+    desk.taken = {"greet"}
+    await desk.enable("greeter_one")
+    (notice,) = await desk.plugins.refresh()
+    assert "The tool greet of a plugin is not offered" in notice and not desk.offered
+
+
+async def test_metadata_that_cannot_be_read_stops_nobody_else(install: Install, desk: Desk) -> None:
+    greeter(install)
+    await desk.enable("greeter_one")
+    site = install("odd", {"odd_one.py": GREETER}, plugins={"odd": "odd_one"})
+    (site / "odd-1.0.dist-info" / "RECORD").write_bytes(b"odd_\xff.py,,\n")
+    assert (await desk.states())["greeter_one"] == "enabled"
+    assert await desk.plugins.refresh() == []
+
+
+async def test_a_plugin_that_leaves_does_not_end_the_kernel(
+    install: Install, desk: Desk, tmp_path: Path
+) -> None:
+    code = GREETER.replace("    return f", "    import sys\n    sys.exit(3)\n    return f")
+    install("leaving", {"leaving_one.py": code}, plugins={"leaving": "leaving_one"})
+    await desk.enable("leaving", in_kernel=True)
+    del sys.modules["leaving_one"]
+    with pytest.raises(ToolError, match="SystemExit: 3"):
+        await desk.offered[0].run(cast(KernelContext, Context(FakeSandbox(tmp_path))), {"name": "Ada"})
