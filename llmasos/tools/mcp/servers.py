@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import fnmatch
 import hashlib
 import json
 import math
-import re
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import anyio
 import anyio.to_thread
 from anyio.abc import TaskGroup
-from pydantic import BaseModel, ConfigDict
 
 from llmasos.api import PluginInfo, PluginState, PluginTool
 from llmasos.config import McpServer
@@ -24,34 +21,12 @@ from llmasos.sandbox import name_artifacts
 from llmasos.tools.approvals import Approval, Approvals
 from llmasos.tools.kernel import Capabilities, KernelContext, Tool
 from llmasos.tools.mcp.connection import Connection, reason
+from llmasos.tools.mcp.listing import RemoteTool, all_tools, as_told, fits
 from llmasos.tools.mcp.results import files_of, text_of
-from llmasos.tools.schema import Arguments, check_schema
+from llmasos.tools.schema import Arguments
 
-if TYPE_CHECKING:
-    from mcp import Client
-
-_PAGES, _MOST_TOOLS = 50, 1000
-_LONGEST_DESCRIPTION = 500
 # So often at most, a server is asked for its tools again before one of them is called.
 _FRESH_SECONDS = 60.0
-
-
-class RemoteTool(BaseModel):
-    """A tool of a server.
-
-    Args:
-        name: As models are offered it: the server's name, and its own.
-        remote: As the server calls it.
-        description: One line.
-        parameters: JSON schema of the arguments.
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    name: str
-    remote: str
-    description: str
-    parameters: dict[str, Any]
 
 
 class Servers:
@@ -161,17 +136,18 @@ class Servers:
         """
         if in_kernel:
             raise ToolError(f"The MCP server {name} is a program of its own, and cannot run in the kernel.")
+        # A server may take long, and turns wait for changes.
+        tools = await self._listed(name)
+        if self._sha256(name, tools) != sha256:
+            raise ToolError(
+                f"The MCP server {name} has changed its tools since you looked at them.",
+                hint=f"Look again: llmasos tools show mcp:{name}",
+            )
+        for tool in tools:
+            if tool.name in self._reserved:
+                raise ToolError(f"There is a tool named {tool.name} already.")
         async with self._changing:
             approvals = await anyio.to_thread.run_sync(self._approvals.read)
-            tools = await self._listed(name)
-            if self._sha256(name, tools) != sha256:
-                raise ToolError(
-                    f"The MCP server {name} has changed its tools since you looked at them.",
-                    hint=f"Look again: llmasos tools show mcp:{name}",
-                )
-            for tool in tools:
-                if tool.name in self._reserved:
-                    raise ToolError(f"There is a tool named {tool.name} already.")
             approvals[name] = Approval[RemoteTool](sha256=sha256, tools=tuple(tools), at=datetime.now(UTC))
             told = [tool.model_dump(mode="json") for tool in tools]
             await self._record(plugin=f"mcp:{name}", change="enabled", sha256=sha256, tools=told)
@@ -221,21 +197,16 @@ class Servers:
         """
         connection = self._connection(name)
         client = await connection.client()
-        wanted = self._configured[name].tools
         try:
             with anyio.fail_after(self._configured[name].seconds):
-                found = await _all_tools(client)
+                found = await all_tools(client)
         except Exception as error:
             await connection.close()
             raise ToolError(f"The MCP server {name} does not list its tools: {reason(error)}.") from error
-        kept = (tool for tool in found if _fits(tool.name, wanted))
-        tools: list[RemoteTool] = []
-        for tool in sorted(kept, key=lambda tool: tool.name):
-            tools.append(_remote(name, tool, {one.name for one in tools}))
-        return tools
+        return as_told(name, [tool for tool in found if fits(tool.name, self._configured[name].tools)])
 
     def _tool(self, server: str, sha256: str, tool: RemoteTool) -> Tool:
-        looks = _fits(tool.remote, self._configured[server].read_only)
+        looks = fits(tool.remote, self._configured[server].read_only)
 
         async def function(context: KernelContext, **arguments: Any) -> object:
             return await self._call(context, server, sha256, tool, arguments)
@@ -350,47 +321,10 @@ class Servers:
 
     def _shown(self, server: str, tool: RemoteTool) -> PluginTool:
         configured = self._configured.get(server)
-        looks = configured is not None and _fits(tool.remote, configured.read_only)
+        looks = configured is not None and fits(tool.remote, configured.read_only)
         return PluginTool(
             name=tool.name,
             description=tool.description,
             parameters=tool.parameters,
             needs=("reads",) if looks else ("unknown",),
         )
-
-
-async def _all_tools(client: Client) -> list[Any]:
-    found: list[Any] = []
-    cursor: str | None = None
-    for _ in range(_PAGES):
-        page = await client.list_tools(cursor=cursor, cache_mode="bypass")
-        found += page.tools
-        cursor = page.next_cursor
-        if not cursor or len(found) > _MOST_TOOLS:
-            break
-    return found[:_MOST_TOOLS]
-
-
-def _remote(server: str, tool: Any, taken: Collection[str]) -> RemoteTool:
-    """Return a tool as models are told of it.
-
-    Raises:
-        ToolError: Its schema is none, or too large.
-    """
-    schema = {name: value for name, value in tool.input_schema.items() if name != "$schema"}
-    try:
-        check_schema(schema)
-    except ToolError as error:
-        raise ToolError(f"The MCP server {server} has a tool {tool.name}: {error.message}") from error
-    stem = re.sub(r"[^a-z0-9_]+", "_", f"{server}_{tool.name}".lower())[:60]
-    # Names that differ in what models cannot say are told apart by a number.
-    name = next(
-        one for one in (stem, *(f"{stem}_{n}" for n in range(2, _MOST_TOOLS + 2))) if one not in taken
-    )
-    words = " ".join((tool.description or tool.title or tool.name).split())
-    shown = words[:_LONGEST_DESCRIPTION] + (" …" if len(words) > _LONGEST_DESCRIPTION else "")
-    return RemoteTool(name=name, remote=tool.name, description=shown, parameters=schema)
-
-
-def _fits(name: str, globs: Sequence[str]) -> bool:
-    return any(fnmatch.fnmatchcase(name, glob) for glob in globs)

@@ -142,17 +142,19 @@ class Plugins:
         Raises:
             ToolError: There is no such plugin, its code is different by now, or its tools cannot be offered.
         """
+        # Looking may take long, and turns wait for changes.
+        approval = (await anyio.to_thread.run_sync(self._approvals.read)).get(name)
+        found = await self._one(name)
+        if found.bundle is None:
+            raise ToolError(f"The plugin {name} cannot be used: {found.problem}")
+        tools = await self._told(found, approval)
+        if seen_sha256(found.bundle.sha256, tools) != sha256:
+            raise ToolError(
+                f"The plugin {name} has changed since you looked at it.",
+                hint=f"Look again: llmasos tools show {name}",
+            )
         async with self._changing:
             approvals = await anyio.to_thread.run_sync(self._approvals.read)
-            found = await self._one(name)
-            if found.bundle is None:
-                raise ToolError(f"The plugin {name} cannot be used: {found.problem}")
-            tools = await self._told(found, approvals.get(name))
-            if seen_sha256(found.bundle.sha256, tools) != sha256:
-                raise ToolError(
-                    f"The plugin {name} has changed since you looked at it.",
-                    hint=f"Look again: llmasos tools show {name}",
-                )
             self._refuse_names(name, tools, approvals)
             code = found.bundle.sha256
             approvals[name] = Approval(sha256=code, tools=tools, in_kernel=in_kernel, at=datetime.now(UTC))
