@@ -130,7 +130,6 @@ class Offered(Registry):
 
     def __init__(self, scene: Scene) -> None:
         super().__init__(builtin_tools())
-        self._ours = list(self)
         self._foreign = foreign_tools(scene)
 
     def offer(self, task: Task) -> None:
@@ -141,7 +140,7 @@ class Offered(Registry):
             for tool in self._foreign
             if tool.name in names
         )
-        self._tools = {tool.name: tool for tool in (*self._ours, *described)}
+        assert not self.replace("tasks", described)
 
 
 @dataclass
