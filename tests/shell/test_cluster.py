@@ -28,7 +28,7 @@ def test_words_are_handed_on(words: list[str], handed_on: list[str], monkeypatch
     commands: list[list[str]] = []
 
     def call(command: list[str]) -> int:
-        commands.append(command[3:])
+        commands.append(command[4:])
         return 7
 
     monkeypatch.setattr(subprocess, "call", call)

@@ -15,7 +15,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     commands: list[list[str]] = []
 
     def call(command: list[str]) -> int:
-        commands.append(command[3:])
+        commands.append(command[4:])
         return 7
 
     monkeypatch.setattr(subprocess, "call", call)
