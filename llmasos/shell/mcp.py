@@ -128,7 +128,10 @@ class Host:
 
     async def _ask(self, context: ServerRequestContext[Any], event: ApprovalRequested) -> None:
         lines = [f"{event.tool} wants to run. {event.reason}", *_shown(event)]
-        text = display("\n".join(lines), keep_newlines=True)[:_LONGEST_ASKED]
+        text = display("\n".join(lines), keep_newlines=True)
+        if len(text) > _LONGEST_ASKED:
+            # A person must not agree to what they have not seen without knowing of it.
+            text = f"{text[:_LONGEST_ASKED]}\n[{len(text) - _LONGEST_ASKED:,} more characters are not shown]"
         allowed = False
         try:
             answer = await context.session.elicit_form(text, _ANSWER, context.request_id)
