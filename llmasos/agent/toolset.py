@@ -66,7 +66,19 @@ def definition(tool: Tool) -> ToolDefinition:
         metadata={
             "block": tool.block,
             "advanced": tool.advanced,
-            "looks": tool.capabilities.executes or not tool.capabilities.writes,
+            "added": bool(tool.origin),
+            "looks": _looks(tool),
             "examples": [{"request": example.request, "call": example.call} for example in tool.examples],
         },
+    )
+
+
+def _looks(tool: Tool) -> bool:
+    """Return whether a call can be made that only looks: by code, or with nothing named to be written."""
+    needs = tool.capabilities
+    required = tool.parameters.get("required", ())
+    return (
+        needs.executes
+        or not needs.writes
+        or (bool(needs.targets) and not any(name in required for name in needs.targets))
     )

@@ -66,7 +66,7 @@ def play(
     Raises:
         ToolError: A tool cannot be one.
     """
-    offered = [_tool(function) for function in tools]
+    offered = [plugin_tool(function) for function in tools]
     return blocking(_play(folder, request, model, offered, approve))
 
 
@@ -100,7 +100,12 @@ async def _play(
         return fold.result()
 
 
-def _tool(function: Callable[..., Any]) -> Tool:
+def plugin_tool(function: Callable[..., Any]) -> Tool:
+    """Return a function with `@tool` as the gate has a plugin's, run in this process.
+
+    Raises:
+        ToolError: It cannot be a tool.
+    """
     tool = defined(function)
 
     async def run(context: KernelContext, arguments: Mapping[str, Any]) -> object:

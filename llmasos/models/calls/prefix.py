@@ -30,6 +30,7 @@ _SCRIPT_RULES = (
     "print what you need. Folders hold folders: look through all with rglob.",
     "write_file is only for text that needs no looking up; what comes from files is written by a script.",
 )
+_ADDED_RULE = "Where one of {names} does what is asked, call that tool itself, not a script."
 
 
 @dataclass(frozen=True)
@@ -112,28 +113,42 @@ def prefix_of(
 ) -> tuple[Turn, ...]:
     """Return the system text and the examples: the same bytes for the same tools and languages.
 
-    Examples of a tool are taken from its metadata: `{"examples": [{"request": ..., "call": ...}]}`.
+    Examples of a tool are taken from its metadata: `{"examples": [{"request": ..., "call": ...}]}`. Those of
+    tools that others made (`{"added": True}`) come last, where they weigh most: a small model would rather
+    write the script that it knows.
 
     Args:
         tools: What the model may call.
         forms: How each is written.
         languages: Languages of the examples, as ISO 639-1 codes.
     """
-    rules = [*_RULES, *(_SCRIPT_RULES if "run_python" in forms else ())]
+    added = [tool for tool in tools if (tool.metadata or {}).get("added")]
+    rules = [*_RULES]
+    if "run_python" in forms:
+        rules += _SCRIPT_RULES
+        if added:
+            rules.append(_ADDED_RULE.format(names=", ".join(tool.name for tool in added)))
     system = _INTRO.format(
         tools="\n".join(form.signature() for form in forms.values()),
         rules="\n".join(f"- {rule}" for rule in rules),
     )
     turns = [Turn(role="system", content=system)]
-    for tool in tools:
-        for example in (tool.metadata or {}).get("examples", ()):
-            if language_of(str(example["request"])) in languages:
-                turns.append(Turn(role="user", content=str(example["request"])))
-                turns.append(Turn(role="assistant", content=str(example["call"])))
+    turns += _calls([tool for tool in tools if tool not in added], languages)
     for general in _examples():
         if general.tools <= forms.keys() and language_of(general.turns[0]) in languages:
             turns += [
                 Turn(role="assistant" if number % 2 else "user", content=text)
                 for number, text in enumerate(general.turns)
             ]
-    return tuple(turns)
+    return (*turns, *_calls(added, languages))
+
+
+def _calls(tools: Sequence[ToolDefinition], languages: Sequence[str]) -> list[Turn]:
+    """Return the tools' own examples: requests, each with a call."""
+    turns: list[Turn] = []
+    for tool in tools:
+        for example in (tool.metadata or {}).get("examples", ()):
+            if language_of(str(example["request"])) in languages:
+                turns.append(Turn(role="user", content=str(example["request"])))
+                turns.append(Turn(role="assistant", content=str(example["call"])))
+    return turns

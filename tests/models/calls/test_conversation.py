@@ -13,6 +13,7 @@ from pydantic_ai.messages import (
     ToolReturnPart,
     UserPromptPart,
 )
+from pydantic_ai.tools import ToolDefinition
 
 from benchmarks.model_tools import tools
 from llmasos.models.calls.conversation import Item, fit, items_of
@@ -111,3 +112,19 @@ def test_many_results_of_one_request_are_cut_to_the_newest() -> None:
 def test_a_request_that_cannot_fit_is_refused() -> None:
     with pytest.raises(ContextExceeded):
         fit([Item("request", "z" * 90_000)], 1000)
+
+
+def test_what_others_made_is_named_and_shown_last() -> None:
+    made = ToolDefinition(
+        name="weigh",
+        parameters_json_schema={"properties": {"path": {"type": "string"}}, "required": ["path"]},
+        metadata={
+            "added": True,
+            "examples": [{"request": "how heavy is a.txt?", "call": 'weigh(path="a.txt")'}],
+        },
+    )
+    with_it = [made, *tools()]
+    prefix = prefix_of(with_it, forms_of(with_it))
+    assert [turn.content for turn in prefix[-2:]] == ["how heavy is a.txt?", 'weigh(path="a.txt")']
+    assert "Where one of weigh does what is asked" in prefix[0].content
+    assert "Where one of" not in prefix_of(tools(), forms_of(tools()))[0].content
