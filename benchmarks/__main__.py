@@ -11,6 +11,7 @@ from pathlib import Path
 import anyio
 
 from benchmarks import (
+    analysis,
     cluster,
     federated,
     first_light,
@@ -37,6 +38,11 @@ def sandbox_lines() -> list[str]:
     return anyio.run(sandbox.measure)
 
 
+def analysis_lines() -> list[str]:
+    """Measure questions about data."""
+    return anyio.run(analysis.measure)
+
+
 def ledger_lines() -> list[str]:
     """Measure the ledger."""
     return anyio.run(ledger.measure)
@@ -61,6 +67,7 @@ SECTIONS: dict[str, tuple[str, Callable[[], list[str]]]] = {
     "models": ("Models", models.lines),
     "simulated": ("The scheduler beside other rules, simulated", simulated.lines),
     "federated": ("Federated training", federated.lines),
+    "analysis": ("Questions about data", analysis_lines),
     "cluster": ("Work across cores and machines", cluster.lines),
     "safety": ("Attacks by what the model reads", safety.lines),
     "requests": ("Whole requests on the embedded model", request_lines),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -26,6 +27,7 @@ from llmasos.events import (
     TurnFinished,
     Usage,
 )
+from llmasos.shell import pictures
 from llmasos.shell.words import fit
 
 _SHOWN_LINES = 15
@@ -96,6 +98,8 @@ class Renderer:
                 self.end_line()
                 facts = (f" · {event.size:,} bytes · {display_name(event.path)}", "dim")
                 self._console.print(Text.assemble(("▣", "cyan"), " ", display_name(event.name), facts))
+                if self._console.is_terminal and event.media_type == "image/png":
+                    self._console.file.write(pictures.shown(Path(event.path), pictures.protocol()))
             case Notice():
                 self.end_line()
                 style = {"info": "dim", "warning": "yellow", "error": "red"}[event.level]

@@ -75,7 +75,7 @@ def _named(tools: Iterable[Tool]) -> dict[str, Tool]:
 
 def builtin_tools() -> Registry:
     """Return the tools that come with the system."""
-    from llmasos.tools import asking, code, files, finding, mapping, translation
+    from llmasos.tools import analysis, asking, code, files, finding, mapping, translation
 
     return Registry(
         [
@@ -91,6 +91,7 @@ def builtin_tools() -> Registry:
             files.list_files,
             files.search_files,
             translation.translate,
+            analysis.analyze_data,
             finding.find_tools,
         ]
     )

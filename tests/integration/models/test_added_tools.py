@@ -54,7 +54,7 @@ ASKED: tuple[tuple[str, str, dict[str, object]], ...] = (
     ),
     ("What is the rate from EUR to JPY today?", "exchange_rate", {"base": "EUR", "quote": "JPY"}),
 )
-ASKED_OF_A_SCRIPT = ("How many lines does notes.txt have?", "what is the highest price in sales.csv?")
+ASKED_OF_A_SCRIPT = ("How many lines does notes.txt have?", "how many words does essay.txt have?")
 
 
 @pytest.fixture

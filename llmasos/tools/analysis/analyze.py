@@ -1,0 +1,163 @@
+"""Questions about data: it is profiled, a query runs in the sandbox, and the answer says what it rests on."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from llmasos.errors import ToolError
+from llmasos.sandbox import name_artifacts
+from llmasos.tools._verdicts import VERDICTS
+from llmasos.tools.analysis.notebook import notebook_of
+from llmasos.tools.analysis.page import page_of
+from llmasos.tools.analysis.shipping import program
+from llmasos.tools.analysis.wording import blocks_of, made_up, profile_lines, rests_line, table_of
+from llmasos.tools.kernel import Capabilities, KernelContext, kernel_tool
+
+_QUERY_TOKENS, _ANSWER_TOKENS = 500, 300
+_MOST_TOLD = 12_000
+_FENCE = re.compile(r"```(?:sql)?\s*\n?(.*?)```", re.DOTALL | re.IGNORECASE)
+_ASKED = """\
+You write DuckDB SQL. The data:
+
+{profile}
+
+Write one SELECT that answers the question. Use only the tables and columns above, as they are written. Give \
+results names that say what they are, round averages to two digits, and order them so that they can be read. \
+Answer with the query in ```sql and nothing else."""
+_REPAIR = """\
+{question}
+
+This query failed:
+```sql
+{sql}
+```
+{error}
+
+Write it so that it runs."""
+_TOLD = """\
+Answer the question from this result of a query, in one or two sentences and in the question's language. \
+Give the numbers as they are. Say nothing that is not in it, and nothing of SQL.
+
+{table}"""
+
+
+@kernel_tool(
+    capabilities=Capabilities(
+        reads=True, writes=True, asks_model=True, targets=("notebook",), sources={"*": "file"}
+    ),
+    examples=[
+        (
+            "which region sold most in sales.csv?",
+            'analyze_data(path="sales.csv", question="which region sold most?")',
+        ),
+        ("data.xlsx 里每个月的平均温度是多少", 'analyze_data(path="data.xlsx", question="每个月的平均温度")'),
+        ("what is in survey.parquet?", 'analyze_data(path="survey.parquet")'),
+    ],
+)
+async def analyze_data(ctx: KernelContext, path: str, question: str = "", notebook: str | None = None) -> str:
+    """Answers a question about data (CSV, Excel, JSON, Parquet, SQLite), or says what is in it.
+
+    Args:
+        path: The file, or a folder of files, each of which is a table.
+        question: What is to be found out; nothing for a profile of the data.
+        notebook: A file to save the whole analysis to, as a Jupyter notebook.
+    """
+    ctx.progress("Looking at the data", 0, 3)
+    profile = await _inside(ctx, "look", f"{path!r}, {_memory(ctx)}, tell")
+    told = "\n".join(line for table in profile["tables"] for line in profile_lines(table))
+    if not question.strip():
+        return told[:_MOST_TOLD]
+    ctx.progress("Writing a query", 1, 3)
+    instructions = _ASKED.format(profile=told[:_MOST_TOLD])
+    sql = _query(await ctx.ask(instructions, question, max_tokens=_QUERY_TOKENS))
+    ctx.progress("Running it", 2, 3)
+    try:
+        result = await _answer(ctx, path, sql, question)
+    except ToolError as error:
+        asked = _REPAIR.format(question=question, sql=sql, error=error.message[:1000])
+        first, sql = sql, _query(await ctx.ask(instructions, asked, max_tokens=_QUERY_TOKENS))
+        try:
+            result = await _answer(ctx, path, sql, question)
+        except ToolError as again:
+            raise ToolError(
+                f"No query answers that. The first was\n{first}\nand failed: {error.message}\nThe second was"
+                f"\n{sql}\nand failed: {again.message}",
+                hint="Name the columns that are meant, or ask in smaller steps.",
+            ) from None
+    table = table_of(result)
+    sentence = await _sentence(ctx, question, table)
+    paths = {one["table"]: one["path"] for one in profile["tables"]}
+    rests = rests_line(result["rests"], paths)
+    page = page_of(question, sentence, result, sql, rests).encode()
+    await ctx.keep(name_artifacts([("analysis.html", page)], 1))
+    if notebook:
+        text = notebook_of(profile["tables"], question, sentence, result, sql, rests)
+        await ctx.sandbox.write(notebook, text.encode())
+    notes = [f"{one['path']}: {note}." for one in profile["tables"] for note in one["notes"]]
+    blocks = blocks_of(result["chart"]) if result["chart"] else ""
+    saved = f"Saved as {notebook}." if notebook else ""
+    parts = (sentence, table, blocks, rests, f"```sql\n{sql}\n```", *notes, saved)
+    text = "\n\n".join(part for part in parts if part)
+    ctx.output("stdout", f"{text}\n")
+    return text
+
+
+async def _answer(ctx: KernelContext, path: str, sql: str, question: str) -> dict[str, Any]:
+    if not sql:
+        raise ToolError("The model wrote no query.")
+    arguments = f"{path!r}, {sql!r}, {question!r}, {_memory(ctx)}, tell, keep"
+    return await _inside(ctx, "answer", arguments)
+
+
+async def _inside(ctx: KernelContext, function: str, arguments: str) -> dict[str, Any]:
+    """Do one of the things that are done inside, and return what it tells.
+
+    Raises:
+        ToolError: The data cannot be used, or a limit was broken.
+    """
+    told: list[Mapping[str, Any]] = []
+
+    async def take(name: str, asked: dict[str, Any]) -> object:
+        if isinstance(asked.get("value"), dict):
+            told.append(asked["value"])
+        return None
+
+    outcome = await ctx.sandbox.run_python(
+        program(function, arguments),
+        timeout=ctx.seconds,
+        on_call=take,
+        functions={"tell": ("value",)},
+        fresh=True,
+    )
+    if outcome.status in VERDICTS:
+        raise ToolError(
+            VERDICTS[outcome.status], hint="Look at a part of the data, or raise the sandbox's limits."
+        )
+    if not told:
+        raise ToolError(
+            f"The data could not be looked at: {outcome.output[-500:].strip() or 'nothing was told'}"
+        )
+    if error := told[0].get("error"):
+        raise ToolError(str(error))
+    if outcome.artifacts:
+        await ctx.keep(outcome.artifacts)
+    return dict(told[0])
+
+
+async def _sentence(ctx: KernelContext, question: str, table: str) -> str:
+    """Return the answer in words; nothing when its numbers are not those of the result."""
+    said = (await ctx.ask(_TOLD.format(table=table), question, max_tokens=_ANSWER_TOKENS)).strip()
+    return "" if made_up(said, f"{table}\n{question}") else said
+
+
+def _query(text: str) -> str:
+    """Return the query that a model wrote."""
+    found = _FENCE.search(text)
+    sql = found[1] if found else text.partition("```sql")[2] or text
+    return sql.strip().rstrip(";").strip()
+
+
+def _memory(ctx: KernelContext) -> int:
+    return ctx.settings.sandbox_limits.memory_mb

@@ -1,0 +1,140 @@
+"""What tables hold: types, missing values, distributions, and what is suspicious about them."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any
+
+from .sources import Source
+
+_MOST_COLUMNS = 60
+_SAMPLED = 1_000_000  # rows; of more, values are looked at in a sample
+_SAMPLE = 100_000
+_LARGE = 1_000_000_000  # bytes; of more, all statistics come from the sample
+_COMMON = 5
+_SHOWN = 60
+_DATES = r"^\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}"
+
+
+def profile(con: Any, source: Source, size: int) -> dict[str, Any]:
+    """Return what a table holds.
+
+    Args:
+        con: The connection.
+        source: The table.
+        size: Bytes of its file.
+    """
+    table = source.table
+    rows = con.execute("SELECT count(*) FROM %s" % table).fetchone()[0]
+    looked_at = table
+    if rows > _SAMPLED:
+        looked_at = "sample_of_%s" % table
+        con.execute(
+            "CREATE TEMP TABLE %s AS SELECT * FROM %s USING SAMPLE reservoir(%d ROWS) REPEATABLE (1)"
+            % (looked_at, table, _SAMPLE)
+        )
+    summarised = looked_at if size > _LARGE else table
+    found = con.execute("SUMMARIZE %s" % summarised)
+    names = [column[0] for column in found.description]
+    columns = [dict(zip(names, row)) for row in found.fetchall()]
+    notes = list(source.notes)
+    if summarised != table:
+        notes.append("its statistics come from %s rows of it" % format(_SAMPLE, ","))
+    if len(columns) > _MOST_COLUMNS:
+        notes.append("%d more columns are not shown" % (len(columns) - _MOST_COLUMNS))
+    shown = [_column(con, looked_at, one) for one in columns[:_MOST_COLUMNS]]
+    rejected = _rejected(con)
+    if rejected:
+        notes.append("%s lines cannot be read and are left out" % format(rejected, ","))
+    return {"table": table, "path": source.path, "rows": rows, "columns": shown, "notes": notes}
+
+
+def _rejected(con: Any) -> int:
+    try:
+        return int(con.execute("SELECT count(DISTINCT line) FROM reject_errors").fetchone()[0])
+    except Exception:
+        return 0
+
+
+def _column(con: Any, table: str, told: dict[str, Any]) -> dict[str, Any]:
+    name, kind = told["column_name"], told["column_type"]
+    quoted = '"%s"' % name.replace('"', '""')
+    column = {
+        "name": name,
+        "type": kind,
+        "missing": float(told["null_percentage"] or 0),
+        "distinct": int(told["approx_unique"] or 0),
+        "min": _plain(told["min"]),
+        "max": _plain(told["max"]),
+        "mean": _plain(told["avg"]) if kind not in ("DATE", "TIMESTAMP") else "",
+        "median": _plain(told["q50"]) if kind not in ("DATE", "TIMESTAMP") else "",
+        "common": [],
+        "notes": [],
+    }
+    if kind == "VARCHAR":
+        column["common"] = [
+            [_plain(value), count]
+            for value, count in con.execute(
+                "SELECT %s, count(*) FROM %s WHERE %s IS NOT NULL GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT %d"
+                % (quoted, table, quoted, _COMMON)
+            ).fetchall()
+        ]
+        column["notes"] = _texts(con, table, quoted)
+    elif kind.startswith(("DATE", "TIMESTAMP")):
+        column["notes"] = _dates(con, table, quoted)
+    elif _is_number(kind):
+        column["notes"] = _numbers(con, table, quoted)
+    return column
+
+
+def _is_number(kind: str) -> bool:
+    return kind.startswith(
+        ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "FLOAT", "DOUBLE", "DECIMAL", "U")
+    )
+
+
+def _numbers(con: Any, table: str, column: str) -> list[str]:
+    low, high, far = con.execute(
+        "WITH q AS (SELECT quantile_cont(%s, 0.25) a, quantile_cont(%s, 0.75) b FROM %s) "
+        "SELECT a, b, (SELECT count(*) FROM %s WHERE %s < a - 5 * (b - a) OR %s > b + 5 * (b - a)) FROM q"
+        % (column, column, table, table, column, column)
+    ).fetchone()
+    if far and high is not None and high > low:
+        return ["%s values are far from the others" % format(far, ",")]
+    return []
+
+
+def _dates(con: Any, table: str, column: str) -> list[str]:
+    today = datetime.date.today().isoformat()
+    counted = con.execute(
+        "SELECT count(*) FILTER (%s > DATE '%s'), count(*) FILTER (%s < DATE '1900-01-01'), "
+        "count(*) FILTER (%s::DATE IN (DATE '1970-01-01', DATE '1900-01-01', DATE '9999-12-31')) FROM %s"
+        % (column, today, column, column, table)
+    ).fetchone()
+    words = ("lie in the future", "lie before 1900", "look like placeholders")
+    return ["%s dates %s" % (format(count, ","), what) for count, what in zip(counted, words) if count]
+
+
+def _texts(con: Any, table: str, column: str) -> list[str]:
+    dates, formulas, numbers, blank, rows = con.execute(
+        "SELECT count(*) FILTER (regexp_matches(%s, '%s')), "
+        "count(*) FILTER (regexp_matches(%s, '^[=+@][A-Za-z(]')), "
+        "count(*) FILTER (try_cast(replace(%s, ',', '') AS DOUBLE) IS NOT NULL), "
+        "count(*) FILTER (trim(%s) = ''), count(%s) FROM %s"
+        % (column, _DATES, column, column, column, column, table)
+    ).fetchone()
+    notes = []
+    if rows and dates > rows / 2:
+        notes.append("looks like dates, but not in one order of day and month, or not all of it")
+    if formulas:
+        notes.append("%s values begin like formulas; they are taken as text" % format(formulas, ","))
+    if rows and numbers > rows / 2:
+        notes.append("%s of %s values are numbers" % (format(numbers, ","), format(rows, ",")))
+    if blank:
+        notes.append("%s values are blank" % format(blank, ","))
+    return notes
+
+
+def _plain(value: Any) -> str:
+    text = "" if value is None else str(value)
+    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"

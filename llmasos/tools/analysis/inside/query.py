@@ -1,0 +1,106 @@
+"""One query, run; and which rows of which tables its answer rests on."""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+import json
+import math
+from typing import Any
+
+from .sources import DataError
+
+_MOST_ROWS = 1000
+_LONGEST = 300
+
+
+def run(con: Any, sql: str) -> dict[str, Any]:
+    """Return the rows of a query, as JSON has them.
+
+    Args:
+        con: The connection.
+        sql: One SELECT.
+
+    Raises:
+        DataError: It is another statement, or fails.
+    """
+    import duckdb
+
+    try:
+        statements = con.extract_statements(sql)
+        if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
+            raise DataError("It is not one SELECT.")
+        found = con.execute(sql)
+        columns = [[column[0], str(column[1])] for column in found.description]
+        rows = found.fetchmany(_MOST_ROWS + 1)
+    except duckdb.Error as error:
+        raise DataError(str(error)[:1500]) from None
+    return {
+        "columns": columns,
+        "rows": [[plain(value) for value in row] for row in rows[:_MOST_ROWS]],
+        "more": len(rows) > _MOST_ROWS,
+        "rests": rests_on(con, sql),
+    }
+
+
+def rests_on(con: Any, sql: str) -> list[dict[str, Any]]:
+    """Return how many rows of each table the answer rests on, and by which conditions they were chosen.
+
+    What cannot be told, such as of a query of queries, is told of its tables as a whole.
+    """
+    try:
+        tree = json.loads(con.execute("SELECT json_serialize_sql(?)", [sql]).fetchone()[0])
+        node = tree["statements"][0]["node"]
+        one = json.loads(con.execute("SELECT json_serialize_sql('SELECT count(*) FROM t')").fetchone()[0])
+        counting = one["statements"][0]["node"]
+    except Exception:
+        return []
+    tables = sorted(set(_tables(node)) & {row[0] for row in con.execute("SHOW TABLES").fetchall()})
+    found = [
+        {"table": table, "rows": _count(con, table), "of": _count(con, table), "where": ""}
+        for table in tables
+    ]
+    source = node.get("from_table", {})
+    if node.get("type") != "SELECT_NODE" or len(tables) != 1 or source.get("type") != "BASE_TABLE":
+        return found
+    condition = node.get("where_clause")
+    if node.get("cte_map", {}).get("map") or not condition:
+        return found
+    counting["from_table"], counting["where_clause"] = source, condition
+    wrapped = json.dumps({"error": False, "statements": [{"node": counting, "named_param_map": []}]})
+    try:
+        found[0]["rows"] = con.execute("SELECT * FROM json_execute_serialized_sql(?)", [wrapped]).fetchone()[
+            0
+        ]
+        text = con.execute("SELECT json_deserialize_sql(?)", [wrapped]).fetchone()[0]
+        found[0]["where"] = text.split(" WHERE ", 1)[1].strip()
+    except Exception:
+        found[0]["rows"] = found[0]["of"]
+    return found
+
+
+def _tables(node: Any) -> list[str]:
+    if isinstance(node, dict):
+        own = [node["table_name"]] if node.get("type") == "BASE_TABLE" else []
+        return own + [name for value in node.values() for name in _tables(value)]
+    if isinstance(node, list):
+        return [name for value in node for name in _tables(value)]
+    return []
+
+
+def _count(con: Any, table: str) -> int:
+    return int(con.execute('SELECT count(*) FROM "%s"' % table).fetchone()[0])
+
+
+def plain(value: Any) -> Any:
+    """Return a value as JSON has it."""
+    if value is None or isinstance(value, (bool, int)):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, decimal.Decimal):
+        return float(value)
+    if isinstance(value, (datetime.date, datetime.time)):
+        return value.isoformat()
+    text = str(value)
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"

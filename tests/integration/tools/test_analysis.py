@@ -1,0 +1,212 @@
+"""Questions about real files, answered in a real sandbox by a scripted model."""
+
+from __future__ import annotations
+
+import json
+import random
+import sqlite3
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from llmasos.config import SandboxLimits, Settings
+from llmasos.errors import ToolError
+from llmasos.sandbox import JailProvider, Workspace
+from llmasos.sandbox.image import sandbox_tree
+from llmasos.tools import KernelContext
+from llmasos.tools.analysis import analyze_data
+from tests.tools.plugins.kernels import Context
+
+pytestmark = [pytest.mark.anyio, pytest.mark.integration]
+
+
+class Analyst(Context):
+    """A context whose model says what it is told to, and keeps what it was asked."""
+
+    def script(self, *replies: str) -> None:
+        self.replies = list(replies)
+        self.asked: list[tuple[str, str]] = []
+
+    async def ask(self, instructions: str, text: str, *, max_tokens: int) -> str:
+        self.asked.append((instructions, text))
+        return self.replies.pop(0)
+
+    async def run(self, **arguments: Any) -> str:
+        made = await analyze_data.run(cast(KernelContext, self), analyze_data.validate(arguments))
+        return str(made)
+
+
+@asynccontextmanager
+async def analyst(base: Path) -> AsyncIterator[Analyst]:
+    settings = Settings(
+        data_dir=base / "data", runtime_dir=base / "run", sandbox_pool=0, sandbox_limits=SandboxLimits()
+    )
+    provider = JailProvider(settings, tree=sandbox_tree(Settings()))
+    try:
+        workspace = Workspace.open(base / "folder", base / "state")
+        sandbox = await provider.open(await workspace.view(), session="s")
+        yield Analyst(sandbox, settings=settings, provider=provider)
+        await sandbox.close()
+    finally:
+        await provider.close()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    place = tmp_path / "folder"
+    place.mkdir()
+    rows = ["region,amount,day,note"]
+    draw = random.Random(1)
+    for number in range(1000):
+        region = ("north", "south", "east", "west")[number % 4]
+        amount = "" if number % 50 == 0 else f"{draw.uniform(0, 500):.2f}"
+        rows.append(f"{region},{amount},2024-{number % 12 + 1:02d}-{number % 28 + 1:02d},=SUM(A1)")
+    (place / "sales.csv").write_text("\n".join(rows) + "\n")
+    return place
+
+
+async def test_a_question_is_answered_with_all_it_rests_on(tmp_path: Path, folder: Path) -> None:
+    sql = (
+        "SELECT region, round(sum(amount), 2) AS total FROM sales WHERE day >= DATE '2024-07-01' "
+        "GROUP BY region ORDER BY total DESC"
+    )
+    async with analyst(tmp_path) as it:
+        it.script(f"Here it is:\n```sql\n{sql};\n```", "The best region made 99,999.99.")
+        answer = await it.run(
+            path="sales.csv", question="which region sold most in the second half?", notebook="a.ipynb"
+        )
+        saved = json.loads((await it.sandbox.read("a.ipynb")).data)
+    assert "99,999" not in answer, "a number that is nowhere in the result is not told"
+    assert "| region | total |" in answer and answer.count("█") > 20
+    assert "of 1,000 rows of sales.csv, where" in answer and "CAST('2024-07-01' AS DATE)" in answer, answer
+    assert sql in answer
+    instructions, question = it.asked[0]
+    assert "table sales: sales.csv, 1,000 rows" in instructions and question.startswith("which region")
+    assert (
+        "4 values such as 'east', 'north', 'south', 'west'" in instructions and "2% missing" in instructions
+    )
+    assert "values begin like formulas" in instructions
+    kept = {one.name: one for one in it.kept}
+    assert {one.media_type for one in it.kept} == {"image/png", "text/html"}
+    page = next(one.data for one in it.kept if one.media_type == "text/html").decode()
+    assert "2024-07-01" in page and "http" not in page.replace("http://www.w3.org/2000/svg", "") and kept
+    assert [cell["cell_type"] for cell in saved["cells"]] == ["markdown", "code", "code", "code"]
+    assert "read_csv('sales.csv'" in saved["cells"][1]["source"] and sql in saved["cells"][2]["source"]
+
+
+async def test_a_query_that_fails_is_repaired_once(tmp_path: Path, folder: Path) -> None:
+    async with analyst(tmp_path) as it:
+        it.script(
+            "```sql\nSELECT nothing FROM sales\n```",
+            "```sql\nSELECT count(*) AS n FROM sales\n```",
+            "There are 1,000.",
+        )
+        answer = await it.run(path="sales.csv", question="how many sales?")
+        assert "There are 1,000." in answer and "Rests on all 1,000 rows of sales.csv." in answer
+        assert "SELECT nothing FROM sales" in it.asked[1][1] and "nothing" in it.asked[1][1]
+        it.script("```sql\nSELECT nothing FROM sales\n```", "```sql\nDROP TABLE sales\n```")
+        with pytest.raises(ToolError, match="It is not one SELECT") as raised:
+            await it.run(path="sales.csv", question="how many sales?")
+    assert "SELECT nothing" in raised.value.message and "DROP TABLE" in raised.value.message
+
+
+async def test_without_a_question_the_profile_is_told(tmp_path: Path, folder: Path) -> None:
+    rows = "1970-01-01,A1,5\n2090-05-05,B2,6\n1850-01-01,C3,7\n2024-01-01,,8\n" * 30
+    (folder / "odd.csv").write_text(f"when,code,value\n{rows}2024-01-01,A1,9000000\n")
+    async with analyst(tmp_path) as it:
+        told = await it.run(path="odd.csv")
+    assert "30 dates lie in the future" in told and "30 dates lie before 1900" in told
+    assert "30 dates look like placeholders" in told and "1 values are far from the others" in told
+    assert "24.79% missing" in told
+
+
+EXCEL = """
+import openpyxl
+book = openpyxl.Workbook()
+book.active.title = "People"
+for row in (["name", "n"], ["ann", 1], ["bob", "=B2+1"]):
+    book.active.append(row)
+book.save("book.xlsx")
+"""
+
+
+def _sqlite(path: Path) -> None:
+    base = sqlite3.connect(path)
+    base.execute('CREATE TABLE "order" (id INTEGER, price REAL)')
+    base.executemany('INSERT INTO "order" VALUES (?, ?)', [(n, n * 1.5) for n in range(100)])
+    base.commit()
+    base.close()
+
+
+MAKERS: dict[str, Callable[[Path], object]] = {
+    "gb.csv": lambda path: path.write_bytes("名字,数量\n张三,1\n李四,2\n".encode("gb18030")),
+    "utf16.csv": lambda path: path.write_bytes("名字,数量\n张三,1\n李四,2\n".encode("utf-16")),
+    "bom.csv": lambda path: path.write_bytes("\ufeffname,n\na,1\nb,2\n".encode()),
+    "tabs.tsv": lambda path: path.write_text("name\tn\na, b\t1\nc\t2\n"),
+    "ragged.csv": lambda path: path.write_text("a,b\n1,2\n3\n4,5,6\n"),
+    "rows.json": lambda path: path.write_text('[{"name": "a", "n": 1}, {"name": "b", "n": 2}]'),
+    "rows.jsonl": lambda path: path.write_text('{"name": "a", "n": 1}\n{"name": "b", "n": 2}\n'),
+    "base.db": _sqlite,
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("gb.csv", "in GB18030"),
+        ("utf16.csv", "in UTF-16"),
+        ("bom.csv", "  name VARCHAR, 2 values such as 'a', 'b'"),
+        ("tabs.tsv", "2 values such as 'a, b', 'c'"),
+        ("ragged.csv", "more fields than the header: column2"),
+        ("rows.json", "table rows: rows.json, 2 rows"),
+        ("rows.jsonl", "table rows: rows.jsonl, 2 rows"),
+        ("book.xlsx", "book.xlsx:People, 2 rows (1 formulas have no value"),
+        ("base.db", "table t_order: base.db:order, 100 rows"),
+    ],
+)
+async def test_every_kind_of_file_is_read(tmp_path: Path, folder: Path, name: str, said: str) -> None:
+    if name in MAKERS:
+        MAKERS[name](folder / name)
+    async with analyst(tmp_path) as it:
+        if name == "book.xlsx":
+            assert (await it.sandbox.run_python(EXCEL, timeout=30)).status == "ok"
+        told = await it.run(path=name)
+    assert said in told, told
+    if name in ("gb.csv", "utf16.csv"):
+        assert '"名字" VARCHAR, 2 values such as' in told and "张三" in told
+
+
+async def test_a_folder_is_one_table_for_each_file(tmp_path: Path, folder: Path) -> None:
+    (folder / "more").mkdir()
+    (folder / "more" / "regions.csv").write_text("region,manager\nnorth,ann\nsouth,bob\n")
+    sql = "SELECT manager, count(*) AS n FROM sales JOIN regions USING (region) GROUP BY 1 ORDER BY 1"
+    async with analyst(tmp_path) as it:
+        it.script(f"```sql\n{sql}\n```", "Ann has 250 sales, and so has Bob.")
+        answer = await it.run(path=".", question="how many sales has each manager?")
+    assert "Ann has 250 sales" in answer
+    assert "Rests on all 2 rows of more/regions.csv; all 1,000 rows of sales.csv." in answer
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "is empty"),
+        (b"\n", "has a header at most"),
+        (b"a,b\n", "has a header at most"),
+        (b"%PDF-1.7", "is no table"),
+        (b"\x89PNG\r\n", "is no table"),
+        (b"a,b\0\n1,2\n", "is no text"),
+        (b"SQLite format 3\0garbage", "cannot be read as a SQLite database"),
+        (b"\xd0\xcf\x11\xe0", "Excel's old format"),
+    ],
+)
+async def test_what_is_no_data_is_named(tmp_path: Path, folder: Path, content: bytes, said: str) -> None:
+    (folder / "x.csv").write_bytes(content)
+    async with analyst(tmp_path) as it:
+        with pytest.raises(ToolError, match=said):
+            await it.run(path="x.csv", question="what?")
+        with pytest.raises(ToolError, match="There is no file or folder nowhere"):
+            await it.run(path="nowhere")
