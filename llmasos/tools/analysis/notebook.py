@@ -57,14 +57,15 @@ def notebook_of(
 
 def _opening(table: Mapping[str, Any]) -> str:
     """Return what makes a table of a file."""
-    path, _, inner = table["path"].partition(":")
+    path, inner = table["file"], table["inner"]
     ending = PurePosixPath(path).suffix.lower()
     name = table["table"]
     if ending in _SHEETS:
         frame = f"pandas.read_excel({path!r}, sheet_name={inner!r})"
         return f"import pandas\ncon.register({name!r}, {frame})"
     if ending in _BASES:
-        query = f'SELECT * FROM "{inner}"'  # noqa: S608 - what a person may run
+        quoted = inner.replace('"', '""')
+        query = f'SELECT * FROM "{quoted}"'  # noqa: S608 - what a person may run
         frame = f"pandas.read_sql({query!r}, sqlite3.connect({path!r}))"
         return f"import sqlite3\nimport pandas\ncon.register({name!r}, {frame})"
     quoted = "'" + path.replace("'", "''") + "'"

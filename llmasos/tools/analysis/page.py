@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from html import escape
 from importlib import resources
+from string import Template
 from typing import Any
 
 
@@ -19,11 +20,10 @@ def page_of(question: str, answer: str, result: Mapping[str, Any], sql: str, res
         sql: The query.
         rests: What the answer rests on.
     """
-    template = resources.files("llmasos.tools.analysis").joinpath("page.html").read_text(encoding="utf-8")
+    text = resources.files("llmasos.tools.analysis").joinpath("page.html").read_text(encoding="utf-8")
     data = {"columns": result["columns"], "rows": result["rows"], "chart": result.get("chart")}
     # Nothing in the data ends the script that it stands in.
     shown = json.dumps(data, ensure_ascii=False).replace("<", "\\u003c").replace("\u2028", "\\u2028")
-    texts = {"QUESTION": question, "ANSWER": answer, "QUERY": sql, "RESTS": rests}
-    for name, text in texts.items():
-        template = template.replace(f"@{name}@", escape(text))
-    return template.replace("@DATA@", shown)
+    texts = {"question": question, "answer": answer, "query": sql, "rests": rests}
+    # What is put in is not looked through again, so that no text can stand for another part.
+    return Template(text).substitute({name: escape(text) for name, text in texts.items()}, data=shown)

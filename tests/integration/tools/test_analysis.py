@@ -210,3 +210,35 @@ async def test_what_is_no_data_is_named(tmp_path: Path, folder: Path, content: b
             await it.run(path="x.csv", question="what?")
         with pytest.raises(ToolError, match="There is no file or folder nowhere"):
             await it.run(path="nowhere")
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "SELECT * FROM 'salaries.csv'",
+        "SELECT * FROM read_csv('./more/../salaries.csv')",
+        "SELECT content FROM read_text('salaries.csv')",
+        "SELECT * FROM glob('*')",
+        "SELECT * FROM query_table('salaries.csv')",
+        "SELECT * FROM read_text('/proc/self/environ')",
+    ],
+)
+async def test_a_query_reaches_no_file_but_those_that_the_call_names(
+    tmp_path: Path, folder: Path, query: str
+) -> None:
+    (folder / "salaries.csv").write_text("name,salary\nann,81234\n")
+    async with analyst(tmp_path) as it:
+        it.script(f"```sql\n{query}\n```", f"```sql\nSELECT * FROM ({query})\n```", "It is 81,234.")
+        with pytest.raises(ToolError, match="No query answers that") as refused:
+            await it.run(path="sales.csv", question="what does ann earn?")
+    assert "81234" not in str(refused.value) and len(it.asked) == 2
+
+
+async def test_what_cannot_be_read_is_said_of_the_file_that_it_is_in(tmp_path: Path, folder: Path) -> None:
+    (folder / "at 12:30.csv").write_text("a,b\n" + "1,2\n" * 30_000 + "x,y\n" + "3,4\n" * 10)
+    async with analyst(tmp_path) as it:
+        told = await it.run(path=".")
+    (lines,) = [line for line in told.splitlines() if line.startswith("table at_12_30")]
+    assert "at 12:30.csv" in lines and "cannot be read" in lines
+    (others,) = [line for line in told.splitlines() if line.startswith("table sales")]
+    assert "cannot be read" not in others

@@ -137,12 +137,18 @@ def test_the_page_needs_nothing_and_no_data_ends_its_script() -> None:
     assert json.loads(data) == result
 
 
+def test_no_text_stands_for_another_part_of_the_page() -> None:
+    result = {"columns": [["n", "BIGINT"]], "rows": [[1]], "more": False, "chart": None}
+    page = page_of("what is $data?", "$query", result, "SELECT '$rests @DATA@'", "")
+    assert "<h1>what is $data?</h1>" in page and "<p>$query</p>" in page
+
+
 def test_the_notebook_can_be_run_again() -> None:
     tables = [
-        {"table": "a", "path": "it's.csv"},
-        {"table": "b", "path": "b.xlsx:Sheet 1"},
-        {"table": "c", "path": "c.db:order"},
-        {"table": "d", "path": "d.parquet"},
+        {"table": "a", "file": "it's: 12:30.csv", "inner": ""},
+        {"table": "b", "file": "b.xlsx", "inner": "Sheet 1"},
+        {"table": "c", "file": "c.db", "inner": 'or"der'},
+        {"table": "d", "file": "d.parquet", "inner": ""},
     ]
     result = {"columns": [["n", "BIGINT"]], "rows": [[1]], "more": False, "chart": BARS}
     book = json.loads(notebook_of(tables, "q", "a", result, "SELECT \"n\", '\\d' FROM a", "Rests."))
@@ -151,4 +157,4 @@ def test_the_notebook_can_be_run_again() -> None:
     for cell in book["cells"]:
         if cell["cell_type"] == "code":
             ast.parse(cell["source"])
-    assert "it''s.csv" in book["cells"][1]["source"] and "'Sheet 1'" in book["cells"][1]["source"]
+    assert "it''s: 12:30.csv" in book["cells"][1]["source"] and "'Sheet 1'" in book["cells"][1]["source"]

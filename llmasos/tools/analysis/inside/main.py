@@ -23,7 +23,7 @@ def look(path: str, memory_mb: int, tell: Callable[[dict[str, Any]], object]) ->
     try:
         con = connect(memory_mb)
         sources = open_sources(con, path)
-        tell({"tables": [profile(con, one, os.path.getsize(one.path.split(":")[0])) for one in sources]})
+        tell({"tables": [profile(con, one, os.path.getsize(one.file)) for one in sources]})
     except DataError as error:
         tell({"error": str(error)})
 

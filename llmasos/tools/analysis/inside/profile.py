@@ -25,6 +25,7 @@ def profile(con: Any, source: Source, size: int) -> dict[str, Any]:
         size: Bytes of its file.
     """
     table = source.table
+    before = _scans(con)
     rows = con.execute("SELECT count(*) FROM %s" % table).fetchone()[0]
     looked_at = table
     if rows > _SAMPLED:
@@ -43,16 +44,36 @@ def profile(con: Any, source: Source, size: int) -> dict[str, Any]:
     if len(columns) > _MOST_COLUMNS:
         notes.append("%d more columns are not shown" % (len(columns) - _MOST_COLUMNS))
     shown = [_column(con, looked_at, one) for one in columns[:_MOST_COLUMNS]]
-    rejected = _rejected(con)
+    rejected = _rejected(con, before)
     if rejected:
         notes.append("%s lines cannot be read and are left out" % format(rejected, ","))
-    return {"table": table, "path": source.path, "rows": rows, "columns": shown, "notes": notes}
+    return {
+        "table": table,
+        "path": source.path,
+        "file": source.file,
+        "inner": source.inner,
+        "rows": rows,
+        "columns": shown,
+        "notes": notes,
+    }
 
 
-def _rejected(con: Any) -> int:
+def _scans(con: Any) -> int:
+    """Return the number of the last scan that left lines out."""
+    return _of_rejects(con, "SELECT coalesce(max(scan_id), 0) FROM reject_errors")
+
+
+def _rejected(con: Any, before: int) -> int:
+    return _of_rejects(con, "SELECT count(DISTINCT line) FROM reject_errors WHERE scan_id > %d" % before)
+
+
+def _of_rejects(con: Any, query: str) -> int:
+    import duckdb
+
     try:
-        return int(con.execute("SELECT count(DISTINCT line) FROM reject_errors").fetchone()[0])
-    except Exception:
+        return int(con.execute(query).fetchone()[0])
+    except duckdb.CatalogException:
+        # The table is there once a CSV has been read.
         return 0
 
 

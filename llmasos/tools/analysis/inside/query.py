@@ -48,18 +48,21 @@ def rests_on(con: Any, sql: str) -> list[dict[str, Any]]:
 
     What cannot be told, such as of a query of queries, is told of its tables as a whole.
     """
+    import duckdb
+
     try:
         tree = json.loads(con.execute("SELECT json_serialize_sql(?)", [sql]).fetchone()[0])
         node = tree["statements"][0]["node"]
         one = json.loads(con.execute("SELECT json_serialize_sql('SELECT count(*) FROM t')").fetchone()[0])
         counting = one["statements"][0]["node"]
-    except Exception:
+    except (duckdb.Error, LookupError):
+        # A query that cannot be taken apart, or another form of its parts.
         return []
     tables = sorted(set(_tables(node)) & {row[0] for row in con.execute("SHOW TABLES").fetchall()})
-    found = [
-        {"table": table, "rows": _count(con, table), "of": _count(con, table), "where": ""}
-        for table in tables
-    ]
+    found = []
+    for table in tables:
+        count = _count(con, table)
+        found.append({"table": table, "rows": count, "of": count, "where": ""})
     source = node.get("from_table", {})
     if node.get("type") != "SELECT_NODE" or len(tables) != 1 or source.get("type") != "BASE_TABLE":
         return found
@@ -74,7 +77,7 @@ def rests_on(con: Any, sql: str) -> list[dict[str, Any]]:
         ]
         text = con.execute("SELECT json_deserialize_sql(?)", [wrapped]).fetchone()[0]
         found[0]["where"] = text.split(" WHERE ", 1)[1].strip()
-    except Exception:
+    except (duckdb.Error, LookupError):
         found[0]["rows"] = found[0]["of"]
     return found
 

@@ -16,53 +16,6 @@ _PIECE = 1 << 20
 _ROWS = 50_000
 _TEXTS = (".csv", ".tsv", ".txt", ".tab", ".gz")
 _KNOWN = (*_TEXTS, ".json", ".jsonl", ".ndjson", ".parquet", ".xlsx", ".xlsm", ".sqlite", ".sqlite3", ".db")
-_WORDS = frozenset(
-    [
-        "all",
-        "and",
-        "any",
-        "as",
-        "asc",
-        "case",
-        "check",
-        "column",
-        "create",
-        "default",
-        "desc",
-        "distinct",
-        "else",
-        "end",
-        "except",
-        "false",
-        "for",
-        "from",
-        "group",
-        "having",
-        "in",
-        "into",
-        "join",
-        "limit",
-        "not",
-        "null",
-        "offset",
-        "on",
-        "or",
-        "order",
-        "primary",
-        "select",
-        "table",
-        "then",
-        "to",
-        "true",
-        "union",
-        "unique",
-        "using",
-        "when",
-        "where",
-        "window",
-        "with",
-    ]
-)
 
 
 class Source(NamedTuple):
@@ -70,13 +23,45 @@ class Source(NamedTuple):
 
     Args:
         table: Its name in queries.
-        path: The file, with the sheet or the table in it after a colon.
+        file: The file.
+        inner: The sheet or the table in it; nothing for a file that is one table.
         notes: What is odd about the file.
     """
 
     table: str
-    path: str
+    file: str
+    inner: str
     notes: list[str]
+
+    @property
+    def path(self) -> str:
+        """The file, with what is meant in it."""
+        return "%s:%s" % (self.file, self.inner) if self.inner else self.file
+
+
+class Names:
+    """Names of tables that need no quotes, each given once.
+
+    Args:
+        con: The connection, which knows what is reserved.
+    """
+
+    def __init__(self, con: Any) -> None:
+        reserved = "SELECT keyword_name FROM duckdb_keywords() WHERE keyword_category = 'reserved'"
+        self._reserved = {row[0] for row in con.execute(reserved).fetchall()}
+        self._given: set[str] = set()
+
+    def of(self, path: str) -> str:
+        """Return a name for what lies there."""
+        stem = re.sub(r"\W+", "_", _stem(path)).strip("_").lower()[:40] or "data"
+        if not re.match(r"[^\W\d]", stem) or stem in self._reserved or not stem.isascii():
+            stem = "t_%s" % re.sub(r"[^a-z0-9_]+", "", stem)
+            stem = stem.rstrip("_") if stem != "t_" else "data"
+        name, number = stem, 2
+        while name in self._given:
+            name, number = "%s_%d" % (stem, number), number + 1
+        self._given.add(name)
+        return name
 
 
 class DataError(Exception):
@@ -84,7 +69,7 @@ class DataError(Exception):
 
 
 def connect(memory_mb: int) -> Any:
-    """Return a connection that keeps to a part of the sandbox's memory, and to its cores."""
+    """Return a connection that keeps to a part of the sandbox's memory."""
     import duckdb
 
     con = duckdb.connect()
@@ -96,7 +81,9 @@ def connect(memory_mb: int) -> Any:
 
 
 def open_sources(con: Any, path: str) -> list[Source]:
-    """Make a table of each file of data.
+    """Make a table of each file of data; from then on, queries reach no other file.
+
+    A query is a model's, which has read the data: the files that it may look at are those that the call names.
 
     Args:
         con: The connection.
@@ -106,10 +93,13 @@ def open_sources(con: Any, path: str) -> list[Source]:
         DataError: There is none, or one cannot be read.
     """
     sources: list[Source] = []
-    names: set[str] = set()
+    names = Names(con)
+    opened: list[str] = []
     for file in _files(path):
-        for source in _open(con, file, names):
-            sources.append(source)
+        sources += _open(con, file, names, opened)
+    con.execute("SET allowed_paths=[%s]" % ", ".join(map(_quoted, opened)))
+    con.execute("SET enable_external_access=false")
+    con.execute("SET lock_configuration=true")
     return sources
 
 
@@ -131,7 +121,8 @@ def _files(path: str) -> list[str]:
     return [os.path.normpath(name) for name in found]
 
 
-def _open(con: Any, path: str, names: set[str]) -> list[Source]:
+def _open(con: Any, path: str, names: Names, opened: list[str]) -> list[Source]:
+    """Return the tables of a file, and add to `opened` what DuckDB reads at each query."""
     size = os.path.getsize(path)
     if size == 0:
         raise DataError("%s is empty." % path)
@@ -141,6 +132,7 @@ def _open(con: Any, path: str, names: set[str]) -> list[Source]:
     if head.startswith(b"SQLite format 3\0"):
         return _sqlite(con, path, names)
     if head.startswith(b"PAR1"):
+        opened.append(path)
         return [_view(con, path, names, "read_parquet(%s)" % _quoted(path))]
     if head.startswith(b"PK\3\4") and ending in (".xlsx", ".xlsm", ""):
         return _excel(con, path, names)
@@ -151,11 +143,12 @@ def _open(con: Any, path: str, names: set[str]) -> list[Source]:
     if ending in (".json", ".jsonl", ".ndjson") or (
         ending not in _TEXTS and head.lstrip()[:1] in (b"{", b"[")
     ):
+        opened.append(path)
         return [_json(con, path, names)]
-    return [_csv(con, path, names, head)]
+    return [_csv(con, path, names, head, opened)]
 
 
-def _csv(con: Any, path: str, names: set[str], head: bytes) -> Source:
+def _csv(con: Any, path: str, names: Names, head: bytes, opened: list[str]) -> Source:
     notes: list[str] = []
     options = ["null_padding=true", "ignore_errors=true", "store_rejects=true"]
     if path.lower().endswith((".tsv", ".tab")):
@@ -165,7 +158,8 @@ def _csv(con: Any, path: str, names: set[str], head: bytes) -> Source:
     if encoding in ("utf-16", "latin-1"):
         options.append("encoding='%s'" % encoding)
     elif encoding != "utf-8":
-        place = _recoded(path, encoding, names)
+        place = _recoded(path, encoding, len(opened))
+    opened.append(place)
     if encoding != "utf-8":
         notes.append("its text is in %s" % encoding.upper())
     if b"\0" in head and encoding == "utf-8":
@@ -193,11 +187,11 @@ def _encoding(head: bytes) -> str:
     return "latin-1"
 
 
-def _recoded(path: str, encoding: str, names: set[str]) -> str:
+def _recoded(path: str, encoding: str, number: int) -> str:
     """Return where a text lies in UTF-8."""
     if os.path.getsize(path) > _LARGEST_RECODED:
         raise DataError("%s is in %s, and too large for that; save it in UTF-8." % (path, encoding.upper()))
-    place = "/tmp/recoded-%d.csv" % len(names)
+    place = "/tmp/recoded-%d.csv" % number
     with (
         open(path, encoding=encoding, errors="replace", newline="") as old,
         open(place, "w", encoding="utf-8", newline="") as new,
@@ -209,11 +203,11 @@ def _recoded(path: str, encoding: str, names: set[str]) -> str:
             new.write(piece)
 
 
-def _json(con: Any, path: str, names: set[str]) -> Source:
+def _json(con: Any, path: str, names: Names) -> Source:
     return _view(con, path, names, "read_json_auto(%s, maximum_object_size=50000000)" % _quoted(path))
 
 
-def _excel(con: Any, path: str, names: set[str]) -> list[Source]:
+def _excel(con: Any, path: str, names: Names) -> list[Source]:
     import pandas
 
     try:
@@ -226,7 +220,7 @@ def _excel(con: Any, path: str, names: set[str]) -> list[Source]:
         if frame.empty:
             continue
         frame.columns = [str(name) for name in frame.columns]
-        name = _name(path if len(sheets) == 1 else "%s_%s" % (_stem(path), sheet), names)
+        name = names.of(path if len(sheets) == 1 else "%s_%s" % (_stem(path), sheet))
         # Columns of mixed types are text.
         for column in frame.columns:
             if frame[column].map(type).nunique() > 1 and frame[column].dtype == object:
@@ -234,7 +228,7 @@ def _excel(con: Any, path: str, names: set[str]) -> list[Source]:
         con.register("frame_%s" % name, frame)
         con.execute('CREATE VIEW %s AS SELECT * FROM "frame_%s"' % (name, name))
         notes = ["%d formulas have no value until a program has computed it" % formulas] if formulas else []
-        found.append(Source(name, "%s:%s" % (path, sheet), notes))
+        found.append(Source(name, path, str(sheet), notes))
     if not found:
         raise DataError("%s has no rows in any sheet." % path)
     return found
@@ -256,7 +250,7 @@ def _formulas(path: str) -> int:
     )
 
 
-def _sqlite(con: Any, path: str, names: set[str]) -> list[Source]:
+def _sqlite(con: Any, path: str, names: Names) -> list[Source]:
     import pandas
 
     found = []
@@ -272,7 +266,7 @@ def _sqlite(con: Any, path: str, names: set[str]) -> list[Source]:
             )
         ]
         for table in tables[:_MOST_FILES]:
-            name = _name(table, names)
+            name = names.of(table)
             cursor = base.execute('SELECT * FROM "%s"' % table.replace('"', '""'))
             columns = [column[0] for column in cursor.description]
             made = False
@@ -293,7 +287,7 @@ def _sqlite(con: Any, path: str, names: set[str]) -> list[Source]:
                 con.unregister("piece")
                 made = True
             if made:
-                found.append(Source(name, "%s:%s" % (path, table), []))
+                found.append(Source(name, path, table, []))
     except sqlite3.DatabaseError as error:
         raise DataError("%s cannot be read as a SQLite database: %s." % (path, error)) from None
     if not found:
@@ -301,26 +295,13 @@ def _sqlite(con: Any, path: str, names: set[str]) -> list[Source]:
     return found
 
 
-def _view(con: Any, path: str, names: set[str], reader: str, notes: list[str] | None = None) -> Source:
-    name = _name(path, names)
+def _view(con: Any, path: str, names: Names, reader: str, notes: list[str] | None = None) -> Source:
+    name = names.of(path)
     try:
         con.execute("CREATE VIEW %s AS SELECT * FROM %s" % (name, reader))
     except Exception as error:
         raise DataError("%s cannot be read: %s." % (path, str(error).splitlines()[0][:300])) from None
-    return Source(name, path, notes if notes is not None else [])
-
-
-def _name(path: str, names: set[str]) -> str:
-    """Return a name that needs no quotes, and that no other table has."""
-    stem = re.sub(r"\W+", "_", _stem(path)).strip("_").lower()[:40] or "data"
-    if not re.match(r"[^\W\d]", stem) or stem in _WORDS or not stem.isascii():
-        stem = "t_%s" % re.sub(r"[^a-z0-9_]+", "", stem)
-        stem = stem.rstrip("_") if stem != "t_" else "data"
-    name, number = stem, 2
-    while name in names:
-        name, number = "%s_%d" % (stem, number), number + 1
-    names.add(name)
-    return name
+    return Source(name, path, "", notes if notes is not None else [])
 
 
 def _stem(path: str) -> str:
