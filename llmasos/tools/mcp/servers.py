@@ -51,14 +51,13 @@ class Servers:
         record: Callable[..., Awaitable[None]],
     ) -> None:
         self._configured = configured
-        self._approvals = Approvals(folder / "servers.json", RemoteTool)
+        self._approvals = Approvals(folder / "servers.json", RemoteTool, record, "mcp:")
         self._connections = {
             name: Connection(name, server, folder / "mcp" / f"{name}.log", tasks)
             for name, server in configured.items()
         }
         self._reserved = frozenset(reserved)
         self._offer = offer
-        self._record = record
         self._changing = anyio.Lock()
         self._changed: set[str] = set()
         self._compared: dict[str, float] = {}
@@ -74,7 +73,7 @@ class Servers:
 
     async def _refresh(self) -> list[str]:
         try:
-            approvals = await anyio.to_thread.run_sync(self._approvals.read)
+            approvals = await self._approvals.all()
         except ConfigError as error:
             self._offer(())
             return [str(error)]
@@ -100,7 +99,7 @@ class Servers:
 
     async def all(self) -> list[PluginInfo]:
         """Return all servers of the settings; none is reached for that."""
-        approvals = await anyio.to_thread.run_sync(self._approvals.read)
+        approvals = await self._approvals.all()
         found = []
         for name in dict.fromkeys((*self._configured, *approvals)):
             approval = approvals.get(name)
@@ -114,7 +113,7 @@ class Servers:
             ToolError: There is no such server.
         """
         self._connection(name)
-        approval = (await anyio.to_thread.run_sync(self._approvals.read)).get(name)
+        approval = (await self._approvals.all()).get(name)
         try:
             tools = await self._listed(name)
         except ToolError as error:
@@ -147,15 +146,13 @@ class Servers:
             if tool.name in self._reserved:
                 raise ToolError(f"There is a tool named {tool.name} already.")
         async with self._changing:
-            approvals = await anyio.to_thread.run_sync(self._approvals.read)
-            approvals[name] = Approval[RemoteTool](sha256=sha256, tools=tuple(tools), at=datetime.now(UTC))
+            approval = Approval[RemoteTool](sha256=sha256, tools=tuple(tools), at=datetime.now(UTC))
             told = [tool.model_dump(mode="json") for tool in tools]
-            await self._record(plugin=f"mcp:{name}", change="enabled", sha256=sha256, tools=told)
-            await anyio.to_thread.run_sync(self._approvals.write, approvals)
+            await self._approvals.enable(name, approval, tools=told)
             self._changed.discard(name)
             self._compared[name] = anyio.current_time()
             await self._refresh()
-        return self._info(name, approvals[name], tools, sha256)
+        return self._info(name, approval, tools, sha256)
 
     async def disable(self, name: str) -> PluginInfo:
         """Offer the tools of a server no longer, and end the connection.
@@ -164,16 +161,11 @@ class Servers:
             ToolError: It is not enabled.
         """
         async with self._changing:
-            approvals = await anyio.to_thread.run_sync(self._approvals.read)
-            if name not in approvals or not approvals[name].enabled:
-                raise ToolError(f"The MCP server {name} is not enabled.", hint="See `llmasos tools list`.")
-            approvals[name] = approvals[name].model_copy(update={"enabled": False})
-            await self._record(plugin=f"mcp:{name}", change="disabled", sha256=approvals[name].sha256)
-            await anyio.to_thread.run_sync(self._approvals.write, approvals)
+            approval = await self._approvals.disable(name)
             await self._refresh()
         if name in self._connections:
             await self._connections[name].close()
-        return self._info(name, approvals[name], approvals[name].tools, "")
+        return self._info(name, approval, approval.tools, "")
 
     async def close(self) -> None:
         """End all connections."""

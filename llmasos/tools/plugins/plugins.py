@@ -62,10 +62,9 @@ class Plugins:
         found: Callable[[], dict[str, Plugin | str]] = installed_plugins,
         describe: Describe = describe,
     ) -> None:
-        self._approvals = Approvals(file, Definition)
+        self._approvals = Approvals(file, Definition, record)
         self._reserved = frozenset(reserved)
         self._offer = offer
-        self._record = record
         self._installed = found
         self._describe = describe
         self._in_kernel = InKernel(file.parent / "plugins")
@@ -83,7 +82,7 @@ class Plugins:
 
     async def _refresh(self) -> list[str]:
         try:
-            approvals = await anyio.to_thread.run_sync(self._approvals.read)
+            approvals = await self._approvals.all()
         except ConfigError as error:
             self._offer(())
             return [str(error)]
@@ -107,7 +106,7 @@ class Plugins:
         Raises:
             ConfigError: The approvals cannot be read.
         """
-        approvals = await anyio.to_thread.run_sync(self._approvals.read)
+        approvals = await self._approvals.all()
         found = await anyio.to_thread.run_sync(self._look, None)
         names = sorted({*approvals, *found})
         return [
@@ -121,7 +120,7 @@ class Plugins:
         Raises:
             ToolError: There is no such plugin.
         """
-        approval = (await anyio.to_thread.run_sync(self._approvals.read)).get(name)
+        approval = (await self._approvals.all()).get(name)
         found = await self._one(name)
         if found.bundle is None:
             return _info(name, found, approval, _known(approval))
@@ -143,7 +142,7 @@ class Plugins:
             ToolError: There is no such plugin, its code is different by now, or its tools cannot be offered.
         """
         # Looking may take long, and turns wait for changes.
-        approval = (await anyio.to_thread.run_sync(self._approvals.read)).get(name)
+        approval = (await self._approvals.all()).get(name)
         found = await self._one(name)
         if found.bundle is None:
             raise ToolError(f"The plugin {name} cannot be used: {found.problem}")
@@ -154,22 +153,20 @@ class Plugins:
                 hint=f"Look again: llmasos tools show {name}",
             )
         async with self._changing:
-            approvals = await anyio.to_thread.run_sync(self._approvals.read)
+            approvals = await self._approvals.all()
             self._refuse_names(name, tools, approvals)
             code = found.bundle.sha256
-            approvals[name] = Approval(sha256=code, tools=tools, in_kernel=in_kernel, at=datetime.now(UTC))
-            await self._record(
-                plugin=name,
-                change="enabled",
-                sha256=code,
+            approval = Approval(sha256=code, tools=tools, in_kernel=in_kernel, at=datetime.now(UTC))
+            await self._approvals.enable(
+                name,
+                approval,
                 where="kernel" if in_kernel else "sandbox",
                 package=found.plugin.package if found.plugin else "",
                 version=found.plugin.version if found.plugin else "",
                 tools=[tool.told() for tool in tools],
             )
-            await anyio.to_thread.run_sync(self._approvals.write, approvals)
             await self._refresh()
-        return _info(name, found, approvals[name], tools)
+        return _info(name, found, approval, tools)
 
     async def disable(self, name: str) -> PluginInfo:
         """Offer the tools of a plugin no longer.
@@ -178,15 +175,10 @@ class Plugins:
             ToolError: It is not enabled.
         """
         async with self._changing:
-            approvals = await anyio.to_thread.run_sync(self._approvals.read)
-            if name not in approvals or not approvals[name].enabled:
-                raise ToolError(f"The plugin {name} is not enabled.", hint="See `llmasos tools list`.")
-            approvals[name] = approvals[name].model_copy(update={"enabled": False})
-            await self._record(plugin=name, change="disabled", sha256=approvals[name].sha256)
-            await anyio.to_thread.run_sync(self._approvals.write, approvals)
+            approval = await self._approvals.disable(name)
             await self._refresh()
         found = (await anyio.to_thread.run_sync(self._look, {name})).get(name, Found(None))
-        return _info(name, found, approvals[name], approvals[name].tools)
+        return _info(name, found, approval, approval.tools)
 
     def _look(self, names: Collection[str] | None) -> dict[str, Found]:
         """Return what is installed of some plugins, or of all."""
