@@ -40,7 +40,7 @@ bench: ## measure, and write docs/benchmarks.md
 
 lock: ## resolve the dependencies anew; torch is left to pip, which knows builds without CUDA
 	echo 'torch; python_version < "3"' >.torch && uv pip compile pyproject.toml --extra embedded \
-		--extra transformers --extra cluster --extra federated --extra dev --overrides .torch --universal \
+		--extra transformers --extra cluster --extra federated --extra knowledge --extra dev --overrides .torch --universal \
 		--python-version 3.11 --generate-hashes --no-emit-index-url --quiet -o requirements.lock; rm .torch
 	cd llmasos/sandbox/image && uv pip compile sandbox.in --universal --python-version 3.11 \
 		--generate-hashes --no-emit-index-url --only-binary :all: --quiet -o sandbox.lock

@@ -92,14 +92,14 @@ async def gate(settings: Settings, folder: Path) -> tuple[float, float]:
             Offer(kernel.registry, set()),
         )
         info, origin = await session.info(), Origin(model="none")
-        made = parts.turn("t", info, TurnRequest(text="read"), model, origin, "", ())
+        made = parts.turn("t", info, TurnRequest(text="read"), model, origin, "", (), kernel.models.resolve)
         contexts, through = made.contexts, made.turn.gate
         read = kernel.registry.get("read_file")
         with_gate, without = [], []
         for number in range(200):
             arguments = read.validate({"path": "notes.txt", "limit": 1000 + number})
             began = time.perf_counter()
-            await read.run(await contexts("a"), arguments)
+            await read.run(await contexts("a", read.name), arguments)
             without.append(time.perf_counter() - began)
             began = time.perf_counter()
             outcome = await through.call("read_file", {"path": "notes.txt", "limit": 1000 + number})

@@ -191,13 +191,16 @@ class ModelSettings(BaseModel, frozen=True):
 
 
 class ToolSettings(BaseModel, frozen=True):
-    """What the tools of plugins get."""
+    """What tools get."""
 
     secrets: dict[str, SecretStr] = Field(
         {}, description="Secrets by name; a tool gets those that it declares and was enabled with."
     )
     spend: float = Field(
         1.0, ge=0, description="What the calls of one turn may cost together, by what tools declare."
+    )
+    models: dict[str, str] = Field(
+        {}, description="Models that tools ask in place of the session's, by the tool's name."
     )
 
 

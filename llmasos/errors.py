@@ -46,6 +46,10 @@ class ModelError(LLMasOSError):
     code = "model"
 
 
+class EmptyAnswer(ModelError):
+    """A model that was asked for a text and wrote none."""
+
+
 class SandboxError(LLMasOSError):
     """A sandbox that cannot start, or that died."""
 

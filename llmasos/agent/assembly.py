@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
@@ -68,6 +68,7 @@ class Assembly:
         origin: Origin,
         instructions: str,
         history: Sequence[ModelMessage],
+        other_model: Callable[[str], Awaitable[Model]],
     ) -> Assembled:
         """Put a turn together.
 
@@ -79,6 +80,7 @@ class Assembly:
             origin: Where the model's replies come from.
             instructions: What the model is told beside the request.
             history: Messages of the turns before.
+            other_model: Returns a model by its name, for tools that ask another one.
         """
         services, redactor = self.services, self.services.redactor
         limits = services.settings.limits.model_copy(
@@ -92,6 +94,7 @@ class Assembly:
             turn,
             self.stream,
             model,
+            other_model,
             self.workbench,
             services.provider,
             services.registry,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal, cast
@@ -22,7 +22,7 @@ from llmasos.agent.stream import EventStream
 from llmasos.agent.workbench import Workbench
 from llmasos.cluster import Executor
 from llmasos.config import Settings
-from llmasos.errors import LLMasOSError, ModelError, ToolError
+from llmasos.errors import EmptyAnswer, LLMasOSError, ToolError
 from llmasos.events import ActionOutput, Forecast, Progress, Usage
 from llmasos.federated.runs import Runs, installed_runs
 from llmasos.models.tokens import most_tokens
@@ -41,6 +41,7 @@ class Contexts:
         turn: The turn.
         stream: Where output and progress go.
         model: What `ask` asks.
+        other_model: Returns a model by its name, for tools that ask another one.
         workbench: The session's sandbox and the view it works on.
         provider: Opens sandboxes.
         registry: The tools callable from inside Python.
@@ -56,6 +57,7 @@ class Contexts:
     turn: str
     stream: EventStream
     model: Model
+    other_model: Callable[[str], Awaitable[Model]]
     workbench: Workbench
     provider: SandboxProvider
     registry: Registry
@@ -72,9 +74,9 @@ class Contexts:
         """The sandbox's backend, for records."""
         return self.provider.backend
 
-    async def __call__(self, action: str) -> ActionContext:
-        """Return the context of one action."""
-        return ActionContext(await self.workbench.sandbox.open(), action, self)
+    async def __call__(self, action: str, tool: str) -> ActionContext:
+        """Return the context of one action of a tool."""
+        return ActionContext(await self.workbench.sandbox.open(), action, tool, self)
 
     async def diff_sha256(self) -> str:
         """Return the SHA-256 of all that the view changes at this moment; empty when that is nothing."""
@@ -94,7 +96,7 @@ class Contexts:
         if tool.preview is None:
             return ""
         try:
-            return str(await tool.preview(await self(""), **arguments) or "")
+            return str(await tool.preview(await self("", tool.name), **arguments) or "")
         except LLMasOSError as error:
             return str(error)
         except Exception as error:
@@ -109,6 +111,7 @@ class ActionContext:
 
     sandbox: Sandbox
     action: str
+    tool: str
     _of: Contexts
 
     @property
@@ -120,6 +123,11 @@ class ActionContext:
     def settings(self) -> Settings:
         """The kernel's settings."""
         return self._of.settings
+
+    @property
+    def model(self) -> str:
+        """The name of the model that `ask` asks."""
+        return self._of.settings.tools.models.get(self.tool) or self._of.model.model_name
 
     def executor(self, cluster: str, jobs: int) -> Executor:
         """Return what runs tasks on a cluster's machines or, without one, on this one.
@@ -187,13 +195,13 @@ class ActionContext:
         return outcome.value
 
     async def ask(self, instructions: str, text: str, *, max_tokens: int) -> str:
-        """Ask the session's model for a text, without tools.
+        """Ask the session's model for a text, without tools, or the one that the settings give the tool.
 
         Raises:
-            ModelError: It answered nothing.
+            EmptyAnswer: It answered nothing.
         """
         response = await model_request(
-            self._of.model,
+            await self._model(),
             [ModelRequest(parts=[SystemPromptPart(instructions), UserPromptPart(text)])],
             model_settings=ModelSettings(max_tokens=max_tokens, temperature=0.0),
         )
@@ -205,10 +213,14 @@ class ActionContext:
         )
         answer = response.text or ""
         if not answer.strip():
-            raise ModelError(
+            raise EmptyAnswer(
                 "The model returned nothing.", hint="Try again, or choose another model with /model."
             )
         return answer
+
+    async def _model(self) -> Model:
+        name = self._of.settings.tools.models.get(self.tool)
+        return self._of.model if name is None else await self._of.other_model(name)
 
     async def changed(self) -> frozenset[tuple[str, int]]:
         """Return the paths that the view has changed so far, each with the time of its last change in ns."""

@@ -54,8 +54,8 @@ class ContextFactory(Protocol):
     def backend(self) -> str:
         """The name of the sandbox's backend."""
 
-    async def __call__(self, action: str) -> KernelContext:
-        """Return the context for a running action."""
+    async def __call__(self, action: str, tool: str) -> KernelContext:
+        """Return the context for a running action of a tool."""
 
     async def diff_sha256(self) -> str:
         """Return the SHA-256 of all that the view changes at this moment; empty when that is nothing."""
@@ -199,7 +199,7 @@ class Gate:
             )
 
         try:
-            value = await tool.run(await self._context(action), arguments)
+            value = await tool.run(await self._context(action, tool.name), arguments)
             text = render(value)
         except anyio.get_cancelled_exc_class():
             with anyio.CancelScope(shield=True):

@@ -13,6 +13,7 @@ import anyio
 from anyio.abc import TaskGroup
 from pydantic_ai.messages import ModelMessage, ModelMessagesTypeAdapter
 from pydantic_ai.models import Model
+from pydantic_ai.tools import ToolDefinition
 
 from llmasos.agent import _records as records
 from llmasos.agent.approvals import Approvals
@@ -223,6 +224,10 @@ class Session:
         for notice in (*await self._notices(), *await self.rulebook.refresh()):
             await self.stream.append(Notice(turn=turn, level="warning", text=notice))
         model, origin = await self._model(turn, request, client, used)
+
+        async def other_model(name: str) -> Model:
+            return (await self._asked(turn, name, client, used))[0]
+
         names = await self.workbench.workspace.names()
         here = outline(names)[:_LONGEST_OUTLINE]
         tracker = await self._listen(request, names)
@@ -230,7 +235,14 @@ class Session:
             services, self.stream, self.workbench, self.approvals, self.rulebook, tracker, self._offer
         )
         made = parts.turn(
-            turn, self._info, request, model, origin, self._instructions(here), await self._history()
+            turn,
+            self._info,
+            request,
+            model,
+            origin,
+            self._instructions(here),
+            await self._history(),
+            other_model,
         )
         end = await made.turn.run(prompt(request))
         end = replace(end, usage=used.at_least(end.usage + made.contexts.spent))
@@ -265,20 +277,28 @@ class Session:
         wanted: Band = "interactive" if request.approve == "ask" else "normal"
         if called is not None:
             wanted = "batch"
+        asks = replace(client, band=max(wanted, client.band, key=BANDS.__getitem__))
+        return await self._asked(turn, self._info.model or None, asks, used, services.definitions)
+
+    async def _asked(
+        self,
+        turn: str,
+        name: str | None,
+        client: Client,
+        used: Used,
+        tools: Sequence[ToolDefinition] = (),
+    ) -> tuple[Model, Origin]:
+        """Return a model whose calls are recorded, and where its replies come from."""
+        services = self._services
         model = await services.models.resolve(
-            self._info.model or None,
+            name,
             lambda what, done, total, unit: self.stream.publish(
                 Progress(turn=turn, what=what, done=done, total=total, unit=unit)
             ),
-            services.definitions,
-            replace(
-                client,
-                session=self.id,
-                band=max(wanted, client.band, key=BANDS.__getitem__),
-                used=used.add,
-            ),
+            tools,
+            replace(client, session=self.id, used=used.add),
         )
-        origin = await services.models.origin(model, self._info.model or None)
+        origin = await services.models.origin(model, name)
         recorded = RecordedModel(
             model, origin, services.ledger, session=self.id, turn=turn, used=used, redactor=services.redactor
         )

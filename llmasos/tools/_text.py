@@ -18,17 +18,30 @@ def decode(data: bytes, path: str, *, partial: bool = False) -> str:
     Raises:
         ToolError: The bytes are not text.
     """
+    encoding = encoding_of(data, path, partial=partial)
+    if not partial:
+        return data.decode(encoding, errors="replace")
+    return data.decode(encoding, errors="ignore")
+
+
+def encoding_of(data: bytes, path: str, *, partial: bool = False) -> str:
+    """Return the name of the encoding that `decode` finds.
+
+    Raises:
+        ToolError: The bytes are not text.
+    """
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return data.decode("utf-16", errors="replace")
+        return "utf-16"
     if b"\0" in data:
         raise ToolError(f"{path} is a binary file of at least {len(data):,} bytes, not text.")
-    for encoding in ("utf-8-sig", "gb18030"):
+    for encoding in ("utf-8-sig" if data.startswith(b"\xef\xbb\xbf") else "utf-8", "gb18030"):
         for cut in range(4 if partial else 1):
             try:
-                return data[: len(data) - cut].decode(encoding)
+                data[: len(data) - cut].decode(encoding)
             except UnicodeDecodeError:
                 continue
-    return data.decode("latin-1")
+            return encoding
+    return "latin-1"
 
 
 def unified(path: str, before: str, after: str) -> str:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
-import anyio
 from pydantic import Field
 
 from llmasos.errors import ModelError, ToolError
+from llmasos.tools._lanes import in_order
 from llmasos.tools._staging import found_files
 from llmasos.tools._tally import Tally
 from llmasos.tools._text import decode
@@ -83,7 +82,7 @@ async def ask_files(
         seconds = round(time.monotonic() - began, 3)
         return {"index": index, "item": name, "status": status, "output": output, "seconds": seconds}
 
-    await _in_order(answer, len(inputs), jobs, tally.add)
+    await in_order(answer, len(inputs), jobs, lambda _, result: tally.add(result))
     if save_as:
         await ctx.sandbox.write(save_as, tally.results())
     return tally.text(save_as)
@@ -97,29 +96,3 @@ async def _text(ctx: KernelContext, path: str) -> str:
     if not text.strip():
         raise ToolError(f"{path} is empty.")
     return text
-
-
-async def _in_order(
-    work: Callable[[int], Awaitable[dict[str, Any]]],
-    count: int,
-    at_once: int,
-    take: Callable[[dict[str, Any]], None],
-) -> None:
-    """Do numbered work, so much of it at once, and hand on what it returns in its order."""
-    results: dict[int, dict[str, Any]] = {}
-    numbers, handed_on = iter(range(count)), 0
-
-    async def lane() -> None:
-        nonlocal handed_on
-        for number in numbers:
-            results[number] = await work(number)
-            while handed_on in results:
-                take(results.pop(handed_on))
-                handed_on += 1
-
-    try:
-        async with anyio.create_task_group() as group:
-            for _ in range(min(at_once, count)):
-                group.start_soon(lane)
-    except ExceptionGroup as errors:
-        raise errors.exceptions[0] from None

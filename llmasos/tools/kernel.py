@@ -95,6 +95,10 @@ class KernelContext(Protocol):
     def settings(self) -> Settings:
         """The kernel's settings."""
 
+    @property
+    def model(self) -> str:
+        """The name of the model that `ask` asks."""
+
     def executor(self, cluster: str, jobs: int) -> Executor:
         """Return what runs tasks on a cluster's machines or, without one, on this one; the caller ends it.
 
@@ -145,7 +149,11 @@ class KernelContext(Protocol):
         """Call another tool, through the gate, and return its value."""
 
     async def ask(self, instructions: str, text: str, *, max_tokens: int) -> str:
-        """Ask the session's model for a text, without tools."""
+        """Ask the session's model for a text, without tools, or the one that the settings give the tool.
+
+        Raises:
+            EmptyAnswer: It answered nothing.
+        """
 
     async def changed(self) -> frozenset[tuple[str, int]]:
         """Return the paths that the view has changed so far, each with the time of its last change in ns."""
