@@ -50,6 +50,12 @@ class EmptyAnswer(ModelError):
     """A model that was asked for a text and wrote none."""
 
 
+class KnowledgeError(LLMasOSError):
+    """A collection of documents that is not there, or a document that cannot be read."""
+
+    code = "knowledge"
+
+
 class SandboxError(LLMasOSError):
     """A sandbox that cannot start, or that died."""
 

@@ -28,12 +28,14 @@ from llmasos.extras import installed
 from llmasos.federated.events import RunEvent
 from llmasos.federated.records import facts_of
 from llmasos.federated.runs import BACKENDS, Runs, installed_runs
+from llmasos.knowledge import Library, choose_embedder
 from llmasos.ledger import SYSTEM, ChainLedger, Ledger
 from llmasos.models import Administration, LoadPlan, Models, Place
 from llmasos.sandbox import SandboxProvider, choose_provider, sweep_private
 from llmasos.secrets import Canaries, Redactor, secrets_of_environment, secrets_of_files, secrets_of_settings
 from llmasos.store import Store
 from llmasos.tools import Registry, builtin_tools, extra_tools
+from llmasos.tools.knowledge import Shelf
 from llmasos.tools.mcp import Servers
 from llmasos.tools.others import Others
 from llmasos.tools.plugins import Plugins
@@ -143,6 +145,8 @@ class Kernel:
                 runs = self._runs = Runs(root, tasks, self._record_run, self._backends, cluster)
                 stack.push_async_callback(runs.close)
                 await runs.recover()
+            self.shelf = self._shelf(data_dir)
+            stack.push_async_callback(self.shelf.close)
             services = Services(
                 settings=self.settings,
                 store=self.store,
@@ -152,6 +156,7 @@ class Kernel:
                 registry=self.registry,
                 canaries=Canaries(self.redactor),
                 trainings=self._runs,
+                shelf=self.shelf,
                 refresh_others=self.others.refresh,
             )
             self.sessions = Sessions(services, tasks)
@@ -174,6 +179,14 @@ class Kernel:
             FederatedError: The extra is not installed.
         """
         return installed_runs(self._runs)
+
+    def _shelf(self, data_dir: Path) -> Shelf:
+        embedder = choose_embedder()
+        model = embedder.name if embedder else ""
+        decided = partial(record, self.ledger, SYSTEM, "knowledge")
+        knowledge = data_dir / "knowledge"
+        read = Library(knowledge / "read", model)
+        return Shelf(Library(knowledge, model), read, embedder, self.provider, self.settings, decided)
 
     async def _record_run(self, event: RunEvent) -> None:
         facts = facts_of(event)

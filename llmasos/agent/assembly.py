@@ -102,6 +102,7 @@ class Assembly:
             services.settings.sandbox_limits.seconds,
             services.settings,
             services.trainings,
+            services.shelf,
         )
         reports = Reports(info.id, turn, origin, services.ledger, self.stream, redactor)
 

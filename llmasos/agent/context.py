@@ -9,7 +9,14 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, cast
 
 from pydantic_ai.direct import model_request
-from pydantic_ai.messages import ModelRequest, SystemPromptPart, UserPromptPart
+from pydantic_ai.messages import (
+    ModelMessage,
+    ModelRequest,
+    ModelResponse,
+    SystemPromptPart,
+    TextPart,
+    UserPromptPart,
+)
 from pydantic_ai.models import Model
 from pydantic_ai.settings import ModelSettings
 
@@ -28,6 +35,7 @@ from llmasos.federated.runs import Runs, installed_runs
 from llmasos.models.tokens import most_tokens
 from llmasos.sandbox import Artifact, Sandbox, SandboxProvider, private_sandbox
 from llmasos.tools import Registry, Tool
+from llmasos.tools.knowledge import Shelf
 
 _LONGEST_RUN = 24 * 3600
 _log = logging.getLogger(__name__)
@@ -49,6 +57,7 @@ class Contexts:
         seconds: How long one piece of code may run.
         settings: The kernel's.
         trainings: The federated trainings, where the extra is installed.
+        documents: The collections of documents.
         gate: What carries out calls made from inside Python.
         spent: What tools have asked of the model so far.
         charged: What tools have cost so far, by what they declare.
@@ -65,6 +74,7 @@ class Contexts:
     seconds: float
     settings: Settings
     trainings: Runs | None = None
+    documents: Shelf | None = None
     gate: Gate | None = None
     spent: Usage = field(default_factory=Usage)
     charged: float = 0.0
@@ -170,6 +180,12 @@ class ActionContext:
         return installed_runs(self._of.trainings)
 
     @property
+    def shelf(self) -> Shelf:
+        """The collections of documents."""
+        assert self._of.documents is not None
+        return self._of.documents
+
+    @property
     def functions(self) -> Mapping[str, tuple[str, ...]]:
         """Tools callable from Python inside the sandbox; running code is what the script does anyway."""
         return {
@@ -194,15 +210,27 @@ class ActionContext:
             raise ToolError(outcome.text)
         return outcome.value
 
-    async def ask(self, instructions: str, text: str, *, max_tokens: int) -> str:
+    async def ask(
+        self, instructions: str, text: str, *, max_tokens: int, examples: Sequence[tuple[str, str]] = ()
+    ) -> str:
         """Ask the session's model for a text, without tools, or the one that the settings give the tool.
+
+        Args:
+            instructions: What it is told beside the text.
+            text: What it is asked.
+            max_tokens: The longest answer.
+            examples: Texts with the answers that are wanted, which small models follow best.
 
         Raises:
             EmptyAnswer: It answered nothing.
         """
+        first, *more = (*(asked for asked, _ in examples), text)
+        messages: list[ModelMessage] = [ModelRequest([SystemPromptPart(instructions), UserPromptPart(first)])]
+        for (_, answered), asked in zip(examples, more, strict=True):
+            messages += [ModelResponse([TextPart(answered)]), ModelRequest([UserPromptPart(asked)])]
         response = await model_request(
             await self._model(),
-            [ModelRequest(parts=[SystemPromptPart(instructions), UserPromptPart(text)])],
+            messages,
             model_settings=ModelSettings(max_tokens=max_tokens, temperature=0.0),
         )
         self._of.spent += Usage(

@@ -17,6 +17,7 @@ from llmasos.sandbox import SandboxProvider
 from llmasos.secrets import Canaries, Redactor
 from llmasos.store import Store
 from llmasos.tools import Registry
+from llmasos.tools.knowledge import Shelf
 
 
 async def _no_others() -> Sequence[str]:
@@ -39,6 +40,7 @@ class Services:
     registry: Registry
     canaries: Canaries = field(default_factory=lambda: Canaries(Redactor()))
     trainings: Runs | None = None
+    shelf: Shelf | None = None
     refresh_others: Callable[[], Awaitable[Sequence[str]]] = _no_others
 
     @property

@@ -26,6 +26,7 @@ from llmasos.client._errors import gone, refusal
 from llmasos.client._explain import ExplainCalls
 from llmasos.client._federated import FederatedCalls
 from llmasos.client._keys import KeyCalls
+from llmasos.client._knowledge import KnowledgeCalls
 from llmasos.client._ledger import LedgerCalls
 from llmasos.client._models import ModelCalls
 from llmasos.client._names import model_name
@@ -39,7 +40,9 @@ T = TypeVar("T")
 _POLL_SECONDS = 0.05
 
 
-class AsyncClient(LedgerCalls, KeyCalls, ModelCalls, ExplainCalls, FederatedCalls, PluginCalls):
+class AsyncClient(
+    LedgerCalls, KeyCalls, ModelCalls, ExplainCalls, FederatedCalls, PluginCalls, KnowledgeCalls
+):
     """Asynchronous client of the kernel.
 
     Args:

@@ -31,6 +31,7 @@ from llmasos.api import (
 )
 from llmasos.api.explaining import Explanation
 from llmasos.api.federated import RunInfo, RunPlanned, RunStep, RunVerified
+from llmasos.api.knowledge import KnowledgeDocument, KnowledgeInfo
 from llmasos.api.models import BenchReport, ModelDetails, ModelsTop
 from llmasos.client._async import AsyncClient
 from llmasos.client._sync_session import Session, iterate
@@ -137,6 +138,22 @@ class Client:
     def disable_plugin(self, name: str) -> PluginInfo:
         """Offer the tools of a plugin no longer."""
         return self._call(self._client.disable_plugin(name))
+
+    def collections(self) -> list[KnowledgeInfo]:
+        """Return the collections of documents."""
+        return self._call(self._client.collections())
+
+    def documents(self, collection: str) -> list[KnowledgeDocument]:
+        """Return the documents of a collection."""
+        return self._call(self._client.documents(collection))
+
+    def add_document(self, collection: str, name: str, data: bytes, **options: Any) -> KnowledgeDocument:
+        """Add a document; takes what `AsyncClient.add_document` takes."""
+        return self._call(self._client.add_document(collection, name, data, **options))
+
+    def remove_knowledge(self, collection: str, document: str = "") -> None:
+        """Remove a document, or without one the whole collection."""
+        self._call(self._client.remove_knowledge(collection, document))
 
     def ledger(self) -> LedgerInfo:
         """Return where the ledger stands."""

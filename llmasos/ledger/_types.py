@@ -24,6 +24,7 @@ Kind = Literal[
     "rotate",
     "key",
     "round",
+    "knowledge",
 ]
 
 KINDS: tuple[Kind, ...] = get_args(Kind)

@@ -26,6 +26,7 @@ from llmasos.service.drain import Drain
 from llmasos.service.explain import explain_routes
 from llmasos.service.federated import federated_routes
 from llmasos.service.health import health_routes
+from llmasos.service.knowledge import knowledge_routes
 from llmasos.service.ledger import ledger_routes
 from llmasos.service.models import model_routes
 from llmasos.service.openai import openai_routes
@@ -58,6 +59,7 @@ def make_app(
         *needs(None, health_routes(kernel, drain)),
         *system_routes(kernel, stop),
         *plugin_routes(kernel),
+        *knowledge_routes(kernel),
         *model_routes(kernel, drain),
         *needs("models", openai_routes(kernel, drain), drain),
         *session_routes(kernel, drain),

@@ -27,6 +27,7 @@ _STATUS = {
     "model": 422,
     "tool": 422,
     "federated": 422,
+    "knowledge": 422,
     "value": 422,
     "unknown": 404,
     "ledger": 503,

@@ -19,6 +19,7 @@ from llmasos.shell.cluster import cluster_app
 from llmasos.shell.explain import explain
 from llmasos.shell.federated import federated_app
 from llmasos.shell.keys import keys_app
+from llmasos.shell.knowledge import knowledge_app
 from llmasos.shell.ledger import ledger_app
 from llmasos.shell.mapping import map_inputs
 from llmasos.shell.models import models_app
@@ -56,6 +57,7 @@ app.add_typer(sandbox_app, name="sandbox")
 app.add_typer(policy_app, name="policy")
 app.add_typer(cluster_app, name="cluster")
 app.add_typer(tools_app, name="tools")
+app.add_typer(knowledge_app, name="knowledge")
 app.command()(explain)
 app.command("map")(map_inputs)
 app.add_typer(audit_app, name="audit")

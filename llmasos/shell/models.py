@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,18 +12,15 @@ from llmasos.shell.ask import ask
 from llmasos.shell.model_lines import (
     detail_lines,
     list_lines,
-    progress_text,
     report_lines,
     top_lines,
 )
 from llmasos.shell.output import say, say_found
+from llmasos.shell.progress import watched
 
 if TYPE_CHECKING:
-    from llmasos.api.models import ModelProgress
     from llmasos.client import AsyncClient
 
-T = TypeVar("T")
-Work = Callable[["AsyncClient", Callable[["ModelProgress"], None]], Coroutine[Any, Any, T]]
 
 _REFRESH_SECONDS = 1.0
 
@@ -64,7 +60,7 @@ def pull(name: Needed, as_json: AsJson = False) -> None:
 
     Safetensors or GGUF, never pickles.
     """
-    found = _watched(lambda client, tell: client.pull_model(name, tell))
+    found = watched(lambda client, tell: client.pull_model(name, tell))
     say_found(found, as_json, lambda it: [f"{it.name} is here: {it.path}"])
 
 
@@ -78,7 +74,7 @@ def show(name: Name = "", as_json: AsJson = False) -> None:
 @models_app.command()
 def load(name: Name = "", as_json: AsJson = False) -> None:
     """Have a model resident, fetched first where it is not here."""
-    found = _watched(lambda client, tell: client.load_model(name, tell))
+    found = watched(lambda client, tell: client.load_model(name, tell))
     say_found(found, as_json, lambda it: [f"{it.name} is loaded."])
 
 
@@ -123,7 +119,7 @@ def bench(
 
     It is asked some eighty requests in English and Chinese; nothing is carried out.
     """
-    report = _watched(lambda client, tell: client.bench_model(name, limit, tell))
+    report = watched(lambda client, tell: client.bench_model(name, limit, tell))
     say_found(report, as_json, report_lines)
 
 
@@ -139,31 +135,3 @@ async def _follow_top(client: AsyncClient) -> None:
             lines = top_lines(await client.models_top())
             live.update(Text("\n".join(map(display, lines)), no_wrap=True, overflow="ellipsis"), refresh=True)
             await anyio.sleep(_REFRESH_SECONDS)
-
-
-def _watched(work: Work[T]) -> T:
-    """Return what comes of work, with a bar on a terminal while it lasts."""
-    if not sys.stderr.isatty():
-        return ask(lambda client: work(client, lambda step: None))
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-    from llmasos.shell.render import make_console
-
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        TextColumn("{task.fields[amount]}", markup=False),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=make_console(stderr=True), transient=True) as bar:
-        task = bar.add_task("Asking", total=None, amount="")
-
-        def tell(step: ModelProgress) -> None:
-            what = display(step.what)
-            if bar.tasks[0].description != what:
-                bar.reset(task, description=what, total=step.total or None, amount="")
-            bar.update(
-                task, completed=step.done, total=step.total or None, amount=display(progress_text(step))
-            )
-
-        return ask(lambda client: work(client, tell))

@@ -143,7 +143,9 @@ class _FakeKernel:
     def charge(self, what: str, cost: float) -> None:
         pass
 
-    async def ask(self, instructions: str, text: str, *, max_tokens: int) -> str:
+    async def ask(
+        self, instructions: str, text: str, *, max_tokens: int, examples: Sequence[tuple[str, str]] = ()
+    ) -> str:
         return self._of.answer(text)
 
     async def keep(self, artifacts: Sequence[Artifact]) -> Sequence[str]:

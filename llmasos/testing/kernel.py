@@ -53,7 +53,9 @@ class FakeKernel:
         self.steps: list[tuple[str, float, float]] = []
         self.kept: dict[str, bytes] = {}
 
-    async def ask(self, instructions: str, text: str, *, max_tokens: int) -> str:
+    async def ask(
+        self, instructions: str, text: str, *, max_tokens: int, examples: Sequence[tuple[str, str]] = ()
+    ) -> str:
         """Return what the function answers."""
         self.asked.append((instructions, text))
         said = self._answer(instructions, text) if self._answer else ""

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from pydantic import ValidationError
 
@@ -17,6 +17,9 @@ from llmasos.decisions import SourceKind
 from llmasos.errors import ToolError
 from llmasos.federated.runs import Runs
 from llmasos.sandbox import Artifact, Sandbox
+
+if TYPE_CHECKING:
+    from llmasos.tools.knowledge.shelf import Shelf
 
 
 @dataclass(frozen=True)
@@ -139,6 +142,10 @@ class KernelContext(Protocol):
         """
 
     @property
+    def shelf(self) -> Shelf:
+        """The collections of documents."""
+
+    @property
     def functions(self) -> Mapping[str, tuple[str, ...]]:
         """Tools callable from Python inside the sandbox, with their parameters' names."""
 
@@ -148,8 +155,16 @@ class KernelContext(Protocol):
     async def call(self, name: str, arguments: dict[str, Any]) -> object:
         """Call another tool, through the gate, and return its value."""
 
-    async def ask(self, instructions: str, text: str, *, max_tokens: int) -> str:
+    async def ask(
+        self, instructions: str, text: str, *, max_tokens: int, examples: Sequence[tuple[str, str]] = ()
+    ) -> str:
         """Ask the session's model for a text, without tools, or the one that the settings give the tool.
+
+        Args:
+            instructions: What it is told beside the text.
+            text: What it is asked.
+            max_tokens: The longest answer.
+            examples: Texts with the answers that are wanted, which small models follow best.
 
         Raises:
             EmptyAnswer: It answered nothing.

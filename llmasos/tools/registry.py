@@ -75,7 +75,7 @@ def _named(tools: Iterable[Tool]) -> dict[str, Tool]:
 
 def builtin_tools() -> Registry:
     """Return the tools that come with the system."""
-    from llmasos.tools import analysis, asking, code, files, finding, mapping, translation
+    from llmasos.tools import analysis, asking, code, files, finding, knowledge, mapping, translation
 
     return Registry(
         [
@@ -92,6 +92,7 @@ def builtin_tools() -> Registry:
             files.search_files,
             translation.translate,
             analysis.analyze_data,
+            knowledge.ask_documents,
             finding.find_tools,
         ]
     )

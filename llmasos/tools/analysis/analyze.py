@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from typing import Any
 
 from llmasos.errors import ToolError
 from llmasos.sandbox import name_artifacts
-from llmasos.tools._verdicts import VERDICTS
+from llmasos.tools._numbers import made_up
+from llmasos.tools._shipping import program, told_inside
 from llmasos.tools.analysis.notebook import notebook_of
 from llmasos.tools.analysis.page import page_of
-from llmasos.tools.analysis.shipping import program
-from llmasos.tools.analysis.wording import blocks_of, made_up, profile_lines, rests_line, table_of
+from llmasos.tools.analysis.wording import blocks_of, profile_lines, rests_line, table_of
 from llmasos.tools.kernel import Capabilities, KernelContext, kernel_tool
 
 _QUERY_TOKENS, _ANSWER_TOKENS = 500, 300
@@ -117,33 +116,15 @@ async def _inside(ctx: KernelContext, function: str, arguments: str) -> dict[str
     Raises:
         ToolError: The data cannot be used, or a limit was broken.
     """
-    told: list[Mapping[str, Any]] = []
-
-    async def take(name: str, asked: dict[str, Any]) -> object:
-        if isinstance(asked.get("value"), dict):
-            told.append(asked["value"])
-        return None
-
-    outcome = await ctx.sandbox.run_python(
-        program(function, arguments),
-        timeout=ctx.seconds,
-        on_call=take,
-        functions={"tell": ("value",)},
-        fresh=True,
+    told, outcome = await told_inside(
+        ctx.sandbox,
+        program("llmasos.tools.analysis.inside", function, arguments),
+        seconds=ctx.seconds,
+        smaller="Look at a part of the data, or raise the sandbox's limits.",
     )
-    if outcome.status in VERDICTS:
-        raise ToolError(
-            VERDICTS[outcome.status], hint="Look at a part of the data, or raise the sandbox's limits."
-        )
-    if not told:
-        raise ToolError(
-            f"The data could not be looked at: {outcome.output[-500:].strip() or 'nothing was told'}"
-        )
-    if error := told[0].get("error"):
-        raise ToolError(str(error))
     if outcome.artifacts:
         await ctx.keep(outcome.artifacts)
-    return dict(told[0])
+    return told[0]
 
 
 async def _sentence(ctx: KernelContext, question: str, table: str) -> str:

@@ -13,7 +13,6 @@ _STEPS = "▁▂▃▄▅▆▇█"
 _EIGHTHS = " ▏▎▍▌▋▊▉"
 _WIDEST = 60
 _LINE = 60
-_NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?")
 
 
 def profile_lines(table: Mapping[str, Any]) -> list[str]:
@@ -117,21 +116,3 @@ def rests_line(rests: Sequence[Mapping[str, Any]], paths: Mapping[str, str]) -> 
         where = f", where {one['where']}" if one["where"] else ""
         told.append(f"{of} rows of {paths.get(one['table'], one['table'])}{where}")
     return f"Rests on {'; '.join(told)}." if told else ""
-
-
-def made_up(sentence: str, known: str) -> list[str]:
-    """Return the numbers of a sentence that stand nowhere in what it is about."""
-    told = {_plain(number) for number in _NUMBER.findall(known)}
-    return [number for number in _NUMBER.findall(sentence) if not _known(_plain(number), told)]
-
-
-def _plain(number: str) -> float:
-    return float(number.replace(",", ""))
-
-
-def _known(number: float, told: set[float]) -> bool:
-    # A rounded number is known, too.
-    return any(
-        number == one or (one and abs(number - one) / abs(one) < 0.006) or round(one) == number
-        for one in told
-    )

@@ -61,7 +61,9 @@ class Trial:
         async with private_sandbox(self.provider, self.settings, files, hosts=hosts) as (sandbox, _):
             yield sandbox
 
-    async def ask(self, instructions: str, text: str, *, max_tokens: int) -> str:
+    async def ask(
+        self, instructions: str, text: str, *, max_tokens: int, examples: Sequence[tuple[str, str]] = ()
+    ) -> str:
         """Have no model.
 
         Raises:

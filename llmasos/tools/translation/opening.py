@@ -44,6 +44,9 @@ async def open_document(
     try:
         with anyio.fail_after(seconds):
             return await anyio.to_process.run_sync(_opened, source, path, names, cancellable=True)
+    except anyio.BrokenWorkerProcess:
+        # A program that uses the kernel as a library may not be one that can be started twice.
+        return await anyio.to_thread.run_sync(_opened, source, path, names)
     except TimeoutError:
         raise ToolError(
             f"{path or 'The text'} could not be taken apart within {seconds:g} s.",

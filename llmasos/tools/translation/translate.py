@@ -45,7 +45,10 @@ _TERMS = (
             "把 manual.txt 译成日语，写到 manual.ja.txt",
             'translate(target_language="Japanese", path="manual.txt", save_as="manual.ja.txt")',
         ),
-        ("translate poem.txt to Chinese", 'translate(target_language="Chinese", path="poem.txt")'),
+        (
+            "translate poem.md to Chinese and check it",
+            'translate(target_language="Chinese", path="poem.md", check=True)',
+        ),
     ],
 )
 async def translate(

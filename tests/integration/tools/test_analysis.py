@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 import sqlite3
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -30,7 +30,9 @@ class Analyst(Context):
         self.replies = list(replies)
         self.asked: list[tuple[str, str]] = []
 
-    async def ask(self, instructions: str, text: str, *, max_tokens: int) -> str:
+    async def ask(
+        self, instructions: str, text: str, *, max_tokens: int, examples: Sequence[tuple[str, str]] = ()
+    ) -> str:
         self.asked.append((instructions, text))
         return self.replies.pop(0)
 

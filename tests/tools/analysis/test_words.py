@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
+from llmasos.tools._numbers import made_up
 from llmasos.tools.analysis.inside.shape import chart_of
 from llmasos.tools.analysis.notebook import notebook_of
 from llmasos.tools.analysis.page import page_of
-from llmasos.tools.analysis.wording import blocks_of, made_up, profile_lines, rests_line, table_of
+from llmasos.tools.analysis.wording import blocks_of, profile_lines, rests_line, table_of
 
 BARS = {
     "kind": "bar",

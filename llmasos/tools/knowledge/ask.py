@@ -1,0 +1,106 @@
+"""Questions over documents: those of the workspace, or collections that were added before."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from llmasos.errors import KnowledgeError, ToolError
+from llmasos.tools._staging import found_files
+from llmasos.tools.kernel import Capabilities, KernelContext, kernel_tool
+from llmasos.tools.knowledge.answer import answer, citations
+
+_PASSAGES = 4
+_TOKENS = 400
+_MOST_FILES = 200
+_MOST_BYTES = 60_000_000
+
+
+@kernel_tool(
+    capabilities=Capabilities(reads=True, asks_model=True, sources={"*": "file"}),
+    examples=[
+        (
+            "what does handbook.pdf say about holidays?",
+            'ask_documents(question="What are the rules for holidays?", path="handbook.pdf")',
+        ),
+        ("合同文件夹里的付款期限是多少天？", 'ask_documents(question="付款期限是多少天？", path="合同")'),
+        (
+            "how long is the warranty, according to our support knowledge?",
+            'ask_documents(question="How long is the warranty?", knowledge="support")',
+        ),
+    ],
+)
+async def ask_documents(
+    ctx: KernelContext, question: str, path: str | None = None, knowledge: str = "", said: str = ""
+) -> str:
+    """Answers a question from documents (PDF, DOCX, HTML, Markdown, text), with citations.
+
+    Args:
+        question: The question.
+        path: A document of the workspace, or a folder of them.
+        knowledge: In its place, the collection to search; empty for all collections.
+        said: What was asked and answered before.
+    """
+    if not question.strip():
+        raise ToolError("There is no question.", hint="Say what is to be found out.")
+    if path is not None and knowledge:
+        raise ToolError("Give ask_documents either a path or a knowledge collection, not both.")
+    asked = f"{said[-300:]}\n{question}" if said.strip() else question
+    ctx.progress("Searching", 0, 2)
+    try:
+        if knowledge and knowledge not in {one.name for one in await ctx.shelf.collections()}:
+            path, knowledge = await _meant(ctx, knowledge), ""
+        if path is None:
+            found = await ctx.shelf.search([knowledge] if knowledge else [], asked, _PASSAGES)
+        else:
+            found = await ctx.shelf.search_in(await _files(ctx, path), asked, _PASSAGES, ctx.progress)
+    except KnowledgeError as error:
+        raise ToolError(error.message, hint=error.hint) from error
+    ctx.progress("Answering", 1, 2)
+
+    async def ask(instructions: str, text: str, examples: Sequence[tuple[str, str]]) -> str:
+        return await ctx.ask(instructions, text, max_tokens=_TOKENS, examples=examples)
+
+    told = await answer(ask, question, found, said)
+    text = "\n".join((told.text, *(("", *citations(told)) if told.known else ())))
+    ctx.output("stdout", f"{text}\n")
+    return text
+
+
+async def _meant(ctx: KernelContext, name: str) -> str | None:
+    """Return the folder or document that somebody called a collection; None to search all collections.
+
+    Raises:
+        KnowledgeError: There is neither, and no collection either.
+    """
+    try:
+        await ctx.sandbox.stat(name)
+    except ToolError:
+        if not await ctx.shelf.collections():
+            raise KnowledgeError(
+                f"There is no collection {name!r}, and no file of that name.",
+                hint=f"Add documents: llmasos knowledge add {name} FILES",
+            ) from None
+        return None
+    return name
+
+
+async def _files(ctx: KernelContext, path: str) -> dict[str, bytes]:
+    files: dict[str, bytes] = {}
+    size = 0
+    found = await found_files(ctx.sandbox, [path])
+    if len(found) > _MOST_FILES:
+        raise _too_much()
+    for info in found:
+        size += info.size
+        if size > _MOST_BYTES:
+            raise _too_much()
+        content = await ctx.sandbox.read(info.path, limit=info.size + 1)
+        files[info.path] = content.data
+    return files
+
+
+def _too_much() -> ToolError:
+    return ToolError(
+        f"More than {_MOST_FILES} documents or {_MOST_BYTES // 1_000_000} MB are too many for one question.",
+        hint="Add them as knowledge once: llmasos knowledge add NAME FILES",
+    )

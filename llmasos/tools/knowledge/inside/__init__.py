@@ -1,0 +1,1 @@
+"""What runs inside the sandbox, with its Python, pypdf, python-docx and BeautifulSoup: documents as text."""
