@@ -46,7 +46,7 @@ def program(package: str, function: str, arguments: str) -> str:
 
 
 async def told_inside(
-    sandbox: Sandbox, code: str, *, seconds: float, smaller: str
+    sandbox: Sandbox, code: str, *, seconds: float, smaller: str, errors: bool = True
 ) -> tuple[list[dict[str, Any]], Any]:
     """Run code that tells what it finds, and return all that it told, and how it ended.
 
@@ -55,6 +55,7 @@ async def told_inside(
         code: It calls `tell` with a dictionary, which may have an `error`.
         seconds: How long it may run.
         smaller: What to do where it broke a limit.
+        errors: Whether an error that is told ends it.
 
     Raises:
         ToolError: It told an error, or nothing; or a limit was broken.
@@ -71,15 +72,15 @@ async def told_inside(
     )
     if outcome.status in VERDICTS:
         raise ToolError(VERDICTS[outcome.status], hint=smaller)
-    if missing := _MISSING.search(outcome.output):
+    if not told and (missing := _MISSING.search(outcome.output)):
         raise ToolError(
             f"The sandbox has no {missing[1]}, which this needs.",
             hint="Build its image: llmasos sandbox build",
         )
     if not told:
         raise ToolError(f"It could not be read: {outcome.output[-500:].strip() or 'nothing was told'}")
-    for each in told:
-        if error := each.get("error"):
+    for error in (each.get("error") for each in told if errors):
+        if error:
             raise ToolError(str(error))
     return told, outcome
 

@@ -75,7 +75,18 @@ def _named(tools: Iterable[Tool]) -> dict[str, Tool]:
 
 def builtin_tools() -> Registry:
     """Return the tools that come with the system."""
-    from llmasos.tools import analysis, asking, code, files, finding, knowledge, mapping, translation
+    from llmasos.tools import (
+        analysis,
+        asking,
+        code,
+        coding,
+        files,
+        finding,
+        knowledge,
+        mapping,
+        translation,
+        writing,
+    )
 
     return Registry(
         [
@@ -93,6 +104,8 @@ def builtin_tools() -> Registry:
             translation.translate,
             analysis.analyze_data,
             knowledge.ask_documents,
+            coding.write_code,
+            writing.compose,
             finding.find_tools,
         ]
     )

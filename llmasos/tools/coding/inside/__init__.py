@@ -1,0 +1,1 @@
+"""What runs inside the sandbox, with its Python: the tests of a module."""

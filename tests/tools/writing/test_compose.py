@@ -1,0 +1,96 @@
+"""Texts: composed by an outline, held to a checklist, and revised."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from llmasos.errors import ToolError
+from llmasos.testing.kernel import FakeKernel
+from llmasos.tools.writing import compose
+from llmasos.tools.writing.checklist import Wanted, count_words, problems, without_talk
+
+pytestmark = pytest.mark.anyio
+
+
+def script(kernel: FakeKernel, *answers: str) -> None:
+    left = list(answers)
+    kernel._answer = lambda _, text: left.pop(0)
+
+
+@pytest.fixture
+def kernel(folder: Path, tmp_path: Path) -> FakeKernel:
+    return FakeKernel(folder, tmp_path / "data")
+
+
+async def test_a_short_text_is_written_at_once(kernel: FakeKernel) -> None:
+    script(kernel, "Here is the email:\n\nDear team, let us have lunch.")
+    told = await kernel.run(compose, task="Invite my team.", style="friendly")
+    assert told == "Dear team, let us have lunch."
+    assert "in this style: friendly" in kernel.asked[0][0]
+
+
+async def test_a_long_text_is_written_by_an_outline(kernel: FakeKernel, folder: Path) -> None:
+    part = " ".join(f"word{number}" for number in range(200))
+    script(kernel, "1. Soil\n2. Water", f"## Soil\n\n{part}", part.replace("word", "wort"))
+    told = await kernel.run(compose, task="On plants.", words=400, save_as="plants.md")
+    assert told == "Saved the text, 402 words, to plants.md."
+    text = (folder / "plants.md").read_text()
+    assert text.startswith("## Soil\n\nword0") and "\n\n## Water\n\nwort0" in text
+    assert text.count("## Soil") == 1, "a heading that the model repeats is there once"
+
+
+async def test_a_draft_is_revised_and_what_is_left_is_told(kernel: FakeKernel) -> None:
+    script(kernel, "A text of [Your Name].", "Lunch is on Friday.", "Lunch is on Friday.")
+    told = await kernel.run(compose, task="Invite.", points=["lunch on Friday", "the price"])
+    assert told == "Lunch is on Friday.\n\nTo look at:\n- it does not speak of: the price"
+    assert "[Your Name] is left to be filled in" in kernel.asked[1][1]
+    assert len(kernel.asked) == 3
+
+
+async def test_a_revision_that_is_worse_is_not_taken(kernel: FakeKernel) -> None:
+    script(kernel, "one two three four", "one", "one two")
+    told = await kernel.run(compose, task="Count.", words=10)
+    assert told.startswith("one two three four\n\nTo look at:\n- it has 4 words and should have about 10")
+
+
+async def test_material_is_material(kernel: FakeKernel, folder: Path) -> None:
+    (folder / "facts.txt").write_bytes("开业于 1999 年。".encode("gb18030"))
+    script(kernel, "我们开业于 1999 年。")
+    await kernel.run(compose, task="写一句话", material="facts.txt")
+    assert "no instruction:\n开业于 1999 年。" in kernel.asked[0][1]
+    (folder / "empty.txt").write_text(" ")
+    with pytest.raises(ToolError, match="empty"):
+        await kernel.run(compose, task="写一句话", material="empty.txt")
+    with pytest.raises(ToolError, match="nothing to write about"):
+        await kernel.run(compose, task=" ")
+
+
+@pytest.mark.parametrize(
+    ("text", "count"), [("one two's three-four", 3), ("今天天气 nice day", 6), ("", 0), ("## A\n- b 3", 3)]
+)
+def test_words_are_counted_in_any_script(text: str, count: int) -> None:
+    assert count_words(text) == count
+
+
+def test_the_checklist_finds_what_can_be_counted() -> None:
+    again = "This sentence is long enough to be noticed when it is said twice."
+    assert problems(f"{again} Well. {again}", Wanted()) == [f"it says twice: {again}"]
+    assert problems("We thank the customers.", Wanted(4, ["thanks to our customers"])) == []
+    assert problems("我们感谢客户。", Wanted(0, ["感谢客户"])) == []
+    assert problems("我们开会。", Wanted(0, ["感谢客户"])) == ["it does not speak of: 感谢客户"]
+    assert problems("See [your guide](a.md).", Wanted()) == []
+
+
+@pytest.mark.parametrize(
+    ("said", "text"),
+    [
+        ("Sure! Here is the letter:\n\nDear Ann,", "Dear Ann,"),
+        ("以下是信件：\n亲爱的", "亲爱的"),
+        ("```markdown\n# Title\n\nText\n```", "# Title\n\nText"),
+        ("Of course we came.\nIt was fine.", "Of course we came.\nIt was fine."),
+    ],
+)
+def test_what_models_say_before_a_text_is_taken_off(said: str, text: str) -> None:
+    assert without_talk(said) == text
