@@ -15,12 +15,14 @@ from benchmarks import (
     cluster,
     federated,
     first_light,
+    knowledge,
     ledger,
     models,
     safety,
     sandbox,
     simulated,
     speed,
+    tasks,
 )
 
 PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
@@ -41,6 +43,16 @@ def sandbox_lines() -> list[str]:
 def analysis_lines() -> list[str]:
     """Measure questions about data."""
     return anyio.run(analysis.measure)
+
+
+def knowledge_lines() -> list[str]:
+    """Measure the search over documents."""
+    return anyio.run(knowledge.measure)
+
+
+def task_lines() -> list[str]:
+    """Measure what the tools come to."""
+    return anyio.run(tasks.measure)
 
 
 def ledger_lines() -> list[str]:
@@ -68,8 +80,10 @@ SECTIONS: dict[str, tuple[str, Callable[[], list[str]]]] = {
     "simulated": ("The scheduler beside other rules, simulated", simulated.lines),
     "federated": ("Federated training", federated.lines),
     "analysis": ("Questions about data", analysis_lines),
+    "knowledge": ("Questions over documents", knowledge_lines),
     "cluster": ("Work across cores and machines", cluster.lines),
     "safety": ("Attacks by what the model reads", safety.lines),
+    "tasks": ("Tasks of each tool on the embedded model", task_lines),
     "requests": ("Whole requests on the embedded model", request_lines),
 }
 

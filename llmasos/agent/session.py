@@ -50,7 +50,7 @@ from llmasos.events import (
     TurnFinished,
     TurnStarted,
 )
-from llmasos.models import Client, Origin
+from llmasos.models import LOOK_BELOW, Client, Origin
 from llmasos.models.scheduler.queue import BANDS
 from llmasos.models.scheduler.types import Band
 from llmasos.sandbox import Workspace, outline
@@ -60,7 +60,6 @@ _PERSON = Client(band="interactive")
 _REMEMBERED_TURNS = 12
 _NAMED = 5
 _LONGEST_OUTLINE = 1500
-_DEEP = 'Look through all folders: Path(".").rglob("*")'
 
 
 class Session:
@@ -329,7 +328,7 @@ class Session:
         Small models are told their duties together with the tools, where they are read only once.
         """
         small = self._services.models.profile(self._info.model or None) == "calls"
-        return f"{here}\n{_DEEP}" if small else f"{INSTRUCTIONS} {EXPLANATION}\n{here}"
+        return f"{here}\n{LOOK_BELOW}" if small else f"{INSTRUCTIONS} {EXPLANATION}\n{here}"
 
     async def _listen(self, request: TurnRequest, names: Sequence[str]) -> Tracker:
         """Return what knows who has said what in this session, this request included."""

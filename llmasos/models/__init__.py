@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from llmasos.models.administration import Administration
     from llmasos.models.calls.model import CallSyntaxModel
+    from llmasos.models.calls.prefix import LOOK_BELOW
     from llmasos.models.catalog.fetch import Progress, fetch
     from llmasos.models.catalog.profile import Drive, Profile
     from llmasos.models.catalog.source import HubSource, Source, WheelSource
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from llmasos.models.status import ModelStatus, Origin
 
 __all__ = [
+    "LOOK_BELOW",
     "Administration",
     "CallSyntaxModel",
     "Catalog",
@@ -66,6 +68,7 @@ __all__ = [
 _HOMES = {
     "Administration": "llmasos.models.administration",
     "CallSyntaxModel": "llmasos.models.calls.model",
+    "LOOK_BELOW": "llmasos.models.calls.prefix",
     "Catalog": "llmasos.models.catalog.spec",
     "Chunk": "llmasos.models.engines.port",
     "Client": "llmasos.models.scheduler.types",

@@ -162,11 +162,12 @@ async def search_files(
     """Finds text inside files, like grep.
 
     Args:
-        pattern: A Python regular expression.
+        pattern: A Python regular expression; one without capitals finds them, too.
         path: The folder or file to search, relative to the workspace folder.
         glob: Which file names to search.
     """
-    found = await ctx.sandbox.search(pattern, path=path, glob=glob)
+    either = pattern if any(map(str.isupper, pattern)) else f"(?i){pattern}"
+    found = await ctx.sandbox.search(either, path=path, glob=glob)
     rows: list[dict[str, Any]] = [
         {"path": display(match.path), "line": match.line, "text": match.text[:300]} for match in found.matches
     ]

@@ -67,7 +67,7 @@ TUNING = (
     Case("哪些文件提到了“合同”？", "search_files", ("合同",)),
     Case("translate 'where is the station' into French", "translate", ("French", "where is the station")),
     Case("把 readme.txt 翻译成法语", "translate", ("French|法", r"readme\.txt")),
-    Case("create a file called greet.py that prints hello", "write_file", (r"greet\.py", "print")),
+    Case("create a file called greet.py that prints hello", "write_file|write_code", (r"greet\.py",)),
     Case("新建 plan.md，写上三个周末计划", "write_file", (r"plan\.md",)),
     Case(
         "rename colour to color in style.css",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -28,6 +29,7 @@ from llmasos.models.bench.cases import HELD_OUT, TUNING, TWO_STEPS, Case, TwoSte
 from llmasos.models.bench.marks import Kind, Mark, mark, row, wanted
 from llmasos.models.bench.processor import cpu_seconds
 from llmasos.models.bench.verdict import verdict
+from llmasos.models.calls.prefix import LOOK_BELOW
 from llmasos.models.engines.port import ContextExceeded, InvalidRequest
 
 Tell = Callable[[str, float, float, str], None]
@@ -38,6 +40,7 @@ _KINDS: tuple[tuple[Kind, tuple[Case | TwoStep, ...]], ...] = (
     ("results", TWO_STEPS),
 )
 _LONG_PROMPT_LINES = 40
+_FILE = re.compile(r"[\w-]+\.[a-z]{1,5}\b")
 _WRITTEN_TOKENS = 96
 # What comes of the model's own words, or of what it cannot be asked.
 _OWN = (ModelError, ContextExceeded, InvalidRequest)
@@ -152,8 +155,14 @@ async def _ask(
     return mark(kind, case, reply, clock() - started)
 
 
+def _beside(case: Case | TwoStep) -> str:
+    """Return what a session tells a model beside a request: the files that there are."""
+    named = _FILE.findall(case.request) or ["notes.txt", "src/main.py"]
+    return f"Files: {', '.join(named)}\n{LOOK_BELOW}"
+
+
 def _messages(case: Case | TwoStep) -> list[ModelMessage]:
-    asked: list[ModelMessage] = [ModelRequest(parts=[UserPromptPart(case.request)])]
+    asked: list[ModelMessage] = [ModelRequest([UserPromptPart(case.request)], instructions=_beside(case))]
     if isinstance(case, TwoStep):
         call = ToolCallPart(case.tool, dict(case.arguments))
         result = ToolReturnPart(case.tool, case.result, call.tool_call_id)

@@ -20,6 +20,9 @@ _NOTES = {
     "zh": "请用中文回答。",
     "en": "Answer in the language of the request, not in Chinese.",
 }
+NOTED = "[notes]\n{notes}\n\n{request}"
+"""A request with what the agent tells beside it."""
+
 _MARKER = "\n[... {count} characters left out ...]\n"
 # Results are cut to a share of the context before whole turns are given up.
 _RESULT_SHARES = (4, 8, 16, 32)
@@ -137,7 +140,7 @@ def _turns(items: Sequence[Item]) -> tuple[Turn, ...]:
         # Where they first held, and not again: what the engine has read so far stays as it is.
         if item.notes and item.notes != noted:
             noted = item.notes
-            text = f"[notes]\n{noted}\n\n{text}"
+            text = NOTED.format(notes=noted, request=text)
         role: Literal["user", "assistant"] = "assistant" if item.kind == "reply" else "user"
         if turns and turns[-1].role == role:
             turns[-1] = Turn(role=role, content=f"{turns[-1].content}\n\n{text}")

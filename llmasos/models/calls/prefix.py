@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pydantic_ai.tools import ToolDefinition
 
-from llmasos.models.calls.conversation import language_of, result_text
+from llmasos.models.calls.conversation import NOTED, language_of, result_text
 from llmasos.models.calls.syntax import ANSWER, CallForm
 from llmasos.models.engines.port import Turn
 
@@ -30,25 +31,40 @@ _SCRIPT_RULES = (
     "print what you need. Folders hold folders: look through all with rglob.",
     "write_file is only for text that needs no looking up; what comes from files is written by a script.",
 )
+LOOK_BELOW = 'Look through all folders: Path(".").rglob("*")'
+"""What small models are told with the names of the files."""
+
+_NOTED = 4  # turns
+_FILE = re.compile(r"[\w-]+\.[a-z]{2,5}\b")
+# Without these, a small model searches or computes with what it knows best.
+_MADE_FOR = {
+    "ask_documents": "What a document says about something is asked with ask_documents, not searched for.",
+    "analyze_data": "Questions about data in a CSV, Excel or JSON file are for analyze_data, not a script.",
+}
 _ADDED_RULE = "Where one of {names} does what is asked, call that tool itself, not a script."
 
 
 @dataclass(frozen=True)
 class Example:
-    """A general conversation shown to the model; used when all of its tools are there."""
+    """A general conversation shown to the model, when all of its tools are there and those others are not."""
 
     tools: frozenset[str]
     turns: tuple[str, ...]
+    without: frozenset[str] = frozenset()
+    last: bool = False
 
 
-def _example(*turns: str, tools: tuple[str, ...] = ()) -> Example:
-    return Example(frozenset(tools), turns)
+def _example(
+    *turns: str, tools: tuple[str, ...] = (), without: tuple[str, ...] = (), last: bool = False
+) -> Example:
+    return Example(frozenset(tools), turns, frozenset(without), last)
 
 
 def _examples() -> tuple[Example, ...]:
     lines = "How many lines does data.txt have?"
     todo = "todo.md 里还有几项没完成？"
     missing = "Show me ideas.md"
+    clause = "what does contract.md say about ending it?"
     total = "各部门的工资总额是多少？数据在 staff.csv"
     return (
         _example(
@@ -75,6 +91,21 @@ def _examples() -> tuple[Example, ...]:
             result_text("run_python", "{'销售': 52000.0, '研发': 91000.0}", total),
             f"{ANSWER}销售部的工资总额是 52000，研发部是 91000。",
             tools=("run_python",),
+            without=("analyze_data",),
+        ),
+        _example(
+            total,
+            'analyze_data(path="staff.csv", question="各部门的工资总额")',
+            result_text("analyze_data", "销售部 52,000，研发部 91,000。", total),
+            f"{ANSWER}销售部的工资总额是 52000，研发部是 91000。",
+            tools=("analyze_data",),
+        ),
+        _example(
+            clause,
+            'ask_documents(question="How can the contract be ended?", path="contract.md")',
+            result_text("ask_documents", "It can be ended with three months' notice [1].", clause),
+            f"{ANSWER}With three months' notice.",
+            tools=("ask_documents",),
         ),
         _example(
             "check.py prints the wrong year, fix it",
@@ -92,9 +123,32 @@ def _examples() -> tuple[Example, ...]:
             f"{ANSWER}There is no file ideas.md in this folder.",
             tools=("read_file",),
         ),
-        _example("你好", f"{ANSWER}你好！需要我做什么？"),
         _example(
-            "What is a checksum?", f"{ANSWER}A short value computed from data, used to notice changes in it."
+            "which of poem.txt and song.txt has the longer lines?",
+            'run_python\n```python\nfor name in ("poem.txt", "song.txt"):\n    with open(name) as file:\n'
+            "        print(name, max(len(line) for line in file))\n```",
+            tools=("run_python",),
+            last=True,
+        ),
+        _example(
+            "is 7**15 larger than 10**13?",
+            "run_python\n```python\nprint(7**15, 7**15 > 10**13)\n```",
+            tools=("run_python",),
+            last=True,
+        ),
+        _example(
+            "give me a short summary of diary.txt",
+            'read_file(path="diary.txt")',
+            tools=("read_file",),
+            last=True,
+        ),
+        _example("谁发明了电话？", f"{ANSWER}一般认为是亚历山大·格拉汉姆·贝尔。", last=True),
+        _example("Who painted the Mona Lisa?", f"{ANSWER}Leonardo da Vinci.", last=True),
+        _example("你好", f"{ANSWER}你好！需要我做什么？", last=True),
+        _example(
+            "What is a checksum?",
+            f"{ANSWER}A short value computed from data, used to notice changes in it.",
+            last=True,
         ),
     )
 
@@ -125,7 +179,7 @@ def prefix_of(
     added = [tool for tool in tools if (tool.metadata or {}).get("added")]
     rules = [*_RULES]
     if "run_python" in forms:
-        rules += _SCRIPT_RULES
+        rules += (*_SCRIPT_RULES, *(rule for name, rule in _MADE_FOR.items() if name in forms))
         if added:
             rules.append(_ADDED_RULE.format(names=", ".join(tool.name for tool in added)))
     system = _INTRO.format(
@@ -133,14 +187,38 @@ def prefix_of(
         rules="\n".join(f"- {rule}" for rule in rules),
     )
     turns = [Turn(role="system", content=system)]
-    turns += _calls([tool for tool in tools if tool not in added], languages)
-    for general in _examples():
-        if general.tools <= forms.keys() and language_of(general.turns[0]) in languages:
-            turns += [
-                Turn(role="assistant" if number % 2 else "user", content=text)
-                for number, text in enumerate(general.turns)
-            ]
-    return (*turns, *_calls(added, languages))
+    made_for = [tool for tool in tools if tool.name in _MADE_FOR]
+    turns += _calls([tool for tool in tools if tool not in made_for and tool not in added], languages)
+    shown = [
+        general
+        for general in _examples()
+        if general.tools <= forms.keys()
+        and not general.without & forms.keys()
+        and language_of(general.turns[0]) in languages
+    ]
+    turns += [turn for general in shown if not general.last for turn in _chat(general.turns)]
+    calls = _calls(made_for, languages)
+    turns += (*calls[:-_NOTED], *_noted(calls[-_NOTED:]))
+    # What none of them is for comes after them: else a small model would call them for everything.
+    others = [turn for general in shown if general.last for turn in _chat(general.turns)]
+    turns += _noted(others) if made_for else others
+    return (*turns, *_noted(_calls(added, languages)))
+
+
+def _chat(texts: Sequence[str]) -> list[Turn]:
+    return [
+        Turn(role="assistant" if number % 2 else "user", content=text) for number, text in enumerate(texts)
+    ]
+
+
+def _noted(calls: Sequence[Turn]) -> list[Turn]:
+    """Return calls with notes before them, as the first request of a chat has them."""
+    files = dict.fromkeys(name for turn in calls for name in _FILE.findall(turn.content))
+    notes = NOTED.format(notes=f"Files: {', '.join(files) or 'notes.txt'}\n{LOOK_BELOW}", request="")
+    return [
+        turn.model_copy(update={"content": f"{notes}{turn.content}"}) if turn.role == "user" else turn
+        for turn in calls
+    ]
 
 
 def _calls(tools: Sequence[ToolDefinition], languages: Sequence[str]) -> list[Turn]:

@@ -18,14 +18,22 @@ _MOST_BYTES = 60_000_000
 @kernel_tool(
     capabilities=Capabilities(reads=True, asks_model=True, sources={"*": "file"}),
     examples=[
+        ("notice.txt 里会议在哪天？", 'ask_documents(question="会议在哪天？", path="notice.txt")'),
         (
-            "what does handbook.pdf say about holidays?",
-            'ask_documents(question="What are the rules for holidays?", path="handbook.pdf")',
+            "does our support knowledge say how to reset the router?",
+            'ask_documents(question="How is the router reset?", knowledge="support")',
         ),
-        ("合同文件夹里的付款期限是多少天？", 'ask_documents(question="付款期限是多少天？", path="合同")'),
         (
-            "how long is the warranty, according to our support knowledge?",
-            'ask_documents(question="How long is the warranty?", knowledge="support")',
+            "how much is the fee, according to terms.html?",
+            'ask_documents(question="How much is the fee?", path="terms.html")',
+        ),
+        (
+            "根据 说明书.pdf，第一次要充电多久？",
+            'ask_documents(question="第一次要充电多久？", path="说明书.pdf")',
+        ),
+        (
+            "according to contract.md, who pays for repairs?",
+            'ask_documents(question="Who pays for repairs?", path="contract.md")',
         ),
     ],
 )
@@ -75,6 +83,10 @@ async def _meant(ctx: KernelContext, name: str) -> str | None:
     try:
         await ctx.sandbox.stat(name)
     except ToolError:
+        # A name without its end is as good.
+        listing = await ctx.sandbox.list(".", pattern=f"{name}.*", depth=1)
+        if len(listing.entries) == 1:
+            return listing.entries[0].path
         if not await ctx.shelf.collections():
             raise KnowledgeError(
                 f"There is no collection {name!r}, and no file of that name.",

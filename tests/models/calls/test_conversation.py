@@ -17,7 +17,7 @@ from pydantic_ai.tools import ToolDefinition
 
 from benchmarks.model_tools import tools
 from llmasos.models.calls.conversation import Item, fit, items_of
-from llmasos.models.calls.prefix import prefix_of
+from llmasos.models.calls.prefix import LOOK_BELOW, prefix_of
 from llmasos.models.calls.syntax import forms_of
 from llmasos.models.engines.port import ContextExceeded, InvalidRequest
 from llmasos.models.tokens import most_tokens
@@ -125,6 +125,7 @@ def test_what_others_made_is_named_and_shown_last() -> None:
     )
     with_it = [made, *tools()]
     prefix = prefix_of(with_it, forms_of(with_it))
-    assert [turn.content for turn in prefix[-2:]] == ["how heavy is a.txt?", 'weigh(path="a.txt")']
+    last = f"[notes]\nFiles: a.txt\n{LOOK_BELOW}\n\nhow heavy is a.txt?"
+    assert [turn.content for turn in prefix[-2:]] == [last, 'weigh(path="a.txt")']
     assert "Where one of weigh does what is asked" in prefix[0].content
     assert "Where one of" not in prefix_of(tools(), forms_of(tools()))[0].content
