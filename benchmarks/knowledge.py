@@ -24,9 +24,9 @@ _BOUND_MS = 50.0
 _SHORTEST, _LONGEST = 60, 400
 _MOST = 5
 _NAMES = (
-    "asyncio collections concurrent email http importlib json logging multiprocessing unittest urllib xml numpy"
-    " pandas sqlalchemy pydantic rich starlette networkx sympy matplotlib sklearn anyio httpx2 prompt_toolkit"
-    " typer torch transformers"
+    "asyncio collections concurrent email http importlib json logging multiprocessing unittest urllib xml"
+    " numpy pandas sqlalchemy pydantic rich starlette networkx sympy matplotlib sklearn anyio httpx2"
+    " prompt_toolkit typer torch transformers"
 )
 _PACKAGES = tuple(_NAMES.split())
 
@@ -46,8 +46,8 @@ async def measure() -> list[str]:
         rows = [await _row(collection, embedder, passages, way) for way in ("both", "words", "meaning")]
     await embedder.close()
     return [
-        f"The first sentences of {_QUESTIONS} of {len(passages):,} docstrings of Python libraries ask for the",
-        "rest of them, the passages: found is how often that is first, or among five. Indexing took",
+        f"The first sentences of {_QUESTIONS} of {len(passages):,} docstrings of Python libraries ask for",
+        "the rest of them, the passages: found is how often that is first, or among five. Indexing took",
         f"{indexing / len(passages) * 1000:.0f} ms a passage.",
         "",
         "| search | bound | median | slowest of 20 | found first | among five |",
@@ -73,8 +73,9 @@ async def _row(collection: Collection, embedder: Embedder, passages: list[Passag
         five += one.heading in keys
     bound = f"{_BOUND_MS:.0f} ms" if way == "both" else ""
     worst = sorted(seconds)[int(len(seconds) * 0.95)]
+    named = "words and meaning" if way == "both" else way
     return (
-        f"| {'words and meaning' if way == 'both' else way} | {bound} | {statistics.median(seconds):.1f} ms | "
+        f"| {named} | {bound} | {statistics.median(seconds):.1f} ms | "
         f"{worst:.1f} ms | {first} of {_QUESTIONS} | {five} of {_QUESTIONS} |"
     )
 

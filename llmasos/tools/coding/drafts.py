@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 
 _FENCE = re.compile(r"```[\w+-]*[^\n]*\n(.*?)(?:\n```|\Z)", re.DOTALL)
+_NEXT = re.compile(r"\n(?=(?:def|class|async def|@)\b)")
 _CHANGE = re.compile(r"<{5,} ?SEARCH\n(.*?)\n?={5,}\n(.*?)\n?>{5,} ?REPLACE", re.DOTALL)
 _LONG = 120  # lines; a longer file is changed in places, not written anew
 
@@ -52,8 +53,18 @@ def drafted(said: str, before: str, *, python: bool) -> Draft:
         text = max(found, key=len) if found else said.strip()
         if not text.strip():
             return Draft(before, "Write the whole file in one block.")
+        if python and _broken(text) and said.count("```") == 1:
+            text = _whole(text)
     text = text if text.endswith("\n") else f"{text}\n"
     return Draft(text, _broken(text) if python else "")
+
+
+def _whole(text: str) -> str:
+    """Return what was written of a file before it was cut off in the middle of something."""
+    for found in reversed(list(_NEXT.finditer(text))):
+        if not _broken(text[: found.start()]):
+            return text[: found.start()].rstrip()
+    return text
 
 
 def _broken(text: str) -> str:

@@ -10,13 +10,15 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from llmasos.errors import EmptyAnswer, ToolError
+from llmasos.models.tokens import most_tokens
 from llmasos.tools._shipping import program, told_inside
 from llmasos.tools._text import decode
 from llmasos.tools.coding.drafts import Draft, drafted, is_long
 from llmasos.tools.kernel import Capabilities, KernelContext, kernel_tool
 
 _LARGEST = 200_000
-_TOKENS = 3000
+# A small model that does not come to an end repeats itself.
+_TOKENS, _TEST_TOKENS = 1500, 700
 _SHOWN = 8000
 _TOLD_FAILURES = 5
 _CODE = (
@@ -167,18 +169,22 @@ async def _repaired(
 
 async def _write_tests(ctx: KernelContext, path: str, instructions: str, asked: str) -> bool:
     """Write tests, and return whether there are new ones."""
-    draft = await _draft(ctx, instructions, asked, "", python=True)
+    draft = await _draft(ctx, instructions, asked, "", python=True, most=_TEST_TOKENS)
     if draft.problem:
-        draft = await _draft(ctx, instructions, f"{asked}\n\n{draft.problem}", "", python=True)
+        again = f"{asked}\n\n{draft.problem}"
+        draft = await _draft(ctx, instructions, again, "", python=True, most=_TEST_TOKENS)
     if draft.problem:
         return False
     await ctx.sandbox.write(path, draft.text.encode())
     return True
 
 
-async def _draft(ctx: KernelContext, instructions: str, asked: str, before: str, *, python: bool) -> Draft:
+async def _draft(
+    ctx: KernelContext, instructions: str, asked: str, before: str, *, python: bool, most: int = _TOKENS
+) -> Draft:
+    most = max(most, 2 * most_tokens(before)) if before and not is_long(before) else most
     try:
-        said = await ctx.ask(instructions, asked, max_tokens=_TOKENS)
+        said = await ctx.ask(instructions, asked, max_tokens=most)
     except EmptyAnswer:
         return Draft(before, "Nothing was written.")
     return drafted(said, before, python=python)

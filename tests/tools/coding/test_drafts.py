@@ -16,6 +16,7 @@ LONG = "".join(f"line {number}\n" for number in range(200))
         ("```\nx = 1\n\n\ny = 2\n```", "x = 1\n\n\ny = 2\n"),
         ("```python\nx = 1", "x = 1\n"),
         ("x = 1", "x = 1\n"),
+        ("```python\ndef a():\n    return 1\n\n\ndef b():\n    return [1,", "def a():\n    return 1\n"),
         ("Use it so:\n```python\nx\n```\n```python\nx = 1\ny = 2\n```", "x = 1\ny = 2\n"),
     ],
 )
