@@ -99,7 +99,7 @@ def serve(
         list[str] | None, typer.Option(metavar="URL", help="A web origin that may ask; repeatable.")
     ] = None,
 ) -> None:
-    """Answer visitors' questions on a web page, with a person to hand over to.
+    """Answer visitors on a web page, with hand-over to a person.
 
     Visitors get answers from this collection and nothing else: the model is
     given passages and no tools.

@@ -36,6 +36,8 @@ ELSEWHERE = (
         "tools new",
         "tools test",
         "mcp",
+        "knowledge add",
+        "knowledge serve",
     ),
     *(f"federated {command.__name__}" for command in FEDERATIONS),
 )
