@@ -22,6 +22,8 @@ def test_no_form_of_a_known_secret_is_left(form: str, secret: str, before: str, 
     assume(form != "quoted mail" or not set(secret) & set(">|#*"))
     redactor = Redactor([secret])
     written = WRITTEN[form](secret)
+    # What stands around it may happen to be a part of it.
+    assume(not leaks(secret, written, f"{before} {after}"))
     shown = redactor.text(f"{before}{written}{after}")
     assert "[redacted:" in shown
     assert not leaks(secret, written, shown)
