@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from llmasos.errors import KnowledgeError, ToolError
+from llmasos.sandbox import FileInfo
 from llmasos.tools._staging import found_files
 from llmasos.tools.kernel import Capabilities, KernelContext, kernel_tool
 from llmasos.tools.knowledge.answer import answer, citations
@@ -13,6 +14,7 @@ _PASSAGES = 4
 _TOKENS = 400
 _MOST_FILES = 200
 _MOST_BYTES = 60_000_000
+_PIECE = 1_000_000
 
 
 @kernel_tool(
@@ -106,9 +108,18 @@ async def _files(ctx: KernelContext, path: str) -> dict[str, bytes]:
         size += info.size
         if size > _MOST_BYTES:
             raise _too_much()
-        content = await ctx.sandbox.read(info.path, limit=info.size + 1)
-        files[info.path] = content.data
+        files[info.path] = await _whole(ctx, info)
     return files
+
+
+async def _whole(ctx: KernelContext, info: FileInfo) -> bytes:
+    held = b""
+    while len(held) < info.size:
+        piece = await ctx.sandbox.read(info.path, offset=len(held), limit=_PIECE)
+        held += piece.data
+        if not piece.data:
+            break
+    return held
 
 
 def _too_much() -> ToolError:
