@@ -36,15 +36,6 @@ _LONGEST_TAIL = 4000
             'print("shortest:", shortest, lines[shortest], "lines")\n```',
         ),
         (
-            "write oldest.md with a table of the three oldest files",
-            "run_python\n```python\nfrom datetime import datetime\nfrom pathlib import Path\n\n"
-            'files = [p for p in Path(".").rglob("*") if p.is_file() and ".git" not in p.parts]\n'
-            "oldest = sorted(files, key=lambda p: p.stat().st_mtime)[:3]\n"
-            'lines = ["| file | modified |", "| --- | --- |"]\n'
-            'lines += [f"| {p} | {datetime.fromtimestamp(p.stat().st_mtime):%Y-%m-%d} |" for p in oldest]\n'
-            'Path("oldest.md").write_text("\\n".join(lines) + "\\n")\nprint("\\n".join(lines))\n```',
-        ),
-        (
             "把 letters 目录里的每个 txt 文件翻译成德文，存到 german 目录",
             "run_python\n```python\nfrom pathlib import Path\n\n"
             'for path in sorted(Path("letters").glob("*.txt")):\n'

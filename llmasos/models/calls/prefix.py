@@ -64,7 +64,6 @@ def _examples() -> tuple[Example, ...]:
     lines = "How many lines does data.txt have?"
     todo = "todo.md 里还有几项没完成？"
     missing = "Show me ideas.md"
-    clause = "what does contract.md say about ending it?"
     total = "各部门的工资总额是多少？数据在 staff.csv"
     return (
         _example(
@@ -101,13 +100,6 @@ def _examples() -> tuple[Example, ...]:
             tools=("analyze_data",),
         ),
         _example(
-            clause,
-            'ask_documents(question="How can the contract be ended?", path="contract.md")',
-            result_text("ask_documents", "It can be ended with three months' notice [1].", clause),
-            f"{ANSWER}With three months' notice.",
-            tools=("ask_documents",),
-        ),
-        _example(
             "check.py prints the wrong year, fix it",
             'read_file(path="check.py")',
             result_text("read_file", "import datetime\nprint(datetime.date.today().month)", "check.py"),
@@ -127,6 +119,17 @@ def _examples() -> tuple[Example, ...]:
             "which of poem.txt and song.txt has the longer lines?",
             'run_python\n```python\nfor name in ("poem.txt", "song.txt"):\n    with open(name) as file:\n'
             "        print(name, max(len(line) for line in file))\n```",
+            tools=("run_python",),
+            last=True,
+        ),
+        _example(
+            "write oldest.md with a table of the three oldest files",
+            "run_python\n```python\nfrom datetime import datetime\nfrom pathlib import Path\n\n"
+            'files = [p for p in Path(".").rglob("*") if p.is_file() and ".git" not in p.parts]\n'
+            "oldest = sorted(files, key=lambda p: p.stat().st_mtime)[:3]\n"
+            'lines = ["| file | modified |", "| --- | --- |"]\n'
+            'lines += [f"| {p} | {datetime.fromtimestamp(p.stat().st_mtime):%Y-%m-%d} |" for p in oldest]\n'
+            'Path("oldest.md").write_text("\\n".join(lines) + "\\n")\nprint("\\n".join(lines))\n```',
             tools=("run_python",),
             last=True,
         ),

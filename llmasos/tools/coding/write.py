@@ -20,6 +20,7 @@ _LARGEST = 200_000
 # A small model that does not come to an end repeats itself.
 _TOKENS, _TEST_TOKENS = 1500, 700
 _SHOWN = 8000
+_TEXTS = frozenset((".md", ".txt", ".csv", ".tsv", ".rst", ".log", ".docx", ".pdf", ""))
 _TOLD_FAILURES = 5
 _CODE = (
     "You write {language}. Write one file, {path}, that does what is asked, completely and simply. "
@@ -99,6 +100,11 @@ async def write_code(
     """
     if not task.strip():
         raise ToolError("There is nothing to write.", hint="Say what the code has to do.")
+    if PurePosixPath(path).suffix.lower() in _TEXTS:
+        raise ToolError(
+            f"{path} is no code.",
+            hint="What has to be looked up is written by a script (run_python), other text with write_file.",
+        )
     python = path.endswith(".py")
     before = await _text(ctx, path)
     asked = f"{task.strip()}\n\nThe file now:\n```\n{before}\n```" if before else task.strip()

@@ -134,6 +134,8 @@ async def test_other_languages_are_written_and_not_run(coder: Coder) -> None:
     coder.answers += ["```bash\necho hello\n```"]
     told = await coder.kernel.run(write_code, path="hello.sh", task="Print hello.")
     assert told == "Wrote hello.sh, 1 line. It was not run: tests are run of Python."
+    with pytest.raises(ToolError, match=r"summary\.md is no code"):
+        await coder.kernel.run(write_code, path="summary.md", task="A table of the largest files.")
     with pytest.raises(ToolError, match="There is nothing to write"):
         await coder.kernel.run(write_code, path="a.py", task=" ")
     coder.answers += ["```python\ndef (\n```", "```python\nstill (\n```"]
