@@ -20,6 +20,8 @@ from llmasos.paths import cache_dir
 from llmasos.secrets import bare_environment
 
 _STOP_SECONDS = 4.0
+# How libraries compute on this machine, which the workers of a cluster's nodes know, too: sums depend on it.
+_NUMERIC = ("OPENBLAS_", "MKL_")
 _QUIET = {
     # One thread for each client: they run side by side, and sums stay the same on every machine.
     "OMP_NUM_THREADS": "1",
@@ -189,7 +191,7 @@ def environment_of(folder: RunFolder) -> dict[str, str]:
     places = {name: str(folder.path / "home") for name in ("HOME", "FLWR_HOME", "MPLCONFIGDIR", "TMPDIR")}
     (folder.path / "home").mkdir(exist_ok=True)
     # Data sets that were fetched are read from where they were put, which depends on HOME.
-    found = {**bare_environment(), **_QUIET, **places, "LLMASOS_CACHE_DIR": str(cache_dir())}
+    found = {**bare_environment(*_NUMERIC), **_QUIET, **places, "LLMASOS_CACHE_DIR": str(cache_dir())}
     if "PYTHONPATH" in os.environ:
         found["PYTHONPATH"] = os.environ["PYTHONPATH"]
     return found

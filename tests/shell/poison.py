@@ -16,6 +16,7 @@ from pydantic import BaseModel
 from llmasos import events
 from llmasos.api import RecordInfo, VerifyLine
 from llmasos.api.federated import RunStep
+from llmasos.api.knowledge import KnowledgeLine
 from llmasos.api.models import BenchLine, ModelLine
 from llmasos.client import AsyncClient
 
@@ -142,7 +143,8 @@ class _Answer:
         yield _OTHERS["text"].encode()
 
     async def aiter_lines(self) -> AsyncIterator[str]:
-        end = self._path.rpartition("/")[2]
+        above, _, end = self._path.rpartition("/")
+        end = "add" if above.endswith("/knowledge") else end
         if end == "records":
             yield ""
             yield poisoned(RecordInfo).model_dump_json()
@@ -157,6 +159,7 @@ class _Answer:
             "bench": BenchLine,
             "pull": ModelLine,
             "load": ModelLine,
+            "add": KnowledgeLine,
         }
         assert end in kinds, f"say what {self._path} streams"
         fields = {name for name in kinds[end].model_fields if name not in ("progress", "error")}

@@ -36,7 +36,6 @@ ELSEWHERE = (
         "tools new",
         "tools test",
         "mcp",
-        "knowledge add",
         "knowledge serve",
     ),
     *(f"federated {command.__name__}" for command in FEDERATIONS),
@@ -78,6 +77,8 @@ def poisoned_kernel(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("LLMASOS_RUNTIME_DIR", str(tmp_path))
     monkeypatch.setenv("LLMASOS_DATA_DIR", str(tmp_path))
     monkeypatch.chdir(tmp_path)
+    # What a command reads, such as a document that is added.
+    (tmp_path / ANY).write_text("text")
     monkeypatch.setattr(PoisonedClient, "asked", [])
     monkeypatch.setattr(models, "_REFRESH_SECONDS", 0)
     for place in (client, headless):

@@ -42,6 +42,7 @@ _ATTEMPTS = 2
 _FIT_ATTEMPTS = 3
 _RETRY_PENALTY = 1.1
 _NAMING = 64  # tokens within which a call has named its tool
+_PREFIX_SHARE = 0.6  # of the context; the rest is for what is asked, read and answered
 
 
 class CallSyntaxModel(StreamedModel[Reply]):
@@ -81,7 +82,10 @@ class CallSyntaxModel(StreamedModel[Reply]):
     async def warm(self, tools: Sequence[ToolDefinition]) -> None:
         """Have the engine read, or restore, what is the same for every request with these tools."""
         shown = offered(tools)
-        await self.engine.prepare(prefix_of(shown, forms_of(shown), self._languages))
+        await self.engine.prepare(self._prefix(shown, forms_of(shown)))
+
+    def _prefix(self, tools: Sequence[ToolDefinition], forms: dict[str, CallForm]) -> tuple[Turn, ...]:
+        return prefix_of(tools, forms, self._languages, most=self.engine.context * _PREFIX_SHARE)
 
     def streamed(
         self, pieces: AsyncGenerator[Reply], parameters: ModelRequestParameters
@@ -106,7 +110,7 @@ class CallSyntaxModel(StreamedModel[Reply]):
                 yield reply
             return
         forms = forms_of(tools)
-        prefix = prefix_of(tools, forms, self._languages)
+        prefix = self._prefix(tools, forms)
         choice = settings.get("tool_choice")
         items = items_of(messages, forms)
         first = first_calls(items, tools) if choice is None else None

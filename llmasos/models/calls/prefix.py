@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from pydantic_ai.tools import ToolDefinition
@@ -11,6 +12,7 @@ from pydantic_ai.tools import ToolDefinition
 from llmasos.models.calls.conversation import NOTED, language_of, result_text
 from llmasos.models.calls.syntax import ANSWER, CallForm
 from llmasos.models.engines.port import Turn
+from llmasos.models.tokens import most_tokens
 
 _INTRO = """\
 You work in the person's folder by calling tools. Every reply is exactly one of:
@@ -34,7 +36,7 @@ _SCRIPT_RULES = (
 LOOK_BELOW = 'Look through all folders: Path(".").rglob("*")'
 """What small models are told with the names of the files."""
 
-_NOTED = 4  # turns
+_NOTED = 2  # examples
 _FILE = re.compile(r"[\w-]+\.[a-z]{2,5}\b")
 # Without these, a small model searches or computes with what it knows best.
 _MADE_FOR = {
@@ -165,10 +167,26 @@ def offered(tools: Sequence[ToolDefinition]) -> list[ToolDefinition]:
     return [tool for tool in tools if not (tool.metadata or {}).get("advanced")]
 
 
+@dataclass(frozen=True)
+class _Shown:
+    """A piece of the examples, which stays together.
+
+    Args:
+        turns: What is said in it.
+        rank: What has a higher one is left out first; 0 stays.
+    """
+
+    turns: tuple[Turn, ...]
+    rank: int
+
+
 def prefix_of(
-    tools: Sequence[ToolDefinition], forms: dict[str, CallForm], languages: Sequence[str] = ("en", "zh")
+    tools: Sequence[ToolDefinition],
+    forms: dict[str, CallForm],
+    languages: Sequence[str] = ("en", "zh"),
+    most: float = math.inf,
 ) -> tuple[Turn, ...]:
-    """Return the system text and the examples: the same bytes for the same tools and languages.
+    """Return the system text and the examples: the same bytes for the same arguments.
 
     Examples of a tool are taken from its metadata: `{"examples": [{"request": ..., "call": ...}]}`. Those of
     tools that others made (`{"added": True}`) come last, where they weigh most: a small model would rather
@@ -178,8 +196,10 @@ def prefix_of(
         tools: What the model may call.
         forms: How each is written.
         languages: Languages of the examples, as ISO 639-1 codes.
+        most: Tokens that it may take; each tool's further examples, and general ones, are left out for that.
     """
     added = [tool for tool in tools if (tool.metadata or {}).get("added")]
+    made_for = [tool for tool in tools if tool.name in _MADE_FOR]
     rules = [*_RULES]
     if "run_python" in forms:
         rules += (*_SCRIPT_RULES, *(rule for name, rule in _MADE_FOR.items() if name in forms))
@@ -189,29 +209,51 @@ def prefix_of(
         tools="\n".join(form.signature() for form in forms.values()),
         rules="\n".join(f"- {rule}" for rule in rules),
     )
-    turns = [Turn(role="system", content=system)]
-    made_for = [tool for tool in tools if tool.name in _MADE_FOR]
-    turns += _calls([tool for tool in tools if tool not in made_for and tool not in added], languages)
-    shown = [
-        general
-        for general in _examples()
-        if general.tools <= forms.keys()
-        and not general.without & forms.keys()
-        and language_of(general.turns[0]) in languages
+    general = [
+        each
+        for each in _examples()
+        if each.tools <= forms.keys()
+        and not each.without & forms.keys()
+        and language_of(each.turns[0]) in languages
     ]
-    turns += [turn for general in shown if not general.last for turn in _chat(general.turns)]
-    calls = _calls(made_for, languages)
-    turns += (*calls[:-_NOTED], *_noted(calls[-_NOTED:]))
-    # What none of them is for comes after them: else a small model would call them for everything.
-    others = [turn for general in shown if general.last for turn in _chat(general.turns)]
-    turns += _noted(others) if made_for else others
-    return (*turns, *_noted(_calls(added, languages)))
+    groups = [
+        _calls([tool for tool in tools if tool not in made_for and tool not in added], languages),
+        [_Shown(_chat(each.turns), 1) for each in general if not each.last],
+        _calls(made_for, languages),
+        # What none of them is for comes after them: else a small model would call them for everything.
+        [_Shown(_chat(each.turns), 0 if each.tools else 1) for each in general if each.last],
+        _calls(added, languages),
+    ]
+    while True:
+        turns = (Turn(role="system", content=system), *_in_order(*groups))
+        rank = max((each.rank for group in groups for each in group), default=0)
+        if not rank or sum(most_tokens(turn.content) for turn in turns) <= most:
+            return turns
+        group = next(group for group in groups if any(each.rank == rank for each in group))
+        group.remove(next(each for each in reversed(group) if each.rank == rank))
 
 
-def _chat(texts: Sequence[str]) -> list[Turn]:
-    return [
+def _in_order(
+    tools: Sequence[_Shown],
+    general: Sequence[_Shown],
+    made_for: Sequence[_Shown],
+    others: Sequence[_Shown],
+    added: Sequence[_Shown],
+) -> Iterator[Turn]:
+    yield from _turns([*tools, *general, *made_for[:-_NOTED]])
+    yield from _noted(_turns(made_for[-_NOTED:]))
+    yield from _noted(_turns(others)) if made_for else _turns(others)
+    yield from _noted(_turns(added))
+
+
+def _turns(shown: Sequence[_Shown]) -> list[Turn]:
+    return [turn for each in shown for turn in each.turns]
+
+
+def _chat(texts: Sequence[str]) -> tuple[Turn, ...]:
+    return tuple(
         Turn(role="assistant" if number % 2 else "user", content=text) for number, text in enumerate(texts)
-    ]
+    )
 
 
 def _noted(calls: Sequence[Turn]) -> list[Turn]:
@@ -224,12 +266,13 @@ def _noted(calls: Sequence[Turn]) -> list[Turn]:
     ]
 
 
-def _calls(tools: Sequence[ToolDefinition], languages: Sequence[str]) -> list[Turn]:
-    """Return the tools' own examples: requests, each with a call."""
-    turns: list[Turn] = []
+def _calls(tools: Sequence[ToolDefinition], languages: Sequence[str]) -> list[_Shown]:
+    """Return the tools' own examples: requests, each with a call; the first of each tool stays."""
+    shown: list[_Shown] = []
     for tool in tools:
-        for example in (tool.metadata or {}).get("examples", ()):
-            if language_of(str(example["request"])) in languages:
-                turns.append(Turn(role="user", content=str(example["request"])))
-                turns.append(Turn(role="assistant", content=str(example["call"])))
-    return turns
+        examples = (tool.metadata or {}).get("examples", ())
+        told = [one for one in examples if language_of(str(one["request"])) in languages]
+        shown += (
+            _Shown(_chat((str(one["request"]), str(one["call"]))), rank) for rank, one in enumerate(told)
+        )
+    return shown

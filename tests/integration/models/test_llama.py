@@ -57,7 +57,7 @@ async def engine(model_file: Path, tmp_path: Path) -> AsyncGenerator[LlamaEngine
 
 
 def plan_of(path: Path, cache: Path, **fields: object) -> LoadPlan:
-    given = {"name": "small", "path": path, "fingerprint": "f", "cache_dir": cache, "context": 8192}
+    given = {"name": "small", "path": path, "fingerprint": "f", "cache_dir": cache, "context": 4096}
     return LoadPlan.model_validate({**given, **fields})
 
 

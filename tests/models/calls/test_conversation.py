@@ -129,3 +129,18 @@ def test_what_others_made_is_named_and_shown_last() -> None:
     assert [turn.content for turn in prefix[-2:]] == [last, 'weigh(path="a.txt")']
     assert "Where one of weigh does what is asked" in prefix[0].content
     assert "Where one of" not in prefix_of(tools(), forms_of(tools()))[0].content
+
+
+def test_a_small_context_gets_fewer_examples_and_one_of_each_tool() -> None:
+    offered_tools = tools()
+    whole = prefix_of(offered_tools, forms_of(offered_tools))
+    size = sum(most_tokens(turn.content) for turn in whole)
+    assert prefix_of(offered_tools, forms_of(offered_tools), most=size) == whole
+    most = size * 3 // 4
+    less = prefix_of(offered_tools, forms_of(offered_tools), most=most)
+    assert size > most >= sum(most_tokens(turn.content) for turn in less)
+    assert less[0] == whole[0], "every tool is still named"
+    calls = [turn.content for turn in less[2::2]]
+    for tool in offered_tools:
+        if examples := (tool.metadata or {}).get("examples", ()):
+            assert examples[0]["call"] in calls, tool.name
