@@ -26,7 +26,7 @@ ORDER = [
     {"store"},
     {"api", "listen"},
     {"config"},
-    {"amounts", "datasets", "events", "extras", "flips", "parents", "paths"},
+    {"amounts", "datasets", "events", "extras", "flips", "parents", "paths", "sqlite"},
     {"secrets"},
     {"decisions", "display", "net"},
     {"errors"},
@@ -38,7 +38,7 @@ ONLY = {
         *("flips", "paths", "support"),
     },
     "audits": {"client", "api", "events", "decisions", "display", "paths", "errors"},
-    "support": {"client", "api", "display", "paths", "errors"},
+    "support": {"client", "api", "display", "paths", "errors", "sqlite"},
     "client": {"api", "events", "decisions", "display", "paths", "errors"},
 }
 RANK = {name: rank for rank, row in enumerate(ORDER) for name in row}

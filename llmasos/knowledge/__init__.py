@@ -1,6 +1,6 @@
 """Knowledge: collections of documents that questions are answered from, each a file of its own."""
 
-from llmasos.knowledge.embedder import DIMENSIONS, Embedder, FakeEmbedder, choose_embedder
+from llmasos.knowledge.embedder import DIMENSIONS, E5Embedder, Embedder, FakeEmbedder, choose_embedder
 from llmasos.knowledge.index import Collection, DocumentInfo, Found
 from llmasos.knowledge.library import CollectionInfo, Library
 from llmasos.knowledge.passages import Block, Passage, passages
@@ -12,6 +12,7 @@ __all__ = [
     "Collection",
     "CollectionInfo",
     "DocumentInfo",
+    "E5Embedder",
     "Embedder",
     "FakeEmbedder",
     "Found",

@@ -54,12 +54,16 @@ class Embedder(Protocol):
 
 
 class E5Embedder:
-    """multilingual-e5-small in four bits, in a process of its own: it is C, and reads what anybody wrote."""
+    """multilingual-e5-small in four bits, in a process of its own: it is C, and reads what anybody wrote.
+
+    Attributes:
+        process: That process, once there is one.
+    """
 
     name = "multilingual-e5-small-q4"
 
     def __init__(self) -> None:
-        self._process: Process | None = None
+        self.process: Process | None = None
         self._turn = anyio.Lock()
 
     async def passages(self, texts: Sequence[str]) -> NDArray[np.float32]:
@@ -86,7 +90,7 @@ class E5Embedder:
 
     async def close(self) -> None:
         """End the process."""
-        process, self._process = self._process, None
+        process, self.process = self.process, None
         if process is not None:
             process.kill()
             await process.wait()
@@ -94,9 +98,9 @@ class E5Embedder:
     async def _ask(self, kind: str, texts: Sequence[str]) -> bytes:
         line = json.dumps([kind, [text[:_LONGEST] for text in texts]]) + "\n"
         async with self._turn:
-            if self._process is None or self._process.returncode is not None:
-                self._process = await self._start()
-            process = self._process
+            if self.process is None or self.process.returncode is not None:
+                self.process = await self._start()
+            process = self.process
             assert process.stdin is not None
             assert process.stdout is not None
             answered = False

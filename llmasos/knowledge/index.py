@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import math
 import sqlite3
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -15,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from llmasos.errors import KnowledgeError
 from llmasos.knowledge.passages import Passage
 from llmasos.knowledge.words import telling, words
+from llmasos.sqlite import SqliteFile
 
 if TYPE_CHECKING:
     import numpy as np
@@ -80,14 +79,12 @@ class Collection:
     """
 
     def __init__(self, path: Path, model: str) -> None:
-        self._path = path
-        self._lock = threading.Lock()
         self._vectors: tuple[int, NDArray[np.int64], NDArray[np.float32]] | None = None
         try:
-            with self._transaction() as db:
-                db.executescript(_SCHEMA)
-                db.execute("INSERT OR IGNORE INTO about VALUES ('version', ?)", (str(_VERSION),))
-                db.execute("INSERT OR IGNORE INTO about VALUES ('model', ?)", (model,))
+            self._file = SqliteFile(path, _SCHEMA)
+            with self._file.transaction() as db:
+                begin = (("version", str(_VERSION)), ("model", model), ("changes", "0"))
+                db.executemany("INSERT OR IGNORE INTO about VALUES (?, ?)", begin)
                 about = dict(db.execute("SELECT key, value FROM about").fetchall())
         except sqlite3.DatabaseError as error:
             raise KnowledgeError(
@@ -108,7 +105,7 @@ class Collection:
         vectors: NDArray[np.float32] | None,
     ) -> None:
         """Add a document, or put it in the place of the one with its name."""
-        with self._transaction() as db:
+        with self._file.transaction() as db:
             _remove(db, document.name)
             row = (document.name, document.sha256, document.size, document.added.isoformat(), document.notes)
             number = db.execute(
@@ -126,12 +123,12 @@ class Collection:
 
     def remove(self, name: str) -> bool:
         """Remove a document; returns whether there was one."""
-        with self._transaction() as db:
+        with self._file.transaction() as db:
             return _remove(db, name)
 
     def documents(self) -> list[DocumentInfo]:
         """Return the documents by their names."""
-        with self._transaction() as db:
+        with self._file.transaction() as db:
             rows = db.execute(
                 "SELECT name, sha256, size, added, "
                 "(SELECT count(*) FROM passages WHERE document = documents.id), notes "
@@ -151,7 +148,7 @@ class Collection:
             most: How many.
         """
         asked = telling(question)
-        with self._transaction() as db:
+        with self._file.transaction() as db:
             by_words = _by_words(db, asked)
             likeness = self._by_meaning(db, vector)
             nearest = sorted(likeness, key=lambda key: -likeness[key])[:_CANDIDATES]
@@ -166,7 +163,7 @@ class Collection:
     def _by_meaning(self, db: sqlite3.Connection, vector: NDArray[np.float32] | None) -> dict[int, float]:
         if vector is None:
             return {}
-        keys, matrix = self._matrix(db)
+        keys, matrix = self._matrix(db, vector.size)
         if not len(keys):
             return {}
         scores = matrix @ vector
@@ -174,7 +171,7 @@ class Collection:
         best = scores.argpartition(-count)[-count:]
         return {int(keys[at]): float(scores[at]) for at in best}
 
-    def _matrix(self, db: sqlite3.Connection) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    def _matrix(self, db: sqlite3.Connection, size: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Return all vectors, which stay in memory until the file changes."""
         import numpy as np
 
@@ -182,26 +179,14 @@ class Collection:
         if self._vectors is None or self._vectors[0] != version:
             rows = db.execute("SELECT id, vector FROM passages WHERE vector IS NOT NULL").fetchall()
             keys = np.array([key for key, _ in rows], np.int64)
-            matrix = np.frombuffer(b"".join(blob for _, blob in rows), np.float32).reshape(len(rows), -1)
+            matrix = np.frombuffer(b"".join(blob for _, blob in rows), np.float32).reshape(len(rows), size)
             self._vectors = version, keys, matrix
         return self._vectors[1:]
-
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._lock, closing(sqlite3.connect(self._path, timeout=30)) as db:
-            db.execute("PRAGMA journal_mode = WAL")
-            db.execute("PRAGMA foreign_keys = ON")
-            db.execute("PRAGMA secure_delete = ON")
-            with db:
-                yield db
 
 
 def _remove(db: sqlite3.Connection, name: str) -> bool:
     """Remove a document, and count the change that whoever calls makes."""
-    db.execute(
-        "INSERT INTO about VALUES ('changes', '1') "
-        "ON CONFLICT (key) DO UPDATE SET value = CAST(value AS INTEGER) + 1"
-    )
+    db.execute("UPDATE about SET value = CAST(value AS INTEGER) + 1 WHERE key = 'changes'")
     found = db.execute("SELECT id FROM documents WHERE name = ?", (name,)).fetchone()
     if found is None:
         return False

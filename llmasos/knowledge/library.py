@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from llmasos.errors import KnowledgeError
-from llmasos.knowledge.index import Collection
+from llmasos.knowledge.index import Collection, DocumentInfo
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
 
@@ -51,6 +52,16 @@ class Library:
         documents = self.get(name).documents()
         return CollectionInfo(name, len(documents), sum(document.passages for document in documents))
 
+    def documents(self, name: str) -> dict[str, DocumentInfo]:
+        """Return the documents of a collection by their names; none where there is no collection.
+
+        Raises:
+            KnowledgeError: It cannot have this name.
+        """
+        if _NAME.fullmatch(name) and name not in self.names():
+            return {}
+        return {one.name: one for one in self.get(name).documents()}
+
     def get(self, name: str, *, make: bool = False) -> Collection:
         """Return a collection.
 
@@ -79,6 +90,12 @@ class Library:
         if name not in self._open:
             self._open[name] = Collection(path, self._model)
         return self._open[name]
+
+    def sweep(self, seconds: float) -> None:
+        """Remove the collections that nothing was added to for so long."""
+        for path in self._folder.glob("*.sqlite"):
+            if path.stat().st_mtime < time.time() - seconds:
+                self.remove(path.stem)
 
     def remove(self, name: str) -> None:
         """Remove a collection with all that is in it.

@@ -93,10 +93,10 @@ class _Api:
         self._waiting = 0
 
     async def page(self, _request: Request) -> Response:
-        return _html("page.html", self._desk)
+        return page_of(self._desk, "page.html")
 
     async def desk_page(self, _request: Request) -> Response:
-        return _html("desk.html", self._desk)
+        return page_of(self._desk, "desk.html")
 
     async def ask(self, request: Request) -> Response:
         asked = await _json(request)
@@ -219,7 +219,8 @@ def _limit(seconds: int) -> None:
         )
 
 
-def _html(name: str, desk: Desk) -> Response:
+def page_of(desk: Desk, name: str) -> Response:
+    """Return one of the desk's pages, `page.html` or `desk.html`."""
     text = resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
     title = desk.title.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace('"', "&quot;")
     return HTMLResponse(Template(text).substitute(title=title), headers=_HEADERS)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import secrets
-import sqlite3
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal
+
+from llmasos.sqlite import SqliteFile
 
 Author = Literal["visitor", "documents", "person", "desk"]
 State = Literal["open", "waiting", "closed"]
@@ -63,10 +62,8 @@ class Conversations:
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._lock = threading.Lock()
-        with self._transaction() as db:
-            db.executescript(_SCHEMA)
+        self._file = SqliteFile(path, _SCHEMA)
+        with self._file.transaction() as db:
             db.execute(
                 "DELETE FROM conversations WHERE changed < ?", ((datetime.now(UTC) - _KEPT).isoformat(),)
             )
@@ -74,13 +71,13 @@ class Conversations:
     def begin(self) -> str:
         """Begin a conversation and return its id, which nobody can guess."""
         key = secrets.token_urlsafe(18)
-        with self._transaction() as db:
+        with self._file.transaction() as db:
             db.execute("INSERT INTO conversations VALUES (?, 'open', ?, ?)", (key, _now(), _now()))
         return key
 
     def add(self, conversation: str, author: Author, text: str, citations: Sequence[str] = ()) -> None:
         """Add a message."""
-        with self._transaction() as db:
+        with self._file.transaction() as db:
             row = (conversation, author, text, json.dumps(list(citations)), _now())
             db.execute(
                 "INSERT INTO messages (conversation, author, text, citations, at) VALUES (?, ?, ?, ?, ?)", row
@@ -89,14 +86,14 @@ class Conversations:
 
     def move(self, conversation: str, state: State) -> None:
         """Change a conversation's state."""
-        with self._transaction() as db:
+        with self._file.transaction() as db:
             db.execute(
                 "UPDATE conversations SET state = ?, changed = ? WHERE id = ?", (state, _now(), conversation)
             )
 
     def get(self, conversation: str, after: int = 0) -> Conversation | None:
         """Return a conversation with its messages after a number; None where there is none."""
-        with self._transaction() as db:
+        with self._file.transaction() as db:
             row = db.execute(
                 "SELECT id, state, changed FROM conversations WHERE id = ?", (conversation,)
             ).fetchone()
@@ -113,20 +110,11 @@ class Conversations:
 
     def waiting(self) -> list[Conversation]:
         """Return the conversations that wait for a person, the oldest first, with all messages."""
-        with self._transaction() as db:
+        with self._file.transaction() as db:
             query = "SELECT id FROM conversations WHERE state = 'waiting' ORDER BY changed"
             rows = db.execute(query).fetchall()
         found = (self.get(key) for (key,) in rows)
         return [each for each in found if each is not None]
-
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._lock, closing(sqlite3.connect(self._path, timeout=30)) as db:
-            db.execute("PRAGMA journal_mode = WAL")
-            db.execute("PRAGMA foreign_keys = ON")
-            db.execute("PRAGMA secure_delete = ON")
-            with db:
-                yield db
 
 
 def _now() -> str:

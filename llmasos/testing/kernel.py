@@ -26,6 +26,7 @@ class FakeKernel:
         answer: What the model says; nothing by default, which is an error of the model.
         sandbox: In place of one that only reads and writes files.
         settings: In place of those of a test.
+        shelf: Collections of documents, or what stands for them.
 
     Attributes:
         asked: What the model was asked: instructions and texts.
@@ -42,10 +43,12 @@ class FakeKernel:
         *,
         sandbox: Sandbox | None = None,
         settings: Settings | None = None,
+        shelf: Any = None,
     ) -> None:
         self.sandbox: Sandbox = sandbox or FakeSandbox(folder)
         self.settings = settings or TestSettings(data_dir=data)
         self.seconds = 60.0
+        self.shelf = shelf
         self.model = "a-model"
         self._answer = answer
         self.asked: list[tuple[str, str]] = []

@@ -15,6 +15,7 @@ from llmasos.federated.folder import RunFolder
 from llmasos.federated.plan import Plan
 from llmasos.federated.port import FederatedError, UnknownRun
 from llmasos.federated.request import plan_of, request_of
+from llmasos.federated.run import environment_of
 from llmasos.federated.runs import COPIES, Runs, installed_runs
 
 pytestmark = pytest.mark.anyio
@@ -175,3 +176,14 @@ def test_without_the_extra_it_is_said_how_to_get_it() -> None:
     with pytest.raises(FederatedError, match="not installed") as caught:
         installed_runs(None)
     assert "pip install" in caught.value.hint
+
+
+def test_a_runs_programs_compute_as_this_machine_is_told_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in (("OPENBLAS_CORETYPE", "Haswell"), ("OPENBLAS_NUM_THREADS", "8"), ("MY_TOKEN", "x")):
+        monkeypatch.setenv(name, value)
+    found = environment_of(RunFolder.make(tmp_path))
+    assert found["OPENBLAS_CORETYPE"] == "Haswell", "workers on a cluster's nodes have it, too"
+    assert found["OPENBLAS_NUM_THREADS"] == "1"
+    assert "MY_TOKEN" not in found

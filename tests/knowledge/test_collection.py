@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -68,6 +69,12 @@ def test_what_is_nowhere_has_no_share(collection: Collection) -> None:
     assert collection.search("?!", None, 3) == []
 
 
+def test_an_empty_collection_has_nothing(tmp_path: Path) -> None:
+    empty = Collection(tmp_path / "c.sqlite", EMBEDDER.name)
+    assert empty.search("dogs", anyio.run(EMBEDDER.query, "dogs"), 3) == []
+    assert empty.documents() == []
+
+
 @pytest.mark.parametrize(
     "question", ['"', "a OR b", "NEAR(a b)", "x* -y ^z", "col:val", "'; DROP TABLE passages"]
 )
@@ -117,6 +124,14 @@ def test_a_library_has_collections_by_name(tmp_path: Path) -> None:
     assert [(one.name, one.documents, one.passages) for one in library.all()] == [("support", 1, 1)]
     with pytest.raises(KnowledgeError, match="cannot be named"):
         library.get("../x", make=True)
+    assert list(library.documents("support")) == ["a.md"]
+    assert library.documents("nothing") == {}
+    library.sweep(3600)
+    assert library.names() == ["support"]
+    library.get("old", make=True)
+    os.utime(tmp_path / "knowledge" / "old.sqlite", (0, 0))
+    library.sweep(3600)
+    assert library.names() == ["support"]
     library.remove("support")
     assert list((tmp_path / "knowledge").iterdir()) == []
 

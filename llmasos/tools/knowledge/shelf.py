@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from functools import partial
 from itertools import zip_longest
 from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
 
 import anyio
 import anyio.to_thread
@@ -17,7 +18,6 @@ from llmasos.config import Settings
 from llmasos.errors import KnowledgeError, ToolError
 from llmasos.knowledge import (
     Block,
-    Collection,
     CollectionInfo,
     DocumentInfo,
     Embedder,
@@ -29,12 +29,17 @@ from llmasos.knowledge import (
 from llmasos.sandbox import SandboxProvider, private_sandbox
 from llmasos.tools._shipping import program, told_inside
 
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
 Record = Callable[..., Awaitable[None]]
 """Records a change: what is done, the collection, and what it is about."""
 
 _MOST_PASSAGES = 200_000
 _AT_ONCE = 64
 _READ_SECONDS = 600.0
+_KEPT_SECONDS = 14 * 86_400.0
 _INSIDE = "llmasos.tools.knowledge.inside"
 
 
@@ -93,12 +98,14 @@ class Shelf:
         name = _named(name)
         sha256 = hashlib.sha256(data).hexdigest()
         async with self._adding:
-            shelf = await anyio.to_thread.run_sync(partial(self._library.get, collection, make=True))
-            there = {one.name: one for one in await anyio.to_thread.run_sync(shelf.documents)}
-            if name in there and there[name].sha256 == sha256:
-                return there[name]
+            there = await anyio.to_thread.run_sync(self._library.documents, collection)
+            if (known := there.get(name)) is not None and known.sha256 == sha256:
+                return known
+            read = await self._read_document(name, data, progress)
             await self._record(event="added", collection=collection, document=name, sha256=sha256)
-            return await self._put(shelf, name, data, progress)
+            shelf = await anyio.to_thread.run_sync(partial(self._library.get, collection, make=True))
+            await anyio.to_thread.run_sync(shelf.add, *read)
+            return read[0]
 
     async def remove(self, collection: str, name: str = "") -> None:
         """Remove a document, or the whole collection.
@@ -178,6 +185,7 @@ class Shelf:
         digests = sorted((name, hashlib.sha256(data).hexdigest()) for name, data in files.items())
         key = hashlib.sha256(json.dumps(digests).encode("utf-8", "surrogatepass")).hexdigest()[:40]
         async with self._adding:
+            await anyio.to_thread.run_sync(self._read.sweep, _KEPT_SECONDS)
             shelf = await anyio.to_thread.run_sync(partial(self._read.get, key, make=True))
             there = {one.name for one in await anyio.to_thread.run_sync(shelf.documents)}
             problems: list[KnowledgeError] = []
@@ -186,18 +194,20 @@ class Shelf:
                 if name in there:
                     continue
                 try:
-                    await self._put(shelf, name, data, lambda done, total: None)
+                    document = await self._read_document(name, data, lambda done, total: None)
                 except KnowledgeError as error:
                     problems.append(error)
+                else:
+                    await anyio.to_thread.run_sync(shelf.add, *document)
             if len(problems) == len(files):
                 raise problems[0]
         vector = None if self._embedder is None else await self._embedder.query(question)
         return await anyio.to_thread.run_sync(shelf.search, question, vector, most)
 
-    async def _put(
-        self, shelf: Collection, name: str, data: bytes, progress: Callable[[int, int], None]
-    ) -> DocumentInfo:
-        """Read, embed and store a document."""
+    async def _read_document(
+        self, name: str, data: bytes, progress: Callable[[int, int], None]
+    ) -> tuple[DocumentInfo, list[Passage], NDArray[np.float32] | None]:
+        """Return what a collection is to hold of a document."""
         pieces, notes = await self.read(name, data)
         texts = [f"{piece.heading}\n{piece.text}".strip() for piece in pieces]
         vectors = None
@@ -211,8 +221,7 @@ class Shelf:
             vectors = np.concatenate(rows)
         sha256 = hashlib.sha256(data).hexdigest()
         info = DocumentInfo(name, sha256, len(data), datetime.now(UTC), len(pieces), notes)
-        await anyio.to_thread.run_sync(shelf.add, info, pieces, vectors)
-        return info
+        return info, pieces, vectors
 
     async def read(self, name: str, data: bytes) -> tuple[list[Passage], str]:
         """Return a document's passages, and what a person should know of it; it is read in a sandbox.

@@ -15,6 +15,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from llmasos.support import Conversations, Desk, Reply, make_app, make_server
+from llmasos.support.app import page_of
 
 pytestmark = [pytest.mark.integration, pytest.mark.anyio]
 
@@ -44,12 +45,13 @@ class Served:
 
     def __init__(self, folder: Path) -> None:
         self.conversations = Conversations(folder / "c.sqlite")
-        app = make_app(Desk("c", "Our shop"), Documents(), self.conversations, "key")
+        desk = Desk("c", "Our shop")
+        app = make_app(desk, Documents(), self.conversations, "key")
 
-        async def visited(request: Request) -> Response:
-            page = await app.router.routes[0].endpoint(request)  # type: ignore[attr-defined]
+        async def visited(_request: Request) -> Response:
+            page = page_of(desk, "page.html")
             policy = {"Content-Security-Policy": page.headers["Content-Security-Policy"]}
-            return HTMLResponse(page.body.decode().replace("</html>", VISITS), headers=policy)
+            return HTMLResponse(bytes(page.body).decode().replace("</html>", VISITS), headers=policy)
 
         app.router.routes.append(Route("/visited", visited))
         self.listener = socket.create_server(("127.0.0.1", 0))

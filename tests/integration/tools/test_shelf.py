@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 
 from llmasos.config import Settings
 from llmasos.errors import KnowledgeError
-from llmasos.knowledge import Library, Passage, choose_embedder
+from llmasos.knowledge import E5Embedder, Library, Passage, choose_embedder
 from llmasos.sandbox import JailProvider
 from llmasos.sandbox.image import sandbox_tree
 from llmasos.tools.knowledge import Shelf
@@ -24,23 +25,36 @@ PAGE = """<html><head><title>x</title><style>p {}</style></head><body><nav>Home<
 <ul><li>Shoes: one<li>Hats: none</ul></body></html>"""
 
 
+@dataclass
+class Recorded:
+    """A shelf with the model that it asks and what it has recorded."""
+
+    shelf: Shelf
+    embedder: E5Embedder
+    events: list[tuple[str, str]]
+
+
 @pytest.fixture
-async def shelf(tmp_path: Path) -> AsyncIterator[Shelf]:
+async def recorded(tmp_path: Path) -> AsyncIterator[Recorded]:
     settings = Settings(data_dir=tmp_path / "data", runtime_dir=tmp_path / "run", sandbox_pool=0)
     provider = JailProvider(settings, tree=sandbox_tree(Settings()))
     embedder = choose_embedder()
-    assert embedder is not None, "this needs the extra `knowledge`"
-    recorded: list[dict[str, Any]] = []
+    assert isinstance(embedder, E5Embedder), "this needs the extra `knowledge`"
+    events: list[tuple[str, str]] = []
 
     async def record(**facts: Any) -> None:
-        recorded.append(facts)
+        events.append((facts["event"], facts["document"]))
 
     library = Library(tmp_path / "knowledge", embedder.name)
     made = Shelf(library, Library(tmp_path / "read", embedder.name), embedder, provider, settings, record)
-    made.recorded = recorded  # type: ignore[attr-defined]
-    yield made
+    yield Recorded(made, embedder, events)
     await made.close()
     await provider.close()
+
+
+@pytest.fixture
+def shelf(recorded: Recorded) -> Shelf:
+    return recorded.shelf
 
 
 async def test_each_format_is_read_with_headings_and_places(shelf: Shelf) -> None:
@@ -81,7 +95,7 @@ async def test_each_format_is_read_with_headings_and_places(shelf: Shelf) -> Non
 async def test_what_cannot_be_read_is_named(shelf: Shelf, name: str, data: bytes, message: str) -> None:
     with pytest.raises(KnowledgeError, match=message):
         await shelf.add("c", name, data)
-    assert await shelf.documents("c") == []
+    assert await shelf.collections() == [], "no empty collection is left"
 
 
 async def test_a_document_of_three_hundred_pages_is_read(shelf: Shelf) -> None:
@@ -107,7 +121,8 @@ async def test_meaning_is_found_across_words_and_languages(shelf: Shelf) -> None
         assert best.document == document, question
 
 
-async def test_changes_are_recorded_and_the_same_document_costs_nothing(shelf: Shelf) -> None:
+async def test_changes_are_recorded_and_the_same_document_costs_nothing(recorded: Recorded) -> None:
+    shelf = recorded.shelf
     first = await shelf.add("c", "rules.md", RULES.encode())
     assert await shelf.add("c", "rules.md", RULES.encode()) == first
     changed = await shelf.add("c", "rules.md", RULES.replace("28", "30").encode())
@@ -117,8 +132,8 @@ async def test_changes_are_recorded_and_the_same_document_costs_nothing(shelf: S
         await shelf.remove("c", "rules.md")
     await shelf.remove("c")
     assert await shelf.collections() == []
-    events = [(one["event"], one["document"]) for one in shelf.recorded]  # type: ignore[attr-defined]
-    assert events == [("added", "rules.md"), ("added", "rules.md"), ("removed", "rules.md"), ("removed", "")]
+    added, removed = ("added", "rules.md"), ("removed", "rules.md")
+    assert recorded.events == [added, added, removed, ("removed", "")]
 
 
 async def test_files_are_asked_without_being_added(shelf: Shelf) -> None:
@@ -130,10 +145,10 @@ async def test_files_are_asked_without_being_added(shelf: Shelf) -> None:
         await shelf.search_in({"bad.pdf": b"%PDF- no"}, "What?", 1)
 
 
-async def test_the_embedding_model_comes_back_when_it_dies(shelf: Shelf) -> None:
-    await shelf.add("c", "rules.md", RULES.encode())
-    embedder = shelf._embedder
-    assert embedder is not None
-    embedder._process.kill()  # type: ignore[attr-defined]
-    await embedder._process.wait()  # type: ignore[attr-defined]
-    assert await shelf.search(["c"], "How many days?", 1)
+async def test_the_embedding_model_comes_back_when_it_dies(recorded: Recorded) -> None:
+    await recorded.shelf.add("c", "rules.md", RULES.encode())
+    process = recorded.embedder.process
+    assert process is not None
+    process.kill()
+    await process.wait()
+    assert await recorded.shelf.search(["c"], "How many days?", 1)

@@ -42,9 +42,7 @@ class Shelf:
 
 def kernel(folder: Path, data: Path, *collections: str) -> tuple[FakeKernel, Shelf]:
     shelf = Shelf(*collections)
-    made = FakeKernel(folder, data, lambda _, text: "28 days of holiday [1].")
-    made.shelf = shelf  # type: ignore[attr-defined]
-    return made, shelf
+    return FakeKernel(folder, data, lambda _, text: "28 days of holiday [1].", shelf=shelf), shelf
 
 
 async def test_a_question_goes_to_what_is_named(folder: Path, tmp_path: Path) -> None:
