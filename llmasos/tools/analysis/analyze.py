@@ -22,9 +22,10 @@ You write DuckDB SQL. The data:
 
 {profile}
 
-Write one SELECT that answers the question. Use only the tables and columns above, as they are written. Give \
-results names that say what they are, round averages to two digits, and order them so that they can be read. \
-Answer with the query in ```sql and nothing else."""
+Write one SELECT that answers the question. Who sold, cost or made most is told by sums, unless an average \
+is asked for. Use only the tables and columns above, as they are written. Give results names that say what \
+they are, round averages to two digits, and order them so that they can be read. Answer with the query in \
+```sql and nothing else."""
 _REPAIR = """\
 {question}
 
