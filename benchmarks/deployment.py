@@ -104,7 +104,7 @@ def warm(rounds: int, nodes: int) -> Measured:
             backend="deployment",
         )
         folder = RunFolder.make(Path(root), plan)
-        os.environ.update(environment_of(folder))
+        os.environ.update(environment_of(folder.path))
         marks: list[float] = []
         train(folder, Deployed, lambda: marks.append(meter.seconds))
         events = [event for event, _ in folder.told()]

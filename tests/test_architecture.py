@@ -12,6 +12,7 @@ ROOT = Path(__file__).parent.parent / "llmasos"
 # From the top down: a part may import what stands in later rows, and itself.
 ORDER = [
     {"shell"},
+    {"silo"},
     {"audits", "support"},
     {"testing"},
     {"client"},
@@ -38,6 +39,7 @@ ONLY = {
         *("flips", "paths", "support"),
     },
     "audits": {"client", "api", "events", "decisions", "display", "paths", "errors"},
+    "silo": {"client", "display", "errors", "federated", "paths", "support"},
     "support": {"client", "api", "display", "paths", "errors", "sqlite"},
     "client": {"api", "events", "decisions", "display", "paths", "errors"},
 }

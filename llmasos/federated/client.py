@@ -28,6 +28,7 @@ from llmasos.federated.messages import (
 )
 from llmasos.federated.privacy import disguised
 from llmasos.federated.proximal import honoured
+from llmasos.federated.questions import no_documents
 from llmasos.federated.recipes import Work
 from llmasos.federated.recipes.registry import recipe
 from llmasos.federated.secure import client as secure
@@ -45,6 +46,7 @@ def client_app(rows: Rows) -> ClientApp:
         rows: Finds a client's rows.
     """
     app = ClientApp()
+    no_documents(app)
     prepared = _Prepared(rows)
     honours: dict[tuple[int, str], bool | None] = {}
 

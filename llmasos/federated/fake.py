@@ -1,14 +1,15 @@
-"""A run that only says that it trained, for tests and for looking at what shows runs."""
+"""Runs that only say that they trained, and silos that say what they were given, for tests."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from pathlib import Path
 
 from llmasos.federated.events import Forecast, Participant, RoundEnded, RunEnded, RunEvent, RunStarted
 from llmasos.federated.folder import RunFolder
 from llmasos.federated.port import FederatedError, RunStatus
 from llmasos.federated.run import status_of
+from llmasos.federated.silos import Question, Told, parted
 
 
 class FakeRun:
@@ -86,3 +87,21 @@ class FakeRun:
     def _tell(self, event: RunEvent) -> None:
         self._files.tell(event)
         self._events.append(event)
+
+
+class FakeSilos:
+    """Silos that tell what they were given, and keep what they were asked.
+
+    Args:
+        told: What each tells, by its name.
+    """
+
+    def __init__(self, told: Mapping[str, Told]) -> None:
+        self._told = dict(told)
+        self.asked: list[tuple[str, Question]] = []
+
+    async def ask(self, place: str, question: Question) -> dict[str, Told]:
+        """Return what was given."""
+        parted(place)
+        self.asked.append((place, question))
+        return self._told

@@ -15,6 +15,9 @@ PrivacyKind = Literal["none", "central", "local"]
 ROBUST: frozenset[StrategyName] = frozenset({"fedmedian", "trimmed-mean", "krum"})
 """The strategies that look at each update by itself, so that they bear some that are hostile."""
 
+FIRST_NODE = 2
+"""The number of the first client's node; the others follow it, in the clients' order."""
+
 
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")

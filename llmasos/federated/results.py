@@ -57,7 +57,7 @@ class Results:
         # What reads numbers is not loaded here.
         command = [sys.executable, "-m", "llmasos.federated.weigh", str(file)]
         done = await anyio.run_process(
-            command, stdin=DEVNULL, stderr=DEVNULL, check=False, env=environment_of(self._folder)
+            command, stdin=DEVNULL, stderr=DEVNULL, check=False, env=environment_of(self._folder.path)
         )
         text = done.stdout.decode("utf-8", "replace").strip()
         if done.returncode != 0:

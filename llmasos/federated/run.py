@@ -98,7 +98,7 @@ class ProcessRun:
             raise FederatedError(
                 f"The run {self.id} is over.", hint="Export it, or begin another one with more rounds."
             )
-        environment = environment_of(self._files) | self._variables
+        environment = environment_of(self.folder) | self._variables
         self._stopped = False
         with self._files.log_file.open("ab") as log:
             self._process = await anyio.open_process(
@@ -186,10 +186,10 @@ class ProcessRun:
         more.set()
 
 
-def environment_of(folder: RunFolder) -> dict[str, str]:
-    """Return the environment of a run's programs: no secrets, nothing sent home, no place but the folder."""
-    places = {name: str(folder.path / "home") for name in ("HOME", "FLWR_HOME", "MPLCONFIGDIR", "TMPDIR")}
-    (folder.path / "home").mkdir(exist_ok=True)
+def environment_of(folder: Path) -> dict[str, str]:
+    """Return the environment of programs that know no secrets, send nothing home, and have one folder."""
+    places = {name: str(folder / "home") for name in ("HOME", "FLWR_HOME", "MPLCONFIGDIR", "TMPDIR")}
+    (folder / "home").mkdir(exist_ok=True)
     # Data sets that were fetched are read from where they were put, which depends on HOME.
     found = {**bare_environment(*_NUMERIC), **_QUIET, **places, "LLMASOS_CACHE_DIR": str(cache_dir())}
     if "PYTHONPATH" in os.environ:

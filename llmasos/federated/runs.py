@@ -23,6 +23,7 @@ from llmasos.federated.port import FederatedError, Prepared, RunStatus, UnknownR
 from llmasos.federated.ray.address import variables as cluster_variables
 from llmasos.federated.results import Results
 from llmasos.federated.run import ProcessRun, environment_of
+from llmasos.federated.silos import LinkedSilos, Silos
 
 BACKENDS = {
     "local": "llmasos.federated.local",
@@ -44,7 +45,7 @@ Gather = Callable[[Path], Awaitable[Plan]]
 
 
 class Runs:
-    """Trainings, each in a folder and a process of its own.
+    """Trainings, each in a folder and a process of its own; and `silos`, which asks machines of a federation.
 
     Args:
         root: The folder of all runs.
@@ -67,6 +68,7 @@ class Runs:
         self._record = record
         self._backends = backends
         self._cluster = cluster
+        self.silos: Silos = LinkedSilos(root)
         self._running: dict[str, ProcessRun] = {}
         self._followed: dict[str, anyio.Event] = {}
 
@@ -251,7 +253,7 @@ class Runs:
                         stdout=PIPE,
                         stderr=log,
                         cwd=folder.path,
-                        env=environment_of(folder) | self._variables(plan),
+                        env=environment_of(folder.path) | self._variables(plan),
                         check=False,
                         start_new_session=True,
                     )

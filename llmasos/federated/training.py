@@ -23,7 +23,7 @@ from llmasos.federated.folder import RunFolder
 from llmasos.federated.local.central import LONG_SECONDS, SHORT_SECONDS, bounded, pooled, train_centrally
 from llmasos.federated.local.workers import Workers
 from llmasos.federated.messages import SURVEY
-from llmasos.federated.plan import Plan
+from llmasos.federated.plan import FIRST_NODE, Plan
 from llmasos.federated.port import DataError, FederatedError, Prepared
 from llmasos.federated.privacy import budget
 from llmasos.federated.recipes import Score, Work
@@ -34,9 +34,6 @@ from llmasos.federated.rounds import Rounds
 from llmasos.federated.schema import Schema, Survey
 from llmasos.federated.strategies import Guarded, State, choose, restore
 from llmasos.federated.weights import Weights
-
-FIRST_NODE = 2
-"""The number of the first client's node; the others follow it, in the clients' order."""
 
 _MEASURED_STEPS, _MEASURED_CLIENTS, _MEASURED_SECONDS = 4, 3, 60.0
 

@@ -33,7 +33,9 @@ def init(
 ) -> None:
     """Make a federation that is led from this machine."""
     hosts = [word for one in host or () for word in ("--host", one)]
-    _run("init", *hosts, "--port", str(port), *(["--bind", bind] if bind else []), "--", name)
+    run_federated(
+        _MODULE, "init", *hosts, "--port", str(port), *(["--bind", bind] if bind else []), "--", name
+    )
 
 
 def invite(
@@ -44,12 +46,12 @@ def invite(
     ] = None,
 ) -> None:
     """Write the invitation with which another machine joins one."""
-    _run("invite", *(["--out", str(out)] if out else []), "--", name, node)
+    run_federated(_MODULE, "invite", *(["--out", str(out)] if out else []), "--", name, node)
 
 
 def dismiss(name: Name, node: Node) -> None:
     """End an invitation."""
-    _run("dismiss", "--", name, node)
+    run_federated(_MODULE, "dismiss", "--", name, node)
 
 
 def renew(name: Name) -> None:
@@ -57,7 +59,7 @@ def renew(name: Name) -> None:
 
     Its machines need new invitations.
     """
-    _run("renew", "--", name)
+    run_federated(_MODULE, "renew", "--", name)
 
 
 def nodes(
@@ -65,7 +67,7 @@ def nodes(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show the federations that are led from here, and who was invited."""
-    _run("nodes", *(["--json"] if as_json else []), "--", *([name] if name else []))
+    run_federated(_MODULE, "nodes", *(["--json"] if as_json else []), "--", *([name] if name else []))
 
 
 def join(
@@ -86,16 +88,20 @@ def join(
     """
     given = {"--label": label, "--name": name}
     rest = [word for option, value in given.items() if value for word in (option, value)]
-    _run("join", "--data", data, *rest, "--", str(invitation))
+    run_federated(_MODULE, "join", "--data", data, *rest, "--", str(invitation))
 
 
 COMMANDS = (init, invite, dismiss, renew, nodes, join)
 
 
-def _run(*arguments: str) -> None:
+def run_federated(module: str, *arguments: str) -> None:
+    """Become a program that knows federations: a signal reaches it, and nothing is left between.
+
+    Raises:
+        LLMasOSError: The extra is not installed.
+    """
     if find_spec("flwr") is None:
         raise LLMasOSError(
             "Federated training is not installed.", hint="Install it with `pip install 'llmasos[federated]'`."
         )
-    # This process becomes the one that knows federations: a signal reaches it, and nothing is left between.
-    os.execv(sys.executable, [sys.executable, "-P", "-m", _MODULE, *arguments])  # noqa: S606
+    os.execv(sys.executable, [sys.executable, "-P", "-m", module, *arguments])  # noqa: S606

@@ -10,6 +10,7 @@ import typer
 
 from llmasos.errors import LLMasOSError
 from llmasos.shell.ask import ask, confirmed
+from llmasos.shell.federations import run_federated
 from llmasos.shell.output import say, say_found
 from llmasos.shell.progress import watched
 from llmasos.shell.proofs import AsJson
@@ -116,6 +117,23 @@ def serve(
         origins=tuple(origin or ()),
     )
     serve_desk(desk, say)
+
+
+@knowledge_app.command()
+def join(
+    invitation: Annotated[Path, typer.Argument(metavar="INVITATION", help="Its file.")],
+    name: Collection,
+    quotes: Annotated[
+        bool, typer.Option("--quotes/--no-quotes", help="Whether citations show a passage's words.")
+    ] = True,
+    per_minute: Annotated[int, typer.Option(min=1, help="Questions in a minute.")] = 10,
+) -> None:
+    """Answer a federation's questions; the documents stay here.
+
+    Only answers and what they cite leave this machine. It goes on until Ctrl-C.
+    """
+    shown = () if quotes else ("--no-quotes",)
+    run_federated("llmasos.silo", *shown, "--per-minute", str(per_minute), "--", str(invitation), name)
 
 
 def _documents(files: Iterable[Path]) -> Iterator[tuple[Path, str]]:

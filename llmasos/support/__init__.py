@@ -4,6 +4,7 @@ from llmasos.support.answers import Answers, KernelAnswers, Reply
 from llmasos.support.app import make_app
 from llmasos.support.conversations import Conversation, Conversations, Message
 from llmasos.support.desk import Desk
+from llmasos.support.limits import Limiter
 from llmasos.support.serve import make_server, serve_desk
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "Conversations",
     "Desk",
     "KernelAnswers",
+    "Limiter",
     "Message",
     "Reply",
     "make_app",

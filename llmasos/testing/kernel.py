@@ -27,6 +27,7 @@ class FakeKernel:
         sandbox: In place of one that only reads and writes files.
         settings: In place of those of a test.
         shelf: Collections of documents, or what stands for them.
+        runs: Federated trainings, or what stands for them.
 
     Attributes:
         asked: What the model was asked: instructions and texts.
@@ -44,11 +45,13 @@ class FakeKernel:
         sandbox: Sandbox | None = None,
         settings: Settings | None = None,
         shelf: Any = None,
+        runs: Any = None,
     ) -> None:
         self.sandbox: Sandbox = sandbox or FakeSandbox(folder)
         self.settings = settings or TestSettings(data_dir=data)
         self.seconds = 60.0
         self.shelf = shelf
+        self.runs = runs
         self.model = "a-model"
         self._answer = answer
         self.asked: list[tuple[str, str]] = []

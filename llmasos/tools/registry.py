@@ -114,5 +114,6 @@ def builtin_tools() -> Registry:
 def extra_tools() -> list[Tool]:
     """Return the tools of the extras that are installed."""
     from llmasos.tools import federated
+    from llmasos.tools.knowledge import federation
 
-    return [federated.federated_train] if installed("flwr") else []
+    return [federated.federated_train, federation.ask_federation] if installed("flwr") else []

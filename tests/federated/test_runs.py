@@ -183,7 +183,7 @@ def test_a_runs_programs_compute_as_this_machine_is_told_to(
 ) -> None:
     for name, value in (("OPENBLAS_CORETYPE", "Haswell"), ("OPENBLAS_NUM_THREADS", "8"), ("MY_TOKEN", "x")):
         monkeypatch.setenv(name, value)
-    found = environment_of(RunFolder.make(tmp_path))
+    found = environment_of(RunFolder.make(tmp_path).path)
     assert found["OPENBLAS_CORETYPE"] == "Haswell", "workers on a cluster's nodes have it, too"
     assert found["OPENBLAS_NUM_THREADS"] == "1"
     assert "MY_TOKEN" not in found

@@ -41,6 +41,16 @@ def test_words_are_handed_on(words: list[str], handed_on: list[str], monkeypatch
     assert commands == [(sys.executable, command)]
 
 
+def test_documents_are_offered_by_a_program_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    commands: list[tuple[str, list[str]]] = []
+    monkeypatch.setattr(os, "execv", lambda *given: commands.append(given))
+    monkeypatch.setattr(federations, "find_spec", lambda name: object())
+    words = ["knowledge", "join", "file", "house", "--no-quotes", "--per-minute", "3"]
+    assert CliRunner().invoke(app, words).exit_code == 0
+    handed_on = ["--no-quotes", "--per-minute", "3", "--", "file", "house"]
+    assert commands == [(sys.executable, [sys.executable, "-P", "-m", "llmasos.silo", *handed_on])]
+
+
 def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(federations, "find_spec", lambda name: None)
     with pytest.raises(LLMasOSError, match="not installed") as found:

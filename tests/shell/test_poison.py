@@ -37,6 +37,7 @@ ELSEWHERE = (
         "tools test",
         "mcp",
         "knowledge serve",
+        "knowledge join",
     ),
     *(f"federated {command.__name__}" for command in FEDERATIONS),
 )

@@ -17,6 +17,7 @@ from llmasos.sandbox.fake import FakeSandbox
 from llmasos.tools import KernelContext, _gathering, extra_tools
 from llmasos.tools._gathering import Gathering
 from llmasos.tools.federated import federated_train
+from llmasos.tools.knowledge.federation import ask_federation
 from tests.federated.conftest import backends
 
 __all__ = ["backends"]
@@ -184,7 +185,7 @@ async def test_without_the_extra_the_model_is_told(folder: Path) -> None:
 
 
 def test_the_policy_sees_what_it_reads_and_writes() -> None:
-    assert extra_tools() == [federated_train]
+    assert extra_tools() == [federated_train, ask_federation]
     given = federated_train.validate({"data": ["hospitals/*.csv", "../secret.csv"]})
     deed = Deed.of(federated_train, given, ())
     assert deed.effects == {"reads", "writes"}

@@ -3,28 +3,22 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Mapping
 from pathlib import Path
 
 from llmasos import paths
-from llmasos.federated._flower import link_grid
 from llmasos.federated.data import Deal
 from llmasos.federated.deployment.certificates import make_authority, make_link, make_node_key, write_private
 from llmasos.federated.deployment.federation import Federation
-from llmasos.federated.deployment.grid import LinkedGrid
+from llmasos.federated.deployment.leading import MODULE, Lead, link_of
 from llmasos.federated.deployment.link import LinkSettings
 from llmasos.federated.deployment.node import NodeSettings
 from llmasos.federated.deployment.programs import Program, end_all
 from llmasos.federated.folder import RunFolder
 from llmasos.federated.joined import joined_sources
-from llmasos.federated.plan import Plan, names_of
+from llmasos.federated.plan import FIRST_NODE, Plan, names_of
 from llmasos.federated.port import FederatedError
-from llmasos.federated.training import FIRST_NODE
 
-_MODULE = "llmasos.federated.deployment"
-_LINK_SECONDS = 30.0
-_POLL = 0.1
 _HOST = "127.0.0.1"
 _LATEST = 2
 """Days that the certificates of a run on one machine last; they are made anew when it goes on."""
@@ -62,7 +56,11 @@ class Deployed:
             if joined:
                 self.deal = None
                 self.at_once = plan.sampled
-                self._lead(Federation.open(folder.path.parent / "federations", joined[0][0]), joined)
+                federation = Federation.open(folder.path.parent / "federations", joined[0][0])
+                called = [name for _, name in joined]
+                self._lead(
+                    link_of(federation, dict(zip(self.names, called, strict=True))), federation.authority
+                )
             else:
                 self.deal = Deal(plan.data, plan.clients, plan.seed)
                 self.at_once = min(len(os.sched_getaffinity(0)), plan.sampled)
@@ -80,33 +78,12 @@ class Deployed:
     @property
     def link(self) -> Program:
         """The SuperLink."""
-        return self._programs[0]
+        return self.lead.program
 
     @property
     def nodes(self) -> Mapping[int, Program]:
         """The SuperNodes of this machine."""
         return self._nodes
-
-    def _lead(self, federation: Federation, joined: list[tuple[str, str]]) -> None:
-        federation.check()
-        known, keys = federation.nodes, {}
-        for node, (_, name) in zip(self.names, joined, strict=True):
-            if name not in known:
-                raise FederatedError(
-                    f"{name} was not invited to the federation {federation.name}.",
-                    hint=f"Invite it: llmasos federated invite {federation.name} {name}",
-                )
-            keys[node] = known[name]
-        self._serve(
-            LinkSettings(
-                host=federation.bind,
-                port=federation.port,
-                certificate=str(federation.certificate),
-                key=str(federation.key),
-                nodes=keys,
-            ),
-            federation.authority,
-        )
 
     def _alone(self) -> None:
         authority = make_authority("this machine", days=_LATEST)
@@ -114,7 +91,7 @@ class Deployed:
         write_private(self._home / "link.pem", issued.certificate)
         write_private(self._home / "link-key.pem", issued.key)
         keys = {node: make_node_key() for node in self.names}
-        address = self._serve(
+        address = self._lead(
             LinkSettings(
                 host=_HOST,
                 port=0,
@@ -143,43 +120,36 @@ class Deployed:
         for program in self._nodes.values():
             program.told(self._plan.guard.join_seconds)
 
-    def _serve(self, settings: LinkSettings, authority: bytes) -> str:
-        file = self._home / "link.json"
-        write_private(file, settings.model_dump_json().encode())
-        told = self._start("link", file, "The SuperLink").told(_LINK_SECONDS)
-        host = f"[{settings.host}]" if ":" in settings.host else settings.host
-        address = f"{host}:{told['port']}"
-        self.grid = LinkedGrid(
-            link_grid(address, authority, told["token"], told["run"]),
+    def _lead(self, settings: LinkSettings, authority: bytes) -> str:
+        self.lead = Lead(
+            settings,
+            authority,
+            self._home,
+            self._log,
             seconds=self._plan.guard.reply_seconds,
-            check=self._check,
             dead=lambda: {node: how for node, one in self._nodes.items() if (how := one.death)},
         )
-        return address
+        self._programs.insert(0, self.lead.program)
+        self.grid = self.lead.grid
+        return self.lead.address
 
     def _start(self, which: str, settings: Path, what: str) -> Program:
-        program = Program(f"{_MODULE}.{which}", settings, what, self._log)
+        program = Program(f"{MODULE}.{which}", settings, what, self._log)
         self._programs.append(program)
         return program
 
     def _wait(self) -> None:
         """Wait until all clients are there."""
-        seconds = self._plan.guard.join_seconds
-        deadline = time.monotonic() + seconds
-        while missing := self.names.keys() - set(self.grid.get_node_ids()):
+
+        def look(missing: set[int]) -> None:
             for node in missing & self._nodes.keys():
                 self._nodes[node].complain()
-            if time.monotonic() >= deadline:
-                absent = ", ".join(self.names[node] for node in sorted(missing))
-                raise FederatedError(
-                    f"{len(self.names) - len(missing)} of {len(self.names)} clients are there after "
-                    f"{seconds:g} seconds; missing: {absent}.",
-                    hint="Start them there: llmasos federated join INVITATION --data PATH",
-                )
-            time.sleep(_POLL)
 
-    def _check(self) -> None:
-        if how := self.link.death:
+        seconds = self._plan.guard.join_seconds
+        if missing := self.lead.missing(self.names, seconds, look):
+            absent = ", ".join(self.names[node] for node in sorted(missing))
             raise FederatedError(
-                f"The SuperLink has ended ({how}).", hint="Go on where it was: llmasos federated resume RUN"
+                f"{len(self.names) - len(missing)} of {len(self.names)} clients are there after "
+                f"{seconds:g} seconds; missing: {absent}.",
+                hint="Start them there: llmasos federated join INVITATION --data PATH",
             )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -18,9 +19,13 @@ from llmasos.federated.port import FederatedError
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; the exit code is 1 when it failed, and 130 when it was interrupted."""
     asked = _parser().parse_args(arguments)
+    return reported(lambda: _COMMANDS[asked.command](asked, load_settings().data_dir / "federated"))
+
+
+def reported(work: Callable[[], int]) -> int:
+    """Return a command's exit code: 1 when it failed, which is said, and 130 when it was interrupted."""
     try:
-        home = load_settings().data_dir / "federated"
-        return _COMMANDS[asked.command](asked, home)
+        return work()
     except LLMasOSError as error:
         print(display(f"{error.message}\n{error.hint}".strip(), keep_newlines=True), file=sys.stderr)
         return 1
@@ -36,7 +41,7 @@ def init(asked: argparse.Namespace, home: Path) -> int:
     _say(f"The federation {made.name} is led from here; its machines reach it at {made.address}.")
     if not asked.host:
         _say("That is this machine only: name others' way to it with --host, as in --host 192.0.2.7")
-    _say(f"While a training is under way it listens on {made.bind}, TCP port {made.port}: let them through.")
+    _say(f"While they train or are asked, it listens on {made.bind}, TCP port {made.port}: let them through.")
     _say(f"Its certificates hold until {made.until:%d %B %Y}; keys and all are in {made.path}.")
     _say(f"Next: llmasos federated invite {made.name} NODE")
     return 0
@@ -64,6 +69,7 @@ def invite(asked: argparse.Namespace, home: Path) -> int:
     _say(f"{file} lets {asked.node} join; an earlier invitation of that name ends.")
     _say("Whoever has it can answer as that machine: hand it over where nobody else reads it.")
     _say(f"There: llmasos federated join {file.name} --data PATH")
+    _say(f"Or, to answer from documents: llmasos knowledge join {file.name} COLLECTION")
     return 0
 
 
@@ -103,10 +109,10 @@ def nodes(asked: argparse.Namespace, home: Path) -> int:
 
 def join(asked: argparse.Namespace, home: Path) -> int:
     """Offer a data set until the person interrupts it."""
-    from llmasos.federated.deployment.site import Site
+    from llmasos.federated.deployment.site import Site, offer_data
 
-    site = Site(asked.invitation, asked.data, asked.name, label=asked.label, root=home / "joined")
-    with closing(site.stay()) as lines:
+    site = Site(asked.invitation, asked.name, root=home / "joined")
+    with closing(offer_data(site, asked.data, label=asked.label)) as lines:
         for line in lines:
             _say(line)
     return 0

@@ -45,18 +45,14 @@ _PAUSE = 0.5
 _RETRY = 2.0
 
 
-class NodeSettings(BaseModel):
-    """What a node is told.
+class LineSettings(BaseModel):
+    """How a node reaches its link.
 
     Args:
         address: The link's host and port.
         authority: The certificate (PEM) that the link's own must be signed with.
         key: The node's private key (PEM).
         name: What the node is called.
-        data: The one source that it offers, or one that is dealt to several nodes of this machine.
-        clients: To how many it is dealt; 0 when the source is the node's own.
-        place: Which of them this one is.
-        seed: Decides how rows are dealt, and all else that is drawn.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -65,6 +61,22 @@ class NodeSettings(BaseModel):
     authority: str
     key: str
     name: str
+
+    def line(self) -> NodeLine:
+        """Return the way to the link."""
+        return NodeLine(self.address, self.authority.encode(), self.key.encode(), HEARTBEAT)
+
+
+class NodeSettings(LineSettings):
+    """What a node that trains is told.
+
+    Args:
+        data: The one source that it offers, or one that is dealt to several nodes of this machine.
+        clients: To how many it is dealt; 0 when the source is the node's own.
+        place: Which of them this one is.
+        seed: Decides how rows are dealt, and all else that is drawn.
+    """
+
     data: DataPlan
     clients: int = 0
     place: int = 0
@@ -178,9 +190,8 @@ def serve(settings: Path, tell: Callable[[dict[str, Any]], None]) -> None:
     """
     told = NodeSettings.model_validate(json.loads(settings.read_text()))
     rows = _rows(told)
-    line = NodeLine(told.address, told.authority.encode(), told.key.encode(), HEARTBEAT)
     tell({"name": told.name, "rows": len(rows), "kind": rows.kind, "columns": rows.columns})
-    Node(line, lambda: client_app(lambda context: (told.name, rows)), told.seed, tell).run()
+    Node(told.line(), lambda: client_app(lambda context: (told.name, rows)), told.seed, tell).run()
 
 
 def _rows(told: NodeSettings) -> Dataset:

@@ -1,15 +1,17 @@
-"""A machine's own part in a federation: it offers a data set, and answers whoever leads until it is ended."""
+"""A machine's own part in a federation: it offers something, and answers whoever leads until it is ended."""
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
+
+from pydantic import BaseModel
 
 from llmasos import paths
 from llmasos.federated.deployment.certificates import write_private
 from llmasos.federated.deployment.invitation import Invitation, read_invitation
-from llmasos.federated.deployment.node import NodeSettings
+from llmasos.federated.deployment.node import LineSettings, NodeSettings
 from llmasos.federated.deployment.programs import Program
 from llmasos.federated.folder import RunFolder
 from llmasos.federated.plan import DataPlan
@@ -20,9 +22,9 @@ from llmasos.federated.schema import Kind
 _START_SECONDS = 600.0
 _ROWS: dict[Kind, str] = {"table": "rows", "images": "images", "texts": "texts"}
 _STANDS = {
-    "absent": "No training is under way at {address}; waiting for work.",
-    "joined": "Taking part in a training that {address} leads.",
-    "refused": "{address} does not let {name} take part: the training under way there is without it, or "
+    "absent": "Nobody leads at {address} now; waiting for work.",
+    "joined": "Taking part in what {address} leads.",
+    "refused": "{address} does not let {name} take part: what is under way there is without it, or "
     "there is a newer invitation; trying again.",
     "untrusted": "{address} shows a certificate that this invitation does not trust: it is another's, has "
     "expired, or was renewed and needs a new invitation; trying again.",
@@ -30,63 +32,87 @@ _STANDS = {
 
 
 class Site:
-    """A node that offers a data set of this machine: the model's weights leave it, and never its rows.
+    """A node of this machine, in a folder of its own.
 
     Args:
         invitation: The file of the invitation.
-        data: The data set: a file, a folder or the name of a built-in one.
         name: What it is called; must be what the invitation says, where it is given.
-        label: The column that is learnt; the last one when empty.
         root: Where the nodes of this machine keep their settings, and all else that they write.
 
     Raises:
         FederatedError: The invitation is no good, or is for another name.
     """
 
-    def __init__(self, invitation: Path, data: str, name: str = "", *, label: str = "", root: Path) -> None:
-        self._told = told = read_invitation(invitation)
+    def __init__(self, invitation: Path, name: str = "", *, root: Path) -> None:
+        self.invitation = told = read_invitation(invitation)
         if name and name != told.name:
             raise FederatedError(
                 f"The invitation is for {told.name}, not for {name}.",
                 hint=f"Join as {told.name}, or ask for an invitation for {name}.",
             )
-        self._folder = paths.private_dir(root / told.federation / told.name)
-        self._settings = self._folder / "node.json"
-        settings = NodeSettings(
-            address=told.address,
-            authority=told.authority,
-            key=told.key,
-            name=told.name,
-            data=DataPlan(sources=(_from_root(data),), label=label),
-        )
-        write_private(self._settings, settings.model_dump_json().encode())
+        self.line = LineSettings(address=told.address, authority=told.authority, key=told.key, name=told.name)
+        self.folder = paths.private_dir(root / told.federation / told.name)
 
-    def stay(self) -> Generator[str]:
-        """Offer the data set, and yield what there is to say, until the caller has had enough.
+    def stay(
+        self,
+        module: str,
+        settings: BaseModel,
+        offer: Callable[[Invitation, dict[str, Any]], str],
+    ) -> Generator[str]:
+        """Run the node's program, and yield what there is to say, until the caller has had enough.
+
+        Args:
+            module: The program.
+            settings: What it is told.
+            offer: Says what is offered, by what the program tells when it is ready.
 
         Raises:
-            DataError: The data set cannot be trained on.
+            DataError: What it offers cannot be used.
             FederatedError: The node has ended.
         """
-        folder = RunFolder(self._folder)
+        file = self.folder / "node.json"
+        write_private(file, settings.model_dump_json().encode())
+        return self._run(module, file, offer)
+
+    def _run(
+        self, module: str, settings: Path, offer: Callable[[Invitation, dict[str, Any]], str]
+    ) -> Generator[str]:
+        folder = RunFolder(self.folder)
         folder.log_file.unlink(missing_ok=True)
         program = Program(
-            "llmasos.federated.deployment.node",
-            self._settings,
-            f"The node {self._told.name}",
+            module,
+            settings,
+            f"The node {self.line.name}",
             folder.log_file,
-            environment_of(folder),
+            environment_of(self.folder),
         )
         try:
-            yield _offer(self._told, program.told(_START_SECONDS))
+            yield offer(self.invitation, program.told(_START_SECONDS))
             while True:
                 stands = program.told()
-                yield _STANDS[stands["link"]].format(address=self._told.address, name=self._told.name)
+                yield _STANDS[stands["link"]].format(address=self.line.address, name=self.line.name)
         finally:
             program.end()
 
 
-def _offer(invitation: Invitation, told: dict[str, Any]) -> str:
+def offer_data(site: Site, data: str, *, label: str = "") -> Generator[str]:
+    """Offer a data set of this machine: the model's weights leave it, and never its rows.
+
+    Args:
+        site: The machine's part in the federation.
+        data: The data set: a file, a folder or the name of a built-in one.
+        label: The column that is learnt; the last one when empty.
+
+    Raises:
+        DataError: The data set cannot be trained on.
+        FederatedError: The node has ended.
+    """
+    plan = DataPlan(sources=(_from_root(data),), label=label)
+    settings = NodeSettings(**site.line.model_dump(), data=plan)
+    return site.stay("llmasos.federated.deployment.node", settings, _data_offer)
+
+
+def _data_offer(invitation: Invitation, told: dict[str, Any]) -> str:
     columns = f" with the columns {', '.join(told['columns'])}" if told["columns"] else ""
     return (
         f"{invitation.name} offers {told['rows']:,} {_ROWS[told['kind']]}{columns} to the federation "

@@ -12,8 +12,7 @@ from llmasos.federated.dataset import Dataset
 from llmasos.federated.folder import RunFolder
 from llmasos.federated.local.grid import Answering, CrewGrid
 from llmasos.federated.local.workers import Workers
-from llmasos.federated.plan import Plan, names_of
-from llmasos.federated.training import FIRST_NODE
+from llmasos.federated.plan import FIRST_NODE, Plan, names_of
 
 
 class Local:

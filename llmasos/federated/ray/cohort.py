@@ -15,14 +15,13 @@ from llmasos.cluster.addresses import unreachable
 from llmasos.federated.data import Deal
 from llmasos.federated.folder import RunFolder
 from llmasos.federated.local.grid import CrewGrid
-from llmasos.federated.plan import Plan, names_of
+from llmasos.federated.plan import FIRST_NODE, Plan, names_of
 from llmasos.federated.port import FederatedError
 from llmasos.federated.ray.address import address
 from llmasos.federated.ray.crew import ClusterCrew
 from llmasos.federated.ray.leftovers import remove_after
 from llmasos.federated.ray.parcel import Client
 from llmasos.federated.ray.store import Kept, RayStore
-from llmasos.federated.training import FIRST_NODE
 
 _SHORT = "/tmp"  # noqa: S108 - Ray's sockets lie deep below it, and their paths may not be long
 

@@ -6,6 +6,8 @@ import ast
 import re
 from dataclasses import dataclass
 
+from llmasos.tools.coding.imports import with_imports
+
 _FENCE = re.compile(r"```[\w+-]*[^\n]*\n(.*?)(?:\n```|\Z)", re.DOTALL)
 _NEXT = re.compile(r"\n(?=(?:def|class|async def|@)\b)")
 _CHANGE = re.compile(r"<{5,} ?SEARCH\n(.*?)\n?={5,}\n(.*?)\n?>{5,} ?REPLACE", re.DOTALL)
@@ -56,7 +58,8 @@ def drafted(said: str, before: str, *, python: bool) -> Draft:
         if python and _broken(text) and said.count("```") == 1:
             text = _whole(text)
     text = text if text.endswith("\n") else f"{text}\n"
-    return Draft(text, _broken(text) if python else "")
+    problem = _broken(text) if python else ""
+    return Draft(with_imports(text) if python and not problem else text, problem)
 
 
 def _whole(text: str) -> str:

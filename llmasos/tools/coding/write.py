@@ -14,6 +14,7 @@ from llmasos.models.tokens import most_tokens
 from llmasos.tools._shipping import program, told_inside
 from llmasos.tools._text import decode
 from llmasos.tools.coding.drafts import Draft, drafted, is_long
+from llmasos.tools.coding.imports import defined, with_imports
 from llmasos.tools.kernel import Capabilities, KernelContext, kernel_tool
 
 _LARGEST = 200_000
@@ -117,14 +118,14 @@ async def write_code(
     own = "" if given else tests if tests.endswith(".py") else _test_path(path)
     if own:
         ctx.progress("Writing tests", 1, attempts + 2, "steps")
-        await _write_tests(ctx, own, _TESTS.format(module=_module(path)), f"{task}\n\n{_shown(draft.text)}")
+        await _write_tests(ctx, own, path, f"{task}\n\n{_shown(draft.text)}")
     code, results, repaired = await _repaired(ctx, path, task, draft.text, given or [own], attempts)
     corrected = False
     if own and _failed(results):
         ctx.progress("Looking at the tests again", attempts + 1, attempts + 2, "steps")
         written = await _text(ctx, own)
         again = _CHECK.format(asked=task, tests=written, failures=_failures(results))
-        corrected = await _write_tests(ctx, own, _TESTS.format(module=_module(path)), again)
+        corrected = await _write_tests(ctx, own, path, again)
         code, results, more = await _repaired(ctx, path, task, code, [own], 1)
         repaired += more
     ctx.progress("Done", attempts + 2, attempts + 2, "steps")
@@ -173,15 +174,17 @@ async def _repaired(
     return best, best_results, repaired
 
 
-async def _write_tests(ctx: KernelContext, path: str, instructions: str, asked: str) -> bool:
-    """Write tests, and return whether there are new ones."""
+async def _write_tests(ctx: KernelContext, path: str, tested: str, asked: str) -> bool:
+    """Write tests of a module, and return whether there are new ones."""
+    instructions = _TESTS.format(module=_module(tested))
     draft = await _draft(ctx, instructions, asked, "", python=True, most=_TEST_TOKENS)
     if draft.problem:
         again = f"{asked}\n\n{draft.problem}"
         draft = await _draft(ctx, instructions, again, "", python=True, most=_TEST_TOKENS)
     if draft.problem:
         return False
-    await ctx.sandbox.write(path, draft.text.encode())
+    text = with_imports(draft.text, _module(tested), defined(await _text(ctx, tested)))
+    await ctx.sandbox.write(path, text.encode())
     return True
 
 

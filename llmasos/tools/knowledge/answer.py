@@ -40,6 +40,18 @@ _EXAMPLES = (
     ),
     ("Passages:\n[1] 会员: 普通会员每年 99 元，可以随时取消。\n\nQuestion: 会员可以带朋友吗？", _NO),
 )
+# A model that answers too readily still tells well whether a passage says what it is shown.
+_CHECK = (
+    "You check statements against passages. Write yes if the passages say it, also in other words; write no "
+    "if they speak of something else."
+)
+_CHECKED = "Passages:\n{passages}\n\nStatement: {statement}"
+_CHECK_EXAMPLES = (
+    ("Passages:\nDogs must be on a lead. Entry is free.\n\nStatement: Cats must be on a lead.", "no"),
+    ("Passages:\nThe museum shuts at 5 pm.\n\nStatement: The museum closes at 5 pm.", "yes"),
+    ("Passages:\nRooms cost 80 euros.\n\nStatement: A suite costs 80 euros.", "no"),
+    ("Passages:\nGuests must leave by 10.\n\nStatement: Visitors have to check out by 10.", "yes"),
+)
 _LABEL = re.compile(r"\A(?:answer|答案|回答|答)\s*[:：]\s*", re.IGNORECASE)
 _CITED = re.compile(r"\s*\[(\d{1,2}(?:\s*[,，]\s*\d{1,2})*)\]")
 # Below both, a passage has nothing to do with the question: near misses are left to the model.
@@ -85,13 +97,26 @@ async def answer(ask: Ask, question: str, found: Sequence[Found], said: str = ""
         return Answer(NOT_THERE, known=False)
     known = " ".join(f"{each.document} {each.passage.heading} {each.passage.text}" for each in fitting)
     bare = _CITED.sub("", told)
-    if made_up(bare, f"{known} {question}") or _invented(bare, question, known):
+    if made_up(bare, f"{known} {question}"):
         return Answer(NOT_THERE, known=False)
-    return _cited(told, fitting)
+    made = _cited(told, fitting)
+    if _doubtful(bare, question, known) and not await _holds(ask, bare, made.cited):
+        return Answer(NOT_THERE, known=False)
+    return made
 
 
-def _invented(told: str, question: str, known: str) -> bool:
-    """Return whether an answer speaks of what the question names and no passage does.
+async def _holds(ask: Ask, statement: str, cited: Sequence[Found]) -> bool:
+    """Return whether passages say something, by a model that is asked nothing else."""
+    passages = "\n".join(_line_of(each) for each in cited)
+    try:
+        told = await ask(_CHECK, _CHECKED.format(passages=passages, statement=statement), _CHECK_EXAMPLES)
+    except EmptyAnswer:
+        return False
+    return told.strip().casefold().startswith("yes")
+
+
+def _doubtful(told: str, question: str, known: str) -> bool:
+    """Return whether an answer speaks of what the question names and no passage does, at least by that word.
 
     That can be told only where they are in one script: words of another language stand in no passage.
     """
@@ -117,8 +142,12 @@ def _fits(found: Found) -> bool:
 
 
 def _shown(number: int, found: Found) -> str:
-    heading = f" {found.passage.heading}:" if found.passage.heading else ""
-    return f"[{number}]{heading} {' '.join(found.passage.text.split())}"
+    return f"[{number}] {_line_of(found)}"
+
+
+def _line_of(found: Found) -> str:
+    heading = f"{found.passage.heading}: " if found.passage.heading else ""
+    return f"{heading}{' '.join(found.passage.text.split())}"
 
 
 def _cited(told: str, found: Sequence[Found]) -> Answer:

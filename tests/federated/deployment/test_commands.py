@@ -82,7 +82,7 @@ def test_what_is_wrong_is_said_with_a_next_step(do: Do, words: list[str], said: 
 
 
 def test_what_a_machine_offers_does_not_act_on_the_terminal(do: Do, monkeypatch: pytest.MonkeyPatch) -> None:
-    def stay(_: object) -> Generator[str]:
+    def stay(*_: object) -> Generator[str]:
         yield "north offers 2 rows with the columns \x1b[2Ja"
         raise KeyboardInterrupt
 

@@ -13,7 +13,7 @@ from llmasos.federated.deployment import certificates
 from llmasos.federated.deployment.certificates import make_authority, public_of
 from llmasos.federated.deployment.federation import Federation
 from llmasos.federated.deployment.invitation import Invitation
-from llmasos.federated.deployment.site import Site
+from llmasos.federated.deployment.site import Site, offer_data
 from llmasos.federated.joined import is_joined, joined_sources
 from llmasos.federated.port import FederatedError
 
@@ -72,34 +72,35 @@ def test_joining_keeps_the_key_private_and_names_no_rows(tmp_path: Path, region:
     bundle = tmp_path / "north.json"
     bundle.write_text(region.invite("north").model_dump_json())
     (tmp_path / "rows.csv").write_text("a,b\n1,2\n")
-    Site(bundle, str(tmp_path / "rows.csv"), root=tmp_path / "site")
+    site = Site(bundle, root=tmp_path / "site")
+    offer_data(site, str(tmp_path / "rows.csv"))
     file = tmp_path / "site" / "region" / "north" / "node.json"
     told = json.loads(file.read_text())
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert told["name"] == "north" and told["data"]["sources"] == [str(tmp_path / "rows.csv")]
     with pytest.raises(FederatedError, match="The invitation is for north, not for south"):
-        Site(bundle, "iris", "south", root=tmp_path / "site")
+        Site(bundle, "south", root=tmp_path / "site")
 
 
 def test_an_invitation_that_is_none_or_is_over_is_refused(tmp_path: Path, region: Federation) -> None:
     bundle = tmp_path / "bundle.json"
     with pytest.raises(FederatedError, match="cannot be read"):
-        Site(bundle, "iris", root=tmp_path / "site")
+        Site(bundle, root=tmp_path / "site")
     whole = region.invite("north").model_dump()
     for damaged in ["{}", json.dumps({**whole, "key": "a key"}), json.dumps({**whole, "more": 1})]:
         bundle.write_text(damaged)
         with pytest.raises(FederatedError, match="is not an invitation"):
-            Site(bundle, "iris", root=tmp_path / "site")
+            Site(bundle, root=tmp_path / "site")
     bundle.write_text(json.dumps({**whole, "address": "lead.example"}))
     with pytest.raises(FederatedError, match="names no host and port"):
-        Site(bundle, "iris", root=tmp_path / "site")
+        Site(bundle, root=tmp_path / "site")
     long_ago = make_authority("region", now=datetime(2020, 1, 1, tzinfo=UTC), days=1)
     old = Invitation.model_validate(
         {**region.invite("north").model_dump(), "authority": long_ago.certificate.decode()}
     )
     bundle.write_text(old.model_dump_json())
     with pytest.raises(FederatedError, match="expired on 02 January 2020"):
-        Site(bundle, "iris", root=tmp_path / "site")
+        Site(bundle, root=tmp_path / "site")
     assert not (tmp_path / "site").exists()
 
 

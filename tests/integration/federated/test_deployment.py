@@ -24,6 +24,7 @@ from llmasos.federated.deployment.invitation import Invitation
 from llmasos.federated.events import ClientFailed, RoundEnded, RunEvent
 from llmasos.federated.port import FederatedError
 from tests.integration.federated.conftest import Bench
+from tests.ports import free_port
 
 pytestmark = [pytest.mark.anyio, pytest.mark.integration]
 
@@ -255,12 +256,6 @@ class Sites:
             process.communicate()
 
 
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
-
-
 @pytest.fixture
 async def sites(tmp_path: Path) -> AsyncIterator[Sites]:
     root = tmp_path / "runs" / "federations"
@@ -308,10 +303,10 @@ async def test_joining_says_what_is_offered_and_each_change_once(
 ) -> None:
     for source in hospitals[:2]:
         sites.join(source)
-        assert "No training is under way" in sites.said(Path(source).name)
+        assert "Nobody leads at" in sites.said(Path(source).name)
     await prepared(bench, ["@region/north.csv", "@region/south.csv"])
-    assert "Taking part in a training" in sites.said("north.csv")
-    assert "No training is under way" in sites.said("north.csv")
+    assert "Taking part in what" in sites.said("north.csv")
+    assert "Nobody leads at" in sites.said("north.csv")
     assert sites.interrupted("north.csv") == (130, "")
     with anyio.fail_after(5):
         while processes(bench.root.parent / "sites" / "north.csv"):
@@ -354,7 +349,7 @@ async def test_a_machine_with_an_older_invitation_is_refused(
     sites.federation.invite("south.csv")
     sites.join(hospitals[0])
     sites.join(hospitals[1], invitation=older)
-    assert "No training is under way" in sites.said("south.csv")
+    assert "Nobody leads at" in sites.said("south.csv")
     with pytest.raises(FederatedError, match=r"1 of 2 clients are there.*missing: south\.csv"):
         await prepared(bench, ["@region/north.csv", "@region/south.csv"], guard={"join_seconds": 6.0})
     assert "does not let south.csv take part" in sites.said("south.csv")
@@ -365,7 +360,7 @@ async def test_a_machine_does_not_trust_certificates_that_were_renewed(
 ) -> None:
     sites.join(hospitals[0])
     sites.federation.renew()
-    assert "No training is under way" in sites.said("north.csv")
+    assert "Nobody leads at" in sites.said("north.csv")
     with pytest.raises(FederatedError, match="0 of 1 clients are there"):
         await prepared(bench, ["@region/north.csv"], guard={"join_seconds": 6.0})
     assert "a certificate that this invitation does not trust" in sites.said("north.csv")

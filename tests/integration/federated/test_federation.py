@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from tests.integration.federated.conftest import write_hospital
-from tests.integration.federated.test_deployment import free_port, processes
+from tests.integration.federated.test_deployment import processes
 from tests.integration.system.conftest import Machine, machine
+from tests.ports import free_port
 
 __all__ = ["machine"]
 

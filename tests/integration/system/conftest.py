@@ -13,6 +13,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -154,18 +155,24 @@ class Machine:
 
 @pytest.fixture
 def machine(tmp_path: Path, folder: Path, request: pytest.FixtureRequest) -> Iterator[Machine]:
+    with machine_in(tmp_path, folder, getattr(request, "param", "bubblewrap")) as user:
+        yield user
+
+
+@contextmanager
+def machine_in(base: Path, folder: Path, sandbox: str = "bubblewrap") -> Iterator[Machine]:
+    """Make a machine whose home is a folder; what runs on it ends with it."""
     endpoint = Endpoint()
     runtime = Path(tempfile.mkdtemp(prefix="llmasos-"))
-    sandbox = getattr(request, "param", "bubblewrap")
     env = {
         "PATH": os.environ["PATH"],
-        "HOME": str(tmp_path),
+        "HOME": str(base),
         "LANG": "C.UTF-8",
         "TERM": "xterm-256color",
         "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
         "PYTHONDONTWRITEBYTECODE": "1",
-        "LLMASOS_DATA_DIR": str(tmp_path / "data"),
-        "LLMASOS_CONFIG_DIR": str(tmp_path / "config"),
+        "LLMASOS_DATA_DIR": str(base / "data"),
+        "LLMASOS_CONFIG_DIR": str(base / "config"),
         "LLMASOS_RUNTIME_DIR": str(runtime),
         "LLMASOS_SANDBOX": sandbox,
         "LLMASOS_MODEL_URL": endpoint.url,
@@ -174,9 +181,9 @@ def machine(tmp_path: Path, folder: Path, request: pytest.FixtureRequest) -> Ite
     for name in ("DOCKER_HOST", "LLMASOS_CACHE_DIR"):
         if name in os.environ:
             env[name] = os.environ[name]
-    user = Machine(tmp_path, folder, endpoint, env)
+    user = Machine(base, folder, endpoint, env)
     yield user
-    if (tmp_path / "data" / "cluster").exists():
+    if (base / "data" / "cluster").exists():
         user.run("cluster", "down")
     user.run("stop")
     endpoint.close()

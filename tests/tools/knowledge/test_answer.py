@@ -20,8 +20,13 @@ FOUND = [
 ]
 
 
-async def told(said: str, question: str = "How many days of holiday are there?", before: str = "") -> Answer:
+async def told(
+    said: str, question: str = "How many days of holiday are there?", before: str = "", holds: str = "no"
+) -> Answer:
     async def ask(instructions: str, text: str, examples: Sequence[tuple[str, str]]) -> str:
+        if text.endswith(f"Statement: {said.removesuffix(' [1].')}."):
+            assert text.startswith("Passages:\nHolidays: Every employee")
+            return holds
         assert "follow no instructions" in instructions and examples
         assert "[1] Holidays: Every employee" in text and text.endswith(f"Question: {question}")
         assert "far.md" not in text and "Nothing of the kind" not in text, "what does not fit is not shown"
@@ -67,6 +72,14 @@ async def test_a_wrong_citation_is_put_right() -> None:
 async def test_what_the_passages_do_not_say_is_not_answered(said: str) -> None:
     question = "How many days of parental leave are there?"
     assert await told(said, question) == Answer(NOT_THERE, known=False)
+
+
+async def test_what_passages_say_in_other_words_is_answered() -> None:
+    question = "How many vacation days does a worker get?"
+    said = "A worker has 28 days of vacation [1]."
+    assert (await told(said, question, holds="Yes.")).known
+    assert not (await told(said, question, holds="no")).known
+    assert not (await told(said, question, holds="I do not know")).known
 
 
 async def test_no_model_is_asked_where_nothing_fits() -> None:

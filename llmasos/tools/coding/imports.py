@@ -1,0 +1,95 @@
+"""Imports that a model forgot: names that a file uses and nothing in it brings."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import sys
+from collections.abc import Collection
+
+# What every module has beside the built-in names.
+_GIVEN = frozenset((*dir(builtins), "__file__", "__name__", "__doc__", "__spec__", "__path__"))
+
+
+def with_imports(text: str, module: str = "", names: Collection[str] = ()) -> str:
+    """Return a file with the imports that it lacks: of the standard library's modules, and of one of ours.
+
+    Args:
+        text: The file, which is Python.
+        module: A module whose names are meant; none when empty.
+        names: What it defines.
+    """
+    tree = ast.parse(text)
+    missing = _missing(tree)
+    lines = [f"import {name}" for name in sorted(_modules(tree) & missing)]
+    if ours := sorted(missing & set(names)):
+        lines.append(f"from {module} import {', '.join(ours)}")
+    if not lines:
+        return text
+    at = _place(tree)
+    before, after = text.splitlines(keepends=True)[:at], text.splitlines(keepends=True)[at:]
+    return "".join((*before, *(f"{line}\n" for line in lines), *after))
+
+
+def defined(text: str) -> set[str]:
+    """Return the names that a module brings to those who import from it."""
+    found = set()
+    for node in ast.parse(text).body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            found.add(node.name)
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            found |= {
+                name.id for target in targets for name in ast.walk(target) if isinstance(name, ast.Name)
+            }
+    return found
+
+
+def _missing(tree: ast.Module) -> set[str]:
+    """Return the names that are used and come from nowhere; none where anything may come from elsewhere."""
+    used: set[str] = set()
+    bound = set(_GIVEN)
+    for node in ast.walk(tree):
+        match node:
+            case ast.Name():
+                (used if isinstance(node.ctx, ast.Load) else bound).add(node.id)
+            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
+                bound.add(node.name)
+            case ast.arg():
+                bound.add(node.arg)
+            case ast.alias(name="*"):
+                return set()
+            case ast.alias():
+                bound.add((node.asname or node.name).partition(".")[0])
+            case (
+                ast.ExceptHandler(name=str(name))
+                | ast.MatchAs(name=str(name))
+                | ast.MatchStar(name=str(name))
+            ):
+                bound.add(name)
+            case ast.MatchMapping(rest=str(name)):
+                bound.add(name)
+    return used - bound
+
+
+def _modules(tree: ast.Module) -> set[str]:
+    """Return the names of the standard library's modules something of which is used, as in `re.sub`."""
+    return {
+        node.value.id
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.value, ast.Name)
+        and node.value.id in sys.stdlib_module_names
+    }
+
+
+def _place(tree: ast.Module) -> int:
+    """Return after how many lines imports may stand: after the docstring and `__future__`."""
+    at = 0
+    for number, node in enumerate(tree.body):
+        docstring = number == 0 and isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+        future = isinstance(node, ast.ImportFrom) and node.module == "__future__"
+        if not docstring and not future:
+            break
+        at = node.end_lineno or at
+    return at

@@ -1,0 +1,76 @@
+"""Questions to the machines of a federation, each of which answers from documents that it keeps."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from llmasos.errors import ToolError
+from llmasos.federated.port import FederatedError
+from llmasos.federated.silos import Question, Told
+from llmasos.tools.kernel import Capabilities, KernelContext, kernel_tool
+from llmasos.tools.knowledge.answer import NOT_THERE
+
+_LONGEST = 2000
+_SAID = 1000
+_NUMBER = re.compile(r"\[(\d{1,2})\]")
+
+
+@kernel_tool(
+    capabilities=Capabilities(reaches=("federation",), sources={"*": "web"}),
+    examples=[
+        (
+            "问问 @schools/north 什么时候开学",
+            'ask_federation(question="什么时候开学？", federation="@schools/north")',
+        ),
+        (
+            "ask @clinics how long patients may keep a device",
+            'ask_federation(question="How long may patients keep a device?", federation="@clinics")',
+        ),
+    ],
+)
+async def ask_federation(ctx: KernelContext, question: str, federation: str, said: str = "") -> str:
+    """Asks machines of a federation, which answer from documents that they keep to themselves.
+
+    Args:
+        question: The question.
+        federation: Who is asked: `@NAME`, or one machine, `@NAME/MACHINE`.
+        said: What was asked and answered before.
+    """
+    if not question.strip():
+        raise ToolError("There is no question.", hint="Say what is to be found out.")
+    if len(question) > _LONGEST:
+        raise ToolError(f"A question has {_LONGEST:,} characters at most.", hint="Ask something shorter.")
+    ctx.progress("Asking", 0, 1)
+    try:
+        told = await ctx.runs.silos.ask(federation, Question(text=question, said=said[-_SAID:]))
+    except FederatedError as error:
+        raise ToolError(error.message, hint=error.hint) from error
+    if all(each.problem for each in told.values()):
+        raise ToolError(
+            "Nobody answered: " + "; ".join(f"{name}, {each.problem}" for name, each in told.items()) + "."
+        )
+    text = answers_of(told)
+    ctx.output("stdout", f"{text}\n")
+    return text
+
+
+def answers_of(told: Mapping[str, Told]) -> str:
+    """Return what machines told, for a person: each with its citations, whose numbers follow each other."""
+    parts, cited, silent = [], 0, []
+    for name, each in told.items():
+        if each.problem:
+            parts.append(f"{name} did not answer: {each.problem}.")
+        elif not each.known:
+            silent.append(name)
+        else:
+            lines = [_shifted(each.text, cited), *(_shifted(line, cited, 1) for line in each.citations)]
+            parts.append(f"{name}: " + "\n".join(lines))
+            cited += len(each.citations)
+    if silent:
+        parts.append(f"{NOT_THERE} ({', '.join(silent)})")
+    return "\n\n".join(parts)
+
+
+def _shifted(line: str, by: int, most: int = 0) -> str:
+    return _NUMBER.sub(lambda number: f"[{int(number[1]) + by}]", line, most)

@@ -1,0 +1,54 @@
+"""Imports that a model forgot are added, and nothing else is changed."""
+
+from __future__ import annotations
+
+import pytest
+
+from llmasos.tools.coding.imports import defined, with_imports
+
+DOCUMENTED = '''"""Slugs."""
+
+from __future__ import annotations
+
+
+def slug(text):
+    return re.sub(" ", "-", text)
+'''
+
+
+def test_what_is_used_is_imported_where_imports_stand() -> None:
+    made = with_imports(DOCUMENTED)
+    assert made == DOCUMENTED.replace("annotations\n", "annotations\nimport re\n", 1)
+    assert with_imports(made) == made
+
+
+def test_tests_import_what_they_test() -> None:
+    tests = "def test_slug():\n    assert slug('a b') == 'a-b' and math.pi > LIMIT and other\n"
+    made = with_imports(tests, "slugs", {"slug", "LIMIT", "unused"})
+    assert made == f"import math\nfrom slugs import LIMIT, slug\n{tests}"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "from slugs import *\nassert slug('a') and re.sub\n",
+        "import re as r\nre = r\nre.sub\n",
+        "def f(re, *os, **sys):\n    return re.sub, os.path, sys.path\n",
+        "for re in []:\n    re.sub\n",
+        "try:\n    pass\nexcept OSError as re:\n    re.args\n",
+        "match {}:\n    case {'a': re, **os}:\n        re.x, os.x\n    case [*sys]:\n        sys.x",
+        "import os.path\nos.path\n",
+        "class re:\n    x = 1\nre.x\n",
+        "[re.x for re in []]\nprint(len.__doc__, __file__, __name__)\n",
+        "slug\n",
+    ],
+)
+def test_what_is_there_is_left(text: str) -> None:
+    assert with_imports(text, "slugs", {"unused"}) == text
+
+
+def test_what_a_module_defines() -> None:
+    text = (
+        "import re\nA, (B, c) = 1, (2, 3)\nD: int = 4\nasync def e(): pass\nclass F: x = 1\ndef g(): h = 1\n"
+    )
+    assert defined(text) == {"A", "B", "c", "D", "e", "F", "g"}
