@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import os
-import platform
 from collections.abc import Callable
-from pathlib import Path
 
 import anyio
 
@@ -24,8 +21,7 @@ from benchmarks import (
     speed,
     tasks,
 )
-
-PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
+from benchmarks.page import write
 
 
 def speed_lines() -> list[str]:
@@ -72,35 +68,20 @@ def request_lines() -> list[str]:
     ]
 
 
-SECTIONS: dict[str, tuple[str, Callable[[], list[str]]]] = {
-    "speed": ("Speed", speed_lines),
-    "sandbox": ("Sandboxes", sandbox_lines),
-    "ledger": ("The ledger", ledger_lines),
-    "models": ("Models", models.lines),
-    "simulated": ("The scheduler beside other rules, simulated", simulated.lines),
-    "federated": ("Federated training", federated.lines),
-    "analysis": ("Questions about data", analysis_lines),
-    "knowledge": ("Questions over documents", knowledge_lines),
-    "cluster": ("Work across cores and machines", cluster.lines),
-    "safety": ("Attacks by what the model reads", safety.lines),
-    "tasks": ("Tasks of each tool on the embedded model", task_lines),
-    "requests": ("Whole requests on the embedded model", request_lines),
+SECTIONS: dict[str, Callable[[], list[str]]] = {
+    "speed": speed_lines,
+    "sandbox": sandbox_lines,
+    "ledger": ledger_lines,
+    "models": models.lines,
+    "simulated": simulated.lines,
+    "federated": federated.lines,
+    "analysis": analysis_lines,
+    "knowledge": knowledge_lines,
+    "cluster": cluster.lines,
+    "safety": safety.lines,
+    "tasks": task_lines,
+    "requests": request_lines,
 }
-
-
-def processor() -> str:
-    """Return the processor's name."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), "unknown")
-
-
-def written() -> dict[str, list[str]]:
-    """Return the page's sections as they are, by their titles."""
-    sections: dict[str, list[str]] = {}
-    for part in PAGE.read_text().split("\n## ")[1:] if PAGE.exists() else []:
-        title, _, body = part.partition("\n")
-        sections[title] = body.strip("\n").split("\n")
-    return sections
 
 
 def main() -> None:
@@ -115,21 +96,8 @@ def main() -> None:
     if options.quick:
         speed_lines()
         return
-    sections = written()
-    for name, (title, lines) in SECTIONS.items():
-        if name in (options.section or SECTIONS):
-            sections[title] = lines()
-    page = [
-        "# Benchmarks",
-        "",
-        "Written by `make bench`; do not edit. Medians of one run on "
-        f"{os.cpu_count()} cores of {processor()}, Python {platform.python_version()}.",
-    ]
-    for title, _ in SECTIONS.values():
-        if title in sections:
-            page += ["", f"## {title}", "", *sections[title]]
-    PAGE.write_text("\n".join(page) + "\n")
-    print(f"wrote {PAGE}")
+    asked = options.section or SECTIONS
+    write({name: lines() for name, lines in SECTIONS.items() if name in asked})
 
 
 if __name__ == "__main__":

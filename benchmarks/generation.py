@@ -80,10 +80,12 @@ async def read(chunks: AsyncGenerator[Chunk], clock: Clock) -> tuple[float, int]
 
 
 async def together(
-    engine: Engine, asked: Sequence[Asked], tenant: Callable[[int], str]
+    engine: Engine,
+    asked: Sequence[Asked],
+    tenant: Callable[[int], str],
+    clock: Clock = time.process_time,
 ) -> tuple[float, float]:
     """Return the tokens per second and the mean time to the first token of requests that run together."""
-    clock = time.process_time
     begun = clock()
     results: list[tuple[float, int]] = []
 

@@ -13,6 +13,7 @@ import anyio
 import anyio.to_thread
 import pytest
 
+from benchmarks.tiny import make_tiny
 from benchmarks.weights import smollm_gguf
 from llmasos.cluster._tree import descendants
 from llmasos.models.engines import process
@@ -27,7 +28,6 @@ from llmasos.models.engines.port import (
 )
 from llmasos.models.engines.process import EngineProcess, load_process
 from tests.integration.models.contract import CONTEXT, SLOTS, EngineContract, Load, asking, begin, reply_of
-from tests.models.engines.transformers.conftest import make_tiny
 
 pytestmark = [pytest.mark.integration, pytest.mark.anyio]
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import anyio
 import pytest
 
+from benchmarks.tiny import make_tiny
 from benchmarks.weights import smollm_safetensors
 from llmasos.models.devices.sim import SimDevice
 from llmasos.models.engines.port import CompletionRequest, Engine, Footprint, LoadPlan
@@ -17,7 +18,6 @@ from llmasos.models.scheduler.events import Event
 from llmasos.models.scheduler.loop import Scheduler
 from llmasos.models.scheduler.state import State
 from llmasos.models.scheduler.types import Band, Card, Client, Rules
-from tests.models.engines.transformers.conftest import make_tiny
 
 pytestmark = [pytest.mark.integration, pytest.mark.anyio]
 

@@ -13,6 +13,7 @@ import anyio
 import pytest
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from benchmarks.tiny import make_tiny
 from benchmarks.weights import smollm_gguf
 from llmasos.errors import ModelError
 from llmasos.models.devices.sim import SimDevice
@@ -22,7 +23,6 @@ from llmasos.models.engines.transformers import load as loading
 from llmasos.models.engines.transformers import load_transformers
 from llmasos.models.scheduler.loop import Scheduler
 from llmasos.models.scheduler.types import Card, Client, Rules
-from tests.models.engines.transformers.conftest import make_tiny
 
 pytestmark = [pytest.mark.integration, pytest.mark.anyio]
 

@@ -10,6 +10,7 @@ from typing import Any
 import anyio
 import pytest
 
+from benchmarks.tiny import make_tiny
 from benchmarks.weights import smollm_safetensors
 from llmasos.errors import ModelError
 from llmasos.models.engines.port import (
@@ -20,7 +21,6 @@ from llmasos.models.engines.port import (
     Turn,
 )
 from llmasos.models.engines.transformers import load_transformers
-from tests.models.engines.transformers.conftest import make_tiny
 
 pytestmark = [pytest.mark.integration, pytest.mark.anyio]
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.tiny import make_tiny
 from tests.integration.service.poison.attack import attack, left, standing, usual
 from tests.integration.service.poison.requests import poison
 from tests.integration.service.served import named, served
-from tests.models.engines.transformers.conftest import make_tiny
 
 pytestmark = [pytest.mark.integration, pytest.mark.anyio]
 

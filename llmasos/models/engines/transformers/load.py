@@ -77,6 +77,8 @@ def read(plan: LoadPlan) -> Loaded:
         try:
             if plan.device != "cpu":
                 torch.cuda.set_device(torch.device(plan.device))
+                # It makes a plan for each new shape, and while replies grow, each step has one.
+                torch.backends.cuda.enable_cudnn_sdp(False)
             config = AutoConfig.from_pretrained(plan.path, **place)
             tokenizer = AutoTokenizer.from_pretrained(plan.path, **place)
             model: Any = AutoModelForCausalLM.from_pretrained(

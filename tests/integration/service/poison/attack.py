@@ -22,11 +22,11 @@ from typing import Any
 import anyio
 import anyio.abc
 
+from benchmarks.tiny import make_tiny
 from benchmarks.weights import smollm_gguf
 from tests.integration.service.poison.draft import CHAT, EMBED, NONE, TEXT, Poison
 from tests.integration.service.poison.requests import poison
 from tests.integration.service.served import Served, named, served
-from tests.models.engines.transformers.conftest import make_tiny
 
 CALLERS = 6
 _PATIENCE = 15.0

@@ -11,6 +11,7 @@ from typing import Any
 import anyio
 import pytest
 
+from benchmarks.tiny import make_tiny
 from llmasos.errors import ModelError
 from llmasos.models.engines.port import (
     Chunk,
@@ -22,7 +23,6 @@ from llmasos.models.engines.port import (
     Turn,
 )
 from llmasos.models.engines.transformers import load_transformers
-from tests.models.engines.transformers.conftest import make_tiny
 
 pytestmark = pytest.mark.anyio
 

@@ -1,0 +1,60 @@
+"""The page of all measurements, each part of which is written when it is measured, and stays until then."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
+TITLES = {
+    "speed": "Speed",
+    "sandbox": "Sandboxes",
+    "ledger": "The ledger",
+    "models": "Models",
+    "gpu": "Models on a GPU",
+    "simulated": "The scheduler beside other rules, simulated",
+    "federated": "Federated training",
+    "analysis": "Questions about data",
+    "knowledge": "Questions over documents",
+    "cluster": "Work across cores and machines",
+    "safety": "Attacks by what the model reads",
+    "tasks": "Tasks of each tool on the embedded model",
+    "requests": "Whole requests on the embedded model",
+}
+"""The parts in their order: how each is asked for, and its heading."""
+
+
+def write(parts: Mapping[str, Sequence[str]]) -> None:
+    """Write parts of the page, by their names; the others stay as they are."""
+    sections = _written() | {TITLES[name]: list(lines) for name, lines in parts.items()}
+    page = [
+        "# Benchmarks",
+        "",
+        "Written by `make bench`; do not edit. Medians of one run on "
+        f"{os.cpu_count()} cores of {processor()}, Python {platform.python_version()}.",
+    ]
+    if set(parts) == {"gpu"}:
+        # It is measured on another machine than all else, and says on which.
+        page = PAGE.read_text().split("\n\n## ")[0].rstrip("\n").split("\n")
+    for title in TITLES.values():
+        if title in sections:
+            page += ["", f"## {title}", "", *sections[title]]
+    PAGE.write_text("\n".join(page) + "\n")
+    print(f"wrote {PAGE}")
+
+
+def processor() -> str:
+    """Return the processor's name."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), "unknown")
+
+
+def _written() -> dict[str, list[str]]:
+    """Return the page's parts as they are, by their headings."""
+    sections: dict[str, list[str]] = {}
+    for part in PAGE.read_text().split("\n## ")[1:] if PAGE.exists() else []:
+        title, _, body = part.partition("\n")
+        sections[title] = body.strip("\n").split("\n")
+    return sections
