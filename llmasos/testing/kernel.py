@@ -34,6 +34,7 @@ class FakeKernel:
         shown: What was printed.
         steps: The progress that was shown: what, done and total.
         kept: What was handed to the person, by name.
+        called: Other tools that were called, with their arguments; each returns "called".
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class FakeKernel:
         self.shown: list[str] = []
         self.steps: list[tuple[str, float, float]] = []
         self.kept: dict[str, bytes] = {}
+        self.called: list[tuple[str, dict[str, Any]]] = []
 
     async def ask(
         self, instructions: str, text: str, *, max_tokens: int, examples: Sequence[tuple[str, str]] = ()
@@ -69,6 +71,11 @@ class FakeKernel:
         if not answer.strip():
             raise EmptyAnswer("The model returned nothing.")
         return answer
+
+    async def call(self, name: str, arguments: dict[str, Any]) -> object:
+        """Keep which tool is called."""
+        self.called.append((name, arguments))
+        return "called"
 
     async def keep(self, artifacts: Sequence[Artifact]) -> Sequence[str]:
         """Keep what is handed out."""

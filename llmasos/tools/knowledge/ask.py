@@ -26,8 +26,8 @@ _PIECE = 1_000_000
             'ask_documents(question="How is the router reset?", knowledge="support")',
         ),
         (
-            "how much is the fee, according to terms.html?",
-            'ask_documents(question="How much is the fee?", path="terms.html")',
+            "ask @clinics how long patients may keep a device",
+            'ask_documents(question="How long may patients keep a device?", knowledge="@clinics")',
         ),
         (
             "根据 说明书.pdf，第一次要充电多久？",
@@ -47,13 +47,17 @@ async def ask_documents(
     Args:
         question: The question.
         path: A document of the workspace, or a folder of them.
-        knowledge: In its place, the collection to search; empty for all collections.
+        knowledge: In its place, the collection to search, or a federation, `@NAME`; empty for all.
         said: What was asked and answered before.
     """
     if not question.strip():
         raise ToolError("There is no question.", hint="Say what is to be found out.")
     if path is not None and knowledge:
         raise ToolError("Give ask_documents either a path or a knowledge collection, not both.")
+    if knowledge.startswith("@"):
+        # Who reaches other machines is asked about by itself.
+        call = {"question": question, "federation": knowledge, "said": said}
+        return str(await ctx.call("ask_federation", call))
     asked = f"{said[-300:]}\n{question}" if said.strip() else question
     ctx.progress("Searching", 0, 2)
     try:

@@ -18,16 +18,7 @@ _NUMBER = re.compile(r"\[(\d{1,2})\]")
 
 @kernel_tool(
     capabilities=Capabilities(reaches=("federation",), sources={"*": "web"}),
-    examples=[
-        (
-            "问问 @schools/north 什么时候开学",
-            'ask_federation(question="什么时候开学？", federation="@schools/north")',
-        ),
-        (
-            "ask @clinics how long patients may keep a device",
-            'ask_federation(question="How long may patients keep a device?", federation="@clinics")',
-        ),
-    ],
+    advanced=True,
 )
 async def ask_federation(ctx: KernelContext, question: str, federation: str, said: str = "") -> str:
     """Asks machines of a federation, which answer from documents that they keep to themselves.

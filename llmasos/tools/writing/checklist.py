@@ -17,7 +17,8 @@ _TALK = re.compile(
     r"\A\s*(?:sure|certainly|of course|here(?:'s| is)|好的|当然|以下是|这是)[^\n]{0,120}[:：]\s*\n",
     re.IGNORECASE,
 )
-_NEAR = 0.2
+NEAR = 0.2
+"""By which part the length may differ from what was asked for."""
 _REPEATED = 40  # letters of a sentence that must not come twice
 
 
@@ -51,7 +52,7 @@ def problems(text: str, wanted: Wanted) -> list[str]:
     """Return what is wrong with a draft, in words that a model can act on."""
     found: list[str] = []
     count = count_words(text)
-    if wanted.words and abs(count - wanted.words) > wanted.words * _NEAR:
+    if wanted.words and abs(count - wanted.words) > wanted.words * NEAR:
         found.append(f"it has {count} words and should have about {wanted.words}")
     found += (f"it does not speak of: {point}" for point in wanted.points if not _speaks(text, point))
     found += (f"{blank} is left to be filled in" for blank in dict.fromkeys(_BLANK.findall(text)))

@@ -88,3 +88,10 @@ async def test_what_cannot_be_asked_is_named(
     made, _ = kernel(folder, tmp_path)
     with pytest.raises(ToolError, match=message):
         await made.run(ask_documents, **arguments)
+
+
+async def test_a_federation_is_asked_by_a_tool_of_its_own(folder: Path, tmp_path: Path) -> None:
+    made, shelf = kernel(folder, tmp_path, "support")
+    assert await made.run(ask_documents, question="How long?", knowledge="@clinics", said="x") == "called"
+    given = {"question": "How long?", "federation": "@clinics", "said": "x"}
+    assert made.called == [("ask_federation", given)] and not shelf.asked

@@ -42,17 +42,59 @@ async def test_a_long_text_is_written_by_an_outline(kernel: FakeKernel, folder: 
 
 
 async def test_a_draft_is_revised_and_what_is_left_is_told(kernel: FakeKernel) -> None:
-    script(kernel, "A text of [Your Name].", "Lunch is on Friday.", "Lunch is on Friday.")
+    script(kernel, "A text of [Your Name].", *["Lunch is on Friday."] * 3)
     told = await kernel.run(compose, task="Invite.", points=["lunch on Friday", "the price"])
     assert told == "Lunch is on Friday.\n\nTo look at:\n- it does not speak of: the price"
     assert "[Your Name] is left to be filled in" in kernel.asked[1][1]
-    assert len(kernel.asked) == 3
+    assert len(kernel.asked) == 4
 
 
 async def test_a_revision_that_is_worse_is_not_taken(kernel: FakeKernel) -> None:
-    script(kernel, "one two three four", "one", "one two")
-    told = await kernel.run(compose, task="Count.", words=10)
-    assert told.startswith("one two three four\n\nTo look at:\n- it has 4 words and should have about 10")
+    script(kernel, "We open a shop on Monday.", *["We open [date]."] * 3)
+    told = await kernel.run(compose, task="Say it.", points=["the price"])
+    assert told.startswith("We open a shop on Monday.\n\nTo look at:\n- it does not speak of: the price")
+
+
+async def test_a_text_that_is_too_short_gets_more_and_keeps_its_closing(kernel: FakeKernel) -> None:
+    script(kernel, "Dear Ann,\n\nthank you for all.\n\nBest regards\nBen", "You helped us with the roof.")
+    told = await kernel.run(compose, task="Thank Ann, in 14 words.")
+    assert told == ("Dear Ann,\n\nthank you for all.\n\nYou helped us with the roof.\n\nBest regards\nBen")
+    assert "in about 14 words" in kernel.asked[0][0] and "about 5 words in all" in kernel.asked[1][1]
+
+
+async def test_a_text_that_stays_too_long_ends_earlier(kernel: FakeKernel) -> None:
+    long = "Dear Ann,\n\nthe roof is done. It was hard work. We all were there to help you.\n\nYours\nBen"
+    script(kernel, *[long] * 4)
+    told = await kernel.run(compose, task="Write to Ann.", words=11)
+    assert told == "Dear Ann,\n\nthe roof is done. It was hard work.\n\nYours\nBen"
+
+
+@pytest.mark.parametrize(
+    ("task", "meant", "file"),
+    [
+        ("写一段简介，存为 a.md", "写一段简介", "a.md"),
+        ("A note, and save it as notes/a.md", "A note", "notes/a.md"),
+        ("Write to Ann. Save the letter to a.txt.", "Write to Ann", "a.txt"),
+        ("写一段简介，并保存到“简介.md”。", "写一段简介", "简介.md"),
+    ],
+)
+async def test_a_file_to_save_to_is_named_where_the_policy_sees_it(
+    kernel: FakeKernel, task: str, meant: str, file: str
+) -> None:
+    assert await kernel.run(compose, task=task, words=60) == "called"
+    given = {"task": meant, "style": "", "words": 60, "points": None, "material": None, "save_as": file}
+    assert kernel.called == [("compose", given)]
+
+
+async def test_so_is_material(kernel: FakeKernel) -> None:
+    assert await kernel.run(compose, task="By notes.txt, write news", save_as="news.md") == "called"
+    ((_, given),) = kernel.called
+    assert (given["material"], given["save_as"]) == ("notes.txt", "news.md")
+    script(kernel, "News.")
+    await kernel.run(compose, task="By notes.txt, write news", material="notes.txt", save_as="main.py")
+    script(kernel, "Text.")
+    assert await kernel.run(compose, task="How to save money in 2.5 years, by none.txt") == "Text."
+    assert len(kernel.called) == 1
 
 
 async def test_material_is_material(kernel: FakeKernel, folder: Path) -> None:
