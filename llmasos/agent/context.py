@@ -204,8 +204,19 @@ class ActionContext:
         Raises:
             ToolError: The call was invalid, denied or failed.
         """
+        return await self._call(name, arguments, handed_on=False)
+
+    async def hand_on(self, name: str, arguments: dict[str, Any]) -> object:
+        """Have another tool do what this one was called for, and return its value.
+
+        Raises:
+            ToolError: The call was invalid, denied or failed.
+        """
+        return await self._call(name, arguments, handed_on=True)
+
+    async def _call(self, name: str, arguments: dict[str, Any], *, handed_on: bool) -> object:
         assert self._of.gate is not None
-        outcome = await self._of.gate.call(name, arguments, parent=self.action)
+        outcome = await self._of.gate.call(name, arguments, parent=self.action, handed_on=handed_on)
         if outcome.status != "ok":
             raise ToolError(outcome.text)
         return outcome.value

@@ -92,11 +92,18 @@ class Gate:
         self._redactor = redactor
         self._context = context
         self._running: dict[str, Facts] = {}
+        self._inside: dict[str, Facts | None] = {}
         self._last_call = ""
         self._repeats = 0
 
     async def call(
-        self, name: str, arguments: Mapping[str, Any], *, parent: str = "", choice: ToolChoice | None = None
+        self,
+        name: str,
+        arguments: Mapping[str, Any],
+        *,
+        parent: str = "",
+        handed_on: bool = False,
+        choice: ToolChoice | None = None,
     ) -> ActionOutcome:
         """Carry a call through the gate.
 
@@ -104,6 +111,7 @@ class Gate:
             name: The tool.
             arguments: As the model, or code in the sandbox, gave them.
             parent: The action inside which the call was made, if any.
+            handed_on: It has nothing but what that action was called with, and is judged as that one was.
             choice: How sure the model was of the tool.
 
         Raises:
@@ -117,7 +125,9 @@ class Gate:
             self._refuse_repeats(name, arguments)
         try:
             tool = self._registry.get(name)
-            made = await self._judge.decide(tool, tool.validate(arguments), self._running.get(parent))
+            # What is handed on was put together by whoever made the call that hands it on.
+            inside = self._inside.get(parent) if handed_on else self._running.get(parent)
+            made = await self._judge.decide(tool, tool.validate(arguments), inside)
         except ToolError as error:
             text = await self._reports.invalid(action, name, str(error), arguments, parent)
             return ActionOutcome(action, "invalid", None, text, text)
@@ -135,11 +145,11 @@ class Gate:
             text = await self._reports.denied(action, made, f"Not allowed: {why}", parent)
             return ActionOutcome(action, "denied", None, text, text)
         await self._reports.started(action, made, parent, self._context.backend)
-        self._running[action] = made.facts
+        self._running[action], self._inside[action] = made.facts, inside
         try:
             return await self._run(action, tool, made.call.arguments, parent)
         finally:
-            del self._running[action]
+            del self._running[action], self._inside[action]
 
     def _refuse_repeats(self, name: str, arguments: Mapping[str, Any]) -> None:
         key = json.dumps([name, dict(arguments)], sort_keys=True, default=str)

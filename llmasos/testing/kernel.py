@@ -34,7 +34,7 @@ class FakeKernel:
         shown: What was printed.
         steps: The progress that was shown: what, done and total.
         kept: What was handed to the person, by name.
-        called: Other tools that were called, with their arguments; each returns "called".
+        called: Other tools that a call was handed on to, with their arguments; each returns "called".
     """
 
     def __init__(
@@ -72,8 +72,8 @@ class FakeKernel:
             raise EmptyAnswer("The model returned nothing.")
         return answer
 
-    async def call(self, name: str, arguments: dict[str, Any]) -> object:
-        """Keep which tool is called."""
+    async def hand_on(self, name: str, arguments: dict[str, Any]) -> object:
+        """Keep which tool is to do it."""
         self.called.append((name, arguments))
         return "called"
 

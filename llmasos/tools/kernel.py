@@ -155,6 +155,12 @@ class KernelContext(Protocol):
     async def call(self, name: str, arguments: dict[str, Any]) -> object:
         """Call another tool, through the gate, and return its value."""
 
+    async def hand_on(self, name: str, arguments: dict[str, Any]) -> object:
+        """Have another tool do what this one was called for, through the gate, and return its value.
+
+        The call is judged as this one was, whoever made it: it must hold nothing but what this one was given.
+        """
+
     async def ask(
         self, instructions: str, text: str, *, max_tokens: int, examples: Sequence[tuple[str, str]] = ()
     ) -> str:

@@ -57,7 +57,7 @@ async def ask_documents(
     if knowledge.startswith("@"):
         # Who reaches other machines is asked about by itself.
         call = {"question": question, "federation": knowledge, "said": said}
-        return str(await ctx.call("ask_federation", call))
+        return str(await ctx.hand_on("ask_federation", call))
     asked = f"{said[-300:]}\n{question}" if said.strip() else question
     ctx.progress("Searching", 0, 2)
     try:

@@ -100,7 +100,7 @@ async def compose(
     if (moved := await _moved(ctx, task, material=material, save_as=save_as)) is not None:
         # The policy decides on files by the arguments that name them, and not by a task.
         given = {"style": style, "words": words, "points": points, **moved}
-        return str(await ctx.call("compose", given))
+        return str(await ctx.hand_on("compose", given))
     words = words or asked_words(task)
     wanted = Wanted(words, tuple(point for point in points or () if point.strip()))
     facts = "" if material is None else await _facts(ctx, material)

@@ -7,6 +7,7 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,7 +19,7 @@ __all__ = ["machine"]
 
 pytestmark = pytest.mark.integration
 
-ASK = call("ask_federation", question="How long may patients keep a monitor?", federation="@clinics")
+ASK = call("ask_documents", question="How long may patients keep a monitor?", knowledge="@clinics")
 
 
 @pytest.fixture
@@ -40,6 +41,13 @@ def offer(owner: Machine, invitation: Path, *options: str) -> subprocess.Popen[s
     return joined
 
 
+def outcome(result: dict[str, Any]) -> str:
+    """Return what the federation told."""
+    (told,) = (action["outcome"] for action in result["actions"] if action["tool"] == "ask_federation")
+    assert isinstance(told, str)
+    return told
+
+
 def test_only_answers_and_citations_leave_a_machine(machine: Machine, owner: Machine) -> None:
     (owner.folder / "devices.md").write_text(
         "# Monitors\nPatients may keep a heart monitor for 30 days.\n\n# Staff\nThe safe's code is 4711.\n"
@@ -56,8 +64,9 @@ def test_only_answers_and_citations_leave_a_machine(machine: Machine, owner: Mac
     owner.endpoint.replies = ["Patients may keep a heart monitor for 30 days [1]."]
     machine.endpoint.replies = [ASK, "30 days."]
     code, result = machine.ask("ask @clinics how long a heart monitor may be kept")
-    assert code == 0 and result["answer"] == "30 days."
-    told = result["actions"][0]["outcome"]
+    assert code == 0 and result["answer"] == "30 days.", result
+    assert {action["tool"] for action in result["actions"]} == {"ask_documents", "ask_federation"}
+    told = outcome(result)
     assert "north: Patients may keep a heart monitor for 30 days [1].\n[1] devices.md" in told
     assert "Monitors: “Patients may keep a heart monitor for 30 days.”" in told
     assert "south did not answer: it is not there." in told
@@ -89,16 +98,16 @@ def test_words_and_what_goes_wrong_stay_with_the_owner(machine: Machine, owner: 
     owner.endpoint.replies = ["Patients may keep a heart monitor for 30 days [1]."]
     machine.endpoint.replies = [ASK, "30 days."]
     _, result = machine.ask("ask @clinics how long a heart monitor may be kept")
-    told = result["actions"][0]["outcome"]
+    told = outcome(result)
     assert told.endswith("[1] devices.md, line 2, Monitors") and "“" not in told
 
     owner.kill_kernel()
     machine.endpoint.replies = [ASK, "Nobody answered."]
     _, result = machine.ask("ask @clinics how long a heart monitor may be kept")
-    assert "Nobody answered: north, it cannot answer now." in result["actions"][0]["outcome"]
+    assert "Nobody answered: north, it cannot answer now." in outcome(result)
 
     machine.endpoint.replies = [ASK, "Too often."]
     _, result = machine.ask("ask @clinics how long a heart monitor may be kept")
-    assert "north, it answers 2 questions a minute" in result["actions"][0]["outcome"]
+    assert "north, it answers 2 questions a minute" in outcome(result)
     joined.send_signal(signal.SIGINT)
     joined.communicate(timeout=10)
