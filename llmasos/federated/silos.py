@@ -105,6 +105,8 @@ class LinkedSilos:
         self._home = home
         self._seconds = seconds
         self._join_seconds = join_seconds
+        # A federation has one port: its questions are asked one after the other.
+        self._asking: dict[str, anyio.Lock] = {}
 
     async def ask(self, place: str, question: Question) -> dict[str, Told]:
         """Return what machines tell, by their names."""
@@ -117,8 +119,9 @@ class LinkedSilos:
             seconds=self._seconds,
             join_seconds=self._join_seconds,
         )
-        with tempfile.TemporaryDirectory(prefix="ask-", dir=paths.private_dir(self._home)) as folder:
-            lines = await _run(Path(folder), asked.model_dump_json())
+        async with self._asking.setdefault(federation, anyio.Lock()):
+            with tempfile.TemporaryDirectory(prefix="ask-", dir=paths.private_dir(self._home)) as folder:
+                lines = await _run(Path(folder), asked.model_dump_json())
         if not lines:
             raise FederatedError("The machines could not be asked.", hint="Ask again.")
         told: dict[str, Any] = json.loads(lines[-1])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +11,30 @@ import pytest
 
 from llmasos import paths
 from tests.integration.system.conftest import Machine
+from tests.integration.system.test_terminal import PROMPT, Terminal
 
 pytestmark = pytest.mark.integration
 
 GUIDE = "# The gate\n\nEvery call passes the gate before it runs.\n\n```bash\nmake shell\n```\n"
 SALES = "region,amount\nnorth,120\neast,300\nsouth,150\neast,510\nnorth,200\n"
 HANDBOOK = "# Handbook\n\n## Holidays\n\nEvery employee has 28 days of paid holiday a year.\n"
+IN_THE_SHELL = (
+    ("which region sold most in sales.csv?", "analyze_data", r"│.*east", ""),
+    ("according to handbook.md, how many days of holiday do I get?", "ask_documents", r"│ .*28.*\[1\]", ""),
+    ("translate guide.md into French and save it as guide.fr.md", "translate", r"\+Cha|\+Tou", "guide.fr.md"),
+    (
+        "write triple.py with a function triple(n) that returns three times n, with tests",
+        "write_code",
+        r"\+def triple\(",
+        "triple.py",
+    ),
+    (
+        "write a short email that invites my team to lunch on Friday, save it as lunch.md",
+        "compose",
+        "Friday",
+        "lunch.md",
+    ),
+)
 REVIEWS = {"a": "I love this lamp, it looks great.", "b": "Broken after two days. A waste of money."}
 
 
@@ -65,6 +85,18 @@ def test_a_sentence_is_enough(machine: Machine, folder: Path) -> None:
         "write a short email that invites my team to lunch on Friday, save it as lunch.md", "compose"
     )
     assert "lunch" in written["lunch.md"].lower() and "Friday" in written["lunch.md"]
+
+    with closing(Terminal(machine, columns=140, seconds=180)) as shell:
+        for sentence, tool, answer, file in IN_THE_SHELL:
+            shell.enter(sentence)
+            shown = shell.wait_for(f"● {tool}(", f"✓ {tool} ")
+            if file:
+                shell.wait_for_line("Write these changes to the folder?")
+                shown = shell.text()
+                shell.type("y\r")
+            shell.wait_for_line(PROMPT)
+            assert re.search(answer, shown), shown
+            assert not file or (folder / file).exists()
 
     said = machine.run(
         "map", "Is the mood good or bad? Answer with one word.", "reviews", "-C", str(folder), "--json"

@@ -39,7 +39,15 @@ class Terminal:
     What has scrolled off stays part of `text()`; bytes are kept as they came in `raw`.
     """
 
-    def __init__(self, machine: Machine, *arguments: str, columns: int = 100, rows: int = 40) -> None:
+    def __init__(
+        self,
+        machine: Machine,
+        *arguments: str,
+        columns: int = 100,
+        rows: int = 40,
+        seconds: float = SECONDS,
+    ) -> None:
+        self._seconds = seconds
         self._screen = _Screen(columns, rows, history=2000)
         self._screen.reply = self.type
         self._stream = pyte.ByteStream(self._screen)
@@ -68,7 +76,7 @@ class Terminal:
 
     def wait_for(self, *texts: str, count: int = 1) -> str:
         """Read until each text is there `count` times; return all lines."""
-        end = time.monotonic() + SECONDS
+        end = time.monotonic() + self._seconds
         while any(self.text().count(text) < count for text in texts):
             assert time.monotonic() < end, f"No {texts} on the terminal:\n{self.text()}"
             self._read()
@@ -77,7 +85,7 @@ class Terminal:
 
     def wait_for_line(self, start: str) -> None:
         """Read until the cursor is on a line that is, or for a question begins with, `start`."""
-        end = time.monotonic() + SECONDS
+        end = time.monotonic() + self._seconds
         while not (self.line() == start.rstrip() or (len(start) > 2 and self.line().startswith(start))):
             assert time.monotonic() < end, f"No {start!r} at the cursor:\n{self.text()}"
             self._read()
@@ -93,7 +101,7 @@ class Terminal:
 
     def wait_for_end(self) -> int:
         """Read to the end and return the exit code."""
-        end = time.monotonic() + SECONDS
+        end = time.monotonic() + self._seconds
         while self._read():
             assert time.monotonic() < end, self.text()
         self._child.close()
