@@ -12,10 +12,12 @@ import argparse
 import tempfile
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import anyio
 
+from benchmarks.page import replace
 from benchmarks.task_list import TOOLS, Outcome, Task, make_folder
 from llmasos import Kernel
 from llmasos.agent import Session
@@ -133,16 +135,14 @@ def _row(tool: str, done: list[_Done]) -> str:
 
 
 def main() -> None:
-    """Read the command line and run."""
+    """Read the command line, run, and write the rows of the page."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("tool", nargs="?", default="", choices=["", *TOOLS])
     parser.add_argument("--show", action="store_true", help="show what went wrong")
     options = parser.parse_args()
 
-    async def run() -> None:
-        await measure(options.tool, show=options.show)
-
-    anyio.run(run)
+    lines = anyio.run(partial(measure, options.tool, show=options.show))
+    replace("tasks", lines)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import PurePosixPath
 from typing import Annotated
 
 from pydantic import Field
@@ -44,12 +45,20 @@ _MORE = (
 )
 # Asked for more, a small model says the same again; asked for something else, it does not.
 _ANGLES = ("add details", "say what is done about it, or what comes of it", "say what is hoped for")
+_NAME = r"[“\"'`]?([\w./-]{1,120}\.[a-z][a-z0-9]{0,4})\b[”\"'`]?"
+# At the end of a task: what a text is about may speak of saving, too.
 _SAVED = re.compile(
-    r"[\s,，、;；。.]*(?:(?:and|then|并|再)\s*)?(?:\b(?:save|store|put)\b[^.,;\n]{0,20}\b(?:as|to|in|into)|[存写]为|保存[到成为在]|"
-    r"存[到成在]|写[到入])\s*[“\"'`]?([\w./-]+\.[a-z]\w{0,4})\b[”\"'`.。]*",
+    r"(?:[,;.]\s{0,3}(?:and\s|then\s)?|\s(?:and|then)\s|\A)(?:save|store|put)\s(?:(?:it|this|the\s\w{1,20})\s)?"
+    rf"(?:as|to|in|into)\s{_NAME}\.?\s{{0,9}}\Z"
+    r"|(?:[，,、；;。]\s{0,3}|并|再|然后|\A)(?:并|再|然后)?(?:保存|存储|存|写)(?:为|成|到|在|入)\s{0,3}"
+    rf"{_NAME}[。.]?\s{{0,9}}\Z",
     re.IGNORECASE,
 )
-_FILE = re.compile(r"[\w./-]+\.[a-z]\w{0,4}\b", re.IGNORECASE)
+_USED = re.compile(
+    rf"(?:\b(?:using|use|from|by|with|based\son|according\sto)\s|根据|按照|依据|参考|用)\s{{0,3}}{_NAME}",
+    re.IGNORECASE,
+)
+_LONGEST_TASK = 4000
 _SENTENCE = 15  # words
 _NUMBERED = re.compile(r"^\s*(?:[-*#]+|\d+[.)、]|[一二三四五六七八九十]+、)?\s*")
 
@@ -97,6 +106,10 @@ async def compose(
     """
     if not task.strip():
         raise ToolError("There is nothing to write about.", hint="Say what text you want.")
+    if len(task) > _LONGEST_TASK:
+        raise ToolError(
+            f"A task has {_LONGEST_TASK:,} characters at most.", hint="Put facts in a file: material=FILE"
+        )
     if (moved := await _moved(ctx, task, material=material, save_as=save_as)) is not None:
         # The policy decides on files by the arguments that name them, and not by a task.
         given = {"style": style, "words": words, "points": points, **moved}
@@ -135,8 +148,9 @@ async def _revised(
         if len(left) < len(found) or (len(left) == len(found) and _nearer(revised, draft, wanted.words)):
             draft, found = revised, left
     if 0 < wanted.words < _LONG and count_words(draft) > wanted.words:
-        draft = shortened(draft, wanted.words)
-        found = problems(draft, wanted)
+        short = shortened(draft, wanted.words)
+        if len(left := problems(short, wanted)) <= len(found):
+            draft, found = short, left
     return draft, found
 
 
@@ -217,19 +231,17 @@ async def _moved(
 ) -> dict[str, str | None] | None:
     """Return a call whose files are named where they belong; None where they are."""
     saved = None if save_as is not None else _SAVED.search(task)
-    rest = (_SAVED.sub("", task).strip() if saved else task) or task
-    used = material
-    if material is None:
-        for name in dict.fromkeys(_FILE.findall(rest)):
-            if name != save_as and await _is_there(ctx, name):
-                used = name
-                break
+    rest = (task[: saved.start()].strip() if saved else task) or task
+    named = _USED.search(rest) if material is None else None
+    used = named[1] if named and await _is_there(ctx, named[1]) else material
     if not saved and used == material:
         return None
-    return {"task": rest, "material": used, "save_as": saved[1] if saved else save_as}
+    return {"task": rest, "material": used, "save_as": (saved[1] or saved[2]) if saved else save_as}
 
 
 async def _is_there(ctx: KernelContext, path: str) -> bool:
+    if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts:
+        return False
     try:
         await ctx.sandbox.stat(path)
     except ToolError:

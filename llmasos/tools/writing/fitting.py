@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 
-from llmasos.tools.writing.checklist import count_words
+from llmasos.tools.writing.checklist import NEAR, count_words
 
+# "The 5 words" are what a text is about, and 64 字节 are bytes.
 _COUNT = re.compile(
-    r"(\d[\d,]*)(?:\s*|-)(?:words?\b|个?字|个?词|mots\b|Wörter\b|palabras\b|parole\b|palavras\b|слов)",
+    r"(?<![\d.,])(?<!\bthe )(\d{1,3}[,. ]\d{3}|\d{2,5})[ -]?"
+    r"(?:words?\b|个?字(?![节母段体号符典])|个?词|mots\b|Wörter\w?\b|palabras\b|parole\b|palavras\b|слов)",
     re.IGNORECASE,
 )
+_FEWEST = 20
 # A sentence keeps the space before it: lines of a poem stay lines.
 _SENTENCE = re.compile(
     r"(?<=[。！？…])(?=[^。！？…”’」』）])|(?<=[^\W_]{3}[.!?])(?=\s)|(?<=[.!?][”\"’)])(?=\s)"
@@ -19,20 +22,28 @@ _CLOSING = 8
 """Words of a paragraph at the end of a letter, such as a greeting or a name."""
 _SAME = 24
 """Bytes (UTF-8) of a sentence that must not come twice."""
-_OVER = 1.15
 
 
 def asked_words(task: str) -> int:
     """Return how many words a task asks for, in its own text; 0 where it says nothing."""
     found = _COUNT.search(task)
-    return min(10_000, int(found[1].replace(",", ""))) if found else 0
+    count = int(re.sub(r"\D", "", found[1])) if found else 0
+    return min(10_000, count) if count >= _FEWEST else 0
 
 
 def tidied(text: str) -> str:
-    """Return a text without sentences that come again, and without the last one where it was cut off."""
+    """Return a text without sentences of its prose that come again, and the last one where it was cut off.
+
+    Lines of poems and tables may come again; what holds code is left as it is.
+    """
+    if "```" in text:
+        return text
     seen: set[str] = set()
     paragraphs = []
     for paragraph in _paragraphs(text):
+        if any("\n" in sentence for sentence in paragraph):
+            paragraphs.append(paragraph)
+            continue
         sentences = []
         for sentence in paragraph:
             key = " ".join(sentence.casefold().split())
@@ -49,7 +60,7 @@ def shortened(text: str, words: int) -> str:
     """Return a text without the last sentences of its body, as far as it is too long; its closing stays."""
     paragraphs = _paragraphs(text)
     body = len(paragraphs) - _closing(paragraphs)
-    while body and count_words(_joined(paragraphs)) > words * _OVER:
+    while body and count_words(_joined(paragraphs)) > words * (1 + NEAR):
         # One sentence stays, whatever it is.
         if body == 1 and len(paragraphs[0]) == 1:
             break
@@ -69,11 +80,11 @@ def extended(text: str, more: str) -> str:
 
 def _paragraphs(text: str) -> list[list[str]]:
     """Return the sentences of each paragraph."""
-    return [_SENTENCE.split(part.strip()) for part in re.split(r"\n\s*\n", text.strip()) if part.strip()]
+    return [_SENTENCE.split(part.strip("\n")) for part in re.split(r"\n\s*\n", text.strip()) if part.strip()]
 
 
 def _joined(paragraphs: list[list[str]]) -> str:
-    return "\n\n".join(filter(None, ("".join(sentences).strip() for sentences in paragraphs)))
+    return "\n\n".join(filter(None, ("".join(sentences).rstrip() for sentences in paragraphs)))
 
 
 def _closing(paragraphs: list[list[str]]) -> int:

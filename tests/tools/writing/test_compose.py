@@ -57,7 +57,7 @@ async def test_a_revision_that_is_worse_is_not_taken(kernel: FakeKernel) -> None
 
 async def test_a_text_that_is_too_short_gets_more_and_keeps_its_closing(kernel: FakeKernel) -> None:
     script(kernel, "Dear Ann,\n\nthank you for all.\n\nBest regards\nBen", "You helped us with the roof.")
-    told = await kernel.run(compose, task="Thank Ann, in 14 words.")
+    told = await kernel.run(compose, task="Thank Ann.", words=14)
     assert told == ("Dear Ann,\n\nthank you for all.\n\nYou helped us with the roof.\n\nBest regards\nBen")
     assert "in about 14 words" in kernel.asked[0][0] and "about 5 words in all" in kernel.asked[1][1]
 
@@ -93,8 +93,19 @@ async def test_so_is_material(kernel: FakeKernel) -> None:
     script(kernel, "News.")
     await kernel.run(compose, task="By notes.txt, write news", material="notes.txt", save_as="main.py")
     script(kernel, "Text.")
-    assert await kernel.run(compose, task="How to save money in 2.5 years, by none.txt") == "Text."
+    for task in (
+        "How to save money in 2.5 years, by none.txt",
+        "an email that tells users to save settings to settings.json",
+        "how to store tokens.json safely, save assets.md",
+        "a guide to /etc/hosts.conf, using /etc/resolv.conf",
+        "a note that mentions notes.txt",
+        " " * 3000 + "a" * 900,
+    ):
+        script(kernel, "Text.")
+        assert await kernel.run(compose, task=task) == "Text."
     assert len(kernel.called) == 1
+    with pytest.raises(ToolError, match="4,000 characters at most"):
+        await kernel.run(compose, task=" a" * 10**6)
 
 
 async def test_material_is_material(kernel: FakeKernel, folder: Path) -> None:

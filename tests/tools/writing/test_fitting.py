@@ -17,9 +17,16 @@ LETTER = "Dear Ann,\n\nOne here. Two are here. Three are here now.\n\nKind regar
         ("写一封约 200 字的信", 200),
         ("写300个字", 300),
         ("un texte de 80 mots", 80),
-        ("ein Text mit 90 Wörtern", 0),
+        ("ein Text mit 90 Wörtern", 90),
+        ("ein Text mit 1.500 Wörtern", 1500),
         ("ten words on 3 topics", 0),
         ("99999 words", 10_000),
+        ("9" * 5000 + " words", 0),
+        ("the 50 words every traveller should know", 0),
+        ("the 5 words every traveller should know", 0),
+        ("our 3-word motto", 0),
+        ("介绍 64 字节的缓存", 0),
+        ("写 40 字母表", 0),
     ],
 )
 def test_the_length_is_read_from_the_task(task: str, words: int) -> None:
@@ -43,6 +50,15 @@ def test_the_length_is_read_from_the_task(task: str, words: int) -> None:
             "Rain on the roof!\nRain in the yard!\n\nRain, rain",
             "Rain on the roof!\nRain in the yard!\n\nRain, rain",
         ),
+        (
+            "One two three four five six.\nLa la la, we sing it all day.\n\nLa la la, we sing it all day.",
+            "One two three four five six.\nLa la la, we sing it all day.\n\nLa la la, we sing it all day.",
+        ),
+        (
+            "```\nclass A:\n    x = 1\n\n    def f(self):\n        x",
+            "```\nclass A:\n    x = 1\n\n    def f(self):\n        x",
+        ),
+        ("- a\n\n  - b", "- a\n\n  - b"),
         ("She said “no.” Then she left.", "She said “no.” Then she left."),
         ("", ""),
     ],
