@@ -47,7 +47,7 @@ def write(parts: Mapping[str, Sequence[str]]) -> None:
 
 def replace(name: str, lines: Sequence[str]) -> None:
     """Put lines of a table in the place of those of a part that begin with the same cell."""
-    fresh = {line.split("|")[1]: line for line in lines}
+    fresh = {line.split("|")[1]: line for line in lines if line.startswith("|")}
     old = _written().get(TITLES[name], [])
     write({name: [fresh.get(line.split("|")[1], line) if line.startswith("|") else line for line in old]})
 

@@ -74,15 +74,25 @@ def packed(content: RecordDict, most: int) -> RecordDict:
 
 
 def unpacked(content: RecordDict) -> RecordDict:
-    """Return content as it was before it was packed, if it was."""
+    """Return content as it was before it was packed, if it was.
+
+    Raises:
+        ValueError: It only says that it is packed.
+    """
     from flwr.common.serde import recorddict_from_proto
     from flwr.proto.recorddict_pb2 import RecordDict as Proto
 
     if set(content) != {_PACKED}:
         return content
-    data = content.config_records[_PACKED][_PACKED]
-    assert isinstance(data, bytes)
-    return recorddict_from_proto(Proto.FromString(data))
+    record = content.config_records.get(_PACKED)
+    data = None if record is None else record.get(_PACKED)
+    if not isinstance(data, bytes):
+        raise ValueError("it holds nothing that is packed")
+    try:
+        return recorddict_from_proto(Proto.FromString(data))
+    except Exception as error:
+        # Whoever sends it may send anything, which Flower's reader answers in many ways.
+        raise ValueError(f"it cannot be unpacked: {type(error).__name__}") from error
 
 
 Answer = Callable[[], tuple[bytes, bool]]

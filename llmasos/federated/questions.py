@@ -8,9 +8,8 @@ from flwr.app import ConfigRecord, Context, Message, RecordDict
 from flwr.clientapp import ClientApp
 from pydantic import ValidationError
 
-from llmasos.errors import LLMasOSError
 from llmasos.federated.port import FederatedError
-from llmasos.federated.silos import Question, Told
+from llmasos.federated.silos import LONGEST_PROBLEM, Question, Told
 
 KIND = "query.ask"
 """The type of a message that asks: Flower's queries, with an action of their own."""
@@ -23,18 +22,18 @@ def question_app(answer: Callable[[Question], Told]) -> ClientApp:
     """Return the ClientApp of a machine that answers questions, and does nothing else.
 
     Args:
-        answer: Answers one; what it raises is told without the question failing.
+        answer: Answers one.
     """
     app = ClientApp()
 
     @app.query(_ACTION)
     def _ask(message: Message, context: Context) -> Message:
         try:
-            told = answer(Question.model_validate_json(_carried(message)))
+            question = Question.model_validate_json(_carried(message))
         except ValidationError:
-            told = Told(problem="it takes shorter questions")
-        except LLMasOSError as error:
-            told = Told(problem=error.message)
+            told = _problem("it takes shorter questions")
+        else:
+            told = answer(question)
         return Message(_content(told.model_dump_json()), reply_to=message)
 
     @app.query()
@@ -63,11 +62,15 @@ def asking(question: Question, node: int) -> Message:
 def told_by(reply: Message) -> Told:
     """Return what a reply tells; one that came to nothing, or is none of ours, tells the problem."""
     if reply.has_error():
-        return Told(problem=reply.error.reason or "it gave no reason")
+        return _problem(reply.error.reason or "it gave no reason")
     try:
         return Told.model_validate_json(_carried(reply))
     except ValidationError:
         return Told(problem="it sent something else than an answer")
+
+
+def _problem(text: str) -> Told:
+    return Told(problem=text[:LONGEST_PROBLEM])
 
 
 def _content(text: str) -> RecordDict:

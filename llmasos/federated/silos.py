@@ -19,6 +19,9 @@ from llmasos.datasets import NAME
 from llmasos.federated.port import FederatedError
 from llmasos.federated.run import environment_of
 
+LONGEST_PROBLEM = 500
+"""Letters of a reason why there is no answer."""
+
 _PROGRAM = "llmasos.federated.deployment.asking"
 _NAMED = re.compile(rf"@?({NAME.pattern})(?:/({NAME.pattern}))?")
 
@@ -52,7 +55,7 @@ class Told(BaseModel):
     text: str = Field("", max_length=4000)
     known: bool = False
     citations: tuple[Annotated[str, Field(max_length=1000)], ...] = Field((), max_length=10)
-    problem: str = Field("", max_length=500)
+    problem: str = Field("", max_length=LONGEST_PROBLEM)
 
 
 class Asking(BaseModel):
@@ -120,7 +123,9 @@ class LinkedSilos:
             join_seconds=self._join_seconds,
         )
         async with self._asking.setdefault(federation, anyio.Lock()):
-            with tempfile.TemporaryDirectory(prefix="ask-", dir=paths.private_dir(self._home)) as folder:
+            with tempfile.TemporaryDirectory(
+                prefix="ask-", dir=paths.private_dir(self._home), ignore_cleanup_errors=True
+            ) as folder:
                 lines = await _run(Path(folder), asked.model_dump_json())
         if not lines:
             raise FederatedError("The machines could not be asked.", hint="Ask again.")

@@ -12,6 +12,7 @@ import anyio
 
 from llmasos import paths
 from llmasos.client import AsyncClient
+from llmasos.config import load_settings
 from llmasos.display import display
 from llmasos.federated.deployment.commands import reported
 from llmasos.federated.deployment.invitation import Invitation
@@ -26,7 +27,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _offer(asked: argparse.Namespace) -> int:
-    site = Site(asked.invitation, asked.name, root=paths.data_dir() / "federated" / "joined")
+    site = Site(asked.invitation, asked.name, root=load_settings().data_dir / "federated" / "joined")
     socket, documents = anyio.run(_look, asked.collection)
     settings = SiloSettings(
         **site.line.model_dump(),

@@ -11,11 +11,13 @@ from pathlib import Path
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from llmasos.client import AsyncClient
-from llmasos.errors import LLMasOSError
 from llmasos.federated.silos import Question, Told
-from llmasos.support import Answers, KernelAnswers, Limiter
+from llmasos.support import Answers, KernelAnswers
 
-_MINUTE = 60.0
+SECONDS = 240.0
+"""How long an answer may take."""
+
+_SPARE = 20.0
 # From the first quotation mark on, so that no part of a passage is left, whatever headings hold.
 _QUOTED = re.compile(r": “.*", re.DOTALL)
 _LONGEST, _LONGEST_LINE, _MOST_LINES = 4000, 1000, 10
@@ -26,7 +28,6 @@ class Answering:
 
     Args:
         answers: What answers.
-        per_minute: Questions in a minute.
         quotes: Whether citations show the passages' words.
         portal: The thread in which it is asked; it is there as long as this is.
     """
@@ -36,27 +37,20 @@ class Answering:
         answers: Answers,
         portal: AbstractContextManager[BlockingPortal],
         *,
-        per_minute: int,
         quotes: bool,
     ) -> None:
         self._answers = answers
         self._thread = portal
         self._portal = portal.__enter__()
-        self._limiter = Limiter(per_minute, _MINUTE)
-        self._per_minute = per_minute
         self._quotes = quotes
 
     def __call__(self, question: Question) -> Told:
         """Return what is told of a question."""
-        if seconds := self._limiter.take(""):
-            return Told(
-                problem=f"it answers {self._per_minute} questions a minute; ask again in {seconds} seconds"
-            )
         try:
             reply = self._portal.call(self._answers.answer, question.text, question.said)
-        except LLMasOSError as error:
-            # What went wrong here is for whoever owns this machine.
-            print(error, file=sys.stderr, flush=True)
+        except Exception as error:
+            # What went wrong here is for whoever owns this machine, whatever it is.
+            print(f"{type(error).__name__}: {error}", file=sys.stderr, flush=True)
             return Told(problem="it cannot answer now")
         lines = reply.citations if self._quotes else [_QUOTED.sub("", line) for line in reply.citations]
         return Told(
@@ -67,7 +61,7 @@ class Answering:
 
 
 def kernel_answering(
-    socket: Path, collection: str, folder: Path, *, per_minute: int, quotes: bool
+    socket: Path, collection: str, folder: Path, *, quotes: bool
 ) -> Callable[[Question], Told]:
     """Return what answers by the kernel of this machine, in a thread of its own.
 
@@ -75,9 +69,8 @@ def kernel_answering(
         socket: The kernel's.
         collection: The documents.
         folder: An empty folder, which is all that its sessions see.
-        per_minute: Questions in a minute.
         quotes: Whether citations show the passages' words.
     """
     client = AsyncClient(socket, start=False, name="silo")
-    answers = KernelAnswers(client, collection, folder, at_once=1)
-    return Answering(answers, start_blocking_portal(), per_minute=per_minute, quotes=quotes)
+    answers = KernelAnswers(client, collection, folder, at_once=1, seconds=SECONDS - _SPARE)
+    return Answering(answers, start_blocking_portal(), quotes=quotes)

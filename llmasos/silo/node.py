@@ -8,12 +8,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from flwr.app import Message
 from flwr.clientapp import ClientApp
 
 from llmasos.federated.deployment.node import LineSettings, Node
 from llmasos.federated.deployment.programs import begin
 from llmasos.federated.questions import question_app
-from llmasos.silo.answering import kernel_answering
+from llmasos.silo.answering import SECONDS, kernel_answering
+from llmasos.support import Limiter
+
+_MINUTE = 60.0
 
 
 class SiloSettings(LineSettings):
@@ -38,15 +42,18 @@ def serve(settings: Path, tell: Callable[[dict[str, Any]], None]) -> None:
     """Answer the link until the parent ends."""
     told = SiloSettings.model_validate_json(settings.read_text())
     tell({"name": told.name})
-    Node(told.line(), partial(_app, told), 0, tell).run()
+    limiter = Limiter(told.per_minute, _MINUTE)
+
+    def refuse(_message: Message) -> str:
+        # Here, and not where answers are made: those processes end when they take too long.
+        wait = limiter.take("")
+        return f"it answers {told.per_minute} questions a minute; ask again in {wait} seconds" if wait else ""
+
+    Node(told.line(), partial(_app, told), 0, tell, refuse=refuse, seconds=SECONDS).run()
 
 
 def _app(told: SiloSettings) -> ClientApp:
-    return question_app(
-        kernel_answering(
-            told.socket, told.collection, told.folder, per_minute=told.per_minute, quotes=told.quotes
-        )
-    )
+    return question_app(kernel_answering(told.socket, told.collection, told.folder, quotes=told.quotes))
 
 
 if __name__ == "__main__":

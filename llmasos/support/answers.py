@@ -10,6 +10,7 @@ from typing import Protocol
 import anyio
 
 from llmasos.api import ToolCall
+from llmasos.api.knowledge import ONLY
 from llmasos.client import AsyncClient, AsyncSession
 from llmasos.errors import LLMasOSError
 
@@ -49,9 +50,18 @@ class KernelAnswers:
         collection: The documents.
         folder: An empty folder, which is all that the sessions see.
         at_once: How many sessions there are.
+        seconds: How long an answer may take.
     """
 
-    def __init__(self, client: AsyncClient, collection: str, folder: Path, at_once: int) -> None:
+    def __init__(
+        self,
+        client: AsyncClient,
+        collection: str,
+        folder: Path,
+        at_once: int,
+        seconds: float = _SECONDS,
+    ) -> None:
+        self._seconds = seconds
         self._client = client
         self._collection = collection
         self._folder = folder
@@ -60,14 +70,14 @@ class KernelAnswers:
 
     async def answer(self, question: str, said: str) -> Reply:
         """Return the answer to a question."""
-        arguments = {"question": question, "knowledge": self._collection, "said": said}
+        arguments = {"question": question, "knowledge": f"{ONLY}{self._collection}", "said": said}
         async with self._seats:
             session = self._free.pop() if self._free else await self._begin()
             try:
                 result = await session.run(
                     f"Answer from {self._collection}: {question}",
                     call=ToolCall(tool="ask_documents", arguments=arguments),
-                    timeout=_SECONDS,
+                    timeout=self._seconds,
                 )
             finally:
                 self._free.append(session)

@@ -123,3 +123,17 @@ def test_a_failure_is_a_reply_to_its_message() -> None:
     reply = failed(message, 3, "why")
     assert reply.metadata.reply_to_message_id == "name" and reply.error.reason == "why"
     assert (reply.metadata.src_node_id, reply.metadata.dst_node_id) == (2, 1)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        RecordDict({"packed": ConfigRecord({"packed": "text"})}),
+        RecordDict({"packed": ConfigRecord({"other": b""})}),
+        RecordDict({"packed": ConfigRecord({"packed": b"\xff\x00garbage"})}),
+        RecordDict({"packed": MetricRecord({"packed": 1.0})}),
+    ],
+)
+def test_what_only_says_that_it_is_packed_is_told(content: RecordDict) -> None:
+    with pytest.raises(ValueError, match="packed"):
+        unpacked(content)

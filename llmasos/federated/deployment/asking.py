@@ -7,8 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from flwr.app import Message
-
 from llmasos.federated.deployment.federation import Federation
 from llmasos.federated.deployment.leading import Lead, link_of
 from llmasos.federated.deployment.programs import begin
@@ -36,7 +34,12 @@ def serve(settings: Path, tell: Callable[[dict[str, Any]], None]) -> None:
         )
     home = settings.parent
     lead = Lead(
-        link_of(federation, names), federation.authority, home, home / "link.log", seconds=asked.seconds
+        link_of(federation, names),
+        federation.authority,
+        home,
+        home / "link.log",
+        seconds=asked.seconds,
+        again="Ask again.",
     )
     try:
         absent = lead.missing(names, asked.join_seconds)
@@ -46,18 +49,11 @@ def serve(settings: Path, tell: Callable[[dict[str, Any]], None]) -> None:
                 f"Nobody is there to ask: {', '.join(names.values())}.",
                 hint="Have them offer their documents: llmasos knowledge join INVITATION NAME",
             )
-        replies = _replies(lead, [asking(asked.question, node) for node in there])
+        replies = lead.grid.send_and_receive([asking(asked.question, node) for node in there])
         told = {node: told_by(reply) for node, reply in zip(there, replies, strict=True)}
     finally:
         lead.program.end()
     tell({"told": {name: told.get(node, _ABSENT).model_dump() for node, name in names.items()}})
-
-
-def _replies(lead: Lead, messages: list[Message]) -> list[Message]:
-    try:
-        return lead.grid.send_and_receive(messages)
-    except FederatedError as error:
-        raise FederatedError(error.message, hint="Ask again.") from error
 
 
 if __name__ == "__main__":

@@ -76,7 +76,7 @@ def invite(asked: argparse.Namespace, home: Path) -> int:
 def dismiss(asked: argparse.Namespace, home: Path) -> int:
     """End an invitation."""
     Federation.open(_root(home), asked.name).dismiss(asked.node)
-    _say(f"{asked.node} takes part in no training of {asked.name} that starts from now on.")
+    _say(f"{asked.node} takes part in nothing of {asked.name} that starts from now on.")
     return 0
 
 

@@ -10,7 +10,17 @@ from flwr.app import Message, RecordDict
 from flwr.serverapp import Grid
 from flwr.supercore.run import Run
 
-from llmasos.federated._flower import GONE, LATE, LineError, failed, line_errors, number, packed, unpacked
+from llmasos.federated._flower import (
+    GONE,
+    LATE,
+    RAISED,
+    LineError,
+    failed,
+    line_errors,
+    number,
+    packed,
+    unpacked,
+)
 from llmasos.federated.deployment.link import HEARTBEAT
 from llmasos.federated.deployment.node import GRACE, PACKED
 from llmasos.federated.port import FederatedError
@@ -29,6 +39,7 @@ class LinkedGrid(Grid):
         seconds: How long a client may take when a message does not say.
         check: Raises FederatedError when the link has ended.
         dead: Returns how nodes ended that are known to have, by node.
+        again: What to do when the link cannot be reached.
     """
 
     def __init__(
@@ -38,7 +49,9 @@ class LinkedGrid(Grid):
         seconds: float,
         check: Callable[[], None],
         dead: Callable[[], Mapping[int, str]] = dict,
+        again: str = "",
     ) -> None:
+        self._again = again
         self._grid = grid
         self._seconds = seconds
         self._check = check
@@ -121,7 +134,10 @@ class LinkedGrid(Grid):
 
     def _reply(self, message: Message, reply: Message) -> Message:
         if not reply.has_error():
-            reply.content = unpacked(reply.content)
+            try:
+                reply.content = unpacked(reply.content)
+            except ValueError as wrong:
+                return failed(message, RAISED, str(wrong))
             return reply
         error = reply.error
         if error.code == GONE:
@@ -137,7 +153,7 @@ class LinkedGrid(Grid):
             self._check()
             raise FederatedError(
                 f"The SuperLink cannot be reached: {error}.",
-                hint="Go on where it was: llmasos federated resume RUN",
+                hint=self._again,
             ) from error
 
 

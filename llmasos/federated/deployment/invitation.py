@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict
 
+from llmasos.datasets import NAME
 from llmasos.federated.deployment.certificates import check, public_of
 from llmasos.federated.port import FederatedError
 
@@ -19,7 +20,7 @@ class Invitation(BaseModel):
     Args:
         version: Of this form.
         federation: What the federation is called.
-        name: What the machine's data set will be called.
+        name: What the machine will be called.
         address: The link's host and port.
         authority: The certificate (PEM) that the link's own is signed with.
         key: The machine's private key (PEM).
@@ -47,6 +48,8 @@ def read_invitation(path: Path) -> Invitation:
         public_of(found.key.encode())
         parted = urlsplit(f"//{found.address}")
         whole = bool(parted.hostname and parted.port)
+        if not (NAME.fullmatch(found.federation) and NAME.fullmatch(found.name)):
+            raise ValueError("names become folders")
     except OSError as error:
         raise FederatedError(f"{path} cannot be read: {error.strerror}.", hint="Check its name.") from None
     except (TypeError, ValueError):  # what validation and decoding raise, too

@@ -28,6 +28,7 @@ class Lead:
         home: Where its settings are kept.
         log: Where what it says goes.
         seconds: How long a client may take when a message does not say.
+        again: What to do when the link ends.
         dead: Returns how nodes ended that are known to have, by node.
 
     Raises:
@@ -42,8 +43,10 @@ class Lead:
         log: Path,
         *,
         seconds: float,
+        again: str = "Go on where it was: llmasos federated resume RUN",
         dead: Callable[[], Mapping[int, str]] = dict,
     ) -> None:
+        self._again = again
         file = home / "link.json"
         write_private(file, settings.model_dump_json().encode())
         self.program = Program(f"{MODULE}.link", file, "The SuperLink", log)
@@ -58,6 +61,7 @@ class Lead:
             link_grid(self.address, authority, told["token"], told["run"]),
             seconds=seconds,
             check=self._check,
+            again=again,
             dead=dead,
         )
 
@@ -81,9 +85,7 @@ class Lead:
 
     def _check(self) -> None:
         if how := self.program.death:
-            raise FederatedError(
-                f"The SuperLink has ended ({how}).", hint="Go on where it was: llmasos federated resume RUN"
-            )
+            raise FederatedError(f"The SuperLink has ended ({how}).", hint=self._again)
 
 
 def link_of(federation: Federation, names: Mapping[int, str]) -> LinkSettings:

@@ -19,8 +19,10 @@ from flwr.clientapp import ClientApp
 from pydantic import BaseModel, ConfigDict
 
 from llmasos.federated._flower import (
+    RAISED,
     LineError,
     NodeLine,
+    failed,
     packed,
     take_part,
     unpacked,
@@ -91,6 +93,8 @@ class Node:
         app: Makes the ClientApp, in the process that runs it.
         seed: Of all that is drawn.
         tell: Told how it stands with the link, when that changes.
+        refuse: Says why a message is not answered; the link cannot get past it.
+        seconds: How long an answer may take, whatever the link says; by the message when 0.
     """
 
     def __init__(
@@ -99,8 +103,13 @@ class Node:
         app: Callable[[], ClientApp],
         seed: int,
         tell: Callable[[dict[str, Any]], None],
+        *,
+        refuse: Callable[[Message], str] = lambda message: "",
+        seconds: float = 0.0,
     ) -> None:
         self._line = line
+        self._refuse = refuse
+        self._seconds = seconds
         self._tell = tell
         self._stands = ""
         self._seed = seed
@@ -143,7 +152,11 @@ class Node:
                 time.sleep(max(0.0, _PAUSE - (time.monotonic() - asked)))
                 continue
             began = time.monotonic()
-            message.content = unpacked(message.content)
+            try:
+                message.content = unpacked(message.content)
+            except ValueError as error:
+                _log(f"a message is none of ours: {error}")
+                continue
             reply = self._reply(message)
             if reply.has_content():
                 reply.content = packed(reply.content, PACKED)
@@ -158,13 +171,15 @@ class Node:
     def _reply(self, message: Message) -> Message:
         run = message.metadata.run_id
         take_part(run, self._node)
+        if why := self._refuse(message):
+            return failed(message, RAISED, why)
         if run not in self._contexts:
             self._contexts = {run: Context(run, self._node, {}, RecordDict(), {})}
         with self._lock:
             # Nothing else runs in this process while it is forked.
             self._workers.warm()
         job = Job(message, self._contexts[run], seed_of(message, self._seed))
-        seconds = max(1.0, message.metadata.ttl - GRACE)
+        seconds = self._seconds or max(1.0, message.metadata.ttl - GRACE)
         ((_, answer),) = self._workers.run([job], seconds)
         return reply_of(message, answer, self._contexts[run])
 

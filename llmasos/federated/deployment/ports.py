@@ -31,8 +31,8 @@ def listen(host: str, port: int) -> socket.socket:
         if who := holder(port):
             raise FederatedError(
                 f"Port {port} is taken by {who}.",
-                hint="End that, such as another training of the federation, or make one with another port: "
-                "llmasos federated init NAME --port PORT",
+                hint="End that, such as a training or a question of the federation, or make one with "
+                "another port: llmasos federated init NAME --port PORT",
             ) from None
         raise FederatedError(
             f"Nothing can listen on {host}, port {port}: {error.strerror or error}.",

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ast
 import builtins
+import re
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 # What every module has beside the built-in names.
 _GIVEN = frozenset((*dir(builtins), "__file__", "__name__", "__doc__", "__spec__", "__path__"))
@@ -22,19 +23,21 @@ def with_imports(text: str, module: str = "", names: Collection[str] = ()) -> st
     tree = ast.parse(text)
     missing = _missing(tree)
     lines = [f"import {name}" for name in sorted(_modules(tree) & missing)]
-    if ours := sorted(missing & set(names)):
+    if module.isidentifier() and (ours := sorted(missing & set(names))):
         lines.append(f"from {module} import {', '.join(ours)}")
     if not lines:
         return text
-    at = _place(tree)
-    before, after = text.splitlines(keepends=True)[:at], text.splitlines(keepends=True)[at:]
-    return "".join((*before, *(f"{line}\n" for line in lines), *after))
+    # As Python counts lines: other signs that end lines elsewhere may stand in its texts.
+    whole = re.split(r"(?<=\n)", text)
+    at = _place(tree, whole)
+    made = "".join((*whole[:at], *(f"{line}\n" for line in lines), *whole[at:]))
+    return made if _is_python(made) else text
 
 
 def defined(text: str) -> set[str]:
     """Return the names that a module brings to those who import from it."""
-    found = set()
-    for node in ast.parse(text).body:
+    found: set[str] = set()
+    for node in ast.parse(text).body if _is_python(text) else ():
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             found.add(node.name)
         elif isinstance(node, ast.Assign | ast.AnnAssign):
@@ -83,9 +86,11 @@ def _modules(tree: ast.Module) -> set[str]:
     }
 
 
-def _place(tree: ast.Module) -> int:
-    """Return after how many lines imports may stand: after the docstring and `__future__`."""
+def _place(tree: ast.Module, lines: Sequence[str]) -> int:
+    """Return after how many lines imports may stand: remarks at the top, the docstring, `__future__`."""
     at = 0
+    while at < len(lines) and lines[at].startswith("#"):
+        at += 1
     for number, node in enumerate(tree.body):
         docstring = number == 0 and isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
         future = isinstance(node, ast.ImportFrom) and node.module == "__future__"
@@ -93,3 +98,11 @@ def _place(tree: ast.Module) -> int:
             break
         at = node.end_lineno or at
     return at
+
+
+def _is_python(text: str) -> bool:
+    try:
+        ast.parse(text)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+    return True

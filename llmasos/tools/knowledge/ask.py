@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from llmasos.api.knowledge import ONLY
 from llmasos.errors import KnowledgeError, ToolError
+from llmasos.extras import installed
 from llmasos.sandbox import FileInfo
 from llmasos.tools._staging import found_files
 from llmasos.tools.kernel import Capabilities, KernelContext, kernel_tool
@@ -30,6 +32,10 @@ _PIECE = 1_000_000
             'ask_documents(question="How long may patients keep a device?", knowledge="@clinics")',
         ),
         (
+            "how much is the fee, according to terms.html?",
+            'ask_documents(question="How much is the fee?", path="terms.html")',
+        ),
+        (
             "根据 说明书.pdf，第一次要充电多久？",
             'ask_documents(question="第一次要充电多久？", path="说明书.pdf")',
         ),
@@ -52,16 +58,25 @@ async def ask_documents(
     """
     if not question.strip():
         raise ToolError("There is no question.", hint="Say what is to be found out.")
+    if knowledge == ONLY:
+        raise ToolError("No collection is named.")
     if path is not None and knowledge:
         raise ToolError("Give ask_documents either a path or a knowledge collection, not both.")
     if knowledge.startswith("@"):
+        if not installed("flwr"):
+            raise ToolError(
+                "Federations cannot be asked: that is not installed.",
+                hint="Install it with `pip install 'llmasos[federated]'`, then `llmasos stop`.",
+            )
         # Who reaches other machines is asked about by itself.
         call = {"question": question, "federation": knowledge, "said": said}
         return str(await ctx.hand_on("ask_federation", call))
     asked = f"{said[-300:]}\n{question}" if said.strip() else question
     ctx.progress("Searching", 0, 2)
     try:
-        if knowledge and knowledge not in {one.name for one in await ctx.shelf.collections()}:
+        exact = knowledge.startswith(ONLY)
+        knowledge = knowledge.removeprefix(ONLY)
+        if knowledge and not exact and knowledge not in {one.name for one in await ctx.shelf.collections()}:
             path, knowledge = await _meant(ctx, knowledge), ""
         if path is None:
             found = await ctx.shelf.search([knowledge] if knowledge else [], asked, _PASSAGES)

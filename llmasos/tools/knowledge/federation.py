@@ -39,7 +39,9 @@ async def ask_federation(ctx: KernelContext, question: str, federation: str, sai
         raise ToolError(error.message, hint=error.hint) from error
     if all(each.problem for each in told.values()):
         raise ToolError(
-            "Nobody answered: " + "; ".join(f"{name}, {each.problem}" for name, each in told.items()) + "."
+            "Nobody answered: "
+            + "; ".join(f"{name}, {_line(each.problem)}" for name, each in told.items())
+            + "."
         )
     text = answers_of(told)
     ctx.output("stdout", f"{text}\n")
@@ -51,16 +53,22 @@ def answers_of(told: Mapping[str, Told]) -> str:
     parts, cited, silent = [], 0, []
     for name, each in told.items():
         if each.problem:
-            parts.append(f"{name} did not answer: {each.problem}.")
+            parts.append(f"{name} did not answer: {_line(each.problem)}.")
         elif not each.known:
             silent.append(name)
         else:
-            lines = [_shifted(each.text, cited), *(_shifted(line, cited, 1) for line in each.citations)]
-            parts.append(f"{name}: " + "\n".join(lines))
+            # No line of a machine can look like the beginning of another one's.
+            text = _shifted(each.text.strip(), cited).replace("\n", "\n  ")
+            lines = [_shifted(_line(line), cited, 1) for line in each.citations]
+            parts.append("\n".join((f"{name}: {text}", *lines)))
             cited += len(each.citations)
     if silent:
         parts.append(f"{NOT_THERE} ({', '.join(silent)})")
     return "\n\n".join(parts)
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())
 
 
 def _shifted(line: str, by: int, most: int = 0) -> str:

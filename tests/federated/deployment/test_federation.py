@@ -87,7 +87,12 @@ def test_an_invitation_that_is_none_or_is_over_is_refused(tmp_path: Path, region
     with pytest.raises(FederatedError, match="cannot be read"):
         Site(bundle, root=tmp_path / "site")
     whole = region.invite("north").model_dump()
-    for damaged in ["{}", json.dumps({**whole, "key": "a key"}), json.dumps({**whole, "more": 1})]:
+    for damaged in [
+        "{}",
+        json.dumps({**whole, "key": "a key"}),
+        json.dumps({**whole, "more": 1}),
+        json.dumps({**whole, "name": "../x"}),
+    ]:
         bundle.write_text(damaged)
         with pytest.raises(FederatedError, match="is not an invitation"):
             Site(bundle, root=tmp_path / "site")

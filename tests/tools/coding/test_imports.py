@@ -28,6 +28,14 @@ def test_tests_import_what_they_test() -> None:
     assert made == f"import math\nfrom slugs import LIMIT, slug\n{tests}"
 
 
+def test_imports_stand_below_what_has_to_be_at_the_top() -> None:
+    script = "#!/usr/bin/env python3\n# -*- coding: utf-8 -*-\nprint(re.sub)\n"
+    assert with_imports(script) == script.replace("print", "import re\nprint")
+    odd = '"""A\x0cB\x85C."""\nprint(re.sub)\n'
+    assert with_imports(odd) == odd.replace("print", "import re\nprint")
+    assert with_imports("assert f()\n", "my-slug", {"f"}) == "assert f()\n"
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -51,4 +59,5 @@ def test_what_a_module_defines() -> None:
     text = (
         "import re\nA, (B, c) = 1, (2, 3)\nD: int = 4\nasync def e(): pass\nclass F: x = 1\ndef g(): h = 1\n"
     )
+    assert defined("def f(:") == set()
     assert defined(text) == {"A", "B", "c", "D", "e", "F", "g"}

@@ -95,3 +95,11 @@ async def test_a_federation_is_asked_by_a_tool_of_its_own(folder: Path, tmp_path
     assert await made.run(ask_documents, question="How long?", knowledge="@clinics", said="x") == "called"
     given = {"question": "How long?", "federation": "@clinics", "said": "x"}
     assert made.called == [("ask_federation", given)] and not shelf.asked
+
+
+async def test_a_collection_that_is_meant_alone_is_searched_alone(folder: Path, tmp_path: Path) -> None:
+    made, shelf = kernel(folder, tmp_path, "private")
+    await made.run(ask_documents, question="How long?", knowledge="only:house")
+    assert shelf.asked == [(["house"], "How long?")], "no other collection takes its place"
+    with pytest.raises(ToolError, match="No collection is named"):
+        await made.run(ask_documents, question="How long?", knowledge="only:")
