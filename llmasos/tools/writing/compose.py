@@ -182,7 +182,8 @@ class _Writer:
             before = f"It ends so far: … {written[-1][-400:]}\n\n" if written else ""
             text = _PART_OF.format(task=asked, outline="\n".join(parts), before=before, part=part, words=each)
             body = await self._say(self._instructions(each), text, each)
-            written.append(f"## {part}\n\n{_without_heading(body, part)}")
+            fitting = shortened(tidied(_without_heading(body, part)), each)
+            written.append(f"## {part}\n\n{fitting}")
         return "\n\n".join(written)
 
     async def better(self, asked: str, draft: str, found: list[str], number: int) -> str:

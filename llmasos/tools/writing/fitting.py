@@ -50,6 +50,8 @@ def tidied(text: str) -> str:
             if len(key.encode()) < _SAME or key not in seen:
                 sentences.append(sentence)
             seen.add(key)
+        if sentences and sentences[0] is not paragraph[0]:
+            sentences[0] = sentences[0].lstrip()
         paragraphs.append(sentences)
     if paragraphs and len(paragraphs[-1]) > 1 and not _ENDED.search(paragraphs[-1][-1].rstrip()):
         paragraphs[-1].pop()

@@ -45,6 +45,10 @@ def test_the_length_is_read_from_the_task(task: str, words: int) -> None:
             "感谢您一直以来对我们公司的支持和信任。再见。",
         ),
         ("It is done. And now we", "It is done."),
+        (
+            "We thank you for all your help.\n\nWe thank you for all your help. So it was.",
+            "We thank you for all your help.\n\nSo it was.",
+        ),
         ("只有一句", "只有一句"),
         (
             "Rain on the roof!\nRain in the yard!\n\nRain, rain",
