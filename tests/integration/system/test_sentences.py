@@ -18,10 +18,8 @@ pytestmark = pytest.mark.integration
 GUIDE = "# The gate\n\nEvery call passes the gate before it runs.\n\n```bash\nmake shell\n```\n"
 SALES = "region,amount\nnorth,120\neast,300\nsouth,150\neast,510\nnorth,200\n"
 HANDBOOK = "# Handbook\n\n## Holidays\n\nEvery employee has 28 days of paid holiday a year.\n"
+# What comes first needs no approval: nothing that others may have written has been read.
 IN_THE_SHELL = (
-    ("which region sold most in sales.csv?", "analyze_data", r"│.*east", ""),
-    ("according to handbook.md, how many days of holiday do I get?", "ask_documents", r"│ .*28.*\[1\]", ""),
-    ("translate guide.md into French and save it as guide.fr.md", "translate", r"\+Cha|\+Tou", "guide.fr.md"),
     (
         "write triple.py with a function triple(n) that returns three times n, with tests",
         "write_code",
@@ -34,6 +32,9 @@ IN_THE_SHELL = (
         "Friday",
         "lunch.md",
     ),
+    ("which region sold most in sales.csv?", "analyze_data", r"│.*east", ""),
+    ("according to handbook.md, how many days of holiday do I get?", "ask_documents", r"│ .*28.*\[1\]", ""),
+    ("translate guide.md into French and save it as guide.fr.md", "translate", r"\+.*porte", "guide.fr.md"),
 )
 REVIEWS = {"a": "I love this lamp, it looks great.", "b": "Broken after two days. A waste of money."}
 
