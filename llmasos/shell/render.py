@@ -254,10 +254,11 @@ def _number(line: str, hunks: Iterator[int]) -> tuple[str, str]:
 
 
 def _arguments(event: ActionStarted) -> str:
+    """Return what a call says; what it leaves empty and texts of several lines are not shown."""
     shown = [
         f"{display(name)}={_short(value)}"
         for name, value in event.arguments.items()
-        if value is not None and not (isinstance(value, str) and "\n" in value.strip("\n"))
+        if value not in (None, "", [], {}) and not (isinstance(value, str) and "\n" in value.strip("\n"))
     ]
     return f"({', '.join(shown)})" if shown else ""
 

@@ -95,6 +95,19 @@ def test_a_long_text_argument_is_shown_as_a_block() -> None:
     assert lines[:2] == ['● write_file(path="f")', "  line 0"] and lines[-1] == "… 2 more lines"
 
 
+def test_what_a_call_leaves_empty_is_not_shown() -> None:
+    arguments: dict[str, object] = {
+        "question": "When?",
+        "path": None,
+        "said": "",
+        "points": [],
+        "attempts": 0,
+        "check": False,
+    }
+    (line,) = shown(ActionStarted(action="a", tool="ask", arguments=arguments))
+    assert line == '● ask(question="When?", attempts=0, check=False)'
+
+
 @pytest.mark.parametrize(
     "evil", ["\x1b[31m", "[/]", "[bold]", "\\", "a\\\\", ":warning:", "\u202e", "\r", "a\u2028-b"]
 )
