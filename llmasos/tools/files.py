@@ -22,7 +22,7 @@ _LARGEST_EDIT = 8_000_000
 @kernel_tool(
     capabilities=_READS,
     examples=[
-        ("what does setup.cfg say?", 'read_file(path="setup.cfg")'),
+        ("show me what is in setup.cfg", 'read_file(path="setup.cfg")'),
         ("总结一下 report.txt", 'read_file(path="report.txt")'),
     ],
 )

@@ -20,6 +20,7 @@ __all__ = ["machine"]
 pytestmark = pytest.mark.integration
 
 ASK = call("ask_documents", question="How long may patients keep a monitor?", knowledge="@clinics")
+OFFERS: list[subprocess.Popen[str]] = []
 
 
 @pytest.fixture
@@ -29,11 +30,18 @@ def owner(tmp_path: Path) -> Iterator[Machine]:
     folder.mkdir(parents=True)
     with machine_in(base, folder) as owner:
         yield owner
+        # A test that failed may have left it waiting for questions.
+        for joined in OFFERS:
+            if joined.poll() is None:
+                joined.kill()
+                joined.communicate()
+        OFFERS.clear()
 
 
 def offer(owner: Machine, invitation: Path, *options: str) -> subprocess.Popen[str]:
     """Answer as the owner would, and wait until it waits for questions."""
     joined = owner.popen("knowledge", "join", str(invitation), "house", *options, start_new_session=True)
+    OFFERS.append(joined)
     assert joined.stdout is not None
     offered = joined.stdout.readline()
     assert offered.startswith("north answers the federation clinics from house (1 document)."), offered
