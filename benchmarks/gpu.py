@@ -206,7 +206,8 @@ def main() -> None:
                 *HEAD,
                 *rows,
             ]
-        }
+        },
+        elsewhere=True,
     )
 
 

@@ -26,8 +26,13 @@ TITLES = {
 """The parts in their order: how each is asked for, and its heading."""
 
 
-def write(parts: Mapping[str, Sequence[str]]) -> None:
-    """Write parts of the page, by their names; the others stay as they are."""
+def write(parts: Mapping[str, Sequence[str]], *, elsewhere: bool = False) -> None:
+    """Write parts of the page; the others stay as they are.
+
+    Args:
+        parts: Their lines, by their names.
+        elsewhere: They were measured on another machine than all else, and say on which.
+    """
     sections = _written() | {TITLES[name]: list(lines) for name, lines in parts.items()}
     page = [
         "# Benchmarks",
@@ -35,8 +40,7 @@ def write(parts: Mapping[str, Sequence[str]]) -> None:
         "Written by `make bench`; do not edit. Medians of one run on "
         f"{os.cpu_count()} cores of {processor()}, Python {platform.python_version()}.",
     ]
-    if set(parts) == {"gpu"}:
-        # It is measured on another machine than all else, and says on which.
+    if elsewhere:
         page = PAGE.read_text().split("\n\n## ")[0].rstrip("\n").split("\n")
     for title in TITLES.values():
         if title in sections:

@@ -9,9 +9,6 @@ from pydantic import Base64Bytes, Field
 from llmasos.api.models import ModelProgress
 from llmasos.api.wire import ErrorBody, Wire
 
-ONLY = "only:"
-"""Before the name of a collection that is searched and no other, as in `only:support`."""
-
 
 class KnowledgeInfo(Wire):
     """A collection, and how much is in it."""

@@ -10,7 +10,6 @@ from typing import Protocol
 import anyio
 
 from llmasos.api import ToolCall
-from llmasos.api.knowledge import ONLY
 from llmasos.client import AsyncClient, AsyncSession
 from llmasos.errors import LLMasOSError
 
@@ -70,7 +69,7 @@ class KernelAnswers:
 
     async def answer(self, question: str, said: str) -> Reply:
         """Return the answer to a question."""
-        arguments = {"question": question, "knowledge": f"{ONLY}{self._collection}", "said": said}
+        arguments = {"question": question, "knowledge": self._collection, "said": said}
         async with self._seats:
             session = self._free.pop() if self._free else await self._begin()
             try:

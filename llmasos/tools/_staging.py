@@ -89,6 +89,15 @@ async def found_files(sandbox: Sandbox, named: Sequence[str]) -> list[FileInfo]:
     return list(found.values())
 
 
+async def is_there(sandbox: Sandbox, path: str) -> bool:
+    """Return whether a view has a file or a folder of that name."""
+    try:
+        await sandbox.stat(path)
+    except ToolError:
+        return False
+    return True
+
+
 async def _files(sandbox: Sandbox, name: str) -> list[FileInfo]:
     glob = any(char in name for char in "*?[")
     try:

@@ -12,6 +12,7 @@ from pydantic import Field
 from llmasos.errors import EmptyAnswer, ToolError
 from llmasos.models.tokens import most_tokens
 from llmasos.tools._shipping import program, told_inside
+from llmasos.tools._staging import is_there
 from llmasos.tools._text import decode
 from llmasos.tools.coding.drafts import Draft, drafted, is_long
 from llmasos.tools.coding.imports import defined, with_imports
@@ -114,7 +115,8 @@ async def write_code(
     await ctx.sandbox.write(path, draft.text.encode())
     if not python:
         return f"Wrote {path}, {_lines(draft.text)}. It was not run: tests are run of Python."
-    given = await _there(ctx, [tests] if tests else _test_paths(path))
+    places = [tests] if tests else _test_paths(path)
+    given = [place for place in places if await is_there(ctx.sandbox, place)]
     own = "" if given else tests if tests.endswith(".py") else _test_path(path)
     if own:
         ctx.progress("Writing tests", 1, attempts + 2, "steps")
@@ -253,18 +255,6 @@ async def _text(ctx: KernelContext, path: str) -> str:
     if content.size > len(content.data):
         raise ToolError(f"{path} is too large to be changed ({content.size:,} bytes).")
     return decode(content.data, path)
-
-
-async def _there(ctx: KernelContext, paths: Sequence[str]) -> list[str]:
-    """Return those files that are there."""
-    found = []
-    for path in paths:
-        try:
-            await ctx.sandbox.stat(path)
-        except ToolError:
-            continue
-        found.append(path)
-    return found
 
 
 def _test_paths(path: str) -> list[str]:

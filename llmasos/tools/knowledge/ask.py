@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from llmasos.api.knowledge import ONLY
 from llmasos.errors import KnowledgeError, ToolError
 from llmasos.extras import installed
 from llmasos.sandbox import FileInfo
-from llmasos.tools._staging import found_files
+from llmasos.tools._staging import found_files, is_there
 from llmasos.tools.kernel import Capabilities, KernelContext, kernel_tool
 from llmasos.tools.knowledge.answer import answer, citations
 
@@ -58,8 +57,6 @@ async def ask_documents(
     """
     if not question.strip():
         raise ToolError("There is no question.", hint="Say what is to be found out.")
-    if knowledge == ONLY:
-        raise ToolError("No collection is named.")
     if path is not None and knowledge:
         raise ToolError("Give ask_documents either a path or a knowledge collection, not both.")
     if knowledge.startswith("@"):
@@ -74,10 +71,9 @@ async def ask_documents(
     asked = f"{said[-300:]}\n{question}" if said.strip() else question
     ctx.progress("Searching", 0, 2)
     try:
-        exact = knowledge.startswith(ONLY)
-        knowledge = knowledge.removeprefix(ONLY)
-        if knowledge and not exact and knowledge not in {one.name for one in await ctx.shelf.collections()}:
-            path, knowledge = await _meant(ctx, knowledge), ""
+        there = [one.name for one in await ctx.shelf.collections()]
+        if knowledge and knowledge not in there:
+            path, knowledge = await _meant(ctx, knowledge, there), ""
         if path is None:
             found = await ctx.shelf.search([knowledge] if knowledge else [], asked, _PASSAGES)
         else:
@@ -95,26 +91,24 @@ async def ask_documents(
     return text
 
 
-async def _meant(ctx: KernelContext, name: str) -> str | None:
-    """Return the folder or document that somebody called a collection; None to search all collections.
+async def _meant(ctx: KernelContext, name: str, there: Sequence[str]) -> str:
+    """Return the folder or document that somebody called a collection.
 
     Raises:
-        KnowledgeError: There is neither, and no collection either.
+        KnowledgeError: There is none; no other collection takes the place of one that was named.
     """
-    try:
-        await ctx.sandbox.stat(name)
-    except ToolError:
-        # A name without its end is as good.
-        listing = await ctx.sandbox.list(".", pattern=f"{name}.*", depth=1)
-        if len(listing.entries) == 1:
-            return listing.entries[0].path
-        if not await ctx.shelf.collections():
-            raise KnowledgeError(
-                f"There is no collection {name!r}, and no file of that name.",
-                hint=f"Add documents: llmasos knowledge add {name} FILES",
-            ) from None
-        return None
-    return name
+    if await is_there(ctx.sandbox, name):
+        return name
+    # A name without its end is as good.
+    listing = await ctx.sandbox.list(".", pattern=f"{name}.*", depth=1)
+    if len(listing.entries) == 1:
+        return listing.entries[0].path
+    raise KnowledgeError(
+        f"There is no collection {name!r}, and no file of that name.",
+        hint=f"There are: {', '.join(there)}."
+        if there
+        else f"Add documents: llmasos knowledge add {name} FILES",
+    )
 
 
 async def _files(ctx: KernelContext, path: str) -> dict[str, bytes]:

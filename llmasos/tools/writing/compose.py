@@ -9,6 +9,7 @@ from typing import Annotated
 from pydantic import Field
 
 from llmasos.errors import EmptyAnswer, ToolError
+from llmasos.tools._staging import is_there
 from llmasos.tools._text import decode
 from llmasos.tools.kernel import Capabilities, KernelContext, kernel_tool
 from llmasos.tools.translation.language import detect, language
@@ -234,20 +235,14 @@ async def _moved(
     saved = None if save_as is not None else _SAVED.search(task)
     rest = (task[: saved.start()].strip() if saved else task) or task
     named = _USED.search(rest) if material is None else None
-    used = named[1] if named and await _is_there(ctx, named[1]) else material
+    used = named[1] if named and _inside(named[1]) and await is_there(ctx.sandbox, named[1]) else material
     if not saved and used == material:
         return None
     return {"task": rest, "material": used, "save_as": (saved[1] or saved[2]) if saved else save_as}
 
 
-async def _is_there(ctx: KernelContext, path: str) -> bool:
-    if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts:
-        return False
-    try:
-        await ctx.sandbox.stat(path)
-    except ToolError:
-        return False
-    return True
+def _inside(path: str) -> bool:
+    return not (PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts)
 
 
 async def _facts(ctx: KernelContext, path: str) -> str:

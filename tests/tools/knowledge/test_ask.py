@@ -69,8 +69,10 @@ async def test_a_document_that_is_called_a_collection_is_found(folder: Path, tmp
     with pytest.raises(ToolError, match="There is no collection 'manuals', and no file of that name"):
         await made.run(ask_documents, question="How many days?", knowledge="manuals")
     made, shelf = kernel(folder, tmp_path, "support")
-    await made.run(ask_documents, question="How many days?", knowledge="manuals")
-    assert shelf.asked == [([], "How many days?")], "all collections are searched"
+    with pytest.raises(ToolError, match="There is no collection 'manuals'") as found:
+        await made.run(ask_documents, question="How many days?", knowledge="manuals")
+    assert found.value.hint == "There are: support."
+    assert not shelf.asked, "no other collection takes its place"
 
 
 @pytest.mark.parametrize(
@@ -95,11 +97,3 @@ async def test_a_federation_is_asked_by_a_tool_of_its_own(folder: Path, tmp_path
     assert await made.run(ask_documents, question="How long?", knowledge="@clinics", said="x") == "called"
     given = {"question": "How long?", "federation": "@clinics", "said": "x"}
     assert made.called == [("ask_federation", given)] and not shelf.asked
-
-
-async def test_a_collection_that_is_meant_alone_is_searched_alone(folder: Path, tmp_path: Path) -> None:
-    made, shelf = kernel(folder, tmp_path, "private")
-    await made.run(ask_documents, question="How long?", knowledge="only:house")
-    assert shelf.asked == [(["house"], "How long?")], "no other collection takes its place"
-    with pytest.raises(ToolError, match="No collection is named"):
-        await made.run(ask_documents, question="How long?", knowledge="only:")
