@@ -21,6 +21,7 @@ from llmasos.agent.judge import Judge, Judgement
 from llmasos.agent.policy import Facts
 from llmasos.agent.rendering import render, shorten
 from llmasos.agent.reports import Reports
+from llmasos.agent.values import texts
 from llmasos.errors import LLMasOSError, SandboxError, ToolError
 from llmasos.events import ActionStatus, ToolChoice
 from llmasos.secrets import Redactor
@@ -64,6 +65,25 @@ class ContextFactory(Protocol):
         """Return what a person should see of a call before they allow it."""
 
 
+@dataclass(frozen=True)
+class _Running:
+    """An action that runs.
+
+    Args:
+        facts: What is known of it.
+        inside: Those of the action that made the call; None when the model did.
+        texts: What it was called with.
+    """
+
+    facts: Facts
+    inside: Facts | None
+    texts: tuple[str, ...]
+
+    def gave(self, arguments: Mapping[str, Any]) -> bool:
+        """Return whether arguments hold nothing but what it was called with, or a part of that."""
+        return all(any(text in given for given in self.texts) for text in texts(arguments))
+
+
 class Gate:
     """Runs the calls of one turn.
 
@@ -91,8 +111,7 @@ class Gate:
         self._reports = reports
         self._redactor = redactor
         self._context = context
-        self._running: dict[str, Facts] = {}
-        self._inside: dict[str, Facts | None] = {}
+        self._running: dict[str, _Running] = {}
         self._last_call = ""
         self._repeats = 0
 
@@ -111,7 +130,8 @@ class Gate:
             name: The tool.
             arguments: As the model, or code in the sandbox, gave them.
             parent: The action inside which the call was made, if any.
-            handed_on: It has nothing but what that action was called with, and is judged as that one was.
+            handed_on: It has nothing but what that action was called with, and is judged as that one was;
+                with anything else it is judged as what that action has put together.
             choice: How sure the model was of the tool.
 
         Raises:
@@ -125,8 +145,7 @@ class Gate:
             self._refuse_repeats(name, arguments)
         try:
             tool = self._registry.get(name)
-            # What is handed on was put together by whoever made the call that hands it on.
-            inside = self._inside.get(parent) if handed_on else self._running.get(parent)
+            inside = self._inside(parent, arguments, handed_on=handed_on)
             made = await self._judge.decide(tool, tool.validate(arguments), inside)
         except ToolError as error:
             text = await self._reports.invalid(action, name, str(error), arguments, parent)
@@ -145,11 +164,17 @@ class Gate:
             text = await self._reports.denied(action, made, f"Not allowed: {why}", parent)
             return ActionOutcome(action, "denied", None, text, text)
         await self._reports.started(action, made, parent, self._context.backend)
-        self._running[action], self._inside[action] = made.facts, inside
+        self._running[action] = _Running(made.facts, inside, tuple(texts(made.call.arguments)))
         try:
             return await self._run(action, tool, made.call.arguments, parent)
         finally:
-            del self._running[action], self._inside[action]
+            del self._running[action]
+
+    def _inside(self, parent: str, arguments: Mapping[str, Any], *, handed_on: bool) -> Facts | None:
+        """Return the facts of the action that has put a call together; None when the model has."""
+        if (outer := self._running.get(parent)) is None:
+            return None
+        return outer.inside if handed_on and outer.gave(arguments) else outer.facts
 
     def _refuse_repeats(self, name: str, arguments: Mapping[str, Any]) -> None:
         key = json.dumps([name, dict(arguments)], sort_keys=True, default=str)
@@ -225,7 +250,7 @@ class Gate:
             _log.exception("the tool %s raised", tool.name)
             status, text = "failed", f"{tool.name} raised {type(error).__name__}: {error}"
         text = shorten(self._redactor.text(text))
-        told = self._judge.remember(action, tool, arguments, value, text, self._running[action])
+        told = self._judge.remember(action, tool, arguments, value, text, self._running[action].facts)
         with anyio.CancelScope(shield=True):
             await end(status, text)
         return ActionOutcome(action, status, value, text, told)

@@ -9,7 +9,7 @@ from flwr.clientapp import ClientApp
 from pydantic import ValidationError
 
 from llmasos.federated.port import FederatedError
-from llmasos.federated.silos import LONGEST_PROBLEM, Question, Told
+from llmasos.federated.silos import Question, Told
 
 KIND = "query.ask"
 """The type of a message that asks: Flower's queries, with an action of their own."""
@@ -31,7 +31,7 @@ def question_app(answer: Callable[[Question], Told]) -> ClientApp:
         try:
             question = Question.model_validate_json(_carried(message))
         except ValidationError:
-            told = _problem("it takes shorter questions")
+            told = Told.none("it takes shorter questions")
         else:
             told = answer(question)
         return Message(_content(told.model_dump_json()), reply_to=message)
@@ -50,7 +50,7 @@ def no_documents(app: ClientApp) -> None:
 
     @app.query(_ACTION)
     def _ask(message: Message, context: Context) -> Message:
-        told = Told(problem="it offers data to train on, and no documents")
+        told = Told.none("it offers data to train on, and no documents")
         return Message(_content(told.model_dump_json()), reply_to=message)
 
 
@@ -62,15 +62,11 @@ def asking(question: Question, node: int) -> Message:
 def told_by(reply: Message) -> Told:
     """Return what a reply tells; one that came to nothing, or is none of ours, tells the problem."""
     if reply.has_error():
-        return _problem(reply.error.reason or "it gave no reason")
+        return Told.none(reply.error.reason or "it gave no reason")
     try:
         return Told.model_validate_json(_carried(reply))
     except ValidationError:
-        return Told(problem="it sent something else than an answer")
-
-
-def _problem(text: str) -> Told:
-    return Told(problem=text[:LONGEST_PROBLEM])
+        return Told.none("it sent something else than an answer")
 
 
 def _content(text: str) -> RecordDict:

@@ -8,7 +8,7 @@ import sys
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from subprocess import DEVNULL, PIPE
+from subprocess import DEVNULL, PIPE, CompletedProcess
 
 import anyio
 import anyio.abc
@@ -184,6 +184,30 @@ class ProcessRun:
             self._place = place
         more, self._more = self._more, anyio.Event()
         more.set()
+
+
+async def ask_program(
+    folder: Path, log: Path, *arguments: str, variables: Mapping[str, str] | None = None
+) -> CompletedProcess[bytes]:
+    """Run a program of ours to its end, in a session of its own that ends with this process.
+
+    Args:
+        folder: The one place that it has.
+        log: Where what it says beside its answer goes.
+        arguments: The module, and what it is told; this process's number comes after that.
+        variables: What it needs in its environment beside what all do.
+    """
+    with log.open("ab") as file:
+        return await anyio.run_process(
+            [sys.executable, "-m", *arguments, str(os.getpid())],
+            stdin=DEVNULL,
+            stdout=PIPE,
+            stderr=file,
+            cwd=folder,
+            env=environment_of(folder) | dict(variables or {}),
+            check=False,
+            start_new_session=True,
+        )
 
 
 def environment_of(folder: Path) -> dict[str, str]:

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import logging
-import os
 import shutil
-import sys
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
-from subprocess import DEVNULL, PIPE
 
 import anyio
 import anyio.abc
@@ -22,7 +19,7 @@ from llmasos.federated.plan import Plan
 from llmasos.federated.port import FederatedError, Prepared, RunStatus, UnknownRun
 from llmasos.federated.ray.address import variables as cluster_variables
 from llmasos.federated.results import Results
-from llmasos.federated.run import ProcessRun, environment_of
+from llmasos.federated.run import ProcessRun, ask_program
 from llmasos.federated.silos import LinkedSilos, Silos
 
 BACKENDS = {
@@ -243,25 +240,21 @@ class Runs:
 
     async def _ask(self, folder: RunFolder) -> Prepared:
         plan = folder.plan
-        command = [sys.executable, "-m", self._module(plan), "prepare", str(folder.path), str(os.getpid())]
-        with folder.log_file.open("ab") as log:
-            try:
-                with anyio.fail_after(_PREPARE_SECONDS):
-                    done = await anyio.run_process(
-                        command,
-                        stdin=DEVNULL,
-                        stdout=PIPE,
-                        stderr=log,
-                        cwd=folder.path,
-                        env=environment_of(folder.path) | self._variables(plan),
-                        check=False,
-                        start_new_session=True,
-                    )
-            except TimeoutError:
-                raise FederatedError(
-                    f"Looking at the data took longer than {_PREPARE_SECONDS:g} seconds.",
-                    hint="Try with less data.",
-                ) from None
+        try:
+            with anyio.fail_after(_PREPARE_SECONDS):
+                done = await ask_program(
+                    folder.path,
+                    folder.log_file,
+                    self._module(plan),
+                    "prepare",
+                    str(folder.path),
+                    variables=self._variables(plan),
+                )
+        except TimeoutError:
+            raise FederatedError(
+                f"Looking at the data took longer than {_PREPARE_SECONDS:g} seconds.",
+                hint="Try with less data.",
+            ) from None
         text = done.stdout.decode("utf-8", "replace")
         if done.returncode == 2:
             message, _, hint = text.strip().partition("\n")

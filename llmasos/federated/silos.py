@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
-from subprocess import DEVNULL, PIPE
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any, Protocol, Self
 
 import anyio
 from pydantic import BaseModel, ConfigDict, Field
@@ -17,11 +15,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from llmasos import paths
 from llmasos.datasets import NAME
 from llmasos.federated.port import FederatedError
-from llmasos.federated.run import environment_of
+from llmasos.federated.run import ask_program
 
-LONGEST_PROBLEM = 500
-"""Letters of a reason why there is no answer."""
+LONGEST = 2000
+"""Letters of a question."""
 
+_SAID, _ANSWER, _CITATION, _CITATIONS, _PROBLEM = 1000, 4000, 1000, 10, 500
 _PROGRAM = "llmasos.federated.deployment.asking"
 _NAMED = re.compile(rf"@?({NAME.pattern})(?:/({NAME.pattern}))?")
 
@@ -36,8 +35,13 @@ class Question(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    text: str = Field(max_length=2000)
-    said: str = Field("", max_length=1000)
+    text: str = Field(max_length=LONGEST)
+    said: str = Field("", max_length=_SAID)
+
+    @classmethod
+    def of(cls, text: str, said: str) -> Self:
+        """Return a question with as much as may travel of what was said before it, the end."""
+        return cls(text=text, said=said[-_SAID:])
 
 
 class Told(BaseModel):
@@ -52,10 +56,21 @@ class Told(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    text: str = Field("", max_length=4000)
+    text: str = Field("", max_length=_ANSWER)
     known: bool = False
-    citations: tuple[Annotated[str, Field(max_length=1000)], ...] = Field((), max_length=10)
-    problem: str = Field("", max_length=LONGEST_PROBLEM)
+    citations: tuple[Annotated[str, Field(max_length=_CITATION)], ...] = Field((), max_length=_CITATIONS)
+    problem: str = Field("", max_length=_PROBLEM)
+
+    @classmethod
+    def answer(cls, text: str, citations: Sequence[str], *, known: bool) -> Self:
+        """Return as much of an answer as may travel."""
+        lines = tuple(line[:_CITATION] for line in citations[:_CITATIONS])
+        return cls(text=text[:_ANSWER], known=known, citations=lines)
+
+    @classmethod
+    def none(cls, why: str) -> Self:
+        """Return that there is no answer."""
+        return cls(problem=why[:_PROBLEM])
 
 
 class Asking(BaseModel):
@@ -126,7 +141,11 @@ class LinkedSilos:
             with tempfile.TemporaryDirectory(
                 prefix="ask-", dir=paths.private_dir(self._home), ignore_cleanup_errors=True
             ) as folder:
-                lines = await _run(Path(folder), asked.model_dump_json())
+                file = Path(folder, "asking.json")
+                file.touch(mode=0o600)
+                file.write_text(asked.model_dump_json())
+                done = await ask_program(Path(folder), Path(folder, "log"), _PROGRAM, str(file))
+        lines = done.stdout.decode("utf-8", "replace").splitlines()
         if not lines:
             raise FederatedError("The machines could not be asked.", hint="Ask again.")
         told: dict[str, Any] = json.loads(lines[-1])
@@ -147,21 +166,3 @@ def parted(place: str) -> tuple[str, str]:
             f"{place!a} names no federation.", hint="Name it as in @clinics, or one of it: @clinics/north"
         )
     return named[1], named[2] or ""
-
-
-async def _run(folder: Path, settings: str) -> list[str]:
-    file = folder / "asking.json"
-    file.touch(mode=0o600)
-    file.write_text(settings)
-    with (folder / "log").open("ab") as log:
-        done = await anyio.run_process(
-            [sys.executable, "-m", _PROGRAM, str(file), str(os.getpid())],
-            stdin=DEVNULL,
-            stdout=PIPE,
-            stderr=log,
-            cwd=folder,
-            env=environment_of(folder),
-            check=False,
-            start_new_session=True,
-        )
-    return done.stdout.decode("utf-8", "replace").splitlines()

@@ -20,7 +20,6 @@ SECONDS = 240.0
 _SPARE = 20.0
 # From the first quotation mark on, so that no part of a passage is left, whatever headings hold.
 _QUOTED = re.compile(r": “.*", re.DOTALL)
-_LONGEST, _LONGEST_LINE, _MOST_LINES = 4000, 1000, 10
 
 
 class Answering:
@@ -51,13 +50,9 @@ class Answering:
         except Exception as error:
             # What went wrong here is for whoever owns this machine, whatever it is.
             print(f"{type(error).__name__}: {error}", file=sys.stderr, flush=True)
-            return Told(problem="it cannot answer now")
+            return Told.none("it cannot answer now")
         lines = reply.citations if self._quotes else [_QUOTED.sub("", line) for line in reply.citations]
-        return Told(
-            text=reply.text[:_LONGEST],
-            known=reply.known,
-            citations=tuple(line[:_LONGEST_LINE] for line in lines[:_MOST_LINES]),
-        )
+        return Told.answer(reply.text, lines, known=reply.known)
 
 
 def kernel_answering(

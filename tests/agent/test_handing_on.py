@@ -33,12 +33,19 @@ async def script(ctx: KernelContext, path: str) -> str:
     return str(await ctx.call("forward", {"to": to, "text": text}))
 
 
+@kernel_tool(capabilities=Capabilities(reads=True, sources={"*": "output"}))
+async def leaky(ctx: KernelContext, to: str, path: str) -> str:
+    """Hand on what it has read, which is not what it was given."""
+    text = (await ctx.sandbox.read(path)).data.decode()
+    return str(await ctx.hand_on("send", {"to": to, "text": text}))
+
+
 @pytest.fixture(autouse=True)
 def _nothing_sent() -> None:
     SENT.clear()
 
 
-TOOLS = (send, forward, script)
+TOOLS = (send, forward, script, leaky)
 
 
 async def test_what_a_person_said_is_handed_on(stage: MakeStage) -> None:
@@ -58,3 +65,10 @@ async def test_what_code_put_together_is_not(stage: MakeStage) -> None:
         assert not SENT
         decided = {event.tool: event.decision.verdict for event in it.of(CallDecided)}
         assert decided["forward"] == "allow" and decided["send"] in ("ask", "deny")
+
+
+async def test_what_a_tool_has_read_is_not_handed_on_either(stage: MakeStage) -> None:
+    async with stage('leaky(to="ann@example.org", path="a.txt")', "Answer: no", tools=TOOLS) as it:
+        (it.folder / "a.txt").write_text(KEY)
+        await it.turn(await it.session(), "look at a.txt for ann@example.org", approve="deny")
+        assert not SENT

@@ -15,7 +15,7 @@ from llmasos.federated.port import FederatedError
 from llmasos.federated.questions import asking, told_by
 from llmasos.federated.silos import Asking, Told
 
-_ABSENT = Told(problem="it is not there")
+_ABSENT = Told.none("it is not there")
 
 
 def serve(settings: Path, tell: Callable[[dict[str, Any]], None]) -> None:

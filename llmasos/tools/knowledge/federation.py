@@ -7,12 +7,10 @@ from collections.abc import Mapping
 
 from llmasos.errors import ToolError
 from llmasos.federated.port import FederatedError
-from llmasos.federated.silos import Question, Told
+from llmasos.federated.silos import LONGEST, Question, Told
 from llmasos.tools.kernel import Capabilities, KernelContext, kernel_tool
 from llmasos.tools.knowledge.answer import NOT_THERE
 
-_LONGEST = 2000
-_SAID = 1000
 _NUMBER = re.compile(r"\[(\d{1,2})\]")
 
 
@@ -30,11 +28,11 @@ async def ask_federation(ctx: KernelContext, question: str, federation: str, sai
     """
     if not question.strip():
         raise ToolError("There is no question.", hint="Say what is to be found out.")
-    if len(question) > _LONGEST:
-        raise ToolError(f"A question has {_LONGEST:,} characters at most.", hint="Ask something shorter.")
+    if len(question) > LONGEST:
+        raise ToolError(f"A question has {LONGEST:,} characters at most.", hint="Ask something shorter.")
     ctx.progress("Asking", 0, 1)
     try:
-        told = await ctx.runs.silos.ask(federation, Question(text=question, said=said[-_SAID:]))
+        told = await ctx.runs.silos.ask(federation, Question.of(question, said))
     except FederatedError as error:
         raise ToolError(error.message, hint=error.hint) from error
     if all(each.problem for each in told.values()):

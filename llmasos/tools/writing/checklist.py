@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from llmasos.tools.writing.sentences import is_prose, paragraphs, same_as
+
 _DENSE = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 _WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
 _BLANK = re.compile(
@@ -19,7 +21,6 @@ _TALK = re.compile(
 )
 NEAR = 0.2
 """By which part the length may differ from what was asked for."""
-_REPEATED = 40  # letters of a sentence that must not come twice
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,7 @@ def _speaks(text: str, point: str) -> bool:
 
 
 def _twice(text: str) -> list[str]:
-    sentences = (" ".join(part.split()) for part in re.split(r"(?<=[.!?。！？])\s*|\n+", text))
-    counts = Counter(sentence for sentence in sentences if len(sentence) >= _REPEATED)
-    return [sentence for sentence, times in counts.items() if times > 1][:3]
+    prose = [sentence.strip() for part in paragraphs(text) if is_prose(part) for sentence in part]
+    times = Counter(map(same_as, prose))
+    said = {same_as(sentence): sentence for sentence in prose}
+    return [sentence for same, sentence in said.items() if same and times[same] > 1][:3]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from llmasos.tools.writing.checklist import NEAR, count_words
+from llmasos.tools.writing.sentences import is_prose, joined, paragraphs, same_as
 
 # "The 5 words" are what a text is about, and 64 字节 are bytes.
 _COUNT = re.compile(
@@ -13,15 +14,9 @@ _COUNT = re.compile(
     re.IGNORECASE,
 )
 _FEWEST = 20
-# A sentence keeps the space before it: lines of a poem stay lines.
-_SENTENCE = re.compile(
-    r"(?<=[。！？…])(?=[^。！？…”’」』）])|(?<=[^\W_]{3}[.!?])(?=\s)|(?<=[.!?][”\"’)])(?=\s)"
-)
 _ENDED = re.compile(r"[.!?。！？…:：;；,，”\"’」』）)\]*_`|>~—-]\Z")
 _CLOSING = 8
 """Words of a paragraph at the end of a letter, such as a greeting or a name."""
-_SAME = 24
-"""Bytes (UTF-8) of a sentence that must not come twice."""
 
 
 def asked_words(task: str) -> int:
@@ -39,60 +34,50 @@ def tidied(text: str) -> str:
     if "```" in text:
         return text
     seen: set[str] = set()
-    paragraphs = []
-    for paragraph in _paragraphs(text):
-        if any("\n" in sentence for sentence in paragraph):
-            paragraphs.append(paragraph)
+    parts = []
+    for paragraph in paragraphs(text):
+        if not is_prose(paragraph):
+            parts.append(paragraph)
             continue
         sentences = []
         for sentence in paragraph:
-            key = " ".join(sentence.casefold().split())
-            if len(key.encode()) < _SAME or key not in seen:
+            if (said := same_as(sentence)) not in seen:
                 sentences.append(sentence)
-            seen.add(key)
+            seen |= {said} - {""}
         if sentences and sentences[0] is not paragraph[0]:
             sentences[0] = sentences[0].lstrip()
-        paragraphs.append(sentences)
-    if paragraphs and len(paragraphs[-1]) > 1 and not _ENDED.search(paragraphs[-1][-1].rstrip()):
-        paragraphs[-1].pop()
-    return _joined(paragraphs)
+        parts.append(sentences)
+    if parts and len(parts[-1]) > 1 and not _ENDED.search(parts[-1][-1].rstrip()):
+        parts[-1].pop()
+    return joined(parts)
 
 
 def shortened(text: str, words: int) -> str:
     """Return a text without the last sentences of its body, as far as it is too long; its closing stays."""
-    paragraphs = _paragraphs(text)
-    body = len(paragraphs) - _closing(paragraphs)
-    while body and count_words(_joined(paragraphs)) > words * (1 + NEAR):
+    parts = paragraphs(text)
+    body = len(parts) - _closing(parts)
+    while body and count_words(joined(parts)) > words * (1 + NEAR):
         # One sentence stays, whatever it is.
-        if body == 1 and len(paragraphs[0]) == 1:
+        if body == 1 and len(parts[0]) == 1:
             break
-        paragraphs[body - 1].pop()
-        if not paragraphs[body - 1]:
-            del paragraphs[body - 1]
+        parts[body - 1].pop()
+        if not parts[body - 1]:
+            del parts[body - 1]
             body -= 1
-    return _joined(paragraphs)
+    return joined(parts)
 
 
 def extended(text: str, more: str) -> str:
     """Return a text with more in it, as a paragraph before its closing."""
-    paragraphs = _paragraphs(text)
-    body = len(paragraphs) - _closing(paragraphs)
-    return _joined([*paragraphs[:body], *_paragraphs(more), *paragraphs[body:]])
+    parts = paragraphs(text)
+    body = len(parts) - _closing(parts)
+    return joined([*parts[:body], *paragraphs(more), *parts[body:]])
 
 
-def _paragraphs(text: str) -> list[list[str]]:
-    """Return the sentences of each paragraph."""
-    return [_SENTENCE.split(part.strip("\n")) for part in re.split(r"\n\s*\n", text.strip()) if part.strip()]
-
-
-def _joined(paragraphs: list[list[str]]) -> str:
-    return "\n\n".join(filter(None, ("".join(sentences).rstrip() for sentences in paragraphs)))
-
-
-def _closing(paragraphs: list[list[str]]) -> int:
+def _closing(parts: list[list[str]]) -> int:
     """Return how many paragraphs close the text: short ones, of which all others are not."""
     count = 0
-    for paragraph in reversed(paragraphs[1:]):
+    for paragraph in reversed(parts[1:]):
         text = "".join(paragraph).strip()
         if count_words(text) > _CLOSING or text.endswith((".", "。")):
             break
