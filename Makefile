@@ -1,6 +1,7 @@
 python := .venv/bin/python
 # A file's tests stay together, since they share what is slow to make.
-parallel := -n 2 --dist loadfile
+# In the order of the folders: a file with one long test must not be the last one.
+parallel := -n 2 --dist loadfile --no-loadscope-reorder
 # These play whole sessions, load models, start processes, or need real components.
 long := tests/integration tests/attacks tests/cluster tests/federated tests/models/engines tests/sandbox/faults
 
