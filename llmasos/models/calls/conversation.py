@@ -15,6 +15,10 @@ from llmasos.models.tokens import most_tokens
 
 _KANA = re.compile(r"[\u3040-\u30ff]")
 _CJK = re.compile(r"[\u3400-\u9fff]")
+# As languages of Europe call them; a request for a translation may be answered with nothing else.
+_CHINESE = re.compile(
+    r"chin|cinese|japan|japon|giappon|mandarin|cantones|kanji|hanzi|китай|япон", re.IGNORECASE
+)
 _NOTES = {
     "ja": "日本語で答えてください。",
     "zh": "请用中文回答。",
@@ -164,3 +168,11 @@ def language_of(text: str) -> str:
     if _KANA.search(text):
         return "ja"
     return "zh" if _CJK.search(text) else "en"
+
+
+def is_latin(request: str) -> bool:
+    """Return whether an answer has no reason to begin in Chinese or Japanese.
+
+    Told to answer in the language of the request, small models still drift into the one they know best.
+    """
+    return language_of(request) == "en" and not _CHINESE.search(request)

@@ -18,16 +18,23 @@ body3 ::= (blank line3)*
 line3 ::= ([^`\n] [^\n]* | "`" ([^`\n] [^\n]*)? | "``" ([^`\n] [^\n]*)?) "\n"
 body4 ::= (blank line4)*
 line4 ::= ([^`\n] [^\n]* | "`" "`"? "`"? ([^`\n] [^\n]*)?) "\n"
-answer-text ::= [^\n] ([^\n] | "\n" [^\n] | "\n\n" [^\n])*
+answer-rest ::= ([^\n] | "\n" [^\n] | "\n\n" [^\n])*
+""".strip()
+_SIGNS = r" -@\[-`{-~“”‘’«»–—…"
+_ANSWER = r"answer-text ::= [^\n] answer-rest"
+# Its first letter decides the language that a small model goes on in.
+_LATIN = rf"""
+answer-text ::= [{_SIGNS}]* [^\n{_SIGNS}\u3040-\u30ff\u3400-\u9fff] answer-rest | [{_SIGNS}]+
 """.strip()
 
 
-def grammar(forms: tuple[CallForm, ...], *, answer: bool = True) -> str:
+def grammar(forms: tuple[CallForm, ...], *, answer: bool = True, latin: bool = False) -> str:
     """Return the grammar of one reply: a call of one of the tools, or an answer.
 
     Args:
         forms: The tools.
         answer: Whether free text is allowed.
+        latin: Whether such a text begins in another script than Chinese and Japanese.
 
     Source: the GBNF guide of llama.cpp. Optional arguments come in the order of the schema, any
     subset of them, after the required ones.
@@ -38,7 +45,8 @@ def grammar(forms: tuple[CallForm, ...], *, answer: bool = True) -> str:
         roots.append(f"tool{number}")
         rules += _tool(f"tool{number}", form)
     # Tools share the rules of their nested values.
-    return "\n".join([f"root ::= {' | '.join(roots)}", *dict.fromkeys(rules), _SHARED, ""])
+    text = _LATIN if latin else _ANSWER
+    return "\n".join([f"root ::= {' | '.join(roots)}", *dict.fromkeys(rules), _SHARED, text, ""])
 
 
 def _tool(rule: str, form: CallForm) -> list[str]:

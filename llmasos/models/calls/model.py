@@ -16,7 +16,7 @@ from pydantic_ai.tools import ToolDefinition
 
 from llmasos.errors import ModelError
 from llmasos.events import ToolChoice
-from llmasos.models.calls.conversation import fit, items_of
+from llmasos.models.calls.conversation import fit, is_latin, items_of
 from llmasos.models.calls.first import first_calls
 from llmasos.models.calls.grammar import grammar
 from llmasos.models.calls.prefix import offered, prefix_of
@@ -123,7 +123,8 @@ class CallSyntaxModel(StreamedModel[Reply]):
         max_tokens = min(wanted, self.engine.context // 4)
         budget = self.engine.context - max_tokens - sum(most_tokens(turn.content) for turn in prefix)
         answer = parameters.allow_text_output and choice != "required" and not (allowed and first)
-        rules = grammar(allowed, answer=answer)
+        asked = next((item.text for item in reversed(items) if item.kind == "request"), "")
+        rules = grammar(allowed, answer=answer, latin=is_latin(asked))
         if budget <= 0:
             raise ContextExceeded(
                 f"The model {self.model_name} keeps {self.engine.context:,} tokens in view, and the tools "

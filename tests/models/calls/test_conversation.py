@@ -16,7 +16,7 @@ from pydantic_ai.messages import (
 from pydantic_ai.tools import ToolDefinition
 
 from benchmarks.model_tools import tools
-from llmasos.models.calls.conversation import Item, fit, items_of
+from llmasos.models.calls.conversation import Item, fit, is_latin, items_of
 from llmasos.models.calls.prefix import LOOK_BELOW, prefix_of
 from llmasos.models.calls.syntax import forms_of
 from llmasos.models.engines.port import ContextExceeded, InvalidRequest
@@ -144,3 +144,18 @@ def test_a_small_context_gets_fewer_examples_and_one_of_each_tool() -> None:
     for tool in offered_tools:
         if examples := (tool.metadata or {}).get("examples", ()):
             assert examples[0]["call"] in calls, tool.name
+
+
+@pytest.mark.parametrize(
+    ("request_", "latin"),
+    [
+        ("how many days of holiday do I get?", True),
+        ("сколько дней отпуска?", True),
+        ("假期有多少天？", False),
+        ("what does 退货.txt say?", False),
+        ("translate 'good night' to Chinese", False),
+        ("comment dit-on « bonjour » en japonais ?", False),
+    ],
+)
+def test_an_answer_may_begin_in_chinese_where_there_is_a_reason(request_: str, latin: bool) -> None:
+    assert is_latin(request_) == latin

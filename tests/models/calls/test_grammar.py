@@ -3,11 +3,13 @@
 import re
 from typing import Any
 
+import pytest
 from pydantic_ai.tools import ToolDefinition
 
 from benchmarks.model_tools import tools
 from llmasos.models.calls.grammar import grammar
 from llmasos.models.calls.syntax import CallForm, forms_of
+from tests.models.grammars import accepts
 
 
 def rules(
@@ -54,3 +56,23 @@ def test_types_enums_and_unions_have_their_rules() -> None:
 def test_answers_can_be_forbidden() -> None:
     assert "answer-text" in rules({})["root"]
     assert rules({}, answer=False)["root"] == "tool0"
+
+
+@pytest.mark.parametrize(
+    ("text", "latin"),
+    [
+        ("28 days of holiday.", True),
+        ("42", True),
+        ("“Yes,” it says: 是的", True),
+        ("Élan\n\nnext", True),
+        ("Пять дней.", True),
+        ("28 天", False),
+        ("每个员工", False),
+        ("“晚安”", False),
+        ("はい", False),
+    ],
+)
+def test_an_answer_may_have_to_begin_in_another_script(text: str, latin: bool) -> None:
+    form = CallForm.of(ToolDefinition(name="t", parameters_json_schema={"type": "object"}))
+    assert accepts(grammar((form,)), f"Answer: {text}")
+    assert accepts(grammar((form,), latin=True), f"Answer: {text}") == latin
