@@ -14,6 +14,8 @@ from llmasos.secrets.wraps import unspaced
 from llmasos.secrets.writings import certain_base85, shifted, writings_of
 
 _SHORTEST = 8
+# Few letters of something encoded stand in any long text by chance: its signs must be there, too.
+_SHORTEST_ENCODED = 12
 _STEP = 4
 _WIDE, _NARROW = 8, 4
 _BEGUN = 5
@@ -87,12 +89,13 @@ class Needles:
 
     def add(self, value: str) -> None:
         """Look for another value from now on."""
-        exact = [*forms_of(value), *certain_base85(value)]
-        few = [form for form in exact if len(_letters(form)) < _SHORTEST <= len(form)]
-        self.signs = self.signs | {unspaced(form): value for form in few}
         plain, encoded = (value, True), (value, False)
         known = _letters(value)
+        exact = [form for form in (*forms_of(value), *certain_base85(value)) if len(form) >= _SHORTEST]
+        self.signs = self.signs | {unspaced(form): value for form in exact if _few(form, known)}
         for form in writings_of(value):
+            if _few(form, known):
+                continue
             for found in {_letters(form), _letters(unspaced(form))}:
                 for turned in (found, found[::-1]):
                     if len(turned) >= _SHORTEST and turned not in self._values:
@@ -120,6 +123,14 @@ class Needles:
             for start, end in grams.find(data):
                 if found := self._values.get(text[start:end]):
                     yield Hit(start, end, *found)
+
+
+def _few(form: str, known: str) -> bool:
+    """Tell whether a form of a value has too few letters to be found by them, those of the value given."""
+    found = _letters(form)
+    if found == known or len(found) == len(form):
+        return len(found) < _SHORTEST
+    return len(found) < _SHORTEST_ENCODED
 
 
 def _letters(form: str) -> str:
