@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from pydantic_ai.messages import ModelMessage, ModelResponse, TextPart, ToolCallPart, UserPromptPart
 
+from llmasos.models.calls.reminders import result_text, steps_of
 from llmasos.models.calls.syntax import ANSWER, CallForm
 from llmasos.models.engines.port import ContextExceeded, InvalidRequest, Turn
 from llmasos.models.tokens import most_tokens
 
-_KANA = re.compile(r"[\u3040-\u30ff]")
-_CJK = re.compile(r"[\u3400-\u9fff]")
-# As languages of Europe call them; a request for a translation may be answered with nothing else.
-_CHINESE = re.compile(
-    r"chin|cinese|japan|japon|giappon|mandarin|cantones|kanji|hanzi|китай|япон", re.IGNORECASE
-)
-_NOTES = {
-    "ja": "日本語で答えてください。",
-    "zh": "请用中文回答。",
-    "en": "Answer in the language of the request, not in Chinese.",
-}
 NOTED = "[notes]\n{notes}\n\n{request}"
 """A request with what the agent tells beside it."""
 
@@ -64,6 +53,13 @@ def items_of(messages: Sequence[ModelMessage], forms: dict[str, CallForm]) -> li
             elif part.part_kind == "retry-prompt":
                 items.append(Item("result", f"error: {part.model_response()}", part.tool_name or "the reply"))
     return items
+
+
+def asked_and_found(items: Sequence[Item]) -> tuple[str, str]:
+    """Return the newest request, and all else that was said, found and told."""
+    asked = next((item for item in reversed(items) if item.kind == "request"), None)
+    found = [text for item in items for text in (item.notes, item.text if item is not asked else "")]
+    return asked.text if asked else "", "\n".join(found)
 
 
 def _reply(part: Any, forms: dict[str, CallForm]) -> Item | None:
@@ -135,12 +131,14 @@ def _turns(items: Sequence[Item]) -> tuple[Turn, ...]:
     turns: list[Turn] = []
     request = ""
     noted = ""
+    left = 0
     for item in items:
         text = item.text
         if item.kind == "request":
-            request = text
+            request, left = text, steps_of(text)
         elif item.kind == "result":
-            text = result_text(item.tool, text, request)
+            left -= 1
+            text = result_text(item.tool, text, request, more=left > 0)
         # Where they first held, and not again: what the engine has read so far stays as it is.
         if item.notes and item.notes != noted:
             noted = item.notes
@@ -151,28 +149,3 @@ def _turns(items: Sequence[Item]) -> tuple[Turn, ...]:
         else:
             turns.append(Turn(role=role, content=text))
     return tuple(turns)
-
-
-def result_text(tool: str, text: str, request: str) -> str:
-    """Return the turn that shows a tool's result, with a word on what language to answer in."""
-    return f"[result of {tool}]\n{text}\n[{_language_note(request)}]"
-
-
-def _language_note(request: str) -> str:
-    # Small models drift into the language of the result, or into the one they know best.
-    return _NOTES[language_of(request)]
-
-
-def language_of(text: str) -> str:
-    """Return the language that a text's script tells, as an ISO 639-1 code; `en` stands for all others."""
-    if _KANA.search(text):
-        return "ja"
-    return "zh" if _CJK.search(text) else "en"
-
-
-def is_latin(request: str) -> bool:
-    """Return whether an answer has no reason to begin in Chinese or Japanese.
-
-    Told to answer in the language of the request, small models still drift into the one they know best.
-    """
-    return language_of(request) == "en" and not _CHINESE.search(request)

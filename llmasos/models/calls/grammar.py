@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from llmasos.models.calls.reminders import Scripts
 from llmasos.models.calls.schema import SchemaRules, literal
 from llmasos.models.calls.syntax import ANSWER, CallForm, Parameter, alternatives
 
@@ -18,23 +19,24 @@ body3 ::= (blank line3)*
 line3 ::= ([^`\n] [^\n]* | "`" ([^`\n] [^\n]*)? | "``" ([^`\n] [^\n]*)?) "\n"
 body4 ::= (blank line4)*
 line4 ::= ([^`\n] [^\n]* | "`" "`"? "`"? ([^`\n] [^\n]*)?) "\n"
-answer-rest ::= ([^\n] | "\n" [^\n] | "\n\n" [^\n])*
 """.strip()
 _SIGNS = r" -@\[-`{-~“”‘’«»–—…"
-_ANSWER = r"answer-text ::= [^\n] answer-rest"
+_CJK = r"\u3000-\u30ff\u3400-\u9fff\uff00-\uffef"
 # Its first letter decides the language that a small model goes on in.
-_LATIN = rf"""
-answer-text ::= [{_SIGNS}]* [^\n{_SIGNS}\u3040-\u30ff\u3400-\u9fff] answer-rest | [{_SIGNS}]+
-""".strip()
+_FIRST: dict[Scripts, str] = {
+    "any": r"[^\n] answer-rest",
+    "begins latin": rf"[{_SIGNS}]* [^\n{_SIGNS}{_CJK}] answer-rest | [{_SIGNS}]+",
+    "latin": rf"[^\n{_CJK}] answer-rest",
+}
 
 
-def grammar(forms: tuple[CallForm, ...], *, answer: bool = True, latin: bool = False) -> str:
+def grammar(forms: tuple[CallForm, ...], *, answer: bool = True, scripts: Scripts = "any") -> str:
     """Return the grammar of one reply: a call of one of the tools, or an answer.
 
     Args:
         forms: The tools.
         answer: Whether free text is allowed.
-        latin: Whether such a text begins in another script than Chinese and Japanese.
+        scripts: What such a text may be written in.
 
     Source: the GBNF guide of llama.cpp. Optional arguments come in the order of the schema, any
     subset of them, after the required ones.
@@ -45,8 +47,14 @@ def grammar(forms: tuple[CallForm, ...], *, answer: bool = True, latin: bool = F
         roots.append(f"tool{number}")
         rules += _tool(f"tool{number}", form)
     # Tools share the rules of their nested values.
-    text = _LATIN if latin else _ANSWER
-    return "\n".join([f"root ::= {' | '.join(roots)}", *dict.fromkeys(rules), _SHARED, text, ""])
+    return "\n".join([f"root ::= {' | '.join(roots)}", *dict.fromkeys(rules), _SHARED, *_text(scripts), ""])
+
+
+def _text(scripts: Scripts) -> tuple[str, str]:
+    """Return the rules of an answer: no more than one line is left empty."""
+    sign = rf"[^\n{_CJK}]" if scripts == "latin" else r"[^\n]"
+    rest = rf'answer-rest ::= ({sign} | "\n" {sign} | "\n\n" {sign})*'
+    return f"answer-text ::= {_FIRST[scripts]}", rest
 
 
 def _tool(rule: str, form: CallForm) -> list[str]:

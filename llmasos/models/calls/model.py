@@ -16,10 +16,11 @@ from pydantic_ai.tools import ToolDefinition
 
 from llmasos.errors import ModelError
 from llmasos.events import ToolChoice
-from llmasos.models.calls.conversation import fit, is_latin, items_of
+from llmasos.models.calls.conversation import asked_and_found, fit, items_of
 from llmasos.models.calls.first import first_calls
 from llmasos.models.calls.grammar import grammar
 from llmasos.models.calls.prefix import offered, prefix_of
+from llmasos.models.calls.reminders import scripts_of
 from llmasos.models.calls.response import CallSyntaxResponse, Reply
 from llmasos.models.calls.runaway import WINDOW, runs_away
 from llmasos.models.calls.syntax import ANSWER, CallForm, CallSyntaxError, ParsedCall, forms_of, parse_call
@@ -123,8 +124,7 @@ class CallSyntaxModel(StreamedModel[Reply]):
         max_tokens = min(wanted, self.engine.context // 4)
         budget = self.engine.context - max_tokens - sum(most_tokens(turn.content) for turn in prefix)
         answer = parameters.allow_text_output and choice != "required" and not (allowed and first)
-        asked = next((item.text for item in reversed(items) if item.kind == "request"), "")
-        rules = grammar(allowed, answer=answer, latin=is_latin(asked))
+        rules = grammar(allowed, answer=answer, scripts=scripts_of(*asked_and_found(items)))
         if budget <= 0:
             raise ContextExceeded(
                 f"The model {self.model_name} keeps {self.engine.context:,} tokens in view, and the tools "

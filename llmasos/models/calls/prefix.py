@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from pydantic_ai.tools import ToolDefinition
 
-from llmasos.models.calls.conversation import NOTED, language_of, result_text
+from llmasos.models.calls.conversation import NOTED
+from llmasos.models.calls.reminders import language_of, result_text
 from llmasos.models.calls.syntax import ANSWER, CallForm
 from llmasos.models.engines.port import Turn
 from llmasos.models.tokens import most_tokens
@@ -65,6 +66,7 @@ def _example(
 def _examples() -> tuple[Example, ...]:
     lines = "How many lines does data.txt have?"
     todo = "todo.md 里还有几项没完成？"
+    wrong = "look at check.py and fix the wrong year that it prints"
     missing = "Show me ideas.md"
     total = "各部门的工资总额是多少？数据在 staff.csv"
     return (
@@ -102,11 +104,11 @@ def _examples() -> tuple[Example, ...]:
             tools=("analyze_data",),
         ),
         _example(
-            "check.py prints the wrong year, fix it",
+            wrong,
             'read_file(path="check.py")',
-            result_text("read_file", "import datetime\nprint(datetime.date.today().month)", "check.py"),
+            result_text("read_file", "import datetime\nprint(datetime.date.today().month)", wrong, more=True),
             'edit_file(path="check.py", old="today().month", new="today().year")',
-            result_text("edit_file", "Edited check.py at line 2.", "check.py"),
+            result_text("edit_file", "Edited check.py at line 2.", wrong),
             f"{ANSWER}check.py printed the month; it prints the year now.",
             tools=("read_file", "edit_file"),
         ),

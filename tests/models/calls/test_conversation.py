@@ -16,7 +16,7 @@ from pydantic_ai.messages import (
 from pydantic_ai.tools import ToolDefinition
 
 from benchmarks.model_tools import tools
-from llmasos.models.calls.conversation import Item, fit, is_latin, items_of
+from llmasos.models.calls.conversation import Item, asked_and_found, fit, items_of
 from llmasos.models.calls.prefix import LOOK_BELOW, prefix_of
 from llmasos.models.calls.syntax import forms_of
 from llmasos.models.engines.port import ContextExceeded, InvalidRequest
@@ -146,16 +146,27 @@ def test_a_small_context_gets_fewer_examples_and_one_of_each_tool() -> None:
             assert examples[0]["call"] in calls, tool.name
 
 
-@pytest.mark.parametrize(
-    ("request_", "latin"),
-    [
-        ("how many days of holiday do I get?", True),
-        ("сколько дней отпуска?", True),
-        ("假期有多少天？", False),
-        ("what does 退货.txt say?", False),
-        ("translate 'good night' to Chinese", False),
-        ("comment dit-on « bonjour » en japonais ?", False),
-    ],
-)
-def test_an_answer_may_begin_in_chinese_where_there_is_a_reason(request_: str, latin: bool) -> None:
-    assert is_latin(request_) == latin
+def test_what_was_asked_is_told_from_what_was_found() -> None:
+    items = [
+        Item("request", "hello"),
+        Item("reply", "Answer: hi"),
+        Item("request", "what does 退货.txt say?", notes="Files: 退货.txt"),
+        Item("result", "30 days", "read_file"),
+    ]
+    asked, found = asked_and_found(items)
+    assert asked == "what does 退货.txt say?"
+    assert found.split("\n") == ["", "hello", "", "Answer: hi", "Files: 退货.txt", "", "", "30 days"]
+    assert asked_and_found([]) == ("", "")
+
+
+def test_a_result_reminds_of_steps_that_are_left() -> None:
+    items = [
+        Item("request", "read a.md, then write its title to b.md"),
+        Item("reply", 'read_file(path="a.md")'),
+        Item("result", "# Tea", "read_file"),
+        Item("reply", 'write_file(path="b.md")'),
+        Item("result", "Wrote b.md.", "write_file"),
+    ]
+    turns = fit(items, 1000)
+    assert "If “read a.md, then write its title to b.md” asks for more, go on with it." in turns[2].content
+    assert "asks for more" not in turns[4].content

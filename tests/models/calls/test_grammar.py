@@ -61,6 +61,7 @@ def test_answers_can_be_forbidden() -> None:
 @pytest.mark.parametrize(
     ("text", "latin"),
     [
+        ("note.md 已经写好。", True),
         ("28 days of holiday.", True),
         ("42", True),
         ("“Yes,” it says: 是的", True),
@@ -75,4 +76,20 @@ def test_answers_can_be_forbidden() -> None:
 def test_an_answer_may_have_to_begin_in_another_script(text: str, latin: bool) -> None:
     form = CallForm.of(ToolDefinition(name="t", parameters_json_schema={"type": "object"}))
     assert accepts(grammar((form,)), f"Answer: {text}")
-    assert accepts(grammar((form,), latin=True), f"Answer: {text}") == latin
+    assert accepts(grammar((form,), scripts="begins latin"), f"Answer: {text}") == latin
+
+
+@pytest.mark.parametrize(
+    ("text", "latin"),
+    [
+        ("28 days of “holiday”.\n\nPer year — Élan, Пять, ½ €, 😀", True),
+        ("note.md 已经写好。", False),
+        ("a\n天", False),
+        ("a、b", False),
+        ("完成", False),
+    ],
+)
+def test_an_answer_may_have_to_keep_to_other_scripts(text: str, latin: bool) -> None:
+    form = CallForm.of(ToolDefinition(name="t", parameters_json_schema={"type": "object"}))
+    assert accepts(grammar((form,)), f"Answer: {text}")
+    assert accepts(grammar((form,), scripts="latin"), f"Answer: {text}") == latin
