@@ -15,6 +15,8 @@ _COUNT = re.compile(
 )
 _FEWEST = 20
 _ENDED = re.compile(r"[.!?。！？…:：;；,，”\"’」』）)\]*_`|>~—-]\Z")
+# How letters begin and end, and names that are to be filled in.
+_FRAME = re.compile(r"[^\n]*(?:[,，:：]|\[[^\[\]\n]+\])\s*\Z")
 _CLOSING = 8
 """Words of a paragraph at the end of a letter, such as a greeting or a name."""
 
@@ -27,7 +29,7 @@ def asked_words(task: str) -> int:
 
 
 def tidied(text: str) -> str:
-    """Return a text without sentences of its prose that come again, and the last one where it was cut off.
+    """Return a text without sentences and greetings that come again, and the last one where it was cut off.
 
     Lines of poems and tables may come again; what holds code is left as it is.
     """
@@ -40,8 +42,9 @@ def tidied(text: str) -> str:
             parts.append(paragraph)
             continue
         sentences = []
+        frame = _is_frame(paragraph)
         for sentence in paragraph:
-            if (said := same_as(sentence)) not in seen:
+            if (said := sentence.casefold().strip() if frame else same_as(sentence)) not in seen:
                 sentences.append(sentence)
             seen |= {said} - {""}
         if sentences and sentences[0] is not paragraph[0]:
@@ -50,6 +53,11 @@ def tidied(text: str) -> str:
     if parts and len(parts[-1]) > 1 and not _ENDED.search(parts[-1][-1].rstrip()):
         parts[-1].pop()
     return joined(parts)
+
+
+def _is_frame(paragraph: list[str]) -> bool:
+    line = "".join(paragraph)
+    return _FRAME.match(line) is not None and count_words(line) <= _CLOSING
 
 
 def shortened(text: str, words: int) -> str:

@@ -62,6 +62,12 @@ def test_the_length_is_read_from_the_task(task: str, words: int) -> None:
             "```\nclass A:\n    x = 1\n\n    def f(self):\n        x",
             "```\nclass A:\n    x = 1\n\n    def f(self):\n        x",
         ),
+        (
+            "Dear Team,\n\nLunch is on Friday.\n\nDear Team,\n\nBest regards,\n\n[Your Name]\n\n[Your Name]",
+            "Dear Team,\n\nLunch is on Friday.\n\nBest regards,\n\n[Your Name]",
+        ),
+        ("尊敬的各位：\n\n你好。\n\n尊敬的各位：\n\n你好。", "尊敬的各位：\n\n你好。\n\n你好。"),
+        ("* * *\n\nNever!\n\n* * *\n\nNever!", "* * *\n\nNever!\n\n* * *\n\nNever!"),
         ("- a\n\n  - b", "- a\n\n  - b"),
         ("She said “no.” Then she left.", "She said “no.” Then she left."),
         ("", ""),
