@@ -290,4 +290,14 @@ def _unfound(value: str, spans: tuple[Span, ...]) -> str:
     cut = len(spans) >= MOST_SPANS or any(len(span.text) >= _LONGEST_SPAN for span in spans)
     if cut or any(not any(piece in line for line in lines.values()) for piece in pieces):
         return ""
-    return "\n".join(line for line, form in lines.items() if not any(piece in form for piece in pieces))
+    said = [_by_words(piece) for piece in pieces]
+    return "\n".join(
+        line
+        for line, form in lines.items()
+        if not any(piece in form for piece in pieces) and not any(one in _by_words(form) for one in said)
+    )
+
+
+def _by_words(text: str) -> str:
+    """Return a text's words as they are compared with those of others, whatever stands between them."""
+    return f" {' '.join(words(text))} "

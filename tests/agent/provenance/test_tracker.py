@@ -9,7 +9,7 @@ from collections.abc import Callable
 from urllib.parse import quote
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from llmasos.agent.provenance import Tracker
@@ -446,6 +446,7 @@ PIECES = [
 
 
 @settings(max_examples=40, deadline=None)
+@example("${a}\x1e0&a=$a")
 @given(st.lists(st.one_of(st.sampled_from(PIECES), st.text(max_size=6)), max_size=12).map("".join))
 def test_nothing_that_is_read_or_written_breaks_it(text: str) -> None:
     for language in ("", "bash", "python"):
