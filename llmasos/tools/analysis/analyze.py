@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import re
+from pathlib import PurePosixPath
 from typing import Any
 
 from llmasos.errors import ToolError
 from llmasos.sandbox import name_artifacts
 from llmasos.tools._numbers import made_up
+from llmasos.tools._saving import saved_as
 from llmasos.tools._shipping import program, told_inside
 from llmasos.tools.analysis.notebook import notebook_of
 from llmasos.tools.analysis.page import page_of
-from llmasos.tools.analysis.wording import blocks_of, profile_lines, rests_line, table_of
+from llmasos.tools.analysis.wording import blocks_of, csv_of, profile_lines, rests_line, table_of
 from llmasos.tools.kernel import Capabilities, KernelContext, kernel_tool
 
 _QUERY_TOKENS, _ANSWER_TOKENS = 500, 300
 _MOST_TOLD = 12_000
+_SAVED_AS = (".csv", ".ipynb", ".md")
 _FENCE = re.compile(r"```(?:sql)?\s*\n?(.*?)```", re.DOTALL | re.IGNORECASE)
 _ASKED = """\
 You write DuckDB SQL. The data:
@@ -45,7 +48,7 @@ Give the numbers as they are. Say nothing that is not in it, and nothing of SQL.
 
 @kernel_tool(
     capabilities=Capabilities(
-        reads=True, writes=True, asks_model=True, targets=("notebook",), sources={"*": "file"}
+        reads=True, writes=True, asks_model=True, targets=("save_as",), sources={"*": "file"}
     ),
     examples=[
         (
@@ -56,14 +59,23 @@ Give the numbers as they are. Say nothing that is not in it, and nothing of SQL.
         ("what is in survey.parquet?", 'analyze_data(path="survey.parquet")'),
     ],
 )
-async def analyze_data(ctx: KernelContext, path: str, question: str = "", notebook: str | None = None) -> str:
+async def analyze_data(ctx: KernelContext, path: str, question: str = "", save_as: str | None = None) -> str:
     """Answers a question about data (CSV, Excel, JSON, Parquet, SQLite), or says what is in it.
 
     Args:
         path: The file, or a folder of files, each of which is a table.
         question: What is to be found out; nothing for a profile of the data.
-        notebook: A file to save the whole analysis to, as a Jupyter notebook.
+        save_as: A file to save to: .csv for the table, .md for the answer, .ipynb for the whole analysis.
     """
+    asked, file = saved_as(question) if save_as is None else (question, None)
+    if file:
+        # The policy decides on files by the arguments that name them.
+        return str(await ctx.hand_on("analyze_data", {"path": path, "question": asked, "save_as": file}))
+    if save_as is not None and PurePosixPath(save_as).suffix.lower() not in _SAVED_AS:
+        raise ToolError(
+            f"An analysis is not saved as {PurePosixPath(save_as).suffix or 'a file without an ending'}.",
+            hint="Name a .csv file for the table, .md for the answer, or .ipynb for the whole analysis.",
+        )
     ctx.progress("Looking at the data", 0, 3)
     profile = await _inside(ctx, "look", f"{path!r}, {_memory(ctx)}, tell")
     told = "\n".join(line for table in profile["tables"] for line in profile_lines(table))
@@ -92,14 +104,22 @@ async def analyze_data(ctx: KernelContext, path: str, question: str = "", notebo
     rests = rests_line(result["rests"], paths)
     page = page_of(question, sentence, result, sql, rests).encode()
     await ctx.keep(name_artifacts([("analysis.html", page)], 1))
-    if notebook:
-        text = notebook_of(profile["tables"], question, sentence, result, sql, rests)
-        await ctx.sandbox.write(notebook, text.encode())
     notes = [f"{one['path']}: {note}." for one in profile["tables"] for note in one["notes"]]
     blocks = blocks_of(result["chart"]) if result["chart"] else ""
-    saved = f"Saved as {notebook}." if notebook else ""
-    parts = (sentence, table, blocks, rests, f"```sql\n{sql}\n```", *notes, saved)
+    parts = (sentence, table, blocks, rests, f"```sql\n{sql}\n```", *notes)
     text = "\n\n".join(part for part in parts if part)
+    if save_as is not None:
+        match PurePosixPath(save_as).suffix.lower():
+            case ".csv":
+                rows = f"{len(result['rows']):,} rows"
+                data, saved = csv_of(result), f"the first {rows}" if result["more"] else f"all {rows}"
+            case ".ipynb":
+                data = notebook_of(profile["tables"], question, sentence, result, sql, rests)
+                saved = "the analysis"
+            case _:
+                data, saved = f"{text}\n", "the answer"
+        await ctx.sandbox.write(save_as, data.encode())
+        text += f"\n\nSaved {saved} to {save_as}."
     ctx.output("stdout", f"{text}\n")
     return text
 

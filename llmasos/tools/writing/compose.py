@@ -9,6 +9,7 @@ from typing import Annotated
 from pydantic import Field
 
 from llmasos.errors import EmptyAnswer, ToolError
+from llmasos.tools._saving import NAME, saved_as
 from llmasos.tools._staging import is_there
 from llmasos.tools._text import decode
 from llmasos.tools.kernel import Capabilities, KernelContext, kernel_tool
@@ -46,17 +47,8 @@ _MORE = (
 )
 # Asked for more, a small model says the same again; asked for something else, it does not.
 _ANGLES = ("add details", "say what is done about it, or what comes of it", "say what is hoped for")
-_NAME = r"[“\"'`]?([\w./-]{1,120}\.[a-z][a-z0-9]{0,4})\b[”\"'`]?"
-# At the end of a task: what a text is about may speak of saving, too.
-_SAVED = re.compile(
-    r"(?:[,;.]\s{0,3}(?:and\s|then\s)?|\s(?:and|then)\s|\A)(?:save|store|put)\s(?:(?:it|this|the\s\w{1,20})\s)?"
-    rf"(?:as|to|in|into)\s{_NAME}\.?\s{{0,9}}\Z"
-    r"|(?:[，,、；;。]\s{0,3}|并|再|然后|\A)(?:并|再|然后)?(?:保存|存储|存|写)(?:为|成|到|在|入)\s{0,3}"
-    rf"{_NAME}[。.]?\s{{0,9}}\Z",
-    re.IGNORECASE,
-)
 _USED = re.compile(
-    rf"(?:\b(?:using|use|from|by|with|based\son|according\sto)\s|根据|按照|依据|参考|用)\s{{0,3}}{_NAME}",
+    rf"(?:\b(?:using|use|from|by|with|based\son|according\sto)\s|根据|按照|依据|参考|用)\s{{0,3}}{NAME}",
     re.IGNORECASE,
 )
 _LONGEST_TASK = 4000
@@ -232,13 +224,12 @@ async def _moved(
     ctx: KernelContext, task: str, *, material: str | None, save_as: str | None
 ) -> dict[str, str | None] | None:
     """Return a call whose files are named where they belong; None where they are."""
-    saved = None if save_as is not None else _SAVED.search(task)
-    rest = (task[: saved.start()].strip() if saved else task) or task
+    rest, saved = saved_as(task) if save_as is None else (task, None)
     named = _USED.search(rest) if material is None else None
     used = named[1] if named and _inside(named[1]) and await is_there(ctx.sandbox, named[1]) else material
     if not saved and used == material:
         return None
-    return {"task": rest, "material": used, "save_as": (saved[1] or saved[2]) if saved else save_as}
+    return {"task": rest, "material": used, "save_as": saved or save_as}
 
 
 def _inside(path: str) -> bool:

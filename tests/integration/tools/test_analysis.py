@@ -78,7 +78,7 @@ async def test_a_question_is_answered_with_all_it_rests_on(tmp_path: Path, folde
     async with analyst(tmp_path) as it:
         it.script(f"Here it is:\n```sql\n{sql};\n```", "The best region made 99,999.99.")
         answer = await it.run(
-            path="sales.csv", question="which region sold most in the second half?", notebook="a.ipynb"
+            path="sales.csv", question="which region sold most in the second half?", save_as="a.ipynb"
         )
         saved = json.loads((await it.sandbox.read("a.ipynb")).data)
     assert "99,999" not in answer, "a number that is nowhere in the result is not told"
@@ -97,6 +97,22 @@ async def test_a_question_is_answered_with_all_it_rests_on(tmp_path: Path, folde
     assert "2024-07-01" in page and "http" not in page.replace("http://www.w3.org/2000/svg", "") and kept
     assert [cell["cell_type"] for cell in saved["cells"]] == ["markdown", "code", "code", "code"]
     assert "read_csv('sales.csv'" in saved["cells"][1]["source"] and sql in saved["cells"][2]["source"]
+
+
+async def test_the_table_or_the_answer_is_saved(tmp_path: Path, folder: Path) -> None:
+    sql = "```sql\nSELECT region, count(*) AS n FROM sales GROUP BY ALL ORDER BY region\n```"
+    async with analyst(tmp_path) as it:
+        for name in ("total.csv", "answer.md"):
+            it.script(sql, "Each has 250.")
+            told = await it.run(path="sales.csv", question="how many of each region?", save_as=name)
+            assert told.endswith(f"Saved {'all 4 rows' if name == 'total.csv' else 'the answer'} to {name}.")
+        table = (await it.sandbox.read("total.csv")).data.decode()
+        answer = (await it.sandbox.read("answer.md")).data.decode()
+        with pytest.raises(ToolError, match=r"not saved as \.png") as raised:
+            await it.run(path="sales.csv", question="how many?", save_as="chart.png")
+    assert table == "region,n\neast,250\nnorth,250\nsouth,250\nwest,250\n"
+    assert answer.startswith("Each has 250.") and "SELECT region" in answer
+    assert ".csv file for the table" in raised.value.hint
 
 
 async def test_a_query_that_fails_is_repaired_once(tmp_path: Path, folder: Path) -> None:
