@@ -51,8 +51,9 @@ class GateToolset(AbstractToolset[None]):
         outcome = await self._gate.call(name, tool_args, choice=choice_of(ctx.messages, ctx.tool_call_id))
         if outcome.status == "invalid":
             raise ModelRetry(outcome.told)
-        if outcome.status != "ok":
+        if outcome.status == "failed":
             raise ToolFailed(outcome.told)
+        # What was denied or cancelled is no failure to be mended: its text says what it is.
         return outcome.told
 
 

@@ -25,13 +25,14 @@ _RESULT_SHARES = (4, 8, 16, 32)
 class Item:
     """One piece of the conversation, before it is fitted into the context.
 
-    `notes` are what the agent tells the model beside a request.
+    `notes` are what the agent tells the model beside a request; `failed` is a result that is none.
     """
 
     kind: Literal["request", "reply", "result"]
     text: str
     tool: str = ""
     notes: str = ""
+    failed: bool = False
 
 
 def items_of(messages: Sequence[ModelMessage], forms: dict[str, CallForm]) -> list[Item]:
@@ -49,9 +50,11 @@ def items_of(messages: Sequence[ModelMessage], forms: dict[str, CallForm]) -> li
             if isinstance(part, UserPromptPart):
                 items.append(Item("request", plain_text(part.content), notes=message.instructions or ""))
             elif part.part_kind == "tool-return":
-                items.append(Item("result", part.model_response_str(), part.tool_name))
+                failed = part.outcome in ("failed", "retried")
+                items.append(Item("result", part.model_response_str(), part.tool_name, failed=failed))
             elif part.part_kind == "retry-prompt":
-                items.append(Item("result", f"error: {part.model_response()}", part.tool_name or "the reply"))
+                text = f"error: {part.model_response()}"
+                items.append(Item("result", text, part.tool_name or "the reply", failed=True))
     return items
 
 
@@ -137,8 +140,8 @@ def _turns(items: Sequence[Item]) -> tuple[Turn, ...]:
         if item.kind == "request":
             request, left = text, steps_of(text)
         elif item.kind == "result":
-            left -= 1
-            text = result_text(item.tool, text, request, more=left > 0)
+            left -= not item.failed
+            text = result_text(item.tool, text, request, more=left > 0, failed=item.failed)
         # Where they first held, and not again: what the engine has read so far stays as it is.
         if item.notes and item.notes != noted:
             noted = item.notes

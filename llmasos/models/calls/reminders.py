@@ -18,6 +18,12 @@ _NOTES = {
     "zh": "请用中文回答。",
     "en": "Answer in the language of the request, not in Chinese. Say it in a whole sentence.",
 }
+_FAILED = {
+    "ja": "失敗しました。別の呼び出しを試すか、何が問題かを日本語で伝えてください。",
+    "zh": "这次调用失败了。请换一种调用，或用中文告诉用户问题在哪里。",
+    "en": "That failed. Try another call, or tell the person what is wrong, in a whole sentence in the "
+    "language of the request, not in Chinese.",
+}
 _GO_ON = {
     "ja": "「{request}」にまだ残りがあれば続けてください。",
     "zh": "如果“{request}”还有没做完的步骤，就继续做。",
@@ -66,7 +72,7 @@ def steps_of(request: str) -> int:
     return 1 + len(_STEPS.findall(request))
 
 
-def result_text(tool: str, text: str, request: str, *, more: bool = False) -> str:
+def result_text(tool: str, text: str, request: str, *, more: bool = False, failed: bool = False) -> str:
     """Return the turn that shows a tool's result, with a word on what to do now.
 
     Args:
@@ -74,10 +80,11 @@ def result_text(tool: str, text: str, request: str, *, more: bool = False) -> st
         text: What it gave.
         request: What the person asked for.
         more: Whether more steps of that may be left.
+        failed: Whether the tool failed.
     """
     language = language_of(request)
-    note = _NOTES[language]
-    if more:
+    note = _FAILED[language] if failed else _NOTES[language]
+    if more and not failed:
         note = f"{_GO_ON[language].format(request=_short(request))} {note}"
     return f"[result of {tool}]\n{text}\n[{note}]"
 

@@ -10,6 +10,24 @@ from collections.abc import Collection, Sequence
 
 # What every module has beside the built-in names.
 _GIVEN = frozenset((*dir(builtins), "__file__", "__name__", "__doc__", "__spec__", "__path__"))
+# Names by which modules of the standard library are known better than by their own.
+_KNOWN = {
+    name: module
+    for module, names in {
+        "pathlib": "Path PurePath",
+        "collections": "Counter defaultdict deque namedtuple OrderedDict",
+        "datetime": "date timedelta timezone",
+        "dataclasses": "dataclass",
+        "decimal": "Decimal",
+        "fractions": "Fraction",
+        "functools": "lru_cache partial reduce",
+        "itertools": "chain combinations permutations product groupby",
+        "statistics": "mean median stdev",
+        "typing": "Any Callable Iterable Optional Union",
+    }.items()
+    for name in names.split()
+}
+_OF_DATETIME = {"now", "today", "utcnow", "fromtimestamp", "fromisoformat", "strptime", "combine"}
 
 
 def with_imports(text: str, module: str = "", names: Collection[str] = ()) -> str:
@@ -22,8 +40,9 @@ def with_imports(text: str, module: str = "", names: Collection[str] = ()) -> st
     """
     tree = ast.parse(text)
     missing = _missing(tree)
-    lines = [f"import {name}" for name in sorted(_modules(tree) & missing)]
-    if module.isidentifier() and (ours := sorted(missing & set(names))):
+    ours = sorted(missing & set(names)) if module.isidentifier() else []
+    lines = list(_lines(tree, missing - set(ours)).values())
+    if ours:
         lines.append(f"from {module} import {', '.join(ours)}")
     if not lines:
         return text
@@ -32,6 +51,32 @@ def with_imports(text: str, module: str = "", names: Collection[str] = ()) -> st
     at = _place(tree, whole)
     made = "".join((*whole[:at], *(f"{line}\n" for line in lines), *whole[at:]))
     return made if _is_python(made) else text
+
+
+def forgotten(code: str, given: Collection[str] = ()) -> str:
+    """Return what imports the names of the standard library that a cell uses, but for those there are.
+
+    Args:
+        code: The cell; in what is no Python nothing is looked for.
+        given: Names that it has from elsewhere.
+    """
+    if not _is_python(code):
+        return ""
+    tree = ast.parse(code)
+    lines = _lines(tree, _missing(tree) - set(given))
+    return "\n".join(f"if {name!r} not in globals():\n    {line}" for name, line in lines.items())
+
+
+def _lines(tree: ast.Module, missing: set[str]) -> dict[str, str]:
+    """Return the line that imports each name of the standard library which is missing."""
+    lines = {name: f"import {name}" for name in sorted(_modules(tree) & missing)}
+    if "datetime" in lines and _attributes(tree, "datetime") <= _OF_DATETIME:
+        lines["datetime"] = "from datetime import datetime"
+    return lines | {
+        name: f"from {_KNOWN[name]} import {name}"
+        for name in sorted(missing & _KNOWN.keys())
+        if name not in lines
+    }
 
 
 def defined(text: str) -> set[str]:
@@ -83,6 +128,14 @@ def _modules(tree: ast.Module) -> set[str]:
         if isinstance(node, ast.Attribute)
         and isinstance(node.value, ast.Name)
         and node.value.id in sys.stdlib_module_names
+    }
+
+
+def _attributes(tree: ast.Module, name: str) -> set[str]:
+    return {
+        node.attr
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == name
     }
 
 

@@ -1,6 +1,7 @@
 """The chat that a small model is shown."""
 
 import re
+from typing import Any
 
 import pytest
 from pydantic_ai.messages import (
@@ -170,3 +171,24 @@ def test_a_result_reminds_of_steps_that_are_left() -> None:
     turns = fit(items, 1000)
     assert "If “read a.md, then write its title to b.md” asks for more, go on with it." in turns[2].content
     assert "asks for more" not in turns[4].content
+
+
+def test_what_failed_is_told_so_and_no_step() -> None:
+    items = [
+        Item("request", "read a.md, then write its title to b.md"),
+        Item("reply", 'read_file(path="A.md")'),
+        Item("result", "There is no file A.md.", "read_file", failed=True),
+        Item("reply", 'read_file(path="a.md")'),
+        Item("result", "# Tea", "read_file"),
+    ]
+    turns = fit(items, 1000)
+    assert "That failed." in turns[2].content and "asks for more" not in turns[2].content
+    assert "That failed." not in turns[4].content and "asks for more" in turns[4].content
+
+
+@pytest.mark.parametrize(
+    ("outcome", "failed"), [("success", False), ("failed", True), ("retried", True), ("denied", False)]
+)
+def test_a_tool_that_failed_is_known(outcome: Any, failed: bool) -> None:
+    part = ToolReturnPart("read_file", "text", "c1", outcome=outcome)
+    assert [item.failed for item in items_of([ModelRequest(parts=[part])], {})] == [failed]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import pytest
 
-from llmasos.tools.coding.imports import defined, with_imports
+from llmasos.tools.coding.imports import defined, forgotten, with_imports
 
 DOCUMENTED = '''"""Slugs."""
 
@@ -61,3 +63,33 @@ def test_what_a_module_defines() -> None:
     )
     assert defined("def f(:") == set()
     assert defined(text) == {"A", "B", "c", "D", "e", "F", "g"}
+
+
+def test_a_cell_gets_the_names_that_it_forgot() -> None:
+    code = "print(json.dumps([str(p) for p in Path('.').rglob('*')]), datetime.now(), Counter(words))"
+    imports = forgotten(code)
+    found: dict[str, object] = {"Path": "its own"}
+    exec(imports, found)
+    assert found["Path"] == "its own"
+    assert {"json", "datetime", "Counter"} <= found.keys() and "words" not in found
+    assert found["datetime"] is datetime
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "def (",
+        "from a import *\nPath",
+        "Path = 1\nprint(Path)",
+        "for date in a: print(date)",
+        "median(rows)",
+    ],
+)
+def test_a_cell_that_lacks_nothing_gets_nothing(code: str) -> None:
+    assert forgotten(code, given=("median",)) == ""
+
+
+def test_datetime_is_what_its_attributes_tell() -> None:
+    assert "from datetime import datetime" in forgotten("datetime.now()")
+    assert "import datetime\n" in forgotten("datetime.datetime.now()") + "\n"
+    assert "from" not in forgotten("datetime.datetime.now()")
