@@ -27,7 +27,7 @@ ORDER = [
     {"store"},
     {"api", "listen"},
     {"config"},
-    {"amounts", "datasets", "events", "extras", "flips", "parents", "paths", "sqlite"},
+    {"amounts", "datasets", "events", "extras", "flips", "imports", "parents", "paths", "sqlite"},
     {"secrets"},
     {"decisions", "display", "net"},
     {"errors"},

@@ -15,7 +15,7 @@ from llmasos.secrets.writings import certain_base85, shifted, writings_of
 
 _SHORTEST = 8
 # Few letters of something encoded stand in any long text by chance: its signs must be there, too.
-_SHORTEST_ENCODED = 12
+_SHORTEST_ENCODED = 10
 _STEP = 4
 _WIDE, _NARROW = 8, 4
 _BEGUN = 5

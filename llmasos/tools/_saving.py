@@ -8,9 +8,10 @@ NAME = r"[“\"'`]?([\w./-]{1,120}\.[a-z][a-z0-9]{0,4})\b[”\"'`]?"
 """A file's name in a request, as a pattern."""
 # At the end of a request: what a text is about may speak of saving, too.
 _SAVED = re.compile(
-    r"(?:[,;.]\s{0,3}(?:and\s|then\s)*|\s(?:and|then)\s(?:then\s)?|\A)(?:save|store|put)\s"
-    rf"(?:(?:it|this|them|the\s\w{{1,20}})\s)?(?:as|to|in|into)\s{NAME}\.?\s{{0,9}}\Z"
-    r"|(?:[，,、；;。]\s{0,3}|并|再|然后|\A)(?:并|再|然后)?(?:保存|存储|存|写)(?:为|成|到|在|入)\s{0,3}"
+    r"(?:(?:[,;.]|(?<=[?!]))\s{0,3}(?:and\s|then\s)*|\s(?:and|then)\s(?:then\s)?|\n|\A)"
+    r"(?:(?:save|store)\s(?:(?:it|this|them|the\s(?:\w{1,20}\s){0,2}\w{1,20})\s)?|put\s(?:it|this|them)\s)"
+    rf"(?:as|to|in|into)\s{NAME}(?:,?\splease)?\.?\s{{0,9}}\Z"
+    r"|(?:(?:[，,、；;。]|(?<=[？！?!]))\s{0,3}|\n|并|再|然后|\A)(?:并|再|然后)?(?:保存|存储|存|写)(?:为|成|到|在|入)\s{0,3}"
     rf"{NAME}[。.]?\s{{0,9}}\Z",
     re.IGNORECASE,
 )

@@ -13,7 +13,6 @@ from llmasos.errors import ToolError
 from llmasos.events import display
 from llmasos.sandbox import Job, Outcome
 from llmasos.tools._verdicts import VERDICTS
-from llmasos.tools.coding.imports import forgotten
 from llmasos.tools.kernel import Capabilities, KernelContext, kernel_tool
 
 _RUNS = Capabilities(reads=True, writes=True, executes=True, sources={"*": "output"})
@@ -59,9 +58,6 @@ async def run_python(ctx: KernelContext, code: str) -> str:
         code: The script; it prints what matters, and its variables stay for later scripts.
     """
     before = await ctx.changed()
-    # Small models forget them, and then explain to the person what an import is.
-    if imports := forgotten(code, ctx.functions):
-        await ctx.sandbox.run_python(imports, timeout=ctx.seconds)
     outcome = await ctx.sandbox.run_python(
         code,
         timeout=ctx.seconds,

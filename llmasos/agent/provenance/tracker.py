@@ -291,11 +291,12 @@ def _unfound(value: str, spans: tuple[Span, ...]) -> str:
     if cut or any(not any(piece in line for line in lines.values()) for piece in pieces):
         return ""
     said = [_by_words(piece) for piece in pieces]
-    return "\n".join(
-        line
-        for line, form in lines.items()
-        if not any(piece in form for piece in pieces) and not any(one in _by_words(form) for one in said)
-    )
+    return "\n".join(line for line, form in lines.items() if not _holds(form, pieces, said))
+
+
+def _holds(form: str, pieces: Iterable[str], said: Iterable[str]) -> bool:
+    own = _by_words(form)
+    return any(piece in form for piece in pieces) or any(words in own for words in said)
 
 
 def _by_words(text: str) -> str:

@@ -59,10 +59,13 @@ def items_of(messages: Sequence[ModelMessage], forms: dict[str, CallForm]) -> li
 
 
 def asked_and_found(items: Sequence[Item]) -> tuple[str, str]:
-    """Return the newest request, and all else that was said, found and told."""
-    asked = next((item for item in reversed(items) if item.kind == "request"), None)
-    found = [text for item in items for text in (item.notes, item.text if item is not asked else "")]
-    return asked.text if asked else "", "\n".join(found)
+    """Return the newest request, and all that was said and told beside it once something was found for it."""
+    newest = max((at for at, item in enumerate(items) if item.kind == "request"), default=-1)
+    if newest < 0:
+        return "", ""
+    others = [text for item in items for text in (item.notes, item.text if item is not items[newest] else "")]
+    found = any(item.kind == "result" for item in items[newest:])
+    return items[newest].text, "\n".join(others) if found else ""
 
 
 def _reply(part: Any, forms: dict[str, CallForm]) -> Item | None:

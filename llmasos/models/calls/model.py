@@ -16,6 +16,7 @@ from pydantic_ai.tools import ToolDefinition
 
 from llmasos.errors import ModelError
 from llmasos.events import ToolChoice
+from llmasos.imports import completed
 from llmasos.models.calls.conversation import asked_and_found, fit, items_of
 from llmasos.models.calls.first import first_calls
 from llmasos.models.calls.grammar import grammar
@@ -238,7 +239,13 @@ def _understand(written: _Written, forms: dict[str, CallForm]) -> tuple[ParsedCa
     except CallSyntaxError as error:
         return None, error.message
     form = forms[call.tool]
-    return call, _python_problem(call.arguments[form.block]) if form.language == "python" else ""
+    if form.language != "python":
+        return call, ""
+    code = call.arguments[form.block]
+    if problem := _python_problem(code):
+        return call, problem
+    # Whoever decides on the script sees what it imports.
+    return call.model_copy(update={"arguments": call.arguments | {form.block: completed(code)}}), ""
 
 
 def _python_problem(code: str) -> str:

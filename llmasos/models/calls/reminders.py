@@ -37,7 +37,7 @@ _DOES = (
 )
 _IN_CHINESE = "写存保翻译总生创新建告删改画统发把将给放算"
 _STEPS = re.compile(
-    rf"\bthen\b|\band\s+(?:also\s+|finally\s+)?(?:{_DOES})\b|\b(?:dann|danach|anschließend|puis|ensuite|luego|después|poi)\b"
+    rf"\bthen\b(?!\s*(?:[.:?!]|\Z))|\band\s+(?:also\s+|finally\s+)?(?:{_DOES})\b|(?:,|und)\s*dann\b|(?:,|\be)\s*poi\b|\b(?:danach|anschließend|puis|ensuite|luego|después)\b"
     rf"|затем|потом|然后|接着|随后|(?:并且?|再)(?=[{_IN_CHINESE}])|そして|それから|その後",
     re.IGNORECASE,
 )
@@ -56,15 +56,16 @@ def language_of(text: str) -> str:
 def scripts_of(request: str, results: str = "") -> Scripts:
     """Return the scripts of an answer that nobody would be surprised by.
 
-    Told to answer in the language of the request, small models still drift into the one they know best.
+    Told to answer in the language of the request, small models still drift into the one they know best. What
+    they say of their own may hold any script, such as a word that was asked for.
 
     Args:
         request: What was asked.
-        results: What was found for it, of which an answer may hold parts.
+        results: What was found for it, of which an answer may hold parts; empty when it is the model's own.
     """
     if language_of(request) != "en" or _OTHER_SCRIPTS.search(request):
         return "any"
-    return "latin" if language_of(results) == "en" else "begins latin"
+    return "latin" if results and language_of(results) == "en" else "begins latin"
 
 
 def steps_of(request: str) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from pathlib import PurePosixPath
 from typing import Any
@@ -13,7 +14,7 @@ from llmasos.tools._saving import saved_as
 from llmasos.tools._shipping import program, told_inside
 from llmasos.tools.analysis.notebook import notebook_of
 from llmasos.tools.analysis.page import page_of
-from llmasos.tools.analysis.wording import blocks_of, csv_of, profile_lines, rests_line, table_of
+from llmasos.tools.analysis.wording import blocks_of, profile_lines, rests_line, table_of
 from llmasos.tools.kernel import Capabilities, KernelContext, kernel_tool
 
 _QUERY_TOKENS, _ANSWER_TOKENS = 500, 300
@@ -67,31 +68,28 @@ async def analyze_data(ctx: KernelContext, path: str, question: str = "", save_a
         question: What is to be found out; nothing for a profile of the data.
         save_as: A file to save to: .csv for the table, .md for the answer, .ipynb for the whole analysis.
     """
-    asked, file = saved_as(question) if save_as is None else (question, None)
+    asked, file = saved_as(question) if not save_as else (question, None)
     if file:
         # The policy decides on files by the arguments that name them.
         return str(await ctx.hand_on("analyze_data", {"path": path, "question": asked, "save_as": file}))
-    if save_as is not None and PurePosixPath(save_as).suffix.lower() not in _SAVED_AS:
-        raise ToolError(
-            f"An analysis is not saved as {PurePosixPath(save_as).suffix or 'a file without an ending'}.",
-            hint="Name a .csv file for the table, .md for the answer, or .ipynb for the whole analysis.",
-        )
+    kind = _kind(save_as, path) if save_as else ""
     ctx.progress("Looking at the data", 0, 3)
     profile = await _inside(ctx, "look", f"{path!r}, {_memory(ctx)}, tell")
     told = "\n".join(line for table in profile["tables"] for line in profile_lines(table))
     if not question.strip():
-        return told[:_MOST_TOLD]
+        return await _saved(ctx, told[:_MOST_TOLD], save_as, kind)
     ctx.progress("Writing a query", 1, 3)
+    table = save_as if save_as and kind == ".csv" else ""
     instructions = _ASKED.format(profile=told[:_MOST_TOLD])
     sql = _query(await ctx.ask(instructions, question, max_tokens=_QUERY_TOKENS))
     ctx.progress("Running it", 2, 3)
     try:
-        result = await _answer(ctx, path, sql, question)
+        result = await _answer(ctx, path, sql, question, table)
     except ToolError as error:
         asked = _REPAIR.format(question=question, sql=sql, error=error.message[:1000])
         first, sql = sql, _query(await ctx.ask(instructions, asked, max_tokens=_QUERY_TOKENS))
         try:
-            result = await _answer(ctx, path, sql, question)
+            result = await _answer(ctx, path, sql, question, table)
         except ToolError as again:
             raise ToolError(
                 f"No query answers that. The first was\n{first}\nand failed: {error.message}\nThe second was"
@@ -108,26 +106,52 @@ async def analyze_data(ctx: KernelContext, path: str, question: str = "", save_a
     blocks = blocks_of(result["chart"]) if result["chart"] else ""
     parts = (sentence, table, blocks, rests, f"```sql\n{sql}\n```", *notes)
     text = "\n\n".join(part for part in parts if part)
-    if save_as is not None:
-        match PurePosixPath(save_as).suffix.lower():
-            case ".csv":
-                rows = f"{len(result['rows']):,} rows"
-                data, saved = csv_of(result), f"the first {rows}" if result["more"] else f"all {rows}"
-            case ".ipynb":
-                data = notebook_of(profile["tables"], question, sentence, result, sql, rests)
-                saved = "the analysis"
-            case _:
-                data, saved = f"{text}\n", "the answer"
-        await ctx.sandbox.write(save_as, data.encode())
-        text += f"\n\nSaved {saved} to {save_as}."
+    notebook = (
+        notebook_of(profile["tables"], question, sentence, result, sql, rests) if kind == ".ipynb" else ""
+    )
+    text = await _saved(ctx, text, save_as, kind, rows=result["saved"], notebook=notebook)
     ctx.output("stdout", f"{text}\n")
     return text
 
 
-async def _answer(ctx: KernelContext, path: str, sql: str, question: str) -> dict[str, Any]:
+def _kind(save_as: str, path: str) -> str:
+    """Return the ending of a file to save to, which says what is saved.
+
+    Raises:
+        ToolError: Nothing is saved so, or it is the data itself.
+    """
+    kind = PurePosixPath(save_as).suffix.lower()
+    if kind not in _SAVED_AS:
+        raise ToolError(
+            f"An analysis is not saved as {kind or 'a file without an ending'}.",
+            hint="Name a .csv file for the table, .md for the answer, or .ipynb for the whole analysis.",
+        )
+    if posixpath.normpath(save_as) == posixpath.normpath(path):
+        raise ToolError(f"{save_as} is the data that is asked about.", hint="Save to another file.")
+    return kind
+
+
+async def _saved(
+    ctx: KernelContext, text: str, save_as: str | None, kind: str, *, rows: int = -1, notebook: str = ""
+) -> str:
+    """Save what the file's ending says, and return the text with a line on it."""
+    if not save_as:
+        return text
+    if kind == ".csv" and rows >= 0:
+        return f"{text}\n\nSaved all {rows:,} rows to {save_as}."
+    if kind == ".md":
+        await ctx.sandbox.write(save_as, f"{text}\n".encode())
+        return f"{text}\n\nSaved this to {save_as}."
+    if not notebook:
+        raise ToolError(f"Without a question there is nothing to save to {save_as}.", hint="Ask something.")
+    await ctx.sandbox.write(save_as, notebook.encode())
+    return f"{text}\n\nSaved the analysis to {save_as}."
+
+
+async def _answer(ctx: KernelContext, path: str, sql: str, question: str, table: str) -> dict[str, Any]:
     if not sql:
         raise ToolError("The model wrote no query.")
-    arguments = f"{path!r}, {sql!r}, {question!r}, {_memory(ctx)}, tell, keep"
+    arguments = f"{path!r}, {sql!r}, {question!r}, {_memory(ctx)}, tell, keep, {table!r}"
     return await _inside(ctx, "answer", arguments)
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
@@ -57,15 +55,6 @@ def table_of(result: Mapping[str, Any]) -> str:
     if count > _SHOWN_ROWS or result["more"]:
         text += f"\n({count:,}{' or more' if result['more'] else ''} rows; the first {_SHOWN_ROWS} are shown)"
     return text
-
-
-def csv_of(result: Mapping[str, Any]) -> str:
-    """Return the rows of a result as CSV (RFC 4180, with line feeds)."""
-    text = io.StringIO()
-    lines = csv.writer(text, lineterminator="\n")
-    lines.writerow([name for name, _ in result["columns"]])
-    lines.writerows(result["rows"])
-    return text.getvalue()
 
 
 def _cell(text: str) -> str:

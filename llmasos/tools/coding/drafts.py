@@ -6,7 +6,7 @@ import ast
 import re
 from dataclasses import dataclass
 
-from llmasos.tools.coding.imports import with_imports
+from llmasos.imports import with_imports
 
 _FENCE = re.compile(r"```[\w+-]*[^\n]*\n(.*?)(?:\n```|\Z)", re.DOTALL)
 _NEXT = re.compile(r"\n(?=(?:def|class|async def|@)\b)")

@@ -10,12 +10,12 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from llmasos.errors import EmptyAnswer, ToolError
+from llmasos.imports import defined, with_imports
 from llmasos.models.tokens import most_tokens
 from llmasos.tools._shipping import program, told_inside
 from llmasos.tools._staging import is_there
 from llmasos.tools._text import decode
 from llmasos.tools.coding.drafts import Draft, drafted, is_long
-from llmasos.tools.coding.imports import defined, with_imports
 from llmasos.tools.kernel import Capabilities, KernelContext, kernel_tool
 
 _LARGEST = 200_000

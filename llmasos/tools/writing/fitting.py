@@ -16,7 +16,9 @@ _COUNT = re.compile(
 _FEWEST = 20
 _ENDED = re.compile(r"[.!?。！？…:：;；,，”\"’」』）)\]*_`|>~—-]\Z")
 # How letters begin and end, and names that are to be filled in.
-_FRAME = re.compile(r"[^\n]*(?:[,，:：]|\[[^\[\]\n]+\])\s*\Z")
+_FRAME = re.compile(
+    r"(?:dear|hello|hi|亲爱|尊敬|各位)[^\n]*|[^\n]*(?:[,，]|\[[^\[\]\n]+\])\s*\Z", re.IGNORECASE
+)
 _CLOSING = 8
 """Words of a paragraph at the end of a letter, such as a greeting or a name."""
 

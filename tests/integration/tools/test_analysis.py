@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import random
 import sqlite3
@@ -105,14 +107,36 @@ async def test_the_table_or_the_answer_is_saved(tmp_path: Path, folder: Path) ->
         for name in ("total.csv", "answer.md"):
             it.script(sql, "Each has 250.")
             told = await it.run(path="sales.csv", question="how many of each region?", save_as=name)
-            assert told.endswith(f"Saved {'all 4 rows' if name == 'total.csv' else 'the answer'} to {name}.")
+            assert told.endswith(f"Saved {'all 4 rows' if name == 'total.csv' else 'this'} to {name}.")
         table = (await it.sandbox.read("total.csv")).data.decode()
         answer = (await it.sandbox.read("answer.md")).data.decode()
         with pytest.raises(ToolError, match=r"not saved as \.png") as raised:
             await it.run(path="sales.csv", question="how many?", save_as="chart.png")
+        with pytest.raises(ToolError, match="is the data that is asked about"):
+            await it.run(path="sales.csv", question="how many?", save_as="./sales.csv")
+        await it.run(path="sales.csv", save_as="profile.md")
+        assert b"table sales" in (await it.sandbox.read("profile.md")).data
+        with pytest.raises(ToolError, match="Without a question"):
+            await it.run(path="sales.csv", save_as="profile.csv")
     assert table == "region,n\neast,250\nnorth,250\nsouth,250\nwest,250\n"
     assert answer.startswith("Each has 250.") and "SELECT region" in answer
     assert ".csv file for the table" in raised.value.hint
+
+
+async def test_a_table_is_saved_whole_and_as_it_is(tmp_path: Path, folder: Path) -> None:
+    sql = (
+        "SELECT i, 12345678901234567.89::DECIMAL(20, 2) AS money, i > 1 AS late, 'a,\"b\"' || chr(13) || 'c' "
+        "AS said, repeat('x', 400) AS long, NULL AS none, DATE '2024-01-02' AS day FROM range(12000) t(i)"
+    )
+    async with analyst(tmp_path) as it:
+        it.script(f"```sql\n{sql}\n```", "Many.")
+        told = await it.run(path="sales.csv", question="list them", save_as="deep/all.csv")
+        data = (await it.sandbox.read("deep/all.csv", limit=10_000_000)).data.decode()
+    assert told.endswith("Saved all 12,000 rows to deep/all.csv.")
+    rows = list(csv.reader(io.StringIO(data, newline="")))
+    assert len(rows) == 12_001 and rows[0] == ["i", "money", "late", "said", "long", "none", "day"]
+    assert rows[3] == ["2", "12345678901234567.89", "true", 'a,"b"\rc', "x" * 400, "", "2024-01-02"]
+    assert "\r\n" not in data
 
 
 async def test_a_query_that_fails_is_repaired_once(tmp_path: Path, folder: Path) -> None:

@@ -157,6 +157,7 @@ def test_what_was_asked_is_told_from_what_was_found() -> None:
     asked, found = asked_and_found(items)
     assert asked == "what does 退货.txt say?"
     assert found.split("\n") == ["", "hello", "", "Answer: hi", "Files: 退货.txt", "", "", "30 days"]
+    assert asked_and_found(items[:3]) == (asked, "")
     assert asked_and_found([]) == ("", "")
 
 

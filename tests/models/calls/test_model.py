@@ -48,6 +48,13 @@ async def test_code_that_does_not_compile_is_repaired_once() -> None:
     assert "does not compile in line 1" in engine.requests[1].turns[-1].content
 
 
+async def test_a_script_is_called_with_the_imports_that_it_forgot() -> None:
+    engine = FakeEngine(["run_python\n```python\nprint(Path('.'))\n```"])
+    response = await CallSyntaxModel(engine).request(ask("one"), None, offered())
+    assert isinstance(response.parts[0], ToolCallPart)
+    assert response.parts[0].args_as_dict() == {"code": "from pathlib import Path\nprint(Path('.'))\n"}
+
+
 async def test_nonsense_twice_is_an_error_a_person_can_read() -> None:
     model = CallSyntaxModel(FakeEngine(["blah", "blah"]))
     with pytest.raises(ModelError, match="no usable reply"):

@@ -12,7 +12,8 @@ from llmasos.models.calls.reminders import Scripts, language_of, result_text, sc
     [
         ("how many days of holiday do I get?", "28 days", "latin"),
         ("how many days of holiday do I get?", "28 天", "begins latin"),
-        ("сколько дней отпуска?", "", "latin"),
+        ("сколько дней отпуска?", "28 days", "latin"),
+        ("how do you write sushi in hiragana?", "", "begins latin"),
         ("假期有多少天？", "28 days", "any"),
         ("what does 退货.txt say?", "", "any"),
         ("translate 'good night' to Chinese", "", "any"),

@@ -35,6 +35,7 @@ def answer(
     memory_mb: int,
     tell: Callable[[dict[str, Any]], object],
     keep: Callable[[bytes, str], object],
+    save_as: str = "",
 ) -> None:
     """Run a query, tell its rows, and hand out a chart of them where they make one.
 
@@ -45,11 +46,12 @@ def answer(
         memory_mb: The sandbox's memory in MiB.
         tell: Takes the result, or what is wrong.
         keep: Hands out a picture.
+        save_as: A file of the workspace that gets all rows as CSV.
     """
     try:
         con = connect(memory_mb)
         open_sources(con, path)
-        result = run(con, sql)
+        result = run(con, sql, save_as)
     except DataError as error:
         tell({"error": str(error)})
         return

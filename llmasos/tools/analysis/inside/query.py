@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import csv
 import datetime
 import decimal
 import json
 import math
-from typing import Any
+import os
+from typing import Any, TextIO
 
 from .sources import DataError
 
 _MOST_ROWS = 1000
 _LONGEST = 300
+_AT_ONCE = 10_000
 
 
-def run(con: Any, sql: str) -> dict[str, Any]:
-    """Return the rows of a query, as JSON has them.
+def run(con: Any, sql: str, save_as: str = "") -> dict[str, Any]:
+    """Return the first rows of a query, as JSON has them, and how many were saved.
 
     Args:
         con: The connection.
         sql: One SELECT.
+        save_as: A file of the workspace that gets all rows as CSV (RFC 4180, with line feeds).
 
     Raises:
         DataError: It is another statement, or fails.
@@ -33,14 +37,48 @@ def run(con: Any, sql: str) -> dict[str, Any]:
         found = con.execute(sql)
         columns = [[column[0], str(column[1])] for column in found.description]
         rows = found.fetchmany(_MOST_ROWS + 1)
+        saved = _save(save_as, columns, rows, found) if save_as else 0
     except duckdb.Error as error:
         raise DataError(str(error)[:1500]) from None
+    except OSError as error:
+        raise DataError("%s cannot be written: %s" % (save_as, error.strerror)) from None
     return {
         "columns": columns,
         "rows": [[plain(value) for value in row] for row in rows[:_MOST_ROWS]],
         "more": len(rows) > _MOST_ROWS,
+        "saved": saved,
         "rests": rests_on(con, sql),
     }
+
+
+class _Lines:
+    """Ends lines with line feeds; with `lineterminator`, a carriage return in a value would stay bare."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+
+    def write(self, line: str) -> int:
+        return self._file.write(line.removesuffix("\r\n") + "\n")
+
+
+def _save(path: str, columns: list[list[str]], rows: list[tuple[Any, ...]], found: Any) -> int:
+    """Write rows and those that follow as CSV; return how many they are."""
+    count = 0
+    os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        lines = csv.writer(_Lines(file))
+        lines.writerow([name for name, _ in columns])
+        while rows:
+            lines.writerows([_text(value) for value in row] for row in rows)
+            count += len(rows)
+            rows = found.fetchmany(_AT_ONCE)
+    return count
+
+
+def _text(value: Any) -> Any:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return value.isoformat() if isinstance(value, (datetime.date, datetime.time)) else value
 
 
 def rests_on(con: Any, sql: str) -> list[dict[str, Any]]:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
 import pytest
 
-from llmasos.tools.coding.imports import defined, forgotten, with_imports
+from llmasos.imports import completed, defined, with_imports
 
 DOCUMENTED = '''"""Slugs."""
 
@@ -65,31 +63,39 @@ def test_what_a_module_defines() -> None:
     assert defined(text) == {"A", "B", "c", "D", "e", "F", "g"}
 
 
-def test_a_cell_gets_the_names_that_it_forgot() -> None:
-    code = "print(json.dumps([str(p) for p in Path('.').rglob('*')]), datetime.now(), Counter(words))"
-    imports = forgotten(code)
-    found: dict[str, object] = {"Path": "its own"}
-    exec(imports, found)
-    assert found["Path"] == "its own"
-    assert {"json", "datetime", "Counter"} <= found.keys() and "words" not in found
-    assert found["datetime"] is datetime
+def test_a_script_gets_the_imports_that_it_forgot() -> None:
+    script = "print(json.dumps([str(p) for p in Path('.').rglob('*')]), datetime.now(), Counter(words))"
+    imports = ("from datetime import datetime", "import json", "from collections import Counter")
+    assert completed(script) == "\n".join((*imports, "from pathlib import Path", script))
+    assert completed(completed(script)) == completed(script)
 
 
 @pytest.mark.parametrize(
-    "code",
+    "script",
     [
+        "",
         "def (",
         "from a import *\nPath",
         "Path = 1\nprint(Path)",
-        "for date in a: print(date)",
-        "median(rows)",
+        "print(mean, product, date)",
+        "csv.head()",
+        "pickle.loads(data)",
+        "ctypes.CDLL(None)",
+        "msvcrt.getch()",
+        "\x00",
     ],
 )
-def test_a_cell_that_lacks_nothing_gets_nothing(code: str) -> None:
-    assert forgotten(code, given=("median",)) == ""
+def test_a_script_that_may_have_its_names_from_elsewhere_is_left(script: str) -> None:
+    assert completed(script) == script
 
 
-def test_datetime_is_what_its_attributes_tell() -> None:
-    assert "from datetime import datetime" in forgotten("datetime.now()")
-    assert "import datetime\n" in forgotten("datetime.datetime.now()") + "\n"
-    assert "from" not in forgotten("datetime.datetime.now()")
+@pytest.mark.parametrize(
+    ("script", "line"),
+    [
+        ("datetime.now()", "from datetime import datetime"),
+        ("datetime.strptime(a, b) - datetime.min", "from datetime import datetime"),
+        ("datetime.datetime.now() - datetime.timedelta(days=1)", "import datetime"),
+    ],
+)
+def test_datetime_is_what_its_attributes_tell(script: str, line: str) -> None:
+    assert completed(script) == f"{line}\n{script}"

@@ -4,30 +4,45 @@ from __future__ import annotations
 
 import ast
 import builtins
+import importlib
 import re
 import sys
+import warnings
 from collections.abc import Collection, Sequence
+from datetime import datetime
 
 # What every module has beside the built-in names.
 _GIVEN = frozenset((*dir(builtins), "__file__", "__name__", "__doc__", "__spec__", "__path__"))
-# Names by which modules of the standard library are known better than by their own.
+# Names by which modules of the standard library are known better than by their own; none that a variable has.
 _KNOWN = {
-    name: module
-    for module, names in {
-        "pathlib": "Path PurePath",
-        "collections": "Counter defaultdict deque namedtuple OrderedDict",
-        "datetime": "date timedelta timezone",
-        "dataclasses": "dataclass",
-        "decimal": "Decimal",
-        "fractions": "Fraction",
-        "functools": "lru_cache partial reduce",
-        "itertools": "chain combinations permutations product groupby",
-        "statistics": "mean median stdev",
-        "typing": "Any Callable Iterable Optional Union",
-    }.items()
-    for name in names.split()
+    "Path": "pathlib",
+    "Counter": "collections",
+    "OrderedDict": "collections",
+    "defaultdict": "collections",
+    "deque": "collections",
+    "namedtuple": "collections",
+    "dataclass": "dataclasses",
+    "Decimal": "decimal",
+    "Fraction": "fractions",
+    "timedelta": "datetime",
+    "timezone": "datetime",
 }
-_OF_DATETIME = {"now", "today", "utcnow", "fromtimestamp", "fromisoformat", "strptime", "combine"}
+_SCRIPTS = (
+    *(
+        "collections",
+        "csv",
+        "datetime",
+        "functools",
+        "glob",
+        "itertools",
+        "json",
+        "math",
+        "os",
+        "random",
+        "re",
+    ),
+    *("shutil", "sqlite3", "statistics", "string", "sys", "textwrap", "time"),
+)
 
 
 def with_imports(text: str, module: str = "", names: Collection[str] = ()) -> str:
@@ -38,12 +53,16 @@ def with_imports(text: str, module: str = "", names: Collection[str] = ()) -> st
         module: A module whose names are meant; none when empty.
         names: What it defines.
     """
-    tree = ast.parse(text)
+    tree = _parsed(text)
     missing = _missing(tree)
     ours = sorted(missing & set(names)) if module.isidentifier() else []
     lines = list(_lines(tree, missing - set(ours)).values())
     if ours:
         lines.append(f"from {module} import {', '.join(ours)}")
+    return _with_lines(text, tree, lines)
+
+
+def _with_lines(text: str, tree: ast.Module, lines: Sequence[str]) -> str:
     if not lines:
         return text
     # As Python counts lines: other signs that end lines elsewhere may stand in its texts.
@@ -53,36 +72,44 @@ def with_imports(text: str, module: str = "", names: Collection[str] = ()) -> st
     return made if _is_python(made) else text
 
 
-def forgotten(code: str, given: Collection[str] = ()) -> str:
-    """Return what imports the names of the standard library that a cell uses, but for those there are.
+def completed(script: str) -> str:
+    """Return a script with the imports of the standard library that it lacks; as it is where that is unsure.
 
-    Args:
-        code: The cell; in what is no Python nothing is looked for.
-        given: Names that it has from elsewhere.
+    A name that it has from an earlier script of its session is taken for a module only where all that is used
+    of it is in that module.
     """
-    if not _is_python(code):
-        return ""
-    tree = ast.parse(code)
-    lines = _lines(tree, _missing(tree) - set(given))
-    return "\n".join(f"if {name!r} not in globals():\n    {line}" for name, line in lines.items())
+    if not _is_python(script):
+        return script
+    tree = _parsed(script)
+    missing = _missing(tree)
+    lines = {name: line for name, line in _lines(tree, missing).items() if _is_meant(tree, name)}
+    return _with_lines(script, tree, list(lines.values()))
+
+
+def _is_meant(tree: ast.Module, name: str) -> bool:
+    if name in _KNOWN:
+        return True
+    if name not in _SCRIPTS:
+        return False
+    module = importlib.import_module(name)
+    used = _attributes(tree, name)
+    return all(hasattr(module, each) or (name == "datetime" and hasattr(datetime, each)) for each in used)
 
 
 def _lines(tree: ast.Module, missing: set[str]) -> dict[str, str]:
     """Return the line that imports each name of the standard library which is missing."""
     lines = {name: f"import {name}" for name in sorted(_modules(tree) & missing)}
-    if "datetime" in lines and _attributes(tree, "datetime") <= _OF_DATETIME:
+    # The class is used as often as the module of its name.
+    if "datetime" in lines and all(hasattr(datetime, each) for each in _attributes(tree, "datetime")):
         lines["datetime"] = "from datetime import datetime"
-    return lines | {
-        name: f"from {_KNOWN[name]} import {name}"
-        for name in sorted(missing & _KNOWN.keys())
-        if name not in lines
-    }
+    known = sorted(missing & _KNOWN.keys())
+    return lines | {name: f"from {_KNOWN[name]} import {name}" for name in known}
 
 
 def defined(text: str) -> set[str]:
     """Return the names that a module brings to those who import from it."""
     found: set[str] = set()
-    for node in ast.parse(text).body if _is_python(text) else ():
+    for node in _parsed(text).body if _is_python(text) else ():
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             found.add(node.name)
         elif isinstance(node, ast.Assign | ast.AnnAssign):
@@ -153,9 +180,15 @@ def _place(tree: ast.Module, lines: Sequence[str]) -> int:
     return at
 
 
+def _parsed(text: str) -> ast.Module:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return ast.parse(text)
+
+
 def _is_python(text: str) -> bool:
     try:
-        ast.parse(text)
+        _parsed(text)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return False
     return True
