@@ -5,14 +5,16 @@ from __future__ import annotations
 import statistics
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from llmasos.api import ToolCall, TurnRequest
-from llmasos.config import Settings
+from llmasos.config import SandboxLimits, Settings
 from llmasos.events import ActionFinished, TurnFinished
 from llmasos.kernel import Kernel
 
 ROWS = 10_000_000
+_LARGE = 145_000_000
 _BOUND = 30.0
 _TIMES = 3
 _QUESTION = "What is the average amount of each region in 2022?"
@@ -34,50 +36,72 @@ print(sales[sales.day.dt.year == 2022].groupby("region").amount.mean())
 """
 
 
+@dataclass(frozen=True)
+class _Measured:
+    rows: int
+    size: int
+    seconds: float
+    right: bool
+    beside: str
+
+    def line(self, bound: str) -> str:
+        wrong = "" if self.right else " (**wrong**)"
+        return (
+            f"| {self.rows / 1e6:.0f} million rows, {self.size / 1e9:.2f} GB{wrong} | {bound} "
+            f"| {self.seconds:.1f} s | {self.beside} |"
+        )
+
+
 async def measure() -> list[str]:
     """Return the lines of the section."""
     with tempfile.TemporaryDirectory(prefix="llmasos-bench-") as name:
         base = Path(name)
-        folder = base / "folder"
-        folder.mkdir()
         settings = Settings(
-            data_dir=base / "data", runtime_dir=base / "run", sandbox="bubblewrap", in_place=True
+            data_dir=base / "data",
+            runtime_dir=base / "run",
+            sandbox="bubblewrap",
+            in_place=True,
+            sandbox_limits=SandboxLimits(disk_mb=16_384),
         )
         async with Kernel(settings) as kernel:
-            session = await kernel.sessions.create(folder)
-            sandbox = await session.workbench.sandbox.open()
-            made = await sandbox.run_python(_MAKE.format(rows=ROWS), timeout=300, fresh=True)
-            assert made.status == "ok", made.output
-            size = (folder / "sales.csv").stat().st_size
             await kernel.models.resolve()
-            seconds, answer = [], ""
-            for _ in range(_TIMES):
-                began = time.perf_counter()
-                call = ToolCall(tool="analyze_data", arguments={"path": "sales.csv", "question": _QUESTION})
-                accepted = await session.start(TurnRequest(text="analyse", call=call, approve="all"))
-                async with session.stream.follow(accepted.after) as events:
-                    async for event in events:
-                        if isinstance(event, ActionFinished):
-                            answer = event.result
-                        if isinstance(event, TurnFinished) and event.turn == accepted.turn:
-                            break
-                seconds.append(time.perf_counter() - began)
-            began = time.perf_counter()
-            peer = await sandbox.run_python(_PANDAS, timeout=300, fresh=True)
-            beside = time.perf_counter() - began
-    right = all(region in answer for region in ("north", "south", "east", "west"))
-    median = statistics.median(seconds)
-    shown = (
-        f"{beside:.1f} s"
-        if peer.status == "ok"
-        else f"ended by the limit on its {peer.status} after {beside:.1f} s"
-    )
+            usual = await _measured(kernel, base / "usual", ROWS, _TIMES)
+            large = await _measured(kernel, base / "large", _LARGE, 1)
     return [
-        f"A CSV of {ROWS / 1e6:.0f} million rows and {size / 1e6:.0f} MB in a sandbox with 2 GB, two cores,",
-        "with the embedded model: profiled, asked about, answered with a chart, each time from the file.",
+        "A CSV in a sandbox with 2 GB, two cores, the embedded model: profiled, asked about, answered with",
+        "a chart, each time from the file; the median of three runs, of one for the file that is larger than",
+        "the memory. Beside it the same by hand in pandas.",
         "",
-        "| what | bound | median | beside |",
+        "| the file | bound | profile and answer | pandas |",
         "| --- | --- | --- | --- |",
-        f"| profile and answer{'' if right else ' (**wrong**)'} | {_BOUND:.0f} s | {median:.1f} s | "
-        f"the same by hand in pandas: {shown} |",
+        usual.line(f"{_BOUND:.0f} s"),
+        large.line(""),
     ]
+
+
+async def _measured(kernel: Kernel, folder: Path, rows: int, times: int) -> _Measured:
+    folder.mkdir()
+    session = await kernel.sessions.create(folder)
+    sandbox = await session.workbench.sandbox.open()
+    made = await sandbox.run_python(_MAKE.format(rows=rows), timeout=600, fresh=True)
+    assert made.status == "ok", made.output
+    size = (folder / "sales.csv").stat().st_size
+    seconds, answer = [], ""
+    for _ in range(times):
+        began = time.perf_counter()
+        call = ToolCall(tool="analyze_data", arguments={"path": "sales.csv", "question": _QUESTION})
+        accepted = await session.start(TurnRequest(text="analyse", call=call, approve="all"))
+        async with session.stream.follow(accepted.after) as events:
+            async for event in events:
+                if isinstance(event, ActionFinished):
+                    answer = event.result
+                if isinstance(event, TurnFinished) and event.turn == accepted.turn:
+                    break
+        seconds.append(time.perf_counter() - began)
+    began = time.perf_counter()
+    peer = await sandbox.run_python(_PANDAS, timeout=300, fresh=True)
+    beside = time.perf_counter() - began
+    right = all(region in answer for region in ("north", "south", "east", "west"))
+    limit = f"ended by the limit on its {peer.status} after {beside:.1f} s"
+    shown = f"{beside:.1f} s" if peer.status == "ok" else limit
+    return _Measured(rows, size, statistics.median(seconds), right, shown)
