@@ -28,20 +28,8 @@ _KNOWN = {
     "timezone": "datetime",
 }
 _SCRIPTS = (
-    *(
-        "collections",
-        "csv",
-        "datetime",
-        "functools",
-        "glob",
-        "itertools",
-        "json",
-        "math",
-        "os",
-        "random",
-        "re",
-    ),
-    *("shutil", "sqlite3", "statistics", "string", "sys", "textwrap", "time"),
+    *("collections", "csv", "datetime", "functools", "glob", "itertools", "json", "math", "os"),
+    *("random", "re", "shutil", "sqlite3", "statistics", "string", "sys", "textwrap", "time"),
 )
 
 
