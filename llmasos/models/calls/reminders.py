@@ -30,9 +30,10 @@ _GO_ON = {
     "en": "If “{request}” asks for more, go on with it.",
 }
 _QUOTED = 400  # characters
+# Not "test" or "check": the tool that writes or translates does that, and there is no other step.
 _DOES = (
     "write|save|store|put|create|make|add|append|insert|change|edit|replace|update|rename|move|copy|delete|remove"
-    "|fix|run|test|check|translate|convert|turn|sort|summari[sz]e|compare|explain|tell|show|list|count|print|give"
+    "|translate|convert|turn|sort|summari[sz]e|compare|explain|tell|show|list|count|print|give"
     "|send|draft|draw|plot|read|open"
 )
 _IN_CHINESE = "写存保翻译总生创新建告删改画统发把将给放算"

@@ -32,6 +32,8 @@ def test_an_answer_keeps_to_scripts_for_which_there_is_a_reason(
     [
         ("what is in a.md?", 1),
         ("compare a.csv and b.csv", 1),
+        ("add a function to calc.py and test it", 1),
+        ("translate a.md into French and check it", 1),
         ("read a.md and write a summary of it into b.md", 2),
         ("read a.md, then sort its lines and save them as b.md", 3),
         ("lies a.md und schreibe danach b.md", 2),
