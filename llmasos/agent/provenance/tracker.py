@@ -296,7 +296,7 @@ def _unfound(value: str, spans: tuple[Span, ...]) -> str:
 
 def _holds(form: str, pieces: Iterable[str], said: Iterable[str]) -> bool:
     own = _by_words(form)
-    return any(piece in form for piece in pieces) or any(words in own for words in said)
+    return any(piece in form for piece in pieces) or any(one in own for one in said)
 
 
 def _by_words(text: str) -> str:

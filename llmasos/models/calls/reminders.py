@@ -38,7 +38,8 @@ _DOES = (
 )
 _IN_CHINESE = "写存保翻译总生创新建告删改画统发把将给放算"
 _STEPS = re.compile(
-    rf"\bthen\b(?!\s*(?:[.:?!]|\Z))|\band\s+(?:also\s+|finally\s+)?(?:{_DOES})\b|(?:,|und)\s*dann\b|(?:,|\be)\s*poi\b|\b(?:danach|anschließend|puis|ensuite|luego|después)\b"
+    rf"\bthen\b(?!\s*(?:[.:?!]|\Z))|\band\s+(?:also\s+|finally\s+)?(?:{_DOES})\b"
+    r"|(?:,|und)\s*dann\b|(?:,|\be)\s*poi\b|\b(?:danach|anschließend|puis|ensuite|luego|después)\b"
     rf"|затем|потом|然后|接着|随后|(?:并且?|再)(?=[{_IN_CHINESE}])|そして|それから|その後",
     re.IGNORECASE,
 )

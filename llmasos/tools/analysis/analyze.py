@@ -72,9 +72,12 @@ async def analyze_data(ctx: KernelContext, path: str, question: str = "", save_a
     if file:
         # The policy decides on files by the arguments that name them.
         return str(await ctx.hand_on("analyze_data", {"path": path, "question": asked, "save_as": file}))
-    kind = _kind(save_as, path) if save_as else ""
+    kind = _kind(save_as) if save_as else ""
     ctx.progress("Looking at the data", 0, 3)
     profile = await _inside(ctx, "look", f"{path!r}, {_memory(ctx)}, tell")
+    data = {posixpath.normpath(table["path"]) for table in profile["tables"]}
+    if save_as and posixpath.normpath(save_as) in data:
+        raise ToolError(f"{save_as} is the data that is asked about.", hint="Save to another file.")
     told = "\n".join(line for table in profile["tables"] for line in profile_lines(table))
     if not question.strip():
         return await _saved(ctx, told[:_MOST_TOLD], save_as, kind)
@@ -114,11 +117,11 @@ async def analyze_data(ctx: KernelContext, path: str, question: str = "", save_a
     return text
 
 
-def _kind(save_as: str, path: str) -> str:
+def _kind(save_as: str) -> str:
     """Return the ending of a file to save to, which says what is saved.
 
     Raises:
-        ToolError: Nothing is saved so, or it is the data itself.
+        ToolError: Nothing is saved so.
     """
     kind = PurePosixPath(save_as).suffix.lower()
     if kind not in _SAVED_AS:
@@ -126,8 +129,6 @@ def _kind(save_as: str, path: str) -> str:
             f"An analysis is not saved as {kind or 'a file without an ending'}.",
             hint="Name a .csv file for the table, .md for the answer, or .ipynb for the whole analysis.",
         )
-    if posixpath.normpath(save_as) == posixpath.normpath(path):
-        raise ToolError(f"{save_as} is the data that is asked about.", hint="Save to another file.")
     return kind
 
 

@@ -114,6 +114,13 @@ async def test_the_table_or_the_answer_is_saved(tmp_path: Path, folder: Path) ->
             await it.run(path="sales.csv", question="how many?", save_as="chart.png")
         with pytest.raises(ToolError, match="is the data that is asked about"):
             await it.run(path="sales.csv", question="how many?", save_as="./sales.csv")
+        with pytest.raises(ToolError, match="is the data that is asked about"):
+            await it.run(path=".", question="how many?", save_as="sales.csv")
+        broken = "```sql\nSELECT CASE WHEN i > 9000 THEN error('late') END AS n FROM range(12000) t(i)\n```"
+        it.script(broken, broken)
+        with pytest.raises(ToolError, match="late"):
+            await it.run(path="sales.csv", question="list them", save_as="broken.csv")
+        assert "broken" not in str(await it.sandbox.list("."))
         await it.run(path="sales.csv", save_as="profile.md")
         assert b"table sales" in (await it.sandbox.read("profile.md")).data
         with pytest.raises(ToolError, match="Without a question"):

@@ -62,16 +62,23 @@ class _Lines:
 
 
 def _save(path: str, columns: list[list[str]], rows: list[tuple[Any, ...]], found: Any) -> int:
-    """Write rows and those that follow as CSV; return how many they are."""
+    """Write rows and those that follow as CSV, wholly or not at all; return how many they are."""
     count = 0
     os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
-    with open(path, "w", newline="", encoding="utf-8") as file:
-        lines = csv.writer(_Lines(file))
-        lines.writerow([name for name, _ in columns])
-        while rows:
-            lines.writerows([_text(value) for value in row] for row in rows)
-            count += len(rows)
-            rows = found.fetchmany(_AT_ONCE)
+    part = path + ".part"
+    try:
+        with open(part, "w", newline="", encoding="utf-8") as file:
+            lines = csv.writer(_Lines(file))
+            lines.writerow([name for name, _ in columns])
+            while rows:
+                lines.writerows([_text(value) for value in row] for row in rows)
+                count += len(rows)
+                rows = found.fetchmany(_AT_ONCE)
+        os.replace(part, path)
+    except BaseException:
+        if os.path.exists(part):
+            os.unlink(part)
+        raise
     return count
 
 
