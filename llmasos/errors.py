@@ -114,3 +114,9 @@ class SessionError(LLMasOSError):
     """A session or turn that does not exist, or cannot take the request now."""
 
     code = "session"
+
+
+class IdleSessionError(SessionError):
+    """Something was said to a turn, and none is running."""
+
+    code = "idle"

@@ -106,6 +106,13 @@ class TurnStarted(EventBase):
     in_place: bool = False
 
 
+class TurnSteered(EventBase):
+    """A person said something to the running turn; the model reads it with its next request."""
+
+    type: Literal["turn_steered"] = "turn_steered"
+    text: str
+
+
 class Progress(EventBase):
     """Something slow is under way: a model loads, an image is built. Passing."""
 
@@ -314,6 +321,7 @@ class TurnFinished(EventBase):
 
 Event = Annotated[
     TurnStarted
+    | TurnSteered
     | Progress
     | TextDelta
     | AssistantText

@@ -21,6 +21,7 @@ from llmasos.agent.provenance import Tracker
 from llmasos.agent.reports import Reports
 from llmasos.agent.rulebook import Rulebook
 from llmasos.agent.services import Services
+from llmasos.agent.steering import Steering
 from llmasos.agent.stream import EventStream
 from llmasos.agent.turn import Turn
 from llmasos.agent.workbench import Workbench
@@ -69,6 +70,7 @@ class Assembly:
         instructions: str,
         history: Sequence[ModelMessage],
         other_model: Callable[[str], Awaitable[Model]],
+        steering: Steering | None = None,
     ) -> Assembled:
         """Put a turn together.
 
@@ -81,6 +83,7 @@ class Assembly:
             instructions: What the model is told beside the request.
             history: Messages of the turns before.
             other_model: Returns a model by its name, for tools that ask another one.
+            steering: What the person says to it while it runs; None where no model reads that.
         """
         services, redactor = self.services, self.services.redactor
         limits = services.settings.limits.model_copy(
@@ -119,7 +122,18 @@ class Assembly:
         asked, offer = model, self.offer
         if request.call is not None:
             asked, offer = one_call(request.call), self.offer.including(request.call.tool)
-        running = Turn(turn, asked, contexts.gate, offer, self.stream, limits, instructions, history)
+        running = Turn(
+            turn,
+            asked,
+            contexts.gate,
+            offer,
+            self.stream,
+            limits,
+            instructions,
+            history,
+            steering or Steering(),
+            self.tracker.person,
+        )
         return Assembled(running, contexts, consent)
 
     def _surroundings(self, info: SessionInfo) -> Surroundings:

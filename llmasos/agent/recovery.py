@@ -4,10 +4,19 @@ from __future__ import annotations
 
 from llmasos.agent.audit import LOST_RESULT
 from llmasos.agent.recording import record
+from llmasos.agent.steering import whole
 from llmasos.agent.stream import EventStream
 from llmasos.agent.turn import TurnEnd, abridged
 from llmasos.errors import LedgerError
-from llmasos.events import ActionFinished, ActionStarted, ActionStatus, CallDecided, Notice, TurnStarted
+from llmasos.events import (
+    ActionFinished,
+    ActionStarted,
+    ActionStatus,
+    CallDecided,
+    Notice,
+    TurnStarted,
+    TurnSteered,
+)
 from llmasos.ledger import Ledger
 
 _UNKNOWN = "The kernel stopped while this ran; whether it took effect is not known."
@@ -45,9 +54,10 @@ async def settle(turn: str, session: str, stream: EventStream, ledger: Ledger) -
             continue
         await stream.append(ActionFinished(turn=turn, action=action, tool=tool, status=status, result=result))
     request = next((event.text for event in events if isinstance(event, TurnStarted)), "")
+    steered = [event.text for event in events if isinstance(event, TurnSteered)]
     return TurnEnd(
         "failed",
         error=_WHY,
         hint="Nothing was run again. Look at /diff, then ask again if you still want it.",
-        messages=abridged(request, _WHY),
+        messages=abridged(whole(request, steered), _WHY),
     )

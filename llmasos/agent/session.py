@@ -29,6 +29,7 @@ from llmasos.agent.recovery import settle
 from llmasos.agent.requests import attached, prompt
 from llmasos.agent.rulebook import Rulebook
 from llmasos.agent.services import Services
+from llmasos.agent.steering import Steering, over, whole
 from llmasos.agent.stream import EventStream
 from llmasos.agent.turn import INSTRUCTIONS, TurnEnd, abridged, explain
 from llmasos.agent.workbench import Workbench
@@ -49,6 +50,7 @@ from llmasos.events import (
     Progress,
     TurnFinished,
     TurnStarted,
+    TurnSteered,
 )
 from llmasos.models import LOOK_BELOW, Client, Origin
 from llmasos.models.scheduler.queue import BANDS
@@ -78,6 +80,9 @@ class Session:
         self._services = services
         self._tasks = tasks
         self._running: anyio.CancelScope | None = None
+        self._turn = ""
+        self._steering: Steering | None = None
+        self._saying = anyio.Lock()
         self._idle = anyio.Event()
         self._idle.set()
         self._closed = False
@@ -169,8 +174,33 @@ class Session:
                 self._running = None
                 self._idle.set()
                 raise
+        # A call that a person makes themselves is answered by no model that could read more.
+        self._turn, self._steering = turn, Steering() if request.call is None else None
         self._tasks.start_soon(self._carry_out, turn, request, scope, client)
         return TurnAccepted(turn=turn, after=after)
+
+    async def steer(self, text: str) -> TurnAccepted:
+        """Say something to the running turn; the model reads it with the next request that it gets.
+
+        Raises:
+            IdleSessionError: No turn is running, or the one that is has just ended.
+            SessionError: The turn asks no model, or the text is empty.
+        """
+        text = self._services.redactor.text(text)
+        if not text.strip():
+            raise SessionError("There is nothing to say to the turn.", hint="Say what should be different.")
+        async with self._saying:
+            if self._running is None:
+                raise over()
+            if self._steering is None:
+                raise SessionError(
+                    "This turn makes one call, and asks no model that could read more.",
+                    hint="Wait for it, or cancel it.",
+                )
+            self._steering.say(text)
+            with anyio.CancelScope(shield=True):
+                told = await self.stream.append(TurnSteered(turn=self._turn, text=text))
+        return TurnAccepted(turn=told.turn, after=told.seq)
 
     async def cancel(self) -> None:
         """Cancel the running turn, and return when it has ended; without one, do nothing."""
@@ -196,17 +226,20 @@ class Session:
     async def _carry_out(
         self, turn: str, request: TurnRequest, scope: anyio.CancelScope, client: Client
     ) -> None:
-        end = TurnEnd("cancelled", error="Cancelled.", messages=abridged(request.text, "It was cancelled."))
+        end = TurnEnd("cancelled", error="Cancelled.")
         try:
             with scope:
                 end = await self._run(turn, request, client)
         except Exception as error:
             # Whatever goes wrong ends this turn, and nobody else's.
-            why = explain(error)
-            end = replace(why, messages=abridged(request.text, why.error))
+            end = explain(error)
         finally:
             with anyio.CancelScope(shield=True):
                 try:
+                    said = await self._hear_out()
+                    if not end.messages:
+                        why = "It was cancelled." if end.status == "cancelled" else end.error
+                        end = replace(end, messages=abridged(whole(request.text, said), why))
                     await self._end(turn, end, dry_run=request.dry_run)
                 except Exception as error:
                     # The next start will find the turn unfinished; those who wait are told now.
@@ -215,6 +248,16 @@ class Session:
                 finally:
                     self._running = None
                     self._idle.set()
+
+    async def _hear_out(self) -> Sequence[str]:
+        """Let nothing more be said to the turn, and return all that was."""
+        async with self._saying:
+            if self._steering is None:
+                return ()
+            for text in self._steering.close():
+                if self._tracker is not None:
+                    self._tracker.person(text)
+            return self._steering.said
 
     async def _run(self, turn: str, request: TurnRequest, client: Client) -> TurnEnd:
         services, used = self._services, Used()
@@ -242,6 +285,7 @@ class Session:
             self._instructions(here),
             await self._history(),
             other_model,
+            self._steering,
         )
         end = await made.turn.run(prompt(request))
         end = replace(end, usage=used.at_least(end.usage + made.contexts.spent))

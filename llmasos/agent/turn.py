@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -19,6 +19,8 @@ from pydantic_ai.exceptions import (
     UsageLimitExceeded,
 )
 from pydantic_ai.messages import (
+    AgentStreamEvent,
+    EnqueuedMessagesEvent,
     ModelMessage,
     ModelRequest,
     ModelResponse,
@@ -30,13 +32,13 @@ from pydantic_ai.messages import (
     UserPromptPart,
 )
 from pydantic_ai.models import Model
-from pydantic_ai.run import AgentRunResultEvent
 from pydantic_ai.settings import ModelSettings
 from pydantic_ai.usage import RunUsage
 
 from llmasos.agent.consent import Refusals
 from llmasos.agent.gate import Gate, RepeatedCall
 from llmasos.agent.offer import Offer
+from llmasos.agent.steering import Steering, whole
 from llmasos.agent.stream import EventStream
 from llmasos.agent.toolset import GateToolset
 from llmasos.config import TurnLimits
@@ -78,6 +80,8 @@ class Turn:
         limits: What it may use.
         instructions: What the model is told beside the request.
         history: Messages of the session's earlier turns.
+        steering: What the person says to it while it runs.
+        hear: Told that when the model is about to read it.
     """
 
     id: str
@@ -88,6 +92,8 @@ class Turn:
     limits: TurnLimits
     instructions: str
     history: Sequence[ModelMessage] = ()
+    steering: Steering = field(default_factory=Steering)
+    hear: Callable[[str], None] = lambda text: None
     _usage: RunUsage = field(default_factory=RunUsage)
     _scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
 
@@ -126,7 +132,7 @@ class Turn:
             output_tokens=self._usage.output_tokens,
             seconds=round(time.monotonic() - began, 3),
         )
-        messages = end.messages or abridged(prompt, end.error)
+        messages = end.messages or abridged(whole(prompt, self.steering.said), end.error)
         return TurnEnd(end.status, end.answer, end.error, end.hint, usage, messages)
 
     async def _ask(self, prompt: str) -> TurnEnd:
@@ -136,25 +142,34 @@ class Turn:
             toolsets=[GateToolset(self.gate, self.offer)],
             retries=2,
         )
-        async with agent.run_stream_events(
+        async with agent.iter(
             prompt,
             message_history=list(self.history),
             model_settings=ModelSettings(max_tokens=_ANSWER_TOKENS, temperature=0.0),
             usage=self._usage,
             usage_limits=UsageLimits(request_limit=self.limits.steps, output_tokens_limit=self.limits.tokens),
-        ) as events:
-            async for event in events:
-                match event:
-                    case (
-                        PartStartEvent(part=TextPart(content=text))
-                        | PartDeltaEvent(delta=TextPartDelta(content_delta=text))
-                    ) if text:
-                        self.stream.publish(TextDelta(turn=self.id, text=text))
-                    case PartEndEvent(part=TextPart(content=text)) if text.strip():
-                        await self.stream.append(AssistantText(turn=self.id, text=text))
-                    case AgentRunResultEvent(result=result):
-                        return TurnEnd("done", answer=result.output, messages=result.new_messages())
-        raise UnexpectedModelBehavior("The model's run ended without an answer.")
+        ) as run:
+            self.steering.follow(run, self.hear)
+            async for node in run:
+                if Agent.is_model_request_node(node):
+                    async with node.stream(run.ctx) as events:
+                        async for event in events:
+                            await self._tell(event)
+        if run.result is None:
+            raise UnexpectedModelBehavior("The model's run ended without an answer.")
+        return TurnEnd("done", answer=run.result.output, messages=run.result.new_messages())
+
+    async def _tell(self, event: AgentStreamEvent) -> None:
+        match event:
+            case (
+                PartStartEvent(part=TextPart(content=text))
+                | PartDeltaEvent(delta=TextPartDelta(content_delta=text))
+            ) if text:
+                self.stream.publish(TextDelta(turn=self.id, text=text))
+            case PartEndEvent(part=TextPart(content=text)) if text.strip():
+                await self.stream.append(AssistantText(turn=self.id, text=text))
+            case EnqueuedMessagesEvent():
+                self.steering.read(event)
 
 
 def abridged(prompt: str, why: str) -> list[ModelMessage]:

@@ -152,6 +152,7 @@ class Explanation(Wire):
     at: datetime | None = None
     request: str | None = None
     attachments: tuple[str, ...] = ()
+    steered: tuple[str, ...] = ()
     model: str = ""
     sandbox: str = ""
     dry_run: bool = False

@@ -50,6 +50,12 @@ class TurnAccepted(Wire):
     after: int
 
 
+class SteerRequest(Wire):
+    """What a person says to a turn while it runs."""
+
+    text: str
+
+
 class ApprovalRequest(Wire):
     """An answer to an approval request; it counts only for the call with this digest.
 
@@ -105,6 +111,7 @@ class TurnResult(Wire):
     committed: bool = False
     artifacts: tuple[str, ...] = ()
     approvals: tuple[WantedApproval, ...] = ()
+    steered: tuple[str, ...] = ()
     session: str
     usage: Usage
     error: str = ""

@@ -14,6 +14,7 @@ from llmasos.events import (
     DiffOffered,
     Event,
     TurnFinished,
+    TurnSteered,
 )
 
 
@@ -31,6 +32,7 @@ class TurnFold:
         self._wanted: list[WantedApproval] = []
         self._actions: list[ActionResult] = []
         self._artifacts: list[str] = []
+        self._steered: list[str] = []
         self._diff = Diff()
         self._end: TurnFinished | None = None
 
@@ -58,6 +60,8 @@ class TurnFold:
                 self._resolve(event)
             case ArtifactKept():
                 self._artifacts.append(event.path)
+            case TurnSteered():
+                self._steered.append(event.text)
             case DiffOffered():
                 self._diff = Diff(changes=event.changes, omitted=event.omitted, summary=event.summary)
             case TurnFinished():
@@ -93,6 +97,7 @@ class TurnFold:
             changes=self._diff.changes,
             artifacts=tuple(self._artifacts),
             approvals=tuple(self._wanted),
+            steered=tuple(self._steered),
             session=self._session,
             usage=self._end.usage,
             error=self._end.error,

@@ -25,6 +25,7 @@ from llmasos.api import (
     ModelChoice,
     SessionInfo,
     StateRequest,
+    SteerRequest,
     ToolCall,
     TurnAccepted,
     TurnRequest,
@@ -127,6 +128,15 @@ class AsyncSession:
             await self.commit()
             result = result.model_copy(update={"committed": True})
         return result
+
+    async def steer(self, text: str) -> TurnAccepted:
+        """Say something to the running turn; the model reads it with the next request that it gets.
+
+        Raises:
+            RequestRefused: No turn is running (`code` is `idle`: send it as a turn), or it asks no model.
+        """
+        body = SteerRequest(text=text)
+        return await self._client.request("POST", f"{self._path}/steer", TurnAccepted, body)
 
     async def cancel(self) -> None:
         """Cancel the running turn."""

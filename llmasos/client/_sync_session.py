@@ -6,7 +6,16 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, contextmanager
 from typing import Any, Protocol, TypeVar
 
-from llmasos.api import CommitInfo, Diff, JobInfo, JobOutput, MergedFile, SessionInfo, TurnResult
+from llmasos.api import (
+    CommitInfo,
+    Diff,
+    JobInfo,
+    JobOutput,
+    MergedFile,
+    SessionInfo,
+    TurnAccepted,
+    TurnResult,
+)
 from llmasos.client._session import AsyncSession, Changes
 from llmasos.events import Event
 
@@ -47,6 +56,10 @@ class Session:
         """Start a turn and follow its events to its end."""
         with self._wrap(self._session.turn(text, **options)) as events:
             yield iterate(self._call, events)
+
+    def steer(self, text: str) -> TurnAccepted:
+        """Say something to the running turn; takes and raises what `AsyncSession.steer` does."""
+        return self._call(self._session.steer(text))
 
     def cancel(self) -> None:
         """Cancel the running turn."""

@@ -21,6 +21,7 @@ _TYPES = {
 }
 _STATUS = {
     "session": 409,
+    "idle": 409,
     "workspace": 409,
     "conflict": 409,
     "config": 400,

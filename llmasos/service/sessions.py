@@ -26,6 +26,7 @@ from llmasos.api import (
     SessionInfo,
     SessionRequest,
     StateRequest,
+    SteerRequest,
     TurnAccepted,
     TurnRequest,
 )
@@ -65,6 +66,7 @@ def session_routes(kernel: Kernel, drain: Drain) -> list[Route]:
                 Route("/v1/sessions", api.create_session, methods=["POST"]),
                 Route("/v1/sessions/{id}", api.session_info),
                 Route("/v1/sessions/{id}/events", api.events),
+                Route("/v1/sessions/{id}/steer", api.steer, methods=["POST"]),
                 Route("/v1/sessions/{id}/cancel", api.cancel, methods=["POST"]),
                 Route("/v1/sessions/{id}/model", api.use_model, methods=["POST"]),
                 *changes.routes(),
@@ -142,6 +144,11 @@ class _SessionsApi:
         tenant = await self._owners.owner(session.id)
         band = access.band if access is not None else "interactive"
         return reply(await session.start(wanted, Client(tenant=tenant, band=band)), status=202)
+
+    @operation("Say something to the running turn.", body=SteerRequest, answer=TurnAccepted, status=202)
+    async def steer(self, request: Request) -> Response:
+        session = await self.session(request)
+        return reply(await session.steer((await body(request, SteerRequest)).text), status=202)
 
     @operation("Cancel the running turn.", status=204)
     async def cancel(self, request: Request) -> Response:

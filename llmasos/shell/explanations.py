@@ -43,6 +43,8 @@ def explanation_lines(found: Explanation) -> Iterator[str]:
     yield from _part("wanted", _quoted(found.request), found.absent.get("request"))
     if found.attachments:
         yield from _part("attached", ", ".join(map(_short, found.attachments)))
+    for text in found.steered:
+        yield from _part("and then", _quoted(text))
     where = [word for word, on in (("in place", found.in_place), ("dry run", found.dry_run)) if on]
     by = ", ".join(filter(None, (display(found.model), display(found.sandbox), *where)))
     yield from _part("by", by or None, "not stored")

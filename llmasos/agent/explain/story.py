@@ -32,6 +32,7 @@ from llmasos.events import (
     DiffOffered,
     TurnFinished,
     TurnStarted,
+    TurnSteered,
 )
 
 _ENDED_BEFORE = ("invalid", "denied")
@@ -74,6 +75,7 @@ def explain_turn(log: Log, policies: Policies | None = None, *, what: str = "") 
         at=started.at if started else None,
         request=started.text if started else None,
         attachments=started.attachments if started else (),
+        steered=tuple(event.text for event in log.events if isinstance(event, TurnSteered)),
         model=started.model if started else "",
         sandbox=started.sandbox if started else "",
         dry_run=started.dry_run if started else False,

@@ -34,6 +34,7 @@ from llmasos.events import (
     CallDecided,
     Event,
     TurnStarted,
+    TurnSteered,
 )
 from llmasos.tools import Registry
 
@@ -249,7 +250,7 @@ class Tracker:
         asked: dict[str, Mapping[str, object]] = {}
         for event in events:
             match event:
-                case TurnStarted():
+                case TurnStarted() | TurnSteered():
                     tracker.person(event.text)
                 case ApprovalRequested():
                     asked[event.action] = event.arguments

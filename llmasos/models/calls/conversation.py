@@ -25,7 +25,8 @@ _RESULT_SHARES = (4, 8, 16, 32)
 class Item:
     """One piece of the conversation, before it is fitted into the context.
 
-    `notes` are what the agent tells the model beside a request; `failed` is a result that is none.
+    `notes` are what the agent tells the model beside a request; `failed` is a result that is none; `added` is
+    a request that came before the one before it was answered, and adds to that.
     """
 
     kind: Literal["request", "reply", "result"]
@@ -33,6 +34,7 @@ class Item:
     tool: str = ""
     notes: str = ""
     failed: bool = False
+    added: bool = False
 
 
 def items_of(messages: Sequence[ModelMessage], forms: dict[str, CallForm]) -> list[Item]:
@@ -48,7 +50,9 @@ def items_of(messages: Sequence[ModelMessage], forms: dict[str, CallForm]) -> li
             continue
         for part in message.parts:
             if isinstance(part, UserPromptPart):
-                items.append(Item("request", plain_text(part.content), notes=message.instructions or ""))
+                notes = message.instructions or ""
+                added = bool(items) and items[-1].kind != "reply"
+                items.append(Item("request", plain_text(part.content), notes=notes, added=added))
             elif part.part_kind == "tool-return":
                 failed = part.outcome in ("failed", "retried")
                 items.append(Item("result", part.model_response_str(), part.tool_name, failed=failed))
@@ -58,14 +62,25 @@ def items_of(messages: Sequence[ModelMessage], forms: dict[str, CallForm]) -> li
     return items
 
 
+def newest_request(items: Sequence[Item]) -> int:
+    """Return where the newest request is, not counting what was added to it; -1 where there is none."""
+    return max((at for at, item in enumerate(items) if item.kind == "request" and not item.added), default=-1)
+
+
 def asked_and_found(items: Sequence[Item]) -> tuple[str, str]:
     """Return the newest request, and all that was said and told beside it once something was found for it."""
-    newest = max((at for at, item in enumerate(items) if item.kind == "request"), default=-1)
+    newest = newest_request(items)
     if newest < 0:
         return "", ""
-    others = [text for item in items for text in (item.notes, item.text if item is not items[newest] else "")]
-    found = any(item.kind == "result" for item in items[newest:])
-    return items[newest].text, "\n".join(others) if found else ""
+    current = items[newest:]
+    others = [text for item in items[:newest] for text in (item.notes, item.text)]
+    others += [text for item in current for text in (item.notes, item.text if item.kind != "request" else "")]
+    found = any(item.kind == "result" for item in current)
+    return _asked(current), "\n".join(others) if found else ""
+
+
+def _asked(items: Sequence[Item]) -> str:
+    return "\n".join(item.text for item in items if item.kind == "request")
 
 
 def _reply(part: Any, forms: dict[str, CallForm]) -> Item | None:
@@ -99,7 +114,7 @@ def fit(items: Sequence[Item], budget: int) -> tuple[Turn, ...]:
     Raises:
         ContextExceeded: The newest request alone is too long.
     """
-    newest = max((at for at, item in enumerate(items) if item.kind == "request"), default=0)
+    newest = max(newest_request(items), 0)
     for share in _RESULT_SHARES:
         cut = [_shorten(item, budget // share) for item in items]
         start = 0
@@ -109,8 +124,8 @@ def fit(items: Sequence[Item], budget: int) -> tuple[Turn, ...]:
                 return turns
             start = _next_request(items, start, newest)
     current = [_shorten(item, budget // _RESULT_SHARES[-1]) for item in items[newest:]]
-    while len(current) > 1:
-        current = current[:1] + current[3:] if len(current) > 3 else current[:1]
+    while gone := [at for at, item in enumerate(current) if item.kind != "request"][:2]:
+        current = [item for at, item in enumerate(current) if at not in gone]
         turns = _turns(current)
         if sum(most_tokens(turn.content) for turn in turns) <= budget:
             return turns
@@ -120,7 +135,8 @@ def fit(items: Sequence[Item], budget: int) -> tuple[Turn, ...]:
 
 
 def _next_request(items: Sequence[Item], start: int, newest: int) -> int:
-    return next((at for at in range(start + 1, newest + 1) if items[at].kind == "request"), newest + 1)
+    further = range(start + 1, newest + 1)
+    return next((at for at in further if items[at].kind == "request" and not items[at].added), newest + 1)
 
 
 def _shorten(item: Item, limit: int) -> Item:
@@ -141,7 +157,8 @@ def _turns(items: Sequence[Item]) -> tuple[Turn, ...]:
     for item in items:
         text = item.text
         if item.kind == "request":
-            request, left = text, steps_of(text)
+            request = f"{request}\n{text}" if item.added else text
+            left = steps_of(text) + (left if item.added else 0)
         elif item.kind == "result":
             left -= not item.failed
             text = result_text(item.tool, text, request, more=left > 0, failed=item.failed)

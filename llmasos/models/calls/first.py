@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from pydantic_ai.tools import ToolDefinition
 
-from llmasos.models.calls.conversation import Item
+from llmasos.models.calls.conversation import Item, asked_and_found
 
 _ASKS_FOR_FACTS = re.compile(
     r"\b(how (many|much|large|long|big|old)|(larg|small|bigg|long|short|old|new|high|low|few|earli|lat)est"
@@ -28,9 +28,10 @@ def first_calls(items: Sequence[Item], tools: Sequence[ToolDefinition]) -> froze
     speaks of files begins with a call, and one that asks for facts about them with a call that looks:
     those tools say so in their metadata (`{"looks": True}`).
     """
-    if not items or items[-1].kind != "request" or not _SPEAKS_OF_FILES.search(items[-1].text):
+    asked, found = asked_and_found(items)
+    if not items or items[-1].kind != "request" or found or not _SPEAKS_OF_FILES.search(asked):
         return None
     looking = frozenset(tool.name for tool in tools if (tool.metadata or {}).get("looks"))
-    if looking and _ASKS_FOR_FACTS.search(items[-1].text):
+    if looking and _ASKS_FOR_FACTS.search(asked):
         return looking
     return frozenset(tool.name for tool in tools)

@@ -31,6 +31,7 @@ from llmasos.events import (
     ToolChoice,
     TurnFinished,
     TurnStarted,
+    TurnSteered,
     WorkspaceChanged,
 )
 
@@ -369,3 +370,8 @@ def test_any_log_is_explained_completely_and_what_would_flip_holds(
         assert all(check.holds for check in action.checks or ())
         assert (action.checks is None) == (action.decision is None)
     assert Explanation.model_validate_json(found.model_dump_json()) == found
+
+
+def test_what_was_said_to_the_running_turn_is_told() -> None:
+    found = explain_turn(log(TurnSteered(turn="t-1", text="and quickly"), started(), ended()), POLICIES)
+    assert (found.request, found.steered) == ("do it", ("and quickly",))

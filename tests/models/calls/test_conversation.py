@@ -193,3 +193,37 @@ def test_what_failed_is_told_so_and_no_step() -> None:
 def test_a_tool_that_failed_is_known(outcome: Any, failed: bool) -> None:
     part = ToolReturnPart("read_file", "text", "c1", outcome=outcome)
     assert [item.failed for item in items_of([ModelRequest(parts=[part])], {})] == [failed]
+
+
+def test_what_is_added_to_a_request_stays_with_it() -> None:
+    call = ToolCallPart("read_file", {"path": "a"})
+    returned = ToolReturnPart("read_file", "text of a", call.tool_call_id)
+    messages: list[ModelMessage] = [
+        ModelRequest(parts=[UserPromptPart("answer the old question")]),
+        ModelResponse(parts=[TextPart("done")]),
+        ModelRequest(parts=[UserPromptPart("read a and then write b")]),
+        ModelResponse(parts=[call]),
+        ModelRequest(parts=[returned, UserPromptPart("in 中文")]),
+        ModelResponse(parts=[ToolCallPart("read_file", {"path": "c"}, tool_call_id="2")]),
+        ModelRequest(parts=[ToolReturnPart("read_file", "text of c", tool_call_id="2")]),
+    ]
+    items = items_of(messages, forms_of(tools()))
+    assert [item.text for item in items if item.added] == ["in 中文"]
+    asked, others = asked_and_found(items)
+    assert asked == "read a and then write b\nin 中文"
+    assert "old question" in others and "text of c" in others and "in 中文" not in others
+    turns = fit(items, 4000)
+    assert turns[4].content.startswith("[result of read_file]\ntext of a\n[")
+    assert turns[4].content.endswith("\n\nin 中文")
+    assert "read a and then write b in 中文" in turns[-1].content and "请用中文回答" in turns[-1].content
+
+
+def test_a_request_and_what_was_added_outlast_its_results() -> None:
+    items = [Item("request", "before"), Item("reply", "Answer: x"), Item("request", "do it all")]
+    for number in range(60):
+        items += [Item("reply", f"step{number}()"), Item("result", f"result {number} " + "y" * 200, "step")]
+        if number == 2:
+            items.append(Item("request", "but not b", added=True))
+    turns = fit(items, 800)
+    assert turns[0].content.startswith("do it all") and "but not b" in turns[0].content
+    assert "result 59" in turns[-1].content and "result 3 " not in turns[0].content

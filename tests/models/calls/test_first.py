@@ -39,3 +39,10 @@ def test_a_long_text_is_looked_through_once() -> None:
     text = "a-" * 500_000
     assert first_calls([Item("request", text)], TOOLS) is None
     assert first_calls([Item("request", f"{text} b.md")], TOOLS) == frozenset({"script", "write"})
+
+
+def test_what_is_added_after_a_look_leaves_the_model_free() -> None:
+    added = Item("request", "only .txt files, please", added=True)
+    request = Item("request", "which file is the largest?")
+    assert first_calls([request, added], TOOLS) == frozenset({"script"})
+    assert first_calls([request, Item("reply", "script()"), Item("result", "a"), added], TOOLS) is None

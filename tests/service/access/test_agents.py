@@ -246,3 +246,17 @@ async def test_a_turn_that_waits_for_its_model_is_free_when_it_is_cancelled(stag
         await loading.wait()
         await session.cancel()
         assert (await it.desk.keys.get(key)).total.calls == 0
+
+
+async def test_steering_without_a_turn_says_so(stage: MakeStage, replies: list[str]) -> None:
+    async with serving(stage, *replies) as it, await it.key(*AGENT) as one, await it.key(*AGENT) as other:
+        place = await it.session(one)
+        refused = await one.post(f"{place}/steer", json={"text": "hurry"})
+        assert refused.status_code == 409 and refused.json()["code"] == "idle"
+        assert (await one.post(f"{place}/steer", json={"text": " "})).status_code == 409
+        assert (await one.post(f"{place}/steer", json={})).status_code == 400
+        hidden = await other.post(f"{place}/steer", json={"text": "hurry"})
+        assert "There is no session" in hidden.json()["message"]
+        await one.post(f"{place}/turns", json={"text": "hello", "approve": "deny"})
+        told = await one.post(f"{place}/steer", json={"text": "hurry"})
+        assert told.status_code == 202 and told.json()["turn"].startswith("t-")
