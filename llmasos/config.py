@@ -255,6 +255,12 @@ class ServiceSettings(BaseModel, frozen=True):
         return f"{'https' if self.tls_certificate else 'http'}://{host}:{self.port}"
 
 
+class ShellSettings(BaseModel, frozen=True):
+    """How the interactive shell is typed at."""
+
+    keys: Literal["emacs", "vi"] = Field("emacs", description="The keys that edit a line: `emacs` or `vi`.")
+
+
 class Settings(BaseSettings):
     """Every setting, from `LLMASOS_*` variables and then `config.toml` in the configuration folder."""
 
@@ -299,6 +305,7 @@ class Settings(BaseSettings):
     tools: ToolSettings = ToolSettings()
     mcp: dict[ServerName, McpServer] = Field({}, description="MCP servers by name, each a table of its own.")
     service: ServiceSettings = ServiceSettings()
+    shell: ShellSettings = ShellSettings()
 
     @property
     def database(self) -> str:

@@ -70,6 +70,7 @@ class KernelInfo(Wire):
     service: str = Field("", description="Where other programs reach it; empty without a port.")
     sessions: int
     ledger: LedgerInfo
+    keys: Literal["emacs", "vi"] = Field("emacs", description="The keys that edit a line in the shell.")
 
 
 class Check(Wire):

@@ -116,7 +116,8 @@ def shell(
         raise LLMasOSError("The shell needs a terminal.", hint='Use `llmasos run "..."` in scripts.')
     import asyncio
 
-    from llmasos.shell.repl import SessionOptions, Shell
+    from llmasos.shell.opening import opened
+    from llmasos.shell.repl import SessionOptions
 
     options = SessionOptions(
         model=model,
@@ -126,7 +127,7 @@ def shell(
         access=one_of(access, ACCESS, "--access"),
         asking=one_of(ask_when, ASKING, "--ask"),
     )
-    raise typer.Exit(asyncio.run(Shell(_folder(folder), options, resume=resume).run()))
+    raise typer.Exit(asyncio.run(opened(_folder(folder), options, resume)))
 
 
 @app.command()

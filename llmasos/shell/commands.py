@@ -18,6 +18,13 @@ if TYPE_CHECKING:
 
 
 _LOGGED, _MOST_LOGGED = 20, 1000
+_KEYS = (
+    "Enter sends. Alt+Enter or Ctrl-J makes a new line, Ctrl-X Ctrl-E opens an editor.",
+    "While something runs, what you send waits: Enter again says it to the running turn,",
+    "and ↑ takes it back. Esc or Ctrl-C stops what runs. Ctrl-D leaves.",
+    "@ completes a file, ! runs a command in the sandbox, Ctrl-R searches what you sent,",
+    "Ctrl-O opens what was folded last.",
+)
 
 
 @dataclass(frozen=True)
@@ -33,7 +40,8 @@ async def _help(shell: Shell, rest: str) -> None:
     for command in COMMANDS.values():
         say(f"  {command.usage:<42} {command.summary}")
     say(f"  {'/quit':<42} leave; the kernel goes on (also Ctrl-D)")
-    say("Enter sends, Alt+Enter or Ctrl+J makes a new line, Ctrl-C cancels the running turn.")
+    for line in _KEYS:
+        say(f"  {line}")
 
 
 async def _model(shell: Shell, rest: str) -> None:
@@ -137,7 +145,10 @@ async def _history(shell: Shell, rest: str) -> None:
 async def _dry_run(shell: Shell, rest: str) -> None:
     if not rest:
         raise LLMasOSError("Say what is to be tried.", hint="As in /dry-run rename all files to lower case.")
-    await shell.turn(rest, dry_run=True)
+    from llmasos.shell.screen import Line
+    from llmasos.shell.turn import run_turn
+
+    await run_turn(shell, Line(rest), dry_run=True)
 
 
 async def _jobs(shell: Shell, rest: str) -> None:
@@ -200,6 +211,17 @@ async def _state(shell: Shell, rest: str) -> None:
             say(f"Python's variables are those of {name} again; files stay as they are.")
         case _:
             raise LLMasOSError("Say what to do.", hint="/state save NAME or /state restore NAME.")
+
+
+async def _open(shell: Shell, rest: str) -> None:
+    from llmasos.shell.pager import page
+
+    if rest and not (rest.isascii() and rest.isdecimal()):
+        raise LLMasOSError(f"{rest!r} is no number.", hint="/open 3, or /open for the newest.")
+    fold = shell.folds.get(int(rest) if rest else None)
+    if fold is None:
+        raise LLMasOSError("Nothing of that number is folded.", hint="It stands beside what was left out.")
+    await page(shell.screen, fold)
 
 
 async def _sessions(shell: Shell, rest: str) -> None:
@@ -274,6 +296,7 @@ COMMANDS = {
     "/grant": Command("/grant [GLOB… | none]", "show or choose which hidden files code may see", _grant),
     "/mode": Command("/mode [ACCESS] [ASKING]", "show or choose what is possible, and when to ask", _mode),
     "/state": Command("/state save|restore NAME", "keep Python's variables, or go back to them", _state),
+    "/open": Command("/open [N]", "show all of an output that was folded", _open),
     "/sessions": Command("/sessions [ID]", "list the sessions, or go on with one", _sessions),
     "/explain": Command(
         "/explain [ACTION | TURN]", "say why the last turn, or one action, was done", _explain

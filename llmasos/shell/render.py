@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.syntax import Syntax
 from rich.text import Text
 
 from llmasos.api import Diff
@@ -28,9 +27,23 @@ from llmasos.events import (
     Usage,
 )
 from llmasos.shell import pictures
+from llmasos.shell.bars import Bar
+from llmasos.shell.folds import Folds
+from llmasos.shell.markdown import MarkdownStream, code_lines
+from llmasos.shell.outputs import OutputLines
 from llmasos.shell.words import fit
 
 _SHOWN_LINES = 15
+_LANGUAGES = {
+    **dict.fromkeys(("py", "pyi"), "python"),
+    **dict.fromkeys(("sh", "bash", "zsh"), "bash"),
+    **dict.fromkeys(("yml", "yaml"), "yaml"),
+    **dict.fromkeys(("htm", "html"), "html"),
+    **dict.fromkeys(("cc", "cpp", "hpp"), "cpp"),
+    **{name: name for name in ("js", "ts", "css", "json", "toml", "sql", "c", "go", "java", "md", "ini")},
+    "rs": "rust",
+    "rb": "ruby",
+}
 _MARKS = {
     "ok": ("✓", "green"),
     "denied": ("⊘", "yellow"),
@@ -56,18 +69,29 @@ class Renderer:
     Args:
         console: Where to write.
         text: Whether the model's text is shown; scripts get it as the answer instead.
+        folds: Where long output is kept, so that a person can open it.
+        beneath: Whether what changes is shown by somebody else, beneath what is written, from `live`.
     """
 
-    def __init__(self, console: Console, *, text: bool = True) -> None:
+    def __init__(
+        self,
+        console: Console,
+        *,
+        text: bool = True,
+        folds: Folds | None = None,
+        beneath: bool = False,
+    ) -> None:
         self._console = console
         self._text = text
+        self._folds = folds
+        self._beneath = beneath
         self._streaming = False
         self._streamed = ""
         self._shown = Stream()
+        self._markdown = MarkdownStream(console) if beneath else None
+        self._bar = Bar()
         self._progress = False
-        self._output_lines: dict[str, int] = {}
-        self._outputs: dict[str, Stream] = {}
-        self._at_line_start = True
+        self._outputs: dict[str, OutputLines] = {}
 
     def show(self, event: Event) -> None:
         """Write one event."""
@@ -80,7 +104,7 @@ class Renderer:
                 if self._text:
                     self._streaming = True
                     self._streamed += event.text
-                    self._console.out(self._shown.show(event.text), end="", highlight=False)
+                    self._write_text(self._shown.show(event.text))
             case AssistantText():
                 self.end_line()
                 self._show_missed(event.text)
@@ -108,61 +132,85 @@ class Renderer:
                 self.end_line()
                 self._show_end(event)
 
+    def live(self, columns: int) -> str:
+        """Return what is being written and how far it is, in lines that may change.
+
+        Args:
+            columns: The width of the terminal in cells.
+        """
+        lines = []
+        if self._markdown is not None and self._streaming:
+            lines = self._markdown.live().split("\n")
+        for output in self._outputs.values():
+            lines += [f"\x1b[2m│ {fit(line, columns - 3)}\x1b[0m" for line in output.live()]
+        if self._progress:
+            lines.append(self._bar.line(columns - 1))
+        return "\n".join(lines)
+
     def say(self, what: str) -> None:
         """Write in passing what is under way before there are events."""
         self._show_progress(Progress(what=what))
 
     def end_line(self) -> None:
-        """Finish a line that text or output has left open."""
-        if rest := self._shown.end():
-            self._console.out(rest, end="", highlight=False)
+        """Finish a line that text has left open."""
+        self._write_text(self._shown.end())
         self._shown = Stream()
-        if self._streaming or not self._at_line_start:
-            self._console.print()
+        if self._streaming:
+            self._write(self._markdown.end() if self._markdown is not None else "\n")
+        if self._markdown is not None:
+            self._markdown = MarkdownStream(self._console)
         self._streaming = False
-        self._at_line_start = True
+
+    def _write_text(self, text: str) -> None:
+        if text:
+            self._write(text if self._markdown is None else self._markdown.feed(text))
+
+    def _write(self, text: str) -> None:
+        if text:
+            self._console.file.write(text)
+            self._console.file.flush()
 
     def _show_missed(self, text: str) -> None:
         # Streamed pieces are not kept for who joins late; the whole text is.
         if self._text and text.strip() not in self._streamed:
-            self._console.print(Text(display(text.strip(), keep_newlines=True)))
+            shown = display(text.strip(), keep_newlines=True)
+            if self._markdown is None:
+                self._console.print(Text(shown))
+            else:
+                whole = MarkdownStream(self._console)
+                self._write(whole.feed(shown) + whole.end())
         self._streamed = ""
 
     def _show_block(self, arguments: dict[str, Any]) -> None:
         for name, value in arguments.items():
             if isinstance(value, str) and "\n" in value.strip("\n"):
                 lines = display(value.strip("\n"), keep_newlines=True).split("\n")
+                shown = "\n".join(lines[:_SHOWN_LINES])
                 # Set in, so that none can pass for a line of the shell.
-                shown = "\n".join(f"  {line}" for line in lines[:_SHOWN_LINES])
-                if name == "code":
-                    self._console.print(
-                        Syntax(shown, "python", theme="ansi_dark", background_color="default")
-                    )
-                else:
-                    self._console.print(Text(shown, style="dim"))
+                for line in code_lines(shown, _language(name, arguments)):
+                    self._console.print(line, style="dim")
                 if len(lines) > _SHOWN_LINES:
-                    self._console.print(f"… {len(lines) - _SHOWN_LINES} more lines", style="dim")
+                    opened = self._fold(name, lines)
+                    self._console.print(f"… {len(lines) - _SHOWN_LINES} more lines{opened}", style="dim")
+
+    def _fold(self, title: str, lines: Sequence[str]) -> str:
+        return "" if self._folds is None else f" · /open {self._folds.add(title, lines).number}"
 
     def _show_output(self, event: ActionOutput) -> None:
-        seen = self._output_lines.get(event.action, 0)
-        shown = self._outputs.setdefault(event.action, Stream()).show(event.text)
-        for piece in shown.splitlines(keepends=True):
-            if seen < _SHOWN_LINES:
-                if self._at_line_start:
-                    self._console.print("│ ", style="dim", end="")
-                self._console.print(
-                    Text(piece.rstrip("\n"), style="dim"), end="\n" if piece.endswith("\n") else ""
-                )
-                self._at_line_start = piece.endswith("\n")
-            seen += piece.endswith("\n")
-        self._output_lines[event.action] = seen
+        self.end_line()
+        self._print_output(self._outputs.setdefault(event.action, OutputLines()).feed(event.text))
+
+    def _print_output(self, lines: Sequence[str]) -> None:
+        for line in lines:
+            self._console.print(Text(f"│ {line}", style="dim"))
 
     def _show_finished(self, event: ActionFinished) -> None:
-        if rest := self._outputs.pop(event.action, Stream()).end():
-            self._console.print(Text(rest, style="dim"))
-        more = self._output_lines.pop(event.action, 0) - _SHOWN_LINES
-        if more > 0:
-            self._console.print(f"│ … {more} more lines", style="dim")
+        output = self._outputs.pop(event.action, OutputLines())
+        left, last = output.end()
+        if left:
+            opened = self._fold(f"{event.tool} · {event.action}", output.lines)
+            self._console.print(f"│ … {left} more lines{opened}", style="dim")
+        self._print_output(last)
         facts = [event.tool]
         if event.backend:
             facts += [f"{event.seconds:.1f} s", event.backend]
@@ -174,20 +222,18 @@ class Renderer:
             self._console.print(Text("\n".join(f"  {display(line)}" for line in last), style="yellow"))
 
     def _show_progress(self, event: Progress) -> None:
-        if not self._console.is_terminal:
-            return
-        amount = f" {_amount(event)}" if event.total else ""
-        # A wrapped line could not be taken back.
-        line = fit(display(event.what + amount), self._console.width - 1)
-        self._console.file.write(f"\r\x1b[2K{line}")
-        self._console.file.flush()
+        self._bar.update(event)
         self._progress = True
+        if self._console.is_terminal and not self._beneath:
+            # A wrapped line could not be taken back.
+            self._console.file.write(f"\r\x1b[2K{self._bar.line(self._console.width - 1)}")
+            self._console.file.flush()
 
     def _clear_progress(self) -> None:
-        if self._progress:
+        if self._progress and self._console.is_terminal and not self._beneath:
             self._console.file.write("\r\x1b[2K")
             self._console.file.flush()
-            self._progress = False
+        self._progress = False
 
     def _show_end(self, event: TurnFinished) -> None:
         if event.error:
@@ -214,6 +260,12 @@ def show_diff(console: Console, diff: Diff, *, most_lines: int = 200) -> None:
         console.print(line)
     if len(lines) > most_lines:
         console.print(f"… {len(lines) - most_lines} more lines; /diff shows them all", style="dim")
+
+
+def say_line(text: str) -> None:
+    """Write what a person has sent, as they typed it."""
+    shown = display(text, keep_newlines=True).replace("\n", "\n. ")
+    make_console().print(Text(f"> {shown}", style="bold"))
 
 
 def usage_line(usage: Usage) -> str:
@@ -270,8 +322,10 @@ def _short(value: object, longest: int = 120) -> str:
     return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
-def _amount(event: Progress) -> str:
-    share = f"{100 * event.done / event.total:3.0f}%"
-    if event.unit == "bytes":
-        return f"{share} of {event.total / 1e6:,.0f} MB"
-    return f"{share} of {event.total:g} {event.unit}".rstrip()
+def _language(argument: str, arguments: Mapping[str, Any]) -> str:
+    """Return the language of a text that a call gives, as Pygments names it; empty for prose."""
+    if argument == "code":
+        return "python"
+    path = arguments.get("path")
+    ending = path.rpartition(".")[2].lower() if isinstance(path, str) and "." in path else ""
+    return _LANGUAGES.get(ending, "")

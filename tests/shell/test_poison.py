@@ -11,9 +11,6 @@ from typing import Any
 
 import pytest
 import typer.main
-from prompt_toolkit.application import create_app_session
-from prompt_toolkit.input import create_pipe_input
-from prompt_toolkit.output import DummyOutput
 
 from llmasos import client
 from llmasos.errors import LLMasOSError
@@ -21,6 +18,8 @@ from llmasos.shell import cli, headless, models, repl
 from llmasos.shell.commands import COMMANDS
 from llmasos.shell.federations import COMMANDS as FEDERATIONS
 from llmasos.shell.output import say_crash
+from llmasos.shell.screen import Line
+from llmasos.shell.screen.fake import FakeScreen
 from tests.shell.poison import MARK, POISON, PoisonedClient, acting
 
 # They start programs of their own, which have tests of their own.
@@ -155,35 +154,17 @@ SLASHES = [
 ]
 
 
-class Seen(DummyOutput):
-    """A terminal that keeps what is written to it."""
-
-    def __init__(self) -> None:
-        self.text = ""
-
-    def write(self, data: str) -> None:
-        self.text += data
-
-    def write_raw(self, data: str) -> None:
-        self.text += data
-
-
 @pytest.mark.parametrize("line", SLASHES)
 def test_no_slash_command_prints_what_acts(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, line: str
 ) -> None:
     async def carried_out() -> str:
-        with create_pipe_input() as keys, create_app_session(input=keys, output=Seen()):
-            shell = repl.Shell(tmp_path, repl.SessionOptions())
-            answers = iter("yyn")
-
-            async def answer(question: str) -> str:
-                assert acting(question) == ""
-                return next(answers, "")
-
-            monkeypatch.setattr(shell, "ask", answer)
-            assert await shell._carry_out(line)
-            return shell.status
+        screen = FakeScreen(answers="yyn")
+        shell = repl.Shell(tmp_path, repl.SessionOptions(), screen)
+        with screen.open():
+            assert await shell._carry_out(Line(line))
+        assert not [question for question in screen.questions if acting(question)]
+        return screen.status
 
     status = asyncio.run(carried_out())
     out, err = capsys.readouterr()

@@ -11,7 +11,7 @@ import pytest
 
 from llmasos import paths
 from tests.integration.system.conftest import Machine
-from tests.integration.system.test_terminal import PROMPT, Terminal
+from tests.integration.system.terminal import PROMPT, Terminal
 
 pytestmark = pytest.mark.integration
 

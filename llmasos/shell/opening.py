@@ -1,0 +1,57 @@
+"""Opening the shell on the terminal that there is."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from llmasos import paths
+from llmasos.shell.repl import SessionOptions, Shell
+
+_PRINTING_ONLY = ("dumb", "unknown", "")
+
+
+async def opened(folder: Path, options: SessionOptions, resume: str) -> int:
+    """Open the shell, and return its exit code.
+
+    Args:
+        folder: The folder to work on.
+        options: What a new session is begun with.
+        resume: The session to go on with, or empty for a new one.
+    """
+    # They say how large the terminal was, which changes.
+    for name in ("COLUMNS", "LINES"):
+        os.environ.pop(name, None)
+    if os.environ.get("TERM", "") in _PRINTING_ONLY:
+        from llmasos.shell.screen.plain import PlainScreen
+
+        return await Shell(folder, options, PlainScreen(), resume=resume).run()
+    return await _on_terminal(folder, options, resume)
+
+
+async def _on_terminal(folder: Path, options: SessionOptions, resume: str) -> int:
+    from llmasos.shell.commands import COMMANDS
+    from llmasos.shell.files import FolderFiles
+    from llmasos.shell.screen.completion import ShellCompleter
+    from llmasos.shell.screen.port import Line
+    from llmasos.shell.screen.terminal import TerminalScreen
+
+    screen = TerminalScreen(_history_file())
+    shell = Shell(folder, options, screen, resume=resume)
+    files = FolderFiles()
+    commands = {name: command.summary for name, command in COMMANDS.items()} | {"/quit": "leave"}
+    screen.completes(
+        ShellCompleter(
+            lambda: commands,
+            lambda command: shell.known.arguments(command),
+            lambda: list(dict.fromkeys((*shell.changed, *files.list(shell.folder)))),
+        )
+    )
+    screen.opens(lambda: screen.put_back(Line("/open")))
+    return await shell.run()
+
+
+def _history_file() -> Path:
+    file = paths.private_dir(paths.data_dir()) / "history"
+    file.touch(mode=0o600, exist_ok=True)
+    return file
