@@ -1,4 +1,4 @@
-"""Write the table of settings into docs/guide.md; with --check, only say whether it is up to date."""
+"""Write the table of settings into docs/reference/settings.md; --check only says if it is up to date."""
 
 import re
 import sys
@@ -9,7 +9,7 @@ from pydantic.fields import FieldInfo
 
 from llmasos.config import Settings
 
-PAGE = Path(__file__).parents[1] / "docs" / "guide.md"
+PAGE = Path(__file__).parents[1] / "docs" / "reference" / "settings.md"
 MARKS = re.compile(r"(<!-- settings -->\n).*?(<!-- /settings -->)", re.DOTALL)
 
 

@@ -2,7 +2,7 @@
 
     python check.py FILE [--block-hash 0x... | --rpc URL] [--account 0x...] [--json]
 
-Copy it and read it; docs/proofs.md describes the file. It needs: pip install safe-pysha3 coincurve.
+Copy it and read it; docs/reference/proofs.md describes the file. It needs: pip install safe-pysha3 coincurve.
 Exit: 0 proved; 1 forged; 2 wrong usage, or no packages; 3 the block's hash is unconfirmed; 4 no node answers.
 """
 

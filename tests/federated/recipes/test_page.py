@@ -15,7 +15,7 @@ from llmasos.federated.port import FederatedError
 from llmasos.federated.recipes import Work, names, recipe, shelf
 from tests.federated.recipes.samples import table
 
-PAGE = (Path(__file__).parents[3] / "docs" / "recipes.md").read_text()
+PAGE = (Path(__file__).parents[3] / "docs" / "reference" / "recipes.md").read_text()
 KINDS = {"tables": "table", "images": "images", "texts": "texts"}
 
 

@@ -13,7 +13,7 @@ import pytest
 pytestmark = pytest.mark.integration
 
 ROOT = Path(__file__).parents[3]
-PAGE = (ROOT / "docs" / "proofs.md").read_text()
+PAGE = (ROOT / "docs" / "reference" / "proofs.md").read_text()
 
 
 def run(*command: str) -> subprocess.CompletedProcess[str]:

@@ -63,10 +63,10 @@ def test_an_exporter_that_is_not_installed_is_named(
     assert "llmasos[telemetry]" in caught.value.hint
 
 
-def test_the_guide_names_every_metric() -> None:
+def test_the_page_names_every_metric() -> None:
     reader = InMemoryMetricReader()
     meter = MeterProvider([reader]).get_meter("llmasos.models")
     made = {name for name in vars(Metrics(lambda: 0.0, meter)).values() if hasattr(name, "name")}
     names = {instrument.name for instrument in made}
-    told = set(re.findall(r"`((?:gen_ai|llmasos)\.[a-z_.]+)`", (ROOT / "docs/guide.md").read_text()))
+    told = set(re.findall(r"`((?:gen_ai|llmasos)\.[a-z_.]+)`", (ROOT / "docs/how-to/running.md").read_text()))
     assert names <= told, names - told

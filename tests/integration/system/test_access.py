@@ -132,8 +132,8 @@ def test_any_program_can_drive_the_agent_as_the_guide_shows(machine: Machine, po
     total = json.loads(machine.run("keys", "show", number, "--json").stdout)["total"]
     assert total["calls"] == 3 and total["input_tokens"] == 30 and total["output_tokens"] == 15
 
-    # What the guide shows does the same with curl.
-    page = (ROOT / "docs" / "guide.md").read_text()
+    # What the page shows does the same with curl.
+    page = (ROOT / "docs" / "how-to" / "http.md").read_text()
     scripts = re.findall(r"```sh\n(.*?)```", page, re.DOTALL)
     assert scripts
     (machine.folder / "hello.txt").unlink()

@@ -17,7 +17,7 @@ from tests.integration.system.conftest import ROOT, Machine, call
 
 pytestmark = pytest.mark.integration
 
-PAGE = (ROOT / "docs" / "plugins.md").read_text()
+PAGE = (ROOT / "docs" / "how-to" / "plugins.md").read_text()
 FILE = re.compile(r"`((?:src|tests)/[^`]+)`:\n\n```python\n(.*?)```", re.DOTALL)
 COMMANDS = re.compile(r"```console\n(.*?)```", re.DOTALL)
 
