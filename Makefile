@@ -5,7 +5,7 @@ parallel := -n 2 --dist loadfile --no-loadscope-reorder
 # These play whole sessions, load models, start processes, or need real components.
 long := tests/integration tests/attacks tests/cluster tests/federated tests/models/engines tests/sandbox/faults
 
-.PHONY: shell test unit integration with-components lint lock setup bench
+.PHONY: shell test unit integration with-components lint lock setup bench docs reference
 
 shell: ## set everything up and open the shell on this folder
 	@scripts/setup --link
@@ -35,13 +35,21 @@ lint:
 	$(python) -m ruff format --check .
 	$(python) -m mypy
 
+docs: reference ## build the documentation's pages into site/
+	$(python) -m mkdocs build --strict --quiet
+
+reference: ## write the pages of docs/reference that are made from the code
+	@scripts/setup --test
+	$(python) -m scripts.reference
+
 bench: ## measure, and write docs/benchmarks.md
 	@scripts/setup --test
 	$(python) -m benchmarks
 
 lock: ## resolve the dependencies anew; torch is left to pip, which knows builds without CUDA
 	echo 'torch; python_version < "3"' >.torch && uv pip compile pyproject.toml --extra embedded \
-		--extra transformers --extra cluster --extra federated --extra knowledge --extra dev --overrides .torch --universal \
-		--python-version 3.11 --generate-hashes --no-emit-index-url --quiet -o requirements.lock; rm .torch
+		--extra transformers --extra cluster --extra federated --extra knowledge --extra dev --extra docs \
+		--overrides .torch --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--quiet -o requirements.lock; rm .torch
 	cd llmasos/sandbox/image && uv pip compile sandbox.in --universal --python-version 3.11 \
 		--generate-hashes --no-emit-index-url --only-binary :all: --quiet -o sandbox.lock

@@ -47,7 +47,15 @@ FileName = Annotated[
 
 
 class Usage(BaseModel):
-    """Tokens and requests of a turn or a session."""
+    """Tokens and requests of a turn or a session.
+
+    Args:
+        requests: Requests to models.
+        input_tokens: Tokens that models read.
+        cached_tokens: Those of them that were read before, and not computed again.
+        output_tokens: Tokens that models wrote.
+        seconds: Time that passed, waiting for approvals included.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -70,8 +78,14 @@ class Usage(BaseModel):
 class FileChange(BaseModel):
     """One path that a view has changed, with its unified diff where it is text.
 
-    `source` is where a renamed path was before. Bytes of a name that are not UTF-8 are lone surrogates, as
-    `os.fsdecode` makes them.
+    Bytes of a name that are not UTF-8 are lone surrogates, as `os.fsdecode` makes them.
+
+    Args:
+        path: The path in the folder.
+        kind: What has become of it.
+        source: Where a renamed path was before.
+        detail: What a diff of lines does not show, such as a mode, a size or a hash.
+        diff: The unified diff of a text.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -84,7 +98,14 @@ class FileChange(BaseModel):
 
 
 class EventBase(BaseModel):
-    """What every event carries: its session, its turn, its place in the stream and its time."""
+    """What every event carries: its session, its turn, its place in the stream and its time.
+
+    Args:
+        session: The session's id.
+        turn: The turn's id; empty for what happens between turns.
+        seq: Its number in the session's stream, from 1; 0 for a passing one.
+        at: When it happened.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -95,7 +116,16 @@ class EventBase(BaseModel):
 
 
 class TurnStarted(EventBase):
-    """A person's text was accepted; it is stored before anything else happens."""
+    """A person's text was accepted; it is stored before anything else happens.
+
+    Args:
+        text: The request.
+        attachments: Names of what was attached to it.
+        model: The model that is asked.
+        sandbox: The tier of the sandbox.
+        dry_run: Whether the changes are dropped at the end.
+        in_place: Whether the folder itself is worked on, without a view.
+    """
 
     type: Literal["turn_started"] = "turn_started"
     text: str
@@ -114,7 +144,14 @@ class TurnSteered(EventBase):
 
 
 class Progress(EventBase):
-    """Something slow is under way: a model loads, an image is built. Passing."""
+    """Something slow is under way: a model loads, an image is built. Passing.
+
+    Args:
+        what: What is under way.
+        done: How much of it is done.
+        total: How much there is; 0 when that is not known.
+        unit: What both count.
+    """
 
     type: Literal["progress"] = "progress"
     what: str
@@ -155,6 +192,10 @@ class CallDecided(EventBase):
     """The policy has decided on a call with valid arguments; nothing has happened yet.
 
     Args:
+        action: The action's id, which its later events carry, too.
+        tool: The tool's name.
+        arguments: The call's arguments.
+        parent: The action whose code made the call, if any.
         decision: The decision.
         origins: Where each argument comes from.
         choice: How sure the model was; None where its engine does not tell.
@@ -173,7 +214,14 @@ class CallDecided(EventBase):
 
 
 class ActionStarted(EventBase):
-    """The gate has let a tool call through and its intent is recorded."""
+    """The gate has let a tool call through and its intent is recorded.
+
+    Args:
+        action: The action's id.
+        tool: The tool's name.
+        arguments: The call's arguments.
+        parent: The action whose code made the call, if any.
+    """
 
     type: Literal["action_started"] = "action_started"
     action: str
@@ -195,6 +243,10 @@ class ApprovalRequested(EventBase):
     """The policy asks a person before this call may run.
 
     Args:
+        action: The action's id, to which the answer is given.
+        tool: The tool's name.
+        arguments: The call's arguments.
+        reason: Why a person is asked.
         digest: The SHA-256 of tool, arguments and policy version that the answer counts for.
         decision: The policy's decision, with what would flip it.
         origins: Where each argument comes from.
@@ -224,6 +276,9 @@ class ApprovalResolved(EventBase):
     """The answer to an approval request.
 
     Args:
+        action: The action's id.
+        approved: Whether the call may run.
+        by: Who answered.
         always: Whether calls of the same pattern are allowed from now on.
         arguments: What the person made of the arguments; None when they stayed as they were.
         why: What the person said to the model when they refused.
@@ -239,7 +294,13 @@ class ApprovalResolved(EventBase):
 
 
 class ActionOutput(EventBase):
-    """A piece of what a running action prints. Passing."""
+    """A piece of what a running action prints. Passing.
+
+    Args:
+        action: The action's id.
+        text: The piece.
+        stream: Where it was printed.
+    """
 
     type: Literal["action_output"] = "action_output"
     action: str
@@ -251,6 +312,12 @@ class ActionFinished(EventBase):
     """The outcome of a tool call, as recorded.
 
     Args:
+        action: The action's id.
+        tool: The tool's name.
+        status: How it ended; `unknown` when nobody can tell, as after a crash.
+        result: What the model is told.
+        backend: The tier of the sandbox that it ran in.
+        seconds: How long it took.
         arguments: Those of an invalid call, which no event before this one holds.
         parent: The action whose code made an invalid call, if any.
     """
@@ -267,7 +334,15 @@ class ActionFinished(EventBase):
 
 
 class ArtifactKept(EventBase):
-    """A plot or a file that an action handed out, and where it lies on the kernel's machine."""
+    """A plot or a file that an action handed out, and where it lies on the kernel's machine.
+
+    Args:
+        action: The action's id.
+        name: The file's name.
+        media_type: Its media type, such as `image/png`.
+        size: Its size in bytes.
+        path: Where it lies.
+    """
 
     type: Literal["artifact_kept"] = "artifact_kept"
     action: str
@@ -288,8 +363,11 @@ class Notice(EventBase):
 class DiffOffered(EventBase):
     """The view differs from the folder; nothing is written until it is committed.
 
-    `summary` says in a line or more what thousands of changes add up to. After a dry run the changes are
-    dropped, and there is nothing to commit.
+    Args:
+        changes: What is different, path by path.
+        omitted: How many changes are left out, where there are thousands.
+        summary: What thousands of changes add up to, in a line or more.
+        dry_run: Whether the changes are dropped, so that there is nothing to commit.
     """
 
     type: Literal["diff_offered"] = "diff_offered"
@@ -300,7 +378,13 @@ class DiffOffered(EventBase):
 
 
 class WorkspaceChanged(EventBase):
-    """The person's folder, or the view on it, was changed by a decision of the person."""
+    """The person's folder, or the view on it, was changed by a decision of the person.
+
+    Args:
+        what: What was decided.
+        commit: The commit that was made, undone or made again.
+        paths: The paths that it concerns.
+    """
 
     type: Literal["workspace_changed"] = "workspace_changed"
     what: Literal["commit", "discard", "undo", "redo"]
@@ -309,7 +393,15 @@ class WorkspaceChanged(EventBase):
 
 
 class TurnFinished(EventBase):
-    """The end of a turn."""
+    """The end of a turn.
+
+    Args:
+        status: How it ended.
+        answer: What the model answered.
+        error: What went wrong, where something did.
+        hint: The next step then.
+        usage: What the turn used.
+    """
 
     type: Literal["turn_finished"] = "turn_finished"
     status: TurnStatus
