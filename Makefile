@@ -36,7 +36,7 @@ lint:
 	$(python) -m mypy
 
 docs: reference ## build the documentation's pages into site/
-	$(python) -m mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(python) -m mkdocs build --strict
 
 reference: ## write the pages of docs/reference that are made from the code
 	@scripts/setup --test
