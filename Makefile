@@ -5,7 +5,7 @@ parallel := -n 2 --dist loadfile --no-loadscope-reorder
 # These play whole sessions, load models, start processes, or need real components.
 long := tests/integration tests/attacks tests/cluster tests/federated tests/models/engines tests/sandbox/faults
 
-.PHONY: shell test unit integration with-components lint lock setup bench docs reference
+.PHONY: shell test unit integration with-components lint lock setup bench docs reference recording
 
 shell: ## set everything up and open the shell on this folder
 	@scripts/setup --link
@@ -41,6 +41,10 @@ docs: reference ## build the documentation's pages into site/
 reference: ## write the pages of docs/reference that are made from the code
 	@scripts/setup --test
 	$(python) -m scripts.reference
+
+recording: ## play the session that README shows again, with the embedded model
+	@scripts/setup --test
+	$(python) -m scripts.recording
 
 bench: ## measure, and write docs/benchmarks.md
 	@scripts/setup --test
