@@ -43,13 +43,15 @@ FILES = {
 }
 LAUNCH = "from llmasos.shell.cli import main; main()"
 PROMPT = re.compile(r"^\s*[>❯›]\s*$")
-QUESTION = re.compile(r"\?.*$")
+# The status names the model once the kernel has answered.
+READY = "qwen2.5"
+# What is typed, and what then is said at last.
 SESSION = [
-    ("which region sold most in sales.csv?", PROMPT),
-    ("把 notes.txt 翻译成英文，保存为 notes.en.txt", QUESTION),
-    ("y", PROMPT),
-    ("/undo", PROMPT),
-    ("/ledger", PROMPT),
+    ("which region sold most in sales.csv?", "tokens in"),
+    ("把 notes.txt 翻译成英文，保存为 notes.en.txt", "Write these changes"),
+    ("y", "takes it back"),
+    ("/undo", "Restored"),
+    ("/ledger", "vouches"),
 ]
 COLUMNS, ROWS, SECONDS, QUIET = 100, 40, 300.0, 0.4
 
@@ -114,14 +116,16 @@ class Terminal:
             found.pop()
         return found
 
-    def wait_for(self, wanted: re.Pattern[str]) -> None:
-        """Read until the line of the cursor is as wanted, and nothing more comes."""
+    def count(self, words: str) -> int:
+        """Return how many lines have these words."""
+        return sum(words in text(line) for line in self.lines())
+
+    def wait_for(self, words: str, count: int = 1) -> None:
+        """Read until so many lines have these words, and nothing more comes."""
         end = time.monotonic() + SECONDS
-        while self._read(QUIET) or not wanted.search(self._screen.display[self._screen.cursor.y].rstrip()):
+        while self._read(QUIET) or self.count(words) < count:
             if time.monotonic() > end or not self._child.isalive():
-                sys.exit(
-                    "\n".join([*map(text, self.lines()), f"There was no {wanted.pattern!r} at the cursor."])
-                )
+                sys.exit("\n".join([*map(text, self.lines()), f"The terminal does not say {words!r}."]))
 
     def enter(self, line: str) -> None:
         """Type a line and send it."""
@@ -235,10 +239,11 @@ def play(folder: Path, env: dict[str, str]) -> Terminal:
     subprocess.run([*llmasos, "models", "load"], env=env, check=True, stdout=subprocess.DEVNULL)
     try:
         terminal = Terminal(llmasos, folder, env)
-        terminal.wait_for(PROMPT)
+        terminal.wait_for(READY)
         for line, then in SESSION:
+            before = terminal.count(then)
             terminal.enter(line)
-            terminal.wait_for(then)
+            terminal.wait_for(then, before + 1)
         terminal.end()
     finally:
         subprocess.run([*llmasos, "stop"], env=env, check=True, stdout=subprocess.DEVNULL)

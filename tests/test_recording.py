@@ -1,6 +1,5 @@
 """A recording has what the terminal showed, as text and as a picture."""
 
-import re
 import sys
 from pathlib import Path
 from xml.etree import ElementTree
@@ -19,9 +18,9 @@ sys.stdin.read()
 
 def played(folder: Path) -> Terminal:
     terminal = Terminal([sys.executable, "-c", PROGRAM], folder, {"LANG": "C.UTF-8"})
-    terminal.wait_for(re.compile(r"^>$"))
+    terminal.wait_for("你好")
     terminal.enter("Ada")
-    terminal.wait_for(re.compile(r"\?$"))
+    terminal.wait_for("sure?")
     terminal.end()
     return terminal
 
