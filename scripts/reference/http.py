@@ -45,6 +45,7 @@ GROUPS = {
     "": "The kernel",
 }
 MANY = 5
+_EVENTS = EVENT.json_schema(mode="serialization", ref_template=REF + "{model}")
 HEAD = ("field", "type", "meaning")
 
 
@@ -83,7 +84,9 @@ def _http(said: dict[str, Any]) -> str:
     head = ("", "scope", "what it does", "takes", "gives")
     order = dict.fromkeys(GROUPS.values())
     parts = [part for name in order for part in (f"## {name}", table(head, groups[name]))]
-    return page("HTTP API", HTTP, *parts, "## Types", *_types(said["components"]["schemas"]))
+    told = {ref["$ref"].removeprefix(REF) for ref in _EVENTS["oneOf"]}
+    types = {name: each for name, each in said["components"]["schemas"].items() if name not in told}
+    return page("HTTP API", HTTP, *parts, "## Types", *_types(types))
 
 
 def _operation(path: str, method: str, each: dict[str, Any]) -> tuple[str, ...]:
@@ -105,10 +108,9 @@ def _operation(path: str, method: str, each: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _events() -> str:
-    schema = EVENT.json_schema(mode="serialization", ref_template=REF + "{model}")
-    types = schema["$defs"]
+    types = _EVENTS["$defs"]
     passing = {kind.__name__ for kind in PASSING}
-    names = [ref["$ref"].removeprefix(REF) for ref in schema["oneOf"]]
+    names = [ref["$ref"].removeprefix(REF) for ref in _EVENTS["oneOf"]]
     shared = ("session", "turn", "seq", "at")
     base = {**types[names[0]], "description": EventBase.__doc__}
     parts = ["Every event has", _table(_fields(base, only=shared))]
