@@ -24,6 +24,7 @@ from llmasos.events import (
     Progress,
     TextDelta,
     TurnFinished,
+    TurnSteered,
     Usage,
 )
 from llmasos.shell import pictures
@@ -105,6 +106,9 @@ class Renderer:
                     self._streaming = True
                     self._streamed += event.text
                     self._write_text(self._shown.show(event.text))
+            case TurnSteered():
+                self.end_line()
+                self._console.print(_set_in(f"↳ {event.text}", "bold"))
             case AssistantText():
                 self.end_line()
                 self._show_missed(event.text)

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from llmasos.shell.render import Renderer
 
 
+_CHAIN_SECONDS = 1.0
+
+
 @dataclass(frozen=True)
 class SessionOptions:
     """What a new session is begun with; `AsyncClient.session` says what each means."""
@@ -238,9 +241,16 @@ class Shell:
         info = await client.info()
         self.screen.use_keys(info.keys == "vi")
         self._show(status_line(self.folder, info, None))
-        # What a turn needs is loaded before it is asked for.
+        self.errand(self._settle(client))
+
+    async def _settle(self, client: AsyncClient) -> None:
+        """Do what can wait until the person has sent something."""
         await asyncio.to_thread(_load_turn)
-        await self.known.learn(client)
+        with contextlib.suppress(LLMasOSError):
+            await self.known.learn(client)
+            while (await client.info()).ledger.head_block is None:
+                await asyncio.sleep(_CHAIN_SECONDS)
+            await self.update_status()
 
     async def _forget_kernel(self) -> None:
         if self._client is not None:

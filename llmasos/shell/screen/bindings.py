@@ -6,10 +6,16 @@ from typing import Protocol
 
 from prompt_toolkit.buffer import Buffer
 from prompt_toolkit.document import Document
-from prompt_toolkit.filters import Condition, has_focus, has_selection, is_searching, vi_insert_mode
+from prompt_toolkit.filters import (
+    Condition,
+    has_focus,
+    has_selection,
+    is_searching,
+    vi_insert_mode,
+    vi_navigation_mode,
+)
 from prompt_toolkit.key_binding import KeyBindings, KeyBindingsBase, KeyPressEvent, merge_key_bindings
 from prompt_toolkit.key_binding.bindings.auto_suggest import load_auto_suggest_bindings
-from prompt_toolkit.key_binding.bindings.open_in_editor import load_open_in_editor_bindings
 from prompt_toolkit.keys import Keys
 
 
@@ -63,7 +69,7 @@ def make_bindings(screen: Typed) -> KeyBindingsBase:
     keys = KeyBindings()
     _sending(keys, screen)
     _stopping(keys, screen)
-    return merge_key_bindings([load_auto_suggest_bindings(), load_open_in_editor_bindings(), keys])
+    return merge_key_bindings([load_auto_suggest_bindings(), keys])
 
 
 def _sending(keys: KeyBindings, screen: Typed) -> None:
@@ -86,6 +92,12 @@ def _sending(keys: KeyBindings, screen: Typed) -> None:
     @keys.add("c-j", filter=typing_here)
     def _new_line(event: KeyPressEvent) -> None:
         event.current_buffer.insert_text("\n")
+
+    @keys.add("c-x", "c-e", filter=typing_here & ~vi_insert_mode)
+    @keys.add("v", filter=typing_here & vi_navigation_mode)
+    def _edit(event: KeyPressEvent) -> None:
+        # What comes back is looked at before it is sent.
+        event.current_buffer.open_in_editor(validate_and_handle=False)
 
     @keys.add("up", filter=typing & empty & Condition(lambda: screen.waiting))
     def _take_back(event: KeyPressEvent) -> None:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import TextIO
 
 from prompt_toolkit.data_structures import Size
+from prompt_toolkit.output import ColorDepth
 from prompt_toolkit.output.vt100 import Vt100_Output
 
 # What is between them is drawn at once where the terminal knows it (mode 2026), and as it comes elsewhere.
@@ -32,7 +33,14 @@ class FrameOutput(Vt100_Output):
             # A terminal that does not know its size says that it is nothing.
             return Size(rows=rows or 24, columns=columns or 80)
 
-        super().__init__(file, size, term=os.environ.get("TERM"), enable_cpr=False)
+        super().__init__(
+            file,
+            size,
+            term=os.environ.get("TERM"),
+            # https://no-color.org: any value that is not empty counts.
+            default_color_depth=ColorDepth.DEPTH_1_BIT if os.environ.get("NO_COLOR") else None,
+            enable_cpr=False,
+        )
         self._held = 0
 
     @contextmanager

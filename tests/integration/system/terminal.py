@@ -48,7 +48,7 @@ class Terminal:
         self._child: pexpect.spawn[bytes] = pexpect.spawn(
             sys.executable,
             ["-c", LAUNCH, *arguments],
-            env={**machine.env, "COLUMNS": str(columns), "LINES": str(rows)},
+            env={"TERM": "xterm-256color", **machine.env},
             cwd=str(machine.folder),
             dimensions=(rows, columns),
             timeout=SECONDS,
@@ -84,6 +84,18 @@ class Terminal:
             assert time.monotonic() < end, f"No {start!r} at the cursor:\n{self.text()}"
             self._read()
         assert "Traceback" not in self.text(), self.text()
+
+    def wait_for_cursor(self, column: int) -> None:
+        """Read until the cursor is on a column, counted from 0."""
+        end = time.monotonic() + self._seconds
+        while self._screen.cursor.x != column:
+            assert time.monotonic() < end, f"The cursor is on {self._screen.cursor.x}:\n{self.text()}"
+            self._read()
+
+    def resize(self, columns: int, rows: int) -> None:
+        """Change the size in cells."""
+        self._screen.resize(rows, columns)
+        self._child.setwinsize(rows, columns)
 
     def type(self, keys: str) -> None:
         self._child.send(keys)
