@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Literal
 
-from sqlalchemy import func, select
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session as Transaction
 
 from llmasos.agent._tables import SessionRow, TurnRow
+from llmasos.agent.lineage import Place, find_place, lineage, turns_of
 from llmasos.api import SessionInfo
 from llmasos.errors import SessionError
 from llmasos.events import Usage
@@ -20,15 +21,15 @@ WorkspaceKind = Literal["commit", "discard", "undo", "redo", "policy"]
 _LONGEST_TITLE = 80
 
 
-async def insert_session(store: Store, info: SessionInfo) -> None:
-    """Store a new session."""
+async def insert_session(store: Store, info: SessionInfo, place: Place | None = None) -> None:
+    """Store a new session, which may go on from a place in another one."""
 
     def insert(transaction: Transaction) -> None:
         transaction.add(
             SessionRow(
                 id=info.id,
                 folder=info.folder,
-                title="",
+                title=info.title,
                 model=info.model,
                 created=info.created,
                 updated=info.updated,
@@ -37,6 +38,9 @@ async def insert_session(store: Store, info: SessionInfo) -> None:
                 granted=list(info.granted),
                 access=info.access,
                 asking=info.asking,
+                parent=place.session if place else "",
+                parent_turn=place.number if place else 0,
+                parent_seq=place.seq if place else 0,
             )
         )
 
@@ -52,7 +56,7 @@ async def load_session(store: Store, session: str) -> SessionInfo:
 
     def load(transaction: Transaction) -> SessionInfo | None:
         row = transaction.get(SessionRow, session)
-        return _info(transaction, row) if row is not None else None
+        return _info(row) if row is not None else None
 
     info = await store.run(load)
     if info is None:
@@ -67,7 +71,7 @@ async def list_sessions(store: Store, folder: str | None, limit: int) -> list[Se
         query = select(SessionRow).order_by(SessionRow.updated.desc()).limit(limit)
         if folder is not None:
             query = query.where(SessionRow.folder == folder)
-        return [_info(transaction, row) for row in transaction.scalars(query)]
+        return [_info(row) for row in transaction.scalars(query)]
 
     return await store.run(load)
 
@@ -84,13 +88,29 @@ async def interrupted_sessions(store: Store) -> list[str]:
 async def update_session(store: Store, info: SessionInfo) -> None:
     """Store what can be changed of a session: its model, and what its code may reach and see."""
 
-    def update(transaction: Transaction) -> None:
+    def change(transaction: Transaction) -> None:
         row = transaction.get_one(SessionRow, info.id)
         row.model, row.hosts, row.granted = info.model, list(info.hosts), list(info.granted)
         row.access, row.asking = info.access, info.asking
         row.updated = datetime.now(UTC)
 
-    await store.run(update)
+    await store.run(change)
+
+
+async def rename_session(store: Store, session: str, title: str) -> None:
+    """Give a session a name, which leaves its place in lists as it is."""
+    statement = update(SessionRow).where(SessionRow.id == session).values(title=one_line(title))
+    await store.run(lambda transaction: transaction.execute(statement))
+
+
+def one_line(title: str) -> str:
+    """Return a title as lists show it."""
+    return " ".join(title.split())[:_LONGEST_TITLE]
+
+
+async def place_in(store: Store, session: str, turn: str) -> Place:
+    """Return where another session can go on from a turn; what `find_place` takes and raises."""
+    return await store.run(lambda transaction: find_place(transaction, session, turn))
 
 
 async def insert_turn(store: Store, session: str, turn: str, *, title: str) -> None:
@@ -98,9 +118,9 @@ async def insert_turn(store: Store, session: str, turn: str, *, title: str) -> N
 
     def insert(transaction: Transaction) -> None:
         row = transaction.get_one(SessionRow, session)
-        number = transaction.scalar(select(func.count()).where(TurnRow.session == session)) or 0
-        transaction.add(TurnRow(id=turn, session=session, number=number + 1))
-        row.title = row.title or " ".join(title.split())[:_LONGEST_TITLE]
+        row.turns += 1
+        transaction.add(TurnRow(id=turn, session=session, number=row.parent_turn + row.turns))
+        row.title = row.title or one_line(title)
         row.updated = datetime.now(UTC)
 
     await store.run(insert, durable=True)
@@ -111,12 +131,14 @@ async def finish_turn(
 ) -> None:
     """Store the end of a turn."""
 
-    def update(transaction: Transaction) -> None:
+    def finish(transaction: Transaction) -> None:
         row = transaction.get_one(TurnRow, turn)
+        whole = transaction.get_one(SessionRow, session)
+        whole.usage = (_usage(whole.usage) + usage).model_dump_json()
         row.status, row.messages, row.usage = status, messages, usage.model_dump_json()
-        transaction.get_one(SessionRow, session).updated = datetime.now(UTC)
+        whole.updated = datetime.now(UTC)
 
-    await store.run(update)
+    await store.run(finish)
 
 
 async def unfinished_turns(store: Store, session: str) -> list[str]:
@@ -130,12 +152,12 @@ async def unfinished_turns(store: Store, session: str) -> list[str]:
 
 
 async def recent_messages(store: Store, session: str, turns: int) -> Sequence[str]:
-    """Return the messages of the newest turns of a session, oldest first, as JSON."""
+    """Return the messages of a conversation's newest turns, oldest first, as JSON."""
 
     def load(transaction: Transaction) -> list[str]:
         query = (
             select(TurnRow.messages)
-            .where(TurnRow.session == session, TurnRow.messages != "")
+            .where(turns_of(lineage(transaction, session)), TurnRow.messages != "")
             .order_by(TurnRow.number.desc())
             .limit(turns)
         )
@@ -149,9 +171,11 @@ def sha256_text(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def _info(transaction: Transaction, row: SessionRow) -> SessionInfo:
-    usages = list(transaction.scalars(select(TurnRow.usage).where(TurnRow.session == row.id)))
-    total = sum((Usage.model_validate_json(usage) for usage in usages if usage), Usage())
+def _usage(stored: str) -> Usage:
+    return Usage.model_validate_json(stored) if stored else Usage()
+
+
+def _info(row: SessionRow) -> SessionInfo:
     return SessionInfo.model_validate(
         {
             "id": row.id,
@@ -160,12 +184,14 @@ def _info(transaction: Transaction, row: SessionRow) -> SessionInfo:
             "model": row.model,
             "created": row.created.replace(tzinfo=UTC),
             "updated": row.updated.replace(tzinfo=UTC),
-            "turns": len(usages),
-            "usage": total,
+            "turns": row.parent_turn + row.turns,
+            "usage": _usage(row.usage),
             "in_place": row.in_place,
             "hosts": tuple(row.hosts),
             "granted": tuple(row.granted),
             "access": row.access,
             "asking": row.asking,
+            "parent": row.parent,
+            "parent_turn": row.parent_turn,
         }
     )

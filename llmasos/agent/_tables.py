@@ -11,7 +11,11 @@ from llmasos.store import Base
 
 
 class SessionRow(Base):
-    """A session on a folder."""
+    """A session on a folder.
+
+    A fork goes on from a turn of its parent, whose events up to `parent_seq` are its own beginning. `turns`
+    and `usage` are those of its own turns together.
+    """
 
     __tablename__ = "sessions"
 
@@ -26,6 +30,11 @@ class SessionRow(Base):
     granted: Mapped[list[str]] = mapped_column(JSON, default=list)
     access: Mapped[str] = mapped_column(default="")
     asking: Mapped[str] = mapped_column(default="")
+    parent: Mapped[str] = mapped_column(default="")
+    parent_turn: Mapped[int] = mapped_column(default=0)
+    parent_seq: Mapped[int] = mapped_column(default=0)
+    turns: Mapped[int] = mapped_column(default=0)
+    usage: Mapped[str] = mapped_column(Text, default="")
 
 
 class TurnRow(Base):

@@ -114,6 +114,17 @@ class Session:
         info = await records.load_session(self._services.store, self.id)
         return info.model_copy(update={"running": self.running})
 
+    async def rename(self, title: str) -> None:
+        """Give the session a name in lists, in place of its first request.
+
+        Raises:
+            SessionError: The name is empty.
+        """
+        title = self._services.redactor.text(title)
+        if not title.strip():
+            raise SessionError("The name is empty.", hint="Say what the session is to be called.")
+        await records.rename_session(self._services.store, self.id, title)
+
     async def use_model(self, name: str) -> None:
         """Choose the model of the turns to come.
 
@@ -418,4 +429,9 @@ def finished(turn: str, end: TurnEnd) -> TurnFinished:
 def new_session_info(request: SessionRequest) -> SessionInfo:
     """Return the description of a session that begins now."""
     now = datetime.now(UTC)
-    return SessionInfo(id=f"s-{secrets.token_hex(5)}", created=now, updated=now, **dict(request))
+    return SessionInfo(id=new_session_id(), created=now, updated=now, **dict(request))
+
+
+def new_session_id() -> str:
+    """Return an id that no session has."""
+    return f"s-{secrets.token_hex(5)}"

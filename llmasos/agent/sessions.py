@@ -5,19 +5,22 @@ from __future__ import annotations
 import logging
 import shutil
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 import anyio
 from anyio.abc import TaskGroup
 
 from llmasos.agent import _records as records
+from llmasos.agent.lineage import Place
 from llmasos.agent.recording import record
 from llmasos.agent.rulebook import policy_for
 from llmasos.agent.services import Services
-from llmasos.agent.session import Session, new_session_info
+from llmasos.agent.session import Session, new_session_id, new_session_info
 from llmasos.agent.stream import EventStream
 from llmasos.api import SessionInfo, SessionRequest
 from llmasos.errors import LLMasOSError
+from llmasos.events import Notice
 from llmasos.sandbox import AllowedHosts, Workspace
 
 _log = logging.getLogger(__name__)
@@ -87,8 +90,56 @@ class Sessions:
         except LLMasOSError:
             shutil.rmtree(state, ignore_errors=True)
             raise
+        return await self._begin(info, workspace)
+
+    async def fork(self, session: str, turn: str = "") -> Session:
+        """Begin a session that goes on from a turn of another one, on the same folder and with its options.
+
+        Changes that were not written come along when it is the newest turn; otherwise the fork begins with
+        the folder as it is.
+
+        Args:
+            session: The other one.
+            turn: The turn, by its id or number; the newest that has ended when it is empty.
+
+        Raises:
+            SessionError: There is no such session or turn, or the turn has not ended.
+            WorkspaceError: The folder is gone.
+        """
+        source = await self.get(session)
+        place = await records.place_in(self.services.store, session, turn)
+        now = datetime.now(UTC)
+        info = (await source.info()).model_copy(
+            update={
+                "id": new_session_id(),
+                "created": now,
+                "updated": now,
+                "parent": place.session,
+                "parent_turn": place.number,
+            }
+        )
+        state = self._state(info.id)
+        state.mkdir(mode=0o700, parents=True)
+        try:
+            changed = bool(await source.workbench.workspace.changed())
+            if changed and place.newest:
+                await source.workbench.copy_view(state)
+            workspace = await self._workspace(info)
+        except LLMasOSError:
+            shutil.rmtree(state, ignore_errors=True)
+            raise
+        fork = await self._begin(info, workspace, place)
+        text = f"Forked from {place.session} after its turn {place.number}."
+        if changed and place.newest:
+            text += " The changes that were not written are here, too."
+        elif changed:
+            text += f" The changes that were not written stay in {session}; here, the folder is as it is."
+        await fork.stream.append(Notice(text=text))
+        return fork
+
+    async def _begin(self, info: SessionInfo, workspace: Workspace, place: Place | None = None) -> Session:
         info = info.model_copy(update={"folder": str(workspace.folder)})
-        await records.insert_session(self.services.store, info)
+        await records.insert_session(self.services.store, info, place)
         policy = await anyio.to_thread.run_sync(policy_for, self.services.settings, workspace.folder)
         await record(
             self.services.ledger,
@@ -102,6 +153,8 @@ class Sessions:
             asking=info.asking,
             policy=policy.version,
             backend=self.services.provider.backend,
+            forked_from=place.session if place else None,
+            forked_turn=place.turn if place else None,
         )
         return await self._add(info, workspace)
 

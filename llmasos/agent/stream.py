@@ -13,6 +13,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session as Transaction
 
 from llmasos.agent._tables import EventRow
+from llmasos.agent.lineage import Lineage, Stretch, events_of, lineage
 from llmasos.events import (
     EVENT,
     PASSING,
@@ -36,10 +37,18 @@ class EventStream:
     who are following at the time. Secrets are taken out of all of them.
     """
 
-    def __init__(self, store: Store, session: str, last: int, redactor: Redactor | None = None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        session: str,
+        last: int,
+        redactor: Redactor | None = None,
+        parts: Lineage = (),
+    ) -> None:
         self._store = store
         self._session = session
         self._last = last
+        self._parts = parts or (Stretch(session),)
         self._redactor = redactor or Redactor()
         self._passing: dict[tuple[str, str], tuple[Redaction, Event]] = {}
         self._followers: set[MemoryObjectSendStream[Event]] = set()
@@ -48,8 +57,9 @@ class EventStream:
     @classmethod
     async def open(cls, store: Store, session: str, redactor: Redactor | None = None) -> EventStream:
         """Return the stream of a session, at its stored end."""
-        last = await store.run(lambda transaction: _last(transaction, session))
-        return cls(store, session, last, redactor)
+        parts = await store.run(lambda transaction: lineage(transaction, session))
+        last = await store.run(lambda transaction: _last(transaction, parts))
+        return cls(store, session, last, redactor, parts)
 
     @property
     def redactor(self) -> Redactor:
@@ -68,7 +78,7 @@ class EventStream:
 
         def insert(transaction: Transaction) -> E:
             stored = event.model_copy(
-                update={"session": self._session, "seq": _last(transaction, self._session) + 1}
+                update={"session": self._session, "seq": _last(transaction, self._parts) + 1}
             )
             transaction.add(
                 EventRow(
@@ -109,7 +119,7 @@ class EventStream:
         """Return the stored events after a number, of one turn or of all."""
 
         def rows(transaction: Transaction) -> list[str]:
-            query = select(EventRow.body).where(EventRow.session == self._session, EventRow.seq > after)
+            query = select(EventRow.body).where(events_of(self._parts), EventRow.seq > after)
             if turn:
                 query = query.where(EventRow.turn == turn)
             return list(transaction.scalars(query.order_by(EventRow.seq)))
@@ -176,6 +186,8 @@ class EventStream:
             follower.send_nowait(event)
 
 
-def _last(transaction: Transaction, session: str) -> int:
+def _last(transaction: Transaction, parts: Lineage) -> int:
     """Return the number of the newest stored event."""
-    return transaction.scalar(select(func.max(EventRow.seq)).where(EventRow.session == session)) or 0
+    own = parts[-1].session
+    newest = transaction.scalar(select(func.max(EventRow.seq)).where(EventRow.session == own))
+    return newest or (parts[-2].seq if len(parts) > 1 else 0) or 0

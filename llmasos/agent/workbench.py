@@ -190,6 +190,20 @@ class Workbench:
         """Return the session's commits, oldest first, those that were undone included."""
         return [_info(commit) for commit in await anyio.to_thread.run_sync(self.workspace.history)]
 
+    async def copy_view(self, state: Path) -> None:
+        """Give another session on the folder this view, with its changes; the sandbox ends.
+
+        Args:
+            state: The other session's own folder.
+
+        Raises:
+            SessionError: A turn runs.
+            WorkspaceError: It cannot be copied.
+        """
+        async with self._between_turns("A session's view cannot be copied"):
+            await self.sandbox.close()
+            await self.workspace.copy_view(state)
+
     async def save_state(self, name: str) -> None:
         """Keep the variables of the Python session under a name."""
         async with self._between_turns("Variables cannot be kept"):

@@ -24,6 +24,7 @@ from llmasos.api.ledger import (
 from llmasos.api.plugins import EnableRequest, PluginInfo, PluginState, PluginTool
 from llmasos.api.sessions import (
     AccessRequest,
+    ForkRequest,
     JobInfo,
     JobOutput,
     JobPlace,
@@ -31,6 +32,7 @@ from llmasos.api.sessions import (
     SessionInfo,
     SessionRequest,
     StateRequest,
+    TitleRequest,
 )
 from llmasos.api.turns import (
     ActionResult,
@@ -66,6 +68,7 @@ __all__ = [
     "ErasureInfo",
     "ErrorBody",
     "ExportQuery",
+    "ForkRequest",
     "Health",
     "JobInfo",
     "JobOutput",
@@ -92,6 +95,7 @@ __all__ = [
     "SessionRequest",
     "StateRequest",
     "SteerRequest",
+    "TitleRequest",
     "ToolCall",
     "ToolInfo",
     "TurnAccepted",

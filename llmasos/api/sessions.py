@@ -34,7 +34,10 @@ class SessionRequest(Wire):
 
 
 class SessionInfo(Wire):
-    """A session as lists show it."""
+    """A session as lists show it.
+
+    A fork has the turns of its `parent` up to `parent_turn` before its own; `usage` is that of its own.
+    """
 
     id: str
     folder: str
@@ -50,6 +53,20 @@ class SessionInfo(Wire):
     granted: tuple[str, ...] = ()
     access: Literal["", "read-only", "workspace", "open"] = ""
     asking: Literal["", "always", "on-risk", "never"] = ""
+    parent: str = ""
+    parent_turn: int = 0
+
+
+class TitleRequest(Wire):
+    """What a session is called in lists."""
+
+    title: str
+
+
+class ForkRequest(Wire):
+    """The turn after which another session goes on, by its id or number; the newest that has ended."""
+
+    turn: str = ""
 
 
 class AccessRequest(Wire):

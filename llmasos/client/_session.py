@@ -19,6 +19,7 @@ from llmasos.api import (
     CommitChoice,
     CommitInfo,
     Diff,
+    ForkRequest,
     JobInfo,
     JobOutput,
     MergedFile,
@@ -26,6 +27,7 @@ from llmasos.api import (
     SessionInfo,
     StateRequest,
     SteerRequest,
+    TitleRequest,
     ToolCall,
     TurnAccepted,
     TurnRequest,
@@ -141,6 +143,24 @@ class AsyncSession:
     async def cancel(self) -> None:
         """Cancel the running turn."""
         await self._client.post(f"{self._path}/cancel")
+
+    async def rename(self, title: str) -> SessionInfo:
+        """Give the session a name in lists."""
+        body = TitleRequest(title=title)
+        return await self._client.request("POST", f"{self._path}/title", SessionInfo, body)
+
+    async def fork(self, turn: str | int = "") -> AsyncSession:
+        """Return a new session that goes on from a turn of this one, on the same folder.
+
+        Args:
+            turn: The turn, by its number from 1 or its id; the newest that has ended when it is left out.
+
+        Raises:
+            RequestRefused: There is no such turn, or it has not ended.
+        """
+        body = ForkRequest(turn=str(turn))
+        info = await self._client.request("POST", f"{self._path}/fork", SessionInfo, body)
+        return AsyncSession(self._client, info)
 
     async def use_model(self, model: str) -> None:
         """Choose the model of the next turns."""

@@ -65,6 +65,14 @@ class Session:
         """Cancel the running turn."""
         self._call(self._session.cancel())
 
+    def rename(self, title: str) -> SessionInfo:
+        """Give the session a name in lists."""
+        return self._call(self._session.rename(title))
+
+    def fork(self, turn: str | int = "") -> Session:
+        """Return a new session that goes on from a turn of this one; takes what `AsyncSession.fork` takes."""
+        return Session(self._call, self._wrap, self._call(self._session.fork(turn)))
+
     def use_model(self, model: str) -> None:
         """Choose the model of the next turns."""
         self._call(self._session.use_model(model))

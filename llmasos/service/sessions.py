@@ -18,6 +18,7 @@ from llmasos.api import (
     CommitChoice,
     CommitInfo,
     Diff,
+    ForkRequest,
     JobInfo,
     JobOutput,
     JobPlace,
@@ -27,6 +28,7 @@ from llmasos.api import (
     SessionRequest,
     StateRequest,
     SteerRequest,
+    TitleRequest,
     TurnAccepted,
     TurnRequest,
 )
@@ -68,6 +70,8 @@ def session_routes(kernel: Kernel, drain: Drain) -> list[Route]:
                 Route("/v1/sessions/{id}/events", api.events),
                 Route("/v1/sessions/{id}/steer", api.steer, methods=["POST"]),
                 Route("/v1/sessions/{id}/cancel", api.cancel, methods=["POST"]),
+                Route("/v1/sessions/{id}/title", api.rename, methods=["POST"]),
+                Route("/v1/sessions/{id}/fork", api.fork, methods=["POST"]),
                 Route("/v1/sessions/{id}/model", api.use_model, methods=["POST"]),
                 *changes.routes(),
             ],
@@ -110,11 +114,7 @@ class _SessionsApi:
         wanted = await body(request, SessionRequest)
         access = _access(request)
         self._here.check(access, wanted.model)
-        in_place = wanted.in_place or self._kernel.settings.in_place
-        # To loosen what a session may do is to approve it beforehand.
-        loosened = in_place or wanted.hosts or wanted.granted or wanted.access == "open"
-        if access is not None and (loosened or wanted.asking == "on-risk"):
-            access.require("approve")
+        _check_loosened(access, wanted, in_place=wanted.in_place or self._kernel.settings.in_place)
         options = wanted.model_dump(exclude={"folder"})
         session = await self._kernel.sessions.create(_folder(wanted.folder), **options)
         await self._owners.began(access, session.id)
@@ -123,6 +123,24 @@ class _SessionsApi:
     @operation("Show a session.", answer=SessionInfo)
     async def session_info(self, request: Request) -> Response:
         return reply(await (await self.session(request)).info())
+
+    @operation("Give a session a name.", body=TitleRequest, answer=SessionInfo)
+    async def rename(self, request: Request) -> Response:
+        session = await self.session(request)
+        await session.rename((await body(request, TitleRequest)).title)
+        return reply(await session.info())
+
+    @operation("Go on from a turn in another session.", body=ForkRequest, answer=SessionInfo, status=201)
+    async def fork(self, request: Request) -> Response:
+        source = await self.session(request)
+        wanted = await body(request, ForkRequest)
+        access = _access(request)
+        info = await source.info()
+        self._here.check(access, info.model)
+        _check_loosened(access, info, in_place=info.in_place)
+        fork = await self._kernel.sessions.fork(source.id, wanted.turn)
+        await self._owners.began(access, fork.id)
+        return reply(await fork.info(), status=201)
 
     @operation("Follow a session's events.", query=_EventsQuery, answer=Event, media=SERVER_SENT)
     async def events(self, request: Request) -> Response:
@@ -283,6 +301,13 @@ class _ChangesApi:
         workbench = await self._workbench(request)
         await workbench.restore_state((await body(request, StateRequest)).name)
         return Response(status_code=204)
+
+
+def _check_loosened(access: Access | None, wanted: SessionRequest | SessionInfo, *, in_place: bool) -> None:
+    """Refuse keys that would begin a session which may do more: to loosen it is to approve it beforehand."""
+    loosened = in_place or wanted.hosts or wanted.granted or wanted.access == "open"
+    if access is not None and (loosened or wanted.asking == "on-risk"):
+        access.require("approve")
 
 
 def _folder(named: str) -> Path:

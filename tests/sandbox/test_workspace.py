@@ -557,3 +557,49 @@ async def test_a_folder_that_becomes_a_link_during_a_commit_leads_nowhere(
         await desk.space.commit()
     assert (outside / "x.txt").read_text() == "outside\n"
     assert (tmp_path / "d.old" / "x.txt").read_text() == "one\n"
+
+
+async def test_a_copied_view_has_the_changes_and_is_a_view_of_its_own(
+    make_desk: MakeDesk, tmp_path: Path
+) -> None:
+    desk = make_desk({"a.txt": "one\n", "gone.txt": "bye\n", "d/x": "x", "d/y": "y", "same": "s"})
+    agent = await desk.agent()
+    agent.write("a.txt", "two\n")
+    agent.remove("gone.txt")
+    agent.remove("d")
+    agent.mkdir("d")
+    agent.write("d/z", "z")
+    agent.link("link", "/etc/passwd")
+    (agent.touch("same")).chmod(0o700)
+    expected = await desk.kinds()
+    await desk.space.copy_view(tmp_path / "other")
+    other = Workspace.open(desk.folder, tmp_path / "other")
+    assert {change.path: change.kind for change in await other.changes()} == expected
+    assert os.readlink(tmp_path / "other" / "view" / "upper" / "link") == "/etc/passwd"
+    await other.view(desk.kind)
+    await other.commit()
+    assert (desk.folder / "a.txt").read_text() == "two\n" and not (desk.folder / "d" / "x").exists()
+    await other.undo()
+    assert (desk.folder / "a.txt").read_text() == "one\n"
+    await other.discard()
+    assert await desk.kinds() == expected
+
+
+async def test_a_copied_view_refuses_what_the_first_would(make_desk: MakeDesk, tmp_path: Path) -> None:
+    desk = make_desk({"a.txt": "1\n2\n3\n", "b.txt": "b\n"})
+    agent = await desk.agent()
+    agent.write("a.txt", "1\n2\nthree\n")
+    assert await desk.kinds() == {"a.txt": "changed"}
+    (desk.folder / "a.txt").write_text("one\n2\n3\n")
+    await desk.space.copy_view(tmp_path / "other")
+    other = Workspace.open(desk.folder, tmp_path / "other")
+    with pytest.raises(ConflictError, match=r"a\.txt"):
+        await other.commit()
+    await other.commit(merge=True)
+    assert (desk.folder / "a.txt").read_text() == "one\n2\nthree\n"
+
+
+async def test_a_view_without_changes_is_copied_as_none(make_desk: MakeDesk, tmp_path: Path) -> None:
+    desk = make_desk({"a.txt": "one\n"})
+    await desk.space.copy_view(tmp_path / "other")
+    assert await Workspace.open(desk.folder, tmp_path / "other").changes() == []

@@ -55,6 +55,17 @@ class Layer(Protocol):
             own: The paths that it changes.
         """
 
+    def copy(self, place: str, own: Set[str]) -> None:
+        """Make the same layer at another place, with what it knows of the versions that the view saw.
+
+        Args:
+            place: The other place.
+            own: The paths that the view changes.
+
+        Raises:
+            OSError: It cannot be copied.
+        """
+
     def changes(self) -> list[Change]:
         """Return what the view changes, in order of paths; a path is named once, and nothing as renamed."""
 

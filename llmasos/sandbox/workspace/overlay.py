@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence, Set
 from llmasos.sandbox.port import ViewKind
 from llmasos.sandbox.workspace.changes import Change, Comparison
 from llmasos.sandbox.workspace.files import (
+    copy_tree,
     join,
     mark,
     set_owner,
@@ -70,6 +71,18 @@ class OverlayLayer:
         # In this order: a crash in between leaves a moment that is too early, which only refuses more.
         self._keep(kept)
         mark(os.path.join(self._place, "born"))
+
+    def copy(self, place: str, own: Set[str]) -> None:
+        """Make the same layer at another place, with the moments at which the view saw what it changes.
+
+        Raises:
+            OSError: It cannot be copied.
+        """
+        copy_tree(self.upper, os.path.join(place, "upper"))
+        moments, born = self._moments(), self._born()
+        kept = {path: moments.get(path, born) for path in own}
+        write_whole(os.path.join(place, "moments.json"), json.dumps(kept).encode())
+        mark(os.path.join(place, "born"))
 
     def changes(self) -> list[Change]:
         """Return what the upper folder changes of the lower one."""

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence, Set
 from llmasos.sandbox.port import ViewKind
 from llmasos.sandbox.workspace.changes import Change, Comparison
 from llmasos.sandbox.workspace.copies import Copier, Record, copy_facts, facts, is_copied
-from llmasos.sandbox.workspace.files import join, too_deep, write_whole
+from llmasos.sandbox.workspace.files import copy_tree, join, too_deep, write_whole
 from llmasos.sandbox.workspace.opening import lstat
 from llmasos.sandbox.workspace.secrets import Secrets
 
@@ -76,6 +76,20 @@ class SnapshotLayer:
         records |= copied
         if copied or gone:
             self._save()
+
+    def copy(self, place: str, own: Set[str]) -> None:
+        """Make the same layer at another place, with what it knows of the versions that were copied.
+
+        Raises:
+            OSError: It cannot be copied.
+        """
+        copy_tree(self.upper, os.path.join(place, "upper"))
+        other = SnapshotLayer(self._lower, place, self._secrets, self._shift)
+        for path, (below, above) in self._records().items():
+            here, there = lstat(self.upper, path), lstat(other.upper, path)
+            same = here is not None and there is not None and copy_facts(here) == above
+            other._records()[path] = (below, copy_facts(there) if same and there is not None else above)
+        other._save()
 
     def changes(self) -> list[Change]:
         """Return what was changed in the copy."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from llmasos.errors import WorkspaceError, command
 from llmasos.sandbox.port import View, ViewKind
 from llmasos.sandbox.workspace.changes import Layer
-from llmasos.sandbox.workspace.files import mark, set_user_xattrs, user_xattrs, write_whole
+from llmasos.sandbox.workspace.files import copy_tree, mark, set_user_xattrs, user_xattrs, write_whole
 from llmasos.sandbox.workspace.folder import changed_since
 from llmasos.sandbox.workspace.opening import lstat
 from llmasos.sandbox.workspace.overlay import OverlayLayer
@@ -133,6 +133,35 @@ class Views:
         os.rename(new, self.place)
         remove(f"{self.place}.old")
         self._layer = None
+
+    def copy(self, state: str, own: Set[str]) -> None:
+        """Make the same view in another state of the folder.
+
+        Args:
+            state: The other state, which has no view yet.
+            own: The paths that the view changes.
+
+        Raises:
+            WorkspaceError: There is no room, for instance.
+        """
+        layer = self.layer()
+        if layer is None:
+            return
+        place = os.path.join(state, "view")
+        new = f"{place}.new"
+        os.makedirs(new, 0o700)
+        try:
+            layer.copy(new, own)
+            for name in ("base", "bases.json"):
+                if lstat(self.place, name) is not None:
+                    copy_tree(os.path.join(self.place, name), os.path.join(new, name))
+        except OSError as error:
+            raise WorkspaceError(
+                f"The view of {self._folder} cannot be copied: {error.strerror}.",
+                hint="Free space, or write or drop its changes first.",
+            ) from error
+        write_whole(os.path.join(new, "kind"), json.dumps(layer.kind).encode())
+        os.rename(new, place)
 
     def reset(self, paths: Sequence[str]) -> None:
         """Have the view show nothing but the folder.

@@ -201,6 +201,22 @@ class Workspace:
         """
         await self._work(self._edits.discard, selection)
 
+    async def copy_view(self, state: Path) -> None:
+        """Give another session on the folder this view; no sandbox may be open on it.
+
+        Args:
+            state: The other session's state, which has no view yet.
+
+        Raises:
+            WorkspaceError: It cannot be copied.
+        """
+
+        def copy() -> None:
+            # Looking for the changes keeps what they started from, which goes along.
+            self._views.copy(str(state), {change.path for change in self._edits.changes()})
+
+        return await self._work(copy)
+
     def secret_files(self) -> list[Path]:
         """Return what is hidden in the folder or would be if it were not granted, folders for all in them."""
         hidden, _ = self._secrets.rules

@@ -57,3 +57,37 @@ def _speak(machine: Machine, session: Session, text: str, *, during: int) -> Non
         return chunks(reply)
 
     machine.endpoint.chunks = steered  # type: ignore[method-assign]
+
+
+def test_a_session_is_named_and_forked(machine: Machine, client: Client) -> None:
+    session = client.session(machine.folder)
+    machine.endpoint.replies = [
+        "Hello.",
+        call("run_shell", command="echo new > new.txt; rm notes.txt"),
+        "Done.",
+    ]
+    session.run("say hello")
+    assert {change.path for change in session.run("write new.txt", approve="all").changes} == {
+        "new.txt",
+        "notes.txt",
+    }
+    assert machine.run("rename", session.id, "The plan").stdout == f"{session.id}  The plan\n"
+    made = machine.run("fork", session.id).stdout.partition(":")[0]
+    early = machine.run("fork", session.id, "--turn", "1").stdout.partition(":")[0]
+    assert machine.run("diff", early).stdout == ""
+    listed = {line.split()[0]: line for line in machine.run("sessions").stdout.splitlines()}
+    assert all("The plan" in listed[one] for one in (session.id, made, early))
+    assert "2 turns" in listed[made] and "1 turn " in listed[early]
+
+    fork = client.resume(made)
+    machine.endpoint.replies = [call("run_shell", command="cat new.txt; ls"), "It says new."]
+    said = fork.run("what is there?", approve="all")
+    assert said.actions[0].outcome.startswith("new\n") and "notes.txt" not in said.actions[0].outcome
+    asked = [message["content"] for message in machine.endpoint.requests[-1]["messages"]]
+    assert "say hello" in asked and "write new.txt" in asked
+    fork.commit()
+    assert (machine.folder / "new.txt").read_text() == "new\n" and not (machine.folder / "notes.txt").exists()
+    refused = machine.run("fork", session.id, "--turn", "9")
+    assert refused.returncode == 1 and "has no turn '9'" in refused.stderr
+    verified = machine.run("ledger", "verify")
+    assert verified.returncode == 0, verified.stdout

@@ -260,3 +260,23 @@ async def test_steering_without_a_turn_says_so(stage: MakeStage, replies: list[s
         await one.post(f"{place}/turns", json={"text": "hello", "approve": "deny"})
         told = await one.post(f"{place}/steer", json={"text": "hurry"})
         assert told.status_code == 202 and told.json()["turn"].startswith("t-")
+
+
+async def test_a_fork_is_its_keys_and_needs_what_a_new_session_would(
+    stage: MakeStage, replies: list[str]
+) -> None:
+    async with serving(stage, *replies) as it, await it.key(*AGENT) as one, await it.key(*AGENT) as other:
+        place = await it.session(one)
+        assert (await one.post(f"{place}/fork", json={})).status_code == 409
+        await it.turn(one, place)
+        made = await one.post(f"{place}/fork", json={"turn": "1"})
+        assert made.status_code == 201 and made.json()["parent"] == place.rpartition("/")[2]
+        fork = f"/v1/sessions/{made.json()['id']}"
+        assert (await one.get(fork)).json()["turns"] == 1
+        for path in (f"{place}/fork", f"{place}/title", f"{fork}/fork"):
+            refused = await other.post(path, json={"title": "mine"})
+            assert "There is no session" in refused.json()["message"]
+        assert (await one.post(f"{fork}/title", json={"title": "Plan B"})).json()["title"] == "Plan B"
+        session = await it.stage.sessions.get(place.rpartition("/")[2])
+        await session._update(granted=(".env",))
+        assert (await one.post(f"{place}/fork", json={})).status_code == 403
