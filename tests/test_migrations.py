@@ -13,7 +13,9 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, select, text
 
 from llmasos import migrations
+from llmasos.agent import _records, search_sessions
 from llmasos.errors import ConfigError
+from llmasos.events import ActionFinished, ActionStarted, AssistantText, TurnFinished, TurnStarted, Usage
 from llmasos.ledger._digest import FIRST_HEAD, body_digest, next_head, record_digest, session_key
 from llmasos.ledger._outbox import Outbox
 from llmasos.ledger._tables import OutboxRow, RecordRow
@@ -120,4 +122,46 @@ async def test_a_database_from_a_newer_version_is_refused_and_left_alone(store: 
     with pytest.raises(ConfigError, match="schema '9999', which this version does not know") as caught:
         upgrade(store)
     assert "version of LLMasOS that wrote it" in caught.value.hint
+    store.close()
+
+
+async def test_what_was_said_before_is_found_afterwards(store: Store) -> None:
+    await anyio.to_thread.run_sync(upgrade_to, store, "0007")
+    event = text(
+        "INSERT INTO events (session, seq, turn, type, body) VALUES ('s-1', :seq, 't-1', :type, :body)"
+    )
+    stored = [
+        TurnStarted(turn="t-1", text="看看天气"),
+        ActionStarted(turn="t-1", action="a", tool="read_file", arguments={"path": ["x", {"y": "zebra"}]}),
+        ActionFinished(turn="t-1", action="a", tool="read_file", status="ok", result="a walrus " * 2000),
+        AssistantText(turn="t-1", text="It is fine."),
+        TurnFinished(turn="t-1", status="done", answer="It is fine."),
+    ]
+    usages = [Usage(requests=2, input_tokens=10), Usage(requests=1, seconds=0.5)]
+    with store.durable_engine.begin() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO sessions (id, folder, title, model, created, updated) VALUES "
+                "('s-1', '/f', 'A title', '', '2026-01-01 00:00:00', '2026-01-01 00:00:00')"
+            )
+        )
+        for number, usage in enumerate(usages, 1):
+            values = {"id": f"t-{number}", "number": number, "usage": usage.model_dump_json()}
+            connection.execute(
+                text(
+                    "INSERT INTO turns (id, session, number, status, messages, usage) "
+                    "VALUES (:id, 's-1', :number, 'done', '', :usage)"
+                ),
+                values,
+            )
+        for seq, each in enumerate(stored, 1):
+            body = each.model_copy(update={"session": "s-1", "seq": seq}).model_dump_json()
+            connection.execute(event, {"seq": seq, "type": each.type, "body": body})
+        connection.execute(event, {"seq": 6, "type": "assistant_text", "body": "cut off"})
+    upgrade(store)
+    for query, kind in (("天气", "request"), ("zebra", "call"), ("walrus", "result"), ("fine", "answer")):
+        [hit] = await search_sessions(store, query)
+        assert (hit.kind, hit.title, hit.number) == (kind, "A title", 1)
+    info = await _records.load_session(store, "s-1")
+    assert (info.turns, info.usage) == (2, Usage(requests=3, input_tokens=10, seconds=0.5))
     store.close()

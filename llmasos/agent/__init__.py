@@ -10,6 +10,7 @@ from llmasos.agent.metering import Meter, metered
 from llmasos.agent.policy import Policy
 from llmasos.agent.recording import record
 from llmasos.agent.rulebook import policy_for
+from llmasos.agent.search import search_sessions
 from llmasos.agent.services import Services
 from llmasos.agent.session import Session
 from llmasos.agent.sessions import Sessions
@@ -40,4 +41,5 @@ __all__ = [
     "policy_for",
     "record",
     "record_start",
+    "search_sessions",
 ]

@@ -62,3 +62,13 @@ class EventRow(Base):
     body: Mapped[str] = mapped_column(Text)
 
     __table_args__ = (Index("ix_events_session_turn", "session", "turn"),)
+
+
+class SearchRow(Base):
+    """An event whose words stand in the full-text index `search_words`, under the row's id."""
+
+    __tablename__ = "search"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    session: Mapped[str]
+    seq: Mapped[int]

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session as Transaction
 
 from llmasos.agent._tables import EventRow
 from llmasos.agent.lineage import Lineage, Stretch, events_of, lineage
+from llmasos.agent.search import note
 from llmasos.events import (
     EVENT,
     PASSING,
@@ -89,6 +90,8 @@ class EventStream:
                     body=stored.model_dump_json(),
                 )
             )
+            if self._store.sqlite:
+                note(transaction, self._session, stored)
             return cast(E, stored)
 
         async with self._lock:

@@ -69,6 +69,39 @@ class ForkRequest(Wire):
     turn: str = ""
 
 
+SearchKind = Literal["request", "word", "answer", "call", "result"]
+
+
+class SearchQuery(Wire):
+    """Which words are looked for, and how many places are wanted."""
+
+    query: str
+    limit: int = Field(20, ge=1, le=200)
+
+
+class SearchHit(Wire):
+    """A place in a past session where words stand.
+
+    Args:
+        number: The number of the turn.
+        seq: The number of the event.
+        kind: What the text is: a request, another word of the person, an answer, a call or its result.
+        snippet: What stands around the words, on one line.
+        marks: Where the words begin and end in it, in characters.
+    """
+
+    session: str
+    title: str
+    folder: str
+    turn: str
+    number: int
+    seq: int
+    at: datetime
+    kind: SearchKind
+    snippet: str
+    marks: tuple[tuple[int, int], ...] = ()
+
+
 class AccessRequest(Wire):
     """What a session's code may reach and see, and when a person is asked, from now on.
 

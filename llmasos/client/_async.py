@@ -17,6 +17,7 @@ from llmasos.api import (
     CLIENT_HEADER,
     Check,
     KernelInfo,
+    SearchHit,
     SessionInfo,
     SessionRequest,
     ToolInfo,
@@ -152,6 +153,15 @@ class AsyncClient(
         """Return the newest sessions, of one folder or of all."""
         query = {"folder": str(Path(folder).expanduser().absolute())} if folder is not None else {}
         return await self.request("GET", "/v1/sessions", list[SessionInfo], query=query)
+
+    async def search(self, query: str, limit: int = 20) -> list[SearchHit]:
+        """Return where words stand in past sessions, the best places first.
+
+        Raises:
+            RequestRefused: There is no word in the query.
+        """
+        wanted = {"query": query, "limit": str(limit)}
+        return await self.request("GET", "/v1/search", list[SearchHit], query=wanted)
 
     async def info(self) -> KernelInfo:
         """Return the kernel's state."""

@@ -24,6 +24,7 @@ from llmasos.api import (
     RecordFilter,
     RecordInfo,
     RecordQuery,
+    SearchHit,
     SessionInfo,
     ToolInfo,
     VerifyProgress,
@@ -70,6 +71,10 @@ class Client:
     def sessions(self, folder: str | Path | None = None) -> list[SessionInfo]:
         """Return the newest sessions, of one folder or of all."""
         return self._call(self._client.sessions(folder))
+
+    def search(self, query: str, limit: int = 20) -> list[SearchHit]:
+        """Return where words stand in past sessions, the best places first."""
+        return self._call(self._client.search(query, limit))
 
     def info(self) -> KernelInfo:
         """Return the kernel's state."""

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from llmasos.agent import Approval, Session, Workbench, asker
+from llmasos.agent import Approval, Session, Workbench, asker, search_sessions
 from llmasos.api import (
     AccessRequest,
     ApprovalRequest,
@@ -24,6 +24,8 @@ from llmasos.api import (
     JobPlace,
     MergedFile,
     ModelChoice,
+    SearchHit,
+    SearchQuery,
     SessionInfo,
     SessionRequest,
     StateRequest,
@@ -64,6 +66,7 @@ def session_routes(kernel: Kernel, drain: Drain) -> list[Route]:
         *needs(
             "agent",
             [
+                Route("/v1/search", api.search),
                 Route("/v1/sessions", api.list_sessions),
                 Route("/v1/sessions", api.create_session, methods=["POST"]),
                 Route("/v1/sessions/{id}", api.session_info),
@@ -108,6 +111,12 @@ class _SessionsApi:
             folder, _SHOWN if _access(request) is None else _LOOKED_THROUGH
         )
         return reply((await self._owners.visible(_access(request), infos))[:_SHOWN])
+
+    @operation("Search past sessions.", query=SearchQuery, answer=SearchHit, many=True)
+    async def search(self, request: Request) -> Response:
+        wanted = SearchQuery.model_validate(dict(request.query_params))
+        mine = await self._owners.seen(_access(request))
+        return reply(await search_sessions(self._kernel.store, wanted.query, wanted.limit, mine))
 
     @operation("Begin a session on a folder.", body=SessionRequest, answer=SessionInfo, status=201)
     async def create_session(self, request: Request) -> Response:

@@ -1,14 +1,39 @@
-"""The commands on sessions that are there: named, and gone on with from a turn."""
+"""The commands on sessions that are there: found, named, and gone on with from a turn."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from llmasos.shell.ask import in_session
+from llmasos.shell.ask import ask, in_session
 from llmasos.shell.changes import Session
-from llmasos.shell.output import say
+from llmasos.shell.output import say, say_found
+from llmasos.shell.proofs import AsJson
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from llmasos.api import SearchHit
+
+
+def search(
+    words: Annotated[list[str], typer.Argument(metavar="WORDS", help="They all have to stand there.")],
+    limit: Annotated[int, typer.Option(min=1, max=200, help="Places at most.")] = 20,
+    as_json: AsJson = False,
+) -> None:
+    """Find words in past sessions: in requests, answers, calls and results."""
+    found = ask(lambda client: client.search(" ".join(words), limit))
+    say_found(found, as_json, _hit_lines)
+
+
+def _hit_lines(found: list[SearchHit]) -> Iterator[str]:
+    for hit in found:
+        when = hit.at.astimezone().strftime("%Y-%m-%d %H:%M")
+        yield f"{hit.session}  turn {hit.number}  {when}  {hit.title}"
+        yield f"    {hit.kind}: {hit.snippet}"
+    if not found:
+        yield "Nothing was found."
 
 
 def rename(
@@ -35,4 +60,4 @@ def fork(
     say(f"{made.id}: go on with `llmasos --resume {made.id}`.")
 
 
-COMMANDS = (rename, fork)
+COMMANDS = (search, rename, fork)

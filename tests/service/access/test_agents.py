@@ -280,3 +280,16 @@ async def test_a_fork_is_its_keys_and_needs_what_a_new_session_would(
         session = await it.stage.sessions.get(place.rpartition("/")[2])
         await session._update(granted=(".env",))
         assert (await one.post(f"{place}/fork", json={})).status_code == 403
+
+
+async def test_a_key_searches_its_own_sessions(stage: MakeStage, replies: list[str]) -> None:
+    async with serving(stage, *replies) as it, await it.key(*AGENT) as one, await it.key(*AGENT) as other:
+        place = await it.session(one)
+        await it.turn(one, place)
+        for client, number in ((one, 1), (other, 0), (caller(it.app), 1), (await it.key(*ADMIN), 1)):
+            answer = await client.get("/v1/search", params={"query": "hello"})
+            assert (answer.status_code, len(answer.json())) == (200, number)
+        for wrong in ({}, {"query": "hello", "limit": "0"}, {"query": "hello", "limit": "x"}):
+            assert (await one.get("/v1/search", params=wrong)).status_code == 400
+        refused = await one.get("/v1/search", params={"query": '"'})
+        assert refused.status_code == 409 and "no word" in refused.json()["message"]
