@@ -17,6 +17,7 @@ from benchmarks import (
     models,
     safety,
     sandbox,
+    sessions,
     simulated,
     speed,
     tasks,
@@ -46,6 +47,11 @@ def knowledge_lines() -> list[str]:
     return anyio.run(knowledge.measure)
 
 
+def session_lines() -> list[str]:
+    """Measure long sessions, and many."""
+    return anyio.run(sessions.measure)
+
+
 def task_lines() -> list[str]:
     """Measure what the tools come to."""
     return anyio.run(tasks.measure)
@@ -72,6 +78,7 @@ SECTIONS: dict[str, Callable[[], list[str]]] = {
     "speed": speed_lines,
     "sandbox": sandbox_lines,
     "ledger": ledger_lines,
+    "sessions": session_lines,
     "models": models.lines,
     "simulated": simulated.lines,
     "federated": federated.lines,

@@ -12,6 +12,7 @@ TITLES = {
     "speed": "Speed",
     "sandbox": "Sandboxes",
     "ledger": "The ledger",
+    "sessions": "Sessions",
     "models": "Models",
     "gpu": "Models on a GPU",
     "simulated": "The scheduler beside other rules, simulated",

@@ -20,8 +20,8 @@ import pexpect
 
 from llmasos.agent import Approvals, EventStream, definition
 from llmasos.agent.assembly import Assembly
+from llmasos.agent.listening import Listening, Texts
 from llmasos.agent.offer import Offer
-from llmasos.agent.provenance import Tracker
 from llmasos.api import TurnRequest
 from llmasos.config import Settings, load_settings
 from llmasos.events import ActionStarted, TextDelta, TurnFinished
@@ -75,6 +75,11 @@ def prompt(environment: dict[str, str], folder: Path) -> float:
     return seconds
 
 
+async def nothing_attached() -> Texts:
+    """Return that nothing was attached to earlier requests."""
+    return ()
+
+
 async def gate(settings: Settings, folder: Path) -> tuple[float, float]:
     """Return the median of an action through the gate, recorded on the real chain, and without the gate."""
     async with Kernel(settings) as kernel:
@@ -82,13 +87,15 @@ async def gate(settings: Settings, folder: Path) -> tuple[float, float]:
         await session.workbench.sandbox.open()
         stream = await EventStream.open(kernel.store, session.id)
         model = await kernel.models.resolve()
+        listening = Listening(stream, kernel.registry, nothing_attached)
+        listening.begin(kernel.sessions._tasks)
         parts = Assembly(
             kernel.sessions.services,
             stream,
             session.workbench,
             Approvals("deny"),
             session.rulebook,
-            Tracker(),
+            listening,
             Offer(kernel.registry, set()),
         )
         info, origin = await session.info(), Origin(model="none")

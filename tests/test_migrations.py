@@ -15,7 +15,15 @@ from sqlalchemy import inspect, select, text
 from llmasos import migrations
 from llmasos.agent import _records, search_sessions
 from llmasos.errors import ConfigError
-from llmasos.events import ActionFinished, ActionStarted, AssistantText, TurnFinished, TurnStarted, Usage
+from llmasos.events import (
+    ActionFinished,
+    ActionStarted,
+    AssistantText,
+    Event,
+    TurnFinished,
+    TurnStarted,
+    Usage,
+)
 from llmasos.ledger._digest import FIRST_HEAD, body_digest, next_head, record_digest, session_key
 from llmasos.ledger._outbox import Outbox
 from llmasos.ledger._tables import OutboxRow, RecordRow
@@ -130,7 +138,7 @@ async def test_what_was_said_before_is_found_afterwards(store: Store) -> None:
     event = text(
         "INSERT INTO events (session, seq, turn, type, body) VALUES ('s-1', :seq, 't-1', :type, :body)"
     )
-    stored = [
+    stored: list[Event] = [
         TurnStarted(turn="t-1", text="看看天气"),
         ActionStarted(turn="t-1", action="a", tool="read_file", arguments={"path": ["x", {"y": "zebra"}]}),
         ActionFinished(turn="t-1", action="a", tool="read_file", status="ok", result="a walrus " * 2000),

@@ -15,9 +15,9 @@ from llmasos.agent.context import Contexts
 from llmasos.agent.gate import Gate
 from llmasos.agent.gathering import Surroundings
 from llmasos.agent.judge import Judge
+from llmasos.agent.listening import Listening
 from llmasos.agent.offer import Offer
 from llmasos.agent.one_call import one_call
-from llmasos.agent.provenance import Tracker
 from llmasos.agent.reports import Reports
 from llmasos.agent.rulebook import Rulebook
 from llmasos.agent.services import Services
@@ -48,7 +48,7 @@ class Assembly:
         workbench: Its folder.
         approvals: Where answers come in.
         rulebook: Its rules.
-        tracker: What was said and read in it.
+        listening: What was said and read in it.
         offer: The tools that its model is offered.
     """
 
@@ -57,7 +57,7 @@ class Assembly:
     workbench: Workbench
     approvals: Approvals
     rulebook: Rulebook
-    tracker: Tracker
+    listening: Listening
     offer: Offer
 
     def turn(
@@ -116,7 +116,15 @@ class Assembly:
         consent = Consent(
             turn, self.stream, self.approvals, reports, self.rulebook, redactor.value, paused, sandbox.weigh
         )
-        judge = Judge(self.rulebook, self.tracker, self._surroundings(info), redactor, sandbox.look)
+        listening = self.listening
+        judge = Judge(
+            self.rulebook,
+            listening.tracker,
+            self._surroundings(info),
+            redactor,
+            sandbox.look,
+            listening.heard,
+        )
         contexts.gate = Gate(services.registry, judge, consent, reports, redactor, contexts)
         # Who made a call themselves ask the model by the tool only.
         asked, offer = model, self.offer
@@ -132,7 +140,7 @@ class Assembly:
             instructions,
             history,
             steering or Steering(),
-            self.tracker.person,
+            listening.person,
         )
         return Assembled(running, contexts, consent)
 

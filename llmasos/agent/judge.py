@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -38,6 +38,10 @@ async def unseen(path: str) -> None:
     """Say of no file what it holds."""
 
 
+async def nothing_more() -> None:
+    """Wait for nothing."""
+
+
 class Judge:
     """Decides on the calls of one turn.
 
@@ -47,6 +51,7 @@ class Judge:
         surroundings: What holds for every call of the turn.
         redactor: Knows secrets.
         look: Looks at files that a call would change.
+        heard: Returns when the tracker knows what was before this turn.
     """
 
     def __init__(
@@ -56,12 +61,14 @@ class Judge:
         surroundings: Surroundings,
         redactor: Redactor,
         look: Look = unseen,
+        heard: Callable[[], Awaitable[None]] = nothing_more,
     ) -> None:
         self._rulebook = rulebook
         self._tracker = tracker
         self._surroundings = surroundings
         self._redactor = redactor
         self._look = look
+        self._heard = heard
 
     async def decide(
         self, tool: Tool, arguments: Mapping[str, Any], inside: Facts | None = None
@@ -73,6 +80,7 @@ class Judge:
             arguments: Its arguments.
             inside: The facts of the action whose code makes the call, if any.
         """
+        await self._heard()
         deed = Deed.of(tool, arguments, self._surroundings.functions)
         paths = at_risk(deed, reading=self._tracker.reading)[:_MOST_LOOKED_AT]
         before = {path: _text(await self._look(path)) for path in paths}

@@ -7,12 +7,12 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
-from sqlalchemy import insert, select, text, tuple_
+from sqlalchemy import select, text, tuple_
 from sqlalchemy.orm import Session as Transaction
 
 from llmasos.agent._tables import EventRow, SearchRow, SessionRow, TurnRow
 from llmasos.agent.values import texts
-from llmasos.api import SearchHit, SearchKind
+from llmasos.api import Mark, SearchHit, SearchKind
 from llmasos.errors import ConfigError, SessionError
 from llmasos.events import (
     EVENT,
@@ -63,9 +63,10 @@ def note(transaction: Transaction, session: str, event: Event) -> None:
     found = searchable(event)
     if found is None or not found[1].strip():
         return
-    row = transaction.execute(insert(SearchRow).values(session=session, seq=event.seq))
-    assert row.inserted_primary_key is not None
-    transaction.execute(_WORDS, {"id": row.inserted_primary_key[0], "words": indexed(found[1])})
+    row = SearchRow(session=session, seq=event.seq)
+    transaction.add(row)
+    transaction.flush()
+    transaction.execute(_WORDS, {"id": row.id, "words": indexed(found[1])})
 
 
 async def search_sessions(
@@ -130,7 +131,7 @@ def _hit(transaction: Transaction, row: EventRow, query: str) -> SearchHit:
     )
 
 
-def excerpt(whole: str, query: str) -> tuple[str, tuple[tuple[int, int], ...]]:
+def excerpt(whole: str, query: str) -> tuple[str, tuple[Mark, ...]]:
     """Return a part of a text around words of a query, on one line, and where in it they stand."""
     line = " ".join(unicodedata.normalize("NFKC", whole).split())
     needles = [found for word in _words(query) if (found := _needle(line, word))]
@@ -140,7 +141,7 @@ def excerpt(whole: str, query: str) -> tuple[str, tuple[tuple[int, int], ...]]:
     shown = f"{before}{line[start:end]}{after}"
     marks = sorted({match.span() for one in needles for match in one.finditer(shown)})
     apart = [mark for at, mark in enumerate(marks) if at == 0 or mark[0] >= marks[at - 1][1]]
-    return shown, tuple(apart)
+    return shown, tuple(Mark(start=begin, end=stop) for begin, stop in apart)
 
 
 def _words(query: str) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,6 +19,7 @@ from llmasos.agent import _records as records
 from llmasos.agent.approvals import Approvals
 from llmasos.agent.asker import asker
 from llmasos.agent.assembly import Assembly
+from llmasos.agent.listening import Listening
 from llmasos.agent.metering import Used
 from llmasos.agent.offer import Offer
 from llmasos.agent.one_call import PERSON, one_call
@@ -90,7 +91,7 @@ class Session:
         self.workbench = Workbench(info, services, stream, workspace, state, tasks, lambda: self.running)
         self.rulebook = Rulebook(services.settings, self.folder, services.ledger, info.id)
         self.approvals = Approvals("ask", services.settings.policy.approval_seconds)
-        self._tracker: Tracker | None = None
+        self._listening: Listening | None = None
         self._noticed: set[str] = set()
         self._offer = Offer(services.registry, set())
 
@@ -266,8 +267,8 @@ class Session:
             if self._steering is None:
                 return ()
             for text in self._steering.close():
-                if self._tracker is not None:
-                    self._tracker.person(text)
+                if self._listening is not None:
+                    self._listening.person(text)
             return self._steering.said
 
     async def _run(self, turn: str, request: TurnRequest, client: Client) -> TurnEnd:
@@ -283,9 +284,9 @@ class Session:
 
         names = await self.workbench.workspace.names()
         here = outline(names)[:_LONGEST_OUTLINE]
-        tracker = await self._listen(request, names)
+        listening = self._listen(request, names)
         parts = Assembly(
-            services, self.stream, self.workbench, self.approvals, self.rulebook, tracker, self._offer
+            services, self.stream, self.workbench, self.approvals, self.rulebook, listening, self._offer
         )
         made = parts.turn(
             turn,
@@ -385,17 +386,23 @@ class Session:
         small = self._services.models.profile(self._info.model or None) == "calls"
         return f"{here}\n{LOOK_BELOW}" if small else f"{INSTRUCTIONS} {EXPLANATION}\n{here}"
 
-    async def _listen(self, request: TurnRequest, names: Sequence[str]) -> Tracker:
+    def _listen(self, request: TurnRequest, names: Sequence[str]) -> Listening:
         """Return what knows who has said what in this session, this request included."""
-        if self._tracker is None:
-            self._tracker = Tracker.restored(
-                await self.stream.read(), self._services.registry, attached(await self._history())
-            )
-        self._tracker.person(request.text)
-        for attachment in request.attachments:
-            self._tracker.content(attachment.text, Source(kind="attachment", name=attachment.name))
-        self._tracker.outline(names)
-        return self._tracker
+        if self._listening is None or self._listening.failed:
+            self._listening = Listening(self.stream, self._services.registry, self._attached)
+            self._listening.begin(self._tasks)
+
+        def hear(tracker: Tracker) -> None:
+            tracker.person(request.text)
+            for attachment in request.attachments:
+                tracker.content(attachment.text, Source(kind="attachment", name=attachment.name))
+            tracker.outline(names)
+
+        self._listening.tell(hear)
+        return self._listening
+
+    async def _attached(self) -> Iterable[tuple[str, Source]]:
+        return attached(await self._history())
 
     async def _history(self) -> Sequence[ModelMessage]:
         stored = await records.recent_messages(self._services.store, self.id, _REMEMBERED_TURNS)

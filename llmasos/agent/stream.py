@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import TypeVar, cast
 
 import anyio
+import anyio.to_thread
 from anyio.streams.memory import MemoryObjectSendStream
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session as Transaction
@@ -29,6 +30,7 @@ from llmasos.secrets import Redaction, Redactor
 from llmasos.store import Store
 
 E = TypeVar("E", bound=Event)
+_AT_ONCE = 200
 
 
 class EventStream:
@@ -118,16 +120,34 @@ class EventStream:
         """Hand an event to the followers that cannot be stored, because the database fails."""
         self._hand_out(self._named(self._redactor.value(event)))
 
-    async def read(self, after: int = 0, turn: str = "") -> list[Event]:
-        """Return the stored events after a number, of one turn or of all."""
+    async def tail(self, turns: int) -> int:
+        """Return the number of the event before the newest turns; 0 when there are no more than these."""
+        begun = (
+            select(EventRow.seq)
+            .where(events_of(self._parts), EventRow.type == "turn_started")
+            .order_by(EventRow.seq.desc())
+            .offset(turns - 1)
+            .limit(1)
+        )
+        found = await self._store.read(lambda transaction: transaction.scalar(begun))
+        return found - 1 if found is not None else 0
+
+    async def read(self, after: int = 0, turn: str = "", types: Sequence[str] = ()) -> list[Event]:
+        """Return the stored events after a number, of one turn or of all, of some types or of every one."""
 
         def rows(transaction: Transaction) -> list[str]:
             query = select(EventRow.body).where(events_of(self._parts), EventRow.seq > after)
             if turn:
                 query = query.where(EventRow.turn == turn)
+            if types:
+                query = query.where(EventRow.type.in_(types))
             return list(transaction.scalars(query.order_by(EventRow.seq)))
 
-        return [EVENT.validate_json(body) for body in await self._store.run(rows)]
+        bodies = await self._store.run(rows)
+        if len(bodies) <= _AT_ONCE:
+            return list(map(EVENT.validate_json, bodies))
+        # Others go on meanwhile.
+        return await anyio.to_thread.run_sync(lambda: list(map(EVENT.validate_json, bodies)))
 
     @asynccontextmanager
     async def follow(self, after: int | None = 0) -> AsyncIterator[AsyncIterator[Event]]:

@@ -79,6 +79,13 @@ class SearchQuery(Wire):
     limit: int = Field(20, ge=1, le=200)
 
 
+class Mark(Wire):
+    """Where something begins and ends in a text, in characters."""
+
+    start: int
+    end: int
+
+
 class SearchHit(Wire):
     """A place in a past session where words stand.
 
@@ -87,7 +94,7 @@ class SearchHit(Wire):
         seq: The number of the event.
         kind: What the text is: a request, another word of the person, an answer, a call or its result.
         snippet: What stands around the words, on one line.
-        marks: Where the words begin and end in it, in characters.
+        marks: Where the words stand in it.
     """
 
     session: str
@@ -99,7 +106,7 @@ class SearchHit(Wire):
     at: datetime
     kind: SearchKind
     snippet: str
-    marks: tuple[tuple[int, int], ...] = ()
+    marks: tuple[Mark, ...] = ()
 
 
 class AccessRequest(Wire):

@@ -231,18 +231,28 @@ class AsyncClient(
             raise gone() from error
 
     @asynccontextmanager
-    async def follow(self, session: str, after: int | None = None) -> AsyncIterator[AsyncIterator[Event]]:
-        """Follow a session's events: those stored after a number, if one is given, then those to come."""
+    async def follow(
+        self, session: str, after: int | None = None, last: int | None = None
+    ) -> AsyncIterator[AsyncIterator[Event]]:
+        """Follow a session's events: those stored after a number or of the last turns, then those to come.
+
+        Args:
+            session: The session.
+            after: The number; None for nothing that is stored.
+            last: How many turns.
+        """
         query = {} if after is None else {"after": str(after)}
+        query |= {} if last is None else {"last": str(last)}
         async with self.stream("GET", f"/v1/sessions/{session}/events", query=query) as response:
             lines = response.aiter_lines()
             # The first line says that nothing is missed from here on.
             await anext(lines, None)
             yield _events(lines)
 
-    async def stored_events(self, session: str, after: int = 0) -> list[Event]:
-        """Return a session's stored events after a number."""
+    async def stored_events(self, session: str, after: int = 0, last: int | None = None) -> list[Event]:
+        """Return a session's stored events after a number, or those of its last turns."""
         query = {"after": str(after), "follow": "false"}
+        query |= {} if last is None else {"last": str(last)}
         try:
             response = await self._http.get(f"/v1/sessions/{session}/events", params=query)
         except httpx2.TransportError as error:

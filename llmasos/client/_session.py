@@ -264,9 +264,9 @@ class AsyncSession:
         """Go back to variables that were kept; files stay as they are."""
         await self._client.post(f"{self._path}/state/restore", StateRequest(name=name))
 
-    async def events(self, after: int = 0) -> list[Event]:
-        """Return the stored events of the session."""
-        return await self._client.stored_events(self.id, after)
+    async def events(self, after: int = 0, last: int | None = None) -> list[Event]:
+        """Return the stored events of the session: those after a number, or those of its last turns."""
+        return await self._client.stored_events(self.id, after, last)
 
 
 def _choices(changes: Changes) -> tuple[Choice, ...] | None:

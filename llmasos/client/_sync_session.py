@@ -129,6 +129,10 @@ class Session:
         """Stop a job."""
         return self._call(self._session.stop_job(job))
 
+    def events(self, after: int = 0, last: int | None = None) -> list[Event]:
+        """Return the stored events of the session: those after a number, or those of its last turns."""
+        return self._call(self._session.events(after, last))
+
     def save_state(self, name: str) -> None:
         """Keep the variables of the session's Python under a name."""
         self._call(self._session.save_state(name))

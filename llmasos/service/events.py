@@ -40,6 +40,20 @@ def place(request: Request) -> int | None:
     return int(given) if _is_number(given) else None
 
 
+async def beginning(request: Request, session: Session) -> int | None:
+    """Return the number after which a reader goes on, which may ask for the newest turns.
+
+    Raises:
+        Refusal: `Last-Event-ID` or `last` is no number.
+    """
+    after = place(request)
+    if not (last := request.query_params.get("last", "")):
+        return after
+    if not _is_number(last) or not int(last):
+        raise Refusal("`last` is a number of turns, from 1.", hint="Leave it away for all of them.")
+    return max(after or 0, await session.stream.tail(int(last)))
+
+
 def _is_number(text: str) -> bool:
     return text.isascii() and text.isdecimal() and len(text) <= _LONGEST_NUMBER
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -39,7 +39,7 @@ from llmasos.kernel import Kernel
 from llmasos.models import Client
 from llmasos.service.access import Access, Owners, needs
 from llmasos.service.drain import Drain
-from llmasos.service.events import SERVER_SENT, EventReply, place, stored
+from llmasos.service.events import SERVER_SENT, EventReply, beginning, stored
 from llmasos.service.here import Here
 from llmasos.service.openapi import operation
 from llmasos.service.refusals import Refusal
@@ -83,9 +83,13 @@ def session_routes(kernel: Kernel, drain: Drain) -> list[Route]:
 
 
 class _EventsQuery(BaseModel):
-    """Which events: those after a number, and with `follow` those to come, up to the end of a turn."""
+    """Which events: those after a number or of the last turns, and with `follow` those to come.
+
+    With `turn` they end with that turn.
+    """
 
     after: int | None = None
+    last: int | None = Field(None, ge=1)
     follow: bool = True
     turn: str = ""
 
@@ -154,7 +158,7 @@ class _SessionsApi:
     @operation("Follow a session's events.", query=_EventsQuery, answer=Event, media=SERVER_SENT)
     async def events(self, request: Request) -> Response:
         session = await self.session(request)
-        after = place(request)
+        after = await beginning(request, session)
         if request.query_params.get("follow", "true") == "true":
             return EventReply(session, after, turn=request.query_params.get("turn", ""))
         return Response(await stored(session, after or 0), media_type=SERVER_SENT)

@@ -22,7 +22,10 @@ def search(
     limit: Annotated[int, typer.Option(min=1, max=200, help="Places at most.")] = 20,
     as_json: AsJson = False,
 ) -> None:
-    """Find words in past sessions: in requests, answers, calls and results."""
+    """Find words in past sessions.
+
+    They are looked for in requests, answers, calls and results, in any script.
+    """
     found = ask(lambda client: client.search(" ".join(words), limit))
     say_found(found, as_json, _hit_lines)
 

@@ -41,8 +41,8 @@ async def test_every_kind_of_text_is_found_where_it_was_said(stage: MakeStage) -
             [hit] = await found(it, query)
             assert (hit.session, hit.turn, hit.number, hit.kind) == (session.id, end.turn, 1, kind), query
             assert hit.title == "Refactor the parsers for me" and hit.folder == str(it.folder)
-            start, stop = hit.marks[0]
-            assert hit.snippet[start:stop] == marked, query
+            mark = hit.marks[0]
+            assert hit.snippet[mark.start : mark.end] == marked, query
         assert await found(it, "zebra elephant") == []
 
 
@@ -100,7 +100,7 @@ def test_phrases_are_quoted(query: str) -> None:
 def test_marks_stand_in_the_excerpt(text: str, query: str) -> None:
     shown, marks = excerpt(text, query)
     assert "\n" not in shown
-    ends = [0, *(place for mark in marks for place in mark)]
+    ends = [0, *(place for mark in marks for place in (mark.start, mark.end))]
     assert ends == sorted(ends) and ends[-1] <= len(shown)
 
 

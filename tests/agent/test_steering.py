@@ -158,8 +158,9 @@ async def test_it_stays_when_the_turn_is_cancelled_or_fails(stage: MakeStage) ->
         assert (await it.turn(session, "try")).status == "failed"
         assert (await it.turn(session, "what did I say?")).status == "done"
         assert "hang about\n\nuse 4711" in said(engine, 2) and "try\n\nand 4712" in said(engine, 2)
-        tracker = session._tracker
-        assert tracker is not None and tracker.named("4711") and tracker.named("4712")
+        assert session._listening is not None
+        tracker = session._listening.tracker
+        assert tracker.named("4711") and tracker.named("4712")
 
 
 async def test_a_crash_keeps_it(stage: MakeStage) -> None:
@@ -186,9 +187,9 @@ async def test_it_is_the_persons_word(stage: MakeStage) -> None:
     @kernel_tool(capabilities=Capabilities(reads=True))
     async def look(ctx: KernelContext) -> str:
         """Look."""
-        tracker = holder[0]._tracker
-        assert tracker is not None
-        seen.append(tracker.named("out/report.md"))
+        listening = holder[0]._listening
+        assert listening is not None
+        seen.append(listening.tracker.named("out/report.md"))
         return "nothing"
 
     engine = Speaking("look()", READ, "look()", "Answer: done", at=1)

@@ -118,7 +118,9 @@ class PoisonedClient(AsyncClient):
         """Do nothing."""
 
     @asynccontextmanager
-    async def follow(self, session: str, after: int | None = None) -> AsyncIterator[Any]:
+    async def follow(
+        self, session: str, after: int | None = None, last: int | None = None
+    ) -> AsyncIterator[Any]:
         """Follow one event of each type."""
 
         async def found() -> AsyncIterator[Any]:

@@ -15,6 +15,7 @@ _EMPTY = re.compile(
     r"about|http|https|www|com|org|net|txt|tmp|usr"
 )
 _LONGEST_ENDING = 8
+_SHORTEST_LIKE = 5  # letters, for words that only begin alike
 _FOLDER = re.compile(r"(?<!\S)[\"'`(]?((?:[^\s/:\"'`(]+/)+)[^\s/]")
 _NUMBER = re.compile(r"\d+(?:[.,' \u00a0]\d{3})*(?:[.,]\d+)?")
 _BETWEEN = re.compile(r"[\s\u00a0().-]+")
@@ -35,6 +36,7 @@ class Said:
         self._line = " "
         self._grams: set[int] = set()
         self._stems: set[str] = set()
+        self._long: dict[str, set[str]] = {}
         self._folders: set[str] = set()
         self._numbers: set[float] = set()
 
@@ -48,7 +50,9 @@ class Said:
         self._line += f"{' '.join(tokens)} \n "
         self._grams.update(grams(tokens))
         alone = " ".join(map(_alone, said.split()))
-        self._stems.update(stem for token in words(alone) for stem in _stems(token))
+        for stem in (stem for token in words(alone) for stem in _stems(token)):
+            self._stems.add(stem)
+            self._long.setdefault(stem[:_SHORTEST_LIKE], set()).add(stem)
         self._folders.update(_FOLDER.findall(said))
         self._numbers.update(number for found in _NUMBER.findall(said) for number in _numbers(found))
 
@@ -105,11 +109,14 @@ class Said:
         return any(self._near(stem) for token in words(wanted) for stem in _stems(token))
 
     def _near(self, stem: str) -> bool:
-        return stem in self._stems or any(
+        if stem in self._stems:
+            return True
+        if len(stem) < _SHORTEST_LIKE:
+            return False
+        return any(
             max(len(said), len(stem)) - min(len(said), len(stem)) <= _LONGEST_ENDING
-            and min(len(said), len(stem)) >= 5
             and (said.startswith(stem) or stem.startswith(said))
-            for said in self._stems
+            for said in self._long.get(stem[:_SHORTEST_LIKE], ())
         )
 
 

@@ -38,6 +38,17 @@ from llmasos.events import (
 )
 from llmasos.tools import Registry
 
+RESTORING = (
+    "turn_started",
+    "turn_steered",
+    "approval_requested",
+    "approval_resolved",
+    "call_decided",
+    "action_started",
+    "action_finished",
+)
+"""The types of events that a tracker is restored from."""
+
 _MOST = 64_000_000
 _MOST_SAID = 8_000_000
 _LONGEST_SPAN = 400
@@ -235,33 +246,43 @@ class Tracker:
         registry: Registry | None = None,
         texts: Iterable[tuple[str, Source]] = (),
     ) -> Tracker:
-        """Return what a session's stored events say that was said and read.
+        """Return what a session's stored events say that was said and read; takes what `restore` takes."""
+        tracker = cls()
+        tracker.restore(events, registry, texts)
+        return tracker
+
+    def restore(
+        self,
+        events: Iterable[Event],
+        registry: Registry | None = None,
+        texts: Iterable[tuple[str, Source]] = (),
+    ) -> None:
+        """Remember what a session's stored events say that was said and read.
 
         Args:
             events: The session's events, oldest first.
             registry: The tools, for the labels of their results; those of unknown tools are `unknown`.
             texts: What the events do not hold, such as attachments, with where it was found.
         """
-        tracker = cls()
         for text, source in chain(texts, *map(describe, registry or ())):
-            tracker.content(text, source)
+            self.content(text, source)
         tools = {tool.name: tool for tool in registry or ()}
         arguments: dict[str, Mapping[str, object]] = {}
         asked: dict[str, Mapping[str, object]] = {}
         for event in events:
             match event:
                 case TurnStarted() | TurnSteered():
-                    tracker.person(event.text)
+                    self.person(event.text)
                 case ApprovalRequested():
                     asked[event.action] = event.arguments
                 case ApprovalResolved():
-                    tracker.person(event.why, refusing=True)
+                    self.person(event.why, refusing=True)
                     for text in changed_words(asked.get(event.action, {}), event.arguments or {}):
-                        tracker.person(text)
+                        self.person(text)
                 case CallDecided():
                     if not event.parent:
-                        tracker._wrote(event.arguments, event.origins)
-                    tracker.ran(event.facts, event.origins)
+                        self._wrote(event.arguments, event.origins)
+                    self.ran(event.facts, event.origins)
                 case ActionStarted():
                     arguments[event.action] = event.arguments
                 case ActionFinished():
@@ -271,8 +292,7 @@ class Tracker:
                         if known
                         else Source(kind="unknown", name=event.tool, action=event.action)
                     )
-                    tracker.content(event.result, source)
-        return tracker
+                    self.content(event.result, source)
 
 
 def _text(value: object) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -91,3 +92,18 @@ def test_a_session_is_named_and_forked(machine: Machine, client: Client) -> None
     assert refused.returncode == 1 and "has no turn '9'" in refused.stderr
     verified = machine.run("ledger", "verify")
     assert verified.returncode == 0, verified.stdout
+
+
+def test_past_sessions_are_searched(machine: Machine, client: Client) -> None:
+    session = client.session(machine.folder)
+    machine.endpoint.replies = [call("run_shell", command="cat notes.txt"), "A walrus."]
+    session.run("what do the notes say?", approve="all")
+    found = machine.run("search", "walrus")
+    assert found.stdout.splitlines()[0].startswith(f"{session.id}  turn 1  ")
+    assert found.stdout.splitlines()[1] == "    answer: A walrus."
+    [line] = machine.run("search", "天气", "--json").stdout.splitlines()
+    hit = json.loads(line)
+    assert (hit["session"], hit["kind"]) == (session.id, "result")
+    assert machine.run("search", "gnu").stdout == "Nothing was found.\n"
+    refused = machine.run("search", '"')
+    assert refused.returncode == 1 and "no word to search for" in refused.stderr

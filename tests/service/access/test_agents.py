@@ -293,3 +293,21 @@ async def test_a_key_searches_its_own_sessions(stage: MakeStage, replies: list[s
             assert (await one.get("/v1/search", params=wrong)).status_code == 400
         refused = await one.get("/v1/search", params={"query": '"'})
         assert refused.status_code == 409 and "no word" in refused.json()["message"]
+
+
+async def test_the_events_of_the_last_turns_are_read_alone(stage: MakeStage, replies: list[str]) -> None:
+    async with serving(stage, *replies) as it, await it.key(*AGENT) as one:
+        place = await it.session(one)
+        for _ in range(3):
+            await it.turn(one, place)
+
+        async def begun(**query: str) -> int:
+            answer = await one.get(f"{place}/events", params={"follow": "false", **query})
+            assert answer.status_code == 200
+            return answer.text.count("event: turn_started")
+
+        assert [await begun(last=str(number)) for number in (1, 2, 3, 9)] == [1, 2, 3, 3]
+        assert await begun() == 3 and await begun(last="2", after="6") == 1
+        for wrong in ("0", "-1", "x", "1e3"):
+            refused = await one.get(f"{place}/events", params={"follow": "false", "last": wrong})
+            assert refused.status_code == 400 and "number of turns" in refused.json()["message"]
