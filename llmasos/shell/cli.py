@@ -17,6 +17,7 @@ from llmasos.shell.ask import ask
 from llmasos.shell.audit import audit_app
 from llmasos.shell.cluster import cluster_app
 from llmasos.shell.explain import explain
+from llmasos.shell.export import export
 from llmasos.shell.federated import federated_app
 from llmasos.shell.keys import keys_app
 from llmasos.shell.knowledge import knowledge_app
@@ -59,6 +60,7 @@ app.add_typer(cluster_app, name="cluster")
 app.add_typer(tools_app, name="tools")
 app.add_typer(knowledge_app, name="knowledge")
 app.command()(explain)
+app.command()(export)
 app.command("map")(map_inputs)
 app.add_typer(audit_app, name="audit")
 

@@ -41,14 +41,14 @@ def prove(
     """
     import json
 
-    path = None if output == "-" else _free(output or f"{_file_name(what)}.proof.json", force)
+    path = None if output == "-" else free_path(output or f"{_file_name(what)}.proof.json", force)
     proof = ask(lambda client: client.prove(what, up_to_anchor=up_to_anchor))
     # Of ASCII names, text and small integers this is the canonical form (RFC 8785), which a proof must have.
     text = json.dumps(proof, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
     if path is None:
         write_file(text)
         return
-    _write(path, text)
+    write_whole(path, text)
     say(f"Wrote {path}, {len(text.encode()):,} bytes. What a stranger finds in it:")
     say()
     found = _check(path)
@@ -102,7 +102,7 @@ def export(
         raise typer.BadParameter("it goes not together with --html.", param_hint="--json")
     kind_of_file, name = _FORMATS[as_json]
     which = chosen(session, action, tool, kind, since, until)
-    path = None if output == "-" else _free(output or name, force)
+    path = None if output == "-" else free_path(output or name, force)
 
     async def read(client: AsyncClient) -> int:
         size = 0
@@ -137,7 +137,12 @@ def _file_name(what: str) -> str:
     return f"record-{safe}" if safe.isdecimal() else safe
 
 
-def _free(name: str, force: bool) -> Path:
+def free_path(name: str, force: bool) -> Path:
+    """Return where a file is to be written.
+
+    Raises:
+        LLMasOSError: It is there already and is not to be overwritten, or its folder is not there.
+    """
     path = Path(name)
     if path.exists() and not force:
         raise LLMasOSError(f"{path} exists.", hint="Name another file with -o, or overwrite it with --force.")
@@ -148,7 +153,12 @@ def _free(name: str, force: bool) -> Path:
     return path
 
 
-def _write(path: Path, text: str) -> None:
+def write_whole(path: Path, text: str) -> None:
+    """Write a file.
+
+    Raises:
+        LLMasOSError: It cannot be written.
+    """
     try:
         path.write_text(text, encoding="utf-8")
     except OSError as error:

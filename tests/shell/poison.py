@@ -129,6 +129,10 @@ class PoisonedClient(AsyncClient):
 
         yield found()
 
+    async def stored_events(self, session: str, after: int = 0, last: int | None = None) -> list[Any]:
+        """Return one event of each type."""
+        return list(all_events())
+
     @asynccontextmanager
     async def stream(
         self, method: str, path: str, *, body: Any = None, query: Any = None

@@ -22,11 +22,12 @@ from llmasos.shell.screen import Line
 from llmasos.shell.screen.fake import FakeScreen
 from tests.shell.poison import MARK, POISON, PoisonedClient, acting
 
-# They start programs of their own, which have tests of their own.
+# They start programs of their own, or write a whole document, and have tests of their own.
 ELSEWHERE = (
     *(
         "serve",
         "doctor",
+        "export",
         "sandbox ",
         "cluster ",
         "ledger check",

@@ -107,3 +107,20 @@ def test_past_sessions_are_searched(machine: Machine, client: Client) -> None:
     assert machine.run("search", "gnu").stdout == "Nothing was found.\n"
     refused = machine.run("search", '"')
     assert refused.returncode == 1 and "no word to search for" in refused.stderr
+
+
+def test_a_session_is_exported(machine: Machine, client: Client, tmp_path: Path) -> None:
+    session = client.session(machine.folder)
+    machine.endpoint.replies = [call("run_shell", command="echo new > new.txt"), "Made `new.txt`."]
+    session.run("make new.txt", approve="all")
+    made = machine.run("export", session.id)
+    assert "## Turn 1" in made.stdout and "> Made <code>new.txt</code>." in made.stdout
+    lines = machine.run("export", session.id, "--format", "json").stdout.splitlines()
+    assert [json.loads(line)["seq"] for line in lines] == list(range(1, len(lines) + 1))
+    page = tmp_path / "session.html"
+    assert machine.run("export", session.id, "-o", str(page)).returncode == 0
+    assert "<pre>" in page.read_text() and "<script" not in page.read_text()
+    refused = machine.run("export", session.id, "-o", str(page))
+    assert refused.returncode == 1 and "--force" in refused.stderr
+    for wrong in (("-o", "x.docx"), ("--format", "pdf")):
+        assert machine.run("export", session.id, *wrong).returncode == 1

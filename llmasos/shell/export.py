@@ -1,0 +1,85 @@
+"""`llmasos export`: a session as Markdown, as a page, or as its events."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from llmasos.errors import LLMasOSError
+from llmasos.shell.ask import in_session
+from llmasos.shell.changes import Session
+from llmasos.shell.modes import one_of
+from llmasos.shell.output import say, say_json, say_text
+from llmasos.shell.proofs import Force, free_path, write_whole
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from llmasos.api import SessionInfo
+    from llmasos.client import AsyncSession
+    from llmasos.events import Event
+
+FORMATS = ("md", "json", "html")
+
+
+def export(
+    session: Session,
+    output: Annotated[str, typer.Option("-o", "--output", help="The file; by default it is printed.")] = "",
+    format: Annotated[
+        str, typer.Option("--format", metavar="FORMAT", help="md, html, or json: its events, one a line.")
+    ] = "",
+    force: Force = False,
+) -> None:
+    """Write a session for others to read.
+
+    All that was said and done is in it. Without --format the file's name
+    tells what is written.
+    """
+    path = free_path(output, force) if output not in ("", "-") else None
+    kind = one_of(format, FORMATS, "--format") or _of_name(output)
+    info, events = in_session(session, _read)
+    if path is None:
+        if kind == "json":
+            for event in events:
+                say_json(event.model_dump_json())
+        else:
+            say_text(exported(info, events, kind), end="")
+        return
+    text = exported(info, events, kind)
+    write_whole(path, text)
+    say(f"Wrote {path}, {len(text.encode()):,} bytes.")
+
+
+async def _read(session: AsyncSession) -> tuple[SessionInfo, list[Event]]:
+    return await session.info(), await session.events()
+
+
+def _of_name(name: str) -> str:
+    _, dot, ending = name.rpartition(".")
+    kind = {"md": "md", "markdown": "md", "html": "html", "htm": "html", "json": "json", "jsonl": "json"}
+    if not dot:
+        return "md"
+    if ending.lower() not in kind:
+        raise LLMasOSError(
+            f"What is to be written into {name} is not known.",
+            hint=f"Add --format with one of {', '.join(FORMATS)}.",
+        )
+    return kind[ending.lower()]
+
+
+def exported(info: SessionInfo, events: Sequence[Event], kind: str) -> str:
+    """Return a session as text.
+
+    Args:
+        info: The session.
+        events: Its stored events.
+        kind: One of `FORMATS`; as `json` each line is an event exactly as it is stored.
+    """
+    if kind == "json":
+        return "".join(f"{event.model_dump_json()}\n" for event in events)
+    from llmasos.shell.export_html import page
+    from llmasos.shell.export_markdown import markdown
+    from llmasos.shell.export_story import chapters
+
+    return page(info, chapters(events)) if kind == "html" else markdown(info, chapters(events))

@@ -1,0 +1,110 @@
+"""A session as one page that needs nothing else: no script, no other file, light and dark."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from html import escape
+
+from llmasos.api import SessionInfo
+from llmasos.display import display
+from llmasos.shell.export_story import Act, Chapter, Said, changed, ending, facts, outcome
+
+_STYLE = """
+:root { color-scheme: light dark; --line: light-dark(#d5d8dd, #3a3f47); --soft: light-dark(#f4f5f7, #1d2025);
+  --dim: light-dark(#5c6570, #9aa4b0); --add: light-dark(#e6f6ea, #14301c);
+  --del: light-dark(#fdebec, #3b1a1d); }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem;
+  background: light-dark(#fff, #121417); color: light-dark(#1c2126, #e4e8ec); }
+section { border-top: 1px solid var(--line); margin-top: 1.5rem; padding-top: .5rem; }
+.facts, .notice, .end { color: var(--dim); font-size: .9rem; }
+.who { font-weight: 600; margin: 1rem 0 .2rem; }
+pre, .text { white-space: pre-wrap; overflow-wrap: anywhere; margin: .2rem 0; }
+pre { background: var(--soft); border: 1px solid var(--line); border-radius: .4rem; padding: .6rem;
+  font: .85rem/1.45 ui-monospace, monospace; }
+.you { border-left: 3px solid var(--line); padding-left: .8rem; }
+.act { margin: .8rem 0; } .act ul { margin: .2rem 0; color: var(--dim); font-size: .9rem; }
+summary { cursor: pointer; color: var(--dim); }
+.add { background: var(--add); } .del { background: var(--del); }
+""".strip()
+_HEAD = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">"""
+_SHORT = 12  # lines
+
+
+def page(info: SessionInfo, chapters: Sequence[Chapter]) -> str:
+    """Return a session as a page of HTML."""
+    title = _text(info.title or info.id)
+    begun = f"{info.created.astimezone():%Y-%m-%d %H:%M}"
+    return "\n".join(
+        (
+            _HEAD,
+            f"<title>{title}</title>",
+            f"<style>\n{_STYLE}\n</style>",
+            "</head>",
+            "<body>",
+            f"<h1>{title}</h1>",
+            f'<p class="facts">Session {_text(info.id)} on {_text(info.folder)}, begun {begun}</p>',
+            *(line for chapter in chapters for line in _chapter(chapter)),
+            "</body>",
+            "</html>",
+            "",
+        )
+    )
+
+
+def _chapter(chapter: Chapter) -> Iterator[str]:
+    yield "<section>"
+    if chapter.started is not None:
+        yield f'<h2 id="turn-{chapter.number}">Turn {chapter.number}</h2>'
+        yield f'<p class="facts">{_text(" · ".join(facts(chapter)))}</p>'
+        yield from _said(Said("you", chapter.started.text))
+    for part in chapter.parts:
+        yield from _act(part) if isinstance(part, Act) else _said(part)
+    for change in chapter.diff:
+        yield from _folded(changed(change), _diff(change.diff), change.diff.count("\n"))
+    if end := ending(chapter):
+        yield f'<p class="end">{_text(end)}</p>'
+    yield "</section>"
+
+
+def _said(said: Said) -> Iterator[str]:
+    if said.who == "notice":
+        yield f'<p class="notice">{_text(said.text)}</p>'
+        return
+    yield f'<p class="who">{"You" if said.who == "you" else "Model"}</p>'
+    yield f'<div class="text {said.who}">{_text(said.text)}</div>'
+
+
+def _act(act: Act) -> Iterator[str]:
+    yield f'<div class="act"><strong>{_text(act.tool)}</strong>: {_text(outcome(act))}'
+    if act.decisions:
+        yield f"<ul>{''.join(f'<li>{_text(one)}</li>' for one in act.decisions)}</ul>"
+    for name, text in (("arguments", act.arguments), ("result", act.result)):
+        if text:
+            yield from _folded(name, _text(text), text.count("\n"))
+    yield "</div>"
+
+
+def _folded(title: str, inner: str, lines: int) -> Iterator[str]:
+    if not inner:
+        yield f'<p class="facts">{_text(title)}</p>'
+        return
+    shown = " open" if lines < _SHORT else ""
+    yield f"<details{shown}><summary>{_text(title)}</summary><pre>{inner}</pre></details>"
+
+
+def _diff(diff: str) -> str:
+    marks = {"+": "add", "-": "del"}
+    found = []
+    for line in diff.splitlines():
+        kind = marks.get(line[:1], "")
+        found.append(f'<span class="{kind}">{_text(line)}</span>' if kind else _text(line))
+    return "\n".join(found)
+
+
+def _text(text: str) -> str:
+    return escape(display(text, keep_newlines=True))

@@ -1,0 +1,145 @@
+"""A session as Markdown, in which no text of others can end what it stands in."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from llmasos.api import SessionInfo
+from llmasos.display import display
+from llmasos.shell.export_story import Act, Chapter, Said, changed, ending, facts, outcome
+
+_OPENS = re.compile(r" {0,3}(`{3,}|~{3,})(.*)")
+_LANGUAGE = re.compile(r"[\w+#-]{1,20}")
+_SPAN = re.compile(r"(?<!`)(`+)(?!`)(.+?)(?<!`)\1(?!`)")
+_DEFINES = re.compile(r"^(\s*(?:[*+-]\s+|\d+[.)]\s+)*)\[(?=[^\]]*\]:)")
+_HTML = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "`": "&#96;"})
+_HARMLESS = " ,;./-()'?=%"
+_LONG = 40  # lines
+
+
+def markdown(info: SessionInfo, chapters: Sequence[Chapter]) -> str:
+    """Return a session as Markdown, as GitHub shows it."""
+    return "\n".join(_lines(info, chapters)) + "\n"
+
+
+def _lines(info: SessionInfo, chapters: Sequence[Chapter]) -> Iterator[str]:
+    yield f"# {_plain(info.title or info.id)}"
+    yield ""
+    begun = f"{info.created.astimezone():%Y-%m-%d %H:%M}"
+    yield f"Session {_span(info.id)} on {_span(info.folder)}, begun {begun}."
+    for chapter in chapters:
+        yield from _chapter(chapter)
+
+
+def _chapter(chapter: Chapter) -> Iterator[str]:
+    yield ""
+    if chapter.started is not None:
+        yield f"## Turn {chapter.number}"
+        yield ""
+        yield f"*{_plain(' · '.join(facts(chapter)))}*"
+        yield ""
+        yield "**You:**"
+        yield ""
+        yield from _quoted(chapter.started.text)
+    for part in chapter.parts:
+        yield ""
+        yield from _act(part) if isinstance(part, Act) else _said(part)
+    for change in chapter.diff:
+        yield ""
+        yield from _folded(changed(change), change.diff, "diff")
+    if end := ending(chapter):
+        yield ""
+        yield f"*{_plain(end)}*"
+
+
+def _said(said: Said) -> Iterator[str]:
+    if said.who == "notice":
+        yield f"*{_plain(said.text)}*"
+        return
+    yield "**You:**" if said.who == "you" else "**Model:**"
+    yield ""
+    yield from _quoted(said.text)
+
+
+def _act(act: Act) -> Iterator[str]:
+    yield f"**Action** {_span(act.tool)}: {_plain(outcome(act))}"
+    for decision in act.decisions:
+        yield ""
+        yield f"- {_plain(decision)}"
+    if act.arguments:
+        yield ""
+        yield from _folded("arguments", act.arguments, "json")
+    if act.result:
+        yield ""
+        yield from _folded("result", act.result, "")
+
+
+def _folded(title: str, text: str, language: str) -> Iterator[str]:
+    """Yield a text as it is, folded when it is long."""
+    if not text:
+        yield _span(title)
+        return
+    fold = text.count("\n") >= _LONG
+    yield f"<details><summary>{_plain(title)}</summary>" if fold else f"{_plain(title)}:"
+    yield ""
+    yield from _fenced(text, language)
+    if fold:
+        yield ""
+        yield "</details>"
+
+
+def _fenced(text: str, language: str) -> Iterator[str]:
+    shown = display(text, keep_newlines=True)
+    fence = "`" * max(3, 1 + max(map(len, re.findall("`+", shown)), default=0))
+    yield f"{fence}{language}"
+    yield from shown.removesuffix("\n").split("\n")
+    yield fence
+
+
+def _quoted(text: str) -> Iterator[str]:
+    """Yield Markdown of others as a quotation: its code in fences of ours, without HTML."""
+    lines = display(text, keep_newlines=True).split("\n")
+    at = 0
+    while at < len(lines):
+        opened = _OPENS.fullmatch(lines[at])
+        if opened is None or ("`" in opened[1] and "`" in opened[2]):
+            yield f"> {_prose(lines[at])}".rstrip()
+            at += 1
+            continue
+        closes = re.compile(rf" {{0,3}}{opened[1][0]}{{{len(opened[1])},}}\s*")
+        end = next((n for n in range(at + 1, len(lines)) if closes.fullmatch(lines[n])), len(lines))
+        named = _LANGUAGE.match(opened[2].strip())
+        code = "\n".join(lines[at + 1 : end])
+        yield from (f"> {line}" for line in _fenced(code, named[0] if named else ""))
+        at = end + 1
+
+
+def _prose(line: str) -> str:
+    """Return a line of Markdown with code as HTML of ours, and no other HTML, quotation or definition."""
+    found, last = [], 0
+    for match in _SPAN.finditer(line):
+        found += [line[last : match.start()].translate(_HTML), _code(match[2].strip())]
+        last = match.end()
+    whole = "".join((*found, line[last:].translate(_HTML)))
+    return _DEFINES.sub(r"\1\\[", whole)
+
+
+def _span(text: str) -> str:
+    return _code(display(" ".join(text.split())))
+
+
+def _code(text: str) -> str:
+    return f"<code>{''.join(_entity(char, _HARMLESS) for char in text)}</code>"
+
+
+def _plain(text: str) -> str:
+    """Return a text on one line, none of whose signs means anything to Markdown or HTML."""
+    shown = display(" ".join(text.split()))
+    # What begins a list or a heading does so at the beginning only.
+    return "".join(_entity(char, "" if at == 0 else _HARMLESS) for at, char in enumerate(shown))
+
+
+def _entity(char: str, harmless: str) -> str:
+    kept = char.isalnum() or char in harmless or not char.isascii()
+    return char if kept else f"&#{ord(char)};"

@@ -1,0 +1,194 @@
+"""Sessions as Markdown, pages and events: complete, and with no text of others outside of its place."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from html.parser import HTMLParser
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+
+from llmasos.api import SessionInfo
+from llmasos.decisions import Decision
+from llmasos.display import display
+from llmasos.events import (
+    EVENT,
+    ActionFinished,
+    ActionStarted,
+    ApprovalResolved,
+    ArtifactKept,
+    AssistantText,
+    CallDecided,
+    DiffOffered,
+    Event,
+    FileChange,
+    Notice,
+    TurnFinished,
+    TurnStarted,
+    TurnSteered,
+    Usage,
+    WorkspaceChanged,
+)
+from llmasos.shell.export import exported
+from llmasos.shell.export_story import Act, chapters
+from tests.shell.poison import MARK, POISON
+
+AT = datetime(2026, 11, 24, 10, tzinfo=UTC)
+PARSER = MarkdownIt("gfm-like", {"linkify": False})
+DECIDED = Decision(verdict="ask", rules=("copied",), reason="It was copied.", policy="p")
+NASTY = (
+    "```\n</details><script>alert(1)</script>\n# Turn 99\n\n---\n\n```",
+    "~~~~\nnever closed\n<b>",
+    "`<img src=x onerror=y>` and `` ` <i> `` and `unclosed <u>",
+    "</blockquote></div></pre></section><h1>Mine</h1>",
+    "<!-- everything below is gone",
+    "[1]: https://evil.example\n[^1]: note\n- [x]: y",
+    "> quoted\n\n\n    indented\n\n1. one\n# head\nSetext\n===\n| a | b |\n| - | - |",
+    "\x1b[2J\u202etxt\u200b \\` \\<b> &lt;script&gt; &#60;",
+)
+
+
+def info(title: str = "A title") -> SessionInfo:
+    return SessionInfo(id="s-1", folder="/home/me/`x`", title=title, created=AT, updated=AT)
+
+
+def story(text: str) -> list[Event]:
+    """Return a session in which every text is this one."""
+    return [
+        TurnStarted(turn="t-1", text=text, model=text, sandbox="jail", at=AT, attachments=(text,)),
+        CallDecided(turn="t-1", action="a", tool=text, arguments={"path": text}, decision=DECIDED),
+        ApprovalResolved(turn="t-1", action="a", approved=False, by=text, why=text),
+        ActionStarted(turn="t-1", action="a", tool=text, arguments={text: text}),
+        ActionFinished(turn="t-1", action="a", tool=text, status="ok", result=f"{text}\n" * 60, seconds=1.3),
+        ActionFinished(turn="t-1", action="b", tool=text, status="invalid", arguments={"x": text}),
+        ArtifactKept(turn="t-1", action="a", name=text, media_type="x", size=12, path=text),
+        TurnSteered(turn="t-1", text=text),
+        Notice(turn="t-1", text=text),
+        AssistantText(turn="t-1", text=text),
+        DiffOffered(turn="t-1", changes=(FileChange(path=text, kind="changed", diff=f"-{text}\n+{text}"),)),
+        TurnFinished(turn="t-1", status="failed", error=text, usage=Usage(requests=2, input_tokens=1234)),
+        WorkspaceChanged(what="commit", commit="c-1", paths=(text,)),
+    ]
+
+
+def outside(tokens: list[Token]) -> list[Token]:
+    """Return the tokens that stand in no quotation."""
+    depth, found = 0, []
+    for token in tokens:
+        depth -= token.type == "blockquote_close"
+        if depth == 0:
+            found.append(token)
+        depth += token.type == "blockquote_open"
+    return found
+
+
+def check_markdown(text: str) -> None:
+    made = exported(info(text), story(text), "md")
+    tokens = PARSER.parse(made)
+    headings = [tokens[at + 1].content for at, token in enumerate(tokens) if token.type == "heading_open"]
+    top = [one.tag for one in outside(tokens) if one.type == "heading_open"]
+    assert top == ["h1", "h2"] and "Turn 1" in headings
+    for token in tokens:
+        if token.type == "html_block":
+            assert token.content.strip() in ("</details>",) or token.content.startswith("<details><summary>")
+        for inner in token.children or ():
+            if inner.type == "html_inline":
+                assert inner.content.strip("</>") in ("code", "details", "summary")
+    assert [token.type for token in tokens if token.type == "hr"] == [
+        token.type for token in tokens if token.type == "hr" and token.level > 0
+    ]
+    assert tokens[-1].type == "paragraph_close" and "commit c-1" in tokens[-2].content
+    assert "\x1b" not in made and "\u202e" not in made
+
+
+class Page(HTMLParser):
+    """Collects what a page is made of."""
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.tags: list[str] = []
+        self.open: list[str] = []
+        self.data = ""
+        self.attributes: set[str] = set()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes |= {name for name, _ in attrs}
+        if tag != "meta":
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.data += data
+
+
+def check_html(text: str) -> None:
+    page = Page()
+    page.feed(exported(info(text), story(text), "html"))
+    page.close()
+    assert page.open == []
+    allowed = "html head meta title style body h1 h2 p section div strong ul li details summary pre span"
+    assert set(page.tags) <= set(allowed.split())
+    assert page.tags.count("section") == 2 and page.tags.count("h1") == page.tags.count("h2") == 1
+    assert page.attributes <= {"lang", "charset", "name", "content", "http-equiv", "id", "class", "open"}
+
+
+@pytest.mark.parametrize("text", NASTY)
+def test_nothing_of_others_leaves_its_place(text: str) -> None:
+    check_markdown(text)
+    check_html(text)
+
+
+@given(st.text(max_size=60) | st.text("`~<>&#[]:*_-=|\\ \n\tab1.!/\"'", max_size=80))
+def test_no_text_at_all_leaves_its_place(text: str) -> None:
+    check_markdown(text)
+    check_html(text)
+
+
+def test_everything_that_was_done_is_told() -> None:
+    made = exported(info(), story("zebra"), "md")
+    page = exported(info(), story("zebra"), "html")
+    for told in (made, page):
+        for part in ("A title", "Turn 1", "ask by rule copied", "refused by zebra", "1.3 s", "invalid"):
+            assert part in told.replace("&#43;", "+"), part
+        assert "1,234 tokens read" in told and "2 requests" in told
+    assert "```diff\n-zebra\n+zebra\n```" in made and '<span class="add">+zebra</span>' in page
+    assert "<details><summary>result</summary>" in made
+    assert "light dark" in page and "<script" not in page
+
+
+def test_an_answers_code_is_shown_as_code() -> None:
+    answer = "Use `List<int>`:\n\n```python\nx = `1`\n```\nDone & <b>."
+    events: list[Event] = [TurnStarted(turn="t", text="q", at=AT), AssistantText(turn="t", text=answer)]
+    made = exported(info(), events, "md")
+    assert "> Use <code>List&#60;int&#62;</code>:" in made
+    assert "> ```python\n> x = `1`\n> ```\n> Done &amp; &lt;b&gt;." in made
+    assert "No end is stored" in made
+
+
+def test_json_is_the_events_exactly() -> None:
+    events = story("\u202e\x1b\udcff".encode("utf-8", "replace").decode() + "好")
+    lines = exported(info(), events, "json").splitlines()
+    assert [EVENT.validate_json(line) for line in lines] == events
+    assert all(isinstance(json.loads(line), dict) for line in lines)
+
+
+def test_an_action_that_was_never_told_of_has_no_end() -> None:
+    begun = ActionStarted(turn="t", action="a", tool="t", arguments={})
+    found = chapters([TurnStarted(turn="t", text="x"), begun])
+    [act] = found[0].parts
+    assert isinstance(act, Act) and act.status == "" and found[0].ended is None
+
+
+@pytest.mark.parametrize("kind", ["md", "html"])
+def test_no_sign_in_it_acts_or_hides(kind: str) -> None:
+    made = exported(info(POISON), story(POISON), kind)
+    assert made.count(MARK) > 20 and "\\u202e" in made
+    assert all(char == "\n" or char.isprintable() for char in made)
+    assert display(made, keep_newlines=True) == made
