@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from llmasos.errors import LLMasOSError
-from llmasos.shell import changes, past
+from llmasos.shell import changes, past, replay
 from llmasos.shell.ask import ask
 from llmasos.shell.audit import audit_app
 from llmasos.shell.cluster import cluster_app
@@ -52,7 +52,7 @@ app.add_typer(ledger_app, name="ledger")
 app.add_typer(models_app, name="models")
 app.add_typer(federated_app, name="federated")
 app.add_typer(keys_app, name="keys")
-for command in (*changes.COMMANDS, *past.COMMANDS):
+for command in (*changes.COMMANDS, *past.COMMANDS, *replay.COMMANDS):
     app.command()(command)
 app.add_typer(sandbox_app, name="sandbox")
 app.add_typer(policy_app, name="policy")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -124,3 +125,32 @@ def test_a_session_is_exported(machine: Machine, client: Client, tmp_path: Path)
     assert refused.returncode == 1 and "--force" in refused.stderr
     for wrong in (("-o", "x.docx"), ("--format", "pdf")):
         assert machine.run("export", session.id, *wrong).returncode == 1
+
+
+def test_a_session_is_watched_and_shown_again(machine: Machine, client: Client) -> None:
+    session = client.session(machine.folder)
+    machine.endpoint.replies = ["First."]
+    session.run("one")
+    with machine.popen("watch", session.id) as watching:
+        assert watching.stdout is not None
+        seen = [next(watching.stdout) for _ in range(2)]
+        assert seen == ["> one\n", "First.\n"]
+        machine.endpoint.replies = [call("run_shell", command="cat notes.txt"), "Second."]
+        session.run("two", approve="all")
+        for line in watching.stdout:
+            seen.append(line)
+            if line == "Second.\n":
+                break
+        watching.send_signal(signal.SIGINT)
+        assert watching.wait(timeout=30) == 0
+        assert watching.stderr is not None and watching.stderr.read() == ""
+    assert any("run_shell" in line for line in seen) and "> two\n" in seen
+
+    asked = len(machine.endpoint.requests)
+    shown = machine.run("replay", session.id, "--speed", "0")
+    assert "> one\nFirst.\n" in shown.stdout and "今天天气很好" in shown.stdout
+    second = machine.run("replay", session.id, "--turn", "2", "--speed", "100").stdout
+    assert second.startswith("> two\n") and "First." not in second
+    assert len(machine.endpoint.requests) == asked, "nothing was run again"
+    refused = machine.run("replay", session.id, "--turn", "7")
+    assert refused.returncode == 1 and "no turn '7'" in refused.stderr
