@@ -120,3 +120,15 @@ class IdleSessionError(SessionError):
     """Something was said to a turn, and none is running."""
 
     code = "idle"
+
+
+class InvalidValueError(LLMasOSError):
+    """A value that cannot be what it was given for."""
+
+    code = "value"
+
+
+class UnknownFactError(LLMasOSError):
+    """Nothing is remembered under the id that was given."""
+
+    code = "unknown"

@@ -6,6 +6,7 @@ from llmasos.agent.audit import Audit, audit_events
 from llmasos.agent.books import Books
 from llmasos.agent.gate import ActionOutcome, Gate
 from llmasos.agent.loaded import record_start
+from llmasos.agent.memory import Memory
 from llmasos.agent.metering import Meter, metered
 from llmasos.agent.policy import Policy
 from llmasos.agent.recording import record
@@ -27,6 +28,7 @@ __all__ = [
     "Books",
     "EventStream",
     "Gate",
+    "Memory",
     "Meter",
     "Policy",
     "Services",

@@ -72,3 +72,17 @@ class SearchRow(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     session: Mapped[str]
     seq: Mapped[int]
+
+
+class MemoryRow(Base):
+    """Something to be remembered in a folder, or everywhere where that is empty, by whoever asked for it."""
+
+    __tablename__ = "memory"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    owner: Mapped[str] = mapped_column(default="")
+    folder: Mapped[str] = mapped_column(Text, default="")
+    text: Mapped[str] = mapped_column(Text)
+    at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+
+    __table_args__ = (Index("ix_memory_owner", "owner", "folder"),)

@@ -20,6 +20,7 @@ from llmasos.agent.approvals import Approvals
 from llmasos.agent.asker import asker
 from llmasos.agent.assembly import Assembly
 from llmasos.agent.listening import Listening
+from llmasos.agent.memory import Memory, told
 from llmasos.agent.metering import Used
 from llmasos.agent.offer import Offer
 from llmasos.agent.one_call import PERSON, one_call
@@ -37,6 +38,7 @@ from llmasos.agent.workbench import Workbench
 from llmasos.api import (
     AccessRequest,
     Diff,
+    Fact,
     SessionInfo,
     SessionRequest,
     TurnAccepted,
@@ -92,6 +94,7 @@ class Session:
         self.rulebook = Rulebook(services.settings, self.folder, services.ledger, info.id)
         self.approvals = Approvals("ask", services.settings.policy.approval_seconds)
         self._listening: Listening | None = None
+        self._remembered: set[str] = set()
         self._noticed: set[str] = set()
         self._offer = Offer(services.registry, set())
 
@@ -284,7 +287,8 @@ class Session:
 
         names = await self.workbench.workspace.names()
         here = outline(names)[:_LONGEST_OUTLINE]
-        listening = self._listen(request, names)
+        facts = await Memory(services.store, services.redactor).list(self._info.folder, client.tenant)
+        listening = self._listen(request, names, facts)
         parts = Assembly(
             services, self.stream, self.workbench, self.approvals, self.rulebook, listening, self._offer
         )
@@ -294,7 +298,7 @@ class Session:
             request,
             model,
             origin,
-            self._instructions(here),
+            self._instructions(here, facts),
             await self._history(),
             other_model,
             self._steering,
@@ -378,22 +382,30 @@ class Session:
         await records.finish_turn(self._services.store, self.id, turn, end.status, messages, end.usage)
         await self.stream.append(finished(turn, end))
 
-    def _instructions(self, here: str) -> str:
-        """Return what the model is told beside the request: what lies in the folder, and its duties.
+    def _instructions(self, here: str, facts: Sequence[Fact]) -> str:
+        """Return what the model is told beside the request: what lies in the folder, facts, and its duties.
 
         Small models are told their duties together with the tools, where they are read only once.
         """
         small = self._services.models.profile(self._info.model or None) == "calls"
+        if kept := told(facts, small=small):
+            here = f"{here}\n{kept}"
         return f"{here}\n{LOOK_BELOW}" if small else f"{INSTRUCTIONS} {EXPLANATION}\n{here}"
 
-    def _listen(self, request: TurnRequest, names: Sequence[str]) -> Listening:
+    def _listen(self, request: TurnRequest, names: Sequence[str], facts: Sequence[Fact]) -> Listening:
         """Return what knows who has said what in this session, this request included."""
         if self._listening is None or self._listening.failed:
             self._listening = Listening(self.stream, self._services.registry, self._attached)
+            self._remembered.clear()
             self._listening.begin(self._tasks)
 
+        fresh = [fact.text for fact in facts if fact.text not in self._remembered]
+        self._remembered.update(fresh)
+
         def hear(tracker: Tracker) -> None:
-            tracker.person(request.text)
+            # They are people's own words, as nobody else can have them remembered.
+            for text in (*fresh, request.text):
+                tracker.person(text)
             for attachment in request.attachments:
                 tracker.content(attachment.text, Source(kind="attachment", name=attachment.name))
             tracker.outline(names)

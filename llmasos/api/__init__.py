@@ -21,6 +21,7 @@ from llmasos.api.ledger import (
     VerifyProgress,
     VerifyReport,
 )
+from llmasos.api.memory import Fact, FactChange, FactRequest
 from llmasos.api.plugins import EnableRequest, PluginInfo, PluginState, PluginTool
 from llmasos.api.sessions import (
     AccessRequest,
@@ -72,6 +73,9 @@ __all__ = [
     "ErasureInfo",
     "ErrorBody",
     "ExportQuery",
+    "Fact",
+    "FactChange",
+    "FactRequest",
     "ForkRequest",
     "Health",
     "JobInfo",

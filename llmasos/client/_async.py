@@ -29,6 +29,7 @@ from llmasos.client._federated import FederatedCalls
 from llmasos.client._keys import KeyCalls
 from llmasos.client._knowledge import KnowledgeCalls
 from llmasos.client._ledger import LedgerCalls
+from llmasos.client._memory import MemoryCalls
 from llmasos.client._models import ModelCalls
 from llmasos.client._names import model_name
 from llmasos.client._plugins import PluginCalls
@@ -42,7 +43,14 @@ _POLL_SECONDS = 0.05
 
 
 class AsyncClient(
-    LedgerCalls, KeyCalls, ModelCalls, ExplainCalls, FederatedCalls, PluginCalls, KnowledgeCalls
+    LedgerCalls,
+    KeyCalls,
+    MemoryCalls,
+    ModelCalls,
+    ExplainCalls,
+    FederatedCalls,
+    PluginCalls,
+    KnowledgeCalls,
 ):
     """Asynchronous client of the kernel.
 
@@ -200,6 +208,10 @@ class AsyncClient(
     async def post(self, path: str, body: BaseModel | None = None) -> None:
         """Send a request that has no answer but its success."""
         await self._send("POST", path, body, None)
+
+    async def delete(self, path: str) -> None:
+        """Have something deleted."""
+        await self._send("DELETE", path, None, None)
 
     async def _send(self, method: str, path: str, body: BaseModel | None, query: Query | None) -> bytes:
         content = body.model_dump_json() if body is not None else None

@@ -31,6 +31,9 @@ class Connection(Protocol):
     async def post(self, path: str, body: BaseModel | None = None) -> None:
         """Send a request that has no answer but its success."""
 
+    async def delete(self, path: str) -> None:
+        """Have something deleted."""
+
     def stream(
         self, method: str, path: str, *, body: BaseModel | None = None, query: Query | None = None
     ) -> AbstractAsyncContextManager[httpx2.Response]:

@@ -14,6 +14,7 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 from llmasos.api import (
     AnchorInfo,
     Check,
+    Fact,
     KernelInfo,
     KeyCreated,
     KeyInfo,
@@ -159,6 +160,22 @@ class Client:
     def remove_knowledge(self, collection: str, document: str = "") -> None:
         """Remove a document, or without one the whole collection."""
         self._call(self._client.remove_knowledge(collection, document))
+
+    def facts(self, folder: str | Path | None = None) -> list[Fact]:
+        """Return what is remembered, the newest first: for a folder and everywhere, or all."""
+        return self._call(self._client.facts(folder))
+
+    def remember(self, text: str, folder: str | Path | None = None) -> Fact:
+        """Have something remembered, in a folder or everywhere."""
+        return self._call(self._client.remember(text, folder))
+
+    def change_fact(self, fact: str, text: str) -> Fact:
+        """Put another text in the place of what is remembered."""
+        return self._call(self._client.change_fact(fact, text))
+
+    def forget(self, fact: str) -> None:
+        """Have something forgotten."""
+        self._call(self._client.forget(fact))
 
     def ledger(self) -> LedgerInfo:
         """Return where the ledger stands."""

@@ -28,6 +28,7 @@ from llmasos.service.federated import federated_routes
 from llmasos.service.health import health_routes
 from llmasos.service.knowledge import knowledge_routes
 from llmasos.service.ledger import ledger_routes
+from llmasos.service.memory import memory_routes
 from llmasos.service.models import model_routes
 from llmasos.service.openai import openai_routes
 from llmasos.service.openapi import openapi_route
@@ -63,6 +64,7 @@ def make_app(
         *model_routes(kernel, drain),
         *needs("models", openai_routes(kernel, drain), drain),
         *session_routes(kernel, drain),
+        *memory_routes(kernel),
         *needs("agent", explain_routes(kernel)),
         *federated_routes(kernel),
         *needs("admin", ledger_routes(kernel.books)),

@@ -23,6 +23,7 @@ from llmasos.shell.keys import keys_app
 from llmasos.shell.knowledge import knowledge_app
 from llmasos.shell.ledger import ledger_app
 from llmasos.shell.mapping import map_inputs
+from llmasos.shell.memory import memory_app
 from llmasos.shell.models import models_app
 from llmasos.shell.modes import ACCESS, ASKING, digests, one_of
 from llmasos.shell.modules import python_module, run_module
@@ -59,6 +60,7 @@ app.add_typer(policy_app, name="policy")
 app.add_typer(cluster_app, name="cluster")
 app.add_typer(tools_app, name="tools")
 app.add_typer(knowledge_app, name="knowledge")
+app.add_typer(memory_app, name="memory")
 app.command()(explain)
 app.command()(export)
 app.command("map")(map_inputs)

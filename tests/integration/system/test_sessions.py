@@ -154,3 +154,25 @@ def test_a_session_is_watched_and_shown_again(machine: Machine, client: Client) 
     assert len(machine.endpoint.requests) == asked, "nothing was run again"
     refused = machine.run("replay", session.id, "--turn", "7")
     assert refused.returncode == 1 and "no turn '7'" in refused.stderr
+
+
+def test_facts_are_remembered_where_they_hold(machine: Machine, client: Client, tmp_path: Path) -> None:
+    added = machine.run("memory", "add", "Sign reports with K.").stdout
+    machine.run("memory", "add", "Be brief.", "--everywhere")
+    other = tmp_path / "other"
+    other.mkdir()
+    machine.run("memory", "add", "Never here.", "-C", str(other))
+    assert [line.split("  ")[-1] for line in machine.run("memory", "list").stdout.splitlines()] == [
+        "Be brief.",
+        "Sign reports with K.",
+    ]
+    machine.endpoint.replies = ["Hello."]
+    client.session(machine.folder).run("hello")
+    told = machine.endpoint.requests[-1]["messages"][0]["content"]
+    assert "- Be brief.\n- Sign reports with K." in told and "Never here" not in told
+    fact = added.split()[0]
+    assert "with L." in machine.run("memory", "edit", fact, "Sign reports with L.").stdout
+    assert machine.run("memory", "remove", fact).stdout == f"Forgot {fact}.\n"
+    again = machine.run("memory", "remove", fact)
+    assert again.returncode == 1 and "no fact" in again.stderr
+    assert len(machine.run("memory", "list", "--all", "--json").stdout.splitlines()) == 2

@@ -311,3 +311,20 @@ async def test_the_events_of_the_last_turns_are_read_alone(stage: MakeStage, rep
         for wrong in ("0", "-1", "x", "1e3"):
             refused = await one.get(f"{place}/events", params={"follow": "false", "last": wrong})
             assert refused.status_code == 400 and "number of turns" in refused.json()["message"]
+
+
+async def test_each_key_has_a_memory_of_its_own(stage: MakeStage, replies: list[str]) -> None:
+    async with serving(stage, *replies) as it, await it.key(*AGENT) as one, await it.key(*AGENT) as other:
+        made = await one.post("/v1/memory", json={"text": "Be brief."})
+        assert made.status_code == 201 and made.json()["folder"] == ""
+        place = f"/v1/memory/{made.json()['id']}"
+        assert (await other.get("/v1/memory")).json() == [] == (await caller(it.app).get("/v1/memory")).json()
+        assert (await other.patch(place, json={"text": "Be long."})).status_code == 404
+        assert (await other.delete(place)).status_code == 404
+        assert (await one.patch(place, json={"text": "Be very brief."})).json()["text"] == "Be very brief."
+        assert (await one.post("/v1/memory", json={"text": ""})).status_code == 422
+        request = await it.turn(one, await it.session(one))
+        assert any("- Be very brief." in turn.content for turn in request.turns)
+        assert (await one.delete(place)).status_code == 204 and (await one.get("/v1/memory")).json() == []
+        async with await it.key("models") as models:
+            assert (await models.get("/v1/memory")).status_code == 403
