@@ -21,6 +21,7 @@ from benchmarks import (
     simulated,
     speed,
     tasks,
+    terminal,
 )
 from benchmarks.page import write
 
@@ -76,6 +77,7 @@ def request_lines() -> list[str]:
 
 SECTIONS: dict[str, Callable[[], list[str]]] = {
     "speed": speed_lines,
+    "terminal": terminal.lines,
     "sandbox": sandbox_lines,
     "ledger": ledger_lines,
     "sessions": session_lines,

@@ -10,6 +10,7 @@ from pathlib import Path
 PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
 TITLES = {
     "speed": "Speed",
+    "terminal": "The terminal",
     "sandbox": "Sandboxes",
     "ledger": "The ledger",
     "sessions": "Sessions",

@@ -164,8 +164,8 @@ def measure() -> list[Row]:
         restarted = anyio.run(first_output, settings, folder, greetings[:1])
     bare = "a bare `python -c pass`"
     return [
-        Row("`llmasos --help`", "200 ms", help_, bare, python),
-        Row("prompt on the screen, kernel running", "500 ms", prompt_, bare, python),
+        Row("`llmasos --help`", "150 ms", help_, bare, python),
+        Row("prompt on the screen, kernel running", "300 ms", prompt_, bare, python),
         Row(
             "added to an action by gate, records and events",
             "20 ms",

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from llmasos.display import display
 from llmasos.events import Progress
-from llmasos.shell.words import fit
+from llmasos.shell.words import clock_time, fit
 
 _CELLS = 24
 _PARTS = " ▏▎▍▌▋▊▉█"
@@ -57,13 +57,6 @@ class Bar:
         pace = f"{rate / 1e6:,.1f} MB/s" if self._step.unit == "bytes" else ""
         left = (self._step.total - self._step.done) / rate
         return [pace, f"{clock_time(left)} left" if share < 1 else ""]
-
-
-def clock_time(seconds: float) -> str:
-    """Return seconds as a clock shows them, such as `0:07` or `1:02:03`."""
-    whole = max(0, round(seconds))
-    hours, minutes = whole // 3600, whole % 3600 // 60
-    return (f"{hours}:{minutes:02}" if hours else f"{minutes}") + f":{whole % 60:02}"
 
 
 def _drawn(share: float, cells: int) -> str:

@@ -28,6 +28,13 @@ def fit(text: str, columns: int) -> str:
     return text + "…"
 
 
+def clock_time(seconds: float) -> str:
+    """Return seconds as a clock shows them, such as `0:07` or `1:02:03`."""
+    whole = max(0, round(seconds))
+    hours, minutes = whole // 3600, whole % 3600 // 60
+    return (f"{hours}:{minutes:02}" if hours else f"{minutes}") + f":{whole % 60:02}"
+
+
 def count(number: int, noun: str) -> str:
     """Return a number with its noun, such as `1 file` and `2 files`."""
     return f"{number} {noun}" + ("" if number == 1 else "s")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 
-from llmasos.api import Attachment
 from llmasos.shell.screen.port import Line
 
 _MOST_LINES = 20
@@ -32,6 +31,10 @@ class Pastes:
 
     def line(self, text: str) -> Line:
         """Return a line with the attachments that its marks name."""
+        if not self._texts:
+            return Line(text)
+        from llmasos.api import Attachment
+
         numbers = dict.fromkeys(int(mark[1]) for mark in _MARK.finditer(text))
         found = [(number, self._texts[number]) for number in numbers if number in self._texts]
         return Line(

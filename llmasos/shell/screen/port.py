@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from llmasos.api import Attachment
+if TYPE_CHECKING:
+    from llmasos.api import Attachment
 
 
 @dataclass(frozen=True)

@@ -24,15 +24,15 @@ from prompt_toolkit.history import FileHistory
 from prompt_toolkit.key_binding.vi_state import InputMode
 
 from llmasos.display import display
-from llmasos.shell.bars import clock_time
 from llmasos.shell.screen.bindings import make_bindings
 from llmasos.shell.screen.layout import Parts, make_layout
 from llmasos.shell.screen.output import FrameOutput, printed_to
 from llmasos.shell.screen.pastes import Pastes
 from llmasos.shell.screen.port import Line, Live, Stop
-from llmasos.shell.words import fit
+from llmasos.shell.words import clock_time, fit
 
 _FRAME_SECONDS = 0.04
+_MORE_SECONDS = 0.002
 _TICK_SECONDS = 0.5
 _MOST_AT_ONCE = 500  # lines: between two frames keys are read
 _QUIET_SECONDS = 0.6
@@ -81,7 +81,7 @@ class TerminalScreen:
                     answer=self.answer,
                     prompt=lambda: "» " if self.running else "> ",
                     question=lambda: self._asked,
-                    live=self._beneath,
+                    live=lambda: self._painter.beneath,
                     waiting=self._waiting_lines,
                     status=self._status_line,
                 )
@@ -95,7 +95,7 @@ class TerminalScreen:
         self._app.ttimeoutlen = 0.05
         self._app.timeoutlen = 0.5
         self._app.key_processor.after_key_press += lambda _: self._pressed()
-        self._painter = _Painter(self._app, self._output)
+        self._painter = _Painter(self._app, self._output, self._written)
 
     @contextmanager
     def open(self) -> Iterator[None]:
@@ -283,10 +283,10 @@ class TerminalScreen:
         word = before.rpartition(" ")[2].rpartition("\n")[2]
         return word.startswith("@") or (before.startswith("/") and word == before)
 
-    def _beneath(self) -> str:
+    def _written(self) -> str:
+        """Return what is being written, and is shown beneath all that was."""
         columns = self._output.get_size().columns
-        live = self._live(columns) if self._live is not None else ""
-        return "\n".join(part for part in (self._painter.tail, live) if part)
+        return self._live(columns) if self._live is not None else ""
 
     def _waiting_lines(self) -> list[str]:
         columns = self._output.get_size().columns
@@ -334,18 +334,21 @@ class _Painter:
     Args:
         app: What draws the prompt.
         output: Where both go.
+        live: Returns what is shown between both and may change; asked once for each frame.
     """
 
-    def __init__(self, app: Application[None], output: FrameOutput) -> None:
+    def __init__(self, app: Application[None], output: FrameOutput, live: Callable[[], str]) -> None:
         self._app = app
         self._output = output
+        self._live = live
         self._loop: asyncio.AbstractEventLoop | None = None
         self._lock = threading.Lock()
         self._unwritten: deque[str] = deque()
         self._timer: asyncio.TimerHandle | None = None
         self._last = 0.0
-        self.tail = ""
-        """The line that has no end yet."""
+        self._tail = ""
+        self.beneath = ""
+        """The line that has no end yet, and what else may change."""
 
     def begin(self, loop: asyncio.AbstractEventLoop) -> None:
         """Write from now on while a loop runs."""
@@ -357,8 +360,8 @@ class _Painter:
             self._timer.cancel()
             self._timer = None
         rest = self._taken(sys.maxsize)
-        if self.tail:
-            rest, self.tail = f"{rest}{self.tail}\n", ""
+        if self._tail:
+            rest, self._tail = f"{rest}{self._tail}\n", ""
         self._loop = None
         if self._app.is_running:
             self._app.renderer.erase()
@@ -400,6 +403,7 @@ class _Painter:
             self._timer = self._loop.call_later(_FRAME_SECONDS, self._paint)
             return
         lines = self._taken()
+        self.beneath = "\n".join(part for part in (self._tail, self._live()) if part)
         with self._output.frame():
             if lines or self._shrinks():
                 self._app.renderer.erase()
@@ -407,16 +411,16 @@ class _Painter:
             self._app._redraw()
         self._last = self._loop.time()
         if self._unwritten:
-            self._schedule()
+            self._timer = self._loop.call_later(_MORE_SECONDS, self._paint)
 
     def _taken(self, most: int = _MOST_AT_ONCE) -> str:
         """Return the next whole lines that are to be written, up to about as many."""
-        text, lines = self.tail, 0
+        text, lines = self._tail, 0
         with self._lock:
             while self._unwritten and lines < most:
                 piece = self._unwritten.popleft()
                 text, lines = text + piece, lines + piece.count("\n")
-        whole, newline, self.tail = text.rpartition("\n")
+        whole, newline, self._tail = text.rpartition("\n")
         return whole + newline
 
     def _shrinks(self) -> bool:
