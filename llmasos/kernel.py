@@ -209,6 +209,7 @@ class Kernel:
             service=self.settings.service.url,
             sessions=self.sessions.running,
             ledger=await self.books.info(),
+            spent=self.models.spent(),
             keys=self.settings.shell.keys,
         )
         return self.redactor.value(info)

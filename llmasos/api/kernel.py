@@ -70,6 +70,9 @@ class KernelInfo(Wire):
     service: str = Field("", description="Where other programs reach it; empty without a port.")
     sessions: int
     ledger: LedgerInfo
+    spent: float | None = Field(
+        None, description="What models elsewhere have cost since the start, by the prices of the settings."
+    )
     keys: Literal["emacs", "vi"] = Field("emacs", description="The keys that edit a line in the shell.")
 
 

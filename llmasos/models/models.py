@@ -199,6 +199,10 @@ class Models:
         """Return how devices, models and sessions stand."""
         return self._residents.top().model_copy(update={"remotes": self._remotes.top()})
 
+    def spent(self) -> float | None:
+        """Return what models elsewhere have cost by the settings' prices; None where none has a price."""
+        return self._remotes.spend.total()
+
     async def drain(self, seconds: float) -> bool:
         """Take no more requests, wait so long for those there are, and return whether all ended."""
         return await self._residents.drain(seconds)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from llmasos.shell.modes import ACCESS, ASKING
 
@@ -24,15 +24,23 @@ class Known:
 
     def __init__(self) -> None:
         self._learned: dict[str, Mapping[str, str]] = {}
+        self.defaults: Mapping[str, Mapping[str, Any]] = {}
+        """What the arguments of each tool are where a call does not say otherwise."""
 
     def arguments(self, command: str) -> Mapping[str, str]:
         """Return what can follow a command, with what it is."""
         return self._learned.get(command) or _FIXED.get(command, {})
 
     async def learn(self, client: AsyncClient) -> None:
-        """Ask the kernel for models and sessions."""
+        """Ask the kernel for tools, models and sessions."""
+        self.defaults = {tool.name: _defaults(tool.parameters) for tool in await client.tools()}
         self._learned["/model"] = {model.name: model.title for model in await client.models()}
         self._learned["/sessions"] = {
             info.id: f"{info.updated.astimezone():%Y-%m-%d %H:%M} {info.title}"
             for info in await client.sessions()
         }
+
+
+def _defaults(parameters: Mapping[str, Any]) -> Mapping[str, Any]:
+    properties = parameters.get("properties", {})
+    return {name: schema["default"] for name, schema in properties.items() if "default" in schema}

@@ -72,6 +72,7 @@ class Renderer:
         text: Whether the model's text is shown; scripts get it as the answer instead.
         folds: Where long output is kept, so that a person can open it.
         beneath: Whether what changes is shown by somebody else, beneath what is written, from `live`.
+        defaults: What the arguments of each tool are where a call does not say otherwise.
     """
 
     def __init__(
@@ -81,11 +82,13 @@ class Renderer:
         text: bool = True,
         folds: Folds | None = None,
         beneath: bool = False,
+        defaults: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None:
         self._console = console
         self._text = text
         self._folds = folds
         self._beneath = beneath
+        self._defaults = defaults or {}
         self._streaming = False
         self._streamed = ""
         self._shown = Stream()
@@ -115,7 +118,8 @@ class Renderer:
             case ActionStarted():
                 self.end_line()
                 tool = (display(event.tool), "bold")
-                self._console.print(Text.assemble(("●", "cyan"), " ", tool, (_arguments(event), "dim")))
+                said = _arguments(event, self._defaults.get(event.tool, {}))
+                self._console.print(Text.assemble(("●", "cyan"), " ", tool, (said, "dim")))
                 self._show_block(event.arguments)
             case ActionOutput():
                 self._show_output(event)
@@ -309,12 +313,14 @@ def _number(line: str, hunks: Iterator[int]) -> tuple[str, str]:
     return (f"  #{next(hunks)}" if line.startswith("@@ ") else "", "dim")
 
 
-def _arguments(event: ActionStarted) -> str:
-    """Return what a call says; what it leaves empty and texts of several lines are not shown."""
+def _arguments(event: ActionStarted, defaults: Mapping[str, Any]) -> str:
+    """Return what a call says: nothing that is empty or as ever, and no text of several lines."""
     shown = [
         f"{display(name)}={_short(value)}"
         for name, value in event.arguments.items()
-        if value not in (None, "", [], {}) and not (isinstance(value, str) and "\n" in value.strip("\n"))
+        if value not in (None, "", [], {})
+        and not (name in defaults and value == defaults[name])
+        and not (isinstance(value, str) and "\n" in value.strip("\n"))
     ]
     return f"({', '.join(shown)})" if shown else ""
 

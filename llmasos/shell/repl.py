@@ -19,6 +19,8 @@ from llmasos.shell.screen import Line, Screen
 from llmasos.shell.status import status_line
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from llmasos.client import AsyncClient, AsyncSession
     from llmasos.shell.render import Renderer
 
@@ -147,6 +149,13 @@ class Shell:
     async def edit(self, question: str, text: str) -> str | None:
         """Have the person change a text; None when they gave up."""
         return await self.screen.ask(question, text)
+
+    def make_renderer(self, console: Console, *, text: bool = True) -> Renderer:
+        """Return what writes events above the prompt; without `text`, all but the model's words."""
+        from llmasos.shell.render import Renderer
+
+        defaults = self.known.defaults
+        return Renderer(console, text=text, folds=self.folds, beneath=True, defaults=defaults)
 
     @contextlib.contextmanager
     def shown(self, renderer: Renderer, session: AsyncSession) -> Iterator[None]:

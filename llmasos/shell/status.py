@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def status_line(folder: Path, info: KernelInfo, session: SessionInfo | None) -> str:
-    """Return it: folder, model, tokens and time of the session, sandbox, ledger, session.
+    """Return it: folder, model, tokens and time of the session, what models cost, sandbox, ledger, session.
 
     Args:
         folder: The folder that is worked on.
@@ -23,6 +23,8 @@ def status_line(folder: Path, info: KernelInfo, session: SessionInfo | None) -> 
         usage = session.usage
         tokens = amount(usage.input_tokens + usage.output_tokens)
         parts.append(f"{tokens} tokens in {usage.seconds:,.0f} s")
+    if info.spent is not None:
+        parts.append(f"spent {info.spent:,.4f}")
     parts.append(info.sandbox)
     if session is not None and session.in_place:
         parts.append("in place")

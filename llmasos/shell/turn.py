@@ -17,7 +17,7 @@ from llmasos.events import (
 )
 from llmasos.shell.approval import answer_request
 from llmasos.shell.output import say
-from llmasos.shell.render import Renderer, make_console, print_error, say_line, show_diff
+from llmasos.shell.render import make_console, print_error, say_line, show_diff
 from llmasos.shell.screen import Line
 from llmasos.shell.words import count
 
@@ -60,7 +60,7 @@ async def show_last_turns(shell: Shell, session: AsyncSession) -> None:
     shown = events[starts[-_SHOWN_TURNS] :] if len(starts) >= _SHOWN_TURNS else events
     if len(starts) > _SHOWN_TURNS:
         say(f"… {count(len(starts) - _SHOWN_TURNS, 'earlier turn')}; `llmasos export {session.id}` has all.")
-    renderer = Renderer(make_console(), folds=shell.folds, beneath=True)
+    renderer = shell.make_renderer(make_console())
     for event in shown:
         if isinstance(event, TurnStarted):
             say_line(event.text)
@@ -76,7 +76,7 @@ async def _follow(
     shell: Shell, session: AsyncSession, events: AsyncIterator[Event], *, answer: bool = True
 ) -> None:
     console = make_console()
-    renderer = Renderer(console, text=answer, folds=shell.folds, beneath=True)
+    renderer = shell.make_renderer(console, text=answer)
     offered: DiffOffered | None = None
     with shell.shown(renderer, session):
         async for event in events:

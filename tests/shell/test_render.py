@@ -96,6 +96,14 @@ def test_a_long_text_argument_is_shown_as_a_block() -> None:
     assert lines[:2] == ['● write_file(path="f")', "  line 0"] and lines[-1] == "… 2 more lines"
 
 
+def test_what_a_call_leaves_as_it_is_is_not_shown() -> None:
+    screen, file = console()
+    renderer = Renderer(screen, defaults={"read_file": {"offset": 0, "limit": 100}})
+    arguments = {"path": "a", "offset": 0, "limit": 5}
+    renderer.show(ActionStarted(action="a", tool="read_file", arguments=arguments))
+    assert file.getvalue() == '● read_file(path="a", limit=5)\n'
+
+
 def test_what_a_call_leaves_empty_is_not_shown() -> None:
     arguments: dict[str, object] = {
         "question": "When?",

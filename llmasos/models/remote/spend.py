@@ -67,6 +67,11 @@ class Spend:
         """Return what a model at an endpoint was asked for so far."""
         return self._expenses.get((model, endpoint)) or Expense(model=model, endpoint=endpoint)
 
+    def total(self) -> float | None:
+        """Return what was spent so far; None where nothing that was asked has a price."""
+        costs = [expense.cost for expense in self._expenses.values() if expense.cost is not None]
+        return sum(costs) if costs else None
+
     def expenses(self) -> tuple[Expense, ...]:
         """Return what was spent so far, by model and endpoint."""
         return tuple(self._expenses.values())

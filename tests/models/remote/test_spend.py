@@ -17,3 +17,13 @@ def test_expenses_add_up_by_model_and_endpoint() -> None:
     assert one.cost == pytest.approx(4.0)
     assert (two.endpoint, two.output) == ("http://two", 1)
     assert (unpriced.input, unpriced.cost) == (7, None)
+
+
+def test_the_total_counts_what_has_a_price() -> None:
+    spend = Spend({"large": (2.0, 10.0)})
+    assert spend.total() is None
+    spend.add("free", "https://a.example", TokenUsage(input=1000, output=1000))
+    assert spend.total() is None
+    spend.add("large", "https://a.example", TokenUsage(input=1_000_000, output=100_000))
+    spend.add("large", "https://b.example", TokenUsage(input=500_000, output=0))
+    assert spend.total() == 4.0
