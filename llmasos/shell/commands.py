@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from llmasos.errors import LLMasOSError
+from llmasos.shell import session_commands
+from llmasos.shell.command import Command, split
 from llmasos.shell.model_lines import list_lines
 from llmasos.shell.modes import ACCESS, ASKING
 from llmasos.shell.output import say, say_text
@@ -25,15 +25,6 @@ _KEYS = (
     "@ completes a file, ! runs a command in the sandbox, Ctrl-R searches what you sent,",
     "Ctrl-O opens what was folded last.",
 )
-
-
-@dataclass(frozen=True)
-class Command:
-    """A slash command: what to type, what it does, and the function that does it."""
-
-    usage: str
-    summary: str
-    run: Callable[[Shell, str], Awaitable[None]]
 
 
 async def _help(shell: Shell, rest: str) -> None:
@@ -77,7 +68,7 @@ async def _commit(shell: Shell, rest: str) -> None:
     from llmasos.shell.render import print_error
     from llmasos.shell.words import written
 
-    words = _words(rest)
+    words = split(rest)
     merge = "--merge" in words
     chosen = parse_choices([word for word in words if word != "--merge"])
     session = await shell.session()
@@ -96,12 +87,12 @@ async def _commit(shell: Shell, rest: str) -> None:
 async def _discard(shell: Shell, rest: str) -> None:
     from llmasos.shell.choices import parse_choices
 
-    await (await shell.session()).discard(parse_choices(_words(rest)))
+    await (await shell.session()).discard(parse_choices(split(rest)))
     say("Dropped.")
 
 
 async def _merged(shell: Shell, rest: str) -> None:
-    names = _words(rest)
+    names = split(rest)
     if len(names) != 1:
         raise LLMasOSError("Name one file.", hint="As in /merged notes.txt.")
     merged = await (await shell.session()).merged(names[0])
@@ -116,7 +107,7 @@ async def _merged(shell: Shell, rest: str) -> None:
 async def _resolve(shell: Shell, rest: str) -> None:
     from llmasos.shell.words import resolved
 
-    names = _words(rest)
+    names = split(rest)
     if len(names) != 1:
         raise LLMasOSError("Name one file.", hint="As in /resolve notes.txt.")
     say(resolved(await (await shell.session()).resolve(names[0])))
@@ -156,7 +147,7 @@ async def _jobs(shell: Shell, rest: str) -> None:
     from llmasos.shell.words import job_line
 
     session = await shell.session()
-    match _words(rest):
+    match split(rest):
         case []:
             jobs = await session.jobs()
             for job in jobs:
@@ -174,14 +165,14 @@ async def _jobs(shell: Shell, rest: str) -> None:
 
 async def _hosts(shell: Shell, rest: str) -> None:
     session = await shell.session()
-    words = _words(rest)
+    words = split(rest)
     info = await (session.allow(hosts=[] if words == ["none"] else words) if words else session.info())
     say(f"Code may reach: {', '.join(info.hosts)}." if info.hosts else "Code may reach no host.")
 
 
 async def _grant(shell: Shell, rest: str) -> None:
     session = await shell.session()
-    words = _words(rest)
+    words = split(rest)
     info = await (session.allow(granted=[] if words == ["none"] else words) if words else session.info())
     say(f"Code may see: {', '.join(info.granted)}." if info.granted else "Code sees no hidden file.")
 
@@ -189,7 +180,7 @@ async def _grant(shell: Shell, rest: str) -> None:
 async def _mode(shell: Shell, rest: str) -> None:
     session = await shell.session()
     chosen: dict[str, str] = {}
-    for word in _words(rest):
+    for word in split(rest):
         known = "access" if word in ACCESS else "asking" if word in ASKING else ""
         if not known:
             raise LLMasOSError(
@@ -202,7 +193,7 @@ async def _mode(shell: Shell, rest: str) -> None:
 
 async def _state(shell: Shell, rest: str) -> None:
     session = await shell.session()
-    match _words(rest):
+    match split(rest):
         case ["save", name]:
             await session.save_state(name)
             say(f"Python's variables are kept as {name}; /state restore {name} goes back to them.")
@@ -224,22 +215,10 @@ async def _open(shell: Shell, rest: str) -> None:
     await page(shell.screen, fold)
 
 
-async def _sessions(shell: Shell, rest: str) -> None:
-    if rest:
-        await shell.switch(rest)
-        say(f"Going on with {rest} in {shell.folder}.")
-        return
-    for info in await (await shell.client()).sessions():
-        running = " (running)" if info.running else ""
-        when = info.updated.astimezone().strftime("%Y-%m-%d %H:%M")
-        say(f"  {info.id}  {when}  {count(info.turns, 'turn'):>9}  {info.title}{running}")
-    say("Go on with one by /sessions ID.")
-
-
 async def _explain(shell: Shell, rest: str) -> None:
     from llmasos.shell.explanations import explanation_lines
 
-    words = _words(rest)
+    words = split(rest)
     if len(words) > 1:
         raise LLMasOSError(
             "/explain takes one action or turn.", hint="/explain alone explains the last turn."
@@ -253,7 +232,7 @@ async def _ledger(shell: Shell, rest: str) -> None:
     from llmasos.shell.records import record_line, record_lines, report_lines, status_lines
 
     client = await shell.client()
-    match _words(rest):
+    match split(rest):
         case [] | ["verify"]:
             lines = report_lines(await client.verify())
         case ["status"]:
@@ -297,7 +276,7 @@ COMMANDS = {
     "/mode": Command("/mode [ACCESS] [ASKING]", "show or choose what is possible, and when to ask", _mode),
     "/state": Command("/state save|restore NAME", "keep Python's variables, or go back to them", _state),
     "/open": Command("/open [N]", "show all of an output that was folded", _open),
-    "/sessions": Command("/sessions [ID]", "list the sessions, or go on with one", _sessions),
+    **session_commands.COMMANDS,
     "/explain": Command(
         "/explain [ACTION | TURN]", "say why the last turn, or one action, was done", _explain
     ),
@@ -305,10 +284,3 @@ COMMANDS = {
         "/ledger [status | log [N] | show ACTION]", "verify what was recorded, or look at it", _ledger
     ),
 }
-
-
-def _words(rest: str) -> list[str]:
-    try:
-        return shlex.split(rest)
-    except ValueError as error:
-        raise LLMasOSError(f"The words cannot be read: {error}.", hint="Quote names with spaces.") from error

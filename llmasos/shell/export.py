@@ -36,19 +36,37 @@ def export(
     All that was said and done is in it. Without --format the file's name
     tells what is written.
     """
-    path = free_path(output, force) if output not in ("", "-") else None
-    kind = one_of(format, FORMATS, "--format") or _of_name(output)
-    info, events = in_session(session, _read)
-    if path is None:
-        if kind == "json":
-            for event in events:
-                say_json(event.model_dump_json())
-        else:
-            say_text(exported(info, events, kind), end="")
+    kind = one_of(format, FORMATS, "--format")
+    if output not in ("", "-"):
+        free_path(output, force)
+        say(in_session(session, lambda it: write_session(it, output, kind, force=force)))
         return
+    info, events = in_session(session, _read)
+    if kind == "json":
+        for event in events:
+            say_json(event.model_dump_json())
+    else:
+        say_text(exported(info, events, kind or "md"), end="")
+
+
+async def write_session(session: AsyncSession, output: str, kind: str = "", *, force: bool = False) -> str:
+    """Write a session into a file, and say that it was done.
+
+    Args:
+        session: The session.
+        output: The file.
+        kind: One of `FORMATS`, or empty for what the file's name tells.
+        force: Whether a file that is there is written over.
+
+    Raises:
+        LLMasOSError: The name does not tell, or the file is there.
+    """
+    path = free_path(output, force)
+    kind = kind or _of_name(output)
+    info, events = await _read(session)
     text = exported(info, events, kind)
     write_whole(path, text)
-    say(f"Wrote {path}, {len(text.encode()):,} bytes.")
+    return f"Wrote {path}, {len(text.encode()):,} bytes."
 
 
 async def _read(session: AsyncSession) -> tuple[SessionInfo, list[Event]]:

@@ -46,13 +46,13 @@ def add(
     The model is told it with each request from then on.
     """
     fact = ask(lambda client: client.remember(text, None if everywhere else folder))
-    say(_line(fact))
+    say(fact_line(fact))
 
 
 @memory_app.command()
 def edit(fact: FactId, text: Annotated[str, typer.Argument(help="What it says from now on.")]) -> None:
     """Change what is remembered."""
-    say(_line(ask(lambda client: client.change_fact(fact, text))))
+    say(fact_line(ask(lambda client: client.change_fact(fact, text))))
 
 
 @memory_app.command()
@@ -62,11 +62,18 @@ def remove(fact: FactId) -> None:
     say(f"Forgot {fact}.")
 
 
-def _line(fact: Fact) -> str:
-    return f"{fact.id}  {fact.at.astimezone():%Y-%m-%d}  {fact.folder or 'everywhere'}  {fact.text}"
+def fact_line(fact: Fact, here: str = "") -> str:
+    """Return a fact in a line: id, date, where it holds, what it says.
+
+    Args:
+        fact: The fact.
+        here: The folder that needs no name.
+    """
+    where = "everywhere" if not fact.folder else "here" if fact.folder == here else fact.folder
+    return f"{fact.id}  {fact.at.astimezone():%Y-%m-%d}  {where}  {fact.text}"
 
 
 def _lines(found: list[Fact]) -> Iterator[str]:
-    yield from map(_line, found)
+    yield from map(fact_line, found)
     if not found:
         yield "Nothing is remembered. Add something: llmasos memory add TEXT"

@@ -27,10 +27,11 @@ def search(
     They are looked for in requests, answers, calls and results, in any script.
     """
     found = ask(lambda client: client.search(" ".join(words), limit))
-    say_found(found, as_json, _hit_lines)
+    say_found(found, as_json, hit_lines)
 
 
-def _hit_lines(found: list[SearchHit]) -> Iterator[str]:
+def hit_lines(found: list[SearchHit]) -> Iterator[str]:
+    """Yield two lines for each place: where it is, and what stands there."""
     for hit in found:
         when = hit.at.astimezone().strftime("%Y-%m-%d %H:%M")
         yield f"{hit.session}  turn {hit.number}  {when}  {hit.title}"

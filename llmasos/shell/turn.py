@@ -55,13 +55,11 @@ async def run_command(shell: Shell, command: str) -> None:
 async def show_last_turns(shell: Shell, session: AsyncSession) -> None:
     """Write the newest turns of a session that is gone on with, and follow the one that runs."""
     info = await session.info()
-    events = await session.events()
-    starts = [at for at, event in enumerate(events) if isinstance(event, TurnStarted)]
-    shown = events[starts[-_SHOWN_TURNS] :] if len(starts) >= _SHOWN_TURNS else events
-    if len(starts) > _SHOWN_TURNS:
-        say(f"… {count(len(starts) - _SHOWN_TURNS, 'earlier turn')}; `llmasos export {session.id}` has all.")
+    events = await session.events(last=_SHOWN_TURNS)
+    if info.turns > _SHOWN_TURNS:
+        say(f"… {count(info.turns - _SHOWN_TURNS, 'earlier turn')}; /export FILE writes them all.")
     renderer = shell.make_renderer(make_console())
-    for event in shown:
+    for event in events:
         if isinstance(event, TurnStarted):
             say_line(event.text)
         renderer.show(event)

@@ -39,7 +39,9 @@ def test_all_that_there_is_to_say() -> None:
 
 def test_a_chain_that_starts() -> None:
     info = INFO.model_copy(update={"ledger": LedgerInfo(backend="embedded")})
-    assert status_line(Path("/a"), info, SESSION) == "a · small · docker · ledger: the chain is starting · s-1"
+    assert (
+        status_line(Path("/a"), info, SESSION) == "a · small · docker · ledger: the chain is starting · s-1"
+    )
 
 
 @pytest.mark.parametrize(

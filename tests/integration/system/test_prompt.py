@@ -400,3 +400,44 @@ def test_the_frames_are_whole(machine: Machine, terminal: Terminal) -> None:
     erasing = [frame.rpartition(b"\x1b[J")[2] for frame in frames if b"\x1b[J" in frame]
     assert len(erasing) > 3
     assert all(PROMPT.strip().encode() in after or BUSY.strip().encode() in after for after in erasing)
+
+
+def test_sessions_are_named_found_forked_and_written(machine: Machine, terminal: Terminal) -> None:
+    machine.endpoint.replies = ["The fence is green.", "Then blue.", "Red at last."]
+    terminal.enter("which colour has the fence?")
+    terminal.wait_for("The fence is green.")
+    terminal.enter("paint it")
+    terminal.wait_for("Then blue.")
+    terminal.wait_for_line(PROMPT)
+    first = re.findall(r"s-[0-9a-f]{10}", terminal.text())[-1]
+    for line, *said in (
+        ("/rename The garden", f"{first} is called The garden."),
+        ("/search fence green", f"{first}  turn 1", "The garden", "answer: The fence is green."),
+        ("/search", "Say which words are looked for."),
+        ("/search zebra", "Nothing was found."),
+        ("/export talk.md", "Wrote ", "talk.md, "),
+        ("/export talk.md", "talk.md exists.", "Name another file, as in /export talk.html."),
+        ("/export", "Name one file."),
+        ("/export talk.xyz", "What is to be written into", "Name another file"),
+        ("/remember fences are blue here", "  here  fences are blue here"),
+        ("/memory", "fences are blue here", "/memory remove FACT"),
+        ("/memory burn", "/memory does not know that."),
+        ("/fork 1", "Going on in s-", "/sessions has the one it came from."),
+        ("/sessions", "The garden", "Go on with one by /sessions ID."),
+    ):
+        terminal.enter(line)
+        terminal.wait_for(f"> {line}", *said)
+    assert "The fence is green." in (machine.folder / "talk.md").read_text()
+    terminal.enter("and now?")
+    terminal.wait_for("Red at last.")
+    told = str(machine.endpoint.requests[-1]["messages"])
+    assert "The fence is green." in told and "Then blue." not in told and "fences are blue here" in told
+    terminal.enter(f"/sessions {first}")
+    terminal.wait_for("Going on with", "> paint it", "Then blue.")
+    fact = re.findall(r"m-[0-9a-f]{8}", terminal.text())[-1]
+    terminal.enter(f"/memory edit {fact}")
+    terminal.wait_for_line(f"{fact} = fences are blue here")
+    terminal.type(f" and high{ENTER}")
+    terminal.wait_for("fences are blue here and high", count=2)
+    terminal.enter(f"/memory remove {fact}")
+    terminal.wait_for(f"Forgot {fact}.")
