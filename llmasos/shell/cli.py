@@ -28,6 +28,7 @@ from llmasos.shell.models import models_app
 from llmasos.shell.modes import ACCESS, ASKING, digests, one_of
 from llmasos.shell.modules import python_module, run_module
 from llmasos.shell.output import say, say_crash
+from llmasos.shell.own_commands import commands_app
 from llmasos.shell.policy import policy_app
 from llmasos.shell.sandbox import sandbox_app
 from llmasos.shell.tools import tools_app
@@ -65,6 +66,7 @@ app.command()(explain)
 app.command()(export)
 app.command("map")(map_inputs)
 app.add_typer(audit_app, name="audit")
+app.add_typer(commands_app, name="commands")
 
 Folder = Annotated[Path, typer.Option("-C", "--folder", help="The folder to work on.")]
 Model = Annotated[
@@ -136,7 +138,12 @@ def shell(
 
 @app.command()
 def run(
-    request: Annotated[str, typer.Argument(help="What you want done.")],
+    request: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="REQUEST", help="What you want done; or /NAME of `llmasos commands`, and its arguments."
+        ),
+    ],
     folder: Folder = Path(),
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Approve what is asked, and write the changes.")] = False,
@@ -164,6 +171,8 @@ def run(
     """
     from llmasos.shell import headless
 
+    if len(request) > 1 and not request[0].startswith("/"):
+        raise typer.BadParameter("it is several words; put quotes around it.", param_hint="REQUEST")
     if dry_run and (yes or in_place):
         raise typer.BadParameter("it goes neither with --yes nor with --in-place.", param_hint="--dry-run")
     code = headless.run(

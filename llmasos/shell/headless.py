@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import select
+import shlex
 import stat
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio
 
@@ -16,11 +17,14 @@ from llmasos.api import Attachment, Diff, TurnResult
 from llmasos.client import AsyncClient
 from llmasos.display import display
 from llmasos.errors import LLMasOSError
-from llmasos.events import Usage
+from llmasos.events import TurnStatus, Usage
 from llmasos.shell.approval import show_wanted
 from llmasos.shell.ask import unless_stopped
 from llmasos.shell.output import say, say_json, say_text
 from llmasos.shell.render import Renderer, make_console, print_error, show_diff
+
+if TYPE_CHECKING:
+    from llmasos.shell.own import OwnCommand
 
 EXIT_CODES = {"done": 0, "failed": 1, "usage": 2, "approval_needed": 3, "limit": 4, "cancelled": 130}
 _LARGEST_INPUT = 4_000_000
@@ -28,7 +32,7 @@ _PATIENCE = 2.0  # seconds
 
 
 def run(
-    text: str,
+    words: Sequence[str],
     *,
     folder: Path,
     as_json: bool,
@@ -43,7 +47,7 @@ def run(
     """Run a request and return the exit code.
 
     Args:
-        text: The request.
+        words: The request; or a command of one's own as `/NAME`, with its arguments there or as words.
         folder: The folder to work on.
         as_json: Print one JSON object on standard output.
         yes: Approve what the policy asks, and commit the changes.
@@ -57,13 +61,24 @@ def run(
     options: dict[str, Any] = {"commit": yes, "max_steps": max_steps, "timeout": timeout, "dry_run": dry_run}
     options["approved"] = approved
     try:
+        text, own = _request(words, folder, yes=yes)
+        if own is not None:
+            model = model or own.model
+            dry_run = options["dry_run"] = dry_run or own.dry_run
+            options |= {"max_steps": max_steps or own.max_steps, "timeout": timeout or own.timeout}
+            if dry_run and session.get("in_place"):
+                raise LLMasOSError(
+                    f"/{own.name} is a dry run, and nothing can be dropped that is done in place.",
+                    hint="Leave --in-place out.",
+                )
         options |= {"attachments": _piped_input(), "approve": "all" if yes else "deny"}
         result = anyio.run(_run, text, folder, {"model": model, **session}, options)
     except LLMasOSError as error:
         print_error(error)
+        status: TurnStatus = "approval_needed" if error.code == "approval" else "failed"
         if as_json:
-            say_json(_failure(error))
-        return EXIT_CODES["failed"]
+            say_json(_failure(error, status))
+        return EXIT_CODES[status]
     except KeyboardInterrupt:
         return EXIT_CODES["cancelled"]
     if result is None:
@@ -102,6 +117,27 @@ async def _run(
     return await unless_stopped(turn)
 
 
+def _request(words: Sequence[str], folder: Path, *, yes: bool) -> tuple[str, OwnCommand | None]:
+    """Return the request, and the command of one's own that it comes from, if it is one.
+
+    Raises:
+        LLMasOSError: The command's file is none, arguments are missing, or nobody has agreed to it yet.
+    """
+    text = words[0].strip()
+    if not text.startswith("/"):
+        return text, None
+    from llmasos.shell import own
+
+    known = own.named(text, own.find(folder))
+    if known is None:
+        return text, None
+    place, rest = known
+    command = own.read(place)
+    if not yes:
+        own.check_agreed(command)
+    return own.expand(command, [*shlex.split(rest), *words[1:]] if words[1:] else rest), command
+
+
 def _piped_input() -> list[Attachment]:
     """Read standard input when something is piped into it, and never wait for a person or a closed end.
 
@@ -129,9 +165,9 @@ def _piped_input() -> list[Attachment]:
     return [Attachment(name="standard input", text=data.decode("utf-8", "replace"))] if data.strip() else []
 
 
-def _failure(error: LLMasOSError) -> str:
+def _failure(error: LLMasOSError, status: TurnStatus) -> str:
     return TurnResult(
-        status="failed",
+        status=status,
         answer="",
         actions=(),
         diff="",

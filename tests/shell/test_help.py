@@ -40,6 +40,6 @@ def test_every_command_says_what_it_does_in_whole_sentences() -> None:
     assert "dealt to all, such as" in " ".join(found["federated run"].split())
 
 
-@pytest.mark.parametrize("word", ["models", "keys", "ledger", "sandbox", "policy", "cluster"])
+@pytest.mark.parametrize("word", ["models", "keys", "ledger", "sandbox", "policy", "cluster", "commands"])
 def test_a_command_that_is_not_there_is_refused(word: str) -> None:
     assert CliRunner().invoke(app, [word, "nothing"]).exit_code == 2

@@ -80,6 +80,10 @@ def poisoned_kernel(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     # What a command reads, such as a document that is added.
     (tmp_path / ANY).write_text("text")
+    commands = tmp_path / ".llmasos" / "commands"
+    commands.mkdir(parents=True)
+    text = POISON.replace("\r\n", " ")
+    (commands / f"{ANY}.md").write_text(f"---\ndescription: {text}\nmodel: {text}\n---\n{text}")
     monkeypatch.setattr(PoisonedClient, "asked", [])
     monkeypatch.setattr(models, "_REFRESH_SECONDS", 0)
     for place in (client, headless):
