@@ -35,6 +35,7 @@ from llmasos.client._names import model_name
 from llmasos.client._plugins import PluginCalls
 from llmasos.client._session import AsyncSession
 from llmasos.client._start import start_kernel
+from llmasos.client._suggest import SuggestCalls
 from llmasos.errors import KernelError
 from llmasos.events import EVENT, Event
 
@@ -51,6 +52,7 @@ class AsyncClient(
     FederatedCalls,
     PluginCalls,
     KnowledgeCalls,
+    SuggestCalls,
 ):
     """Asynchronous client of the kernel.
 

@@ -35,6 +35,7 @@ from llmasos.api.explaining import Explanation
 from llmasos.api.federated import RunInfo, RunPlanned, RunStep, RunVerified
 from llmasos.api.knowledge import KnowledgeDocument, KnowledgeInfo
 from llmasos.api.models import BenchReport, ModelDetails, ModelsTop
+from llmasos.api.suggesting import Suggestion, SuggestRequest
 from llmasos.client._async import AsyncClient
 from llmasos.client._sync_session import Session, iterate
 
@@ -214,6 +215,10 @@ class Client:
     def explain(self, id: str = "last") -> Explanation:
         """Return why an action or a turn was done, from the log alone; `last` is the last turn of all."""
         return self._call(self._client.explain(id))
+
+    def suggest(self, wanted: SuggestRequest) -> Suggestion:
+        """Return a command line for a sentence; nothing is run, and there is no session."""
+        return self._call(self._client.suggest(wanted))
 
     def anchor(self, target: str = "") -> list[AnchorInfo]:
         """Tell one place outside, or all, of the records so far."""

@@ -36,6 +36,7 @@ from llmasos.service.plugins import plugin_routes
 from llmasos.service.refusals import refused, said
 from llmasos.service.replies import explained
 from llmasos.service.sessions import session_routes
+from llmasos.service.suggest import suggest_routes
 from llmasos.service.system import system_routes
 
 _CLIENT = re.compile(r"[a-z0-9][a-z0-9._-]{0,39}")
@@ -63,6 +64,7 @@ def make_app(
         *knowledge_routes(kernel),
         *model_routes(kernel, drain),
         *needs("models", openai_routes(kernel, drain), drain),
+        *needs("models", suggest_routes(kernel), drain),
         *session_routes(kernel, drain),
         *memory_routes(kernel),
         *needs("agent", explain_routes(kernel)),

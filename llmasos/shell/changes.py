@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from llmasos.display import Stream
+from llmasos.shell import completing
 from llmasos.shell.ask import in_session
 from llmasos.shell.output import say, say_text, write_file
 from llmasos.shell.words import commit_line, count, job_line, written
@@ -14,7 +15,10 @@ from llmasos.shell.words import commit_line, count, job_line, written
 if TYPE_CHECKING:
     from llmasos.client import AsyncSession
 
-Session = Annotated[str, typer.Argument(help="The session, as `llmasos sessions` lists it.")]
+Session = Annotated[
+    str,
+    typer.Argument(help="The session, as `llmasos sessions` lists it.", autocompletion=completing.sessions),
+]
 Changes = Annotated[
     list[str] | None, typer.Argument(help="Paths, or PATH:1,3-4 for some hunks of its diff; all by default.")
 ]
@@ -98,7 +102,7 @@ def jobs(
     job: Annotated[str, typer.Argument(help="Follow what this one prints, to its end.")] = "",
     stop: Annotated[bool, typer.Option("--stop", help="Stop it instead.")] = False,
 ) -> None:
-    """List what runs in a session's background, follow or stop it."""
+    """List, follow or stop what runs in the background."""
     if not job:
         for one in in_session(session, lambda it: it.jobs()):
             say(job_line(one))

@@ -13,12 +13,14 @@ import typer
 
 from llmasos.errors import LLMasOSError
 from llmasos.shell import changes, past, replay
+from llmasos.shell import changes, completing
 from llmasos.shell.ask import ask
 from llmasos.shell.audit import audit_app
 from llmasos.shell.cluster import cluster_app
 from llmasos.shell.explain import explain
 from llmasos.shell.export import export
 from llmasos.shell.federated import federated_app
+from llmasos.shell.integrating import complete, shell_integration, suggest
 from llmasos.shell.keys import keys_app
 from llmasos.shell.knowledge import knowledge_app
 from llmasos.shell.ledger import ledger_app
@@ -67,11 +69,19 @@ app.command()(export)
 app.command("map")(map_inputs)
 app.add_typer(audit_app, name="audit")
 app.add_typer(commands_app, name="commands")
+app.command()(suggest)
+app.command("shell-integration")(shell_integration)
+app.command(hidden=True)(complete)
 
 Folder = Annotated[Path, typer.Option("-C", "--folder", help="The folder to work on.")]
 Model = Annotated[
     str,
-    typer.Option("--model", "-m", help="A name of `llmasos models`, a hub's org/name, or a path."),
+    typer.Option(
+        "--model",
+        "-m",
+        help="A name of `llmasos models`, a hub's org/name, or a path.",
+        autocompletion=completing.models,
+    ),
 ]
 InPlace = Annotated[
     bool, typer.Option("--in-place", help="Change the folder itself, with nothing to discard or undo.")
@@ -102,7 +112,10 @@ def shell(
     context: typer.Context,
     folder: Folder = Path(),
     model: Model = "",
-    resume: Annotated[str, typer.Option("--resume", help="Go on with this session.")] = "",
+    resume: Annotated[
+        str,
+        typer.Option("--resume", help="Go on with this session.", autocompletion=completing.sessions),
+    ] = "",
     in_place: InPlace = False,
     host: Hosts = None,
     grant: Grants = None,
@@ -201,7 +214,7 @@ def serve(
     host: Annotated[str, typer.Option("--host", help="The address for other programs.")] = "",
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="The TCP port for them.")] = 0,
 ) -> None:
-    """Run the kernel in the foreground, also for other programs.
+    """Run the kernel here, also for other programs.
 
     The shell starts a kernel by itself. With a port, other programs reach this one, each with a key of
     `llmasos keys`.
@@ -230,7 +243,7 @@ def mcp(
     access: AccessMode = "",
     ask_when: AskingMode = "",
 ) -> None:
-    """Offer the tools to an MCP host, over standard input and output."""
+    """Offer the tools to an MCP host, on standard streams."""
     import anyio
 
     from llmasos.shell.mcp import serve

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from llmasos.client import AsyncClient
 
 ledger_app = typer.Typer(
-    help="Look at what was recorded, verify it, and prove it to others.",
+    help="Look at what was recorded, verify and prove it.",
     rich_markup_mode=None,
     no_args_is_help=True,
 )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from llmasos.display import display
+from llmasos.shell import completing
 from llmasos.shell.ask import ask
 from llmasos.shell.model_lines import (
     detail_lines,
@@ -24,25 +25,28 @@ if TYPE_CHECKING:
 
 _REFRESH_SECONDS = 1.0
 
-models_app = typer.Typer(
-    help="List, pull, load and measure models; alone, it lists them.", rich_markup_mode=None
-)
+models_app = typer.Typer(help="Pull, load and measure models; alone, it lists them.", rich_markup_mode=None)
 
 Name = Annotated[
     str,
     typer.Argument(
-        help="A name of the list, a path, or a hub's org/name[@revision][:file.gguf]; or the default."
+        help="A name of the list, a path, or a hub's org/name[@revision][:file.gguf]; or the default.",
+        autocompletion=completing.models,
     ),
 ]
 Needed = Annotated[
-    str, typer.Argument(help="A name of the list, or a hub's org/name[@revision][:file.gguf].")
+    str,
+    typer.Argument(
+        help="A name of the list, or a hub's org/name[@revision][:file.gguf].",
+        autocompletion=completing.models,
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @models_app.callback(invoke_without_command=True)
 def models(context: typer.Context) -> None:
-    """List, pull, load and measure models; alone, it lists them."""
+    """Pull, load and measure models; alone, it lists them."""
     if context.invoked_subcommand is None:
         show_list()
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from llmasos.shell.own import OwnCommand
 
 commands_app = typer.Typer(
-    help="List, show and write commands of your own, such as /review.",
+    help="List, show and write commands of your own.",
     rich_markup_mode=None,
     no_args_is_help=True,
 )

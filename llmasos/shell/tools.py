@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from llmasos.errors import LLMasOSError
+from llmasos.shell import completing
 from llmasos.shell.ask import ask, confirmed
 from llmasos.shell.modules import run_module
 from llmasos.shell.output import say, say_found
@@ -54,7 +55,10 @@ def list_tools(as_json: AsJson = False) -> None:
 
 @tools_app.command()
 def show(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A plugin, or a tool.")], as_json: AsJson = False
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="A plugin, or a tool.", autocompletion=completing.tools)
+    ],
+    as_json: AsJson = False,
 ) -> None:
     """Show a tool, or what a plugin brings and needs."""
     found = [tool for tool in ask(lambda client: client.tools()) if tool.name == name]
