@@ -20,7 +20,7 @@ from tests.integration.system.conftest import LAUNCH, Machine
 
 pytestmark = pytest.mark.integration
 
-SECONDS = 20.0
+SECONDS = 90.0
 KEY, ENTER, TAB, CTRL_C, CTRL_U = "\x1b;", "\r", "\t", "\x03", "\x15"
 SHELLS = {
     "bash": ["--norc", "--noprofile", "-i"],
