@@ -30,7 +30,8 @@ SHELLS = {
 SETUP = {
     "bash": "PS1='@ ' HISTCONTROL=ignorespace; bind 'set enable-bracketed-paste off'; ",
     "zsh": "PS1='@ ' PROMPT_EOL_MARK=; unsetopt prompt_cr; autoload -Uz compinit; compinit -u -D; ",
-    "fish": "function fish_prompt; echo -n '@ '; end; set -g fish_greeting; set -g fish_autosuggestion_enabled 0; ",
+    "fish": "function fish_prompt; echo -n '@ '; end; set -g fish_greeting; "
+    "set -g fish_autosuggestion_enabled 0; ",
 }
 INTEGRATE = {
     "bash": 'eval "$(llmasos shell-integration bash)"',
