@@ -86,3 +86,13 @@ class MemoryRow(Base):
     at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
 
     __table_args__ = (Index("ix_memory_owner", "owner", "folder"),)
+
+
+class CompactionRow(Base):
+    """What stands for the turns of a conversation up to a number."""
+
+    __tablename__ = "compactions"
+
+    session: Mapped[str] = mapped_column(ForeignKey("sessions.id"), primary_key=True)
+    turn: Mapped[int] = mapped_column(primary_key=True)
+    entries: Mapped[str] = mapped_column(Text)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import anyio
 from anyio.abc import TaskGroup
-from pydantic_ai.messages import ModelMessage, ModelMessagesTypeAdapter
+from pydantic_ai.messages import ModelMessagesTypeAdapter
 from pydantic_ai.models import Model
 from pydantic_ai.tools import ToolDefinition
 
@@ -19,6 +19,7 @@ from llmasos.agent import _records as records
 from llmasos.agent.approvals import Approvals
 from llmasos.agent.asker import asker
 from llmasos.agent.assembly import Assembly
+from llmasos.agent.conversation import REMEMBERED, Conversation
 from llmasos.agent.listening import Listening
 from llmasos.agent.memory import Memory, told
 from llmasos.agent.metering import Used
@@ -37,6 +38,7 @@ from llmasos.agent.turn import INSTRUCTIONS, TurnEnd, abridged, explain
 from llmasos.agent.workbench import Workbench
 from llmasos.api import (
     AccessRequest,
+    Compacted,
     Diff,
     Fact,
     SessionInfo,
@@ -62,7 +64,6 @@ from llmasos.sandbox import Workspace, outline
 
 _log = logging.getLogger(__name__)
 _PERSON = Client(band="interactive")
-_REMEMBERED_TURNS = 12
 _NAMED = 5
 _LONGEST_OUTLINE = 1500
 
@@ -93,6 +94,7 @@ class Session:
         self.workbench = Workbench(info, services, stream, workspace, state, tasks, lambda: self.running)
         self.rulebook = Rulebook(services.settings, self.folder, services.ledger, info.id)
         self.approvals = Approvals("ask", services.settings.policy.approval_seconds)
+        self._conversation = Conversation(services.store, info.id, stream)
         self._listening: Listening | None = None
         self._remembered: set[str] = set()
         self._noticed: set[str] = set()
@@ -128,6 +130,23 @@ class Session:
         if not title.strip():
             raise SessionError("The name is empty.", hint="Say what the session is to be called.")
         await records.rename_session(self._services.store, self.id, title)
+
+    async def compact(self, keep: int) -> Compacted:
+        """Have the model told all but the newest turns in short from now on.
+
+        Args:
+            keep: How many turns it is told whole.
+
+        Raises:
+            SessionError: A turn is running.
+        """
+        async with self.workbench.turns:
+            if self.running:
+                raise SessionError(
+                    "A session cannot be compacted while a turn runs.", hint="Wait for it, or cancel it."
+                )
+            context = self._services.models.context(self._info.model or None)
+            return await self._conversation.compact(keep, context)
 
     async def use_model(self, name: str) -> None:
         """Choose the model of the turns to come.
@@ -299,7 +318,7 @@ class Session:
             model,
             origin,
             self._instructions(here, facts),
-            await self._history(),
+            await self._conversation.history(services.models.context(self._info.model or None), turn),
             other_model,
             self._steering,
         )
@@ -414,11 +433,8 @@ class Session:
         return self._listening
 
     async def _attached(self) -> Iterable[tuple[str, Source]]:
-        return attached(await self._history())
-
-    async def _history(self) -> Sequence[ModelMessage]:
-        stored = await records.recent_messages(self._services.store, self.id, _REMEMBERED_TURNS)
-        return [message for turn in stored for message in ModelMessagesTypeAdapter.validate_json(turn)]
+        stored = await records.recent_messages(self._services.store, self.id, REMEMBERED)
+        return attached([one for turn in stored for one in ModelMessagesTypeAdapter.validate_json(turn)])
 
     async def recover(self) -> None:
         """After a crash, mark what was interrupted: unfinished actions are unknown and are not run again."""

@@ -25,6 +25,8 @@ from llmasos.api.memory import Fact, FactChange, FactRequest
 from llmasos.api.plugins import EnableRequest, PluginInfo, PluginState, PluginTool
 from llmasos.api.sessions import (
     AccessRequest,
+    Compacted,
+    CompactRequest,
     ForkRequest,
     JobInfo,
     JobOutput,
@@ -66,6 +68,8 @@ __all__ = [
     "Choice",
     "CommitChoice",
     "CommitInfo",
+    "CompactRequest",
+    "Compacted",
     "Diff",
     "EnableRequest",
     "EraseRequest",

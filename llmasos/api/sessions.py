@@ -69,6 +69,26 @@ class ForkRequest(Wire):
     turn: str = ""
 
 
+class CompactRequest(Wire):
+    """How many of the newest turns the model is still told whole."""
+
+    keep: int = Field(2, ge=0)
+
+
+class Compacted(Wire):
+    """What became of a conversation.
+
+    Args:
+        turns: How many turns are told in short now that were told whole before.
+        characters: How long that is, with those that were told in short already.
+        results: Of how many calls the results are left out.
+    """
+
+    turns: int = 0
+    characters: int = 0
+    results: int = 0
+
+
 SearchKind = Literal["request", "word", "answer", "call", "result"]
 
 

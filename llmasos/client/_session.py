@@ -18,6 +18,8 @@ from llmasos.api import (
     Choice,
     CommitChoice,
     CommitInfo,
+    Compacted,
+    CompactRequest,
     Diff,
     ForkRequest,
     JobInfo,
@@ -143,6 +145,11 @@ class AsyncSession:
     async def cancel(self) -> None:
         """Cancel the running turn."""
         await self._client.post(f"{self._path}/cancel")
+
+    async def compact(self, keep: int = 2) -> Compacted:
+        """Have the model told all but the newest turns in short from now on."""
+        body = CompactRequest(keep=keep)
+        return await self._client.request("POST", f"{self._path}/compact", Compacted, body)
 
     async def rename(self, title: str) -> SessionInfo:
         """Give the session a name in lists."""

@@ -8,6 +8,7 @@ from typing import Any, Protocol, TypeVar
 
 from llmasos.api import (
     CommitInfo,
+    Compacted,
     Diff,
     JobInfo,
     JobOutput,
@@ -64,6 +65,10 @@ class Session:
     def cancel(self) -> None:
         """Cancel the running turn."""
         self._call(self._session.cancel())
+
+    def compact(self, keep: int = 2) -> Compacted:
+        """Have the model told all but the newest turns in short from now on."""
+        return self._call(self._session.compact(keep))
 
     def rename(self, title: str) -> SessionInfo:
         """Give the session a name in lists."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from llmasos.models.administration import Administration
+    from llmasos.models.calls.conversation import EARLIER
     from llmasos.models.calls.model import CallSyntaxModel
     from llmasos.models.calls.prefix import LOOK_BELOW
     from llmasos.models.catalog.fetch import Progress, fetch
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from llmasos.models.status import ModelStatus, Origin
 
 __all__ = [
+    "EARLIER",
     "LOOK_BELOW",
     "Administration",
     "CallSyntaxModel",
@@ -68,6 +70,7 @@ __all__ = [
 _HOMES = {
     "Administration": "llmasos.models.administration",
     "CallSyntaxModel": "llmasos.models.calls.model",
+    "EARLIER": "llmasos.models.calls.conversation",
     "LOOK_BELOW": "llmasos.models.calls.prefix",
     "Catalog": "llmasos.models.catalog.spec",
     "Chunk": "llmasos.models.engines.port",

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from pydantic_ai.tools import ToolDefinition
 
 _NORMAL = Client()
+_ELSEWHERE = 32_768  # tokens, where an endpoint does not say
 
 
 class Models:
@@ -226,6 +227,13 @@ class Models:
     def profile(self, name: str | None = None) -> Drive:
         """Return how the model is driven."""
         return "native" if self._name(name) in self._remotes else self._library.get(name).profile
+
+    def context(self, name: str | None = None) -> int:
+        """Return how many tokens a model keeps in view, as far as that is known before it is loaded."""
+        own = self._name(name)
+        if own in self._remotes:
+            return self._remotes.context(own) or _ELSEWHERE
+        return min(self._settings.model_context, self._library.get(name).context)
 
     def names(self) -> tuple[str, ...]:
         """Return the names a person can choose from."""

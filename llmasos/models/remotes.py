@@ -95,6 +95,11 @@ class Remotes:
                     self._models[name] = ChatModel(self._upstreams[name])
             return self._models[name]
 
+    def context(self, name: str) -> int | None:
+        """Return how many tokens a model keeps in view; None where its endpoint has not said it."""
+        model = self._models.get(name)
+        return model.chat.context if model is not None else None
+
     async def chat(self, name: str) -> Chat:
         """Return a model as programs ask it.
 

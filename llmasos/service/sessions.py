@@ -17,6 +17,8 @@ from llmasos.api import (
     Choice,
     CommitChoice,
     CommitInfo,
+    Compacted,
+    CompactRequest,
     Diff,
     ForkRequest,
     JobInfo,
@@ -73,6 +75,7 @@ def session_routes(kernel: Kernel, drain: Drain) -> list[Route]:
                 Route("/v1/sessions/{id}/events", api.events),
                 Route("/v1/sessions/{id}/steer", api.steer, methods=["POST"]),
                 Route("/v1/sessions/{id}/cancel", api.cancel, methods=["POST"]),
+                Route("/v1/sessions/{id}/compact", api.compact, methods=["POST"]),
                 Route("/v1/sessions/{id}/title", api.rename, methods=["POST"]),
                 Route("/v1/sessions/{id}/fork", api.fork, methods=["POST"]),
                 Route("/v1/sessions/{id}/model", api.use_model, methods=["POST"]),
@@ -136,6 +139,11 @@ class _SessionsApi:
     @operation("Show a session.", answer=SessionInfo)
     async def session_info(self, request: Request) -> Response:
         return reply(await (await self.session(request)).info())
+
+    @operation("Have older turns told in short.", body=CompactRequest, answer=Compacted)
+    async def compact(self, request: Request) -> Response:
+        session = await self.session(request)
+        return reply(await session.compact((await body(request, CompactRequest)).keep))
 
     @operation("Give a session a name.", body=TitleRequest, answer=SessionInfo)
     async def rename(self, request: Request) -> Response:

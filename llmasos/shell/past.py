@@ -10,6 +10,7 @@ from llmasos.shell.ask import ask, in_session
 from llmasos.shell.changes import Session
 from llmasos.shell.output import say, say_found
 from llmasos.shell.proofs import AsJson
+from llmasos.shell.words import count
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -64,4 +65,19 @@ def fork(
     say(f"{made.id}: go on with `llmasos --resume {made.id}`.")
 
 
-COMMANDS = (search, rename, fork)
+def compact(
+    session: Session,
+    keep: Annotated[int, typer.Option(min=0, help="How many of the newest turns stay whole.")] = 2,
+) -> None:
+    """Have the model told older turns in short.
+
+    What was said in them stays, word for word; results of calls are left out.
+    """
+    done = in_session(session, lambda it: it.compact(keep))
+    if not done.turns:
+        say("There is nothing to compact.")
+        return
+    say(f"Compacted {count(done.turns, 'turn')} to {done.characters:,} characters.")
+
+
+COMMANDS = (search, rename, fork, compact)

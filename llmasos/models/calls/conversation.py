@@ -16,6 +16,9 @@ from llmasos.models.tokens import most_tokens
 NOTED = "[notes]\n{notes}\n\n{request}"
 """A request with what the agent tells beside it."""
 
+EARLIER = "[The earlier turns of this conversation, in short. What the person said in them still holds.]"
+"""How a request begins that stands for the turns before all others; it is given up last."""
+
 _MARKER = "\n[... {count} characters left out ...]\n"
 # Results are cut to a share of the context before whole turns are given up.
 _RESULT_SHARES = (4, 8, 16, 32)
@@ -109,29 +112,41 @@ def plain_text(content: Any) -> str:
 def fit(items: Sequence[Item], budget: int) -> tuple[Turn, ...]:
     """Return the conversation's turns within `budget` tokens.
 
-    Long results lose their middle, then the oldest turns go; the newest request always stays.
+    Long results lose their middle, then the oldest turns go; the newest request always stays, and so does
+    what stands for turns that are told in short, while there is room.
 
     Raises:
         ContextExceeded: The newest request alone is too long.
     """
+    earlier = 2 if items and items[0].text.startswith(EARLIER) else 0
+    turns = _fit(items[:earlier], items[earlier:], budget) if earlier else None
+    turns = turns or _fit((), items[earlier:], budget)
+    if turns is None:
+        raise ContextExceeded(
+            "The request is too long for the model.",
+            hint="Put the text into a file and name the file instead.",
+        )
+    return turns
+
+
+def _fit(earlier: Sequence[Item], items: Sequence[Item], budget: int) -> tuple[Turn, ...] | None:
+    """Return as much of the items as fits behind the earlier ones; None where the newest request does not."""
     newest = max(newest_request(items), 0)
     for share in _RESULT_SHARES:
         cut = [_shorten(item, budget // share) for item in items]
         start = 0
         while start <= newest:
-            turns = _turns(cut[start:])
+            turns = _turns((*earlier, *cut[start:]))
             if sum(most_tokens(turn.content) for turn in turns) <= budget:
                 return turns
             start = _next_request(items, start, newest)
     current = [_shorten(item, budget // _RESULT_SHARES[-1]) for item in items[newest:]]
     while gone := [at for at, item in enumerate(current) if item.kind != "request"][:2]:
         current = [item for at, item in enumerate(current) if at not in gone]
-        turns = _turns(current)
+        turns = _turns((*earlier, *current))
         if sum(most_tokens(turn.content) for turn in turns) <= budget:
             return turns
-    raise ContextExceeded(
-        "The request is too long for the model.", hint="Put the text into a file and name the file instead."
-    )
+    return None
 
 
 def _next_request(items: Sequence[Item], start: int, newest: int) -> int:

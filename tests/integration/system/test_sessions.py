@@ -176,3 +176,27 @@ def test_facts_are_remembered_where_they_hold(machine: Machine, client: Client, 
     again = machine.run("memory", "remove", fact)
     assert again.returncode == 1 and "no fact" in again.stderr
     assert len(machine.run("memory", "list", "--all", "--json").stdout.splitlines()) == 2
+
+
+def test_a_long_conversation_is_told_in_short(machine: Machine, client: Client) -> None:
+    session = client.session(machine.folder)
+    machine.endpoint.replies = ["D'accord."]
+    session.run("Always answer in French.")
+    for number in range(4):
+        machine.endpoint.replies = [
+            call("run_shell", command=f"cat notes.txt # {number}"),
+            f"Réponse {number}.",
+        ]
+        session.run(f"look, number {number}", approve="all")
+    compacted = machine.run("compact", session.id, "--keep", "1")
+    assert compacted.stdout.startswith("Compacted 4 turns to ")
+    machine.endpoint.replies = ["Oui."]
+    session.run("and now?")
+    messages = machine.endpoint.requests[-1]["messages"]
+    assert [message["role"] for message in messages] == [
+        *("system", "user", "assistant", "user", "assistant", "tool", "assistant", "user")
+    ]
+    assert "1. Person: Always answer in French." in messages[1]["content"]
+    assert "Done: run_shell" in messages[1]["content"] and "今天天气很好" not in messages[1]["content"]
+    assert machine.run("compact", session.id, "--keep", "9").stdout == "There is nothing to compact.\n"
+    assert any("Compacted: 4 turns" in getattr(event, "text", "") for event in session.events())

@@ -17,7 +17,7 @@ from pydantic_ai.messages import (
 from pydantic_ai.tools import ToolDefinition
 
 from benchmarks.model_tools import tools
-from llmasos.models.calls.conversation import Item, asked_and_found, fit, items_of
+from llmasos.models.calls.conversation import EARLIER, Item, asked_and_found, fit, items_of
 from llmasos.models.calls.prefix import LOOK_BELOW, prefix_of
 from llmasos.models.calls.syntax import forms_of
 from llmasos.models.engines.port import ContextExceeded, InvalidRequest
@@ -227,3 +227,17 @@ def test_a_request_and_what_was_added_outlast_its_results() -> None:
     turns = fit(items, 800)
     assert turns[0].content.startswith("do it all") and "but not b" in turns[0].content
     assert "result 59" in turns[-1].content and "result 3 " not in turns[0].content
+
+
+def test_what_stands_for_earlier_turns_is_given_up_last() -> None:
+    head = [Item("request", f"{EARLIER}\n1. Person: always in French"), Item("reply", "Answer: I see.")]
+    turns = [
+        item
+        for number in range(30)
+        for item in (Item("request", f"request {number} " + "x" * 300), Item("reply", f"Answer: {number}"))
+    ]
+    text = "\n".join(turn.content for turn in fit([*head, *turns, Item("request", "the newest")], 600))
+    assert "always in French" in text and "the newest" in text and "request 0 " not in text
+    # Without room for both, the request alone stays.
+    text = "\n".join(turn.content for turn in fit([*head, Item("request", "y" * 600)], 220))
+    assert "always in French" not in text and "yyy" in text

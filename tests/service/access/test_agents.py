@@ -328,3 +328,16 @@ async def test_each_key_has_a_memory_of_its_own(stage: MakeStage, replies: list[
         assert (await one.delete(place)).status_code == 204 and (await one.get("/v1/memory")).json() == []
         async with await it.key("models") as models:
             assert (await models.get("/v1/memory")).status_code == 403
+
+
+async def test_a_session_is_compacted_by_its_key(stage: MakeStage, replies: list[str]) -> None:
+    async with serving(stage, *replies) as it, await it.key(*AGENT) as one, await it.key(*AGENT) as other:
+        place = await it.session(one)
+        for _ in range(3):
+            await it.turn(one, place)
+        assert (await other.post(f"{place}/compact", json={})).status_code == 409
+        done = await one.post(f"{place}/compact", json={})
+        assert (done.status_code, done.json()["turns"]) == (200, 1)
+        assert (await one.post(f"{place}/compact", json={"keep": -1})).status_code == 400
+        request = await it.turn(one, place)
+        assert any("1. Person: hello" in turn.content for turn in request.turns)

@@ -1,0 +1,131 @@
+"""A conversation as the model is told it: the newest turns whole, those before them as a digest."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+import anyio.to_thread
+from pydantic import TypeAdapter
+from pydantic_ai.messages import ModelMessage, ModelMessagesTypeAdapter
+from sqlalchemy import select
+from sqlalchemy.orm import Session as Transaction
+
+from llmasos.agent._tables import CompactionRow, TurnRow
+from llmasos.agent.digest import TOLD, Entry, digest, entries_of, messages_of
+from llmasos.agent.lineage import lineage, turns_of
+from llmasos.agent.stream import EventStream
+from llmasos.api import Compacted
+from llmasos.events import Notice
+from llmasos.store import Store
+
+REMEMBERED = 12
+"""Turns that are told whole at most."""
+
+_SHARE = 0.4  # of the model's context, for all of the conversation
+_DIGEST = 0.07  # of it, for the digest: small models read their tools in most of it
+_LEAST_DIGEST = 1200  # characters
+_BYTES_PER_TOKEN = 3
+_ENTRIES = TypeAdapter(list[Entry])
+
+
+class Conversation:
+    """The turns of one session.
+
+    Args:
+        store: The database.
+        session: The session.
+        stream: Its events.
+    """
+
+    def __init__(self, store: Store, session: str, stream: EventStream) -> None:
+        self._store = store
+        self._session = session
+        self._stream = stream
+
+    async def history(self, context: int, turn: str = "") -> list[ModelMessage]:
+        """Return the messages before a turn, with older turns compacted when there are too many.
+
+        Args:
+            context: Tokens that the model keeps in view.
+            turn: The turn that begins, for what is told of that.
+        """
+        most = int(context * _SHARE * _BYTES_PER_TOKEN)
+        entries, turns = await self._load()
+        if len(turns) > REMEMBERED or (len(turns) > 1 and _size(turns) > most):
+            # By halves, so that it is not done with each turn.
+            kept = turns[-REMEMBERED // 2 :]
+            while len(kept) > 1 and _size(kept) > most // 2:
+                kept = kept[1:]
+            await self.compact(len(kept), context, turn)
+            entries, turns = await self._load()
+        said = messages_of(digest(entries, _room(context))) if entries else []
+        whole = [one for row in turns for one in ModelMessagesTypeAdapter.validate_json(row.messages)]
+        return [*said, *whole]
+
+    async def compact(self, keep: int, context: int, turn: str = "") -> Compacted:
+        """Have all but the newest turns told as a digest from now on, and say so in the session.
+
+        Args:
+            keep: How many turns are told whole.
+            context: Tokens that the model keeps in view.
+            turn: The turn that begins, if one does.
+        """
+        entries, turns = await self._load()
+        folded = turns[: max(0, len(turns) - keep)]
+        if not folded:
+            return Compacted()
+        events = await self._stream.read(types=TOLD)
+        numbers = {row.id: row.number for row in folded}
+        fresh = await anyio.to_thread.run_sync(entries_of, events, numbers)
+        whole = [*entries, *fresh]
+        row = CompactionRow(
+            session=self._session,
+            turn=folded[-1].number,
+            entries=_ENTRIES.dump_json(whole).decode(),
+        )
+        await self._store.run(lambda transaction: transaction.merge(row) and None)
+        done = Compacted(
+            turns=len(folded),
+            characters=len(digest(whole, _room(context))),
+            results=sum(entry.calls for entry in fresh),
+        )
+        text = (
+            f"Compacted: {done.turns:,} turns, told in {done.characters:,} characters with those before. "
+            f"What was said stays; dropped: results of {done.results:,} calls, and long answers."
+        )
+        await self._stream.append(Notice(turn=turn, text=text))
+        return done
+
+    async def _load(self) -> tuple[list[Entry], Sequence[TurnRow]]:
+        """Return the entries of the turns that are told in short, and the rows of those after them."""
+
+        def load(transaction: Transaction) -> tuple[str, Sequence[TurnRow]]:
+            parts = lineage(transaction, self._session)
+            stored = None
+            for part in reversed(parts):
+                query = select(CompactionRow).where(CompactionRow.session == part.session)
+                if part.turn is not None:
+                    query = query.where(CompactionRow.turn <= part.turn)
+                stored = transaction.scalar(query.order_by(CompactionRow.turn.desc()).limit(1))
+                if stored is not None:
+                    break
+            after = stored.turn if stored is not None else 0
+            rows = select(TurnRow).where(turns_of(parts), TurnRow.messages != "", TurnRow.number > after)
+            found = list(transaction.scalars(rows.order_by(TurnRow.number)))
+            return stored.entries if stored is not None else json.dumps([]), found
+
+        entries, turns = await self._store.read(load)
+        return _ENTRIES.validate_json(entries), turns
+
+
+def _size(turns: Sequence[TurnRow]) -> int:
+    """Return the bytes of what is said, called and found in turns."""
+    parts = (part for row in turns for one in json.loads(row.messages) for part in one["parts"])
+    texts = (text for part in parts for text in (part.get("content"), part.get("args")) if text)
+    return sum(len((text if isinstance(text, str) else json.dumps(text)).encode()) for text in texts)
+
+
+def _room(context: int) -> int:
+    """Return how many characters a digest may have."""
+    return max(_LEAST_DIGEST, int(context * _DIGEST * _BYTES_PER_TOKEN))
