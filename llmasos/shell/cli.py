@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from llmasos.errors import LLMasOSError
-from llmasos.shell import changes, past, replay
-from llmasos.shell import changes, completing
+from llmasos.shell import changes, completing, past, replay
 from llmasos.shell.ask import ask
 from llmasos.shell.audit import audit_app
 from llmasos.shell.cluster import cluster_app

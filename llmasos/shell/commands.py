@@ -28,8 +28,12 @@ _KEYS = (
 
 
 async def _help(shell: Shell, rest: str) -> None:
+    from llmasos.shell.own_command import own_commands
+
     for command in COMMANDS.values():
         say(f"  {command.usage:<42} {command.summary}")
+    for name, whose in own_commands(shell).items():
+        say(f"  {name:<42} {whose}")
     say(f"  {'/quit':<42} leave; the kernel goes on (also Ctrl-D)")
     for line in _KEYS:
         say(f"  {line}")

@@ -32,6 +32,7 @@ async def opened(folder: Path, options: SessionOptions, resume: str) -> int:
 async def _on_terminal(folder: Path, options: SessionOptions, resume: str) -> int:
     from llmasos.shell.commands import COMMANDS
     from llmasos.shell.files import FolderFiles
+    from llmasos.shell.own_command import own_commands
     from llmasos.shell.screen.completion import ShellCompleter
     from llmasos.shell.screen.port import Line
     from llmasos.shell.screen.terminal import TerminalScreen
@@ -42,7 +43,7 @@ async def _on_terminal(folder: Path, options: SessionOptions, resume: str) -> in
     commands = {name: command.summary for name, command in COMMANDS.items()} | {"/quit": "leave"}
     screen.completes(
         ShellCompleter(
-            lambda: commands,
+            lambda: commands | own_commands(shell),
             lambda command: shell.known.arguments(command),
             lambda: list(dict.fromkeys((*shell.changed, *files.list(shell.folder)))),
         )

@@ -15,7 +15,7 @@ from llmasos.shell.words import count
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from llmasos.api import SearchHit
+    from llmasos.api import Compacted, SearchHit
 
 
 def search(
@@ -73,11 +73,14 @@ def compact(
 
     What was said in them stays, word for word; results of calls are left out.
     """
-    done = in_session(session, lambda it: it.compact(keep))
+    say(compacted_line(in_session(session, lambda it: it.compact(keep))))
+
+
+def compacted_line(done: Compacted) -> str:
+    """Return what became of a conversation, in a line."""
     if not done.turns:
-        say("There is nothing to compact.")
-        return
-    say(f"Compacted {count(done.turns, 'turn')} to {done.characters:,} characters.")
+        return "There is nothing to compact."
+    return f"Compacted {count(done.turns, 'turn')} to {done.characters:,} characters."
 
 
 COMMANDS = (search, rename, fork, compact)

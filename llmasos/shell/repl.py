@@ -76,6 +76,8 @@ class Shell:
             try:
                 if self._resume:
                     await self._guarded(self._take_up())
+                else:
+                    say("Say what you want. /help has the commands and the keys.")
                 while await self._carry_out(await self.screen.next_line()):
                     pass
             except EOFError:
@@ -97,9 +99,14 @@ class Shell:
             return False
         if name.startswith("/") and "/" not in name[1:]:
             if name not in COMMANDS:
-                return await self._guarded(_unknown(name))
+                return await self._guarded(self._own(line))
             return await self._guarded(COMMANDS[name].run(self, rest.strip()))
         return await self._guarded(self.send(line))
+
+    async def _own(self, line: Line) -> None:
+        from llmasos.shell.own_command import run_own
+
+        await run_own(self, line)
 
     async def send(self, line: Line) -> None:
         """Carry out a line that is no command of the shell."""
@@ -278,10 +285,6 @@ class Shell:
 
     def _show(self, status: str) -> None:
         self.screen.show_status(display(status))
-
-
-async def _unknown(name: str) -> None:
-    raise LLMasOSError(f"There is no command {name}.", hint="/help lists them.")
 
 
 async def _done(work: Awaitable[None]) -> None:

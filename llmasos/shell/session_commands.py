@@ -43,6 +43,12 @@ async def _fork(shell: Shell, rest: str) -> None:
     say(f"Going on in {made.id}; /sessions has the one it came from.")
 
 
+async def _compact(shell: Shell, rest: str) -> None:
+    from llmasos.shell.past import compacted_line
+
+    say(compacted_line(await (await shell.session()).compact()))
+
+
 async def _search(shell: Shell, rest: str) -> None:
     from llmasos.shell.past import hit_lines
 
@@ -109,6 +115,7 @@ COMMANDS = {
     "/sessions": Command("/sessions [ID]", "list the sessions, or go on with one", _sessions),
     "/rename": Command("/rename TITLE", "give this session a name", _rename),
     "/fork": Command("/fork [TURN]", "go on in another session, from a turn of this one", _fork),
+    "/compact": Command("/compact", "have the model told older turns in short", _compact),
     "/search": Command("/search WORDS", "find words in all past sessions", _search),
     "/export": Command("/export FILE", "write this session as .md, .html or .json", _export),
     "/remember": Command(

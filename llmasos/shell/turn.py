@@ -29,11 +29,18 @@ _FILE = re.compile(r'(?<!\S)@(?:"([^"\n]+)"|(\S+))')
 _SHOWN_TURNS = 3
 
 
-async def run_turn(shell: Shell, line: Line, *, dry_run: bool = False) -> None:
-    """Run a turn, show it as it happens, and offer to write what it changed."""
+async def run_turn(shell: Shell, line: Line, *, dry_run: bool = False, **limits: float | None) -> None:
+    """Run a turn, show it as it happens, and offer to write what it changed.
+
+    Args:
+        shell: Where it is shown.
+        line: The request.
+        dry_run: Drop the changes at the end.
+        limits: `max_steps` and `timeout`, as `TurnRequest` has them.
+    """
     session = await shell.session()
     request = _named(shell, line.text)
-    options: dict[str, Any] = {"dry_run": dry_run, "attachments": line.attachments}
+    options: dict[str, Any] = {"dry_run": dry_run, "attachments": line.attachments, **limits}
     shell.screen.steers(lambda more: shell.errand(_steer(shell, session, more)))
     try:
         async with session.turn(request, **options) as events:

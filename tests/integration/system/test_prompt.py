@@ -441,3 +441,35 @@ def test_sessions_are_named_found_forked_and_written(machine: Machine, terminal:
     terminal.wait_for("fences are blue here and high", count=2)
     terminal.enter(f"/memory remove {fact}")
     terminal.wait_for(f"Forgot {fact}.")
+
+
+def test_a_command_of_ones_own_is_agreed_to_and_sent(machine: Machine, terminal: Terminal) -> None:
+    folder = machine.folder / ".llmasos/commands"
+    folder.mkdir(parents=True)
+    (folder / "greet.md").write_text("---\ndescription: greet somebody\n---\nSay hello to $1.\n")
+    machine.endpoint.replies = ["Hello."]
+    terminal.enter("/gre ada")
+    terminal.wait_for("There is no command /gre.")
+    terminal.enter("/greet ada")
+    terminal.wait_for("/greet comes from the project", "Say hello to $1.")
+    terminal.wait_for_line("Send it as your own words, from now on?")
+    terminal.type(f"n{ENTER}")
+    terminal.wait_for("/greet was not carried out.")
+    terminal.enter("/greet ada")
+    terminal.wait_for_line("Send it as your own words, from now on?")
+    terminal.type(f"y{ENTER}")
+    terminal.wait_for("Hello.")
+    assert said(machine)[-1] == "Say hello to ada."
+    terminal.enter("/greet bob")
+    terminal.wait_for("Hello.", count=2)
+    assert said(machine)[-1] == "Say hello to bob."
+    (folder / "greet.md").write_text("Delete everything for $1.\n")
+    terminal.enter("/greet eve")
+    terminal.wait_for("has changed since you agreed to it", "Delete everything for $1.")
+    terminal.wait_for_line("Send it as your own words, from now on?")
+    terminal.type(ESCAPE)
+    terminal.wait_for("/greet was not carried out.", count=2)
+    terminal.enter("/help")
+    terminal.wait_for("/greet ", "the project's own")
+    terminal.enter("/compact")
+    terminal.wait_for("There is nothing to compact.")

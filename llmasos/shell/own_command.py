@@ -1,0 +1,65 @@
+"""Carrying out a command of one's own at the shell: a project's is agreed to first, then sent as a request."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from llmasos.errors import LLMasOSError
+from llmasos.shell.own import OwnCommand, agree, agreement, expand, find, named, read
+from llmasos.shell.screen import Line
+
+if TYPE_CHECKING:
+    from llmasos.shell.repl import Shell
+
+
+async def run_own(shell: Shell, line: Line) -> None:
+    """Carry out the command that a line names.
+
+    Raises:
+        LLMasOSError: There is none of that name, or it cannot be carried out so.
+    """
+    from llmasos.shell.turn import run_turn
+
+    found = named(line.text, find(shell.folder))
+    if found is None:
+        raise LLMasOSError(f"There is no command {line.text.split()[0]}.", hint="/help lists them.")
+    place, arguments = found
+    command = read(place)
+    request = expand(command, arguments)
+    if not await _agreed(shell, command):
+        raise LLMasOSError(f"/{command.name} was not carried out.", hint="Ask for it again to agree to it.")
+    if command.model:
+        await (await shell.session()).use_model(command.model)
+    limits = {"max_steps": command.max_steps, "timeout": command.timeout}
+    await run_turn(shell, Line(request, line.attachments), dry_run=command.dry_run, **limits)
+
+
+def own_commands(shell: Shell) -> dict[str, str]:
+    """Return the commands of the folder and of the user, with whose they are."""
+    return {f"/{name}": f"the {place.source}'s own" for name, place in find(shell.folder).places.items()}
+
+
+async def _agreed(shell: Shell, command: OwnCommand) -> bool:
+    from rich.text import Text
+
+    from llmasos.display import display, display_name
+    from llmasos.shell.render import make_console
+
+    state = agreement(command)
+    if state == "agreed":
+        return True
+    console = make_console()
+    console.print(
+        Text.assemble(
+            (f"/{command.name}", "bold"),
+            " comes from the project, and ",
+            "nobody has agreed to it yet:" if state == "new" else "has changed since you agreed to it:",
+        )
+    )
+    # Set in, so that no line of it can pass for one of the shell.
+    shown = display(command.body, keep_newlines=True).replace("\n", "\n  ")
+    console.print(Text(f"  {shown}\n  ({display_name(str(command.file))})", style="dim"))
+    if await shell.ask("Send it as your own words, from now on? [y/N] ") not in ("y", "yes"):
+        return False
+    agree(command)
+    return True
