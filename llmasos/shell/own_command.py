@@ -1,4 +1,4 @@
-"""Carrying out a command of one's own at the shell: a project's is agreed to first, then sent as a request."""
+"""Carrying out a command of one's own: a project's is agreed to first, then it is sent as a request."""
 
 from __future__ import annotations
 
