@@ -130,15 +130,12 @@ def _progress(total: int) -> Iterator[_Tell]:
 
         yield count
         return
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from llmasos.shell.progress import bars
 
-    from llmasos.shell.render import make_console
-
-    columns = (TextColumn("Pairs"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=make_console(stderr=True), transient=True) as bar:
-        task = bar.add_task("", total=total)
+    with bars() as bar:
+        task = bar.add_task("Pairs", total=total, amount="")
 
         def show(result: PairResult, done: int) -> None:
-            bar.update(task, completed=done)
+            bar.update(task, completed=done, amount=f"{done:,} of {total:,}")
 
         yield show

@@ -168,19 +168,17 @@ async def _verified(client: AsyncClient) -> VerifyReport:
     """Verify, with a bar on a terminal."""
     if not sys.stderr.isatty():
         return await client.verify()
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+    from llmasos.shell.progress import bars
 
-    from llmasos.shell.render import make_console
-
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn())
-    with Progress(*columns, console=make_console(stderr=True), transient=True) as bar:
+    with bars() as bar:
         tasks: dict[str, Any] = {}
 
         def tell(step: Any) -> None:
             task = tasks.setdefault(step.step, None)
             if task is None:
-                task = tasks[step.step] = bar.add_task(display(step.step))
-            bar.update(task, completed=step.done, total=step.total or None)
+                task = tasks[step.step] = bar.add_task(display(step.step), amount="")
+            amount = f"{step.done:,} of {step.total:,}" if step.total else ""
+            bar.update(task, completed=step.done, total=step.total or None, amount=amount)
 
         return await client.verify(tell)
 

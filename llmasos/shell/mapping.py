@@ -200,17 +200,14 @@ def _bar(stack: Any) -> Callable[[int, int, float], None]:
     """Return what shows how far it is, where a person sees it."""
     if not sys.stderr.isatty():
         return lambda done, failed, total: None
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from llmasos.shell.progress import bars
 
-    from llmasos.shell.render import make_console
-
-    console = make_console(stderr=True)
-    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"), TimeRemainingColumn())
-    progress = stack.enter_context(Progress(*columns, console=console, redirect_stdout=sys.stdout.isatty()))
-    task = progress.add_task("")
+    progress = stack.enter_context(bars(transient=False))
+    task = progress.add_task("Running", amount="", total=None)
 
     def show(done: int, failed: int, total: float) -> None:
-        progress.update(task, completed=done + failed, total=total, description=f"{failed:,} failed")
+        amount = f"{done + failed:,} of {int(total):,}, {failed:,} failed"
+        progress.update(task, completed=done + failed, total=total, amount=amount)
 
     return show
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from llmasos.amounts import NAMED, size, some
 from llmasos.display import display
 from llmasos.shell.curves import plot
-from llmasos.shell.words import count, fit
+from llmasos.shell.words import clock_time, count, fit
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
@@ -40,6 +40,7 @@ class View:
         self.round = 0
         self.accuracies: list[float] = []
         self.losses: list[float] = []
+        self.seconds: list[float] = []
         self.joined: dict[str, int] = {}
         self.down: dict[str, str] = {}
         self.rejected: Counter[str] = Counter()
@@ -62,12 +63,19 @@ class View:
                 self.round = step.round
                 self.accuracies += [step.accuracy] if step.accuracy is not None else []
                 self.losses += [step.loss] if step.loss is not None else []
+                self.seconds.append(step.seconds)
                 self.down = {one.client: one.reason for one in step.failed}
                 self.bytes_down += step.bytes_down
                 self.bytes_up += step.bytes_up
                 self.epsilon = step.epsilon
             case "run_ended":
                 self.state, self.reason = step.state, step.reason
+
+    @property
+    def left(self) -> float:
+        """Seconds that the other rounds take, if they take as long as those so far."""
+        rounds = self.info.rounds - self.round
+        return rounds * sum(self.seconds) / len(self.seconds) if self.seconds and not self.state else 0.0
 
     def lines(self) -> list[str]:
         """Return what is known of the clients, and what they sent."""
@@ -93,7 +101,8 @@ class View:
         bar = Table.grid(padding=(0, 1))
         bar.add_row(
             f"round {self.round} of {info.rounds}",
-            ProgressBar(total=max(1, info.rounds), completed=self.round, width=max(10, min(40, width - 30))),
+            ProgressBar(total=max(1, info.rounds), completed=self.round, width=max(10, min(40, width - 40))),
+            f"{clock_time(self.left)} left" if self.left else "",
         )
         yield bar
         columns = max(10, min(_WIDEST, width // 2 - 2))
