@@ -226,6 +226,9 @@ class McpServer(BaseModel, frozen=True):
         return self
 
 
+CONSOLE_PORT = 7717
+"""Where the console is when no port is given."""
+
 ServerName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,30}$")]
 
 
@@ -234,6 +237,9 @@ class ServiceSettings(BaseModel, frozen=True):
 
     host: str = Field("127.0.0.1", description="Address to listen on, where `port` is given.")
     port: int = Field(0, ge=0, le=65535, description="TCP port to listen on; 0 listens on the socket only.")
+    console: bool = Field(
+        False, description=f"Serve the console, a web page, on `port`, or on {CONSOLE_PORT} where that is 0."
+    )
     tls_certificate: Path | None = Field(None, description="A file with the certificate and its chain.")
     tls_key: Path | None = Field(None, description="A file with the certificate's key.")
     origins: tuple[str, ...] = Field((), description="Web origins whose pages may call the API.")
@@ -247,12 +253,17 @@ class ServiceSettings(BaseModel, frozen=True):
     )
 
     @property
+    def tcp_port(self) -> int:
+        """The TCP port that is listened on; 0 for none."""
+        return self.port or (CONSOLE_PORT if self.console else 0)
+
+    @property
     def url(self) -> str:
         """Where other programs reach the kernel; empty without a port."""
-        if not self.port:
+        if not self.tcp_port:
             return ""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{'https' if self.tls_certificate else 'http'}://{host}:{self.port}"
+        return f"{'https' if self.tls_certificate else 'http'}://{host}:{self.tcp_port}"
 
 
 class ShellSettings(BaseModel, frozen=True):

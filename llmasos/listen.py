@@ -47,7 +47,7 @@ def tcp_addresses(settings: ServiceSettings) -> list[tuple[socket.AddressFamily,
     """
     try:
         found = socket.getaddrinfo(
-            settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+            settings.host, settings.tcp_port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )
     except (OSError, UnicodeError) as error:
         raise ConfigError(
@@ -81,13 +81,13 @@ def tcp_listeners(settings: ServiceSettings) -> list[socket.socket]:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             if family == socket.AF_INET6:
                 listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            listener.bind((address, settings.port))
+            listener.bind((address, settings.tcp_port))
             listener.listen(_BACKLOG)
     except OSError as error:
         for each in listeners:
             each.close()
         raise KernelError(
-            f"The kernel cannot listen on {settings.host} port {settings.port}: {error.strerror}.",
+            f"The kernel cannot listen on {settings.host} port {settings.tcp_port}: {error.strerror}.",
             hint="Choose another one with LLMASOS_SERVICE__PORT, or find what uses it: `ss -ltnp`.",
         ) from error
     return listeners

@@ -23,6 +23,7 @@ from llmasos.api import (
     ToolInfo,
 )
 from llmasos.client._connection import Query
+from llmasos.client._console import ConsoleCalls
 from llmasos.client._errors import gone, refusal
 from llmasos.client._explain import ExplainCalls
 from llmasos.client._federated import FederatedCalls
@@ -53,6 +54,7 @@ class AsyncClient(
     PluginCalls,
     KnowledgeCalls,
     SuggestCalls,
+    ConsoleCalls,
 ):
     """Asynchronous client of the kernel.
 

@@ -31,6 +31,7 @@ from llmasos.api import (
     VerifyProgress,
     VerifyReport,
 )
+from llmasos.api.console import ConsoleLink
 from llmasos.api.explaining import Explanation
 from llmasos.api.federated import RunInfo, RunPlanned, RunStep, RunVerified
 from llmasos.api.knowledge import KnowledgeDocument, KnowledgeInfo
@@ -235,6 +236,10 @@ class Client:
     def create_key(self, wanted: KeyRequest) -> KeyCreated:
         """Make a key; its secret is in the answer, and cannot be had again."""
         return self._call(self._client.create_key(wanted))
+
+    def console_link(self, key: str = "") -> ConsoleLink:
+        """Return a link that opens the console in one browser, once."""
+        return self._call(self._client.console_link(key))
 
     def keys(self) -> list[KeyInfo]:
         """Return every key, with what it has used."""

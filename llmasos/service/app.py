@@ -20,8 +20,9 @@ from llmasos.api import CLIENT_HEADER, ErrorBody
 from llmasos.errors import LLMasOSError
 from llmasos.kernel import Kernel
 from llmasos.secrets import Redactor
-from llmasos.service.access import Access, Keys, key_routes, needs, prices_of
+from llmasos.service.access import Access, Keys, Logins, key_routes, needs, prices_of
 from llmasos.service.body import BodyLimit
+from llmasos.service.console import console_mount, link_routes
 from llmasos.service.drain import Drain
 from llmasos.service.explain import explain_routes
 from llmasos.service.federated import federated_routes
@@ -44,7 +45,12 @@ _MEBIBYTE = 2**20
 
 
 def make_app(
-    kernel: Kernel, stop: Callable[[], None], *, keys: Keys | None = None, drain: Drain | None = None
+    kernel: Kernel,
+    stop: Callable[[], None],
+    *,
+    keys: Keys | None = None,
+    drain: Drain | None = None,
+    logins: Logins | None = None,
 ) -> Starlette:
     """Return the application that serves a kernel; whoever reaches it without a guard may do everything.
 
@@ -53,6 +59,7 @@ def make_app(
         stop: Asks the server to stop.
         keys: The keys of other programs.
         drain: Says when nothing new may begin.
+        logins: The browsers that are let in to the console; None leaves the console away.
     """
     settings = kernel.settings
     keys = keys or Keys(kernel.store, kernel.ledger, prices_of(settings.models))
@@ -71,11 +78,13 @@ def make_app(
         *federated_routes(kernel),
         *needs("admin", ledger_routes(kernel.books)),
         *needs("admin", key_routes(keys)),
+        *needs("admin", link_routes(settings.service, keys, logins)),
     ]
     routes += needs(None, [openapi_route(routes)])
+    console = [] if logins is None else [console_mount(kernel, logins)]
     most = settings.service.body_mb * _MEBIBYTE
     return Starlette(
-        routes=routes,
+        routes=[*routes, *console],
         middleware=[Middleware(_Asked), Middleware(BodyLimit, most)],
         exception_handlers={
             LLMasOSError: partial(_refused, kernel.redactor),

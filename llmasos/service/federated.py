@@ -80,7 +80,7 @@ class _FederatedApi:
         runs = self._kernel.runs
         found = await anyio.to_thread.run_sync(runs.all)
         access = _access(request)
-        return reply([_info(one) for one in found if _sees(access, runs.owner(one.id))])
+        return reply([info_of(one) for one in found if sees(access, runs.owner(one.id))])
 
     @operation("Plan a training: look at the data, and forecast.", body=Wanted, answer=RunPlanned, status=201)
     async def prepare(self, request: Request) -> Response:
@@ -100,7 +100,7 @@ class _FederatedApi:
 
     @operation("Show a training.", answer=RunInfo)
     async def show(self, request: Request) -> Response:
-        return reply(_info(self._run(request).status()))
+        return reply(info_of(self._run(request).status()))
 
     @operation("Remove a training that is not under way; the ledger keeps its records.", status=204)
     async def remove(self, request: Request) -> Response:
@@ -118,11 +118,11 @@ class _FederatedApi:
     @operation("Start a training, or go on with it.", answer=RunInfo, status=202)
     async def start(self, request: Request) -> Response:
         run = await self._kernel.runs.start(self._run(request).id)
-        return reply(_info(run.status()), status=202)
+        return reply(info_of(run.status()), status=202)
 
     @operation("Stop a training; it can be gone on with.", answer=RunInfo)
     async def stop(self, request: Request) -> Response:
-        return reply(_info(await self._kernel.runs.stop(self._run(request).id)))
+        return reply(info_of(await self._kernel.runs.stop(self._run(request).id)))
 
     @operation("Compare a training's model with what the ledger says of it.", answer=RunVerified)
     async def verify(self, request: Request) -> Response:
@@ -175,7 +175,7 @@ class _FederatedApi:
 
     def _name(self, request: Request) -> str:
         name: str = request.path_params["id"]
-        if not _sees(_access(request), self._kernel.runs.owner(name)):
+        if not sees(_access(request), self._kernel.runs.owner(name)):
             raise UnknownRun(f"There is no run {name}.", hint=f"`GET {_PREFIX}` lists them.")
         return name
 
@@ -233,7 +233,8 @@ def _planned(wanted: Wanted, made: Prepared) -> RunPlanned:
     )
 
 
-def _info(status: RunStatus) -> RunInfo:
+def info_of(status: RunStatus) -> RunInfo:
+    """Return a training as lists show it."""
     plan = status.plan
     return RunInfo(
         **status.model_dump(exclude={"plan"}),
@@ -248,7 +249,8 @@ def _info(status: RunStatus) -> RunInfo:
     )
 
 
-def _sees(access: Access | None, owner: str) -> bool:
+def sees(access: Access | None, owner: str) -> bool:
+    """Return whether whoever asks may see what a key began."""
     return access is None or access.may("admin") or owner == access.key_id
 
 

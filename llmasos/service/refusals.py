@@ -5,10 +5,13 @@ from __future__ import annotations
 import math
 
 from pydantic import BaseModel
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from llmasos.api import ErrorBody
 from llmasos.errors import LLMasOSError
+
+CONSOLE = "/console"
+"""Where the console is."""
 
 _OPENAI = ("/v1/chat/", "/v1/completions", "/v1/embeddings", "/v1/responses", "/v1/models")
 _TYPES = {
@@ -49,6 +52,11 @@ class OpenAIError(BaseModel):
     """An error in the shape of OpenAI's API."""
 
     error: OpenAIErrorBody
+
+
+def is_console(path: str) -> bool:
+    """Return whether a path is one of the console's."""
+    return path == CONSOLE or path.startswith(f"{CONSOLE}/")
 
 
 def error_of(path: str) -> type[BaseModel]:
@@ -177,6 +185,9 @@ def said(
         kind: OpenAI's `type`; the usual one of the status when it is empty.
         reason: OpenAI's `code`; ours when it is empty.
     """
+    if is_console(path):
+        # A browser shows it to a person.
+        return PlainTextResponse(f"{error.message}\n{error.hint}\n", status_code=status, headers=headers)
     if error_of(path) is ErrorBody:
         return JSONResponse(error.model_dump(), status_code=status, headers=headers)
     told = OpenAIErrorBody(

@@ -30,7 +30,7 @@ from llmasos.listen import (
     unix_listener,
 )
 from llmasos.secrets import RedactingFormatter, Redactor, forget_secrets
-from llmasos.service.access import Keys, guarded, prices_of
+from llmasos.service.access import Keys, Logins, guarded, prices_of
 from llmasos.service.app import make_app
 from llmasos.service.connection import Connection
 from llmasos.service.drain import Drain
@@ -49,7 +49,7 @@ async def serve(settings: Settings, redactor: Redactor | None = None) -> None:
         ConfigError: The service cannot be reached in the way that the settings want.
     """
     tls = tls_context(settings.service)
-    if settings.service.port:
+    if settings.service.tcp_port:
         tcp_addresses(settings.service)
 
     # Whoever asked the kernel to stop takes it to be gone when its socket is.
@@ -60,13 +60,13 @@ async def serve(settings: Settings, redactor: Redactor | None = None) -> None:
         stopping = _Stopping()
         keys = Keys(kernel.store, kernel.ledger, prices_of(settings.models))
         drain = Drain(settings.service.drain_seconds)
-        app = make_app(kernel, stopping.ask, keys=keys, drain=drain)
+        logins = Logins(keys) if settings.service.console else None
+        app = make_app(kernel, stopping.ask, keys=keys, drain=drain, logins=logins)
         with unix_listener(settings.socket) as listener:
             listening = [(make_server(app), [listener])]
-            if settings.service.port:
-                listening.append(
-                    (_tcp_server(app, keys, settings.service, tls), tcp_listeners(settings.service))
-                )
+            if settings.service.tcp_port:
+                tcp = _tcp_server(app, keys, settings.service, tls, logins)
+                listening.append((tcp, tcp_listeners(settings.service)))
             async with keys.charges.written(), anyio.create_task_group() as tasks:
                 tasks.start_soon(_on_signals, stopping)
                 servers = [server for server, _ in listening]
@@ -77,6 +77,8 @@ async def serve(settings: Settings, redactor: Redactor | None = None) -> None:
                     _say(f"The kernel listens on {settings.socket}.")
                     for each in (each for _, listeners in listening[1:] for each in listeners):
                         _say(f"Other programs reach it at {address_of(each, tls is not None)}, with a key.")
+                    if logins is not None:
+                        _say("The console is on; `llmasos console` prints a link that opens it.")
                 tasks.cancel_scope.cancel()
 
 
@@ -125,11 +127,15 @@ def make_server(app: ASGIApp, **options: Any) -> uvicorn.Server:
 
 
 def _tcp_server(
-    app: ASGIApp, keys: Keys, settings: ServiceSettings, tls: ssl.SSLContext | None
+    app: ASGIApp,
+    keys: Keys,
+    settings: ServiceSettings,
+    tls: ssl.SSLContext | None,
+    logins: Logins | None,
 ) -> uvicorn.Server:
     # Behind TLS a page of somebody else's cannot pass for this host, as it has no certificate for it.
     names = (settings.host, *settings.names) if tls is None else None
-    front = guarded(app, keys, origins=settings.origins, names=names)
+    front = guarded(app, keys, origins=settings.origins, names=names, logins=logins)
     options: dict[str, Any] = {} if tls is None else {"ssl_context_factory": lambda *_: tls}
     return make_server(front, http=Connection, proxy_headers=False, server_header=False, **options)
 

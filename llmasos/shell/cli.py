@@ -16,6 +16,7 @@ from llmasos.shell import changes, completing, past, replay
 from llmasos.shell.ask import ask
 from llmasos.shell.audit import audit_app
 from llmasos.shell.cluster import cluster_app
+from llmasos.shell.console import console
 from llmasos.shell.explain import explain
 from llmasos.shell.export import export
 from llmasos.shell.federated import federated_app
@@ -65,6 +66,7 @@ app.add_typer(knowledge_app, name="knowledge")
 app.add_typer(memory_app, name="memory")
 app.command()(explain)
 app.command()(export)
+app.command()(console)
 app.command("map")(map_inputs)
 app.add_typer(audit_app, name="audit")
 app.add_typer(commands_app, name="commands")
@@ -212,14 +214,21 @@ def run(
 def serve(
     host: Annotated[str, typer.Option("--host", help="The address for other programs.")] = "",
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="The TCP port for them.")] = 0,
+    console: Annotated[
+        bool, typer.Option("--console", help="Serve the console, a web page, there, too.")
+    ] = False,
 ) -> None:
     """Run the kernel here, also for other programs.
 
     The shell starts a kernel by itself. With a port, other programs reach this one, each with a key of
-    `llmasos keys`.
+    `llmasos keys`; browsers reach the console with a link of `llmasos console`.
     """
     _refuse_second()
-    given = {"LLMASOS_SERVICE__HOST": host, "LLMASOS_SERVICE__PORT": str(port or "")}
+    given = {
+        "LLMASOS_SERVICE__HOST": host,
+        "LLMASOS_SERVICE__PORT": str(port or ""),
+        "LLMASOS_SERVICE__CONSOLE": "true" if console else "",
+    }
     env = {**os.environ, **{name: value for name, value in given.items() if value}}
     # In place of this process, so that signals reach the kernel and it can end in order.
     os.execve(sys.executable, python_module("llmasos.service"), env)  # noqa: S606

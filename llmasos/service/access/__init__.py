@@ -4,6 +4,7 @@ from llmasos.service.access.access import Access
 from llmasos.service.access.account import Account
 from llmasos.service.access.guard import OPEN, Guard, guarded
 from llmasos.service.access.keys import Keys, prices_of
+from llmasos.service.access.logins import Login, Logins
 from llmasos.service.access.needs import Need, needs
 from llmasos.service.access.owners import Owners
 from llmasos.service.access.routes import key_routes
@@ -14,6 +15,8 @@ __all__ = [
     "Account",
     "Guard",
     "Keys",
+    "Login",
+    "Logins",
     "Need",
     "Owners",
     "guarded",

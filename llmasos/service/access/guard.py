@@ -15,8 +15,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from llmasos.errors import LLMasOSError
 from llmasos.service.access.account import Account
 from llmasos.service.access.keys import Keys
+from llmasos.service.access.logins import Logins
 from llmasos.service.access.throttle import Throttle
-from llmasos.service.refusals import LimitReached, Refusal, WrongKey, refused
+from llmasos.service.refusals import LimitReached, Refusal, WrongKey, is_console, refused
 from llmasos.service.targets import by_path
 
 OPEN = ("/health", "/ready")
@@ -46,6 +47,7 @@ def guarded(
     *,
     origins: Collection[str] = (),
     names: Collection[str] | None = None,
+    logins: Logins | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> ASGIApp:
     """Return the application as it may be reached over TCP.
@@ -55,9 +57,10 @@ def guarded(
         keys: The keys that open it.
         origins: Web origins whose pages may call it.
         names: Host names that requests may be sent to, beside loopback addresses; None means any.
+        logins: Browsers that were let in to the console; None when there is none.
         clock: A monotonic clock in seconds.
     """
-    guard = Guard(app, keys, names=names, clock=clock)
+    guard = Guard(app, keys, names=names, logins=logins, clock=clock)
     if not origins:
         return guard
     return CORSMiddleware(
@@ -77,15 +80,23 @@ class Guard:
         app: What is guarded.
         keys: The keys.
         names: Host names that requests may be sent to, beside loopback addresses; None means any.
+        logins: Browsers that were let in to the console; None when there is none.
         clock: A monotonic clock in seconds.
     """
 
     def __init__(
-        self, app: ASGIApp, keys: Keys, *, names: Collection[str] | None, clock: Callable[[], float]
+        self,
+        app: ASGIApp,
+        keys: Keys,
+        *,
+        names: Collection[str] | None,
+        logins: Logins | None = None,
+        clock: Callable[[], float],
     ) -> None:
         self._app = app
         self._keys = keys
         self._names = None if names is None else {name.lower() for name in names}
+        self._logins = logins
         self._throttle = Throttle(clock)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -98,10 +109,37 @@ class Guard:
             if scope["path"] in OPEN:
                 await self._app(scope, receive, send)
                 return
+            if self._logins is not None and is_console(scope["path"]):
+                await self._visit(self._logins, scope, receive, send)
+                return
             account = await self._account(Request(scope))
         except LLMasOSError as error:
             await refused(scope["path"], error)(scope, receive, send)
             return
+        await self._let(account, scope, receive, send)
+
+    async def _visit(self, logins: Logins, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a browser through to the console, which asks those to log in who have not.
+
+        A cookie counts there and nowhere else: no page of somebody else's can use it on the API.
+        """
+        login = logins.find(Request(scope).cookies.get(logins.cookie, ""))
+        scope.setdefault("state", {})["login"] = login
+        if login is None:
+            await self._app(scope, receive, send)
+            return
+        with anyio.CancelScope() as running:
+            login.running.add(running)
+            try:
+                if login.account is None:
+                    await self._app(scope, receive, send)
+                else:
+                    await self._let(login.account, scope, receive, send)
+            finally:
+                login.running.discard(running)
+
+    async def _let(self, account: Account, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a request of a key through, within its limits and while it is valid."""
         try:
             if len(account.running) >= MOST_AT_ONCE:
                 raise LimitReached(

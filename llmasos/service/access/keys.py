@@ -106,6 +106,19 @@ class Keys:
         """
         return (await self._known(key)).info()
 
+    async def account(self, key: str) -> Account:
+        """Return the account of a key that is valid.
+
+        Raises:
+            UnknownRecordError: There is none, or it has ended.
+        """
+        account = await self._known(key)
+        if account.ended:
+            raise UnknownRecordError(
+                f"The key {key} {account.ended}.", hint="`llmasos keys list` lists those that are valid."
+            )
+        return account
+
     async def revoke(self, key: str) -> KeyInfo:
         """End a key at once; requests that are under way with it end, too.
 

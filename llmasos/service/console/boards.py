@@ -1,0 +1,110 @@
+"""Boards: pages that show how a part of the kernel stands, and go on showing it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from llmasos.agent.decided import newest_decisions
+from llmasos.api import KeyScope, RecordQuery
+from llmasos.kernel import Kernel
+from llmasos.service.access import Access, Owners, needs
+from llmasos.service.console.following import watched
+from llmasos.service.console.forms import Form, posted
+from llmasos.service.console.rendering import Renderer
+from llmasos.service.console.runs import RunBoards
+
+_SESSIONS = 100
+_LOOKED_THROUGH = 10_000
+_DECISIONS = 200
+_RECORDS = 50
+
+Values = Callable[[Request], Awaitable[dict[str, Any]]]
+
+
+@dataclass(frozen=True)
+class Board:
+    """A page of one part of the kernel.
+
+    Args:
+        path: Where it is.
+        name: Of its template.
+        scope: What a key needs to see it.
+        values: Returns what is shown.
+    """
+
+    path: str
+    name: str
+    scope: KeyScope
+    values: Values
+
+    def routes(self, renderer: Renderer) -> list[Route]:
+        """Return the routes of the page and of what follows it."""
+
+        async def show(request: Request) -> Response:
+            values = await self.values(request)
+            return renderer.page(request, "board.html", board=self.name, **values)
+
+        async def follow(request: Request) -> Response:
+            async def draw() -> str:
+                values = await self.values(request)
+                return renderer.part(request, "live.html", board=self.name, **values)
+
+            await draw()
+            return watched(draw, "live")
+
+        return needs(self.scope, [Route(self.path, show), Route(f"{self.path}/live", follow)])
+
+
+def board_routes(kernel: Kernel, renderer: Renderer) -> list[Route]:
+    """Return the routes of all boards."""
+    shown = _Boards(kernel)
+    trainings = RunBoards(kernel)
+    boards = (
+        Board("/sessions", "sessions", "agent", shown.sessions),
+        Board("/models", "models", "models", shown.models),
+        Board("/runs", "runs", "agent", trainings.all),
+        Board("/runs/{id}", "run", "agent", trainings.one),
+        Board("/decisions", "decisions", "agent", shown.decisions),
+        Board("/ledger", "ledger", "admin", shown.ledger),
+    )
+
+    async def verify(request: Request, _form: Form) -> Response:
+        report = await kernel.books.verify()
+        return renderer.page(request, "verified.html", report=report)
+
+    return [
+        *needs("admin", [Route("/ledger/verify", posted(verify), methods=["POST"])]),
+        *(route for board in boards for route in board.routes(renderer)),
+    ]
+
+
+class _Boards:
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel = kernel
+        self._owners = Owners(kernel.store)
+
+    async def sessions(self, request: Request) -> dict[str, Any]:
+        access: Access | None = request.state.access
+        most = _SESSIONS if access is None else _LOOKED_THROUGH
+        infos = await self._owners.visible(access, await self._kernel.sessions.list(None, most))
+        return {"sessions": infos[:_SESSIONS]}
+
+    async def models(self, request: Request) -> dict[str, Any]:
+        access: Access | None = request.state.access
+        administration = self._kernel.administration
+        top = administration.top() if access is None or access.may("admin") else None
+        return {"models": administration.list(), "top": top}
+
+    async def decisions(self, request: Request) -> dict[str, Any]:
+        seen = await self._owners.seen(request.state.access)
+        return {"decisions": await newest_decisions(self._kernel.store, _DECISIONS, seen)}
+
+    async def ledger(self, _request: Request) -> dict[str, Any]:
+        records = await self._kernel.books.records(RecordQuery(limit=_RECORDS))
+        return {"ledger": await self._kernel.books.info(), "records": records[::-1]}

@@ -1,0 +1,158 @@
+"""A session's page: its turns as they happen, and what its person decides."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from hashlib import sha256
+from typing import Any
+from urllib.parse import quote, unquote
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from llmasos.agent import Approval, Session, asker
+from llmasos.api import Choice, Diff
+from llmasos.errors import SessionError
+from llmasos.kernel import Kernel
+from llmasos.service.access import Access, Owners, needs
+from llmasos.service.console.forms import Form, posted
+from llmasos.service.console.rendering import Renderer
+from llmasos.service.console.story import Story
+from llmasos.service.console.telling import Telling
+from llmasos.service.events import FollowReply, place
+from llmasos.service.refusals import CONSOLE, Refusal
+
+_TURNS = 20
+
+
+def session_routes(kernel: Kernel, renderer: Renderer) -> list[Route]:
+    """Return the routes of a session's page, each with what it needs."""
+    page = _SessionPage(kernel, renderer)
+    return [
+        *needs(
+            "agent",
+            [
+                Route("/sessions/{id}", page.show),
+                Route("/sessions/{id}/events", page.follow),
+                Route("/sessions/{id}/cancel", posted(page.cancel), methods=["POST"]),
+                Route("/sessions/{id}/discard", posted(page.discard), methods=["POST"]),
+            ],
+        ),
+        *needs(
+            "approve",
+            [
+                Route("/sessions/{id}/approvals/{action}", posted(page.approve), methods=["POST"]),
+                Route("/sessions/{id}/commit", posted(page.commit), methods=["POST"]),
+            ],
+        ),
+    ]
+
+
+class _SessionPage:
+    def __init__(self, kernel: Kernel, renderer: Renderer) -> None:
+        self._kernel = kernel
+        self._renderer = renderer
+        self._owners = Owners(kernel.store)
+
+    async def show(self, request: Request) -> Response:
+        session = await self._session(request)
+        story = Story(await session.stream.read())
+        turns = list(story.turns.values())[::-1]
+        shown = turns if "all" in request.query_params else turns[:_TURNS]
+        return self._renderer.page(
+            request,
+            "session.html",
+            info=await session.info(),
+            story=story,
+            turns=shown,
+            count=len(turns),
+            **await self._changes(session, story),
+        )
+
+    async def follow(self, request: Request) -> Response:
+        """Send what changes on the page after the event that it, or its last message, has."""
+        session, after = await self._session(request), place(request) or 0
+        telling = Telling(self._renderer, request, after, lambda story: self._changes(session, story))
+
+        @asynccontextmanager
+        async def follow() -> AsyncIterator[AsyncIterator[str]]:
+            async with session.stream.follow(0) as events:
+                yield telling.messages(events)
+
+        return FollowReply(follow)
+
+    async def cancel(self, request: Request, _form: Form) -> Response:
+        session = await self._session(request)
+        await session.cancel()
+        return _back(session)
+
+    async def approve(self, request: Request, form: Form) -> Response:
+        session, action = await self._session(request), request.path_params["action"]
+        answer = form.get("answer")
+        if answer not in ("allow", "always", "deny"):
+            raise Refusal("The form says neither to allow nor to deny it.", hint="Load the page again.")
+        session.approvals.answer(
+            action,
+            form.get("digest"),
+            Approval(answer != "deny", str(asker()), answer == "always", None, form.get("why")[:2000]),
+        )
+        return _back(session, action)
+
+    async def commit(self, request: Request, form: Form) -> Response:
+        session = await self._session(request)
+        await session.workbench.commit(await self._chosen(session, form))
+        return _back(session)
+
+    async def discard(self, request: Request, form: Form) -> Response:
+        session = await self._session(request)
+        await session.workbench.discard(await self._chosen(session, form))
+        return _back(session)
+
+    async def _session(self, request: Request) -> Session:
+        """Return the session that a request names, if whoever asks may use it."""
+        access: Access | None = request.state.access
+        named = request.path_params["id"]
+        await self._owners.check(access, named)
+        return await self._kernel.sessions.get(named)
+
+    async def _changes(self, session: Session, story: Story) -> dict[str, Any]:
+        """Return what is shown of the changes that are offered; while a turn runs they are in the making."""
+        diff = Diff() if story.running else await session.workbench.diff()
+        names = [change.model_dump(mode="json")["path"] for change in diff.changes]
+        return {
+            "session": session.id,
+            "running": story.running,
+            "diff": diff,
+            # Names may hold what no form carries unchanged, such as newlines.
+            "files": list(zip((quote(name, safe="") for name in names), diff.changes, strict=True)),
+            "seen": _digest(diff),
+        }
+
+    async def _chosen(self, session: Session, form: Form) -> list[Choice] | None:
+        """Return the chosen changes; None means all.
+
+        Raises:
+            SessionError: They are others than those that were shown.
+            Refusal: None is chosen.
+        """
+        diff = await session.workbench.diff()
+        if _digest(diff) != form.get("seen"):
+            raise SessionError(
+                "The changes are others than those that you saw.",
+                hint="Load the page again, and look at them.",
+            )
+        names = [unquote(name) for name in form.all("file")]
+        if not names:
+            raise Refusal("No file is chosen.", hint="Go back, and tick the files.")
+        everything = {change.model_dump(mode="json")["path"] for change in diff.changes}
+        return None if everything == set(names) else [Choice(path=name) for name in names]
+
+
+def _digest(diff: Diff) -> str:
+    return sha256(diff.model_dump_json().encode()).hexdigest()
+
+
+def _back(session: Session, part: str = "") -> Response:
+    return RedirectResponse(f"{CONSOLE}/sessions/{session.id}{f'#{part}' if part else ''}", 303)

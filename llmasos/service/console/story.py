@@ -1,0 +1,170 @@
+"""The story of a session: its events put together to turns, and what is in them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from llmasos.decisions import ArgumentOrigin, Decision
+from llmasos.events import (
+    ActionFinished,
+    ActionStarted,
+    ApprovalRequested,
+    ApprovalResolved,
+    ArtifactKept,
+    AssistantText,
+    CallDecided,
+    DiffOffered,
+    Event,
+    Notice,
+    TurnFinished,
+    TurnStarted,
+    WorkspaceChanged,
+)
+
+
+@dataclass
+class Action:
+    """A call of a tool, from what was decided of it to what came of it."""
+
+    kind: ClassVar = "action"
+    id: str
+    tool: str
+    arguments: dict[str, Any] = field(default_factory=dict)
+    parent: str = ""
+    decision: Decision | None = None
+    origins: tuple[ArgumentOrigin, ...] = ()
+    request: ApprovalRequested | None = None
+    answer: ApprovalResolved | None = None
+    started: bool = False
+    end: ActionFinished | None = None
+    artifacts: list[ArtifactKept] = field(default_factory=list)
+
+    @property
+    def waits(self) -> bool:
+        """Whether a person is waited for."""
+        return self.request is not None and self.answer is None and self.end is None
+
+    @property
+    def status(self) -> str:
+        """How it stands."""
+        if self.end is not None:
+            return self.end.status
+        return "waiting" if self.waits else "running"
+
+    @property
+    def suspect(self) -> list[tuple[str, Any]]:
+        """The pieces of its arguments that others may have written, each with its argument's name."""
+        return [
+            (origin.argument, span)
+            for origin in self.origins
+            for span in origin.spans
+            if not span.source.trusted
+        ]
+
+
+@dataclass
+class Said:
+    """What the model wrote."""
+
+    kind: ClassVar = "said"
+    id: str
+    text: str
+
+
+@dataclass
+class Told:
+    """A notice, changes that were offered, or what a person did with them."""
+
+    id: str
+    event: Notice | DiffOffered | WorkspaceChanged
+
+    @property
+    def kind(self) -> str:
+        """What it is."""
+        return self.event.type
+
+
+Entry = Action | Said | Told
+
+
+@dataclass
+class Turn:
+    """A request with what was done for it."""
+
+    start: TurnStarted
+    number: int
+    entries: list[Entry] = field(default_factory=list)
+    end: TurnFinished | None = None
+
+    @property
+    def id(self) -> str:
+        """The turn's id."""
+        return self.start.turn
+
+
+class Story:
+    """The turns of a session, oldest first."""
+
+    def __init__(self, events: Iterable[Event] = ()) -> None:
+        self.turns: dict[str, Turn] = {}
+        self._actions: dict[str, Action] = {}
+        self.last = 0
+        for event in events:
+            self.add(event)
+
+    @property
+    def running(self) -> bool:
+        """Whether its last turn runs."""
+        return bool(self.turns) and next(reversed(self.turns.values())).end is None
+
+    def add(self, event: Event) -> tuple[Turn | None, Entry | None]:
+        """Add a stored event, and return the turn and the entry that are new, or other than before."""
+        self.last = event.seq or self.last
+        if isinstance(event, TurnStarted):
+            self.turns[event.turn] = Turn(event, len(self.turns) + 1)
+        turn = self.turns.get(event.turn) or next(reversed(self.turns.values()), None)
+        if turn is None:
+            return None, None
+        entry = self._entry(turn, event)
+        if entry is not None and entry not in turn.entries:
+            turn.entries.append(entry)
+        return turn, entry
+
+    def _entry(self, turn: Turn, event: Event) -> Entry | None:
+        match event:
+            case AssistantText():
+                return Said(f"e-{event.seq}", event.text)
+            case Notice() | DiffOffered() | WorkspaceChanged():
+                return Told(f"e-{event.seq}", event)
+            case TurnFinished():
+                turn.end = event
+                return None
+            case _ if hasattr(event, "action"):
+                return self._action(event)
+            case _:
+                return None
+
+    def _action(self, event: Any) -> Action:
+        action = self._actions.get(event.action)
+        if action is None:
+            action = self._actions[event.action] = Action(event.action, getattr(event, "tool", ""))
+        match event:
+            case CallDecided():
+                # Arguments that a person has edited are decided on anew.
+                action.arguments, action.parent = event.arguments, event.parent
+                action.decision, action.origins = event.decision, event.origins
+            case ApprovalRequested():
+                action.request, action.answer = event, None
+                action.arguments, action.origins = event.arguments, event.origins
+            case ApprovalResolved():
+                action.answer = event
+            case ActionStarted():
+                action.started, action.arguments, action.parent = True, event.arguments, event.parent
+            case ArtifactKept():
+                action.artifacts.append(event)
+            case ActionFinished():
+                action.end = event
+                action.arguments = event.arguments or action.arguments
+        return action
