@@ -19,9 +19,9 @@ def action_routes(kernel: Kernel, renderer: Renderer) -> list[Route]:
     """Return the routes of an action's page and of its proof, each with what it needs."""
     page = _ActionPage(kernel, renderer)
     return [
-        *needs("agent", [Route("/actions/{id}", page.show)]),
+        *needs("agent", [Route("/actions/{id:path}", page.show)]),
         # The ledger is everybody's, so its proofs are for those who may see all.
-        *needs("admin", [Route("/proofs/{id}", page.prove)]),
+        *needs("admin", [Route("/proofs/{id:path}", page.prove)]),
     ]
 
 

@@ -118,7 +118,8 @@ class LoginPage:
             self._logins.cookie,
             secret,
             path=CONSOLE,
-            secure=request.url.scheme == "https",
+            # As the browser sees it: before a proxy this may be another scheme.
+            secure=request.headers["origin"].startswith("https:"),
             httponly=True,
             samesite="strict",
         )

@@ -14,7 +14,7 @@ from starlette.routing import Route
 
 from llmasos.agent import Approval, Session, asker
 from llmasos.api import Choice, Diff
-from llmasos.errors import SessionError
+from llmasos.errors import SessionError, UnknownRecordError
 from llmasos.kernel import Kernel
 from llmasos.service.access import Access, Owners, needs
 from llmasos.service.console.forms import Form, posted
@@ -111,11 +111,18 @@ class _SessionPage:
         return _back(session)
 
     async def _session(self, request: Request) -> Session:
-        """Return the session that a request names, if whoever asks may use it."""
+        """Return the session that a request names, if whoever asks may use it.
+
+        Raises:
+            UnknownRecordError: There is none, as far as may be seen.
+        """
         access: Access | None = request.state.access
         named = request.path_params["id"]
-        await self._owners.check(access, named)
-        return await self._kernel.sessions.get(named)
+        try:
+            await self._owners.check(access, named)
+            return await self._kernel.sessions.get(named)
+        except SessionError as error:
+            raise UnknownRecordError(error.message, hint="The page of sessions lists them.") from error
 
     async def _changes(self, session: Session, story: Story) -> dict[str, Any]:
         """Return what is shown of the changes that are offered; while a turn runs they are in the making."""
@@ -124,6 +131,7 @@ class _SessionPage:
         return {
             "session": session.id,
             "running": story.running,
+            "waiting": story.waiting,
             "diff": diff,
             # Names may hold what no form carries unchanged, such as newlines.
             "files": list(zip((quote(name, safe="") for name in names), diff.changes, strict=True)),

@@ -119,6 +119,13 @@ class Story:
         """Whether its last turn runs."""
         return bool(self.turns) and next(reversed(self.turns.values())).end is None
 
+    @property
+    def waiting(self) -> list[Action]:
+        """The calls of its running turn that wait for a person."""
+        last = next(reversed(self.turns.values()), None)
+        entries = last.entries if last is not None and last.end is None else []
+        return [entry for entry in entries if isinstance(entry, Action) and entry.waits]
+
     def add(self, event: Event) -> tuple[Turn | None, Entry | None]:
         """Add a stored event, and return the turn and the entry that are new, or other than before."""
         self.last = event.seq or self.last

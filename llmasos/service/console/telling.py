@@ -14,6 +14,7 @@ from llmasos.events import (
     ActionOutput,
     ActionStarted,
     ApprovalRequested,
+    ApprovalResolved,
     AssistantText,
     Event,
     Progress,
@@ -26,6 +27,9 @@ from llmasos.service.console.following import message, part
 from llmasos.service.console.rendering import Renderer
 from llmasos.service.console.story import Story
 from llmasos.service.console.texts import texts_for
+
+# After these there is more, or less, to decide.
+_DECISIVE = (TurnStarted, TurnFinished, WorkspaceChanged, ApprovalRequested, ApprovalResolved)
 
 Changes = Callable[[Story], Awaitable[dict[str, Any]]]
 
@@ -67,10 +71,10 @@ class Telling:
             elif entry is not None:
                 html = self._renderer.part(self._request, "entry.html", turn=turn, entry=entry)
                 told.append(part(entry.id, html, into=f"{turn.id}-entries"))
-            if isinstance(event, TurnStarted | TurnFinished | WorkspaceChanged):
+            if isinstance(event, _DECISIVE):
                 values = await self._changes(self._story)
                 told += [
-                    part(f"{name}", self._renderer.part(self._request, f"{name}.html", **values))
+                    part(name, self._renderer.part(self._request, f"{name}.html", **values))
                     for name in ("state", "changes")
                 ]
             yield message(event.seq, *told, *self._ended(event), *self._said(event))

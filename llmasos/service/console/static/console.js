@@ -33,14 +33,24 @@ function change(part) {
 }
 
 function follow(place) {
-  const source = new EventSource(place.dataset.follow);
   const lost = byId("lost");
-  source.addEventListener("parts", (event) => JSON.parse(event.data).forEach(change));
-  source.addEventListener("open", () => { lost.textContent = ""; document.body.dataset.live = "true"; });
-  source.addEventListener("error", () => {
-    if (source.readyState === EventSource.CLOSED) lost.textContent = lost.dataset.lost;
-  });
-  // A page that is left is not followed any more, also where the browser keeps it.
+  let source, last = "";
+  function open() {
+    const url = new URL(place.dataset.follow, location.href);
+    if (last) url.searchParams.set("after", last);
+    source = new EventSource(url);
+    source.addEventListener("parts", (event) => {
+      last = event.lastEventId || last;
+      JSON.parse(event.data).forEach(change);
+    });
+    source.addEventListener("open", () => { lost.textContent = ""; document.body.dataset.live = "true"; });
+    source.addEventListener("error", () => {
+      if (source.readyState === EventSource.CLOSED) lost.textContent = lost.dataset.lost;
+    });
+  }
+  open();
+  // Browsers keep few connections to one place, which pages that nobody sees must not hold.
+  document.addEventListener("visibilitychange", () => document.hidden ? source.close() : open());
   addEventListener("pagehide", () => source.close());
   addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
 }

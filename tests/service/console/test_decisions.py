@@ -1,0 +1,150 @@
+"""What a person decides in the console: approvals, and the changes that are written or dropped."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from llmasos.agent import Session
+from llmasos.api import TurnRequest
+from llmasos.events import ApprovalRequested, ApprovalResolved, Event
+from tests.service.console.conftest import ASKS, HELLO, Browser, Console, texts
+
+pytestmark = pytest.mark.anyio
+
+
+async def waiting(console: Console, *replies: str) -> tuple[Session, ApprovalRequested]:
+    """Return a session that waits for an answer."""
+    session = await console.session(
+        *(replies or (ASKS, "Answer: done.")), text="write settings", approve="ask"
+    )
+    event = await _until(session, ApprovalRequested)
+    assert isinstance(event, ApprovalRequested)
+    return session, event
+
+
+async def _until(session: Session, kind: type[Event]) -> Event:
+    async with session.stream.follow(0) as events:
+        async for event in events:
+            if isinstance(event, kind):
+                return event
+    raise AssertionError
+
+
+async def answered(
+    console: Console, browser: Browser, session: Session, request: ApprovalRequested, **form: str
+) -> ApprovalResolved:
+    place = f"/console/sessions/{session.id}/approvals/{request.action}"
+    sent = await browser.send(place, digest=request.digest, **form)
+    assert sent.status_code == 303
+    assert sent.headers["location"] == f"/console/sessions/{session.id}#{request.action}"
+    await session.wait()
+    event = await _until(session, ApprovalResolved)
+    assert isinstance(event, ApprovalResolved)
+    return event
+
+
+async def test_a_request_shows_what_a_person_needs_to_decide(console: Console) -> None:
+    own = await console.own()
+    session, request = await waiting(console)
+    page = await own.page(f"/console/sessions/{session.id}")
+    shown = texts(page)
+    for said in (
+        "write_file asks for your approval",
+        ".vscode/settings.json is obeyed by your own programs, outside of the sandbox.",
+        "What it would change",
+        "+{}",
+        "It takes at most",
+        "It would be allowed if",
+        "Refused by itself",
+        "A turn runs. write_file waits for your approval.",
+    ):
+        assert said in shown
+    assert request.digest in page and f'href="#{request.action}"' in page
+    resolved = await answered(console, own, session, request, answer="allow")
+    assert resolved.approved and not resolved.always and resolved.by.endswith("(console)")
+    page = await own.page(f"/console/sessions/{session.id}")
+    assert "asks for your approval" not in page and f"Allowed by {resolved.by}" in texts(page)
+    assert f"Allowed by {resolved.by}" in texts(await own.page("/console/decisions"))
+
+
+async def test_it_can_be_denied_with_a_reason(console: Console) -> None:
+    own = await console.own()
+    session, request = await waiting(console)
+    resolved = await answered(console, own, session, request, answer="deny", why="not <here>")
+    assert not resolved.approved and resolved.why == "not <here>"
+    assert "Why: not <here>" in texts(await own.page(f"/console/sessions/{session.id}"))
+
+
+async def test_an_answer_counts_once_and_for_its_call(console: Console) -> None:
+    own = await console.own()
+    session, request = await waiting(console)
+    place = f"/console/sessions/{session.id}/approvals/{request.action}"
+    assert (await own.send(place, digest=request.digest, answer="maybe")).status_code == 400
+    wrong = await own.send(place, digest="0" * 64, answer="allow")
+    assert wrong.status_code == 409 and "another call" in texts(wrong.text)
+    await answered(console, own, session, request, answer="allow")
+    late = await own.send(place, digest=request.digest, answer="allow")
+    assert late.status_code == 409 and "No approval is waiting" in texts(late.text)
+
+
+async def test_a_turn_is_cancelled(console: Console) -> None:
+    own = await console.own()
+    session, _ = await waiting(console)
+    assert (await own.send(f"/console/sessions/{session.id}/cancel")).status_code == 303
+    page = await own.page(f"/console/sessions/{session.id}")
+    assert "No turn runs." in page and "asks for your approval" not in page and "cancelled" in page
+
+
+def sent(page: str) -> dict[str, list[str]]:
+    """Return the fields of the form with the changes, all files ticked."""
+    return {name: re.findall(rf'name="{name}" value="([^"]*)"', page) for name in ("seen", "file")}
+
+
+async def test_only_what_was_seen_is_written(console: Console) -> None:
+    own = await console.own()
+    session = await console.session(HELLO, "Answer: done.", text="write hello.txt")
+    place = f"/console/sessions/{session.id}"
+    form = sent(await own.page(place))
+    assert form["file"] == ["hello.txt"]
+    none = await own.send(f"{place}/commit", seen=form["seen"])
+    assert none.status_code == 400 and "No file is chosen" in texts(none.text)
+    console.engine.script([HELLO.replace("hello\n", "other\n"), "Answer: done."])
+    await _again(console, session)
+    stale = await own.send(f"{place}/commit", **form)
+    assert stale.status_code == 409 and "others than those that you saw" in texts(stale.text)
+    assert not (console.folder / "hello.txt").exists()
+    written = await own.send(f"{place}/commit", **sent(await own.page(place)))
+    assert written.status_code == 303 and (console.folder / "hello.txt").read_text() == "other\n"
+    assert "Written to the folder (c-000001): hello.txt" in texts(await own.page(place))
+
+
+async def _again(console: Console, session: Session) -> None:
+    await session.start(TurnRequest(text="again", approve="deny"))
+    await session.wait()
+
+
+async def test_one_file_is_written_and_the_rest_dropped(console: Console) -> None:
+    own = await console.own()
+    both = 'write_file(path="b.txt")\n```\nb\n```'
+    session = await console.session(HELLO, both, "Answer: done.", text="write hello.txt and b.txt")
+    place = f"/console/sessions/{session.id}"
+    seen = sent(await own.page(place))["seen"]
+    assert (await own.send(f"{place}/commit", seen=seen, file="hello.txt")).status_code == 303
+    form = sent(await own.page(place))
+    assert form["file"] == ["b.txt"]
+    assert (await own.send(f"{place}/discard", **form)).status_code == 303
+    shown = texts(await own.page(place))
+    assert "Nothing is changed." in shown and "Dropped: b.txt" in shown
+    assert (console.folder / "hello.txt").exists() and not (console.folder / "b.txt").exists()
+
+
+async def test_a_file_that_changed_underneath_is_not_written_over(console: Console) -> None:
+    own = await console.own()
+    session = await console.session(HELLO, "Answer: done.", text="write hello.txt")
+    place = f"/console/sessions/{session.id}"
+    form = sent(await own.page(place))
+    (console.folder / "hello.txt").write_text("mine\n")
+    answer = await own.send(f"{place}/commit", **form)
+    assert answer.status_code == 409 and (console.folder / "hello.txt").read_text() == "mine\n"
