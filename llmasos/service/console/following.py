@@ -48,9 +48,9 @@ def watched(draw: Callable[[], Awaitable[str]], id: str) -> FollowReply:
     """
 
     async def drawn() -> AsyncIterator[str]:
-        before = await draw()
+        # It may have changed since the page was loaded.
+        before = ""
         while True:
-            await anyio.sleep(_EVERY_SECONDS)
             try:
                 now = await draw()
             except LLMasOSError:
@@ -59,6 +59,7 @@ def watched(draw: Callable[[], Awaitable[str]], id: str) -> FollowReply:
             if now != before:
                 before = now
                 yield message(0, part(id, now))
+            await anyio.sleep(_EVERY_SECONDS)
 
     @asynccontextmanager
     async def follow() -> AsyncIterator[AsyncIterator[str]]:

@@ -15,6 +15,7 @@ from llmasos.errors import LedgerError
 from llmasos.events import ActionStarted
 from llmasos.federated.request import plan_of, request_of
 from llmasos.service import console as package
+from llmasos.service.console import following
 from tests.service.access.test_events import Reader
 from tests.service.console.conftest import HELLO, Console, followed, texts
 
@@ -170,7 +171,10 @@ async def test_trainings_show_their_curves(console: Console) -> None:
     await console.kernel.runs.close()
 
 
-async def test_what_follows_a_board_is_sent_when_it_changes(console: Console) -> None:
+async def test_what_follows_a_board_is_sent_when_it_changes(
+    console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(following, "_EVERY_SECONDS", 0.01)
     own = await console.own()
     reader = Reader()
     async with anyio.create_task_group() as tasks:
