@@ -119,6 +119,8 @@ def test_the_terminal_is_written_to_in_one_place() -> None:
         "sandbox",
         "secrets",
         "service",
+        "service.access",
+        "service.console",
         "support",
         "testing",
         "tools",

@@ -21,10 +21,10 @@ def console(
     ] = "",
     only_print: Annotated[bool, typer.Option("--print", help="Print the link, and open no browser.")] = False,
 ) -> None:
-    """Print a link that opens the console, and open it where there is a desktop.
+    """Print a link that opens the kernel's web page.
 
-    The link works once, within five minutes. The console is on with `llmasos serve --console`, or
-    LLMASOS_SERVICE__CONSOLE=true.
+    Where there is a desktop, its browser opens it. The link works once, within five minutes. The page is
+    there with `llmasos serve --console`, or LLMASOS_SERVICE__CONSOLE=true.
     """
     link = ask(lambda client: client.console_link(key))
     say(link.url)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+import webbrowser
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -86,6 +87,8 @@ def poisoned_kernel(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (commands / f"{ANY}.md").write_text(f"---\ndescription: {text}\nmodel: {text}\n---\n{text}")
     monkeypatch.setattr(PoisonedClient, "asked", [])
     monkeypatch.setattr(models, "_REFRESH_SECONDS", 0)
+    monkeypatch.setenv("DISPLAY", ":0")
+    monkeypatch.setattr(webbrowser, "open", lambda url: True)
     for place in (client, headless):
         monkeypatch.setattr(place, "AsyncClient", PoisonedClient)
 

@@ -20,7 +20,7 @@ _MILLISECONDS = 60_000
 _RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 _FOUND = """async (rules) => {
   const found = await axe.run(document, {runOnly: rules});
-  return found.violations.map((one) => `${one.id}: ${one.nodes.map((node) => node.html).slice(0, 3).join(" ")}`);
+  return found.violations.map((one) => `${one.id}: ${one.nodes.map((node) => node.html).slice(0, 3)}`);
 }"""
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
+import re
+import shlex
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.integration.system.browsing import barriers, browsing, enter, visiting
-from tests.integration.system.conftest import Machine, call
+from tests.integration.system.conftest import ROOT, Machine, call
 from tests.integration.system.test_access import AGENT, ASKS, HELLO, Program, program
 
 pytestmark = pytest.mark.integration
@@ -235,6 +236,25 @@ def test_foreign_text_does_nothing(machine: Machine, port: int, console: str, br
     assert (machine.folder / name).read_text() == f"{HOSTILE}\n"
 
 
+def test_a_training_is_followed_with_its_curves(
+    machine: Machine, port: int, console: str, browser: Browser
+) -> None:
+    with visiting(browser) as page:
+        enter(page, machine)
+        page.get_by_role("link", name="Trainings").click()
+        live(page)
+        done = machine.run("federated", "run", "iris", "--clients", "2", "--rounds", "3", "--yes")
+        assert done.returncode == 0, done.stderr
+        expect(page.get_by_text("completed")).to_be_visible()
+        page.get_by_role("row").nth(1).get_by_role("link").click()
+        for title in ("Accuracy", "Loss"):
+            curve = page.get_by_role("img", name=f"{title} over 3 rounds")
+            expect(curve).to_be_visible()
+            assert curve.locator("polyline.held").count() == 1
+        expect(page.get_by_role("region", name="Rounds").get_by_role("row")).to_have_count(4)
+        assert barriers(page) == []
+
+
 def test_another_sites_page_can_do_nothing(
     machine: Machine, port: int, console: str, browser: Browser, tmp_path: Path
 ) -> None:
@@ -289,15 +309,25 @@ def test_it_is_turned_on_by_a_word_and_opens_where_there_is_a_desktop(
     machine: Machine, port: int, tmp_path: Path
 ) -> None:
     opened = tmp_path / "opened"
-    machine.env |= {"DISPLAY": ":0", "BROWSER": f"sh -c 'cp \"$1\" {opened}' sh"}
+    machine.env |= {"DISPLAY": ":0", "BROWSER": f"sh -c 'echo $0 > {opened}' %s"}
     with machine.popen("serve", "--console", "--port", str(port)) as serving:
         assert serving.stderr is not None
-        for line in serving.stderr:
-            if "The console is on" in line:
-                break
+        assert any("The console is on" in line for line in serving.stderr)
         made = machine.run("console")
         machine.run("stop")
     link = made.stdout.strip()
     assert link.startswith(f"http://127.0.0.1:{port}/console/login?token=")
+    # What programs are called with is seen by every user of the machine.
     file = Path(machine.env["LLMASOS_RUNTIME_DIR"]) / "console.html"
-    assert link in file.read_text() and os.stat(file).st_mode & 0o077 == 0
+    assert opened.read_text() == f"{file.as_uri()}\n"
+    assert link in file.read_text() and file.stat().st_mode & 0o077 == 0
+
+
+def test_what_its_document_shows_works(machine: Machine, console: str) -> None:
+    blocks = re.findall(r"```console\n(.*?)```", (ROOT / "docs" / "console.md").read_text(), re.DOTALL)
+    commands = [line.removeprefix("$ ") for block in blocks for line in block.splitlines()]
+    assert len(commands) == 2
+    for command in commands:
+        program_, *arguments = shlex.split(command)
+        done = machine.run(*arguments)
+        assert program_ == "llmasos" and done.returncode == 0, done.stderr
