@@ -35,12 +35,12 @@ def main() -> None:
             session = agent.send("POST", "/v1/sessions", {"folder": str(folder)})[1]["id"]
             wanted = "Write sales.md from sales.csv, and have it made anew before every commit."
             agent.send("POST", f"/v1/sessions/{session}/turns", {"text": wanted})
-            size = {"width": 1100, "height": 1000}
+            size = {"width": 1100, "height": 800}
             with visiting(browser, viewport=size, color_scheme="light", locale="en-GB") as page:
                 enter(page, machine)
                 page.goto(f"http://127.0.0.1:{port}/console/sessions/{session}")
                 page.get_by_role("button", name="Allow", exact=True).wait_for()
-                page.screenshot(path=PICTURE, full_page="--full" in sys.argv)
+                page.screenshot(path=PICTURE, full_page=True)
 
 
 if __name__ == "__main__":

@@ -23,6 +23,8 @@ _SESSIONS = 100
 _LOOKED_THROUGH = 10_000
 _DECISIONS = 200
 _RECORDS = 50
+# Each look asks the chain, which may be far away.
+_CHAIN_SECONDS = 5.0
 
 Values = Callable[[Request], Awaitable[dict[str, Any]]]
 
@@ -36,12 +38,14 @@ class Board:
         name: Of its template.
         scope: What a key needs to see it.
         values: Returns what is shown.
+        every: Seconds between two looks at it.
     """
 
     path: str
     name: str
     scope: KeyScope
     values: Values
+    every: float = 1.0
 
     def routes(self, renderer: Renderer) -> list[Route]:
         """Return the routes of the page and of what follows it."""
@@ -56,7 +60,7 @@ class Board:
                 return renderer.part(request, "live.html", board=self.name, **values)
 
             await draw()
-            return watched(draw, "live")
+            return watched(draw, "live", self.every)
 
         return needs(self.scope, [Route(self.path, show), Route(f"{self.path}/live", follow)])
 
@@ -71,7 +75,7 @@ def board_routes(kernel: Kernel, renderer: Renderer) -> list[Route]:
         Board("/runs", "runs", "agent", trainings.all),
         Board("/runs/{id}", "run", "agent", trainings.one),
         Board("/decisions", "decisions", "agent", shown.decisions),
-        Board("/ledger", "ledger", "admin", shown.ledger),
+        Board("/ledger", "ledger", "admin", shown.ledger, every=_CHAIN_SECONDS),
     )
 
     async def verify(request: Request, _form: Form) -> Response:

@@ -11,8 +11,6 @@ import anyio
 from llmasos.errors import LLMasOSError
 from llmasos.service.events import FollowReply
 
-_EVERY_SECONDS = 1.0
-
 
 def part(id: str, html: str, *, into: str = "", first: bool = False) -> dict[str, object]:
     """Return the message that puts a part of the page in the place of the one with its id.
@@ -37,14 +35,15 @@ def message(number: int, *parts: dict[str, object]) -> str:
     return f"{told}event: parts\ndata: {json.dumps(parts)}\n\n"
 
 
-def watched(draw: Callable[[], Awaitable[str]], id: str) -> FollowReply:
+def watched(draw: Callable[[], Awaitable[str]], id: str, every: float) -> FollowReply:
     """Return a reply that sends an element whenever it is drawn otherwise than before.
 
-    How the kernel stands can only be looked at, so it is, once a second.
+    How the kernel stands can only be looked at.
 
     Args:
         draw: Draws the element.
         id: Its id.
+        every: Seconds between two looks.
     """
 
     async def drawn() -> AsyncIterator[str]:
@@ -59,7 +58,7 @@ def watched(draw: Callable[[], Awaitable[str]], id: str) -> FollowReply:
             if now != before:
                 before = now
                 yield message(0, part(id, now))
-            await anyio.sleep(_EVERY_SECONDS)
+            await anyio.sleep(every)
 
     @asynccontextmanager
     async def follow() -> AsyncIterator[AsyncIterator[str]]:

@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
 from llmasos.amounts import size
+from llmasos.api import KeyScope
 from llmasos.display import display, display_name
 from llmasos.flips import otherwise
 from llmasos.service.access import Access, Login
@@ -20,7 +21,7 @@ from llmasos.service.console.diffs import diff_lines
 from llmasos.service.console.texts import Texts, texts_for
 from llmasos.service.refusals import CONSOLE
 
-PLACES = (
+PLACES: tuple[tuple[str, KeyScope], ...] = (
     ("sessions", "agent"),
     ("models", "models"),
     ("runs", "agent"),
@@ -64,7 +65,7 @@ class Renderer:
 
 def allowed(access: Access | None) -> list[str]:
     """Return the pages that whoever asks may see."""
-    return [place for place, scope in PLACES if access is None or access.may(scope)]  # type: ignore[arg-type]
+    return [place for place, scope in PLACES if access is None or access.may(scope)]
 
 
 def _common(request: Request) -> dict[str, Any]:

@@ -128,6 +128,7 @@ ENGLISH = {
     "renamed": "renamed",
     "renamed_from": "from {path}",
     "request": "Request",
+    "requests": "Requests",
     "result": "Result",
     "round": "Round",
     "rounds": "Rounds",
@@ -208,6 +209,7 @@ ENGLISH = {
     "source_unknown": "somewhere unknown {name}",
     "made_up": "the model",
     "from_you": "you",
+    "from_you_in_part": "you, in part",
 }
 
 CHINESE = {
@@ -333,6 +335,7 @@ CHINESE = {
     "renamed": "改名",
     "renamed_from": "原名 {path}",
     "request": "请求",
+    "requests": "请求数",
     "result": "结果",
     "round": "轮次",
     "rounds": "轮次",
@@ -413,6 +416,7 @@ CHINESE = {
     "source_unknown": "未知来源 {name}",
     "made_up": "模型",
     "from_you": "您",
+    "from_you_in_part": "部分来自您",
 }
 
 LANGUAGES = {"en": ENGLISH, "zh": CHINESE}
