@@ -60,7 +60,7 @@ async def serve(settings: Settings, redactor: Redactor | None = None) -> None:
         stopping = _Stopping()
         keys = Keys(kernel.store, kernel.ledger, prices_of(settings.models))
         drain = Drain(settings.service.drain_seconds)
-        logins = Logins(keys) if settings.service.console else None
+        logins = Logins(keys, settings.service.tcp_port) if settings.service.console else None
         app = make_app(kernel, stopping.ask, keys=keys, drain=drain, logins=logins)
         with unix_listener(settings.socket) as listener:
             listening = [(make_server(app), [listener])]

@@ -49,15 +49,15 @@ class Logins:
 
     Args:
         keys: The keys, with which one may log in, too.
+        port: Where the console is; browsers keep one cookie of a name for all ports of a machine.
         clock: A monotonic clock in seconds.
 
     Attributes:
         cookie: The name of the cookie that holds a browser's secret.
     """
 
-    cookie = "llmasos_console"
-
-    def __init__(self, keys: Keys, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, keys: Keys, port: int, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self.cookie = f"llmasos_console_{port}"
         self._keys = keys
         self._clock = clock
         self._links: OrderedDict[str, tuple[Account | None, float]] = OrderedDict()

@@ -20,6 +20,7 @@ from llmasos.events import (
     Notice,
     TurnFinished,
     TurnStarted,
+    TurnSteered,
     WorkspaceChanged,
 )
 
@@ -75,10 +76,10 @@ class Said:
 
 @dataclass
 class Told:
-    """A notice, changes that were offered, or what a person did with them."""
+    """A notice, what a person said meanwhile, changes that were offered, or what became of them."""
 
     id: str
-    event: Notice | DiffOffered | WorkspaceChanged
+    event: Notice | TurnSteered | DiffOffered | WorkspaceChanged
 
     @property
     def kind(self) -> str:
@@ -143,7 +144,7 @@ class Story:
         match event:
             case AssistantText():
                 return Said(f"e-{event.seq}", event.text)
-            case Notice() | DiffOffered() | WorkspaceChanged():
+            case Notice() | TurnSteered() | DiffOffered() | WorkspaceChanged():
                 return Told(f"e-{event.seq}", event)
             case TurnFinished():
                 turn.end = event

@@ -45,7 +45,7 @@ class Console:
 
     def __post_init__(self) -> None:
         self.keys = Keys(self.kernel.store, self.kernel.ledger, {})
-        self.logins = Logins(self.keys, clock=lambda: self.time)
+        self.logins = Logins(self.keys, self.kernel.settings.service.tcp_port, clock=lambda: self.time)
         self.inner: Starlette = make_app(self.kernel, lambda: None, keys=self.keys, logins=self.logins)
         self.app: ASGIApp = guarded(self.inner, self.keys, names=(), logins=self.logins)
 

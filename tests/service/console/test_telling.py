@@ -22,6 +22,7 @@ from llmasos.events import (
     TextDelta,
     TurnFinished,
     TurnStarted,
+    TurnSteered,
     WorkspaceChanged,
 )
 from llmasos.service.console.diffs import diff_lines
@@ -83,6 +84,11 @@ async def test_each_event_changes_its_part_of_the_page() -> None:
     assert ended[3]["text"] == "The turn has ended: done." and "t-1-text" not in ended[0]["html"]
     # What was done between turns stands in the last one.
     assert ids(dropped) == ["e-6", "state", "changes"] and dropped[0]["into"] == "t-1-entries"
+
+
+async def test_what_a_person_says_meanwhile_is_seen() -> None:
+    _, (_, (part,)) = await told(STARTED, TurnSteered(turn="t-1", seq=2, text="rather <b>so</b>"))
+    assert part["into"] == "t-1-entries" and "You said:</strong> rather &lt;b&gt;so" in part["html"]
 
 
 async def test_what_is_on_the_page_is_not_told_again() -> None:
