@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from llmasos.config import ServiceSettings
+from llmasos.config import CONSOLE_PORT, ServiceSettings
 from llmasos.errors import ConfigError, KernelError
 from llmasos.listen import address_of, tcp_addresses, tcp_listeners, tls_context, unix_listener
 
@@ -109,3 +109,17 @@ def test_the_unix_socket_is_the_users_own(tmp_path: Path) -> None:
                 assert stat.S_IMODE(os.stat(path).st_mode) == 0o600
     with pytest.raises(KernelError, match="too long"):
         unix_listener(tmp_path / ("x" * 100) / "kernel.sock")
+
+
+@pytest.mark.parametrize(
+    ("given", "port", "url"),
+    [
+        ({}, 0, ""),
+        ({"console": True}, CONSOLE_PORT, f"http://127.0.0.1:{CONSOLE_PORT}"),
+        ({"console": True, "port": 8765}, 8765, "http://127.0.0.1:8765"),
+        ({"console": False, "port": 8765}, 8765, "http://127.0.0.1:8765"),
+    ],
+)
+def test_the_console_has_a_port_where_none_is_given(given: dict[str, object], port: int, url: str) -> None:
+    settings = ServiceSettings.model_validate(given)
+    assert (settings.tcp_port, settings.url) == (port, url)

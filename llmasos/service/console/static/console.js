@@ -3,6 +3,8 @@
 // Pages work without this: it sends a login link's form, and puts in what the kernel has drawn anew.
 
 const byId = (id) => document.getElementById(id);
+// What an element is known by after it was drawn anew.
+const known = (one) => one.id || one.getAttribute("href") || one.textContent;
 
 function put({id, html, into, first}) {
   const made = document.createElement("template");
@@ -15,7 +17,7 @@ function put({id, html, into, first}) {
     return;
   }
   // Who reads, or is about to answer, goes on where they are.
-  const focus = before.contains(document.activeElement) ? document.activeElement.id : "";
+  const focus = before.contains(document.activeElement) ? document.activeElement : null;
   const opened = [...before.querySelectorAll("details[id]")].map((one) => [one.id, one.open]);
   const written = [...before.querySelectorAll("input[id]:not([type=checkbox])")].map((one) => [one.id, one.value]);
   const scrolled = [...before.querySelectorAll(".scroll")].map((one) => one.scrollLeft);
@@ -23,7 +25,10 @@ function put({id, html, into, first}) {
   for (const [name, open] of opened) if (byId(name)) byId(name).open = open;
   for (const [name, value] of written) if (byId(name)) byId(name).value = value;
   byId(id)?.querySelectorAll(".scroll").forEach((one, place) => { one.scrollLeft = scrolled[place] ?? 0; });
-  if (focus) byId(focus)?.focus({preventScroll: true});
+  if (focus) {
+    const alike = byId(id)?.querySelectorAll(focus.localName) ?? [];
+    [...alike].find((one) => known(one) === known(focus))?.focus({preventScroll: true});
+  }
 }
 
 function change(part) {
