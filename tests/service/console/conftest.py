@@ -6,6 +6,7 @@ import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from html import unescape
+from html.parser import HTMLParser
 from pathlib import Path
 
 import anyio
@@ -140,6 +141,34 @@ async def console(tmp_path: Path, folder: Path, backends: dict[str, str]) -> Asy
         settings, models=models, provider=FakeProvider(), ledger=MemoryLedger(), backends=backends
     ) as kernel:
         yield Console(kernel, engine, folder)
+
+
+HIDES = re.compile("[\u202a-\u202e\u2066-\u2069\u200b\x1b\x07]")
+_ADDRESSES = ("href", "src", "action", "formaction", "data-follow")
+
+
+class _Markup(HTMLParser):
+    """Notes the tags and attributes that a browser would find in a page, as far as none of them are ours."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.foreign: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        for name, value in attrs:
+            elsewhere = name in _ADDRESSES and not (value or "").startswith(("/console", "#"))
+            if name.startswith("on") or name == "style" or not name.replace("-", "").isalpha() or elsewhere:
+                self.foreign.append(f"{name}={value}")
+
+
+def harmless(page: str) -> bool:
+    """Return whether nothing of a page is markup of somebody else's, or hides."""
+    found = _Markup()
+    found.feed(page)
+    ours = not found.foreign and not {"img", "b", "style", "iframe"} & set(found.tags)
+    return ours and found.tags.count("script") == 1 and HIDES.search(page) is None
 
 
 async def followed(console: Console, browser: Browser, path: str, reader: Reader, until: str) -> str:

@@ -17,20 +17,11 @@ from llmasos.federated.request import plan_of, request_of
 from llmasos.service import console as package
 from llmasos.service.console.following import watched
 from tests.service.access.test_events import Reader
-from tests.service.console.conftest import HELLO, Console, followed, texts
+from tests.service.console.conftest import HELLO, HIDES, Console, followed, harmless, texts
 
 pytestmark = pytest.mark.anyio
 HOSTILE = "<img src=x onerror=alert(1)></title><script>alert(2)</script>\u202etxt.exe\x1b[2J\u200b"
 SHOWN = r"<img src=x onerror=alert(1)></title><script>alert(2)</script>\u202etxt.exe\x1b[2J\u200b"
-
-HIDES = re.compile("[\u202a-\u202e\u2066-\u2069\u200b\x1b\x07]")
-
-
-def harmless(page: str) -> bool:
-    """Return whether nothing of a page is markup of somebody else's, or hides."""
-    tags = {tag.lower() for tag in re.findall(r"<([a-zA-Z][^\s>/]*)", page)}
-    acts = HIDES.search(page)
-    return not tags & {"img", "b"} and page.lower().count("<script") == 1 and acts is None
 
 
 async def test_the_first_page_lists_sessions(console: Console) -> None:
