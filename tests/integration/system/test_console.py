@@ -327,7 +327,9 @@ def test_it_is_turned_on_by_a_word_and_opens_where_there_is_a_desktop(
 
 
 def test_what_its_document_shows_works(machine: Machine, console: str) -> None:
-    blocks = re.findall(r"```console\n(.*?)```", (ROOT / "docs" / "console.md").read_text(), re.DOTALL)
+    blocks = re.findall(
+        r"```console\n(.*?)```", (ROOT / "docs" / "how-to" / "console.md").read_text(), re.DOTALL
+    )
     commands = [line.removeprefix("$ ") for block in blocks for line in block.splitlines()]
     assert len(commands) == 2
     for command in commands:

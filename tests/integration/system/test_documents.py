@@ -15,6 +15,7 @@ pytestmark = pytest.mark.integration
 
 # These are stories of their own, each played by a test beside what it tells of.
 ELSEWHERE = {
+    "docs/how-to/console.md": "tests/integration/system/test_console.py",
     "docs/how-to/plugins.md": "tests/integration/system/test_plugins.py",
     "docs/reference/proofs.md": "tests/integration/ledger/test_proofs_document.py",
     "docs/reference/recipes.md": "tests/federated/recipes/test_page.py",
