@@ -93,10 +93,15 @@ class _SessionPage:
         answer = form.get("answer")
         if answer not in ("allow", "always", "deny"):
             raise Refusal("The form says neither to allow nor to deny it.", hint="Load the page again.")
+        arguments = await _edited(session, action, form) if answer != "deny" else None
+        if arguments is not None and answer == "always":
+            raise Refusal(
+                "A call with other arguments is allowed once only.", hint="Go back, and allow it once."
+            )
         session.approvals.answer(
             action,
             form.get("digest"),
-            Approval(answer != "deny", str(asker()), answer == "always", None, form.get("why")[:2000]),
+            Approval(answer != "deny", str(asker()), answer == "always", arguments, form.get("why")[:2000]),
         )
         return _back(session, action)
 
@@ -156,6 +161,19 @@ class _SessionPage:
             raise Refusal("No file is chosen.", hint="Go back, and tick the files.")
         everything = {change.model_dump(mode="json")["path"] for change in diff.changes}
         return None if everything == set(names) else [Choice(path=name) for name in names]
+
+
+async def _edited(session: Session, action: str, form: Form) -> dict[str, Any] | None:
+    """Return the arguments as a person has changed them; None when they are as they were."""
+    call = Story(await session.stream.read()).action(action)
+    if call is None:
+        return None
+    edited = dict(call.arguments)
+    for number, name in enumerate(call.editable):
+        # Browsers send lines as networks once ended them.
+        if given := form.all(f"argument-{number}"):
+            edited[name] = given[0].replace("\r\n", "\n")
+    return edited if edited != call.arguments else None
 
 
 def _digest(diff: Diff) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from llmasos.decisions import ArgumentOrigin, Decision
+from llmasos.display import display
 from llmasos.events import (
     ActionFinished,
     ActionStarted,
@@ -53,6 +54,12 @@ class Action:
         if self.end is not None:
             return self.end.status
         return "waiting" if self.waits else "running"
+
+    @property
+    def editable(self) -> dict[str, str]:
+        """The arguments that a person can change: texts in which nothing is hidden."""
+        texts = {name: value for name, value in self.arguments.items() if isinstance(value, str)}
+        return {name: text for name, text in texts.items() if display(text, keep_newlines=True) == text}
 
     @property
     def suspect(self) -> list[tuple[str, Any]]:
@@ -119,6 +126,10 @@ class Story:
     def running(self) -> bool:
         """Whether its last turn runs."""
         return bool(self.turns) and next(reversed(self.turns.values())).end is None
+
+    def action(self, id: str) -> Action | None:
+        """Return one of its calls, where there is one of this id."""
+        return self._actions.get(id)
 
     @property
     def waiting(self) -> list[Action]:

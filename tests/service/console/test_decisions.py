@@ -77,6 +77,32 @@ async def test_it_can_be_denied_with_a_reason(console: Console) -> None:
     assert "Why: not <here>" in texts(await own.page(f"/console/sessions/{session.id}"))
 
 
+async def test_its_arguments_can_be_changed_first(console: Console) -> None:
+    own = await console.own()
+    session, request = await waiting(console)
+    page = await own.page(f"/console/sessions/{session.id}")
+    assert re.findall(r'name="argument-(\d)"[^>]*>\n([^<]*)</textarea>', page) == [
+        ("0", ".vscode/settings.json"),
+        ("1", "{}\n"),
+    ]
+    place = f"/console/sessions/{session.id}/approvals/{request.action}"
+    other = {"argument-0": ".vscode/settings.json", "argument-1": "[\r\n]\r\n"}
+    both = await own.send(place, digest=request.digest, answer="always", **other)
+    assert both.status_code == 400 and "once only" in texts(both.text)
+    resolved = await answered(console, own, session, request, answer="allow", **other)
+    assert resolved.arguments == {"path": ".vscode/settings.json", "content": "[\n]\n"}
+    diff = await session.workbench.diff()
+    assert "+[\n+]\n" in diff.unified()
+
+
+async def test_what_is_not_changed_is_allowed_as_it_is(console: Console) -> None:
+    own = await console.own()
+    session, request = await waiting(console)
+    same = {"argument-0": ".vscode/settings.json", "argument-1": "{}\r\n", "argument-7": "x"}
+    resolved = await answered(console, own, session, request, answer="allow", **same)
+    assert resolved.approved and resolved.arguments is None
+
+
 async def test_an_answer_counts_once_and_for_its_call(console: Console) -> None:
     own = await console.own()
     session, request = await waiting(console)

@@ -19,7 +19,7 @@ function put({id, html, into, first}) {
   // Who reads, or is about to answer, goes on where they are.
   const focus = before.contains(document.activeElement) ? document.activeElement : null;
   const opened = [...before.querySelectorAll("details[id]")].map((one) => [one.id, one.open]);
-  const written = [...before.querySelectorAll("input[id]:not([type=checkbox])")].map((one) => [one.id, one.value]);
+  const written = [...before.querySelectorAll("input[id]:not([type=checkbox]), textarea[id]")].map((one) => [one.id, one.value]);
   const scrolled = [...before.querySelectorAll(".scroll")].map((one) => one.scrollLeft);
   before.replaceWith(made.content);
   for (const [name, open] of opened) if (byId(name)) byId(name).open = open;
