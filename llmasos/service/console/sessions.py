@@ -58,27 +58,31 @@ class _SessionPage:
 
     async def show(self, request: Request) -> Response:
         session = await self._session(request)
-        story = Story(await session.stream.read())
-        turns = list(story.turns.values())[::-1]
-        shown = turns if "all" in request.query_params else turns[:_TURNS]
+        start = 0 if "all" in request.query_params else await session.stream.tail(_TURNS)
+        before = await _turns(session, start)
+        story = Story(await session.stream.read(start), before)
         return self._renderer.page(
             request,
             "session.html",
             info=await session.info(),
             story=story,
-            turns=shown,
-            count=len(turns),
+            turns=list(story.turns.values())[::-1],
+            count=before + len(story.turns),
             **await self._changes(session, story),
         )
 
     async def follow(self, request: Request) -> Response:
         """Send what changes on the page after the event that it, or its last message, has."""
         session, after = await self._session(request), place(request) or 0
-        telling = Telling(self._renderer, request, after, lambda story: self._changes(session, story))
+        start = await session.stream.tail(_TURNS)
+        # Who was away for long is told of turns that have to be known from their beginning.
+        start = start if start <= after else 0
+        before = await _turns(session, start)
+        telling = Telling(self._renderer, request, after, before, lambda story: self._changes(session, story))
 
         @asynccontextmanager
         async def follow() -> AsyncIterator[AsyncIterator[str]]:
-            async with session.stream.follow(0) as events:
+            async with session.stream.follow(start) as events:
                 yield telling.messages(events)
 
         return FollowReply(follow)
@@ -163,9 +167,17 @@ class _SessionPage:
         return None if everything == set(names) else [Choice(path=name) for name in names]
 
 
+async def _turns(session: Session, until: int) -> int:
+    """Return how many turns have begun up to an event."""
+    if not until:
+        return 0
+    begun = await session.stream.read(types=("turn_started",))
+    return sum(event.seq <= until for event in begun)
+
+
 async def _edited(session: Session, action: str, form: Form) -> dict[str, Any] | None:
     """Return the arguments as a person has changed them; None when they are as they were."""
-    call = Story(await session.stream.read()).action(action)
+    call = Story(await session.stream.read(await session.stream.tail(1))).action(action)
     if call is None:
         return None
     edited = dict(call.arguments)

@@ -113,9 +113,15 @@ class Turn:
 
 
 class Story:
-    """The turns of a session, oldest first."""
+    """The turns of a session, oldest first.
 
-    def __init__(self, events: Iterable[Event] = ()) -> None:
+    Args:
+        events: What has happened so far.
+        before: How many turns the session had before these.
+    """
+
+    def __init__(self, events: Iterable[Event] = (), before: int = 0) -> None:
+        self._before = before
         self.turns: dict[str, Turn] = {}
         self._actions: dict[str, Action] = {}
         self.last = 0
@@ -142,7 +148,7 @@ class Story:
         """Add a stored event, and return the turn and the entry that are new, or other than before."""
         self.last = event.seq or self.last
         if isinstance(event, TurnStarted):
-            self.turns[event.turn] = Turn(event, len(self.turns) + 1)
+            self.turns[event.turn] = Turn(event, self._before + len(self.turns) + 1)
         turn = self.turns.get(event.turn) or next(reversed(self.turns.values()), None)
         if turn is None:
             return None, None

@@ -41,16 +41,19 @@ class Telling:
         renderer: Draws the parts.
         request: The reader's request.
         after: The number of the last event that is on the page.
+        before: How many turns the session had before those whose events come.
         changes: Returns what is shown of the changes that are offered.
     """
 
-    def __init__(self, renderer: Renderer, request: Request, after: int, changes: Changes) -> None:
+    def __init__(
+        self, renderer: Renderer, request: Request, after: int, before: int, changes: Changes
+    ) -> None:
         self._renderer = renderer
         self._request = request
         self._after = after
         self._changes = changes
         self._texts = texts_for(request.headers.get("accept-language", ""))
-        self._story = Story()
+        self._story = Story(before=before)
         # What is streamed comes in pieces, and must not be shown otherwise than it will be in the end.
         self._streams: dict[str, Stream] = {}
 

@@ -62,6 +62,15 @@ async def test_old_turns_are_shown_when_asked_for(console: Console) -> None:
     assert "turn-20" in page and "Show all 21 turns" in page and ">turn-00<" not in page.split("<h2", 2)[2]
     everything = await own.page(f"/console/sessions/{session.id}?all")
     assert everything.count('class="turn"') == 21
+    assert "Turn 21</span> turn-20" in page and "Turn 2</span> turn-01" in page and "Turn 1<" not in page
+    assert "Turn 1</span> turn-00" in everything and "Turn 21</span> turn-20" in everything
+    # What comes is numbered as it will be on the page.
+    place = f"/console/sessions/{session.id}/events?after="
+    await _turn(console, session, "one more")
+    told = await followed(console, own, f"{place}{session.stream.last - 3}", Reader(), "The turn has ended")
+    assert "Turn 22<" in told and "Turn 21<" not in told
+    away = await followed(console, own, f"{place}1", Reader(), "Turn 22<")
+    assert "Turn 2<" in away
 
 
 async def _turn(console: Console, session: Session, text: str) -> None:

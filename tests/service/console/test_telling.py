@@ -49,7 +49,7 @@ async def told(*events: Event, after: int = 0) -> list[tuple[int, list[dict[str,
             yield event
 
     found = []
-    async for text in Telling(Renderer(), ASKED, after, changes).messages(stream()):
+    async for text in Telling(Renderer(), ASKED, after, 0, changes).messages(stream()):
         number = re.search(r"^id: (\d+)$", text, re.MULTILINE)
         data = re.search(r"^data: (.*)$", text, re.MULTILINE)
         assert data is not None and text.endswith("\n\n")
