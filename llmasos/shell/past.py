@@ -56,7 +56,7 @@ def fork(
         typer.Option("--turn", metavar="TURN", help="Its number, from 1, or its id; the newest by default."),
     ] = "",
 ) -> None:
-    """Begin a session that goes on from a turn of another one.
+    """Go on from a turn, in another session.
 
     It has the conversation up to there, the folder and the options. Changes
     that were not written come along from the newest turn.
