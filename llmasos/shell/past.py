@@ -56,7 +56,7 @@ def fork(
         typer.Option("--turn", metavar="TURN", help="Its number, from 1, or its id; the newest by default."),
     ] = "",
 ) -> None:
-    """Go on from a turn, in another session.
+    """Begin a session that goes on from a turn of another.
 
     It has the conversation up to there, the folder and the options. Changes
     that were not written come along from the newest turn.
