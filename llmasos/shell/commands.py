@@ -28,7 +28,7 @@ _KEYS = (
 
 
 async def _help(shell: Shell, rest: str) -> None:
-    from llmasos.shell.own_command import own_commands
+    from llmasos.shell.own.running import own_commands
 
     for command in COMMANDS.values():
         say(f"  {command.usage:<42} {command.summary}")

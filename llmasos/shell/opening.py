@@ -32,7 +32,7 @@ async def opened(folder: Path, options: SessionOptions, resume: str) -> int:
 async def _on_terminal(folder: Path, options: SessionOptions, resume: str) -> int:
     from llmasos.shell.commands import COMMANDS
     from llmasos.shell.files import FolderFiles
-    from llmasos.shell.own_command import own_commands
+    from llmasos.shell.own.running import own_commands
     from llmasos.shell.screen.completion import ShellCompleter
     from llmasos.shell.screen.port import Line
     from llmasos.shell.screen.terminal import TerminalScreen

@@ -104,7 +104,7 @@ class Shell:
         return await self._guarded(self.send(line))
 
     async def _own(self, line: Line) -> None:
-        from llmasos.shell.own_command import run_own
+        from llmasos.shell.own.running import run_own
 
         await run_own(self, line)
 

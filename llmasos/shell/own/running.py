@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from llmasos.errors import LLMasOSError
-from llmasos.shell.own import OwnCommand, agree, agreement, expand, find, named, read
+from llmasos.shell.own.agreed import agree, agreement
+from llmasos.shell.own.command import OwnCommand, read
+from llmasos.shell.own.expand import expand
+from llmasos.shell.own.files import find, named
 from llmasos.shell.screen import Line
 
 if TYPE_CHECKING:
