@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from pathlib import Path
+from typing import Any
 
 from llmasos import paths
+from llmasos.shell.output import say
 from llmasos.shell.repl import SessionOptions, Shell
 
 _PRINTING_ONLY = ("dumb", "unknown", "")
@@ -19,6 +22,7 @@ async def opened(folder: Path, options: SessionOptions, resume: str) -> int:
         options: What a new session is begun with.
         resume: The session to go on with, or empty for a new one.
     """
+    asyncio.get_running_loop().set_exception_handler(_failed)
     # They say how large the terminal was, which changes.
     for name in ("COLUMNS", "LINES"):
         os.environ.pop(name, None)
@@ -27,6 +31,13 @@ async def opened(folder: Path, options: SessionOptions, resume: str) -> int:
 
         return await Shell(folder, options, PlainScreen(), resume=resume).run()
     return await _on_terminal(folder, options, resume)
+
+
+def _failed(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Say in a line what went wrong where nobody waits for it."""
+    error = context.get("exception")
+    told = f"{type(error).__name__}: {error}" if error is not None else str(context["message"])
+    say(f"The shell failed at something: {told}", err=True)
 
 
 async def _on_terminal(folder: Path, options: SessionOptions, resume: str) -> int:

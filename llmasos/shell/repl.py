@@ -175,7 +175,11 @@ class Shell:
 
     def errand(self, work: Awaitable[None]) -> None:
         """Do something beside what is carried out."""
-        task = asyncio.ensure_future(_done(work))
+
+        async def done() -> None:
+            await self._guarded(work, stoppable=False)
+
+        task = asyncio.create_task(done())
         self._errands.add(task)
         task.add_done_callback(self._errands.discard)
 
@@ -186,16 +190,27 @@ class Shell:
         session = await self._session.info() if self._session is not None else None
         self._show(status_line(self.folder, info, session))
 
-    async def _guarded(self, work: Awaitable[None]) -> bool:
-        """Do work that the person can stop, and say what went wrong; return whether the shell goes on."""
+    async def _guarded(self, work: Awaitable[None], *, stoppable: bool = True) -> bool:
+        """Do work, and say what went wrong; return whether the shell goes on.
+
+        Args:
+            work: The work.
+            stoppable: Whether the person can stop it.
+        """
         from llmasos.shell.render import print_error
 
         try:
-            return await self._interruptible(work)
+            if stoppable:
+                return await self._interruptible(work)
+            await work
         except LLMasOSError as error:
             if isinstance(error, KernelError):
                 await self._forget_kernel()
             print_error(error)
+        except Exception as error:
+            # A fault of ours costs this line, and not the shell with what waits in it.
+            told = f"The shell failed at this: {type(error).__name__}: {error}"
+            print_error(LLMasOSError(told, hint="What was done so far is kept; /sessions lists it."))
         return True
 
     async def _interruptible(self, work: Awaitable[None]) -> bool:

@@ -103,8 +103,8 @@ class TerminalScreen:
         loop = asyncio.get_running_loop()
         self._painter.begin(loop)
         self._began = loop.time()
-        running = loop.create_task(self._app.run_async())
-        running.add_done_callback(lambda _: self.leave())
+        running = loop.create_task(self._app.run_async(set_exception_handler=False))
+        running.add_done_callback(self._ended)
         try:
             with printed_to(self._painter.write):
                 yield
@@ -261,6 +261,12 @@ class TerminalScreen:
     def paste(self, text: str) -> str:
         """Return what stands in the line for a pasted text."""
         return self._pastes.take(text)
+
+    def _ended(self, running: asyncio.Task[None]) -> None:
+        # A terminal that is closed ends it with an error, which says no more than that.
+        if not running.cancelled():
+            running.exception()
+        self.leave()
 
     def _sent(self, buffer: Buffer) -> bool:
         if not self._left.is_set():
