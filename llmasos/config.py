@@ -267,9 +267,14 @@ class ServiceSettings(BaseModel, frozen=True):
 
 
 class ShellSettings(BaseModel, frozen=True):
-    """How the interactive shell is typed at."""
+    """How the interactive shell is typed at, and what it speaks."""
 
     keys: Literal["emacs", "vi"] = Field("emacs", description="The keys that edit a line: `emacs` or `vi`.")
+    language: Literal["auto", "en", "zh"] = Field(
+        "auto",
+        description="The language of the shell and the command line; `auto` is that of the locale. In "
+        "`config.toml` it is the shell's alone, once it is connected.",
+    )
 
 
 class Settings(BaseSettings):

@@ -13,12 +13,14 @@ from collections.abc import Awaitable, Callable
 
 import anyio
 import anyio.to_thread
+from rich.cells import cell_len
 
 from llmasos.api import Check
 from llmasos.config import Settings, load_settings
 from llmasos.display import display
 from llmasos.errors import LLMasOSError
 from llmasos.extras import installed, pinned
+from llmasos.language import translated
 from llmasos.listen import tcp_listeners, tls_context
 from llmasos.models import Administration, Models
 from llmasos.models.devices import cuda
@@ -286,17 +288,17 @@ def main() -> int:
         settings = load_settings()
         checks = Redactor(secrets_of_settings(settings)).value(anyio.run(examine, settings))
     except LLMasOSError as error:
-        _say("✗ settings", error.message, error.hint)
+        _say(f"✗ {translated('settings')}", error.message, error.hint)
         return 1
     for check in checks:
-        _say(f"{'✓' if check.ok else '✗'} {check.part}", check.message, check.fix)
+        _say(f"{'✓' if check.ok else '✗'} {translated(check.part)}", check.message, check.fix)
     return 0 if all(check.ok for check in checks) else 1
 
 
 def _say(part: str, message: str, fix: str) -> None:
-    print(f"{part:<14} {display(message)}")
+    print(f"{part}{' ' * max(0, 14 - cell_len(part))} {display(translated(message))}")
     if fix:
-        print(f"{'':<14} {display(fix)}")
+        print(f"{'':<14} {display(translated(fix))}")
 
 
 if __name__ == "__main__":

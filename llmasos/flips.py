@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from llmasos.decisions import Verdict
 
 _MOST = 4
 _LONGEST = 80
-_VERDICTS: Mapping[Verdict, str] = {"allow": "allowed", "ask": "asked about", "deny": "denied"}
+# `{}` stands for what would be different.
+_VERDICTS: Mapping[Verdict, str] = {
+    "allow": "allowed if {}",
+    "ask": "asked about if {}",
+    "deny": "denied if {}",
+}
 _EFFECTS = {
     "reads": "read",
     "writes": "write files",
@@ -96,7 +101,7 @@ _ITEMS: Mapping[str, Mapping[str, str]] = {
 }
 
 
-def otherwise(facts: Mapping[str, Any], verdict: Verdict) -> str:
+def otherwise(facts: Mapping[str, Any], verdict: Verdict, say: Callable[[str], str] = str) -> str:
     """Return what would be decided if facts were different, such as `allowed if it reached no host`.
 
     What it quotes is foreign text, which is still to be displayed.
@@ -104,11 +109,13 @@ def otherwise(facts: Mapping[str, Any], verdict: Verdict) -> str:
     Args:
         facts: The facts that would be different, with the values they would have, as a `Flip` has them.
         verdict: What would be decided then.
+        say: Says each part of it in the language of whoever reads it.
     """
-    return f"{_VERDICTS[verdict]} if {' and '.join(_said(name, value) for name, value in facts.items())}"
+    different = say(" and ").join(say(_said(name, value, say)) for name, value in facts.items())
+    return say(_VERDICTS[verdict].replace("{}", different))
 
 
-def _said(name: str, value: Any) -> str:
+def _said(name: str, value: Any, say: Callable[[str], str]) -> str:
     known = _FACTS.get(name)
     if known is None:
         argument = name.removeprefix("arguments.")
@@ -119,7 +126,7 @@ def _said(name: str, value: Any) -> str:
         return empty
     items = list(value) if isinstance(value, list | tuple | set | frozenset) else [value]
     more = f" and {len(items) - _MOST} more" if len(items) > _MOST else ""
-    return filled.replace("{}", ", ".join(_item(name, item) for item in items[:_MOST]) + more)
+    return filled.replace("{}", ", ".join(say(_item(name, item)) for item in items[:_MOST]) + more)
 
 
 def _item(name: str, item: Any) -> str:

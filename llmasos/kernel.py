@@ -211,6 +211,7 @@ class Kernel:
             ledger=await self.books.info(),
             spent=self.models.spent(),
             keys=self.settings.shell.keys,
+            language=self.settings.shell.language,
         )
         return self.redactor.value(info)
 

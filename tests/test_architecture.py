@@ -29,14 +29,14 @@ ORDER = [
     {"config"},
     {"amounts", "datasets", "events", "extras", "flips", "imports", "parents", "paths", "sqlite"},
     {"secrets"},
-    {"decisions", "display", "net"},
+    {"decisions", "display", "language", "net"},
     {"errors"},
 ]
 # The terminal, the audits and the client are programs of their own: they know the kernel only by its API.
 ONLY = {
     "shell": {
         *("amounts", "api", "audits", "client", "datasets", "decisions", "display", "errors", "events"),
-        *("flips", "paths", "support"),
+        *("flips", "language", "paths", "support"),
     },
     "audits": {"client", "api", "events", "decisions", "display", "paths", "errors"},
     "silo": {"client", "config", "display", "errors", "federated", "paths", "support"},

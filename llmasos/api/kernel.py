@@ -74,6 +74,7 @@ class KernelInfo(Wire):
         None, description="What models elsewhere have cost since the start, by the prices of the settings."
     )
     keys: Literal["emacs", "vi"] = Field("emacs", description="The keys that edit a line in the shell.")
+    language: Literal["auto", "en", "zh"] = Field("auto", description="The language of the shell.")
 
 
 class Check(Wire):

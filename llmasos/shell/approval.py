@@ -13,6 +13,7 @@ from llmasos.decisions import ArgumentOrigin, Decision, Span
 from llmasos.display import display, display_name
 from llmasos.errors import LLMasOSError
 from llmasos.flips import otherwise
+from llmasos.language import translated
 from llmasos.shell.render import coloured_diff, make_console, print_error
 
 if TYPE_CHECKING:
@@ -69,8 +70,8 @@ def show_request(console: Console, request: ApprovalRequested) -> None:
     console.print(
         Text.assemble(
             (display(request.tool), "bold"),
-            " asks for your approval: ",
-            (display_name(request.reason), "yellow"),
+            translated(" asks for your approval: "),
+            (display_name(translated(request.reason)), "yellow"),
         )
     )
     _show_arguments(console, request.arguments)
@@ -78,26 +79,31 @@ def show_request(console: Console, request: ApprovalRequested) -> None:
     for line in coloured_diff(diff):
         console.print(Text("  ").append_text(line))
     if more:
-        console.print(Text(f"  {more}", style="dim"))
+        console.print(Text(f"  {translated(more)}", style="dim"))
     if request.hosts:
-        console.print(Text(f"  reaches {display_name(_listed(request.hosts))}"))
-    console.print(Text(f"  takes {_forecast(request)}", style="dim"))
+        console.print(Text(translated(f"  reaches {display_name(_listed(request.hosts))}")))
+    console.print(Text(translated(f"  takes {_forecast(request)}"), style="dim"))
     for found in origin_lines(request.origins):
         console.print(Text(f"  {found}", style="yellow"))
     if request.decision is not None:
         for flip in flip_lines(request.decision):
             console.print(Text(f"  {flip}", style="dim"))
     if request.pattern:
-        console.print(Text(f"  “always” would allow: {display(request.pattern)}", style="dim"))
+        console.print(Text(translated(f"  “always” would allow: {display(request.pattern)}"), style="dim"))
 
 
 def show_wanted(console: Console, wanted: WantedApproval) -> None:
     """Write a call that nobody was there to approve, and how it is approved beforehand."""
     console.print(
-        Text.assemble((display(wanted.tool), "bold"), f" was refused: {display_name(wanted.reason)}")
+        Text.assemble(
+            (display(wanted.tool), "bold"),
+            translated(" was refused: "),
+            display_name(translated(wanted.reason)),
+        )
     )
     _show_arguments(console, wanted.arguments)
-    console.print(Text(f"  Approve it beforehand, once, with: --approve {wanted.digest}", style="yellow"))
+    beforehand = translated(f"  Approve it beforehand, once, with: --approve {wanted.digest}")
+    console.print(Text(beforehand, style="yellow"))
 
 
 def origin_lines(origins: tuple[ArgumentOrigin, ...]) -> list[str]:
@@ -106,7 +112,7 @@ def origin_lines(origins: tuple[ArgumentOrigin, ...]) -> list[str]:
     for origin in origins:
         for span in origin.spans:
             if not span.source.trusted:
-                line = f"{_name(origin.argument)}: {_span(span)}"
+                line = f"{_name(origin.argument)}: {translated(_span(span))}"
                 found.setdefault(origin.argument.partition(".")[0], {})[line] = None
     lines = [line for row in zip_longest(*found.values()) for line in row if line is not None]
     return lines[:_MOST_ITEMS] + _left_out(len(lines) - _MOST_ITEMS, "value")
@@ -114,7 +120,8 @@ def origin_lines(origins: tuple[ArgumentOrigin, ...]) -> list[str]:
 
 def flip_lines(decision: Decision) -> list[str]:
     """Return what would have decided otherwise, a line each."""
-    return [f"It would be {display(otherwise(flip.facts, flip.verdict))}." for flip in decision.flips[:3]]
+    told = [otherwise(flip.facts, flip.verdict, translated) for flip in decision.flips[:3]]
+    return [translated(f"It would be {display(one)}.") for one in told]
 
 
 def _span(span: Span) -> str:
@@ -131,7 +138,10 @@ def _show_arguments(console: Console, arguments: Mapping[str, Any]) -> None:
     for name, text in list(texts.items())[:_MOST_ITEMS]:
         # Lines of the model's own are set in, so that none can pass for a line of the shell.
         shown, more = _cut(text, max(_FEW_LINES, _MOST_LINES // max(1, long)))
-        lines = [_seen(shown, keep_newlines=True).replace("\n", "\n    "), *([more] if more else [])]
+        lines = [
+            _seen(shown, keep_newlines=True).replace("\n", "\n    "),
+            *([translated(more)] if more else []),
+        ]
         console.print(Text(f"  {_name(name)} = " + "\n    ".join(lines)))
     for line in _left_out(len(texts) - _MOST_ITEMS, "argument"):
         console.print(Text(f"  {line}"))
@@ -148,7 +158,7 @@ def _cut(text: str, most: int) -> tuple[str, str]:
 
 
 def _left_out(number: int, noun: str) -> list[str]:
-    return [f"… {number:,} more {noun}{'s' if number > 1 else ''}"] if number > 0 else []
+    return [translated(f"… {number:,} more {noun}{'s' if number > 1 else ''}")] if number > 0 else []
 
 
 def _listed(items: Sequence[str]) -> str:

@@ -8,6 +8,8 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from llmasos.errors import LLMasOSError
+from llmasos.language import translated
+from llmasos.shell.words import english_answer
 
 if TYPE_CHECKING:
     from llmasos.client import AsyncClient, AsyncSession
@@ -79,8 +81,8 @@ def confirmed(question: str, yes: bool) -> None:
     if not sys.stdin.isatty():
         raise LLMasOSError("This needs a person's consent.", hint="Give it beforehand with --yes.")
     try:
-        answer = input(f"{question} [y/N] ")
+        answer = input(f"{translated(question)} [y/N] ")
     except EOFError:
         answer = ""
-    if answer.strip().lower() not in ("y", "yes"):
+    if english_answer(answer) not in ("y", "yes"):
         raise LLMasOSError("Nothing was done.")

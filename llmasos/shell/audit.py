@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Protocol
 import typer
 
 from llmasos.errors import LLMasOSError
+from llmasos.language import translated
 from llmasos.shell.ask import ask
 from llmasos.shell.output import say, say_found
 
@@ -133,9 +134,9 @@ def _progress(total: int) -> Iterator[_Tell]:
     from llmasos.shell.progress import bars
 
     with bars() as bar:
-        task = bar.add_task("Pairs", total=total, amount="")
+        task = bar.add_task(translated("Pairs"), total=total, amount="")
 
         def show(result: PairResult, done: int) -> None:
-            bar.update(task, completed=done, amount=f"{done:,} of {total:,}")
+            bar.update(task, completed=done, amount=translated(f"{done:,} of {total:,}"))
 
         yield show

@@ -5,8 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from rich.cells import cell_len
+
 from llmasos.display import display
 from llmasos.events import Progress
+from llmasos.language import translated
 from llmasos.shell.words import clock_time, fit
 
 _CELLS = 24
@@ -36,17 +39,18 @@ class Bar:
     def line(self, columns: int) -> str:
         """Return it in one line, no wider than a number of cells."""
         step = self._step
-        what = display(step.what)
+        what = display(translated(step.what))
         if step.total <= 0:
             seconds = self._clock() - self._began
             return fit(what + (f" {clock_time(seconds)}" if seconds >= 1 else ""), columns)
         share = min(1.0, max(0.0, step.done / step.total))
         facts = [f"{100 * share:3.0f}%", _amount(step), *self._pace(share)]
         tail = " · ".join(fact for fact in facts if fact)
-        cells = min(_CELLS, columns - len(tail) - 3 - 12)
+        width = cell_len(tail)
+        cells = min(_CELLS, columns - width - 3 - 12)
         if cells < 8:
             return fit(f"{what} {tail}", columns)
-        return f"{fit(what, columns - cells - len(tail) - 3)} {_drawn(share, cells)} {tail}"
+        return f"{fit(what, columns - cells - width - 3)} {_drawn(share, cells)} {tail}"
 
     def _pace(self, share: float) -> list[str]:
         seconds = self._clock() - self._began
@@ -56,7 +60,7 @@ class Bar:
         rate = done / seconds
         pace = f"{rate / 1e6:,.1f} MB/s" if self._step.unit == "bytes" else ""
         left = (self._step.total - self._step.done) / rate
-        return [pace, f"{clock_time(left)} left" if share < 1 else ""]
+        return [pace, translated(f"{clock_time(left)} left") if share < 1 else ""]
 
 
 def _drawn(share: float, cells: int) -> str:
@@ -67,5 +71,5 @@ def _drawn(share: float, cells: int) -> str:
 
 def _amount(step: Progress) -> str:
     if step.unit == "bytes":
-        return f"{step.done / 1e6:,.0f} of {step.total / 1e6:,.0f} MB"
-    return f"{step.done:g} of {step.total:g} {display(step.unit)}".rstrip()
+        return translated(f"{step.done / 1e6:,.0f} of {step.total / 1e6:,.0f} MB")
+    return translated(f"{step.done:g} of {step.total:g} {display(step.unit)}".rstrip())

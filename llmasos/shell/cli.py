@@ -9,9 +9,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
+import click
 import typer
 
 from llmasos.errors import LLMasOSError
+from llmasos.language import translated
 from llmasos.shell import changes, completing, past, replay
 from llmasos.shell.ask import ask
 from llmasos.shell.audit import audit_app
@@ -20,6 +22,7 @@ from llmasos.shell.console import console
 from llmasos.shell.explain import explain
 from llmasos.shell.export import export
 from llmasos.shell.federated import federated_app
+from llmasos.shell.help import HelpLines, usage_error_lines
 from llmasos.shell.integrating import complete, shell_integration, suggest
 from llmasos.shell.keys import keys_app
 from llmasos.shell.knowledge import knowledge_app
@@ -34,13 +37,14 @@ from llmasos.shell.own_commands import commands_app
 from llmasos.shell.policy import policy_app
 from llmasos.shell.sandbox import sandbox_app
 from llmasos.shell.tools import tools_app
-from llmasos.shell.words import MODEL_STATES, count
+from llmasos.shell.words import MODEL_STATES, count, pad
 
 if TYPE_CHECKING:
     from llmasos.client import AsyncClient
 
 # Where Rich is installed it writes backslashes before brackets, also where nothing is drawn with Rich.
 typer.core.HAS_RICH = False
+click.Context.formatter_class = HelpLines
 
 T = TypeVar("T")
 
@@ -275,7 +279,8 @@ def status() -> None:
     reason = f" ({info.sandbox_reason})" if info.sandbox_reason else ""
     say(f"kernel   {info.version}, process {info.pid}, since {info.started.astimezone():%Y-%m-%d %H:%M}")
     say(f"data     {info.data_dir} (log: kernel.log)")
-    say(f"model    {info.model}, {MODEL_STATES.get(info.model_state or '', 'not loaded yet')}")
+    state = MODEL_STATES.get(info.model_state or "", "not loaded yet")
+    say(f"model    {info.model}, {translated(state)}")
     say(f"sandbox  {info.sandbox}{reason}")
     say(f"ledger   {ledger.backend}: {ledger.confirmed} of {ledger.records} records on the chain")
     if ledger.error:
@@ -295,15 +300,19 @@ def sessions() -> None:
     """List the sessions, newest first."""
     for info in ask(lambda client: client.sessions()):
         when = info.updated.astimezone().strftime("%Y-%m-%d %H:%M")
-        turns = count(info.turns, "turn")
-        say(f"{info.id}  {when}  {turns:>9}  {info.folder}  {info.title}")
+        turns = pad(translated(count(info.turns, "turn")), 9, right=True)
+        say(f"{info.id}  {when}  {turns}  {info.folder}  {info.title}")
 
 
 def main() -> None:
     """Run the command line; errors go to standard error with their next step, and never as a traceback."""
     sys.excepthook = say_crash
     try:
-        app()
+        sys.exit(app(standalone_mode=False))
+    except click.ClickException as wrong:
+        for line in usage_error_lines(wrong):
+            say(line, err=True)
+        sys.exit(wrong.exit_code)
     except LLMasOSError as error:
         from llmasos.shell.render import print_error
 

@@ -6,12 +6,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from llmasos.errors import LLMasOSError
+from llmasos.language import translated
 from llmasos.shell import session_commands
 from llmasos.shell.command import Command, split
 from llmasos.shell.model_lines import list_lines
 from llmasos.shell.modes import ACCESS, ASKING
 from llmasos.shell.output import say, say_text
-from llmasos.shell.words import count
+from llmasos.shell.words import count, pad
 
 if TYPE_CHECKING:
     from llmasos.shell.repl import Shell
@@ -31,10 +32,10 @@ async def _help(shell: Shell, rest: str) -> None:
     from llmasos.shell.own.running import own_commands
 
     for command in COMMANDS.values():
-        say(f"  {command.usage:<42} {command.summary}")
+        say(f"  {command.usage:<42} {translated(command.summary)}")
     for name, whose in own_commands(shell).items():
         say(f"  {name:<42} {whose}")
-    say(f"  {'/quit':<42} leave; the kernel goes on (also Ctrl-D)")
+    say(f"  {'/quit':<42} {translated('leave; the kernel goes on (also Ctrl-D)')}")
     for line in _KEYS:
         say(f"  {line}")
 

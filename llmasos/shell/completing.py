@@ -10,6 +10,7 @@ from typing import Any
 
 from llmasos import paths
 from llmasos.display import display
+from llmasos.shell.help import said_of
 from llmasos.shell.words import fit
 
 # Whoever presses a key does not wait, and what must be quoted is left to the person.
@@ -35,7 +36,7 @@ def completions(words: Sequence[str], incomplete: str) -> list[tuple[str, str]]:
     )
     # Files are left to the shell.
     plain = [item for item in found if item.type == "plain" and _WORD.fullmatch(str(item.value))]
-    return [(str(item.value), fit(display(item.help or ""), _LONGEST_HELP)) for item in plain]
+    return [(str(item.value), fit(display(said_of(item.help or "")), _LONGEST_HELP)) for item in plain]
 
 
 def sessions(incomplete: str) -> Iterator[tuple[str, str]]:

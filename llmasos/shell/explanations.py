@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from llmasos.events import display
 from llmasos.flips import otherwise
-from llmasos.shell.words import count
+from llmasos.language import translated
+from llmasos.shell.words import count, pad
 
 if TYPE_CHECKING:
     from llmasos.api.explaining import ActionExplanation, ApprovalExplanation, DecisionCheck, Explanation
@@ -105,7 +106,7 @@ def _arguments(found: ActionExplanation) -> Iterator[str]:
     for name, value in found.arguments.items():
         mine = [one for one in origins if one.argument.split(".")[0] == name]
         whence = "n/a" if found.origins is None else _origin(mine)
-        yield from _part(f"  {display(name)}", f"{_value(value)}  [{whence}]")
+        yield from _part(f"  {display(name)}", f"{_value(value)}  [{translated(whence)}]")
     if found.origins is None:
         yield from _part("origins", None, found.absent.get("origins"))
 
@@ -116,7 +117,7 @@ def _origin(origins: list[ArgumentOrigin]) -> str:
     said = ["you gave it"] if given else ["you named a part of it"] if named else []
     said += dict.fromkeys(map(_span, spans))
     more = [f"{len(said) - _MOST_ORIGINS} more"] if len(said) > _MOST_ORIGINS else []
-    return "; ".join(said[:_MOST_ORIGINS] + more) or "made up by the model"
+    return "; ".join(map(translated, said[:_MOST_ORIGINS] + more)) or "made up by the model"
 
 
 def _span(span: Span) -> str:
@@ -152,7 +153,7 @@ def _decision(found: ActionExplanation) -> Iterator[str]:
     if found.checks is None:
         if found.decision is not None:
             for flip in found.decision.flips:
-                yield from _part("would be", display(otherwise(flip.facts, flip.verdict)))
+                yield from _part("would be", display(otherwise(flip.facts, flip.verdict, translated)))
         yield from _part("checked", None, found.absent.get("checks"))
     for check in found.checks or ():
         yield from _check(check)
@@ -170,7 +171,9 @@ def _check(check: DecisionCheck) -> Iterator[str]:
         yield from _part("checked", verdict)
         return
     checked = "checked" if check.holds else f"does NOT hold: {check.found or 'undecidable'}"
-    yield from _part("would be", f"{display(otherwise(check.facts, check.expected))} ({checked})")
+    yield from _part(
+        "would be", f"{display(otherwise(check.facts, check.expected, translated))} ({translated(checked)})"
+    )
 
 
 def _approval(found: ApprovalExplanation) -> str:
@@ -252,9 +255,9 @@ def _change(change: FileChange) -> Iterator[str]:
 
 def _part(name: str, value: str | None, why: str | None = None, *, note: str = "") -> Iterator[str]:
     """Yield a part of the explanation; one that is not known says so, with why."""
-    label = f"  {name}" + (f" ({note})" if note else "")
-    said = f"n/a: {display(why or 'not stored')}" if value is None else value
-    yield f"{label:<{_WIDTH + 2}} {said}"
+    label = "  " + translated(name) + (f" ({translated(note)})" if note else "")
+    said = f"n/a: {display(translated(why or 'not stored'))}" if value is None else translated(value)
+    yield f"{pad(label, _WIDTH + 2)} {said}"
 
 
 def _quoted(text: str | None, longest: int = _LONGEST) -> str | None:

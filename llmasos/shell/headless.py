@@ -18,6 +18,7 @@ from llmasos.client import AsyncClient
 from llmasos.display import display
 from llmasos.errors import LLMasOSError
 from llmasos.events import TurnStatus, Usage
+from llmasos.language import translated
 from llmasos.shell.approval import show_wanted
 from llmasos.shell.ask import unless_stopped
 from llmasos.shell.output import say, say_json, say_text
@@ -97,7 +98,7 @@ def run(
             if dry_run
             else f"Nothing was written yet. Write it with: llmasos commit {result.session}"
         )
-        errors.print(display(next_step), style="yellow")
+        errors.print(display(translated(next_step)), style="yellow")
     return EXIT_CODES[result.status]
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from llmasos.errors import LLMasOSError
+from llmasos.language import translated
 from llmasos.shell.completing import completions, models
 from llmasos.shell.output import say, say_json, say_text
 from llmasos.shell.proofs import AsJson
@@ -97,7 +98,7 @@ def suggest(
         say_json(suggestion.model_dump_json())
         return
     if suggestion.effects:
-        say(f"llmasos: {'; '.join(suggestion.effects)}", err=True)
+        say(f"llmasos: {'; '.join(map(translated, suggestion.effects))}", err=True)
     say(suggestion.command)
 
 

@@ -10,9 +10,11 @@ import typer
 
 from llmasos.display import display
 from llmasos.errors import LLMasOSError
+from llmasos.language import translated
 from llmasos.shell.ask import ask
 from llmasos.shell.output import say, say_found, say_json
 from llmasos.shell.proofs import AsJson
+from llmasos.shell.words import pad
 
 if TYPE_CHECKING:
     from llmasos.api import KeyCreated, KeyInfo
@@ -142,7 +144,8 @@ def _line(info: KeyInfo) -> str:
     used = info.total
     spent = f"{used.calls:,} calls, {used.input_tokens + used.output_tokens:,} tokens"
     cost = f", {used.cost:.4f} spent" if used.cost else ""
-    return f"{info.id}  {_state(info):<8} {_scopes(info):<20} {spent}{cost}  {display(info.name)}"
+    state, use = pad(translated(_state(info)), 8), translated(spent + cost)
+    return f"{info.id}  {state} {_scopes(info):<20} {use}  {display(info.name)}"
 
 
 def _lines(info: KeyInfo) -> Iterator[str]:
@@ -157,13 +160,16 @@ def _lines(info: KeyInfo) -> Iterator[str]:
     yield f"opens     {_scopes(info)}; models: {display(', '.join(info.models)) or 'all'}"
     yield f"priority  {info.priority} at most"
     yield "limits    " + (
-        ", ".join(f"{most:,} {what}" for what, most in limits.items() if most is not None) or "none"
+        ", ".join(f"{most:,} {translated(what)}" for what, most in limits.items() if most is not None)
+        or "none"
     )
     for name, moment in (("created", info.created), ("expires", info.expires), ("used", info.last_used)):
-        yield f"{name:<9} {moment.astimezone():%Y-%m-%d %H:%M}" if moment else f"{name:<9} never"
+        when = f"{moment.astimezone():%Y-%m-%d %H:%M}" if moment else translated("never")
+        yield f"{pad(translated(name), 9)} {when}"
     for name, usage in (("today", info.today), ("month", info.month), ("in all", info.total)):
         tokens = f"{usage.input_tokens:,} tokens read, {usage.output_tokens:,} written"
-        yield f"{name:<9} {usage.calls:,} calls, {tokens}, {usage.cost:.4f} spent"
+        said = translated(f"{usage.calls:,} calls, {tokens}, {usage.cost:.4f} spent")
+        yield f"{pad(translated(name), 9)} {said}"
 
 
 def _scopes(info: KeyInfo) -> str:

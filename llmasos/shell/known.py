@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from llmasos.language import translated
 from llmasos.shell.modes import ACCESS, ASKING
 
 if TYPE_CHECKING:
@@ -29,7 +30,8 @@ class Known:
 
     def arguments(self, command: str) -> Mapping[str, str]:
         """Return what can follow a command, with what it is."""
-        return self._learned.get(command) or _FIXED.get(command, {})
+        fixed = {name: translated(what) for name, what in _FIXED.get(command, {}).items()}
+        return self._learned.get(command) or fixed
 
     async def learn(self, client: AsyncClient) -> None:
         """Ask the kernel for tools, models and sessions."""

@@ -10,6 +10,7 @@ import typer
 
 from llmasos.display import display
 from llmasos.errors import LLMasOSError
+from llmasos.language import translated
 from llmasos.shell import proofs
 from llmasos.shell.ask import ask, confirmed
 from llmasos.shell.output import say, say_found
@@ -176,8 +177,8 @@ async def _verified(client: AsyncClient) -> VerifyReport:
         def tell(step: Any) -> None:
             task = tasks.setdefault(step.step, None)
             if task is None:
-                task = tasks[step.step] = bar.add_task(display(step.step), amount="")
-            amount = f"{step.done:,} of {step.total:,}" if step.total else ""
+                task = tasks[step.step] = bar.add_task(display(translated(step.step)), amount="")
+            amount = translated(f"{step.done:,} of {step.total:,}") if step.total else ""
             bar.update(task, completed=step.done, total=step.total or None, amount=amount)
 
         return await client.verify(tell)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from llmasos.errors import LLMasOSError
+from llmasos.language import translated
 from llmasos.shell.ask import unless_stopped
 from llmasos.shell.map_results import RESULTS, Lines, done_before, opened, read_text
 from llmasos.shell.output import say
@@ -203,10 +204,10 @@ def _bar(stack: Any) -> Callable[[int, int, float], None]:
     from llmasos.shell.progress import bars
 
     progress = stack.enter_context(bars(transient=False))
-    task = progress.add_task("Running", amount="", total=None)
+    task = progress.add_task(translated("Running"), amount="", total=None)
 
     def show(done: int, failed: int, total: float) -> None:
-        amount = f"{done + failed:,} of {int(total):,}, {failed:,} failed"
+        amount = translated(f"{done + failed:,} of {int(total):,}, {failed:,} failed")
         progress.update(task, completed=done + failed, total=total, amount=amount)
 
     return show

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from rich.cells import cell_len
+
 from llmasos.display import display
-from llmasos.shell.words import MODEL_STATES, fit
+from llmasos.language import translated
+from llmasos.shell.words import MODEL_STATES, fit, pad
 
 if TYPE_CHECKING:
     from llmasos.api import ModelInfo
@@ -19,17 +22,17 @@ _KINDS = {"tuning": "open requests", "held out": "other requests", "results": "a
 def list_lines(models: Sequence[ModelInfo]) -> Iterator[str]:
     """Yield a line for each model: name, state, size, title."""
     names = [display(model.name) for model in models]
-    width = max(map(len, names), default=0)
+    width = max(24, *map(cell_len, names), 0)
     for name, model in zip(names, models, strict=True):
         size = f"{size_text(model.size):>9}" if model.size else " " * 9
-        default = " (the default)" if model.default else ""
-        line = f"{name:<{max(width, 24)}} {MODEL_STATES[model.state]:<16} {size}  {display(model.title)}"
-        yield line + default
+        state = pad(translated(MODEL_STATES[model.state]), 16)
+        default = f" {translated('(the default)')}" if model.default else ""
+        yield f"{pad(name, width)} {state} {size}  {display(model.title)}{default}"
 
 
 def detail_lines(model: ModelDetails) -> Iterator[str]:
     """Yield everything that is known of a model."""
-    yield f"{display(model.name)}: {display(model.title)}, {MODEL_STATES[model.state]}"
+    yield f"{display(model.name)}: {display(model.title)}, {translated(MODEL_STATES[model.state])}"
     facts = {
         "licence": display(model.licence),
         "source": display(model.source),
@@ -46,9 +49,9 @@ def detail_lines(model: ModelDetails) -> Iterator[str]:
     }
     for name, value in facts.items():
         if value:
-            yield f"  {name:<11} {value}"
+            yield f"  {pad(translated(name), 11)} {translated(value)}"
     for file in model.files:
-        yield f"  {'file':<11} {display(file.name)}, {size_text(file.size)}"
+        yield f"  {pad(translated('file'), 11)} {display(file.name)}, {size_text(file.size)}"
 
 
 def progress_text(step: ModelProgress) -> str:

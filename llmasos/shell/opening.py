@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from llmasos import paths
+from llmasos.language import translated
 from llmasos.shell.output import say
 from llmasos.shell.repl import SessionOptions, Shell
 
@@ -51,7 +52,8 @@ async def _on_terminal(folder: Path, options: SessionOptions, resume: str) -> in
     screen = TerminalScreen(_history_file())
     shell = Shell(folder, options, screen, resume=resume)
     files = FolderFiles()
-    commands = {name: command.summary for name, command in COMMANDS.items()} | {"/quit": "leave"}
+    summaries = {name: command.summary for name, command in COMMANDS.items()} | {"/quit": "leave"}
+    commands = {name: translated(summary) for name, summary in summaries.items()}
     screen.completes(
         ShellCompleter(
             lambda: commands | own_commands(shell),

@@ -11,18 +11,19 @@ from types import TracebackType
 from typing import Any, BinaryIO, TypeVar
 
 from llmasos.display import Stream, display, display_json
+from llmasos.language import translated
 
 T = TypeVar("T", bound=Any)
 
 
 def say(line: str = "", *, err: bool = False) -> None:
-    """Write one line, whatever it holds.
+    """Write one line, whatever it holds, in the person's language where it is ours.
 
     Args:
         line: The line; a newline in it is shown as `\\n`.
         err: To standard error.
     """
-    print(display(line), file=sys.stderr if err else sys.stdout, flush=True)
+    print(display(translated(line)), file=sys.stderr if err else sys.stdout, flush=True)
 
 
 def say_found(found: T, as_json: bool, lines: Callable[[T], Iterable[str]]) -> None:

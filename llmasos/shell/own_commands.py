@@ -11,9 +11,11 @@ import typer
 
 from llmasos.display import display, display_name
 from llmasos.errors import LLMasOSError
+from llmasos.language import translated
 from llmasos.shell.ask import confirmed
 from llmasos.shell.output import say, say_json, say_text
 from llmasos.shell.proofs import AsJson
+from llmasos.shell.words import pad
 
 if TYPE_CHECKING:
     from llmasos.shell.own import OwnCommand
@@ -163,14 +165,14 @@ def _note(command: OwnCommand) -> str:
     from llmasos.shell.own import agreement
 
     whose = "your own" if command.source == "user" else "the project's"
-    state = {"agreed": "", "new": ", not agreed to", "changed": ", changed since you agreed to it"}
-    return f" ({whose}{state[agreement(command)]})"
+    state = {"agreed": "", "new": "not agreed to", "changed": "changed since you agreed to it"}
+    return f" ({', '.join(translated(one) for one in (whose, state[agreement(command)]) if one)})"
 
 
 def _lines(command: OwnCommand) -> list[str]:
     limits = [
-        *(["dry run"] if command.dry_run else []),
-        *([f"{command.max_steps} steps"] if command.max_steps else []),
+        *([translated("dry run")] if command.dry_run else []),
+        *([translated(f"{command.max_steps:d} steps")] if command.max_steps else []),
         *([f"{command.timeout:g} s"] if command.timeout else []),
     ]
     lines = {
@@ -181,7 +183,7 @@ def _lines(command: OwnCommand) -> list[str]:
         "file": display_name(str(command.file)),
         "digest": f"SHA-256 {command.sha256}",
     }
-    return [f"{name:<8} {value}" for name, value in lines.items() if value]
+    return [f"{pad(translated(name), 8)} {value}" for name, value in lines.items() if value]
 
 
 def _object(command: OwnCommand) -> dict[str, object]:

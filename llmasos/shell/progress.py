@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from llmasos.display import display
+from llmasos.language import translated
 from llmasos.shell.ask import ask
 from llmasos.shell.model_lines import progress_text, size_text
 
@@ -58,13 +59,13 @@ def watched(work: Work[T]) -> T:
     if not sys.stderr.isatty():
         return ask(lambda client: work(client, lambda step: None))
     with bars() as bar:
-        task = bar.add_task("Asking", total=None, amount="")
+        task = bar.add_task(translated("Asking"), total=None, amount="")
 
         def tell(step: ModelProgress) -> None:
-            what = display(step.what)
+            what = display(translated(step.what))
             if bar.tasks[0].description != what:
                 bar.reset(task, description=what, total=step.total or None, amount="")
-            amount = display(progress_text(step))
+            amount = display(translated(progress_text(step)))
             bar.update(task, completed=step.done, total=step.total or None, amount=amount, unit=step.unit)
 
         return ask(lambda client: work(client, tell))

@@ -27,12 +27,13 @@ from llmasos.events import (
     TurnSteered,
     Usage,
 )
+from llmasos.language import translated
 from llmasos.shell import pictures
 from llmasos.shell.bars import Bar
 from llmasos.shell.folds import Folds
 from llmasos.shell.markdown import MarkdownStream, code_lines
 from llmasos.shell.outputs import OutputLines
-from llmasos.shell.words import fit
+from llmasos.shell.words import fit, pad
 
 _SHOWN_LINES = 15
 _LANGUAGES = {
@@ -51,12 +52,7 @@ _MARKS = {
     "cancelled": ("■", "yellow"),
     "unknown": ("?", "yellow"),
 }
-_KINDS = {
-    "added": ("added  ", "green"),
-    "changed": ("changed", "yellow"),
-    "deleted": ("deleted", "red"),
-    "renamed": ("renamed", "cyan"),
-}
+_KINDS = {"added": "green", "changed": "yellow", "deleted": "red", "renamed": "cyan"}
 
 
 def make_console(*, stderr: bool = False) -> Console:
@@ -135,7 +131,7 @@ class Renderer:
             case Notice():
                 self.end_line()
                 style = {"info": "dim", "warning": "yellow", "error": "red"}[event.level]
-                self._console.print(_set_in(event.text, style))
+                self._console.print(_set_in(translated(event.text), style))
             case TurnFinished():
                 self.end_line()
                 self._show_end(event)
@@ -199,7 +195,8 @@ class Renderer:
                     self._console.print(line, style="dim")
                 if len(lines) > _SHOWN_LINES:
                     opened = self._fold(name, lines)
-                    self._console.print(f"… {len(lines) - _SHOWN_LINES} more lines{opened}", style="dim")
+                    more = translated(f"… {len(lines) - _SHOWN_LINES} more lines")
+                    self._console.print(more + opened, style="dim")
 
     def _fold(self, title: str, lines: Sequence[str]) -> str:
         return "" if self._folds is None else f" · /open {self._folds.add(title, lines).number}"
@@ -217,7 +214,8 @@ class Renderer:
         left, last = output.end()
         if left:
             opened = self._fold(f"{event.tool} · {event.action}", output.lines)
-            self._console.print(f"│ … {left} more lines{opened}", style="dim")
+            more = translated(f"… {left} more lines")
+            self._console.print(f"│ {more}{opened}", style="dim")
         self._print_output(last)
         facts = [event.tool]
         if event.backend:
@@ -246,10 +244,10 @@ class Renderer:
     def _show_end(self, event: TurnFinished) -> None:
         if event.error:
             style = "yellow" if event.status in ("cancelled", "limit", "approval_needed") else "red"
-            self._console.print(_set_in(event.error, style))
+            self._console.print(_set_in(translated(event.error), style))
         if event.hint:
-            self._console.print(_set_in(event.hint, "dim"))
-        self._console.print(f"{usage_line(event.usage)}", style="dim")
+            self._console.print(_set_in(translated(event.hint), "dim"))
+        self._console.print(translated(usage_line(event.usage)), style="dim")
 
 
 def show_diff(console: Console, diff: Diff, *, most_lines: int = 200) -> None:
@@ -258,16 +256,19 @@ def show_diff(console: Console, diff: Diff, *, most_lines: int = 200) -> None:
         detail = f"  {display(change.detail)}" if change.detail else ""
         name = display_name(change.path)
         name = f"{display_name(change.source)} → {name}" if change.source else name
-        console.print(Text.assemble(_KINDS[change.kind], " ", name, (detail, "dim")))
+        console.print(
+            Text.assemble((pad(translated(change.kind), 7), _KINDS[change.kind]), " ", name, (detail, "dim"))
+        )
     if diff.omitted:
-        console.print(f"… and {diff.omitted:,} more changes", style="dim")
+        console.print(translated(f"… and {diff.omitted:,} more changes"), style="dim")
     if diff.summary:
         console.print(Text(display(diff.summary, keep_newlines=True)))
     lines = [line for change in diff.changes for line in coloured_diff(change.diff)]
     for line in lines[:most_lines]:
         console.print(line)
     if len(lines) > most_lines:
-        console.print(f"… {len(lines) - most_lines} more lines; /diff shows them all", style="dim")
+        more = f"… {len(lines) - most_lines} more lines; /diff shows them all"
+        console.print(translated(more), style="dim")
 
 
 def say_line(text: str) -> None:
@@ -288,9 +289,9 @@ def print_error(error: Exception) -> None:
     """Write an error and its next step to standard error."""
     console = make_console(stderr=True)
     message = getattr(error, "message", "") or str(error)
-    console.print(_set_in(message, "red"))
+    console.print(_set_in(translated(message), "red"))
     if hint := getattr(error, "hint", ""):
-        console.print(_set_in(hint, "dim"))
+        console.print(_set_in(translated(hint), "dim"))
     sys.stderr.flush()
 
 

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING
 
 from llmasos.display import display
 from llmasos.errors import KernelError, LLMasOSError
+from llmasos.language import translated, use_language
 from llmasos.shell.ask import CLIENT
 from llmasos.shell.folds import Folds
 from llmasos.shell.known import Known
 from llmasos.shell.output import say
 from llmasos.shell.screen import Line, Screen
 from llmasos.shell.status import status_line
+from llmasos.shell.words import english_answer
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -150,8 +152,8 @@ class Shell:
 
     async def ask(self, question: str, *, lower: bool = True) -> str:
         """Ask the person a short question; no answer is an empty one."""
-        answer = (await self.screen.ask(question) or "").strip()
-        return answer.lower() if lower else answer
+        answer = (await self.screen.ask(translated(question)) or "").strip()
+        return english_answer(answer) if lower else answer
 
     async def edit(self, question: str, text: str) -> str | None:
         """Have the person change a text; None when they gave up."""
@@ -271,6 +273,7 @@ class Shell:
         await client.warm(self.options.model)
         info = await client.info()
         self.screen.use_keys(info.keys == "vi")
+        use_language(info.language)
         self._show(status_line(self.folder, info, None))
         self.errand(self._settle(client))
 
@@ -299,7 +302,7 @@ class Shell:
             await self._client.__aexit__(None, None, None)
 
     def _show(self, status: str) -> None:
-        self.screen.show_status(display(status))
+        self.screen.show_status(display(translated(status)))
 
 
 async def _done(work: Awaitable[None]) -> None:

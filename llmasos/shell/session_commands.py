@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from llmasos.errors import LLMasOSError
+from llmasos.language import translated
 from llmasos.shell.command import Command, split
 from llmasos.shell.output import say
-from llmasos.shell.words import count
+from llmasos.shell.words import count, pad
 
 if TYPE_CHECKING:
     from llmasos.shell.repl import Shell
@@ -18,9 +19,10 @@ async def _sessions(shell: Shell, rest: str) -> None:
         await _go_on(shell, rest)
         return
     for info in await (await shell.client()).sessions():
-        running = " (running)" if info.running else ""
+        running = f" {translated('(running)')}" if info.running else ""
         when = info.updated.astimezone().strftime("%Y-%m-%d %H:%M")
-        say(f"  {info.id}  {when}  {count(info.turns, 'turn'):>9}  {info.title}{running}")
+        turns = pad(translated(count(info.turns, "turn")), 9, right=True)
+        say(f"  {info.id}  {when}  {turns}  {info.title}{running}")
     say("Go on with one by /sessions ID.")
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from llmasos.language import translated
+
 if TYPE_CHECKING:
     from llmasos.api import KernelInfo, SessionInfo
 
@@ -22,17 +24,19 @@ def status_line(folder: Path, info: KernelInfo, session: SessionInfo | None) -> 
     if session is not None and session.usage.requests:
         usage = session.usage
         tokens = amount(usage.input_tokens + usage.output_tokens)
-        parts.append(f"{tokens} tokens in {usage.seconds:,.0f} s")
+        parts.append(translated(f"{tokens} tokens in {usage.seconds:,.0f} s"))
     if info.spent is not None:
-        parts.append(f"spent {info.spent:,.4f}")
+        parts.append(translated(f"spent {info.spent:,.4f}"))
     parts.append(info.sandbox)
     if session is not None and session.in_place:
-        parts.append("in place")
+        parts.append(translated("in place"))
     ledger = info.ledger
     if ledger.head_block is None:
-        parts.append("ledger: the chain is starting")
+        parts.append(translated("ledger: the chain is starting"))
     else:
-        parts.append(f"ledger {ledger.confirmed}/{ledger.records}" + (" !" if ledger.error else ""))
+        parts.append(
+            translated(f"ledger {ledger.confirmed}/{ledger.records}") + (" !" if ledger.error else "")
+        )
     if session is not None:
         parts.append(session.id)
     return " · ".join(parts)

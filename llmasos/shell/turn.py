@@ -15,6 +15,7 @@ from llmasos.events import (
     TurnFinished,
     TurnStarted,
 )
+from llmasos.language import translated
 from llmasos.shell.approval import answer_request
 from llmasos.shell.output import say
 from llmasos.shell.render import make_console, print_error, say_line, show_diff
@@ -91,7 +92,7 @@ async def _follow(
             elif isinstance(event, DiffOffered):
                 offered = event
             elif isinstance(event, TurnFinished) and not event.answer and not event.error:
-                console.print("The model had nothing to say.", style="dim")
+                console.print(translated("The model had nothing to say."), style="dim")
     await shell.update_status()
     if offered is not None:
         await _offer(shell, offered)

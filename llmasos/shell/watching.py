@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from llmasos.amounts import NAMED, size, some
 from llmasos.display import display
+from llmasos.language import translated
 from llmasos.shell.curves import plot
 from llmasos.shell.words import clock_time, count, fit
 
@@ -100,15 +101,18 @@ class View:
         yield Text(fit(display(head), width), style="bold", no_wrap=True)
         bar = Table.grid(padding=(0, 1))
         bar.add_row(
-            f"round {self.round} of {info.rounds}",
+            translated(f"round {self.round} of {info.rounds}"),
             ProgressBar(total=max(1, info.rounds), completed=self.round, width=max(10, min(40, width - 40))),
-            f"{clock_time(self.left)} left" if self.left else "",
+            translated(f"{clock_time(self.left)} left") if self.left else "",
         )
         yield bar
         columns = max(10, min(_WIDEST, width // 2 - 2))
         curves = Table.grid(padding=(0, 2))
         drawn = [
-            Text("\n".join([f"{name} {figures[-1]:.4f}", *plot(figures, columns, _LINES)]), no_wrap=True)
+            Text(
+                "\n".join([f"{translated(name)} {figures[-1]:.4f}", *plot(figures, columns, _LINES)]),
+                no_wrap=True,
+            )
             for name, figures in (("accuracy", self.accuracies), ("loss", self.losses))
             if figures
         ]
@@ -116,7 +120,7 @@ class View:
             curves.add_row(*drawn)
             yield curves
         for line in self.lines():
-            yield Text(fit(line, width), no_wrap=True)
+            yield Text(fit(translated(line), width), no_wrap=True)
 
 
 def round_text(step: RunStep, rounds: int) -> str:

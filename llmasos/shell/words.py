@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from llmasos.display import display, display_name
+from llmasos.language import translated
 
 if TYPE_CHECKING:
     from llmasos.api import CommitInfo, JobInfo, MergedFile
@@ -17,6 +18,16 @@ MODEL_STATES = {
 }
 
 
+# What a person may answer in Chinese, in the letters that questions show.
+_ANSWERS = {"是": "y", "好": "y", "否": "n", "不": "n", "总是": "a", "编辑": "e"}
+
+
+def english_answer(answer: str) -> str:
+    """Return a short answer in small letters, and such as `是` in the letter that the question shows."""
+    said = answer.strip().lower()
+    return _ANSWERS.get(said, said)
+
+
 def fit(text: str, columns: int) -> str:
     """Return one line of text, cut with an ellipsis where it is wider than `columns` cells."""
     from rich.cells import cell_len
@@ -26,6 +37,14 @@ def fit(text: str, columns: int) -> str:
     while text and cell_len(text) > columns - 1:
         text = text[:-1]
     return text + "…"
+
+
+def pad(text: str, columns: int, *, right: bool = False) -> str:
+    """Return text with spaces up to a number of cells, before it where it stands at the right."""
+    from rich.cells import cell_len
+
+    spaces = " " * max(0, columns - cell_len(text))
+    return spaces + text if right else text + spaces
 
 
 def clock_time(seconds: float) -> str:
@@ -64,11 +83,14 @@ def commit_line(commit: CommitInfo) -> str:
     """Return a commit in a line: id, time, how many files, the first names, whether it was undone."""
     when = commit.at.astimezone().strftime("%Y-%m-%d %H:%M") if commit.at else ""
     names = ", ".join(map(display_name, commit.paths[:3])) + (" …" if len(commit.paths) > 3 else "")
-    undone = "  (undone)" if commit.undone else ""
-    return f"{commit.id}  {when}  {count(len(commit.paths), 'file'):>9}  {names}{undone}"
+    undone = f"  {translated('(undone)')}" if commit.undone else ""
+    files = pad(translated(count(len(commit.paths), "file")), 9, right=True)
+    return f"{commit.id}  {when}  {files}  {names}{undone}"
 
 
 def job_line(job: JobInfo) -> str:
     """Return a job in a line: id, state, time, bytes printed, the command."""
     state = "running" if job.running else "stopped" if job.exit_code is None else f"exit {job.exit_code}"
-    return f"{job.id:<5} {state:<9} {job.seconds:>7.1f} s {job.written:>12,} bytes  {display(job.command)}"
+    told = pad(translated(state), 9)
+    size = translated(f"{job.written:>12,} bytes")
+    return f"{job.id:<5} {told} {job.seconds:>7.1f} s {size}  {display(job.command)}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from llmasos.errors import LLMasOSError
+from llmasos.language import translated
 from llmasos.shell.own.agreed import agree, agreement
 from llmasos.shell.own.command import OwnCommand, read
 from llmasos.shell.own.expand import expand
@@ -39,7 +40,8 @@ async def run_own(shell: Shell, line: Line) -> None:
 
 def own_commands(shell: Shell) -> dict[str, str]:
     """Return the commands of the folder and of the user, with whose they are."""
-    return {f"/{name}": f"the {place.source}'s own" for name, place in find(shell.folder).places.items()}
+    whose = {"project": translated("the project's own"), "user": translated("the user's own")}
+    return {f"/{name}": whose[place.source] for name, place in find(shell.folder).places.items()}
 
 
 async def _agreed(shell: Shell, command: OwnCommand) -> bool:
@@ -55,8 +57,9 @@ async def _agreed(shell: Shell, command: OwnCommand) -> bool:
     console.print(
         Text.assemble(
             (f"/{command.name}", "bold"),
-            " comes from the project, and ",
-            "nobody has agreed to it yet:" if state == "new" else "has changed since you agreed to it:",
+            translated(" comes from the project, and nobody has agreed to it yet:")
+            if state == "new"
+            else translated(" comes from the project, and has changed since you agreed to it:"),
         )
     )
     # Set in, so that no line of it can pass for one of the shell.

@@ -24,6 +24,7 @@ from prompt_toolkit.history import FileHistory
 from prompt_toolkit.key_binding.vi_state import InputMode
 
 from llmasos.display import display
+from llmasos.language import translated
 from llmasos.shell.screen.bindings import make_bindings
 from llmasos.shell.screen.layout import Parts, make_layout
 from llmasos.shell.screen.output import FrameOutput, printed_to
@@ -302,17 +303,19 @@ class TerminalScreen:
             return []
         asked = self._question is not None
         shown = list(self._lines)[:_SHOWN_WAITING]
-        lines = [fit("  waits: " + display(line.text.replace("\n", " ")), columns - 1) for line in shown]
-        more = f" · {len(self._lines) - _SHOWN_WAITING} more" if len(self._lines) > _SHOWN_WAITING else ""
-        now = "Enter: say it now · " if self._steer is not None else ""
-        return [*lines, *([] if asked else [fit(f"  {now}↑: edit it{more}", columns - 1)])]
+        waits = translated("  waits: ")
+        lines = [fit(waits + display(line.text.replace("\n", " ")), columns - 1) for line in shown]
+        over = len(self._lines) - _SHOWN_WAITING
+        more = f" · {translated(f'{over:,} more')}" if over > 0 else ""
+        now = f"{translated('Enter: say it now')} · " if self._steer is not None else ""
+        return [*lines, *([] if asked else [fit(f"  {now}{translated('↑: edit it')}{more}", columns - 1)])]
 
     def _status_line(self) -> str:
         parts = [self._status]
         if self.running and not self._asked:
             seconds = asyncio.get_running_loop().time() - self._began
             turning = _SPINNER[int(seconds / _TICK_SECONDS) % len(_SPINNER)]
-            hint = "stopping …" if self._stopping else "Esc stops"
+            hint = translated("stopping …" if self._stopping else "Esc stops")
             parts.insert(0, f"{turning} {clock_time(seconds)} · {hint}")
         line = " · ".join(part for part in parts if part)
         return fit(line, self._output.get_size().columns - 1)
