@@ -9,13 +9,13 @@ import ast
 import re
 import sys
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
 from typing import Any
 
-from llmasos.language.catalogue import NUMBER, TEXT, read_catalogue, same_said
+from llmasos.language.catalogue import NUMBER, TEXT, WORDS, read_catalogue, same_said
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "llmasos"
@@ -68,6 +68,10 @@ UNSEEN_FILES = {
     "shell/markdown.py": "what models write",
     "shell/export_": "documents that are written",
     "shell/screen/pastes.py": "it is part of the request",
+    "service/console/door.py": "its pages have words of their own",
+    "service/console/forms.py": "its pages have words of their own",
+    "service/console/runs.py": "its pages have words of their own",
+    "service/console/sessions.py": "its pages have words of their own",
     "ledger/node/": "programs are told, by JSON-RPC",
     "ledger/chains/memory.py": "a fake",
     "ledger/_fake.py": "a fake",
@@ -168,7 +172,15 @@ def collect() -> dict[str, str]:
     for file in sorted(PACKAGE.rglob("*.py")):
         name = str(file.relative_to(PACKAGE))
         if not name.startswith(tuple(UNSEEN_FILES)):
-            for node, scope in _scoped(ast.parse(file.read_text()), Scope()):
+            tree = ast.parse(file.read_text())
+            helpers = _helpers(tree, kinds)
+            words: set[tuple[str, str]] = set()
+            for node, scope in _scoped(tree, Scope()):
+                where = f"{name}:{getattr(node, 'lineno', 0)}"
+                for helper, said in _handed(node, scope, helpers):
+                    words.add(helper)
+                    phrases.add([said], where)
+            for node, scope in _scoped(tree, Scope(), words):
                 where = f"{name}:{getattr(node, 'lineno', 0)}"
                 phrases.add(list(_said(node, scope, name, kinds)), where)
     for text, where in _helps():
@@ -206,6 +218,37 @@ def _said(node: ast.AST, scope: Scope, name: str, kinds: set[str]) -> Iterator[s
             yield from _words(value)
 
 
+def _helpers(tree: ast.Module, kinds: set[str]) -> dict[str, dict[str, int]]:
+    """Return, of the functions that make errors, the parameters that become a part of their words."""
+    found: dict[str, dict[str, int]] = {}
+    for function in ast.walk(tree):
+        if not isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
+            continue
+        names = [one.arg for one in function.args.args if one.arg not in ("self", "cls")]
+        for node in ast.walk(function):
+            if isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] in kinds:
+                said = [
+                    *node.args[:1],
+                    *(one.value for one in node.keywords if one.arg in ("message", "hint")),
+                ]
+                used = {one.id for each in said for one in ast.walk(each) if isinstance(one, ast.Name)}
+                handed = {name: at for at, name in enumerate(names) if name in used}
+                found.setdefault(function.name, {}).update(handed)
+    return found
+
+
+def _handed(
+    node: ast.AST, scope: Scope, helpers: dict[str, dict[str, int]]
+) -> Iterator[tuple[tuple[str, str], str]]:
+    """Yield what a function is handed that makes an error of it, each with the function and the parameter."""
+    called = ast.unparse(node.func).split(".")[-1] if isinstance(node, ast.Call) else ""
+    if isinstance(node, ast.Call) and (places := helpers.get(called)):
+        given = {one.arg: one.value for one in node.keywords}
+        for name, at in places.items():
+            one = given.get(name) or (node.args[at] if at < len(node.args) else None)
+            yield from (((called, name), text) for text in templates(one, scope) if " " in text.strip())
+
+
 def _words(node: ast.expr) -> Iterator[str]:
     """Return the texts of a table: a dict's values, at any depth, and a tuple's items."""
     match node:
@@ -234,6 +277,8 @@ def templates(node: ast.expr | None, scope: Scope, depth: int = 0) -> list[str]:
             return _several([body, orelse], scope, depth)
         case ast.BoolOp(values=values):
             return _several(values, scope, depth)
+        case ast.Name(id="{:w}"):
+            return [WORDS]
         case ast.Name(id=name) if depth < 3:
             return _several(scope.find(name), scope, depth + 1)
         case ast.Call(func=ast.Name(id="keys"), args=[ast.Name(id=name)]):
@@ -283,22 +328,31 @@ def _joined(parts: list[list[str]]) -> list[str]:
     return list(dict.fromkeys("".join(each) for each in product(*parts)))
 
 
-def _scoped(tree: ast.AST, scope: Scope) -> Iterator[tuple[ast.AST, Scope]]:
-    """Yield every node with what names stand for where it is."""
+def _scoped(
+    tree: ast.AST, scope: Scope, words: Collection[tuple[str, str]] = ()
+) -> Iterator[tuple[ast.AST, Scope]]:
+    """Yield every node with what names stand for where it is.
+
+    Args:
+        tree: The node that it begins with.
+        scope: What names stand for outside of it.
+        words: Parameters, by their functions, that are handed words of ours.
+    """
     inner = scope
     if isinstance(tree, ast.Module | ast.FunctionDef | ast.AsyncFunctionDef):
         inner = Scope(above=scope)
         if not isinstance(tree, ast.Module):
             for argument in ast.walk(tree.args):
                 if isinstance(argument, ast.arg):
-                    inner.values[argument.arg] = []
+                    known = [ast.Name(WORDS)] if (tree.name, argument.arg) in words else []
+                    inner.values[argument.arg] = list[ast.expr](known)
         for statement in tree.body:
             for node in _own(statement):
                 for name, value in _assigned(node):
                     inner.values.setdefault(name, []).append(value)
     yield tree, inner
     for child in ast.iter_child_nodes(tree):
-        yield from _scoped(child, inner)
+        yield from _scoped(child, inner, words)
 
 
 def _own(node: ast.AST) -> Iterator[ast.AST]:

@@ -12,7 +12,7 @@ from llmasos.shell.command import Command, split
 from llmasos.shell.model_lines import list_lines
 from llmasos.shell.modes import ACCESS, ASKING
 from llmasos.shell.output import say, say_text
-from llmasos.shell.words import count, pad
+from llmasos.shell.words import count
 
 if TYPE_CHECKING:
     from llmasos.shell.repl import Shell
