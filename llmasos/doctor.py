@@ -288,14 +288,14 @@ def main() -> int:
         settings = load_settings()
         checks = Redactor(secrets_of_settings(settings)).value(anyio.run(examine, settings))
     except LLMasOSError as error:
-        _say(f"✗ {translated('settings')}", error.message, error.hint)
+        _report(f"✗ {translated('settings')}", error.message, error.hint)
         return 1
     for check in checks:
-        _say(f"{'✓' if check.ok else '✗'} {translated(check.part)}", check.message, check.fix)
+        _report(f"{'✓' if check.ok else '✗'} {translated(check.part)}", check.message, check.fix)
     return 0 if all(check.ok for check in checks) else 1
 
 
-def _say(part: str, message: str, fix: str) -> None:
+def _report(part: str, message: str, fix: str) -> None:
     print(f"{part}{' ' * max(0, 14 - cell_len(part))} {display(translated(message))}")
     if fix:
         print(f"{'':<14} {display(translated(fix))}")

@@ -55,6 +55,7 @@ _ANYWHERE: dict[str, tuple[tuple[int, ...], tuple[str, ...]]] = {
     "_tell": ((0,), ()),
     "Progress": ((0,), ("what",)),
     "translated": ((0,), ()),
+    "_say": ((0,), ()),
 }
 # Whose text a person does not read as it is, with who does.
 UNSEEN_ERRORS = {
@@ -93,6 +94,7 @@ TABLES = {
     "shell/approval.py": ("_FOUND",),
     "shell/explanations.py": ("_SOURCES",),
     "shell/model_lines.py": ("_KINDS",),
+    "federated/deployment/site.py": ("_ROWS", "_STANDS"),
     "flips.py": ("_VERDICTS", "_EFFECTS", "_SOURCES", "_FACTS", "_ITEMS"),
 }
 # Names, commands and styles, which are alike in every language.

@@ -39,7 +39,7 @@ ONLY = {
         *("flips", "language", "paths", "support"),
     },
     "audits": {"client", "api", "events", "decisions", "display", "paths", "errors"},
-    "silo": {"client", "config", "display", "errors", "federated", "paths", "support"},
+    "silo": {"client", "config", "display", "errors", "federated", "language", "paths", "support"},
     "support": {"client", "api", "display", "paths", "errors", "sqlite"},
     "client": {"api", "events", "decisions", "display", "paths", "errors"},
 }

@@ -17,19 +17,21 @@ from llmasos.cluster.ray import RayCluster
 from llmasos.cluster.records import Node, nodes
 from llmasos.display import display, display_json
 from llmasos.errors import LLMasOSError
+from llmasos.language import translated, translated_error
 
 _TOKEN = "LLMASOS_CLUSTER_TOKEN"  # noqa: S105
 
 
 def show(node: Node) -> None:
     """Print a node of this machine."""
-    print(display(f"{node.role:<6} {node.name}  at {node.address}, process {node.pid}"), flush=True)
+    line = f"at {node.address}, process {node.pid}"
+    print(display(f"{node.role:<6} {node.name}  {translated(line)}"), flush=True)
 
 
 def tell(machines: list[Machine]) -> None:
     """Print the machines of a cluster: what they have, and what is free."""
     for machine in machines:
-        state = "alive" if machine.alive else "ended"
+        state = translated("alive" if machine.alive else "ended")
         parts = [_part(name, machine.free.get(name, 0), has) for name, has in machine.has.items()]
         text = ", ".join(part for part in parts if part)
         print(display(f"{machine.name}  {machine.address}  {state}  {text}".rstrip()))
@@ -64,13 +66,13 @@ def main(arguments: list[str] | None = None) -> int:
         if asked.command == "down":
             ended = down(asked.names)
             for node in ended:
-                print(display(f"ended  {node.name}"))
+                print(display(translated(f"ended  {node.name}")))
             if not ended:
-                print("No node runs here.")
+                print(translated("No node runs here."))
             return 0
         return status(asked.address, as_json=asked.json)
     except LLMasOSError as error:
-        print(display(f"{error.message}\n{error.hint}".strip(), keep_newlines=True), file=sys.stderr)
+        print(display(translated_error(error.message, error.hint), keep_newlines=True), file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
@@ -79,9 +81,9 @@ def main(arguments: list[str] | None = None) -> int:
 def start(node: Node) -> int:
     """Print a head that was started, and how others join it."""
     show(node)
-    print(display(f"token  {token_file()}; whoever has it can run anything here"))
-    print(display(f"join   llmasos cluster join {node.address} --token-file FILE"))
-    print(display(f"use    LLMASOS_MODELS__CLUSTER={node.address}"))
+    print(display(translated(f"token  {token_file()}; whoever has it can run anything here")))
+    print(display(translated(f"join   llmasos cluster join {node.address} --token-file FILE")))
+    print(display(translated(f"use    LLMASOS_MODELS__CLUSTER={node.address}")))
     return 0
 
 
@@ -94,7 +96,7 @@ def status(address: str, *, as_json: bool) -> int:
     """
     running = nodes()
     if not address and not running:
-        print("This machine is in no cluster.", file=sys.stderr)
+        print(translated("This machine is in no cluster."), file=sys.stderr)
         return 1
     if not as_json:
         for node in running:

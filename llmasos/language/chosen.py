@@ -50,6 +50,11 @@ def translated(text: str) -> str:
     return text if language == ENGLISH else _catalogue(language).translated(text)
 
 
+def translated_error(message: str, hint: str) -> str:
+    """Return an error's message and, on the next line, its hint, both in the chosen language."""
+    return "\n".join(translated(text) for text in (message, hint) if text)
+
+
 def _shown(word: str) -> bool:
     try:
         word.encode(getattr(sys.stdout, "encoding", None) or "utf-8")

@@ -22,6 +22,7 @@ from llmasos.config import ServiceSettings, Settings, load_settings
 from llmasos.display import display
 from llmasos.errors import LLMasOSError
 from llmasos.kernel import Kernel, redactor_of
+from llmasos.language import translated
 from llmasos.listen import (
     address_of,
     tcp_addresses,
@@ -141,7 +142,9 @@ def _tcp_server(
 
 
 def _say(text: str) -> None:
-    print(display(text, keep_newlines=True), file=sys.stderr, flush=True)
+    # A file that it goes to is a log, which the shell reads when it starts a kernel.
+    said = translated(text) if sys.stderr.isatty() else text
+    print(display(said, keep_newlines=True), file=sys.stderr, flush=True)
 
 
 async def _on_signals(stopping: _Stopping) -> None:

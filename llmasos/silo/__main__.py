@@ -17,6 +17,7 @@ from llmasos.display import display
 from llmasos.federated.deployment.commands import reported
 from llmasos.federated.deployment.invitation import Invitation
 from llmasos.federated.deployment.site import Site
+from llmasos.language import translated
 from llmasos.silo.node import SiloSettings
 
 
@@ -39,9 +40,9 @@ def _offer(asked: argparse.Namespace) -> int:
     )
 
     def offer(invitation: Invitation, _told: dict[str, Any]) -> str:
-        held = "1 document" if documents == 1 else f"{documents} documents"
+        held = "1 document" if documents == 1 else f"{documents:d} documents"
         left = "answers and the passages they cite" if asked.quotes else "answers and the places they cite"
-        return (
+        return translated(
             f"{invitation.name} answers the federation {invitation.federation} from {asked.collection} "
             f"({held}). Only {left} leave this machine; Ctrl-C ends it."
         )

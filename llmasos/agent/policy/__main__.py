@@ -27,6 +27,7 @@ from llmasos.decisions import Decision
 from llmasos.display import display, display_json
 from llmasos.errors import ConfigError, LLMasOSError
 from llmasos.flips import otherwise
+from llmasos.language import translated, translated_error
 
 _LONGEST_EXAMPLE = 300
 _THEN = {"allow": "that were allowed", "ask": "that were asked about", "deny": "that were denied"}
@@ -64,7 +65,7 @@ def check_files(policy: Policy) -> int:
     """
     if policy.notices:
         return 1
-    print(f"{len(policy.rules)} rules, version {policy.version}.")
+    print(translated(f"{len(policy.rules)} rules, version {policy.version}."))
     return 0
 
 
@@ -114,7 +115,7 @@ def test(proposals: Proposals, file: Path) -> int:
                 display(f"{file}, {outcome.number}: {outcome.expectation.tool}: wanted {wanted}, got {got}")
             )
     missed = sum(not outcome.met for outcome in outcomes)
-    print(f"{len(outcomes) - missed} of {len(outcomes)} as expected.")
+    print(translated(f"{len(outcomes) - missed} of {len(outcomes)} as expected."))
     return int(missed > 0 or not outcomes)
 
 
@@ -139,12 +140,12 @@ def lines_of(decision: Decision) -> list[str]:
     """Return a decision as lines for people."""
     facts = (f"  {name} = {json.dumps(value, ensure_ascii=False)}" for name, value in decision.facts.items())
     return [
-        f"{decision.verdict}: {decision.reason}",
+        f"{decision.verdict}: {translated(decision.reason)}",
         f"rules: {', '.join(decision.rules)} (policy {decision.policy})",
-        "facts:",
+        translated("facts:"),
         *facts,
-        "it would be:",
-        *(f"  {otherwise(flip.facts, flip.verdict)}" for flip in decision.flips),
+        translated("it would be:"),
+        *(f"  {otherwise(flip.facts, flip.verdict, translated)}" for flip in decision.flips),
     ]
 
 
@@ -170,10 +171,10 @@ def main(arguments: list[str] | None = None, stdin: BinaryIO | None = None) -> i
         line = (stdin or sys.stdin.buffer).read() if asked.call == "-" else asked.call
         return explain(proposals, _proposal(line), as_json=asked.json)
     except ProposalError as error:
-        print(display(error.message), file=sys.stderr)
+        print(display(translated(error.message)), file=sys.stderr)
         return 2
     except LLMasOSError as error:
-        print(display(f"{error.message}\n{error.hint}".strip(), keep_newlines=True), file=sys.stderr)
+        print(display(translated_error(error.message, error.hint), keep_newlines=True), file=sys.stderr)
         return 1
     except (KeyboardInterrupt, BrokenPipeError):
         return 130
@@ -198,7 +199,7 @@ def suggest_rules(policy: Policy, past: Past, *, as_json: bool) -> int:
         print(f"# Approved {suggestion.approvals} times; of {len(past.log)} calls so far it matches {then}.")
         print(display(suggestion.toml, keep_newlines=True))
     if not found and not as_json:
-        print("Nothing was approved often enough to make a rule of it.")
+        print(translated("Nothing was approved often enough to make a rule of it."))
     return 0
 
 
@@ -275,7 +276,7 @@ def _defaults(settings: Settings, folder: Path) -> dict[str, Any]:
 
 def _tell(notices: Iterable[str]) -> None:
     for notice in notices:
-        print(display(notice), file=sys.stderr)
+        print(display(translated(notice)), file=sys.stderr)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -14,6 +14,7 @@ from llmasos.errors import LLMasOSError
 from llmasos.federated.deployment.certificates import write_private
 from llmasos.federated.deployment.federation import HOST, PORT, Federation, FederationInfo, named
 from llmasos.federated.port import FederatedError
+from llmasos.language import translated, translated_error
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -27,7 +28,7 @@ def reported(work: Callable[[], int]) -> int:
     try:
         return work()
     except LLMasOSError as error:
-        print(display(f"{error.message}\n{error.hint}".strip(), keep_newlines=True), file=sys.stderr)
+        print(display(translated_error(error.message, error.hint), keep_newlines=True), file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
@@ -103,7 +104,7 @@ def nodes(asked: argparse.Namespace, home: Path) -> int:
         for node in info.nodes:
             _say(f"  @{info.name}/{node}")
     if not found and not asked.json:
-        print("No federation is led from here.", file=sys.stderr)
+        print(translated("No federation is led from here."), file=sys.stderr)
     return 0
 
 
@@ -133,7 +134,7 @@ def _root(home: Path) -> Path:
 
 
 def _say(line: str) -> None:
-    print(display(line), flush=True)
+    print(display(translated(line)), flush=True)
 
 
 def _parser() -> argparse.ArgumentParser:

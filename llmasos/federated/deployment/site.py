@@ -18,6 +18,7 @@ from llmasos.federated.plan import DataPlan
 from llmasos.federated.port import FederatedError
 from llmasos.federated.run import environment_of
 from llmasos.federated.schema import Kind
+from llmasos.language import translated
 
 _START_SECONDS = 600.0
 _ROWS: dict[Kind, str] = {"table": "rows", "images": "images", "texts": "texts"}
@@ -113,10 +114,11 @@ def offer_data(site: Site, data: str, *, label: str = "") -> Generator[str]:
 
 
 def _data_offer(invitation: Invitation, told: dict[str, Any]) -> str:
+    rows = f"{told['rows']:,} {translated(_ROWS[told['kind']])}"
     columns = f" with the columns {', '.join(told['columns'])}" if told["columns"] else ""
-    return (
-        f"{invitation.name} offers {told['rows']:,} {_ROWS[told['kind']]}{columns} to the federation "
-        f"{invitation.federation}. They stay here; Ctrl-C ends it."
+    return translated(
+        f"{invitation.name} offers {rows}{columns} to the federation {invitation.federation}. "
+        "They stay here; Ctrl-C ends it."
     )
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from llmasos.config import Settings, load_settings
 from llmasos.display import display
 from llmasos.errors import LLMasOSError, SandboxError
+from llmasos.language import translated, translated_error
 from llmasos.sandbox.daemon import connect
 from llmasos.sandbox.image import build_image, build_tree
 from llmasos.sandbox.image._images import Image, image_state, images, remove_image
@@ -40,7 +41,7 @@ def build(settings: Settings, client: DockerClient | None, *, again: bool) -> No
         _show_tree(tree)
     if client is not None:
         if image_state(client, settings.sandbox_image) == "own":
-            print(f"image  {display(settings.sandbox_image)}  your own, left as it is")
+            print(f"image  {display(settings.sandbox_image)}  {translated('your own, left as it is')}")
         for image in images(client):
             if image.recipe == recipe_key() and image.tags:
                 _show_image(image)
@@ -70,14 +71,14 @@ def clean(settings: Settings, client: DockerClient | None, *, everything: bool) 
             if image.containers or (current and not everything):
                 continue
             if remove_image(client, image):
-                _show_image(image, "removed")
+                _show_image(image, translated("removed"))
                 freed += image.size
             else:
-                _show_image(image, "kept, because others are built on it")
+                _show_image(image, translated("kept, because others are built on it"))
     for tree in TreeStore(settings).clean(_progress, all_trees=everything):
-        _show_tree(tree, "removed")
+        _show_tree(tree, translated("removed"))
         freed += tree.layer.size
-    print(f"Freed {freed / 1e6:,.0f} MB.")
+    print(translated(f"Freed {freed / 1e6:,.0f} MB."))
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -102,11 +103,11 @@ def main(arguments: list[str] | None = None) -> int:
             clean(settings, client, everything=asked.all)
     except LLMasOSError as error:
         _progress("")
-        print(display(f"{error.message}\n{error.hint}".strip(), keep_newlines=True), file=sys.stderr)
+        print(display(translated_error(error.message, error.hint), keep_newlines=True), file=sys.stderr)
         return 1
     except DockerException as error:
         _progress("")
-        print(f"Docker failed: {display(str(error))}", file=sys.stderr)
+        print(translated(f"Docker failed: {display(str(error))}"), file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
@@ -124,12 +125,13 @@ def _docker(settings: Settings) -> DockerClient | None:
     except SandboxError as error:
         if settings.sandbox == "docker":
             raise
-        print(display(error.message), "Its images are left out.", file=sys.stderr)
+        left_out = translated("Its images are left out.")
+        print(display(translated(error.message)), left_out, file=sys.stderr)
         return None
 
 
 def _show_image(image: Image, state: str = "") -> None:
-    name = display(", ".join(image.tags)) or "(no name)"
+    name = display(", ".join(image.tags)) or translated("(no name)")
     state = state or _state(image.recipe, image.containers > 0)
     print(f"image  {name}  {image.id}  {image.size / 1e6:,.0f} MB  {state}{_age(image.built)}")
 
@@ -142,7 +144,7 @@ def _show_tree(tree: Tree, state: str = "") -> None:
 
 def _state(recipe: str, in_use: bool) -> str:
     current = "up to date" if recipe == recipe_key() else "out of date"
-    return f"{current}, {'in use' if in_use else 'not in use'}"
+    return translated(f"{current}, {'in use' if in_use else 'not in use'}")
 
 
 def _age(built: float) -> str:
@@ -152,16 +154,16 @@ def _age(built: float) -> str:
     for unit, length in (("day", 86_400), ("hour", 3600), ("minute", 60)):
         if seconds >= length:
             amount = int(seconds // length)
-            return f"  {amount} {unit}{'' if amount == 1 else 's'} old"
-    return "  new"
+            return "  " + translated(f"{amount:d} {unit}{'' if amount == 1 else 's'} old")
+    return "  " + translated("new")
 
 
 def _progress(text: str) -> None:
     """Show what is under way, on a terminal in one line; an empty text takes that line away."""
     if sys.stderr.isatty():
-        print(f"\r\033[K{display(text)}", end="", file=sys.stderr, flush=True)
+        print(f"\r\033[K{display(translated(text))}", end="", file=sys.stderr, flush=True)
     elif text:
-        print(display(text), file=sys.stderr, flush=True)
+        print(display(translated(text)), file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":
