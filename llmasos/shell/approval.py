@@ -11,16 +11,14 @@ from rich.text import Text
 
 from llmasos.decisions import ArgumentOrigin, Decision, Span
 from llmasos.display import display, display_name
-from llmasos.errors import LLMasOSError
 from llmasos.flips import otherwise
 from llmasos.language import translated
-from llmasos.shell.render import coloured_diff, make_console, print_error
+from llmasos.shell.render import coloured_diff, make_console
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from llmasos.api import WantedApproval
-    from llmasos.client import AsyncSession
     from llmasos.events import ApprovalRequested
     from llmasos.shell.repl import Shell
 
@@ -41,8 +39,8 @@ _FOUND = {
 }
 
 
-async def answer_request(shell: Shell, session: AsyncSession, request: ApprovalRequested) -> None:
-    """Show a request to the person, and send their answer."""
+async def ask_for(shell: Shell, request: ApprovalRequested) -> dict[str, Any]:
+    """Show a request to the person, and return their answer, as `AsyncSession.answer` takes it."""
     show_request(make_console(), request)
     always = " / [a]lways for this" if request.pattern else ""
     answer = await shell.ask(f"Allow it? [y]es, once{always} / [e]dit / [N]o / [w] no, and say why ")
@@ -58,11 +56,7 @@ async def answer_request(shell: Shell, session: AsyncSession, request: ApprovalR
     elif answer in ("w", "why"):
         more["why"] = await shell.ask("Tell the model why: ", lower=False)
     approve = bool(more.get("always") or "arguments" in more) or answer in ("y", "yes")
-    try:
-        await session.answer(request.action, request.digest, approve=approve, **more)
-    except LLMasOSError as error:
-        # It has expired meanwhile; the turn goes on.
-        print_error(error)
+    return {"approve": approve, **more}
 
 
 def show_request(console: Console, request: ApprovalRequested) -> None:

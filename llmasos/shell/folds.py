@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from llmasos.display import display
+
 _MOST = 200
 _LONGEST = 4_000_000
 
@@ -36,7 +38,7 @@ class Folds:
     def add(self, title: str, lines: Sequence[str]) -> Fold:
         """Keep a text, and return it with its number."""
         text = "\n".join(lines)
-        fold = Fold(self._next, title, text[:_LONGEST], max(0, len(text) - _LONGEST))
+        fold = Fold(self._next, display(title), text[:_LONGEST], max(0, len(text) - _LONGEST))
         self._folds[fold.number] = fold
         self._folds.pop(self._next - _MOST, None)
         self._next += 1

@@ -15,6 +15,8 @@ from rich.text import Text
 
 _WIDEST = 100
 _CODE_THEME = "ansi_dark"
+# Of a long block, so many lines that are given out are kept, for the look of those that follow.
+_MOST_KEPT, _KEPT = 40, 20
 
 
 class MarkdownStream:
@@ -31,7 +33,9 @@ class MarkdownStream:
         self._console = console
         self._open = ""
         self._given = 0
+        self._begun = False
         self._first = True
+        self._seen = ("", "")
 
     def feed(self, piece: str) -> str:
         """Take a piece, and return what can be written now."""
@@ -47,7 +51,9 @@ class MarkdownStream:
             start = blocks[-1].start
             written = "".join(self._finish(block) for block in blocks[:-1])
             self._open = "\n".join(lines[start:])
-        return written + self._settled(_blocks(_parse(self._open))[-1:])
+        written += self._settled(_blocks(_parse(self._open))[-1:])
+        self._shorten()
+        return written
 
     def end(self) -> str:
         """Return the rest."""
@@ -57,14 +63,21 @@ class MarkdownStream:
 
     def live(self) -> str:
         """Return the block that is being written, without what was given out of it."""
-        lines = [line for block in _blocks(_parse(self._open)) for line in self._lines(block)]
-        return "\n".join(lines[self._given :])
+        if self._seen[0] != self._open:
+            lines = [line for block in _blocks(_parse(self._open)) for line in self._lines(block)]
+            self._seen = (self._open, "\n".join(lines[self._given :]))
+        return self._seen[1]
 
     def _finish(self, block: _Block) -> str:
-        lines = self._lines(block)[self._given :]
-        gap = "" if self._first or self._given else "\n"
-        self._first, self._given = False, 0
-        return gap + "".join(f"{line}\n" for line in lines)
+        written = self._begin() + "".join(f"{line}\n" for line in self._lines(block)[self._given :])
+        self._begun, self._given = False, 0
+        return written
+
+    def _begin(self) -> str:
+        """Return what stands before the next lines: nothing within a block."""
+        gap = "" if self._first or self._begun else "\n"
+        self._first, self._begun = False, True
+        return gap
 
     def _settled(self, blocks: Sequence[_Block]) -> str:
         """Return the lines of the last block that will not change: long code and lists come line by line."""
@@ -72,10 +85,24 @@ class MarkdownStream:
             settled = block.settled()
             lines = self._lines(settled) if settled is not None else []
             if len(lines) > self._given:
-                gap = "" if self._first or self._given else "\n"
-                new, self._given, self._first = lines[self._given :], len(lines), False
-                return gap + "".join(f"{line}\n" for line in new)
+                new, self._given = lines[self._given :], len(lines)
+                return self._begin() + "".join(f"{line}\n" for line in new)
         return ""
+
+    def _shorten(self) -> None:
+        """Forget the beginning of a long block, which is written: to read it again would take ever longer."""
+        blocks = _blocks(_parse(self._open))
+        if self._given < _MOST_KEPT or len(blocks) != 1:
+            return
+        lines = self._open.split("\n")
+        block = blocks[0]
+        if block.tokens[0].type == "fence":
+            gone = self._given - _KEPT
+            self._open = "\n".join([*lines[: block.start + 1], *lines[block.start + 1 + gone :]])
+            self._given = _KEPT
+        elif (settled := block.settled()) is not None and len(self._lines(settled)) == self._given:
+            self._open = "\n".join(lines[block.last_item :])
+            self._given = 0
 
     def _lines(self, block: _Block) -> list[str]:
         with self._console.capture() as captured:
@@ -92,6 +119,15 @@ class _Block:
     def __init__(self, tokens: list[Token]) -> None:
         self.tokens = tokens
         self.start = (tokens[0].map or [0])[0]
+
+    @property
+    def last_item(self) -> int:
+        """The line on which the last item of a list begins."""
+        level = self.tokens[0].level + 1
+        starts = [
+            token.map for token in self.tokens if token.type == "list_item_open" and token.level == level
+        ]
+        return (starts[-1] or [0])[0]
 
     def settled(self) -> _Block | None:
         """Return the block without its last line of code, or its last item; None when nothing is settled."""

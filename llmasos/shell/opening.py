@@ -46,7 +46,6 @@ async def _on_terminal(folder: Path, options: SessionOptions, resume: str) -> in
     from llmasos.shell.files import FolderFiles
     from llmasos.shell.own.running import own_commands
     from llmasos.shell.screen.completion import ShellCompleter
-    from llmasos.shell.screen.port import Line
     from llmasos.shell.screen.terminal import TerminalScreen
 
     screen = TerminalScreen(_history_file())
@@ -61,7 +60,7 @@ async def _on_terminal(folder: Path, options: SessionOptions, resume: str) -> in
             lambda: list(dict.fromkeys((*shell.changed, *files.list(shell.folder)))),
         )
     )
-    screen.opens(lambda: screen.put_back(Line("/open")))
+    screen.opens(lambda: shell.errand(COMMANDS["/open"].run(shell, "")))
     return await shell.run()
 
 

@@ -140,6 +140,7 @@ class Shell:
             else:
                 self._session = await client.session(self.folder, **vars(self.options))
             self._resume = self._session.id
+            self.folder = self._session.folder
             await self.update_status()
         return self._session
 
@@ -226,7 +227,8 @@ class Shell:
 
         def stop() -> None:
             if self._running is None or cancelling:
-                task.cancel()
+                for each in (task, *cancelling):
+                    each.cancel()
             else:
                 cancelling.add(asyncio.create_task(_cancel(self._running)))
 

@@ -2,31 +2,33 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from typing import TYPE_CHECKING, Any
 
 from llmasos.api import Diff, ToolCall
 from llmasos.errors import LLMasOSError
 from llmasos.events import (
+    ActionFinished,
     ApprovalRequested,
+    ApprovalResolved,
     DiffOffered,
     Event,
     TurnFinished,
     TurnStarted,
 )
 from llmasos.language import translated
-from llmasos.shell.approval import answer_request
+from llmasos.shell.mentions import without_signs
 from llmasos.shell.output import say
-from llmasos.shell.render import make_console, print_error, say_line, show_diff
+from llmasos.shell.questions import Questions
+from llmasos.shell.render import make_console, say_line, show_diff
 from llmasos.shell.screen import Line
+from llmasos.shell.steering import Steering
 from llmasos.shell.words import count
 
 if TYPE_CHECKING:
     from llmasos.client import AsyncSession
     from llmasos.shell.repl import Shell
 
-_FILE = re.compile(r'(?<!\S)@(?:"([^"\n]+)"|(\S+))')
 _SHOWN_TURNS = 3
 
 
@@ -40,14 +42,10 @@ async def run_turn(shell: Shell, line: Line, *, dry_run: bool = False, **limits:
         limits: `max_steps` and `timeout`, as `TurnRequest` has them.
     """
     session = await shell.session()
-    request = _named(shell, line.text)
+    request = without_signs(shell, line.text)
     options: dict[str, Any] = {"dry_run": dry_run, "attachments": line.attachments, **limits}
-    shell.screen.steers(lambda more: shell.errand(_steer(shell, session, more)))
-    try:
-        async with session.turn(request, **options) as events:
-            await _follow(shell, session, events)
-    finally:
-        shell.screen.steers(None)
+    async with session.turn(request, **options) as events:
+        await _steered(shell, session, events)
 
 
 async def run_command(shell: Shell, command: str) -> None:
@@ -66,33 +64,61 @@ async def show_last_turns(shell: Shell, session: AsyncSession) -> None:
     events = await session.events(last=_SHOWN_TURNS)
     if info.turns > _SHOWN_TURNS:
         say(f"… {count(info.turns - _SHOWN_TURNS, 'earlier turn')}; /export FILE writes them all.")
+    ended = {event.turn for event in events if isinstance(event, TurnFinished)}
+    running = next((event for event in events if event.turn and event.turn not in ended), None)
     renderer = shell.make_renderer(make_console())
     for event in events:
         if isinstance(event, TurnStarted):
             say_line(event.text)
-        renderer.show(event)
-    if info.running and events:
+        if running is None or event.turn != running.turn:
+            renderer.show(event)
+    if running is not None:
         say("A turn is running; it is followed from here.")
+        # From its beginning on, so that nothing is missed and what it has asked is asked here.
         client = await shell.client()
-        async with client.follow(session.id, after=events[-1].seq) as coming:
-            await _follow(shell, session, _until_end(coming, events[-1].turn))
+        settled = {event.action for event in events if isinstance(event, ApprovalResolved | ActionFinished)}
+        async with client.follow(session.id, after=running.seq - 1) as coming:
+            await _steered(shell, session, _until_end(coming, running.turn), settled)
+
+
+async def _steered(
+    shell: Shell, session: AsyncSession, events: AsyncIterator[Event], settled: Collection[str] = ()
+) -> None:
+    """Follow a turn, to which lines can be said meanwhile."""
+    steering = Steering(shell, session)
+    shell.screen.steers(steering.take)
+    try:
+        await _follow(shell, session, events, settled=settled)
+    finally:
+        shell.screen.steers(None)
+        await steering.end()
 
 
 async def _follow(
-    shell: Shell, session: AsyncSession, events: AsyncIterator[Event], *, answer: bool = True
+    shell: Shell,
+    session: AsyncSession,
+    events: AsyncIterator[Event],
+    *,
+    answer: bool = True,
+    settled: Collection[str] = (),
 ) -> None:
+    """Show the events of a turn to its end, ask what it asks, and offer to write what it changed."""
     console = make_console()
     renderer = shell.make_renderer(console, text=answer)
+    questions = Questions(shell, session)
     offered: DiffOffered | None = None
     with shell.shown(renderer, session):
-        async for event in events:
-            renderer.show(event)
-            if isinstance(event, ApprovalRequested) and event.expires is not None:
-                await answer_request(shell, session, event)
-            elif isinstance(event, DiffOffered):
-                offered = event
-            elif isinstance(event, TurnFinished) and not event.answer and not event.error:
-                console.print(translated("The model had nothing to say."), style="dim")
+        try:
+            async for event in events:
+                renderer.show(event)
+                if not (isinstance(event, ApprovalRequested) and event.action in settled):
+                    questions.take(event)
+                if isinstance(event, DiffOffered):
+                    offered = event
+                elif isinstance(event, TurnFinished) and not event.answer and not event.error:
+                    console.print(translated("The model had nothing to say."), style="dim")
+        finally:
+            await questions.end()
     await shell.update_status()
     if offered is not None:
         await _offer(shell, offered)
@@ -116,33 +142,8 @@ async def _offer(shell: Shell, offered: DiffOffered) -> None:
         say("Kept for later: /commit writes the changes, /discard drops them.")
 
 
-async def _steer(shell: Shell, session: AsyncSession, line: Line) -> None:
-    """Say a line to the running turn; one that comes too late is the next request."""
-    if line.attachments or line.text.startswith(("/", "!")):
-        say("Only text can be said to a running turn; the line waits.")
-        shell.screen.put_back(line)
-        return
-    try:
-        await session.steer(_named(shell, line.text))
-    except LLMasOSError as error:
-        shell.screen.put_back(line)
-        if error.code != "idle":
-            print_error(error)
-
-
 async def _until_end(events: AsyncIterator[Event], turn: str) -> AsyncIterator[Event]:
     async for event in events:
         yield event
         if isinstance(event, TurnFinished) and event.turn == turn:
             return
-
-
-def _named(shell: Shell, text: str) -> str:
-    """Return a request with the names of files as the tools take them, without their signs."""
-
-    def name(found: re.Match[str]) -> str:
-        path = found[1] or found[2]
-        known = path in shell.changed or (shell.folder / path).exists()
-        return path if known else found[0]
-
-    return _FILE.sub(name, text)

@@ -32,11 +32,16 @@ def fit(text: str, columns: int) -> str:
     """Return one line of text, cut with an ellipsis where it is wider than `columns` cells."""
     from rich.cells import cell_len
 
-    if cell_len(text) <= columns:
+    # Of a long text only the beginning is measured; few of its letters take no room.
+    head = text[: 4 * columns + 1]
+    if len(head) == len(text) and cell_len(text) <= columns:
         return text
-    while text and cell_len(text) > columns - 1:
-        text = text[:-1]
-    return text + "…"
+    width = 0
+    for place, letter in enumerate(head):
+        width += cell_len(letter)
+        if width > columns - 1:
+            return head[:place] + "…"
+    return head + "…"
 
 
 def pad(text: str, columns: int, *, right: bool = False) -> str:

@@ -1,8 +1,11 @@
 """Asking a person for an approval: what they see, and what each answer sends."""
 
 import io
+from datetime import UTC, datetime
 from typing import Any, cast
 
+import anyio
+import anyio.lowlevel
 import pytest
 from rich.console import Console
 
@@ -10,8 +13,9 @@ from llmasos.api import WantedApproval
 from llmasos.client import AsyncSession
 from llmasos.decisions import ArgumentOrigin, Decision, Flip, Source, Span
 from llmasos.errors import LLMasOSError
-from llmasos.events import ApprovalRequested, Forecast
-from llmasos.shell.approval import answer_request, show_request, show_wanted
+from llmasos.events import ApprovalRequested, ApprovalResolved, Event, Forecast, TurnFinished
+from llmasos.shell.approval import show_request, show_wanted
+from llmasos.shell.questions import Questions
 from llmasos.shell.repl import Shell
 
 pytestmark = pytest.mark.anyio
@@ -33,25 +37,29 @@ REQUEST = ApprovalRequested(
     hosts=("evil.example",),
     forecast=Forecast(tokens=1200, seconds=60),
     pattern="curl of evil.example",
+    expires=datetime(2026, 11, 24, tzinfo=UTC),
 )
 
 
 class Person:
     """A shell whose person gives these answers, and a session that notes what it is sent."""
 
-    def __init__(self, *answers: str | None, fails: bool = False) -> None:
+    def __init__(self, *answers: str | None, fails: bool = False, waits: bool = False) -> None:
         self.answers = list(answers)
         self.sent: list[dict[str, Any]] = []
         self._fails = fails
+        self._waits = waits
 
     async def ask(self, question: str, *, lower: bool = True) -> str:
+        if self._waits:
+            await anyio.sleep_forever()
         return self.answers.pop(0) or ""
 
     async def edit(self, question: str, text: str) -> str | None:
         return self.answers.pop(0)
 
     async def answer(self, action: str, digest: str, **what: Any) -> None:
-        assert (action, digest) == ("a-1", "d" * 64)
+        assert action in ("a-1", "a-2") and digest == "d" * 64
         self.sent.append(what)
         if self._fails:
             raise LLMasOSError("No approval is waiting.")
@@ -59,9 +67,19 @@ class Person:
 
 async def answered(*answers: str | None, request: ApprovalRequested = REQUEST) -> dict[str, Any]:
     person = Person(*answers)
-    await answer_request(cast(Shell, person), cast(AsyncSession, person), request)
+    await settled(person, request)
     (sent,) = person.sent
     return sent
+
+
+async def settled(person: Person, *events: Event) -> None:
+    """Have the person asked, and return when all that was asked is answered or withdrawn."""
+    questions = Questions(cast(Shell, person), cast(AsyncSession, person))
+    for event in events:
+        questions.take(event)
+        for _ in range(10):
+            await anyio.lowlevel.checkpoint()
+    await questions.end()
 
 
 def shown(show: Any, what: Any) -> str:
@@ -189,8 +207,35 @@ async def test_always_is_no_answer_where_it_was_not_offered() -> None:
 
 async def test_an_answer_that_comes_too_late_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     person = Person("y", fails=True)
-    await answer_request(cast(Shell, person), cast(AsyncSession, person), REQUEST)
+    await settled(person, REQUEST)
     assert "No approval is waiting." in capsys.readouterr().err
+
+
+async def test_what_is_settled_elsewhere_is_asked_no_more(capsys: pytest.CaptureFixture[str]) -> None:
+    person = Person("y", waits=True)
+    await settled(person, REQUEST, ApprovalResolved(action="a-1", approved=True, by="console"))
+    assert person.sent == [] and "It was settled elsewhere." in capsys.readouterr().out
+    person = Person("y", waits=True)
+    await settled(person, REQUEST, TurnFinished(status="cancelled"))
+    assert person.sent == [] and "It was settled elsewhere." in capsys.readouterr().out
+
+
+async def test_an_own_answer_is_none_of_somebody_else(capsys: pytest.CaptureFixture[str]) -> None:
+    person = Person("y")
+    await settled(person, REQUEST, ApprovalResolved(action="a-1", approved=True, by="shell"))
+    assert len(person.sent) == 1 and "elsewhere" not in capsys.readouterr().out
+
+
+async def test_two_requests_are_asked_one_after_the_other() -> None:
+    person = Person("y", "n")
+    await settled(person, REQUEST, REQUEST.model_copy(update={"action": "a-2"}))
+    assert [sent["approve"] for sent in person.sent] == [True, False]
+
+
+async def test_what_nobody_has_to_answer_is_not_asked() -> None:
+    person = Person("y")
+    await settled(person, REQUEST.model_copy(update={"expires": None}))
+    assert person.sent == []
 
 
 def test_a_call_that_nobody_could_approve_is_listed_with_its_hash() -> None:

@@ -101,6 +101,24 @@ def test_a_long_list_comes_item_by_item() -> None:
     assert stream.end().split() == ["•", "thr"]
 
 
+def test_what_is_long_stays_whole() -> None:
+    code = "".join(f"line_{n} = {n}\n" for n in range(300))
+    shown = written(f"```python\n{code}```\n\nafter\n", size=40)
+    assert shown == "".join(f"  line_{n} = {n}\n" for n in range(300)) + "\nafter\n"
+    items = "".join(f"{n}. item\n" for n in range(1, 301))
+    assert [line.split() for line in written(items, size=40).splitlines()] == [
+        [str(n), "item"] for n in range(1, 301)
+    ]
+
+
+def test_the_beginning_of_what_is_long_is_not_read_again() -> None:
+    stream = MarkdownStream(console())
+    stream.feed("```python\n")
+    for n in range(500):
+        stream.feed(f"line_{n} = {n}\n")
+    assert stream._open.count("\n") < 100 and "line_499" in stream.live()
+
+
 def test_code_is_neither_cut_nor_broken() -> None:
     line = "x = " + "1 + " * 40 + "1"
     assert f"  {line}\n" in written(f"```python\n{line}\n```\n", width=40)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
 from llmasos.errors import LLMasOSError
@@ -32,16 +34,31 @@ async def run_own(shell: Shell, line: Line) -> None:
     request = expand(command, arguments)
     if not await _agreed(shell, command):
         raise LLMasOSError(f"/{command.name} was not carried out.", hint="Ask for it again to agree to it.")
-    if command.model:
-        await (await shell.session()).use_model(command.model)
     limits = {"max_steps": command.max_steps, "timeout": command.timeout}
-    await run_turn(shell, Line(request, line.attachments), dry_run=command.dry_run, **limits)
+    async with _model(shell, command.model):
+        await run_turn(shell, Line(request, line.attachments), dry_run=command.dry_run, **limits)
 
 
 def own_commands(shell: Shell) -> dict[str, str]:
     """Return the commands of the folder and of the user, with whose they are."""
     whose = {"project": translated("the project's own"), "user": translated("the user's own")}
     return {f"/{name}": whose[place.source] for name, place in find(shell.folder).places.items()}
+
+
+@asynccontextmanager
+async def _model(shell: Shell, name: str) -> AsyncIterator[None]:
+    """Have the session's model be another one, where one is named, and afterwards what it was."""
+    if not name:
+        yield
+        return
+    session = await shell.session()
+    before = session.model or (await (await shell.client()).info()).model
+    await session.use_model(name)
+    try:
+        yield
+    finally:
+        with suppress(LLMasOSError):
+            await session.use_model(before)
 
 
 async def _agreed(shell: Shell, command: OwnCommand) -> bool:
@@ -63,7 +80,8 @@ async def _agreed(shell: Shell, command: OwnCommand) -> bool:
         )
     )
     # Set in, so that no line of it can pass for one of the shell.
-    shown = display(command.body, keep_newlines=True).replace("\n", "\n  ")
+    # What its front matter asks for, such as another model, is agreed to as well.
+    shown = display(command.text.strip(), keep_newlines=True).replace("\n", "\n  ")
     console.print(Text(f"  {shown}\n  ({display_name(str(command.file))})", style="dim"))
     if await shell.ask("Send it as your own words, from now on? [y/N] ") not in ("y", "yes"):
         return False

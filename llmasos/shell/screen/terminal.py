@@ -33,6 +33,7 @@ from llmasos.shell.screen.port import Line, Live, Stop
 from llmasos.shell.words import clock_time, fit
 
 _FRAME_SECONDS = 0.04
+_REST = 4.0  # times as long as a frame took
 _MORE_SECONDS = 0.002
 _TICK_SECONDS = 0.5
 _MOST_AT_ONCE = 500  # lines: between two frames keys are read
@@ -149,10 +150,12 @@ class TerminalScreen:
         patience = loop.time() + _LONGEST_WAIT
         # Who is typing has not seen the question yet: what they type stays theirs.
         self._coming = display(question)
-        while self._last_key > loop.time() - _QUIET_SECONDS and loop.time() < patience:
-            self._painter.refresh()
-            await asyncio.sleep(_QUIET_SECONDS / 4)
-        self._coming = ""
+        try:
+            while self._last_key > loop.time() - _QUIET_SECONDS and loop.time() < patience:
+                self._painter.refresh()
+                await asyncio.sleep(_QUIET_SECONDS / 4)
+        finally:
+            self._coming = ""
         termios.tcflush(sys.stdin, termios.TCIFLUSH)
         self._question = loop.create_future()
         self._asked = f"{display(question).rstrip()} "
@@ -175,6 +178,7 @@ class TerminalScreen:
         loop = asyncio.get_running_loop()
         before = self._stop, self._live, self._began
         self._stop, self._live, self._began = stop, live or self._live, loop.time()
+        self._painter.trust()
         ticking = loop.create_task(self._tick())
         self._painter.refresh()
         try:
@@ -355,6 +359,8 @@ class _Painter:
         self._unwritten: deque[str] = deque()
         self._timer: asyncio.TimerHandle | None = None
         self._last = 0.0
+        self._pause = _FRAME_SECONDS
+        self._failed = False
         self._tail = ""
         self.beneath = ""
         """The line that has no end yet, and what else may change."""
@@ -400,27 +406,46 @@ class _Painter:
         else:
             self._loop.call_soon_threadsafe(self._schedule)
 
+    def trust(self) -> None:
+        """Draw again what may change, as it is something else from now on."""
+        self._failed = False
+
     def _schedule(self) -> None:
         if self._timer is None and self._loop is not None:
-            wait = max(0.0, self._last + _FRAME_SECONDS - self._loop.time())
+            wait = max(0.0, self._last + self._pause - self._loop.time())
             self._timer = self._loop.call_later(wait, self._paint)
 
     def _paint(self) -> None:
         self._timer = None
         assert self._loop is not None
+        began = self._loop.time()
         if not self._app.is_running or self._app._running_in_terminal:
             self._timer = self._loop.call_later(_FRAME_SECONDS, self._paint)
             return
         lines = self._taken()
-        self.beneath = "\n".join(part for part in (self._tail, self._live()) if part)
+        self.beneath = "\n".join(part for part in (self._tail, self._changing()) if part)
         with self._output.frame():
             if lines or self._shrinks():
                 self._app.renderer.erase()
                 self._output.write_raw(lines.replace("\n", "\r\n"))
             self._app._redraw()
         self._last = self._loop.time()
+        # What is slow to draw is drawn less often, so that keys are never kept waiting for long.
+        self._pause = max(_FRAME_SECONDS, _REST * (self._last - began))
         if self._unwritten:
             self._timer = self._loop.call_later(_MORE_SECONDS, self._paint)
+
+    def _changing(self) -> str:
+        """Return what may change; nothing any more once it could not be made."""
+        if self._failed:
+            return ""
+        try:
+            return self._live()
+        except Exception as error:
+            self._failed = True
+            assert self._loop is not None
+            self._loop.call_exception_handler({"message": "drawing failed", "exception": error})
+            return ""
 
     def _taken(self, most: int = _MOST_AT_ONCE) -> str:
         """Return the next whole lines that are to be written, up to about as many."""

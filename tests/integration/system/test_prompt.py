@@ -473,3 +473,31 @@ def test_a_command_of_ones_own_is_agreed_to_and_sent(machine: Machine, terminal:
     terminal.wait_for("/greet ", "the project's own")
     terminal.enter("/compact")
     terminal.wait_for("There is nothing to compact.")
+
+
+def test_what_waits_for_an_answer_is_asked_after_coming_back(machine: Machine, terminal: Terminal) -> None:
+    hook = call("write_file", path=".git/hooks/pre-commit", content="true\n")
+    machine.endpoint.replies = [hook, "Made the hook."]
+    terminal.enter("make a hook")
+    terminal.wait_for_line("Allow it?")
+    session = re.findall(r"s-[0-9a-f]{10}", terminal.text())[-1]
+    terminal.close()
+    again = Terminal(machine, "--resume", session)
+    try:
+        again.wait_for("> make a hook", "A turn is running", "write_file asks for your approval")
+        again.wait_for_line("Allow it?")
+        again.type(f"y{ENTER}")
+        again.wait_for("✓ write_file", "Made the hook.")
+        again.wait_for_line("Write these changes to the folder?")
+    finally:
+        again.close()
+
+
+def test_one_very_long_line_holds_nothing_up(machine: Machine, terminal: Terminal) -> None:
+    terminal.enter("!head -c 150000 /dev/zero | tr '\\0' x; sleep 600")
+    terminal.wait_for("│ xxx")
+    terminal.type("still here")
+    terminal.wait_for_line(f"{BUSY}still here")
+    terminal.type(ESCAPE)
+    terminal.wait_for("■ run_shell")
+    terminal.wait_for_line(f"{PROMPT}still here")
