@@ -10,6 +10,7 @@ from llmasos.decisions import Verdict
 
 _MOST = 4
 _LONGEST = 80
+_AND = " and "
 # `{}` stands for what would be different.
 _VERDICTS: Mapping[Verdict, str] = {
     "allow": "allowed if {}",
@@ -111,7 +112,7 @@ def otherwise(facts: Mapping[str, Any], verdict: Verdict, say: Callable[[str], s
         verdict: What would be decided then.
         say: Says each part of it in the language of whoever reads it.
     """
-    different = say(" and ").join(say(_said(name, value, say)) for name, value in facts.items())
+    different = say(_AND).join(say(_said(name, value, say)) for name, value in facts.items())
     return say(_VERDICTS[verdict].replace("{}", different))
 
 

@@ -22,6 +22,7 @@ PACKAGE = ROOT / "llmasos"
 CATALOGUES = PACKAGE / "language"
 _MOST = 6
 _NUMERIC = re.compile(r"[-+,.\d]*[,dfgeg]$")
+_NUMBERED = re.compile(r"(?<!\{)\{(\d+)(:[nw]|)\}(?!\})")
 _GAP = re.compile(r"(?<!\{)\{(?::[nw])?\}(?!\})")
 _WORD = re.compile(r"[A-Za-z]{2}")
 _LABEL = re.compile(r" *[a-z]{3,} {2,}\{")
@@ -95,7 +96,7 @@ TABLES = {
     "shell/explanations.py": ("_SOURCES",),
     "shell/model_lines.py": ("_KINDS",),
     "federated/deployment/site.py": ("_ROWS", "_STANDS"),
-    "flips.py": ("_VERDICTS", "_EFFECTS", "_SOURCES", "_FACTS", "_ITEMS"),
+    "flips.py": ("_AND", "_VERDICTS", "_EFFECTS", "_SOURCES", "_FACTS", "_ITEMS"),
 }
 # Names, commands and styles, which are alike in every language.
 ALIKE = (
@@ -106,7 +107,7 @@ ALIKE = (
     *("Run over {0}:\n{1}", "Run over the inputs:\n{0}"),
 )
 # Words of the API that lines show as they are.
-WIRE = ("added", "changed", "deleted", "renamed")
+WIRE = ("added", "changed", "deleted", "renamed", "requests", "passages", "files")
 CLICK = (
     "Usage:",
     "Options",
@@ -156,15 +157,20 @@ class Scope:
 
 @dataclass
 class Phrases:
-    """What is said, with where the first of each is said."""
+    """What is said, with where the first of each is said; by what it says whatever the kinds of its gaps."""
 
-    found: dict[str, str] = field(default_factory=dict)
+    phrases: dict[str, str] = field(default_factory=dict)
+    where: dict[str, str] = field(default_factory=dict)
 
     def add(self, texts: Sequence[str], where: str) -> None:
         """Take in templates; those that say nothing, or nearly nothing, are left out."""
         for text in texts:
-            if _says(text) and numbered(text) not in ALIKE:
-                self.found.setdefault(numbered(text), where)
+            phrase = numbered(text)
+            if not _says(text) or phrase in ALIKE:
+                continue
+            key = same_said(phrase)
+            self.where.setdefault(key, where)
+            self.phrases[key] = merged(self.phrases.get(key, phrase), phrase)
 
 
 def collect() -> dict[str, str]:
@@ -191,7 +197,7 @@ def collect() -> dict[str, str]:
     phrases.add(WIRE, "api")
     rules = tomllib.loads((PACKAGE / "agent" / "policy" / "builtin.toml").read_text())["rule"]
     phrases.add([re.sub(r"\{\w+\}", TEXT, rule.get("reason", "")) for rule in rules], "builtin.toml")
-    return phrases.found
+    return {phrase: phrases.where[key] for key, phrase in phrases.phrases.items()}
 
 
 def _said(node: ast.AST, scope: Scope, name: str, kinds: set[str]) -> Iterator[str]:
@@ -312,8 +318,8 @@ def _part(node: ast.expr, scope: Scope, depth: int) -> list[str]:
         return [TEXT]
     if node.format_spec is not None:
         return [NUMBER if _NUMERIC.fullmatch(ast.unparse(node.format_spec)[2:-1]) else TEXT]
-    if isinstance(node.value, ast.Call) and ast.unparse(node.value.func) == "count":
-        return ["{:w}"]
+    if isinstance(node.value, ast.Call) and (kind := _CALLS.get(ast.unparse(node.value.func))):
+        return [kind]
     return templates(node.value, scope, depth) or [TEXT]
 
 
@@ -364,6 +370,7 @@ def _own(node: ast.AST) -> Iterator[ast.AST]:
             yield from _own(child)
 
 
+_CALLS = {"count": WORDS, "clock_time": NUMBER, "amount": NUMBER}
 _UNKNOWN = ast.Constant(value=None)
 
 
@@ -432,6 +439,17 @@ def numbered(template: str) -> str:
     return _GAP.sub(lambda gap: "{" + str(next(number)) + gap[0][1:-1] + "}", template.strip(" "))
 
 
+def merged(phrase: str, other: str) -> str:
+    """Return a phrase that is said at two places, with gaps for what is put in at either."""
+    others = iter(_NUMBERED.findall(other))
+
+    def gap(found: re.Match[str]) -> str:
+        kinds = {found[2], next(others)[1]}
+        return f"{{{found[1]}{':w' if ':w' in kinds else '' if '' in kinds else ':n'}}}"
+
+    return _NUMBERED.sub(gap, phrase)
+
+
 def _says(template: str) -> bool:
     """Return whether a template has words; with gaps, so many that no other text is taken for it."""
     bare = _GAP.sub("", template)
@@ -453,8 +471,9 @@ def _escaped(text: str) -> str:
 
 def main() -> int:
     """Print what is missing and what is left over; the exit code is 1 when there is any."""
-    said = {same_said(phrase): phrase for phrase in collect()}
-    where = {same_said(phrase): place for phrase, place in collect().items()}
+    found = collect()
+    said = {same_said(phrase): phrase for phrase in found}
+    where = {same_said(phrase): place for phrase, place in found.items()}
     wrong = 0
     for file in sorted(CATALOGUES.glob("*.po")):
         known = {same_said(one) for one in read_catalogue(file)}

@@ -25,6 +25,14 @@ def _own_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.M
         monkeypatch.setenv(f"LLMASOS_{name}_DIR", str(base / name.lower()))
 
 
+@pytest.fixture(autouse=True)
+def _english(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Speak English in tests, whatever the language of whoever runs them."""
+    for name in ("LLMASOS_SHELL__LANGUAGE", "LC_ALL", "LC_MESSAGES"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("LANG", "C.UTF-8")
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A person's folder with a few files."""

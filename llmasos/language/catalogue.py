@@ -10,9 +10,9 @@ from pathlib import Path
 TEXT, NUMBER, WORDS = "{}", "{:n}", "{:w}"
 """Gaps of a template: anything, which stays as it is; a number; and words that are looked up themselves."""
 
-_ENTRY = re.compile(r'^msgid "(.+)"\nmsgstr "(.*)"$', re.MULTILINE)
+_ENTRY = re.compile(r'^msgid "(.+)"\nmsgstr "(.+)"$', re.MULTILINE)
 _GAP = re.compile(r"(?<!\{)\{(\d*)(?::([nw]))?\}(?!\})")
-_FOUND = {"": r"(.*?)", "w": r"(.*?)", "n": r"( *[-+]?\d[\d,]*(?:\.\d+)?(?:e[-+]?\d+)?)"}
+_FOUND = {"": r"(.*?)", "w": r"(.*?)", "n": r"( *[-+]?\d[\d,:]*(?:\.\d+)?(?:e[-+]?\d+|[kM])?)"}
 _DEEPEST = 3
 _KEPT = 4096
 

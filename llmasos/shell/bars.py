@@ -72,4 +72,4 @@ def _drawn(share: float, cells: int) -> str:
 def _amount(step: Progress) -> str:
     if step.unit == "bytes":
         return translated(f"{step.done / 1e6:,.0f} of {step.total / 1e6:,.0f} MB")
-    return translated(f"{step.done:g} of {step.total:g} {display(step.unit)}".rstrip())
+    return f"{translated(f'{step.done:g} of {step.total:g}')} {display(translated(step.unit))}".rstrip()

@@ -13,7 +13,7 @@ from llmasos.language import ENGLISH, chosen_language, translated
 # What may not begin a line, and what may not end one.
 _CLOSING = "，。、；：！？）》”’…"
 _OPENING = "（《“‘"
-_WORD = re.compile(r"\s+|[\x21-\x7e]+|.")
+_WORD = re.compile(rf"\s+|[{_OPENING}]?(?:[\x21-\x7e]+|.)[{_CLOSING}]*")
 _NOTES = re.compile(r"(?P<text>.*?)  \[(?P<notes>[^\]]*)\]", re.DOTALL)
 
 
@@ -39,9 +39,9 @@ class HelpLines(click.HelpFormatter):
             super().write_text(text)
             return
         indent = " " * self.current_indent
-        paragraphs = [translated(" ".join(each.split())) for each in text.split("\n\n")]
-        lines = ["\n".join(indent + line for line in _wrapped(each, self.width)) for each in paragraphs]
-        self.write("\n\n".join(lines) + "\n")
+        said = [translated(" ".join(each.split())) for each in text.split("\n\n")]
+        paragraphs = [_wrapped(each, self.width - self.current_indent) for each in said]
+        self.write("\n\n".join("\n".join(indent + line for line in lines) for lines in paragraphs) + "\n")
 
     def write_dl(self, rows: Iterable[tuple[str, str]], col_max: int = 30, col_spacing: int = 2) -> None:
         """Write a list of options or commands, with what each does."""
@@ -91,10 +91,8 @@ def _wrapped(text: str, columns: int) -> list[str]:
 
     lines, line = [], ""
     for word in _WORD.findall(text):
-        if cell_len(line + word.rstrip()) <= columns or word in _CLOSING or not line.strip():
-            line += word
-            continue
-        kept = line[-1] if line[-1] in _OPENING else ""
-        lines.append(line.removesuffix(kept).rstrip())
-        line = (kept + word).lstrip()
-    return [*lines, line.rstrip()] if line.strip() else lines
+        if line and cell_len(line + word.rstrip()) > columns:
+            lines.append(line.rstrip())
+            line = ""
+        line += word if line else word.lstrip()
+    return [*lines, line.rstrip()]

@@ -57,8 +57,10 @@ def detail_lines(model: ModelDetails) -> Iterator[str]:
 def progress_text(step: ModelProgress) -> str:
     """Return how much is done, of how much."""
     if step.unit == "bytes":
-        return f"{size_text(step.done)} of {size_text(step.total)}" if step.total else ""
-    return f"{step.done:.0f} of {step.total:.0f} {step.unit}" if step.total else ""
+        of = translated(" of ")
+        return f"{size_text(step.done)}{of}{size_text(step.total)}" if step.total else ""
+    amount = translated(f"{step.done:.0f} of {step.total:.0f}")
+    return f"{amount} {translated(step.unit)}" if step.total else ""
 
 
 def top_lines(top: ModelsTop) -> Iterator[str]:

@@ -23,8 +23,8 @@ def status_line(folder: Path, info: KernelInfo, session: SessionInfo | None) -> 
     parts = [folder.name or str(folder), model]
     if session is not None and session.usage.requests:
         usage = session.usage
-        tokens = amount(usage.input_tokens + usage.output_tokens)
-        parts.append(translated(f"{tokens} tokens in {usage.seconds:,.0f} s"))
+        tokens = usage.input_tokens + usage.output_tokens
+        parts.append(translated(f"{amount(tokens)} tokens in {usage.seconds:,.0f} s"))
     if info.spent is not None:
         parts.append(translated(f"spent {info.spent:,.4f}"))
     parts.append(info.sandbox)
