@@ -56,6 +56,7 @@ from llmasos.events import (
     TurnFinished,
     TurnStarted,
     TurnSteered,
+    Usage,
 )
 from llmasos.models import LOOK_BELOW, Client, Origin
 from llmasos.models.scheduler.queue import BANDS
@@ -323,6 +324,9 @@ class Session:
             self._steering,
         )
         end = await made.turn.run(prompt(request))
+        if origin is PERSON:
+            # No model has read anything: what the call looks like to the loop costs nobody a token.
+            end = replace(end, usage=Usage(seconds=end.usage.seconds))
         end = replace(end, usage=used.at_least(end.usage + made.contexts.spent))
         if end.status in ("done", "limit") and (missing := made.consent.missing):
             return TurnEnd(

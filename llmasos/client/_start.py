@@ -26,8 +26,10 @@ async def start_kernel(
         progress: Told what the kernel says meanwhile: at its first start it builds the sandbox's image.
 
     Raises:
+        ConfigError: The folder of its data or of its socket cannot be used.
         KernelError: It ended at once, with the reason it gave, or did not answer in time.
     """
+    paths.private_dir(paths.runtime_dir())
     log = paths.private_dir(paths.data_dir()) / "kernel.out"
     with log.open("w") as output:
         process = subprocess.Popen(

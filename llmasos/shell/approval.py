@@ -13,6 +13,7 @@ from llmasos.decisions import ArgumentOrigin, Decision, Span
 from llmasos.display import display, display_name
 from llmasos.flips import otherwise
 from llmasos.language import translated
+from llmasos.shell.output import say
 from llmasos.shell.render import coloured_diff, make_console
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ _MOST_LETTERS = 6_000
 _MOST_ITEMS = 12
 _FEW_LINES = 4
 _LONGEST_SPAN = 100
+_ANSWERS = ("", "y", "yes", "a", "always", "e", "edit", "n", "no", "w", "why")
 _FOUND = {
     "listing": "the name of a file",
     "file": "found in the file {}",
@@ -43,7 +45,9 @@ async def ask_for(shell: Shell, request: ApprovalRequested) -> dict[str, Any]:
     """Show a request to the person, and return their answer, as `AsyncSession.answer` takes it."""
     show_request(make_console(), request)
     always = " / [a]lways for this" if request.pattern else ""
-    answer = await shell.ask(f"Allow it? [y]es, once{always} / [e]dit / [N]o / [w] no, and say why ")
+    question = f"Allow it? [y]es, once{always} / [e]dit / [N]o / [w] no, and say why "
+    while (answer := await shell.ask(question)) not in _ANSWERS:
+        say("That is no answer. Enter or n refuses; what you want done next can be said afterwards.")
     more: dict[str, Any] = {}
     if answer in ("a", "always") and request.pattern:
         more["always"] = True

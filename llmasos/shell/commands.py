@@ -86,6 +86,7 @@ async def _commit(shell: Shell, rest: str) -> None:
         if await shell.ask("Merge both versions of these files? [y/N] ") not in ("y", "yes"):
             return
         done = await session.commit(chosen, merge=True)
+    shell.kept = ()
     say(f"{written(done, str(shell.folder))} /undo takes it back.")
 
 
@@ -93,6 +94,7 @@ async def _discard(shell: Shell, rest: str) -> None:
     from llmasos.shell.choices import parse_choices
 
     await (await shell.session()).discard(parse_choices(split(rest)))
+    shell.kept = ()
     say("Dropped.")
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.text import Text
+from rich.theme import Theme
 
 from llmasos.api import Diff
 from llmasos.display import Stream, display, display_name
@@ -57,7 +58,9 @@ _KINDS = {"added": "green", "changed": "yellow", "deleted": "red", "renamed": "c
 
 def make_console(*, stderr: bool = False) -> Console:
     """Return a console for this terminal; colours are off when piped or when NO_COLOR is set."""
-    return Console(stderr=stderr, highlight=False, soft_wrap=True, markup=False, emoji=False)
+    # Code in a line has no background of its own: terminals are dark or light.
+    theme = Theme({"markdown.code": "cyan"})
+    return Console(stderr=stderr, highlight=False, soft_wrap=True, markup=False, emoji=False, theme=theme)
 
 
 class Renderer:
@@ -69,6 +72,7 @@ class Renderer:
         folds: Where long output is kept, so that a person can open it.
         beneath: Whether what changes is shown by somebody else, beneath what is written, from `live`.
         defaults: What the arguments of each tool are where a call does not say otherwise.
+        joined: Whether the beginning of what the model says now was missed: it is shown when it is whole.
     """
 
     def __init__(
@@ -79,12 +83,14 @@ class Renderer:
         folds: Folds | None = None,
         beneath: bool = False,
         defaults: Mapping[str, Mapping[str, Any]] | None = None,
+        joined: bool = False,
     ) -> None:
         self._console = console
         self._text = text
         self._folds = folds
         self._beneath = beneath
         self._defaults = defaults or {}
+        self._joined = joined
         self._streaming = False
         self._streamed = ""
         self._shown = Stream()
@@ -101,7 +107,7 @@ class Renderer:
         self._clear_progress()
         match event:
             case TextDelta():
-                if self._text:
+                if self._text and not self._joined:
                     self._streaming = True
                     self._streamed += event.text
                     self._write_text(self._shown.show(event.text))
@@ -111,8 +117,10 @@ class Renderer:
             case AssistantText():
                 self.end_line()
                 self._show_missed(event.text)
+                self._joined = False
             case ActionStarted():
                 self.end_line()
+                self._joined = False
                 tool = (display(event.tool), "bold")
                 said = _arguments(event, self._defaults.get(event.tool, {}))
                 self._console.print(Text.assemble(("●", "cyan"), " ", tool, (said, "dim")))
@@ -154,6 +162,14 @@ class Renderer:
     def say(self, what: str) -> None:
         """Write in passing what is under way before there are events."""
         self._show_progress(Progress(what=what))
+
+    def end(self) -> None:
+        """Write all that is shown beneath and not written yet, however the turn ends."""
+        self._clear_progress()
+        self.end_line()
+        for output in self._outputs.values():
+            self._print_output(output.end()[1])
+        self._outputs.clear()
 
     def end_line(self) -> None:
         """Finish a line that text has left open."""
@@ -224,8 +240,12 @@ class Renderer:
         self._console.print(Text.assemble(_MARKS.get(event.status, ("✗", "red")), " ", (line, "dim")))
         # That it was cancelled is what the turn's end says.
         if event.status not in ("ok", "cancelled"):
-            last = [line for line in event.result.strip().split("\n") if line.strip()][-4:]
-            self._console.print(Text("\n".join(f"  {display(line)}" for line in last), style="yellow"))
+            # What it has printed was seen already.
+            seen = set(output.lines[-_SHOWN_LINES:])
+            told = [display(line) for line in event.result.strip().split("\n") if line.strip()]
+            last = [line for line in told if line not in seen][-4:]
+            if last:
+                self._console.print(Text("\n".join(f"  {line}" for line in last), style="yellow"))
 
     def _show_progress(self, event: Progress) -> None:
         self._bar.update(event)
@@ -278,7 +298,9 @@ def say_line(text: str) -> None:
 
 
 def usage_line(usage: Usage) -> str:
-    """Return tokens and time in a short line."""
+    """Return tokens and time in a short line; no tokens where no model was asked."""
+    if not (usage.requests or usage.input_tokens or usage.output_tokens):
+        return f"{usage.seconds:.1f} s"
     return (
         f"{usage.seconds:.1f} s · {usage.input_tokens:,} tokens in "
         f"({usage.cached_tokens:,} cached), {usage.output_tokens:,} out"

@@ -18,12 +18,13 @@ from llmasos.shell.known import Known
 from llmasos.shell.output import say
 from llmasos.shell.screen import Line, Screen
 from llmasos.shell.status import status_line
-from llmasos.shell.words import english_answer
+from llmasos.shell.words import count, english_answer
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from llmasos.client import AsyncClient, AsyncSession
+    from llmasos.events import FileChange
     from llmasos.shell.render import Renderer
 
 
@@ -63,6 +64,7 @@ class Shell:
         self.known = Known()
         self.renderer: Renderer | None = None
         self.changed: tuple[str, ...] = ()
+        self.kept: tuple[FileChange, ...] = ()
         self._resume = resume
         self._client: AsyncClient | None = None
         self._session: AsyncSession | None = None
@@ -77,6 +79,7 @@ class Shell:
             self._connecting = asyncio.create_task(self._connect())
             try:
                 if self._resume:
+                    await self.session()
                     await self._guarded(self._take_up())
                 else:
                     say("Say what you want. /help has the commands and the keys.")
@@ -85,6 +88,8 @@ class Shell:
             except EOFError:
                 pass
             finally:
+                if unsent := self.screen.unsent():
+                    say(f"Not sent: {count(unsent, 'line')} that waited. ↑ finds them again.")
                 await self._end()
         return 0
 
@@ -97,7 +102,7 @@ class Shell:
             return True
         say_line(line.text)
         name, _, rest = line.text.partition(" ")
-        if name in ("/quit", "/exit"):
+        if line.text in ("/quit", "/exit", "quit", "exit"):
             return False
         if name.startswith("/") and "/" not in name[1:]:
             if name not in COMMANDS:
@@ -160,12 +165,18 @@ class Shell:
         """Have the person change a text; None when they gave up."""
         return await self.screen.ask(question, text)
 
-    def make_renderer(self, console: Console, *, text: bool = True) -> Renderer:
-        """Return what writes events above the prompt; without `text`, all but the model's words."""
+    def make_renderer(self, console: Console, *, text: bool = True, joined: bool = False) -> Renderer:
+        """Return what writes events above the prompt.
+
+        Args:
+            console: Where they are written.
+            text: Whether the model's words are, too.
+            joined: Whether the beginning of what the model says now was missed.
+        """
         from llmasos.shell.render import Renderer
 
         defaults = self.known.defaults
-        return Renderer(console, text=text, folds=self.folds, beneath=True, defaults=defaults)
+        return Renderer(console, text=text, folds=self.folds, beneath=True, defaults=defaults, joined=joined)
 
     @contextlib.contextmanager
     def shown(self, renderer: Renderer, session: AsyncSession) -> Iterator[None]:

@@ -100,7 +100,9 @@ async def _memory(shell: Shell, rest: str) -> None:
             say(fact_line(await client.change_fact(fact, text), str(shell.folder)))
         case ["edit", fact]:
             known = {one.id: one.text for one in await client.facts()}
-            edited = await shell.edit(f"{fact} = ", known.get(fact, ""))
+            if fact not in known:
+                raise LLMasOSError(f"There is no fact {fact!r}.", hint="/memory lists them.")
+            edited = await shell.edit(f"{fact} = ", known[fact])
             if edited is not None:
                 say(fact_line(await client.change_fact(fact, edited), str(shell.folder)))
         case ["remove", fact]:

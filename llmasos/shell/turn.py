@@ -23,13 +23,14 @@ from llmasos.shell.questions import Questions
 from llmasos.shell.render import make_console, say_line, show_diff
 from llmasos.shell.screen import Line
 from llmasos.shell.steering import Steering
-from llmasos.shell.words import count
+from llmasos.shell.words import count, english_answer
 
 if TYPE_CHECKING:
     from llmasos.client import AsyncSession
     from llmasos.shell.repl import Shell
 
 _SHOWN_TURNS = 3
+_LONGEST = 600.0  # seconds, which is what the tool allows
 
 
 async def run_turn(shell: Shell, line: Line, *, dry_run: bool = False, **limits: float | None) -> None:
@@ -53,7 +54,8 @@ async def run_command(shell: Shell, command: str) -> None:
     if not command:
         raise LLMasOSError("Say which command is to be run.", hint="As in !ls -l.")
     session = await shell.session()
-    call = ToolCall(tool="run_shell", arguments={"command": command})
+    # The person waits for it, and can end it.
+    call = ToolCall(tool="run_shell", arguments={"command": command, "timeout": _LONGEST})
     async with session.turn(f"Run the command: {command}", call=call) as events:
         await _follow(shell, session, events, answer=False)
 
@@ -78,17 +80,22 @@ async def show_last_turns(shell: Shell, session: AsyncSession) -> None:
         client = await shell.client()
         settled = {event.action for event in events if isinstance(event, ApprovalResolved | ActionFinished)}
         async with client.follow(session.id, after=running.seq - 1) as coming:
-            await _steered(shell, session, _until_end(coming, running.turn), settled)
+            await _steered(shell, session, _until_end(coming, running.turn), settled, joined=True)
 
 
 async def _steered(
-    shell: Shell, session: AsyncSession, events: AsyncIterator[Event], settled: Collection[str] = ()
+    shell: Shell,
+    session: AsyncSession,
+    events: AsyncIterator[Event],
+    settled: Collection[str] = (),
+    *,
+    joined: bool = False,
 ) -> None:
     """Follow a turn, to which lines can be said meanwhile."""
     steering = Steering(shell, session)
     shell.screen.steers(steering.take)
     try:
-        await _follow(shell, session, events, settled=settled)
+        await _follow(shell, session, events, settled=settled, joined=joined)
     finally:
         shell.screen.steers(None)
         await steering.end()
@@ -101,10 +108,11 @@ async def _follow(
     *,
     answer: bool = True,
     settled: Collection[str] = (),
+    joined: bool = False,
 ) -> None:
     """Show the events of a turn to its end, ask what it asks, and offer to write what it changed."""
     console = make_console()
-    renderer = shell.make_renderer(console, text=answer)
+    renderer = shell.make_renderer(console, text=answer, joined=joined)
     questions = Questions(shell, session)
     offered: DiffOffered | None = None
     with shell.shown(renderer, session):
@@ -118,6 +126,8 @@ async def _follow(
                 elif isinstance(event, TurnFinished) and not event.answer and not event.error:
                     console.print(translated("The model had nothing to say."), style="dim")
         finally:
+            # What was written so far stays on the screen, however it ends.
+            renderer.end()
             await questions.end()
     await shell.update_status()
     if offered is not None:
@@ -125,21 +135,30 @@ async def _follow(
 
 
 async def _offer(shell: Shell, offered: DiffOffered) -> None:
-    """Show what a turn changed, and ask what becomes of it."""
+    """Show what a turn changed, and ask what becomes of it; about what was kept for later only once."""
     shell.changed = tuple(change.path for change in offered.changes)
+    if offered.changes == shell.kept:
+        say(f"{count(len(offered.changes), 'change')} kept for later: /diff, /commit, /discard.")
+        return
     show_diff(make_console(), Diff(changes=offered.changes, omitted=offered.omitted, summary=offered.summary))
     if offered.dry_run:
         say("This was a dry run: nothing was written, and the changes were dropped.")
         return
     from llmasos.shell.commands import COMMANDS
 
-    answer = await shell.ask("Write these changes to the folder? [y]es / [n]o, drop them / Enter: later ")
+    question = "Write these changes to the folder? [y]es / [n]o, drop them / Enter: later "
+    said = await shell.ask(question, lower=False)
+    answer = english_answer(said)
     if answer in ("y", "yes"):
         await COMMANDS["/commit"].run(shell, "")
     elif answer in ("n", "no"):
         await COMMANDS["/discard"].run(shell, "")
     else:
+        shell.kept = offered.changes
         say("Kept for later: /commit writes the changes, /discard drops them.")
+        if answer:
+            # No answer, but the next thing that is wanted.
+            shell.screen.put_back(Line(said))
 
 
 async def _until_end(events: AsyncIterator[Event], turn: str) -> AsyncIterator[Event]:

@@ -190,7 +190,7 @@ def test_a_short_argument_is_whole_beside_a_long_one() -> None:
     [
         (("y",), {"approve": True}),
         (("",), {"approve": False}),
-        (("whatever",), {"approve": False}),
+        (("whatever", "n"), {"approve": False}),
         (("a",), {"approve": True, "always": True}),
         (("w", "not that host"), {"approve": False, "why": "not that host"}),
         (("e", "ls"), {"approve": True, "arguments": {"command": "ls", "timeout": 60}}),

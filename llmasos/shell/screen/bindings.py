@@ -59,6 +59,10 @@ class Typed(Protocol):
         """Open what was folded last."""
         ...
 
+    def mark_before(self) -> str:
+        """Return the mark of a paste that stands before the cursor; empty when there is none."""
+        ...
+
     def paste(self, text: str) -> str:
         """Return what stands in the line for a pasted text."""
         ...
@@ -92,6 +96,11 @@ def _sending(keys: KeyBindings, screen: Typed) -> None:
     @keys.add("c-j", filter=typing_here)
     def _new_line(event: KeyPressEvent) -> None:
         event.current_buffer.insert_text("\n")
+
+    @keys.add("backspace", filter=typing & Condition(lambda: bool(screen.mark_before())))
+    def _take_out(event: KeyPressEvent) -> None:
+        # A mark that is cut would name nothing.
+        event.current_buffer.delete_before_cursor(len(screen.mark_before()))
 
     @keys.add("c-x", "c-e", filter=typing_here & ~vi_insert_mode)
     @keys.add("v", filter=typing_here & vi_navigation_mode)

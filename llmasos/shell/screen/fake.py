@@ -57,6 +57,10 @@ class FakeScreen:
         finally:
             self.stop, self.live = before
 
+    def unsent(self) -> int:
+        """Return none."""
+        return 0
+
     def put_back(self, line: Line) -> None:
         """Have a line wait in front of the others."""
         self.lines.appendleft(line)

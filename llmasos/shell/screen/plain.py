@@ -75,6 +75,10 @@ class PlainScreen:
         finally:
             self._stop = before
 
+    def unsent(self) -> int:
+        """Return how many lines were not carried out."""
+        return len(self._lines) + len(self._typed)
+
     def put_back(self, line: Line) -> None:
         """Have a line wait in front of the others."""
         self._lines.appendleft(line)

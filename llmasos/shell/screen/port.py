@@ -70,6 +70,10 @@ class Screen(Protocol):
         """
         ...
 
+    def unsent(self) -> int:
+        """Return how many lines wait that nobody carries out any more, because the person has left."""
+        ...
+
     def put_back(self, line: Line) -> None:
         """Have a line wait in front of the others."""
         ...

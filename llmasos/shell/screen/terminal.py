@@ -131,7 +131,7 @@ class TerminalScreen:
 
     async def next_line(self) -> Line:
         """Return the next line that was sent, or raise EOFError when the person has left."""
-        while not self._lines:
+        while self._left.is_set() or not self._lines:
             if self._left.is_set():
                 raise EOFError
             self._more.clear()
@@ -228,6 +228,10 @@ class TerminalScreen:
             self._steer(self._lines.popleft())
         self._painter.refresh()
 
+    def unsent(self) -> int:
+        """Return how many lines wait that nobody carries out any more."""
+        return len(self._lines) if self._left.is_set() else 0
+
     def put_back(self, line: Line) -> None:
         """Have a line wait in front of the others."""
         self._lines.appendleft(line)
@@ -243,8 +247,16 @@ class TerminalScreen:
         """Stop what runs."""
         if self._stop is not None and not self._lent:
             self._stopping = True
+            # Who stops means all of it: what waits comes back to be looked at.
+            self._take_all_back()
             self._stop()
             self._painter.refresh()
+
+    def _take_all_back(self) -> None:
+        if self._lines:
+            text = "\n".join([*(line.text for line in self._lines), self.input.text]).rstrip("\n")
+            self._lines.clear()
+            self.input.document = Document(text, len(text))
 
     def refuse(self) -> None:
         """Give no answer to the question."""
@@ -254,7 +266,6 @@ class TerminalScreen:
     def leave(self) -> None:
         """Leave: lines that wait are not carried out."""
         self._left.set()
-        self._lines.clear()
         self.refuse()
         self._more.set()
 
@@ -262,6 +273,10 @@ class TerminalScreen:
         """Open what was folded last."""
         if self._opener is not None:
             self._opener()
+
+    def mark_before(self) -> str:
+        """Return the mark of a paste that stands before the cursor."""
+        return self._pastes.last_mark(self.input.document.text_before_cursor)
 
     def paste(self, text: str) -> str:
         """Return what stands in the line for a pasted text."""
@@ -274,6 +289,9 @@ class TerminalScreen:
         self.leave()
 
     def _sent(self, buffer: Buffer) -> bool:
+        if gone := self._pastes.gone(buffer.text):
+            print(display(translated(f"{gone} is not kept any more: paste it again.")))
+            return True
         if not self._left.is_set():
             self._lines.append(self._pastes.line(buffer.text.strip()))
         self._more.set()

@@ -200,8 +200,7 @@ def test_a_command_of_the_person_runs_in_the_sandbox_and_the_model_sees_it(
     terminal.wait_for("It says forty-two.")
     assert any("forty-two" in str(message) for message in machine.endpoint.requests[-1]["messages"][:-1])
     assert not (machine.folder / "number.txt").exists()
-    terminal.wait_for_line("Write these changes to the folder?")
-    terminal.type(ENTER)
+    terminal.wait_for("1 change kept for later: /diff, /commit, /discard.")
     terminal.enter("!")
     terminal.wait_for("Say which command is to be run.")
 
@@ -501,3 +500,42 @@ def test_one_very_long_line_holds_nothing_up(machine: Machine, terminal: Termina
     terminal.type(ESCAPE)
     terminal.wait_for("■ run_shell")
     terminal.wait_for_line(f"{PROMPT}still here")
+
+
+def test_only_an_answer_is_an_answer(machine: Machine, terminal: Terminal) -> None:
+    hook = call("write_file", path=".git/hooks/pre-commit", content="true\n")
+    machine.endpoint.replies = [hook, "Made the hook.", "Heard.", "Heard again."]
+    terminal.enter("make a hook")
+    terminal.wait_for_line("Allow it?")
+    terminal.type(f"/help{ENTER}")
+    terminal.wait_for("That is no answer.")
+    terminal.wait_for_line("Allow it?")
+    terminal.type(f"y{ENTER}")
+    terminal.wait_for("Made the hook.")
+    terminal.wait_for_line("Write these changes to the folder?")
+    terminal.type(f"What is next?{ENTER}")
+    terminal.wait_for("Kept for later", "> What is next?", "Heard.", "3 changes kept for later: /diff")
+    assert said(machine)[-1] == "What is next?"
+    terminal.enter("/discard")
+    terminal.wait_for("Dropped.")
+    assert terminal.text().count("Write these changes to the folder?") == 1
+
+
+def test_a_session_that_is_not_there_opens_no_shell(machine: Machine) -> None:
+    terminal = Terminal(machine, "--resume", "s-none")
+    try:
+        assert terminal.wait_for_end() == 1
+        assert "There is no session 's-none'." in terminal.text()
+    finally:
+        terminal.close()
+
+
+def test_what_was_written_before_the_kernel_died_stays(machine: Machine, terminal: Terminal) -> None:
+    held = machine.endpoint.replies = Held(call("run_shell", command="seq 1 12; sleep 600"), "")
+    terminal.enter("count")
+    held.go.release()
+    terminal.wait_for("│ 12")
+    machine.kill_kernel()
+    terminal.wait_for("The kernel has gone away.")
+    terminal.wait_for_line(PROMPT)
+    assert "│ 12" in terminal.text()

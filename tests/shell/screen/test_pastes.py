@@ -13,7 +13,7 @@ def test_long_pastes_are_attached_by_their_marks() -> None:
     pastes = Pastes()
     log, word = "line\n" * 30, "x" * 5000
     first, second = pastes.take(log), pastes.take(word)
-    assert (first, second) == ("[pasted text 1: 31 lines]", "[pasted text 2: 1 line]")
+    assert (first, second) == ("[pasted text 1: 30 lines]", "[pasted text 2: 1 line]")
     line = pastes.line(f"compare {second} with {second}")
     assert [(one.name, one.text) for one in line.attachments] == [("pasted text 2", word)]
     assert line.text == f"compare {second} with {second}"
@@ -23,6 +23,21 @@ def test_a_mark_that_was_typed_is_only_text() -> None:
     pastes = Pastes()
     pastes.take("line\n" * 30)
     assert pastes.line("[pasted text 7] and [pasted text x]").attachments == ()
+
+
+def test_a_mark_whose_text_is_gone_is_told() -> None:
+    pastes = Pastes()
+    mark = pastes.take("line\n" * 30)
+    assert pastes.gone(f"look at {mark}") == ""
+    assert Pastes().gone(f"look at {mark}") == mark
+    assert pastes.gone("[pasted text 7] is what I typed") == ""
+
+
+def test_the_mark_before_the_cursor() -> None:
+    pastes = Pastes()
+    mark = pastes.take("line\n" * 30)
+    assert pastes.last_mark(f"look at {mark}") == mark
+    assert pastes.last_mark(f"{mark} ") == "" and pastes.last_mark("[pasted text 9: 3 lines]") == ""
 
 
 def test_a_paste_has_an_end() -> None:

@@ -123,10 +123,35 @@ def test_lines_wait_while_something_runs(play: Callable[[Work], str]) -> None:
                 await asyncio.sleep(0)
             while "half a word" not in screen._painter.beneath:
                 await asyncio.sleep(0.01)
+        # Who stops means all of it: what waited is in the line again.
         assert said == [Line("first")]
+        assert screen.input.text == "second" and not screen.waiting
+        keys.send_text("\r")
         assert await screen.next_line() == Line("second")
 
     assert "waits: " in play(work)
+
+
+def test_backspace_takes_a_paste_out_whole(play: Callable[[Work], str]) -> None:
+    async def work(screen: TerminalScreen, keys: PipeInput) -> None:
+        keys.send_text("see \x1b[200~" + "line\r" * 30 + "\x1b[201~")
+        while "30 lines]" not in screen.input.text:
+            await asyncio.sleep(0)
+        keys.send_text("\x7f")
+        while screen.input.text != "see ":
+            await asyncio.sleep(0)
+
+    play(work)
+
+
+def test_what_waits_when_somebody_leaves_is_counted(play: Callable[[Work], str]) -> None:
+    async def work(screen: TerminalScreen, keys: PipeInput) -> None:
+        with screen.busy(lambda: None):
+            keys.send_text("one\rtwo\r\x04")
+            await screen.left()
+        assert screen.unsent() == 2
+
+    play(work)
 
 
 def test_who_leaves_sends_nothing_more(play: Callable[[Work], str]) -> None:
