@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import anyio
@@ -172,4 +173,28 @@ async def test_what_was_said_before_is_found_afterwards(store: Store) -> None:
         assert (hit.kind, hit.title, hit.number) == (kind, "A title", 1)
     info = await _records.load_session(store, "s-1")
     assert (info.turns, info.usage) == (2, Usage(requests=3, input_tokens=10, seconds=0.5))
+    store.close()
+
+
+async def test_what_stands_for_earlier_turns_is_kept_once(store: Store) -> None:
+    await anyio.to_thread.run_sync(upgrade_to, store, "0011")
+    with store.durable_engine.begin() as connection:
+        for session in ("s-1", "s-2"):
+            connection.execute(
+                text(
+                    "INSERT INTO sessions (id, folder, title, model, created, updated) VALUES "
+                    "(:id, '/f', '', '', '2026-01-01 00:00:00', '2026-01-01 00:00:00')"
+                ),
+                {"id": session},
+            )
+            for turn in (2, 3, 5):
+                entries = json.dumps([{"number": number, "said": ["a"]} for number in range(1, turn + 1)])
+                connection.execute(
+                    text("INSERT INTO compactions VALUES (:session, :turn, :entries)"),
+                    {"session": session, "turn": turn, "entries": entries},
+                )
+    upgrade(store)
+    with store.engine.connect() as connection:
+        rows = connection.execute(text("SELECT entries FROM compactions ORDER BY session, turn")).scalars()
+        assert [[entry["number"] for entry in json.loads(row)] for row in rows] == [[1, 2], [3], [4, 5]] * 2
     store.close()

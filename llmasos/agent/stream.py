@@ -132,6 +132,12 @@ class EventStream:
         found = await self._store.read(lambda transaction: transaction.scalar(begun))
         return found - 1 if found is not None else 0
 
+    async def before(self, turn: str) -> int:
+        """Return the number of the event before a turn; 0 when there is no such turn."""
+        first = select(func.min(EventRow.seq)).where(events_of(self._parts), EventRow.turn == turn)
+        found = await self._store.read(lambda transaction: transaction.scalar(first))
+        return found - 1 if found else 0
+
     async def read(self, after: int = 0, turn: str = "", types: Sequence[str] = ()) -> list[Event]:
         """Return the stored events after a number, of one turn or of all, of some types or of every one."""
 

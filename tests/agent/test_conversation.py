@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic_ai.messages import ModelResponse, ToolCallPart, ToolReturnPart
+from sqlalchemy import select
 
 from llmasos.agent import Session
+from llmasos.agent._tables import CompactionRow
 from llmasos.agent.conversation import REMEMBERED
 from llmasos.agent.digest import Entry, digest
 from llmasos.api import TurnRequest
 from llmasos.errors import SessionError
-from llmasos.events import ActionStarted, Notice
+from llmasos.events import ActionStarted, Event, Notice, TurnStarted
 from llmasos.models import FakeEngine
 from llmasos.tools import Capabilities, KernelContext, kernel_tool
 from tests.agent.conftest import MakeStage, Stage
@@ -82,6 +86,40 @@ async def test_long_results_are_given_up_before_the_context_is_full(stage: MakeS
             assert (await it.turn(session, f"look {number}")).status == "done"
         assert len(await notices(session)) == 1
         assert "1. Person: look 0" in asked(it) and "You: A0." in asked(it)
+
+
+async def test_long_requests_are_kept_once_and_not_compacted_with_each_turn(stage: MakeStage) -> None:
+    async with stage(model_context=8192, engine=FakeEngine(["Answer: ok."] * 24, context=32_768)) as it:
+        session = await it.session()
+        for number in range(24):
+            assert (await it.turn(session, f"{number} " + "word " * 1000)).status == "done"
+        rows = await it.store.read(lambda work: list(work.scalars(select(CompactionRow))))
+        assert 5 < len(rows) < 15, "each makes room for the next turn, too"
+        assert sum(len(row.entries) for row in rows) < 24 * 5500, "no turn is stored twice"
+        assert len(await notices(session)) <= 5
+        history = await session._conversation.history(100_000)
+        assert all(f"{number + 1}. Person: {number} word" in str(history[0]) for number in range(20))
+
+
+async def test_only_what_came_since_is_read_for_a_digest(
+    stage: MakeStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with stage(engine=FakeEngine(["Answer: ok."] * 4)) as it:
+        session = await it.session()
+        for number in range(4):
+            await it.turn(session, f"request {number}")
+            if number == 2:
+                await session.compact(0)
+        begun = [event for event in await session.stream.read() if isinstance(event, TurnStarted)]
+        read, after = session.stream.read, []
+
+        async def reading(number: int = 0, **options: Any) -> list[Event]:
+            after.append(number)
+            return await read(number, **options)
+
+        monkeypatch.setattr(session.stream, "read", reading)
+        await session.compact(0)
+        assert begun[3].seq - 1 in after and 0 not in after
 
 
 async def test_the_open_question_stays_when_all_is_compacted(stage: MakeStage) -> None:
