@@ -21,7 +21,7 @@ from llmasos.agent.asker import asker
 from llmasos.agent.assembly import Assembly
 from llmasos.agent.conversation import REMEMBERED, Conversation
 from llmasos.agent.listening import Listening
-from llmasos.agent.memory import Memory, told
+from llmasos.agent.memory import Memory, told, without
 from llmasos.agent.metering import Used
 from llmasos.agent.offer import Offer
 from llmasos.agent.one_call import PERSON, one_call
@@ -327,7 +327,11 @@ class Session:
         if origin is PERSON:
             # No model has read anything: what the call looks like to the loop costs nobody a token.
             end = replace(end, usage=Usage(seconds=end.usage.seconds))
-        end = replace(end, usage=used.at_least(end.usage + made.contexts.spent))
+        end = replace(
+            end,
+            usage=used.at_least(end.usage + made.contexts.spent),
+            messages=without(end.messages, self._kept(facts)),
+        )
         if end.status in ("done", "limit") and (missing := made.consent.missing):
             return TurnEnd(
                 "approval_needed",
@@ -410,10 +414,17 @@ class Session:
 
         Small models are told their duties together with the tools, where they are read only once.
         """
-        small = self._services.models.profile(self._info.model or None) == "calls"
-        if kept := told(facts, small=small):
-            here = f"{here}\n{kept}"
-        return f"{here}\n{LOOK_BELOW}" if small else f"{INSTRUCTIONS} {EXPLANATION}\n{here}"
+        here = f"{here}{self._kept(facts)}"
+        return f"{here}\n{LOOK_BELOW}" if self._small else f"{INSTRUCTIONS} {EXPLANATION}\n{here}"
+
+    def _kept(self, facts: Sequence[Fact]) -> str:
+        """Return how facts stand in what the model is told beside the request."""
+        kept = told(facts, small=self._small)
+        return f"\n{kept}" if kept else ""
+
+    @property
+    def _small(self) -> bool:
+        return self._services.models.profile(self._info.model or None) == "calls"
 
     def _listen(self, request: TurnRequest, names: Sequence[str], facts: Sequence[Fact]) -> Listening:
         """Return what knows who has said what in this session, this request included."""

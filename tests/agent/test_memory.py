@@ -46,6 +46,24 @@ async def test_the_model_is_told_what_holds_in_the_folder_and_everywhere(stage: 
         assert it.engine.requests[-1].turns == bare, "without facts, nothing is said of them"
 
 
+async def test_what_was_forgotten_or_changed_is_told_no_more(stage: MakeStage) -> None:
+    async with stage(*["Answer: ok"] * 5) as it:
+        session = await it.session()
+        french = await memory(it).add("Answer in French.")
+        reports = await memory(it).add("Reports go to out.")
+        await it.turn(session, "one")
+        assert "French" in asked(it) and "out." in asked(it)
+        await memory(it).remove(french.id)
+        await memory(it).edit(reports.id, "Reports go to done.")
+        await it.turn(session, "two")
+        assert "French" not in asked(it) and "out." not in asked(it) and asked(it).count("done.") == 1
+        await it.turn(session, "three")
+        assert asked(it).count("done.") == 1, "it is told with the newest request only"
+        await memory(it).remove(reports.id)
+        await it.turn(session, "four")
+        assert "keep in mind" not in asked(it)
+
+
 async def test_a_keys_session_is_told_the_keys_facts(stage: MakeStage) -> None:
     async with stage("Answer: ok") as it:
         await memory(it).add("Mine")
