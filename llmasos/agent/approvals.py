@@ -77,6 +77,11 @@ class Approvals:
         self._refused = set()
 
     @property
+    def beforehand(self) -> bool:
+        """Whether calls are approved that were not made yet."""
+        return self.mode == "all" or bool(self._beforehand)
+
+    @property
     def expires(self) -> datetime:
         """When a request that is made now is refused by itself."""
         return datetime.fromtimestamp(self._clock(), UTC) + timedelta(seconds=self.seconds)

@@ -214,6 +214,11 @@ class Session:
         self._tasks.start_soon(self._carry_out, turn, request, scope, client)
         return TurnAccepted(turn=turn, after=after)
 
+    @property
+    def approved_beforehand(self) -> bool:
+        """Whether a turn is running that may make calls for which nobody is asked any more."""
+        return self.running and self.approvals.beforehand
+
     async def steer(self, text: str) -> TurnAccepted:
         """Say something to the running turn; the model reads it with the next request that it gets.
 

@@ -187,7 +187,12 @@ class _SessionsApi:
     @operation("Say something to the running turn.", body=SteerRequest, answer=TurnAccepted, status=202)
     async def steer(self, request: Request) -> Response:
         session = await self.session(request)
-        return reply(await session.steer((await body(request, SteerRequest)).text), status=202)
+        said = await body(request, SteerRequest)
+        access = _access(request)
+        if access is not None and session.approved_beforehand:
+            # Who says what the turn does says what is done with the approval of somebody else.
+            access.require("approve")
+        return reply(await session.steer(said.text), status=202)
 
     @operation("Cancel the running turn.", status=204)
     async def cancel(self, request: Request) -> Response:

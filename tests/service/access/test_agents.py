@@ -262,6 +262,21 @@ async def test_steering_without_a_turn_says_so(stage: MakeStage, replies: list[s
         assert told.status_code == 202 and told.json()["turn"].startswith("t-")
 
 
+@pytest.mark.parametrize("beforehand", [{"approve": "all"}, {"approve": "deny", "approved": ["0" * 64]}])
+async def test_who_may_not_approve_does_not_steer_what_was_approved_beforehand(
+    stage: MakeStage, replies: list[str], beforehand: dict[str, object]
+) -> None:
+    async with serving(stage, *replies) as it, await it.key(*AGENT) as one, await it.key(*ADMIN) as root:
+        place = await it.session(one)
+        begun = await root.post(f"{place}/turns", json={"text": "hello", **beforehand})
+        assert begun.status_code == 202, begun.text
+        refused = await one.post(f"{place}/steer", json={"text": "remove all"})
+        assert refused.status_code == 403 and "'approve'" in refused.json()["message"]
+        assert (await root.post(f"{place}/steer", json={"text": "hurry"})).status_code == 202
+        await (await it.stage.sessions.get(place.rpartition("/")[2])).wait()
+        assert (await one.post(f"{place}/steer", json={"text": "hurry"})).status_code == 409
+
+
 async def test_a_fork_is_its_keys_and_needs_what_a_new_session_would(
     stage: MakeStage, replies: list[str]
 ) -> None:
