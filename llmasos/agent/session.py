@@ -187,32 +187,37 @@ class Session:
                 raise SessionError("The request is empty.", hint="Say what you want done.")
             if request.dry_run:
                 await self._refuse_dry_run()
-            scope = self._running = anyio.CancelScope()
-            self._idle = anyio.Event()
-            self.approvals.begin(request.approve, request.approved, str(asker()))
-            after = self.stream.last
             turn = f"t-{secrets.token_hex(6)}"
-            try:
-                await records.insert_turn(self._services.store, self.id, turn, title=request.text)
-                await self.stream.append(
-                    TurnStarted(
-                        turn=turn,
-                        text=request.text,
-                        attachments=tuple(attachment.name for attachment in request.attachments),
-                        model=self._info.model or self._services.models.status()[0].name,
-                        sandbox=self._services.provider.backend,
-                        dry_run=request.dry_run,
-                        in_place=self._info.in_place,
-                    )
-                )
-            except BaseException:
-                self._running = None
-                self._idle.set()
-                raise
-        # A call that a person makes themselves is answered by no model that could read more.
-        self._turn, self._steering = turn, Steering() if request.call is None else None
+            # What is said to it waits until it has begun.
+            async with self._saying:
+                scope = self._running = anyio.CancelScope()
+                # A call that a person makes themselves is answered by no model that could read more.
+                self._turn, self._steering = turn, Steering() if request.call is None else None
+                self._idle = anyio.Event()
+                self.approvals.begin(request.approve, request.approved, str(asker()))
+                after = self.stream.last
+                try:
+                    await self._insert(turn, request)
+                except BaseException:
+                    self._running = None
+                    self._idle.set()
+                    raise
         self._tasks.start_soon(self._carry_out, turn, request, scope, client)
         return TurnAccepted(turn=turn, after=after)
+
+    async def _insert(self, turn: str, request: TurnRequest) -> None:
+        await records.insert_turn(self._services.store, self.id, turn, title=request.text)
+        await self.stream.append(
+            TurnStarted(
+                turn=turn,
+                text=request.text,
+                attachments=tuple(attachment.name for attachment in request.attachments),
+                model=self._info.model or self._services.models.status()[0].name,
+                sandbox=self._services.provider.backend,
+                dry_run=request.dry_run,
+                in_place=self._info.in_place,
+            )
+        )
 
     @property
     def approved_beforehand(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from typing import Any
 
 import anyio
 import pytest
@@ -10,6 +11,7 @@ from sqlalchemy import update
 from sqlalchemy.orm import Session as Transaction
 
 from llmasos.agent import Session
+from llmasos.agent import _records as records
 from llmasos.agent._tables import TurnRow
 from llmasos.agent.provenance import Tracker
 from llmasos.api import ToolCall, TurnRequest
@@ -92,6 +94,40 @@ async def test_what_comes_before_the_model_is_there_is_read_at_first(stage: Make
         assert told.turn == accepted.turn and told.after > accepted.after
         await session.wait()
         assert "two and two?" in said(it.engine, 0) and "in German" in said(it.engine, 0)
+
+
+async def test_what_is_said_as_a_turn_begins_is_said_to_that_turn(
+    stage: MakeStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The turn is being stored: it has not begun for those who follow."""
+    async with stage("Answer: 1", "Answer: vier") as it:
+        session = await it.session()
+        await it.turn(session, "one")
+        storing, go_on = anyio.Event(), anyio.Event()
+        insert = records.insert_turn
+
+        async def slow(*given: Any, **options: Any) -> None:
+            storing.set()
+            await go_on.wait()
+            await insert(*given, **options)
+
+        monkeypatch.setattr(records, "insert_turn", slow)
+        told: list[str] = []
+
+        async def steer() -> None:
+            told.append((await session.steer("in German")).turn)
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(session.start, TurnRequest(text="two and two?", approve="deny"))
+            await storing.wait()
+            group.start_soon(steer)
+            await anyio.wait_all_tasks_blocked()
+            go_on.set()
+        await session.wait()
+        started = [event for event in await session.stream.read() if isinstance(event, TurnStarted)][-1]
+        [steered] = [event for event in await session.stream.read() if isinstance(event, TurnSteered)]
+        assert told == [started.turn] == [steered.turn] and started.seq < steered.seq
+        assert "in German" in said(it.engine, 1)
 
 
 async def test_without_a_turn_it_is_refused(stage: MakeStage) -> None:
