@@ -66,7 +66,7 @@ def guarded(
     return CORSMiddleware(
         guard,
         allow_origins=tuple(origins),
-        allow_methods=("GET", "POST", "DELETE"),
+        allow_methods=("GET", "POST", "PATCH", "DELETE"),
         allow_headers=("*",),
         allow_private_network=True,
         expose_headers=_EXPOSED,

@@ -197,6 +197,9 @@ async def test_pages_of_other_origins_are_shut_out_unless_they_are_named(desk: D
         assert preflight.status_code == 200
         assert preflight.headers["access-control-allow-origin"] == "https://page.example.org"
         assert "authorization" in preflight.headers["access-control-allow-headers"].lower()
+        for method in ("GET", "PATCH", "DELETE"):
+            wanted = {**asks, "access-control-request-method": method}
+            assert (await client.options(CHAT, headers=wanted)).status_code == 200
         said = await client.post(CHAT, headers=page)
         assert said.headers["access-control-allow-origin"] == "https://page.example.org"
         assert "retry-after" in said.headers["access-control-expose-headers"].lower()
