@@ -36,8 +36,8 @@ class Place:
     """The end of a turn, from which another session can go on.
 
     Args:
-        session: The session that holds the turn.
-        turn: Its id.
+        session: The session that holds the turn, or a fork of it that has none of its own yet.
+        turn: The turn's id.
         number: Its number in the conversation.
         seq: The number of the last event before the next turn.
         newest: Whether it is the last one of the conversation.
@@ -100,9 +100,21 @@ def find_place(transaction: Transaction, session: str, wanted: str) -> Place:
         raise SessionError(
             f"The session {session} has no turn that has ended.", hint="Begin another session on the folder."
         )
-    return Place(
-        found.session, found.id, found.number, _end(transaction, found), newest=found.id == newest.id
-    )
+    if not wanted and found.session != session:
+        # What was decided in a fork before it had a turn of its own goes along, too.
+        here, end = session, _before_own_turns(transaction, parts)
+    else:
+        here, end = found.session, _end(transaction, found)
+    return Place(here, found.id, found.number, end, newest=found.id == newest.id)
+
+
+def _before_own_turns(transaction: Transaction, parts: Lineage) -> int:
+    """Return the number of the last event of a fork before its first turn."""
+    own = EventRow.session == parts[-1].session
+    first = transaction.scalar(select(func.min(EventRow.seq)).where(own, EventRow.type == "turn_started"))
+    if first is not None:
+        return first - 1
+    return transaction.scalar(select(func.max(EventRow.seq)).where(own)) or parts[-2].seq or 0
 
 
 def _end(transaction: Transaction, turn: TurnRow) -> int:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -19,7 +20,6 @@ from llmasos.agent.services import Services
 from llmasos.agent.session import Session, new_session_id, new_session_info
 from llmasos.agent.stream import EventStream
 from llmasos.api import SessionInfo, SessionRequest
-from llmasos.errors import LLMasOSError
 from llmasos.events import Notice
 from llmasos.sandbox import AllowedHosts, Workspace
 
@@ -85,11 +85,8 @@ class Sessions:
             )
         )
         state = self._state(info.id)
-        try:
+        with _whole_or_not(state):
             workspace = await self._workspace(info)
-        except LLMasOSError:
-            shutil.rmtree(state, ignore_errors=True)
-            raise
         return await self._begin(info, workspace)
 
     async def fork(self, session: str, turn: str = "") -> Session:
@@ -107,39 +104,41 @@ class Sessions:
             WorkspaceError: The folder is gone.
         """
         source = await self.get(session)
-        place = await records.place_in(self.services.store, session, turn)
-        now = datetime.now(UTC)
-        info = (await source.info()).model_copy(
-            update={
-                "id": new_session_id(),
-                "created": now,
-                "updated": now,
-                "parent": place.session,
-                "parent_turn": place.number,
-            }
-        )
-        state = self._state(info.id)
-        state.mkdir(mode=0o700, parents=True)
-        try:
-            changed = bool(await source.workbench.workspace.changed())
-            if changed and place.newest:
-                await source.workbench.copy_view(state)
+        fork = new_session_id()
+        state = self._state(fork)
+        with _whole_or_not(state):
+            # Nothing begins, is written or is dropped between the look at the place and that at the view.
+            async with source.workbench.turns:
+                place = await records.place_in(self.services.store, session, turn)
+                state.mkdir(mode=0o700, parents=True)
+                changed = bool(await source.workbench.workspace.changed())
+                if changed and place.newest:
+                    await source.workbench.copy_view(state)
+                info = await source.info()
+            now = datetime.now(UTC)
+            info = info.model_copy(
+                update={
+                    "id": fork,
+                    "created": now,
+                    "updated": now,
+                    "parent": place.session,
+                    "parent_turn": place.number,
+                }
+            )
             workspace = await self._workspace(info)
-        except LLMasOSError:
-            shutil.rmtree(state, ignore_errors=True)
-            raise
-        fork = await self._begin(info, workspace, place)
+        begun = await self._begin(info, workspace, place)
         text = f"Forked from {place.session} after its turn {place.number}."
         if changed and place.newest:
             text += " The changes that were not written are here, too."
         elif changed:
             text += f" The changes that were not written stay in {session}; here, the folder is as it is."
-        await fork.stream.append(Notice(text=text))
-        return fork
+        await begun.stream.append(Notice(text=text))
+        return begun
 
     async def _begin(self, info: SessionInfo, workspace: Workspace, place: Place | None = None) -> Session:
         info = info.model_copy(update={"folder": str(workspace.folder)})
-        await records.insert_session(self.services.store, info, place)
+        with _whole_or_not(self._state(info.id)):
+            await records.insert_session(self.services.store, info, place)
         policy = await anyio.to_thread.run_sync(policy_for, self.services.settings, workspace.folder)
         await record(
             self.services.ledger,
@@ -241,3 +240,13 @@ class Sessions:
 
     def _state(self, session: str) -> Path:
         return self._states / session
+
+
+@contextmanager
+def _whole_or_not(state: Path) -> Iterator[None]:
+    """Remove a session's own folder when the session is not begun after all."""
+    try:
+        yield
+    except BaseException:
+        shutil.rmtree(state, ignore_errors=True)
+        raise

@@ -193,6 +193,8 @@ class Workbench:
     async def copy_view(self, state: Path) -> None:
         """Give another session on the folder this view, with its changes; the sandbox ends.
 
+        Whoever asks holds `turns`.
+
         Args:
             state: The other session's own folder.
 
@@ -200,9 +202,9 @@ class Workbench:
             SessionError: A turn runs.
             WorkspaceError: It cannot be copied.
         """
-        async with self._between_turns("A session's view cannot be copied"):
-            await self.sandbox.close()
-            await self.workspace.copy_view(state)
+        self._refuse_while_busy("A session's view cannot be copied")
+        await self.sandbox.close()
+        await self.workspace.copy_view(state)
 
     async def save_state(self, name: str) -> None:
         """Keep the variables of the Python session under a name."""

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
+import anyio
 import pytest
 
 from llmasos.agent import Session
+from llmasos.agent import _records as records
 from llmasos.api import TurnRequest
 from llmasos.errors import SessionError
 from llmasos.events import ActionStarted, Notice, TurnStarted
@@ -64,6 +69,87 @@ async def test_a_fork_of_a_fork_has_all_that_was_before_it(stage: MakeStage) -> 
         assert all(text in said(it) for text in ("one", "two", "three"))
         turn = (await third.stream.read())[0].turn
         assert await requests(await it.sessions.fork(third.id, turn)) == ["one"]
+
+
+async def test_a_fork_of_a_fork_has_what_was_decided_there_before_a_turn(stage: MakeStage) -> None:
+    async with stage(WRITE, "Answer: done", "Answer: that") as it:
+        first = await it.session()
+        await it.turn(first, "write new.txt")
+        second = await it.sessions.fork(first.id)
+        await second.workbench.commit()
+        third = await it.sessions.fork(second.id)
+        assert (await third.info()).parent == second.id and (await third.info()).turns == 1
+        events = await third.stream.read()
+        assert events[:-1] == await second.stream.read()
+        assert events[-2].type == "workspace_changed"
+        assert isinstance(events[-1], Notice) and f"Forked from {second.id} " in events[-1].text
+        await it.turn(third, "and now?")
+        assert "write new.txt" in said(it) and await requests(third) == ["write new.txt", "and now?"]
+
+
+async def test_a_turn_that_runs_in_a_fork_is_not_part_of_its_forks(stage: MakeStage) -> None:
+    async with stage("Answer: 1", "hang()", tools=(hang,)) as it:
+        first = await it.session()
+        await it.turn(first, "one")
+        second = await it.sessions.fork(first.id)
+        await second.start(TurnRequest(text="hang", approve="deny"))
+        third = await it.sessions.fork(second.id)
+        assert await requests(third) == ["one"] and (await third.info()).parent == second.id
+        await second.cancel()
+
+
+async def test_nothing_changes_between_the_place_and_the_view_of_a_fork(
+    stage: MakeStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with stage(WRITE, "Answer: done") as it:
+        session = await it.session()
+        await it.turn(session, "write new.txt")
+        place_in, copy_view = records.place_in, session.workbench.copy_view
+        held: list[bool] = []
+
+        async def place(*given: Any) -> Any:
+            held.append(session.workbench.turns.locked())
+            return await place_in(*given)
+
+        async def copy(state: Path) -> None:
+            held.append(session.workbench.turns.locked())
+            await copy_view(state)
+
+        monkeypatch.setattr(records, "place_in", place)
+        monkeypatch.setattr(session.workbench, "copy_view", copy)
+        fork = await it.sessions.fork(session.id)
+        assert held == [True, True] and not session.workbench.turns.locked()
+        assert (await fork.workbench.diff()).changes
+
+
+@pytest.mark.parametrize("what", ["fails", "is cancelled"])
+async def test_a_fork_that_is_not_made_leaves_nothing(
+    stage: MakeStage, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    async with stage(WRITE, "Answer: done") as it:
+        session = await it.session()
+        await it.turn(session, "write new.txt")
+        states = it.settings.data_dir / "workspaces"
+        before = sorted(states.iterdir())
+
+        async def copy_view(state: Path) -> None:
+            (state / "half").mkdir()
+            if what == "fails":
+                raise OSError(28, "No space left on device")
+            await anyio.sleep_forever()
+
+        monkeypatch.setattr(session.workbench, "copy_view", copy_view)
+        if what == "fails":
+            with pytest.raises(OSError, match="No space"):
+                await it.sessions.fork(session.id)
+        else:
+            async with anyio.create_task_group() as group:
+                group.start_soon(it.sessions.fork, session.id)
+                await anyio.wait_all_tasks_blocked()
+                while sorted(states.iterdir()) == before:
+                    await anyio.sleep(0)
+                group.cancel_scope.cancel()
+        assert sorted(states.iterdir()) == before and len(await it.sessions.list()) == 1
 
 
 async def test_a_fork_is_opened_again_as_it_was(stage: MakeStage) -> None:
