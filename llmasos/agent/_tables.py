@@ -61,7 +61,10 @@ class EventRow(Base):
     type: Mapped[str]
     body: Mapped[str] = mapped_column(Text)
 
-    __table_args__ = (Index("ix_events_session_turn", "session", "turn"),)
+    __table_args__ = (
+        Index("ix_events_session_turn", "session", "turn"),
+        Index("ix_events_session_type", "session", "type", "seq"),
+    )
 
 
 class SearchRow(Base):

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from llmasos.agent.decided import newest_decisions
+from llmasos.agent.decided import newest_decisions, newest_places
 from llmasos.api import KeyScope, RecordQuery
 from llmasos.kernel import Kernel
 from llmasos.service.access import Access, Owners, needs
@@ -39,6 +39,7 @@ class Board:
         scope: What a key needs to see it.
         values: Returns what is shown.
         every: Seconds between two looks at it.
+        state: Returns what is other when something else is to be shown; None to draw it with each look.
     """
 
     path: str
@@ -46,6 +47,7 @@ class Board:
     scope: KeyScope
     values: Values
     every: float = 1.0
+    state: Callable[[Request], Awaitable[object]] | None = None
 
     def routes(self, renderer: Renderer) -> list[Route]:
         """Return the routes of the page and of what follows it."""
@@ -55,9 +57,15 @@ class Board:
             return renderer.page(request, "board.html", board=self.name, **values)
 
         async def follow(request: Request) -> Response:
+            drawn: tuple[object, str] = None, ""
+
             async def draw() -> str:
-                values = await self.values(request)
-                return renderer.part(request, "live.html", board=self.name, **values)
+                nonlocal drawn
+                state = await self.state(request) if self.state is not None else None
+                if state is None or state != drawn[0]:
+                    values = await self.values(request)
+                    drawn = state, renderer.part(request, "live.html", board=self.name, **values)
+                return drawn[1]
 
             await draw()
             return watched(draw, "live", self.every)
@@ -74,7 +82,7 @@ def board_routes(kernel: Kernel, renderer: Renderer) -> list[Route]:
         Board("/models", "models", "models", shown.models),
         Board("/runs", "runs", "agent", trainings.all),
         Board("/runs/{id}", "run", "agent", trainings.one),
-        Board("/decisions", "decisions", "agent", shown.decisions),
+        Board("/decisions", "decisions", "agent", shown.decisions, state=shown.decided),
         Board("/ledger", "ledger", "admin", shown.ledger, every=_CHAIN_SECONDS),
     )
 
@@ -108,6 +116,10 @@ class _Boards:
     async def decisions(self, request: Request) -> dict[str, Any]:
         seen = await self._owners.seen(request.state.access)
         return {"decisions": await newest_decisions(self._kernel.store, _DECISIONS, seen)}
+
+    async def decided(self, request: Request) -> object:
+        seen = await self._owners.seen(request.state.access)
+        return await newest_places(self._kernel.store, _DECISIONS, seen)
 
     async def ledger(self, _request: Request) -> dict[str, Any]:
         records = await self._kernel.books.records(RecordQuery(limit=_RECORDS))

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
+from starlette.responses import Response
 
 from llmasos.agent import Session
+from llmasos.agent.decided import newest_decisions
 from llmasos.api import TurnRequest
 from llmasos.events import ApprovalRequested, ApprovalResolved, Event
+from llmasos.service.console import boards
 from tests.service.console.conftest import ASKS, HELLO, Browser, Console, texts
 
 pytestmark = pytest.mark.anyio
@@ -67,6 +72,34 @@ async def test_a_request_shows_what_a_person_needs_to_decide(console: Console) -
     page = await own.page(f"/console/sessions/{session.id}")
     assert "asks for your approval" not in page and f"Allowed by {resolved.by}" in texts(page)
     assert f"Allowed by {resolved.by}" in texts(await own.page("/console/decisions"))
+
+
+async def test_decisions_are_drawn_again_when_something_was_decided(
+    console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[int] = []
+    newest = newest_decisions
+
+    async def reading(*given: Any) -> Any:
+        read.append(1)
+        return await newest(*given)
+
+    draws: list[Callable[[], Awaitable[str]]] = []
+
+    def watched(draw: Callable[[], Awaitable[str]], *_given: object) -> Response:
+        draws.append(draw)
+        return Response()
+
+    monkeypatch.setattr(boards, "newest_decisions", reading)
+    monkeypatch.setattr(boards, "watched", watched)
+    own = await console.own()
+    await own.page("/console/decisions/live")
+    [draw] = draws
+    before = await draw()
+    assert await draw() == before and len(read) == 1
+    await console.session(HELLO, "Answer: done.", text="write hello.txt")
+    after = await draw()
+    assert "write_file" in after and after == await draw() and len(read) == 2
 
 
 async def test_it_can_be_denied_with_a_reason(console: Console) -> None:
