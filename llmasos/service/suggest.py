@@ -16,6 +16,7 @@ from llmasos.errors import LLMasOSError, ModelError
 from llmasos.kernel import Kernel
 from llmasos.models.chat.gather import Gathering
 from llmasos.models.chat.port import Chat, ChatRequest
+from llmasos.secrets.lines import without_passwords
 from llmasos.service.openai.gateway import Gateway
 from llmasos.service.openai.identity import Asked, caller, request_id
 from llmasos.service.openapi import operation
@@ -35,6 +36,7 @@ class _SuggestApi:
     async def suggest(self, request: Request) -> Response:
         kernel = self._kernel
         wanted = kernel.redactor.value(await body(request, SuggestRequest))
+        wanted = wanted.model_copy(update={"last_command": without_passwords(wanted.last_command)})
         question = asked(wanted)
         name = wanted.model or kernel.models.status()[0].name
         who = caller(request, request_id(request))

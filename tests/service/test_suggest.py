@@ -87,6 +87,13 @@ async def test_secrets_do_not_reach_the_model(service: Callable[..., Service]) -
     assert TOKEN not in asked and asked.count("[redacted:github-token:") == 2
 
 
+async def test_passwords_of_the_last_command_do_not_reach_the_model(service: Callable[..., Service]) -> None:
+    it = service("ls")
+    await it.ask(sentence="fix it", last_command="mysql -u root -phunter22 db", exit_code=1)
+    asked = it.chat.requests[0].messages[-1].content
+    assert "hunter22" not in asked and "mysql -u root -p[redacted] db" in asked
+
+
 async def test_a_keys_call_is_as_urgent_as_its_key_and_counted(service: Callable[..., Service]) -> None:
     it = service("ls")
     it.access = FakeAccess(band="batch")
