@@ -133,9 +133,7 @@ _FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
 def _bytes(file: Path) -> bytes:
     """Return what a file holds; nothing else is read, and nothing is waited for."""
     try:
-        descriptor = os.open(
-            os.path.realpath(file), os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
-        )
+        descriptor = os.open(os.path.realpath(file), _FLAGS)
     except OSError as error:
         raise _wrong(file, (error.strerror or "it cannot be opened").lower(), "Look at the file.") from error
     with os.fdopen(descriptor, "rb") as opened:
