@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import select
-import shlex
 import stat
 import sys
 from collections.abc import Mapping, Sequence
@@ -136,7 +135,8 @@ def _request(words: Sequence[str], folder: Path, *, yes: bool) -> tuple[str, Own
     command = own.read(place)
     if not yes:
         own.check_agreed(command)
-    return own.expand(command, [*shlex.split(rest), *words[1:]] if words[1:] else rest), command
+    arguments = [*own.words_of(command, rest), *words[1:]] if words[1:] else rest
+    return own.expand(command, arguments), command
 
 
 def _piped_input() -> list[Attachment]:

@@ -3,7 +3,7 @@
 from llmasos.shell.own.agreed import Agreement, agree, agreement, check_agreed
 from llmasos.shell.own.command import OwnCommand, read
 from llmasos.shell.own.errors import CommandError, NotAgreed
-from llmasos.shell.own.expand import expand
+from llmasos.shell.own.expand import expand, words_of
 from llmasos.shell.own.files import Found, Place, Source, check_name, find, named, new_file
 
 __all__ = [
@@ -23,4 +23,5 @@ __all__ = [
     "named",
     "new_file",
     "read",
+    "words_of",
 ]

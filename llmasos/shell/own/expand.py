@@ -32,7 +32,7 @@ def expand(command: OwnCommand, arguments: str | Sequence[str]) -> str:
     places = [found for found in _PLACE.finditer(command.body) if not found[0].startswith("\\")]
     names = {_name(found) for found in places}
     whole = arguments.strip() if isinstance(arguments, str) else " ".join(arguments)
-    words = _words(command, arguments) if names - {"ARGUMENTS"} else []
+    words = words_of(command, arguments) if names - {"ARGUMENTS"} else []
     most = max((int(name) for name in names - {"ARGUMENTS"}), default=0)
     if "ARGUMENTS" not in names and (len(words) > most or (whole and not most)):
         takes = f"{most} argument{'s' if most > 1 else ''} at most" if most else "no arguments"
@@ -63,7 +63,12 @@ def _name(found: re.Match[str]) -> str:
     return found["bare"] or found["braced"]
 
 
-def _words(command: OwnCommand, arguments: str | Sequence[str]) -> list[str]:
+def words_of(command: OwnCommand, arguments: str | Sequence[str]) -> list[str]:
+    """Return the single words of what was typed after a command's name.
+
+    Raises:
+        CommandError: A quote is not closed.
+    """
     if not isinstance(arguments, str):
         return list(arguments)
     try:

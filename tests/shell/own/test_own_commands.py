@@ -123,3 +123,13 @@ def test_what_is_wrong_with_a_command_fails_its_run(run: Run) -> None:
         code, out, _ = run("run", *arguments, "--yes", "--json")
         assert code == 1 and said in json.loads(out)["error"]
     assert run("run", "two", "words")[0] == 2
+
+
+def test_a_quote_that_is_not_closed_is_named(run: Run) -> None:
+    write("say.md", "Say $1 and $2.")
+    code, out, err = run("run", "--yes", "/say it's", "more")
+    assert code == 1 and not out and "The arguments of /say cannot be read: a quote is not closed." in err
+    code, out, err = run("run", "--yes", "--json", "/say it's", "more")
+    told = json.loads(out)
+    assert code == 1 and told["status"] == "failed" and "a quote is not closed" in told["error"]
+    assert "apostrophe" in told["hint"]
