@@ -103,7 +103,7 @@ class Kernel:
             stack.callback(self._ended)
             self.store = Store(self.settings.database)
             stack.callback(self.store.close)
-            await anyio.to_thread.run_sync(_migrate, self.store)
+            await anyio.to_thread.run_sync(_migrate, self.store, self._progress)
             self.ledger: Ledger
             if self._ledger is not None:
                 self.ledger = self._ledger
@@ -327,7 +327,7 @@ def _models(settings: Settings, stack: AsyncExitStack) -> Models:
     return Models(settings, place=place)
 
 
-def _migrate(store: Store) -> None:
+def _migrate(store: Store, progress: Callable[[str], None]) -> None:
     from llmasos.migrations import upgrade
 
-    upgrade(store)
+    upgrade(store, progress)

@@ -25,6 +25,7 @@ from llmasos.events import (
     TurnStarted,
     Usage,
 )
+from llmasos.knowledge.words import indexed
 from llmasos.ledger._digest import FIRST_HEAD, body_digest, next_head, record_digest, session_key
 from llmasos.ledger._outbox import Outbox
 from llmasos.ledger._tables import OutboxRow, RecordRow
@@ -198,3 +199,30 @@ async def test_what_stands_for_earlier_turns_is_kept_once(store: Store) -> None:
         rows = connection.execute(text("SELECT entries FROM compactions ORDER BY session, turn")).scalars()
         assert [[entry["number"] for entry in json.loads(row)] for row in rows] == [[1, 2], [3], [4, 5]] * 2
     store.close()
+
+
+async def test_what_takes_long_says_how_far_it_is(store: Store) -> None:
+    await anyio.to_thread.run_sync(upgrade_to, store, "0008")
+    with store.durable_engine.begin() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO sessions (id, folder, title, model, created, updated) VALUES "
+                "('s-1', '/f', '', '', '2026-01-01 00:00:00', '2026-01-01 00:00:00')"
+            )
+        )
+        event = text(
+            "INSERT INTO events (session, seq, turn, type, body) VALUES ('s-1', :seq, '', 'x', '{}')"
+        )
+        connection.execute(event, [{"seq": seq} for seq in range(1, 11_001)])
+    told: list[str] = []
+    upgrade(store, told.append)
+    assert told == [
+        f"Past sessions are made searchable: {done} of 11,000 events." for done in ("0", "5,000", "10,000")
+    ]
+    store.close()
+
+
+@pytest.mark.parametrize("said", ["看看天气 today", "Größe ǅ x_y 1.5", "한국어 を 一", "", "ﬁn Ａ"])
+def test_the_words_of_an_earlier_schema_are_those_that_are_looked_for(said: str) -> None:
+    script = ScriptDirectory.from_config(CONFIG).get_revision("0009")
+    assert script is not None and script.module._words(said) == indexed(said)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from sqlalchemy import inspect, text
@@ -12,8 +13,12 @@ from llmasos.store import Store
 _HERE = Path(__file__).parent
 
 
-def upgrade(store: Store) -> None:
+def upgrade(store: Store, progress: Callable[[str], None] = lambda text: None) -> None:
     """Bring the database to the newest schema.
+
+    Args:
+        store: The database.
+        progress: Told how far it is while something takes long.
 
     Raises:
         ConfigError: The database was written by a newer version.
@@ -30,7 +35,7 @@ def upgrade(store: Store) -> None:
     config.set_main_option("script_location", str(_HERE))
     try:
         with store.durable_engine.begin() as connection:
-            config.attributes["connection"] = connection
+            config.attributes |= {"connection": connection, "progress": progress}
             command.upgrade(config, "head")
     except CommandError as error:
         raise ConfigError(
