@@ -300,7 +300,7 @@ def say_line(text: str) -> None:
 def usage_line(usage: Usage) -> str:
     """Return tokens and time in a short line; no tokens where no model was asked."""
     if not (usage.requests or usage.input_tokens or usage.output_tokens):
-        return f"{usage.seconds:.1f} s"
+        return f"after {usage.seconds:.1f} s"
     return (
         f"{usage.seconds:.1f} s · {usage.input_tokens:,} tokens in "
         f"({usage.cached_tokens:,} cached), {usage.output_tokens:,} out"

@@ -131,7 +131,7 @@ def test_errors_notices_and_ends_of_turns(capsys: pytest.CaptureFixture[str]) ->
     written = capsys.readouterr().out
     assert "文件夹自上一轮以来有改动；Python 重新启动。" in written
     assert "What somebody else says." in written
-    assert "已取消。" in written and "0.0 秒 · 读 0 个词元（缓存 0），写 0 个" in written
+    assert "已取消。" in written and "用时 0.0 秒" in written
 
 
 @pytest.mark.usefixtures("chinese")

@@ -87,7 +87,7 @@ def test_a_failure_shows_the_end_of_its_result() -> None:
 def test_a_cancelled_action_leaves_the_word_to_the_turn() -> None:
     end = TurnFinished(status="cancelled", error="Cancelled.", usage=Usage(seconds=1))
     lines = shown(finished(status="cancelled", result="Cancelled."), end)
-    assert lines == ["■ run_shell · a-1", "Cancelled.", "1.0 s"]
+    assert lines == ["■ run_shell · a-1", "Cancelled.", "after 1.0 s"]
 
 
 def test_a_long_text_argument_is_shown_as_a_block() -> None:
