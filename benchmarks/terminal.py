@@ -192,7 +192,7 @@ def _ours(folder: Path, base: Path) -> tuple[list[float], list[float], list[floa
             place = len(typist.seen)
             typist.type(f"{KILL}!seq 1 {LINES}\r")
             typist.wait_for("/open 1", place)
-            typist.wait_for("tokens in", place)
+            typist.wait_for("after ", place)
             place, begun = len(typist.seen), time.perf_counter()
             typist.type("/open 1\r")
             typist.wait_for("\n100\r", place)

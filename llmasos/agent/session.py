@@ -272,6 +272,7 @@ class Session:
         self, turn: str, request: TurnRequest, scope: anyio.CancelScope, client: Client
     ) -> None:
         end = TurnEnd("cancelled", error="Cancelled.")
+        began = anyio.current_time()
         try:
             with scope:
                 end = await self._run(turn, request, client)
@@ -282,6 +283,9 @@ class Session:
             with anyio.CancelScope(shield=True):
                 try:
                     said = await self._hear_out()
+                    if not end.usage.seconds:
+                        took = round(anyio.current_time() - began, 3)
+                        end = replace(end, usage=end.usage.model_copy(update={"seconds": took}))
                     if not end.messages:
                         why = "It was cancelled." if end.status == "cancelled" else end.error
                         end = replace(end, messages=abridged(whole(request.text, said), why))
