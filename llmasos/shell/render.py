@@ -91,6 +91,7 @@ class Renderer:
         self._beneath = beneath
         self._defaults = defaults or {}
         self._joined = joined
+        self._missing = False
         self._streaming = False
         self._streamed = ""
         self._shown = Stream()
@@ -107,7 +108,8 @@ class Renderer:
         self._clear_progress()
         match event:
             case TextDelta():
-                if self._text and not self._joined:
+                self._missing |= self._joined
+                if self._text and not self._missing:
                     self._streaming = True
                     self._streamed += event.text
                     self._write_text(self._shown.show(event.text))
@@ -117,10 +119,10 @@ class Renderer:
             case AssistantText():
                 self.end_line()
                 self._show_missed(event.text)
-                self._joined = False
+                self._caught_up()
             case ActionStarted():
                 self.end_line()
-                self._joined = False
+                self._caught_up()
                 tool = (display(event.tool), "bold")
                 said = _arguments(event, self._defaults.get(event.tool, {}))
                 self._console.print(Text.assemble(("●", "cyan"), " ", tool, (said, "dim")))
@@ -189,6 +191,10 @@ class Renderer:
         if text:
             self._console.file.write(text)
             self._console.file.flush()
+
+    def _caught_up(self) -> None:
+        if self._missing:
+            self._joined = self._missing = False
 
     def _show_missed(self, text: str) -> None:
         # Streamed pieces are not kept for who joins late; the whole text is.

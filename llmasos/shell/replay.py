@@ -116,7 +116,7 @@ class Screen:
 
         self._results = results
         self._console = make_console()
-        self._renderer = Renderer(self._console)
+        self._renderer = Renderer(self._console, joined=not results)
 
     def show(self, event: Event) -> None:
         """Show one event."""

@@ -60,6 +60,20 @@ def test_text_whose_beginning_was_missed_is_shown_whole() -> None:
     assert shown(TextDelta(text="Heard.\n"), AssistantText(text="Heard.")) == ["Heard.", ""]
 
 
+def test_who_joins_late_sees_a_text_when_it_is_whole() -> None:
+    screen, file = console()
+    renderer = Renderer(screen, joined=True)
+    for event in (
+        AssistantText(text="Earlier."),
+        TextDelta(text="le of it."),
+        AssistantText(text="The middle of it."),
+        TextDelta(text="And on."),
+        AssistantText(text="And on."),
+    ):
+        renderer.show(event)
+    assert file.getvalue().splitlines() == ["Earlier.", "The middle of it.", "And on."]
+
+
 def test_a_line_wider_than_the_screen_is_left_to_the_terminal() -> None:
     assert shown(TextDelta(text="x" * 100), AssistantText(text="")) == ["x" * 100]
     assert shown(ActionOutput(action="a-1", text="y" * 100 + "\n")) == ["│ " + "y" * 100]
