@@ -9,7 +9,8 @@ from typing import Any, ClassVar
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
-from rich.markdown import Heading, Markdown, MarkdownElement
+from rich.markdown import Heading, ListItem, Markdown, MarkdownElement
+from rich.segment import Segment
 from rich.syntax import Syntax
 from rich.text import Text
 
@@ -187,6 +188,19 @@ class _Heading(Heading):
         yield text
 
 
+class _Item(ListItem):
+    def render_number(
+        self, console: Console, options: ConsoleOptions, number: int, last_number: int
+    ) -> RenderResult:
+        """Yield an item with its number as it is written: `2.`."""
+        label = f"{number}. ".rjust(len(str(last_number)) + 3)
+        lines = console.render_lines(self.elements, options.update(width=options.max_width - len(label)))
+        for place, line in enumerate(lines):
+            yield Segment(" " * len(label) if place else label, console.get_style("markdown.item.number"))
+            yield from line
+            yield Segment("\n")
+
+
 class _Code(MarkdownElement):
     """A block of code: its lines set in, highlighted, never cut or broken."""
 
@@ -212,6 +226,7 @@ class _Blocks(Markdown):
     elements: ClassVar[dict[str, type[MarkdownElement]]] = {
         **Markdown.elements,
         "heading_open": _Heading,
+        "list_item_open": _Item,
         "fence": _Code,
         "code_block": _Code,
     }

@@ -115,7 +115,7 @@ class Renderer:
                     self._write_text(self._shown.show(event.text))
             case TurnSteered():
                 self.end_line()
-                self._console.print(_set_in(f"↳ {event.text}", "bold"))
+                _print_set_in(self._console, f"↳ {event.text}", "bold")
             case AssistantText():
                 self.end_line()
                 self._show_missed(event.text)
@@ -141,7 +141,7 @@ class Renderer:
             case Notice():
                 self.end_line()
                 style = {"info": "dim", "warning": "yellow", "error": "red"}[event.level]
-                self._console.print(_set_in(translated(event.text), style))
+                _print_set_in(self._console, translated(event.text), style)
             case TurnFinished():
                 self.end_line()
                 self._show_end(event)
@@ -270,9 +270,9 @@ class Renderer:
     def _show_end(self, event: TurnFinished) -> None:
         if event.error:
             style = "yellow" if event.status in ("cancelled", "limit", "approval_needed") else "red"
-            self._console.print(_set_in(translated(event.error), style))
+            _print_set_in(self._console, translated(event.error), style)
         if event.hint:
-            self._console.print(_set_in(translated(event.hint), "dim"))
+            _print_set_in(self._console, translated(event.hint), "dim")
         self._console.print(translated(usage_line(event.usage)), style="dim")
 
 
@@ -317,15 +317,16 @@ def print_error(error: Exception) -> None:
     """Write an error and its next step to standard error."""
     console = make_console(stderr=True)
     message = getattr(error, "message", "") or str(error)
-    console.print(_set_in(translated(message), "red"))
+    _print_set_in(console, translated(message), "red")
     if hint := getattr(error, "hint", ""):
-        console.print(_set_in(translated(hint), "dim"))
+        _print_set_in(console, translated(hint), "dim")
     sys.stderr.flush()
 
 
-def _set_in(text: str, style: str) -> Text:
-    """Return a message, whose further lines can pass for none of the shell's own."""
-    return Text(display(text, keep_newlines=True).replace("\n", "\n  "), style=style)
+def _print_set_in(console: Console, text: str, style: str) -> None:
+    """Write a message, whose further lines can pass for none of the shell's own; words are not broken."""
+    shown = Text(display(text, keep_newlines=True).replace("\n", "\n  "), style=style)
+    console.print(shown, soft_wrap=not console.is_terminal)
 
 
 def coloured_diff(diff: str) -> list[Text]:

@@ -50,7 +50,7 @@ def test_a_page() -> None:
         "Plan",
         "Use bold, code and",
         "a second line.",
-        *("1 one", "2 two", "• nested", "3 three"),
+        *("1. one", "2. two", "• nested", "3. three"),
         *("a  b", "────", "1  2"),
         *("def f():", "return 1", "f()"),
         "▌ said",
@@ -107,7 +107,7 @@ def test_what_is_long_stays_whole() -> None:
     assert shown == "".join(f"  line_{n} = {n}\n" for n in range(300)) + "\nafter\n"
     items = "".join(f"{n}. item\n" for n in range(1, 301))
     assert [line.split() for line in written(items, size=40).splitlines()] == [
-        [str(n), "item"] for n in range(1, 301)
+        [f"{n}.", "item"] for n in range(1, 301)
     ]
 
 
