@@ -49,7 +49,10 @@ def test_waiting_lines_and_a_stopped_turn(machine: Machine, terminal: Terminal) 
     terminal.type(f"next{ENTER}")
     terminal.wait_for("等待： next", "Enter：现在就说 · ↑：编辑")
     terminal.type("\x1b")
-    terminal.wait_for("已取消。", "Again.")
+    terminal.wait_for("已取消。")
+    terminal.wait_for_line("> next")
+    terminal.type(ENTER)
+    terminal.wait_for("Again.")
 
 
 def test_the_command_line_speaks_chinese_and_json_does_not(machine: Machine) -> None:
