@@ -21,11 +21,11 @@ INFO = KernelInfo(
     sessions=0,
     ledger=LedgerInfo(backend="embedded", head_block=3, records=7, confirmed=5),
 )
-SESSION = SessionInfo(id="s-1", folder="/work", created=NOW, updated=NOW)
+SESSION = SessionInfo(id="s-1", folder="/home/ada", created=NOW, updated=NOW)
 
 
 def test_before_a_session() -> None:
-    assert status_line(Path("/work/reports"), INFO, None) == "reports · small · docker · ledger 5/7"
+    assert status_line(Path("/home/ada/reports"), INFO, None) == "reports · small · docker · ledger 5/7"
 
 
 def test_all_that_there_is_to_say() -> None:
