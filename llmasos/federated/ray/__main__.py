@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from contextlib import ExitStack
+from functools import partial
 from typing import TYPE_CHECKING
 
 from llmasos.federated.program import main
@@ -11,11 +13,13 @@ if TYPE_CHECKING:
     from llmasos.federated.training import Open
 
 
-def _backend() -> Open:
+def _backend(leaving: ExitStack) -> Open:
     from llmasos.federated.ray.cohort import Clustered
 
-    return Clustered
+    return partial(Clustered, leaving=leaving)
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:], _backend))
+    with ExitStack() as leaving:
+        code = main(sys.argv[1:], partial(_backend, leaving))
+    sys.exit(code)

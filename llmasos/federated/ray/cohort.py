@@ -6,7 +6,6 @@ import os
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
-from threading import Thread
 
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
@@ -32,6 +31,8 @@ class Clustered:
     Args:
         plan: The plan.
         folder: The run's folder.
+        leaving: Closed by whoever runs the program once there is nothing left for it to do, which leaves
+            the cluster: Ray ends a process that touches anything of it meanwhile, if only to forget it.
 
     Raises:
         FederatedError: Ray is not installed, or the cluster cannot be used.
@@ -41,7 +42,7 @@ class Clustered:
     start_seconds = 8.0
     message_seconds = 0.005
 
-    def __init__(self, plan: Plan, folder: RunFolder) -> None:
+    def __init__(self, plan: Plan, folder: RunFolder, *, leaving: ExitStack) -> None:
         where = address()
         self.deal = Deal(plan.data, plan.clients, plan.seed)
         self.names = {FIRST_NODE + place: name for place, name in enumerate(names_of(plan))}
@@ -77,13 +78,11 @@ class Clustered:
                 seconds=plan.guard.reply_seconds,
                 seed=plan.seed,
             )
-            stack.callback(self.grid.close)
-            self._stack = stack.pop_all()
+            leaving.push(stack.pop_all())
 
     def close(self) -> None:
-        """Begin to end the workers, and with them a cluster of the run's own; the process ends after that."""
-        # It takes Ray seconds, in which the end of the run can be told.
-        Thread(target=self._stack.close, name="leaving the cluster").start()
+        """End the workers."""
+        self.grid.close()
 
     def _leave(self, portal: BlockingPortal, executor: RayExecutor) -> None:
         # Of one that has ended Ray would ask leave for long.
