@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Coroutine
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import click
 import typer
+import typer.main
 
 from llmasos.errors import LLMasOSError
 from llmasos.language import translated
@@ -304,11 +305,17 @@ def sessions() -> None:
         say(f"{info.id}  {when}  {turns}  {info.folder}  {info.title}")
 
 
+@cache
+def command() -> click.Command:
+    """Return the command line with all that is below it; taking the functions apart takes a while."""
+    return typer.main.get_command(app)
+
+
 def main() -> None:
     """Run the command line; errors go to standard error with their next step, and never as a traceback."""
     sys.excepthook = say_crash
     try:
-        sys.exit(app(standalone_mode=False))
+        sys.exit(command()(standalone_mode=False))
     except click.ClickException as wrong:
         for line in usage_error_lines(wrong):
             say(line, err=True)

@@ -26,14 +26,11 @@ def completions(words: Sequence[str], incomplete: str) -> list[tuple[str, str]]:
         words: The words after the program's name, without the last one.
         incomplete: The last one, as far as it was typed.
     """
-    import typer.main
     from click.shell_completion import ShellComplete
 
-    from llmasos.shell.cli import app
+    from llmasos.shell.cli import command
 
-    found = ShellComplete(typer.main.get_command(app), {}, "llmasos", "").get_completions(
-        list(words), incomplete
-    )
+    found = ShellComplete(command(), {}, "llmasos", "").get_completions(list(words), incomplete)
     # Files are left to the shell.
     plain = [item for item in found if item.type == "plain" and _WORD.fullmatch(str(item.value))]
     return [(str(item.value), fit(display(said_of(item.help or "")), _LONGEST_HELP)) for item in plain]

@@ -3,25 +3,22 @@
 from collections.abc import Iterator
 
 import pytest
-import typer
 from click.testing import CliRunner as ClickRunner
 from typer.testing import CliRunner
 
-from llmasos.shell.cli import app
-
-_APP = typer.main.get_command(app)
+from llmasos.shell.cli import app, command
 
 
 def helps(*words: str) -> Iterator[tuple[str, str]]:
     """Yield the help of a command and of all commands below it."""
     # Click leaves two columns of a terminal free, but not in tests.
-    shown = ClickRunner().invoke(_APP, [*words, "--help"], terminal_width=78)
+    shown = ClickRunner().invoke(command(), [*words, "--help"], terminal_width=78)
     assert shown.exit_code == 0
     yield " ".join(words), shown.output
-    command = _APP
+    node = command()
     for word in words:
-        command = command.commands[word]  # type: ignore[attr-defined]
-    for name in getattr(command, "commands", ()):
+        node = node.commands[word]  # type: ignore[attr-defined]
+    for name in getattr(node, "commands", ()):
         yield from helps(*words, name)
 
 

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import typer
 from click.testing import CliRunner
 from rich.cells import cell_len
 
@@ -44,7 +43,7 @@ def run(arguments: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: p
 
 def english() -> Iterator[str]:
     """Yield what the options and arguments of all commands say in English."""
-    waiting = [typer.main.get_command(cli.app)]
+    waiting = [cli.command()]
     while waiting:
         command = waiting.pop()
         waiting += getattr(command, "commands", {}).values()
@@ -65,7 +64,7 @@ def test_help_is_in_chinese_to_its_last_line() -> None:
 
 @pytest.mark.usefixtures("chinese")
 def test_what_an_option_does_is_wrapped_between_any_signs() -> None:
-    app = typer.main.get_command(cli.app)
+    app = cli.command()
     shown = CliRunner().invoke(app, ["run", "--help"], terminal_width=50).output
     lines = shown.splitlines()
     assert "参数：" in lines and "选项：" in lines
