@@ -183,12 +183,13 @@ def collect() -> dict[str, str]:
             tree = ast.parse(file.read_text())
             helpers = _helpers(tree, kinds)
             words: set[tuple[str, str]] = set()
-            for node, scope in _scoped(tree, Scope()):
+            scoped = list(_scoped(tree, Scope()))
+            for node, scope in scoped if helpers else ():
                 where = f"{name}:{getattr(node, 'lineno', 0)}"
                 for helper, said in _handed(node, scope, helpers):
                     words.add(helper)
                     phrases.add([said], where)
-            for node, scope in _scoped(tree, Scope(), words):
+            for node, scope in _scoped(tree, Scope(), words) if words else scoped:
                 where = f"{name}:{getattr(node, 'lineno', 0)}"
                 phrases.add(list(_said(node, scope, name, kinds)), where)
     for text, where in _helps():
@@ -346,28 +347,39 @@ def _scoped(
         scope: What names stand for outside of it.
         words: Parameters, by their functions, that are handed words of ours.
     """
-    inner = scope
-    if isinstance(tree, ast.Module | ast.FunctionDef | ast.AsyncFunctionDef):
-        inner = Scope(above=scope)
-        if not isinstance(tree, ast.Module):
-            for argument in ast.walk(tree.args):
-                if isinstance(argument, ast.arg):
-                    known = [ast.Name(WORDS)] if (tree.name, argument.arg) in words else []
-                    inner.values[argument.arg] = list[ast.expr](known)
-        for statement in tree.body:
-            for node in _own(statement):
-                for name, value in _assigned(node):
-                    inner.values.setdefault(name, []).append(value)
-    yield tree, inner
-    for child in ast.iter_child_nodes(tree):
-        yield from _scoped(child, inner, words)
+    waiting = [(tree, scope)]
+    while waiting:
+        node, scope = waiting.pop()
+        if isinstance(node, ast.Module | ast.FunctionDef | ast.AsyncFunctionDef):
+            scope = _inside(node, scope, words)
+        yield node, scope
+        waiting += [(child, scope) for child in _children(node)][::-1]
 
 
-def _own(node: ast.AST) -> Iterator[ast.AST]:
-    yield node
-    if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda):
-        for child in ast.iter_child_nodes(node):
-            yield from _own(child)
+def _inside(
+    node: ast.Module | ast.FunctionDef | ast.AsyncFunctionDef,
+    scope: Scope,
+    words: Collection[tuple[str, str]],
+) -> Scope:
+    inner = Scope(above=scope)
+    if not isinstance(node, ast.Module):
+        for argument in ast.walk(node.args):
+            if isinstance(argument, ast.arg):
+                known = [ast.Name(WORDS)] if (node.name, argument.arg) in words else []
+                inner.values[argument.arg] = list[ast.expr](known)
+    waiting: list[ast.AST] = node.body[::-1]
+    while waiting:
+        own = waiting.pop()
+        for name, value in _assigned(own):
+            inner.values.setdefault(name, []).append(value)
+        if not isinstance(own, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda):
+            waiting += _children(own)[::-1]
+    return inner
+
+
+def _children(node: ast.AST) -> list[ast.AST]:
+    """Return what a node consists of; names and constants consist of nothing."""
+    return [] if isinstance(node, ast.Name | ast.Constant) else list(ast.iter_child_nodes(node))
 
 
 _CALLS = {"count": WORDS, "clock_time": NUMBER, "amount": NUMBER}
