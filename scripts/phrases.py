@@ -367,7 +367,7 @@ def _inside(
             if isinstance(argument, ast.arg):
                 known = [ast.Name(WORDS)] if (node.name, argument.arg) in words else []
                 inner.values[argument.arg] = list[ast.expr](known)
-    waiting: list[ast.AST] = node.body[::-1]
+    waiting: list[ast.AST] = [*reversed(node.body)]
     while waiting:
         own = waiting.pop()
         for name, value in _assigned(own):

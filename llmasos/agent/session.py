@@ -13,7 +13,6 @@ import anyio
 from anyio.abc import TaskGroup
 from pydantic_ai.messages import ModelMessagesTypeAdapter
 from pydantic_ai.models import Model
-from pydantic_ai.tools import ToolDefinition
 
 from llmasos.agent import _records as records
 from llmasos.agent.approvals import Approvals
@@ -23,11 +22,11 @@ from llmasos.agent.conversation import REMEMBERED, Conversation
 from llmasos.agent.listening import Listening
 from llmasos.agent.memory import Memory, told, without
 from llmasos.agent.metering import Used
+from llmasos.agent.model_choice import ModelChoice
 from llmasos.agent.offer import Offer
-from llmasos.agent.one_call import PERSON, one_call
+from llmasos.agent.one_call import PERSON
 from llmasos.agent.policy import takes_effect_later
 from llmasos.agent.provenance import EXPLANATION, Tracker
-from llmasos.agent.recorded_model import RecordedModel
 from llmasos.agent.recovery import settle
 from llmasos.agent.requests import attached, prompt
 from llmasos.agent.rulebook import Rulebook
@@ -52,15 +51,12 @@ from llmasos.errors import LLMasOSError, SessionError
 from llmasos.events import (
     DiffOffered,
     Notice,
-    Progress,
     TurnFinished,
     TurnStarted,
     TurnSteered,
     Usage,
 )
-from llmasos.models import LOOK_BELOW, Client, Origin
-from llmasos.models.scheduler.queue import BANDS
-from llmasos.models.scheduler.types import Band
+from llmasos.models import LOOK_BELOW, Client
 from llmasos.sandbox import Workspace, outline
 
 _log = logging.getLogger(__name__)
@@ -100,6 +96,7 @@ class Session:
         self._remembered: set[str] = set()
         self._noticed: set[str] = set()
         self._offer = Offer(services.registry, set())
+        self._choice = ModelChoice(services, stream, info.id)
 
     @property
     def id(self) -> str:
@@ -314,10 +311,10 @@ class Session:
         await self.workbench.sandbox.refresh(turn)
         for notice in (*await self._notices(), *await self.rulebook.refresh()):
             await self.stream.append(Notice(turn=turn, level="warning", text=notice))
-        model, origin = await self._model(turn, request, client, used)
+        model, origin = await self._choice.first(turn, request, self._info.model or None, client, used)
 
         async def other_model(name: str) -> Model:
-            return (await self._asked(turn, name, client, used))[0]
+            return (await self._choice.named(turn, name, client, used))[0]
 
         names = await self.workbench.workspace.names()
         here = outline(names)[:_LONGEST_OUTLINE]
@@ -362,47 +359,6 @@ class Session:
         notices = [text for text in await self._services.refresh_others() if text not in self._noticed]
         self._noticed.update(notices)
         return notices
-
-    async def _model(
-        self, turn: str, request: TurnRequest, client: Client, used: Used
-    ) -> tuple[Model, Origin]:
-        """Return what is asked, and where its replies come from."""
-        services = self._services
-        called = None if request.call is None else services.registry.get(request.call.tool)
-        if request.call is not None and called is not None:
-            called.validate(request.call.arguments)
-            if not called.capabilities.asks_model:
-                return one_call(request.call), PERSON
-        # In the shell a person waits for the answer; what asks for many is in no hurry.
-        wanted: Band = "interactive" if request.approve == "ask" else "normal"
-        if called is not None:
-            wanted = "batch"
-        asks = replace(client, band=max(wanted, client.band, key=BANDS.__getitem__))
-        return await self._asked(turn, self._info.model or None, asks, used, services.definitions)
-
-    async def _asked(
-        self,
-        turn: str,
-        name: str | None,
-        client: Client,
-        used: Used,
-        tools: Sequence[ToolDefinition] = (),
-    ) -> tuple[Model, Origin]:
-        """Return a model whose calls are recorded, and where its replies come from."""
-        services = self._services
-        model = await services.models.resolve(
-            name,
-            lambda what, done, total, unit: self.stream.publish(
-                Progress(turn=turn, what=what, done=done, total=total, unit=unit)
-            ),
-            tools,
-            replace(client, session=self.id, used=used.add),
-        )
-        origin = await services.models.origin(model, name)
-        recorded = RecordedModel(
-            model, origin, services.ledger, session=self.id, turn=turn, used=used, redactor=services.redactor
-        )
-        return recorded, origin
 
     async def _end(self, turn: str, end: TurnEnd, *, dry_run: bool = False) -> None:
         try:

@@ -306,7 +306,7 @@ def sessions() -> None:
 
 
 @cache
-def command() -> click.Command:
+def command_line() -> click.Command:
     """Return the command line with all that is below it; taking the functions apart takes a while."""
     return typer.main.get_command(app)
 
@@ -315,7 +315,7 @@ def main() -> None:
     """Run the command line; errors go to standard error with their next step, and never as a traceback."""
     sys.excepthook = say_crash
     try:
-        sys.exit(command()(standalone_mode=False))
+        sys.exit(command_line()(standalone_mode=False))
     except click.ClickException as wrong:
         for line in usage_error_lines(wrong):
             say(line, err=True)

@@ -28,9 +28,9 @@ def completions(words: Sequence[str], incomplete: str) -> list[tuple[str, str]]:
     """
     from click.shell_completion import ShellComplete
 
-    from llmasos.shell.cli import command
+    from llmasos.shell.cli import command_line
 
-    found = ShellComplete(command(), {}, "llmasos", "").get_completions(list(words), incomplete)
+    found = ShellComplete(command_line(), {}, "llmasos", "").get_completions(list(words), incomplete)
     # Files are left to the shell.
     plain = [item for item in found if item.type == "plain" and _WORD.fullmatch(str(item.value))]
     return [(str(item.value), fit(display(said_of(item.help or "")), _LONGEST_HELP)) for item in plain]

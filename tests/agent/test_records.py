@@ -61,7 +61,7 @@ async def test_recording_changes_nothing_of_what_a_model_is_told(
     for recorded in (True, False):
         with monkeypatch.context() as patch:
             if not recorded:
-                patch.setattr("llmasos.agent.session.RecordedModel", lambda model, *_, **__: model)
+                patch.setattr("llmasos.agent.model_choice.RecordedModel", lambda model, *_, **__: model)
             async with stage('read_file(path="notes.txt")', "nonsense(", "Answer: done") as it:
                 await it.turn(await it.session(), "read it")
                 told.append([request.model_dump_json(exclude={"session"}) for request in it.engine.requests])

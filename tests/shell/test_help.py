@@ -6,16 +6,16 @@ import pytest
 from click.testing import CliRunner as ClickRunner
 from typer.testing import CliRunner
 
-from llmasos.shell.cli import app, command
+from llmasos.shell.cli import app, command_line
 
 
 def helps(*words: str) -> Iterator[tuple[str, str]]:
     """Yield the help of a command and of all commands below it."""
     # Click leaves two columns of a terminal free, but not in tests.
-    shown = ClickRunner().invoke(command(), [*words, "--help"], terminal_width=78)
+    shown = ClickRunner().invoke(command_line(), [*words, "--help"], terminal_width=78)
     assert shown.exit_code == 0
     yield " ".join(words), shown.output
-    node = command()
+    node = command_line()
     for word in words:
         node = node.commands[word]  # type: ignore[attr-defined]
     for name in getattr(node, "commands", ()):

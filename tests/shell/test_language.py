@@ -43,7 +43,7 @@ def run(arguments: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: p
 
 def english() -> Iterator[str]:
     """Yield what the options and arguments of all commands say in English."""
-    waiting = [cli.command()]
+    waiting = [cli.command_line()]
     while waiting:
         command = waiting.pop()
         waiting += getattr(command, "commands", {}).values()
@@ -64,7 +64,7 @@ def test_help_is_in_chinese_to_its_last_line() -> None:
 
 @pytest.mark.usefixtures("chinese")
 def test_what_an_option_does_is_wrapped_between_any_signs() -> None:
-    app = cli.command()
+    app = cli.command_line()
     shown = CliRunner().invoke(app, ["run", "--help"], terminal_width=50).output
     lines = shown.splitlines()
     assert "参数：" in lines and "选项：" in lines

@@ -57,7 +57,7 @@ def commands(group: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 
 # Into a pipe, they write a file as it is.
 FILES = ["merged x x", "ledger export -o -", "ledger prove x -o -", "ledger export --json -o -"]
-ALL = dict(commands(cli.command()))
+ALL = dict(commands(cli.command_line()))
 JSON = [name for name, command in ALL.items() if any("--json" in one.opts for one in command.params)]
 ANY = "2026-11-24"  # a time, a name and a text
 
