@@ -27,6 +27,7 @@ ORDER = [
     {"store"},
     {"api", "listen"},
     {"config"},
+    {"story"},
     {"amounts", "datasets", "events", "extras", "flips", "imports", "parents", "paths", "sqlite"},
     {"secrets"},
     {"decisions", "display", "language", "net"},
@@ -36,7 +37,7 @@ ORDER = [
 ONLY = {
     "shell": {
         *("amounts", "api", "audits", "client", "datasets", "decisions", "display", "errors", "events"),
-        *("flips", "language", "paths", "support"),
+        *("flips", "language", "paths", "story", "support"),
     },
     "audits": {"client", "api", "events", "decisions", "display", "paths", "errors"},
     "silo": {"client", "config", "display", "errors", "federated", "language", "paths", "support"},

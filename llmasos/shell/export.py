@@ -98,6 +98,6 @@ def exported(info: SessionInfo, events: Sequence[Event], kind: str) -> str:
         return "".join(f"{event.model_dump_json()}\n" for event in events)
     from llmasos.shell.export_html import page
     from llmasos.shell.export_markdown import markdown
-    from llmasos.shell.export_story import chapters
+    from llmasos.story import Story
 
-    return page(info, chapters(events)) if kind == "html" else markdown(info, chapters(events))
+    return page(info, Story(events)) if kind == "html" else markdown(info, Story(events))

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from html import escape
 
 from llmasos.api import SessionInfo
 from llmasos.display import display
-from llmasos.shell.export_story import Act, Chapter, Said, changed, ending, facts, outcome
+from llmasos.events import DiffOffered, Notice, TurnSteered, WorkspaceChanged
+from llmasos.shell.export_words import (
+    arguments,
+    changed,
+    decisions,
+    ending,
+    facts,
+    kept,
+    noticed,
+    omitted,
+    outcome,
+    result,
+)
+from llmasos.story import Action, Entry, Said, Story, Told, Turn
 
 _STYLE = """
 :root { color-scheme: light dark; --line: light-dark(#d5d8dd, #3a3f47); --soft: light-dark(#f4f5f7, #1d2025);
@@ -35,7 +48,7 @@ _HEAD = """<!doctype html>
 _SHORT = 12  # lines
 
 
-def page(info: SessionInfo, chapters: Sequence[Chapter]) -> str:
+def page(info: SessionInfo, story: Story) -> str:
     """Return a session as a page of HTML."""
     title = _text(info.title or info.id)
     begun = f"{info.created.astimezone():%Y-%m-%d %H:%M}"
@@ -48,7 +61,8 @@ def page(info: SessionInfo, chapters: Sequence[Chapter]) -> str:
             "<body>",
             f"<h1>{title}</h1>",
             f'<p class="facts">Session {_text(info.id)} on {_text(info.folder)}, begun {begun}</p>',
-            *(line for chapter in chapters for line in _chapter(chapter)),
+            *_entries(story.opening),
+            *(line for turn in story.turns.values() for line in _turn(turn)),
             "</body>",
             "</html>",
             "",
@@ -56,37 +70,52 @@ def page(info: SessionInfo, chapters: Sequence[Chapter]) -> str:
     )
 
 
-def _chapter(chapter: Chapter) -> Iterator[str]:
+def _turn(turn: Turn) -> Iterator[str]:
     yield "<section>"
-    if chapter.started is not None:
-        yield f'<h2 id="turn-{chapter.number}">Turn {chapter.number}</h2>'
-        yield f'<p class="facts">{_text(" · ".join(facts(chapter)))}</p>'
-        yield from _said(Said("you", chapter.started.text))
-    for part in chapter.parts:
-        yield from _act(part) if isinstance(part, Act) else _said(part)
-    for change in chapter.diff:
-        yield from _folded(changed(change), _diff(change.diff), change.diff.count("\n"))
-    if end := ending(chapter):
-        yield f'<p class="end">{_text(end)}</p>'
+    yield f'<h2 id="turn-{turn.number}">Turn {turn.number}</h2>'
+    yield f'<p class="facts">{_text(" · ".join(facts(turn)))}</p>'
+    yield from _said("you", turn.start.text)
+    yield from _entries(turn.entries)
+    yield f'<p class="end">{_text(ending(turn))}</p>'
+    yield from _entries(turn.later)
     yield "</section>"
 
 
-def _said(said: Said) -> Iterator[str]:
-    if said.who == "notice":
-        yield f'<p class="notice">{_text(said.text)}</p>'
-        return
-    yield f'<p class="who">{"You" if said.who == "you" else "Model"}</p>'
-    yield f'<div class="text {said.who}">{_text(said.text)}</div>'
+def _entries(entries: Iterable[Entry]) -> Iterator[str]:
+    for entry in entries:
+        match entry:
+            case Action():
+                yield from _action(entry)
+            case Said():
+                yield from _said("model", entry.text)
+            case Told(event=TurnSteered() as event):
+                yield from _said("you", event.text)
+            case Told(event=DiffOffered() as event):
+                yield from _changes(event)
+            case Told(event=Notice() | WorkspaceChanged() as event):
+                yield f'<p class="notice">{_text(noticed(event))}</p>'
 
 
-def _act(act: Act) -> Iterator[str]:
-    yield f'<div class="act"><strong>{_text(act.tool)}</strong>: {_text(outcome(act))}'
-    if act.decisions:
-        yield f"<ul>{''.join(f'<li>{_text(one)}</li>' for one in act.decisions)}</ul>"
-    for name, text in (("arguments", act.arguments), ("result", act.result)):
+def _said(who: str, text: str) -> Iterator[str]:
+    yield f'<p class="who">{"You" if who == "you" else "Model"}</p>'
+    yield f'<div class="text {who}">{_text(text)}</div>'
+
+
+def _action(action: Action) -> Iterator[str]:
+    yield f'<div class="act"><strong>{_text(action.tool)}</strong>: {_text(outcome(action))}'
+    if action.decisions:
+        yield f"<ul>{''.join(f'<li>{_text(one)}</li>' for one in decisions(action))}</ul>"
+    for name, text in (("arguments", arguments(action)), ("result", result(action))):
         if text:
             yield from _folded(name, _text(text), text.count("\n"))
+    yield from (f'<p class="notice">{_text(one)}</p>' for one in kept(action))
     yield "</div>"
+
+
+def _changes(offered: DiffOffered) -> Iterator[str]:
+    for change in offered.changes:
+        yield from _folded(changed(change), _diff(change.diff), change.diff.count("\n"))
+    yield from (f'<p class="notice">{_text(one)}</p>' for one in omitted(offered))
 
 
 def _folded(title: str, inner: str, lines: int) -> Iterator[str]:

@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 from llmasos.api import SessionInfo
 from llmasos.display import display
-from llmasos.shell.export_story import Act, Chapter, Said, changed, ending, facts, outcome
+from llmasos.events import DiffOffered, Notice, TurnSteered, WorkspaceChanged
+from llmasos.shell.export_words import (
+    arguments,
+    changed,
+    decisions,
+    ending,
+    facts,
+    kept,
+    noticed,
+    omitted,
+    outcome,
+    result,
+)
+from llmasos.story import Action, Entry, Said, Story, Told, Turn
 
 _OPENS = re.compile(r" {0,3}(`{3,}|~{3,})(.*)")
 _LANGUAGE = re.compile(r"[\w+#-]{1,20}")
@@ -18,61 +31,77 @@ _HARMLESS = " ,;./-()'?=%"
 _LONG = 40  # lines
 
 
-def markdown(info: SessionInfo, chapters: Sequence[Chapter]) -> str:
+def markdown(info: SessionInfo, story: Story) -> str:
     """Return a session as Markdown, as GitHub shows it."""
-    return "\n".join(_lines(info, chapters)) + "\n"
+    return "\n".join(_lines(info, story)) + "\n"
 
 
-def _lines(info: SessionInfo, chapters: Sequence[Chapter]) -> Iterator[str]:
+def _lines(info: SessionInfo, story: Story) -> Iterator[str]:
     yield f"# {_plain(info.title or info.id)}"
     yield ""
     begun = f"{info.created.astimezone():%Y-%m-%d %H:%M}"
     yield f"Session {_span(info.id)} on {_span(info.folder)}, begun {begun}."
-    for chapter in chapters:
-        yield from _chapter(chapter)
+    yield from _entries(story.opening)
+    for turn in story.turns.values():
+        yield from _turn(turn)
 
 
-def _chapter(chapter: Chapter) -> Iterator[str]:
+def _turn(turn: Turn) -> Iterator[str]:
     yield ""
-    if chapter.started is not None:
-        yield f"## Turn {chapter.number}"
-        yield ""
-        yield f"*{_plain(' · '.join(facts(chapter)))}*"
-        yield ""
-        yield "**You:**"
-        yield ""
-        yield from _quoted(chapter.started.text)
-    for part in chapter.parts:
-        yield ""
-        yield from _act(part) if isinstance(part, Act) else _said(part)
-    for change in chapter.diff:
-        yield ""
-        yield from _folded(changed(change), change.diff, "diff")
-    if end := ending(chapter):
-        yield ""
-        yield f"*{_plain(end)}*"
-
-
-def _said(said: Said) -> Iterator[str]:
-    if said.who == "notice":
-        yield f"*{_plain(said.text)}*"
-        return
-    yield "**You:**" if said.who == "you" else "**Model:**"
+    yield f"## Turn {turn.number}"
     yield ""
-    yield from _quoted(said.text)
+    yield f"*{_plain(' · '.join(facts(turn)))}*"
+    yield ""
+    yield from _said("You", turn.start.text)
+    yield from _entries(turn.entries)
+    yield ""
+    yield f"*{_plain(ending(turn))}*"
+    yield from _entries(turn.later)
 
 
-def _act(act: Act) -> Iterator[str]:
-    yield f"**Action** {_span(act.tool)}: {_plain(outcome(act))}"
-    for decision in act.decisions:
+def _entries(entries: Iterable[Entry]) -> Iterator[str]:
+    for entry in entries:
+        yield ""
+        match entry:
+            case Action():
+                yield from _action(entry)
+            case Said():
+                yield from _said("Model", entry.text)
+            case Told(event=TurnSteered() as event):
+                yield from _said("You", event.text)
+            case Told(event=DiffOffered() as event):
+                yield from _changes(event)
+            case Told(event=Notice() | WorkspaceChanged() as event):
+                yield f"*{_plain(noticed(event))}*"
+
+
+def _said(who: str, text: str) -> Iterator[str]:
+    yield f"**{who}:**"
+    yield ""
+    yield from _quoted(text)
+
+
+def _action(action: Action) -> Iterator[str]:
+    yield f"**Action** {_span(action.tool)}: {_plain(outcome(action))}"
+    for decision in decisions(action):
         yield ""
         yield f"- {_plain(decision)}"
-    if act.arguments:
+    for title, text, language in (("arguments", arguments(action), "json"), ("result", result(action), "")):
+        if text:
+            yield ""
+            yield from _folded(title, text, language)
+    for file in kept(action):
         yield ""
-        yield from _folded("arguments", act.arguments, "json")
-    if act.result:
+        yield f"*{_plain(file)}*"
+
+
+def _changes(offered: DiffOffered) -> Iterator[str]:
+    for change in offered.changes:
+        yield from _folded(changed(change), change.diff, "diff")
         yield ""
-        yield from _folded("result", act.result, "")
+    for more in omitted(offered):
+        yield f"*{_plain(more)}*"
+        yield ""
 
 
 def _folded(title: str, text: str, language: str) -> Iterator[str]:

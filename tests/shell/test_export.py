@@ -34,7 +34,6 @@ from llmasos.events import (
     WorkspaceChanged,
 )
 from llmasos.shell.export import exported
-from llmasos.shell.export_story import Act, chapters
 from tests.shell.poison import MARK, POISON
 
 AT = datetime(2026, 11, 24, 10, tzinfo=UTC)
@@ -137,7 +136,7 @@ def check_html(text: str) -> None:
     assert page.open == []
     allowed = "html head meta title style body h1 h2 p section div strong ul li details summary pre span"
     assert set(page.tags) <= set(allowed.split())
-    assert page.tags.count("section") == 2 and page.tags.count("h1") == page.tags.count("h2") == 1
+    assert page.tags.count("section") == page.tags.count("h1") == page.tags.count("h2") == 1
     assert page.attributes <= {"lang", "charset", "name", "content", "http-equiv", "id", "class", "open"}
 
 
@@ -183,9 +182,24 @@ def test_json_is_the_events_exactly() -> None:
 
 def test_an_action_that_was_never_told_of_has_no_end() -> None:
     begun = ActionStarted(turn="t", action="a", tool="t", arguments={})
-    found = chapters([TurnStarted(turn="t", text="x"), begun])
-    [act] = found[0].parts
-    assert isinstance(act, Act) and act.status == "" and found[0].ended is None
+    made = exported(info(), [TurnStarted(turn="t", text="x"), begun], "md")
+    assert "no end" in made and "No end is stored" in made
+
+
+def test_what_was_done_before_and_between_turns_stands_there() -> None:
+    undone = WorkspaceChanged(what="undo", commit="c-7", paths=("a",))
+    many = DiffOffered(turn="t", changes=(), omitted=2000, summary="2,000 added in build/")
+    events: list[Event] = [
+        undone,
+        TurnStarted(turn="t", text="x"),
+        many,
+        TurnFinished(turn="t", status="done"),
+        WorkspaceChanged(what="commit", commit="c-8", paths=("b",)),
+    ]
+    for kind in ("md", "html"):
+        made = exported(info(), events, kind).replace("&#45;", "-")
+        places = [made.index(part) for part in ("undo c-7", "Turn 1", "2,000 more", "done ·", "commit c-8")]
+        assert places == sorted(places) and "2,000 added in build" in made
 
 
 @pytest.mark.parametrize("kind", ["md", "html"])

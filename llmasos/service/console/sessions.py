@@ -19,10 +19,10 @@ from llmasos.kernel import Kernel
 from llmasos.service.access import Access, Owners, needs
 from llmasos.service.console.forms import Form, posted
 from llmasos.service.console.rendering import Renderer
-from llmasos.service.console.story import Story
 from llmasos.service.console.telling import Telling
 from llmasos.service.events import FollowReply, place
 from llmasos.service.refusals import CONSOLE, Refusal
+from llmasos.story import Story
 
 _TURNS = 20
 

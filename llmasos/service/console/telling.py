@@ -25,8 +25,8 @@ from llmasos.events import (
 )
 from llmasos.service.console.following import message, part
 from llmasos.service.console.rendering import Renderer
-from llmasos.service.console.story import Story
 from llmasos.service.console.texts import texts_for
+from llmasos.story import Story
 
 # After these there is more, or less, to decide.
 _DECISIVE = (TurnStarted, TurnFinished, WorkspaceChanged, ApprovalRequested, ApprovalResolved)

@@ -17,7 +17,7 @@ from llmasos.api.models import ModelsTop
 from llmasos.federated.events import RoundEnded
 from llmasos.service.access import Login
 from llmasos.service.console.rendering import Renderer
-from llmasos.service.console.story import Story
+from llmasos.story import Story
 from tests.service.console.conftest import harmless
 from tests.shell import poison
 from tests.shell.poison import MARK, poisoned

@@ -27,8 +27,8 @@ from llmasos.events import (
 )
 from llmasos.service.console.diffs import diff_lines
 from llmasos.service.console.rendering import Renderer
-from llmasos.service.console.story import Story
 from llmasos.service.console.telling import Telling
+from llmasos.story import Story
 
 pytestmark = pytest.mark.anyio
 ASKED = Request({"type": "http", "method": "GET", "path": "/console/x", "headers": [], "query_string": b""})

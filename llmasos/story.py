@@ -35,13 +35,19 @@ class Action:
     tool: str
     arguments: dict[str, Any] = field(default_factory=dict)
     parent: str = ""
-    decision: Decision | None = None
+    decisions: list[CallDecided | ApprovalResolved] = field(default_factory=list)
     origins: tuple[ArgumentOrigin, ...] = ()
     request: ApprovalRequested | None = None
     answer: ApprovalResolved | None = None
     started: bool = False
     end: ActionFinished | None = None
     artifacts: list[ArtifactKept] = field(default_factory=list)
+
+    @property
+    def decision(self) -> Decision | None:
+        """What the policy decided last."""
+        decided = (event.decision for event in reversed(self.decisions) if isinstance(event, CallDecided))
+        return next(decided, None)
 
     @property
     def waits(self) -> bool:
@@ -99,12 +105,21 @@ Entry = Action | Said | Told
 
 @dataclass
 class Turn:
-    """A request with what was done for it."""
+    """A request with what was done for it.
+
+    Args:
+        start: How it began.
+        number: Its number in the session, from 1.
+        entries: What was said and done, in order.
+        end: How it ended.
+        later: What was done between its end and the next turn, such as a commit.
+    """
 
     start: TurnStarted
     number: int
     entries: list[Entry] = field(default_factory=list)
     end: TurnFinished | None = None
+    later: list[Entry] = field(default_factory=list)
 
     @property
     def id(self) -> str:
@@ -122,6 +137,8 @@ class Story:
 
     def __init__(self, events: Iterable[Event] = (), before: int = 0) -> None:
         self._before = before
+        self.opening: list[Entry] = []
+        """What was done before the first turn."""
         self.turns: dict[str, Turn] = {}
         self._actions: dict[str, Action] = {}
         self.last = 0
@@ -150,41 +167,42 @@ class Story:
         if isinstance(event, TurnStarted):
             self.turns[event.turn] = Turn(event, self._before + len(self.turns) + 1)
         turn = self.turns.get(event.turn) or next(reversed(self.turns.values()), None)
-        if turn is None:
-            return None, None
-        entry = self._entry(turn, event)
-        if entry is not None and entry not in turn.entries:
-            turn.entries.append(entry)
-        return turn, entry
+        if isinstance(event, TurnFinished) and turn is not None:
+            turn.end = event
+        entries = self.opening if turn is None else turn.later if turn.end is not None else turn.entries
+        return turn, self._entry(event, entries)
 
-    def _entry(self, turn: Turn, event: Event) -> Entry | None:
+    def _entry(self, event: Event, entries: list[Entry]) -> Entry | None:
+        """Return what an event tells, which stands among the entries from now on."""
         match event:
             case AssistantText():
-                return Said(f"e-{event.seq}", event.text)
+                entries.append(Said(f"e-{event.seq}", event.text))
             case Notice() | TurnSteered() | DiffOffered() | WorkspaceChanged():
-                return Told(f"e-{event.seq}", event)
-            case TurnFinished():
-                turn.end = event
-                return None
+                entries.append(Told(f"e-{event.seq}", event))
             case _ if hasattr(event, "action"):
-                return self._action(event)
+                return self._action(event, entries)
             case _:
                 return None
+        return entries[-1]
 
-    def _action(self, event: Any) -> Action:
+    def _action(self, event: Any, entries: list[Entry]) -> Action:
         action = self._actions.get(event.action)
         if action is None:
             action = self._actions[event.action] = Action(event.action, getattr(event, "tool", ""))
+            entries.append(action)
+        action.tool = action.tool or getattr(event, "tool", "")
         match event:
             case CallDecided():
                 # Arguments that a person has edited are decided on anew.
                 action.arguments, action.parent = event.arguments, event.parent
-                action.decision, action.origins = event.decision, event.origins
+                action.origins = event.origins
+                action.decisions.append(event)
             case ApprovalRequested():
                 action.request, action.answer = event, None
                 action.arguments, action.origins = event.arguments, event.origins
             case ApprovalResolved():
                 action.answer = event
+                action.decisions.append(event)
             case ActionStarted():
                 action.started, action.arguments, action.parent = True, event.arguments, event.parent
             case ArtifactKept():
