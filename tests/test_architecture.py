@@ -28,7 +28,7 @@ ORDER = [
     {"api", "listen"},
     {"config"},
     {"story"},
-    {"amounts", "datasets", "events", "extras", "flips", "imports", "parents", "paths", "sqlite"},
+    {"amounts", "datasets", "events", "extras", "flips", "imports", "markdown", "parents", "paths", "sqlite"},
     {"secrets"},
     {"decisions", "display", "language", "net"},
     {"errors"},
@@ -37,7 +37,7 @@ ORDER = [
 ONLY = {
     "shell": {
         *("amounts", "api", "audits", "client", "datasets", "decisions", "display", "errors", "events"),
-        *("flips", "language", "paths", "story", "support"),
+        *("flips", "language", "markdown", "paths", "story", "support"),
     },
     "audits": {"client", "api", "events", "decisions", "display", "paths", "errors"},
     "silo": {"client", "config", "display", "errors", "federated", "language", "paths", "support"},

@@ -1,7 +1,8 @@
-"""`llmasos export`: a session as Markdown, as a page, or as its events."""
+"""`llmasos export`: a session as Markdown, as a page, or as JSON."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -20,14 +21,15 @@ if TYPE_CHECKING:
     from llmasos.client import AsyncSession
     from llmasos.events import Event
 
-FORMATS = ("md", "json", "html")
+FORMATS = ("md", "html", "json", "jsonl")
+_ENDINGS = {**{kind: kind for kind in FORMATS}, "markdown": "md", "htm": "html"}
 
 
 def export(
     session: Session,
     output: Annotated[str, typer.Option("-o", "--output", help="The file; by default it is printed.")] = "",
     format: Annotated[
-        str, typer.Option("--format", metavar="FORMAT", help="md, html, or json: its events, one a line.")
+        str, typer.Option("--format", metavar="FORMAT", help="md, html, json, or jsonl: an event a line.")
     ] = "",
     force: Force = False,
 ) -> None:
@@ -42,9 +44,8 @@ def export(
         say(in_session(session, lambda it: write_session(it, output, kind, force=force)))
         return
     info, events = in_session(session, _read)
-    if kind == "json":
-        for event in events:
-            say_json(event.model_dump_json())
+    if kind in ("json", "jsonl"):
+        say_json(exported(info, events, kind).removesuffix("\n"))
     else:
         say_text(exported(info, events, kind or "md"), end="")
 
@@ -74,16 +75,14 @@ async def _read(session: AsyncSession) -> tuple[SessionInfo, list[Event]]:
 
 
 def _of_name(name: str) -> str:
-    _, dot, ending = name.rpartition(".")
-    kind = {"md": "md", "markdown": "md", "html": "html", "htm": "html", "json": "json", "jsonl": "json"}
-    if not dot:
-        return "md"
-    if ending.lower() not in kind:
+    ending = Path(name).suffix.lower()
+    kind = _ENDINGS.get(ending.removeprefix(".")) if ending else "md"
+    if kind is None:
         raise LLMasOSError(
-            f"What is to be written into {name} is not known.",
-            hint=f"Add --format with one of {', '.join(FORMATS)}.",
+            f"{Path(name).name} ends in none of .md, .html, .json and .jsonl.",
+            hint="What is written goes by the name's ending; or say it with --format.",
         )
-    return kind[ending.lower()]
+    return kind
 
 
 def exported(info: SessionInfo, events: Sequence[Event], kind: str) -> str:
@@ -92,10 +91,16 @@ def exported(info: SessionInfo, events: Sequence[Event], kind: str) -> str:
     Args:
         info: The session.
         events: Its stored events.
-        kind: One of `FORMATS`; as `json` each line is an event exactly as it is stored.
+        kind: One of `FORMATS`: `json` is one object with what is known of the session and its events, `jsonl`
+            the events alone; in both each has a line of its own, exactly as it is stored.
     """
-    if kind == "json":
-        return "".join(f"{event.model_dump_json()}\n" for event in events)
+    if kind in ("json", "jsonl"):
+        lines = [event.model_dump_json() for event in events]
+        if kind == "jsonl":
+            return "".join(f"{line}\n" for line in lines)
+        return "".join(
+            ('{"session": ', info.model_dump_json(), ',\n"events": [\n', ",\n".join(lines), "\n]}\n")
+        )
     from llmasos.shell.export_html import page
     from llmasos.shell.export_markdown import markdown
     from llmasos.story import Story

@@ -8,6 +8,7 @@ from html import escape
 from llmasos.api import SessionInfo
 from llmasos.display import display
 from llmasos.events import DiffOffered, Notice, TurnSteered, WorkspaceChanged
+from llmasos.markdown import html
 from llmasos.shell.export_words import (
     arguments,
     changed,
@@ -31,10 +32,17 @@ body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto
 section { border-top: 1px solid var(--line); margin-top: 1.5rem; padding-top: .5rem; }
 .facts, .notice, .end { color: var(--dim); font-size: .9rem; }
 .who { font-weight: 600; margin: 1rem 0 .2rem; }
-pre, .text { white-space: pre-wrap; overflow-wrap: anywhere; margin: .2rem 0; }
+pre, .you { white-space: pre-wrap; overflow-wrap: anywhere; margin: .2rem 0; }
 pre { background: var(--soft); border: 1px solid var(--line); border-radius: .4rem; padding: .6rem;
   font: .85rem/1.45 ui-monospace, monospace; }
-.you { border-left: 3px solid var(--line); padding-left: .8rem; }
+.you, .model blockquote { border-left: 3px solid var(--line); padding-left: .8rem; }
+.model { overflow-wrap: anywhere; } .model :is(h3, h4, h5, h6) { font-size: 1rem; }
+.model :is(p, ul, ol, blockquote) { margin: .4rem 0; }
+code { font: .85rem/1.45 ui-monospace, monospace; }
+.scroll { overflow-x: auto; } table { border-collapse: collapse; margin: .4rem 0; }
+th, td { border: 1px solid var(--line); padding: .2rem .6rem; text-align: left; }
+.center { text-align: center; } .right { text-align: right; }
+hr { border: 0; border-top: 1px solid var(--line); } a { color: inherit; }
 .act { margin: .8rem 0; } .act ul { margin: .2rem 0; color: var(--dim); font-size: .9rem; }
 summary { cursor: pointer; color: var(--dim); }
 .add { background: var(--add); } .del { background: var(--del); }
@@ -74,7 +82,7 @@ def _turn(turn: Turn) -> Iterator[str]:
     yield "<section>"
     yield f'<h2 id="turn-{turn.number}">Turn {turn.number}</h2>'
     yield f'<p class="facts">{_text(" · ".join(facts(turn)))}</p>'
-    yield from _said("you", turn.start.text)
+    yield from _asked(turn.start.text)
     yield from _entries(turn.entries)
     yield f'<p class="end">{_text(ending(turn))}</p>'
     yield from _entries(turn.later)
@@ -87,25 +95,29 @@ def _entries(entries: Iterable[Entry]) -> Iterator[str]:
             case Action():
                 yield from _action(entry)
             case Said():
-                yield from _said("model", entry.text)
+                yield '<p class="who">Model</p>'
+                yield f'<div class="model">{html(entry.text, 3)}</div>'
             case Told(event=TurnSteered() as event):
-                yield from _said("you", event.text)
+                yield from _asked(event.text)
             case Told(event=DiffOffered() as event):
                 yield from _changes(event)
             case Told(event=Notice() | WorkspaceChanged() as event):
                 yield f'<p class="notice">{_text(noticed(event))}</p>'
 
 
-def _said(who: str, text: str) -> Iterator[str]:
-    yield f'<p class="who">{"You" if who == "you" else "Model"}</p>'
-    yield f'<div class="text {who}">{_text(text)}</div>'
+def _asked(text: str) -> Iterator[str]:
+    yield '<p class="who">You</p>'
+    yield f'<div class="you">{_text(text)}</div>'
 
 
 def _action(action: Action) -> Iterator[str]:
     yield f'<div class="act"><strong>{_text(action.tool)}</strong>: {_text(outcome(action))}'
-    if action.decisions:
-        yield f"<ul>{''.join(f'<li>{_text(one)}</li>' for one in decisions(action))}</ul>"
-    for name, text in (("arguments", arguments(action)), ("result", result(action))):
+    short, long = arguments(action)
+    lines = [f"<li><code>{_text(name)}</code>: <code>{_text(text)}</code></li>" for name, text in short]
+    lines += [f"<li>{_text(one)}</li>" for one in decisions(action)]
+    if lines:
+        yield f"<ul>{''.join(lines)}</ul>"
+    for name, text in (*long, ("result", result(action))):
         if text:
             yield from _folded(name, _text(text), text.count("\n"))
     yield from (f'<p class="notice">{_text(one)}</p>' for one in kept(action))

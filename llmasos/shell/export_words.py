@@ -9,6 +9,8 @@ from llmasos.events import ApprovalResolved, CallDecided, DiffOffered, FileChang
 from llmasos.shell.words import count
 from llmasos.story import Action, Turn
 
+_LONG = 200  # characters
+
 
 def outcome(action: Action) -> str:
     """Return how an action ended, in a few words."""
@@ -34,9 +36,14 @@ def _decided(decided: CallDecided | ApprovalResolved) -> str:
     return f"{answer} by {decided.by}{always}{why}"
 
 
-def arguments(action: Action) -> str:
-    """Return an action's arguments as JSON; nothing where it has none."""
-    return json.dumps(action.arguments, ensure_ascii=False, indent=2) if action.arguments else ""
+def arguments(action: Action) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+    """Return an action's arguments, each with its name: those that fit on a line, and the others."""
+    short: list[tuple[str, str]] = []
+    long: list[tuple[str, str]] = []
+    for name, value in action.arguments.items():
+        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        (long if "\n" in text or len(text) > _LONG else short).append((name, text))
+    return short, long
 
 
 def result(action: Action) -> str:

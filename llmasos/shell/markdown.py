@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import cache
 from typing import Any, ClassVar
 
-from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.markdown import Heading, ListItem, Markdown, MarkdownElement
 from rich.segment import Segment
 from rich.syntax import Syntax
 from rich.text import Text
+
+from llmasos.markdown import parse
 
 _WIDEST = 100
 _CODE_THEME = "ansi_dark"
@@ -153,31 +153,15 @@ def _blocks(tokens: Sequence[Token]) -> list[_Block]:
 
 
 def _parse(text: str) -> list[Token]:
-    tokens = _parser().parse(text)
+    tokens = parse(text)
     for token in tokens:
-        if token.children:
-            token.children = list(_plain(token.children))
+        token.children = list(map(_line_end, token.children)) if token.children else None
     return tokens
 
 
-@cache
-def _parser() -> MarkdownIt:
-    # HTML and definitions of links would not be seen by a person; as text they are.
-    return MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"]).disable("reference")
-
-
-def _plain(tokens: Sequence[Token]) -> Iterator[Token]:
-    """Yield the parts of a paragraph as a terminal shows them."""
-    for token in tokens:
-        if token.type == "softbreak":
-            yield Token("hardbreak", "br", 0)
-        elif token.markup in ("_", "__") and token.type.startswith(("em_", "strong_")):
-            # Names such as __init__.py are more often meant than emphasis.
-            yield Token("text", "", 0, content=token.markup)
-        elif token.type == "image":
-            yield Token("text", "", 0, content=f"![{token.content}]({token.attrGet('src')})")
-        else:
-            yield token
+def _line_end(token: Token) -> Token:
+    """Return a part of a paragraph, whose lines stay lines."""
+    return Token("hardbreak", "br", 0) if token.type == "softbreak" else token
 
 
 class _Heading(Heading):

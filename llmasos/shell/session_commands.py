@@ -121,7 +121,7 @@ COMMANDS = {
     "/fork": Command("/fork [TURN]", "go on in another session, from a turn of this one", _fork),
     "/compact": Command("/compact", "have the model told older turns in short", _compact),
     "/search": Command("/search WORDS", "find words in all past sessions", _search),
-    "/export": Command("/export FILE", "write this session as .md, .html or .json", _export),
+    "/export": Command("/export FILE", "write this session as .md, .html, .json or .jsonl", _export),
     "/remember": Command(
         "/remember TEXT", "have the model keep something in mind, in this folder", _remember
     ),

@@ -37,6 +37,7 @@ from llmasos.shell.export import exported
 from tests.shell.poison import MARK, POISON
 
 AT = datetime(2026, 11, 24, 10, tzinfo=UTC)
+REL = "noopener noreferrer nofollow"
 PARSER = MarkdownIt("gfm-like", {"linkify": False})
 DECIDED = Decision(verdict="ask", rules=("copied",), reason="It was copied.", policy="p")
 NASTY = (
@@ -92,16 +93,17 @@ def check_markdown(text: str) -> None:
     headings = [tokens[at + 1].content for at, token in enumerate(tokens) if token.type == "heading_open"]
     top = [one.tag for one in outside(tokens) if one.type == "heading_open"]
     assert top == ["h1", "h2"] and "Turn 1" in headings
+    within = {one.tag for one in tokens if one.type == "heading_open" and one.level}
+    assert within <= {"h3", "h4", "h5", "h6"}, "what others wrote stands beneath the turn in an outline"
     for token in tokens:
         if token.type == "html_block":
-            assert token.content.strip() in ("</details>",) or token.content.startswith("<details><summary>")
+            assert token.content.strip() == "</details>" or token.content.startswith("<details><summary>")
         for inner in token.children or ():
             assert inner.type != "image", "whoever only looks would fetch it"
-            if inner.type == "html_inline":
-                assert inner.content.strip("</>") in ("code", "details", "summary")
-    assert [token.type for token in tokens if token.type == "hr"] == [
-        token.type for token in tokens if token.type == "hr" and token.level > 0
-    ]
+            assert inner.type != "html_inline"
+            if inner.type == "link_open":
+                assert str(inner.attrGet("href")).lower().startswith(("http://", "https://", "mailto:"))
+    assert not [token for token in outside(tokens) if token.type in ("hr", "table_open", "ordered_list_open")]
     assert tokens[-1].type == "paragraph_close" and "commit c-1" in tokens[-2].content
     assert "\x1b" not in made and "\u202e" not in made
 
@@ -119,8 +121,11 @@ class Page(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
         self.attributes |= {name for name, _ in attrs}
-        if tag != "meta":
+        if tag not in ("meta", "br", "hr"):
             self.open.append(tag)
+        if tag == "a":
+            assert dict(attrs).keys() == {"href", "rel"} and dict(attrs)["rel"] == REL
+            assert str(dict(attrs)["href"]).lower().startswith(("http://", "https://", "mailto:"))
 
     def handle_endtag(self, tag: str) -> None:
         assert self.open.pop() == tag
@@ -134,10 +139,12 @@ def check_html(text: str) -> None:
     page.feed(exported(info(text), story(text), "html"))
     page.close()
     assert page.open == []
-    allowed = "html head meta title style body h1 h2 p section div strong ul li details summary pre span"
-    assert set(page.tags) <= set(allowed.split())
+    ours = "html head meta title style body h1 h2 p section div strong ul li details summary pre span code"
+    theirs = "h3 h4 h5 h6 ol blockquote em s br hr a table thead tbody tr th td"
+    assert set(page.tags) <= set(f"{ours} {theirs}".split())
     assert page.tags.count("section") == page.tags.count("h1") == page.tags.count("h2") == 1
-    assert page.attributes <= {"lang", "charset", "name", "content", "http-equiv", "id", "class", "open"}
+    given = {"lang", "charset", "name", "content", "http-equiv", "id", "class", "open"}
+    assert page.attributes <= given | {"href", "rel", "start", "tabindex"}
 
 
 @pytest.mark.parametrize("text", NASTY)
@@ -157,27 +164,50 @@ def test_everything_that_was_done_is_told() -> None:
     page = exported(info(), story("zebra"), "html")
     for told in (made, page):
         for part in ("A title", "Turn 1", "ask by rule copied", "refused by zebra", "1.3 s", "invalid"):
-            assert part in told.replace("&#43;", "+"), part
+            assert part in told, part
         assert "1,234 tokens read" in told and "2 requests" in told
     assert "```diff\n-zebra\n+zebra\n```" in made and '<span class="add">+zebra</span>' in page
     assert "<details><summary>result</summary>" in made
     assert "light dark" in page and "<script" not in page
 
 
-def test_an_answers_code_is_shown_as_code() -> None:
-    answer = "Use `List<int>`:\n\n```python\nx = `1`\n```\nDone & <b>."
+def test_an_answer_is_shown_as_the_markdown_that_it_is() -> None:
+    answer = (
+        "# Use\n`List<int>` in R&D, *not* <b>:\n\n| a | b |\n| - | -: |\n| 1 | 2 |\n\n```python\nx = `1`\n```"
+    )
     events: list[Event] = [TurnStarted(turn="t", text="q", at=AT), AssistantText(turn="t", text=answer)]
     made = exported(info(), events, "md")
-    assert "> Use <code>List&#60;int&#62;</code>:" in made
-    assert "> ```python\n> x = `1`\n> ```\n> Done &amp; &lt;b&gt;." in made
+    told = (
+        "> ### Use\n>\n> `List<int>` in R&D, *not* \\<b>:\n>\n> | a | b |\n> | --- | --: |\n> | 1 | 2 |\n>\n"
+    )
+    assert f"{told}> ```python\n> x = `1`\n> ```\n" in made and "&" not in made.replace("R&D", "")
     assert "No end is stored" in made
+    page = exported(info(), events, "html")
+    assert "<h3>Use</h3>\n<p><code>List&lt;int&gt;</code> in R&amp;D, <em>not</em> &lt;b&gt;:</p>" in page
+    assert '<td class="right">2</td>' in page and "<code>x = `1`\n</code></pre>" in page
+
+
+def test_long_and_short_arguments_are_told_as_they_are() -> None:
+    given = {"path": "a_b.py", "timeout": 1.5, "content": "x = [\n  1,\n]\n", "why": "y" * 300}
+    begun = ActionStarted(turn="t", action="a", tool="write_file", arguments=given)
+    events: list[Event] = [TurnStarted(turn="t", text="q", at=AT), begun]
+    made = exported(info(), events, "md")
+    assert "**Action** `write_file`: no end\n\n- `path`: `a_b.py`\n- `timeout`: `1.5`\n" in made
+    assert "content:\n\n```\nx = [\n  1,\n]\n```" in made and f"why:\n\n```\n{'y' * 300}\n```" in made
+    page = exported(info(), events, "html")
+    assert "<li><code>timeout</code>: <code>1.5</code></li>" in page and "<pre>x = [\n  1,\n]\n</pre>" in page
 
 
 def test_json_is_the_events_exactly() -> None:
     events = story("\u202e\x1b\udcff".encode("utf-8", "replace").decode() + "好")
-    lines = exported(info(), events, "json").splitlines()
+    lines = exported(info(), events, "jsonl").splitlines()
     assert [EVENT.validate_json(line) for line in lines] == events
-    assert all(isinstance(json.loads(line), dict) for line in lines)
+    whole = exported(info('A "title"'), events, "json")
+    found = json.loads(whole)
+    assert SessionInfo.model_validate(found["session"]) == info('A "title"')
+    assert found["events"] == [json.loads(line) for line in lines]
+    assert all(f"\n{line}" in whole for line in lines)
+    assert json.loads(exported(info(), [], "json"))["events"] == []
 
 
 def test_an_action_that_was_never_told_of_has_no_end() -> None:
@@ -197,7 +227,7 @@ def test_what_was_done_before_and_between_turns_stands_there() -> None:
         WorkspaceChanged(what="commit", commit="c-8", paths=("b",)),
     ]
     for kind in ("md", "html"):
-        made = exported(info(), events, kind).replace("&#45;", "-")
+        made = exported(info(), events, kind)
         places = [made.index(part) for part in ("undo c-7", "Turn 1", "2,000 more", "done ·", "commit c-8")]
         assert places == sorted(places) and "2,000 added in build" in made
 

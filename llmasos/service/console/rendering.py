@@ -16,6 +16,7 @@ from llmasos.amounts import size
 from llmasos.api import KeyScope
 from llmasos.display import display, display_name
 from llmasos.flips import otherwise
+from llmasos.markdown import html
 from llmasos.service.access import Access, Login
 from llmasos.service.console.diffs import diff_lines
 from llmasos.service.console.texts import Texts, texts_for
@@ -49,6 +50,7 @@ class Renderer:
             "when": _when,
             "value": _value,
             "code": _code,
+            "markdown": _markdown,
             "path": lambda text: quote(text, safe=""),
             "difflines": diff_lines,
             "otherwise": lambda flip: otherwise(flip.facts, flip.verdict),
@@ -105,6 +107,11 @@ def _code(text: str) -> Markup:
         Markup("<code>{}</code>").format(piece) if place % 2 else escape(piece)
         for place, piece in enumerate(text.split("`"))
     )
+
+
+def _markdown(text: str) -> Markup:
+    """Return a model's text as it meant it, beneath the headings of a turn."""
+    return Markup(html(text, 4))  # noqa: S704 - it is made so that it cannot act
 
 
 def _value(value: Any) -> str:

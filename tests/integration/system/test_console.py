@@ -18,6 +18,24 @@ from tests.integration.system.test_access import AGENT, ASKS, HELLO, Program, pr
 
 pytestmark = pytest.mark.integration
 HOSTILE = "<img src=x onerror=alert(1)><script>alert(2)</script>"
+JUMPS = "[x](javascript:alert(4)) ![y](https://e.example/y.png) <a href=javascript:alert(5)>z</a>"
+WRITTEN = f"""## Made
+
+It is in `hello.txt`, as [told](https://e.example/{"long" * 30}):
+
+### Lines
+
+| {" | ".join(f"column {n}" for n in range(9))} |
+|{"---|" * 9}
+| {" | ".join("1,000" for _ in range(9))} |
+
+> 1. hello
+> 2. {"hello" * 30}
+
+```text
+{"hello " * 40}
+{"hello" * 40}
+```"""
 PLACES = ("sessions", "models", "runs", "decisions", "ledger")
 
 
@@ -193,7 +211,7 @@ def test_without_scripts_every_page_works(
 def test_nothing_stands_in_anybodys_way(
     machine: Machine, port: int, console: str, browser: Browser, scheme: str
 ) -> None:
-    machine.endpoint.replies = [HELLO, "Made.", ASKS, "Done."]
+    machine.endpoint.replies = [HELLO, WRITTEN, ASKS, "Done."]
     agent = program(machine, port, *AGENT)
     place = begin(agent, machine, "make hello.txt")
     options = {"color_scheme": scheme, "viewport": {"width": 320, "height": 640}, "locale": "zh-CN"}
@@ -203,6 +221,8 @@ def test_nothing_stands_in_anybodys_way(
         enter(page, machine)
         page.goto(f"{console}/{place}")
         expect(page.get_by_role("button", name="写入文件夹")).to_be_visible()
+        expect(page.get_by_role("cell", name="1,000")).to_have_count(9)
+        expect(page.get_by_role("heading", level=5, name="Lines")).to_be_visible()
         assert barriers(page) == []
         action = page.get_by_role("region", name="write_file").get_by_role("link").get_attribute("href")
         ask(agent, place.removeprefix("sessions/"), "write the settings")
@@ -220,7 +240,7 @@ def test_foreign_text_does_nothing(machine: Machine, port: int, console: str, br
     machine.endpoint.replies = [
         call("write_file", path=name, content=f"{HOSTILE}\n"),
         call("run_shell", command=f"printf '%s' '{HOSTILE}'"),
-        HOSTILE,
+        f"{HOSTILE}\n\n{JUMPS}",
     ]
     agent = program(machine, port, *AGENT)
     with visiting(browser) as page:
@@ -232,7 +252,8 @@ def test_foreign_text_does_nothing(machine: Machine, port: int, console: str, br
         expect(page.get_by_role("button", name="Write to the folder")).to_be_visible()
         # As it is told, and as it is loaded.
         for _ in range(2):
-            assert page.locator("main img, main script, main b").count() == 0
+            assert page.locator("main img, main script, main b, main a[href^=javascript]").count() == 0
+            expect(page.get_by_text(JUMPS)).to_be_visible()
             assert page.get_by_text(HOSTILE).count() >= 4
             page.reload()
         page.get_by_role("button", name="Write to the folder").click()

@@ -417,7 +417,7 @@ def test_sessions_are_named_found_forked_and_written(machine: Machine, terminal:
         ("/export talk.md", "Wrote ", "talk.md, "),
         ("/export talk.md", "talk.md exists.", "Name another file, as in /export talk.html."),
         ("/export", "Name one file."),
-        ("/export talk.xyz", "What is to be written into", "Name another file"),
+        ("/export talk.xyz", "ends in none of .md, .html, .json and .jsonl.", "Name another file"),
         ("/remember fences are blue here", "  here  fences are blue here"),
         ("/memory", "fences are blue here", "/memory remove FACT"),
         ("/memory burn", "/memory does not know that."),

@@ -115,16 +115,27 @@ def test_a_session_is_exported(machine: Machine, client: Client, tmp_path: Path)
     machine.endpoint.replies = [call("run_shell", command="echo new > new.txt"), "Made `new.txt`."]
     session.run("make new.txt", approve="all")
     made = machine.run("export", session.id)
-    assert "## Turn 1" in made.stdout and "> Made <code>new.txt</code>." in made.stdout
-    lines = machine.run("export", session.id, "--format", "json").stdout.splitlines()
-    assert [json.loads(line)["seq"] for line in lines] == list(range(1, len(lines) + 1))
+    assert "## Turn 1" in made.stdout and "> Made `new.txt`." in made.stdout
+    lines = machine.run("export", session.id, "--format", "jsonl").stdout.splitlines()
+    events = [json.loads(line) for line in lines]
+    assert [event["seq"] for event in events] == list(range(1, len(lines) + 1))
+    whole = tmp_path / "session.json"
+    assert machine.run("export", session.id, "-o", str(whole)).returncode == 0
+    written = json.loads(whole.read_text())
+    assert written["session"]["id"] == session.id and written["events"] == [
+        json.loads(line) for line in lines
+    ]
+    assert json.loads(machine.run("export", session.id, "--format", "json").stdout) == written
     page = tmp_path / "session.html"
     assert machine.run("export", session.id, "-o", str(page)).returncode == 0
-    assert "<pre>" in page.read_text() and "<script" not in page.read_text()
+    assert "Made <code>new.txt</code>." in page.read_text() and "<script" not in page.read_text()
     refused = machine.run("export", session.id, "-o", str(page))
     assert refused.returncode == 1 and "--force" in refused.stderr
-    for wrong in (("-o", "x.docx"), ("--format", "pdf")):
-        assert machine.run("export", session.id, *wrong).returncode == 1
+    unknown = machine.run("export", session.id, "-o", "x.docx")
+    assert (
+        unknown.returncode == 1 and "x.docx ends in none of .md, .html, .json and .jsonl." in unknown.stderr
+    )
+    assert machine.run("export", session.id, "--format", "pdf").returncode == 1
 
 
 def test_a_session_is_watched_and_shown_again(machine: Machine, client: Client) -> None:

@@ -157,8 +157,11 @@ class _Markup(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
+        # Links of a model's text lead elsewhere, and take nothing of the console along.
+        leads = tag == "a" and dict(attrs).get("rel") == "noopener noreferrer nofollow"
+        known = ("/console", "#", "http://", "https://", "mailto:") if leads else ("/console", "#")
         for name, value in attrs:
-            elsewhere = name in _ADDRESSES and not (value or "").startswith(("/console", "#"))
+            elsewhere = name in _ADDRESSES and not (value or "").startswith(known)
             if name.startswith("on") or name == "style" or not name.replace("-", "").isalpha() or elsewhere:
                 self.foreign.append(f"{name}={value}")
 

@@ -110,6 +110,7 @@ def values(name: str) -> dict[str, Any]:
     return known[name]
 
 
+JUMPS = '<a rel="noopener noreferrer nofollow" href="javascript:x">'
 BOARDS = ("sessions", "models", "runs", "run", "decisions", "ledger")
 
 
@@ -128,5 +129,5 @@ def test_no_text_acts_on_any_page(name: str, language: str) -> None:
 def test_the_poison_would_act() -> None:
     script = '<script src="/console/static/console.js"></script>'
     assert harmless(script)
-    for piece in (POISON, "<p onclick=x>", '<a href="https://elsewhere">', "<p style=x>", "\u202e"):
+    for piece in (POISON, "<p onclick=x>", '<a href="https://elsewhere">', JUMPS, "<p style=x>", "\u202e"):
         assert not harmless(f"{script}{piece}")

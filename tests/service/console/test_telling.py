@@ -91,6 +91,18 @@ async def test_what_a_person_says_meanwhile_is_seen() -> None:
     assert part["into"] == "t-1-entries" and "You said:</strong> rather &lt;b&gt;so" in part["html"]
 
 
+async def test_text_is_plain_while_it_is_written_and_markdown_once_it_is_whole() -> None:
+    whole = "**Done**, see <b>[it](https://e.example)</b>:\n\n# Files\n\n- a\n"
+    found = await told(
+        STARTED, TextDelta(turn="t-1", text=whole), AssistantText(turn="t-1", seq=2, text=whole)
+    )
+    _, (_, [piece]), (number, [said, emptied]) = found
+    assert piece == {"append": "t-1-text", "text": whole} and number == 2
+    assert emptied == {"set": "t-1-text", "text": ""}
+    assert "<strong>Done</strong>, see &lt;b&gt;<a href=" in said["html"] and "<h4>Files</h4>" in said["html"]
+    assert said["html"].startswith('<div id="e-2" class="written"><p>') and "<li>a</li>" in said["html"]
+
+
 async def test_what_is_on_the_page_is_not_told_again() -> None:
     notice = Notice(turn="t-1", seq=2, text="more")
     assert [number for number, _ in await told(STARTED, notice, after=1)] == [2]
