@@ -125,6 +125,7 @@ class TurnStarted(EventBase):
         sandbox: The tier of the sandbox.
         dry_run: Whether the changes are dropped at the end.
         in_place: Whether the folder itself is worked on, without a view.
+        call: The tool that is called at once; empty where the model is asked what is to be done.
     """
 
     type: Literal["turn_started"] = "turn_started"
@@ -134,6 +135,7 @@ class TurnStarted(EventBase):
     sandbox: str = ""
     dry_run: bool = False
     in_place: bool = False
+    call: str = ""
 
 
 class TurnSteered(EventBase):

@@ -25,6 +25,25 @@ from llmasos.events import (
     WorkspaceChanged,
 )
 
+_COMMAND = "Run the command: "
+
+
+def command_request(command: str) -> str:
+    """Return the request of a turn that runs a command of the shell, which a person has typed after a `!`."""
+    return f"{_COMMAND}{command}"
+
+
+def command_of(start: TurnStarted) -> str:
+    """Return the command that a turn was begun with in place of a request; empty where it was a request."""
+    typed = start.call == "run_shell" and start.text.startswith(_COMMAND)
+    return start.text.removeprefix(_COMMAND) if typed else ""
+
+
+def asked(start: TurnStarted) -> str:
+    """Return what a person typed to begin a turn, such as `! ls -l`."""
+    command = command_of(start)
+    return f"! {command}" if command else start.text
+
 
 @dataclass
 class Action:
@@ -125,6 +144,16 @@ class Turn:
     def id(self) -> str:
         """The turn's id."""
         return self.start.turn
+
+    @property
+    def asked(self) -> str:
+        """What the person typed."""
+        return asked(self.start)
+
+    @property
+    def command(self) -> str:
+        """The command that it was begun with in place of a request."""
+        return command_of(self.start)
 
 
 class Story:

@@ -16,7 +16,7 @@ from llmasos.events import (
     TurnStarted,
     WorkspaceChanged,
 )
-from llmasos.story import Action, Said, Story, Told
+from llmasos.story import Action, Said, Story, Told, asked, command_request
 
 ASKS = Decision(verdict="ask", rules=("asks",), reason="It reaches.", policy="p")
 ALLOWS = Decision(verdict="allow", rules=("reads",), reason="It reads.", policy="p")
@@ -28,7 +28,7 @@ def decided(decision: Decision, path: str) -> CallDecided:
     return CallDecided(turn="t-1", action="a", tool="read", arguments={"path": path}, decision=decision)
 
 
-def asked(path: str) -> ApprovalRequested:
+def asks(path: str) -> ApprovalRequested:
     return ApprovalRequested(
         turn="t-1", action="a", tool="read", arguments={"path": path}, reason="r", digest="d"
     )
@@ -39,7 +39,7 @@ def test_a_call_is_one_entry_from_its_decision_to_its_end() -> None:
     first = decided(ASKS, "one")
     turn, call = story.add(first)
     assert isinstance(call, Action) and turn is story.turns["t-1"] and call.status == "running"
-    assert story.add(asked("one")) == (turn, call)
+    assert story.add(asks("one")) == (turn, call)
     assert call.waits and story.waiting == [call] and call.status == "waiting"
     resolved = ApprovalResolved(turn="t-1", action="a", approved=True, by="me", arguments={"path": "two"})
     story.add(resolved)
@@ -62,7 +62,7 @@ def test_a_call_is_one_entry_from_its_decision_to_its_end() -> None:
 
 def test_a_call_that_is_asked_for_once_more_waits_again() -> None:
     denied = ApprovalResolved(turn="t-1", action="a", approved=False, by="me")
-    story = Story([STARTED, decided(ASKS, "one"), asked("one"), denied, asked("two")])
+    story = Story([STARTED, decided(ASKS, "one"), asks("one"), denied, asks("two")])
     [call] = story.waiting
     assert call.answer is None and call.arguments == {"path": "two"}
 
@@ -72,6 +72,18 @@ def test_a_call_that_was_never_let_through_has_the_arguments_of_its_end() -> Non
     story = Story([STARTED, ended])
     call = story.action("a")
     assert call is not None and call.tool == "read" and call.arguments == {"pth": "x"} and not call.decisions
+
+
+def test_a_command_is_told_as_it_was_typed() -> None:
+    text = command_request("pytest -q\nls")
+    typed = TurnStarted(turn="t", text=text, call="run_shell")
+    said = TurnStarted(turn="t", text=text)
+    program = TurnStarted(turn="t", text="A program calls run_shell over MCP.", call="run_shell")
+    assert (asked(typed), asked(said), asked(program)) == ("! pytest -q\nls", text, program.text)
+    [turn] = Story([typed]).turns.values()
+    assert (turn.command, turn.asked) == ("pytest -q\nls", "! pytest -q\nls")
+    [turn] = Story([said]).turns.values()
+    assert (turn.command, turn.asked) == ("", text)
 
 
 def test_what_is_done_between_turns_belongs_to_the_one_before() -> None:

@@ -58,6 +58,7 @@ from llmasos.events import (
 )
 from llmasos.models import LOOK_BELOW, Client
 from llmasos.sandbox import Workspace, outline
+from llmasos.story import asked
 
 _log = logging.getLogger(__name__)
 _PERSON = Client(band="interactive")
@@ -203,18 +204,18 @@ class Session:
         return TurnAccepted(turn=turn, after=after)
 
     async def _insert(self, turn: str, request: TurnRequest) -> None:
-        await records.insert_turn(self._services.store, self.id, turn, title=request.text)
-        await self.stream.append(
-            TurnStarted(
-                turn=turn,
-                text=request.text,
-                attachments=tuple(attachment.name for attachment in request.attachments),
-                model=self._info.model or self._services.models.status()[0].name,
-                sandbox=self._services.provider.backend,
-                dry_run=request.dry_run,
-                in_place=self._info.in_place,
-            )
+        started = TurnStarted(
+            turn=turn,
+            text=request.text,
+            attachments=tuple(attachment.name for attachment in request.attachments),
+            model=self._info.model or self._services.models.status()[0].name,
+            sandbox=self._services.provider.backend,
+            dry_run=request.dry_run,
+            in_place=self._info.in_place,
+            call=request.call.tool if request.call is not None else "",
         )
+        await records.insert_turn(self._services.store, self.id, turn, title=asked(started))
+        await self.stream.append(started)
 
     @property
     def approved_beforehand(self) -> bool:

@@ -82,7 +82,7 @@ def _turn(turn: Turn) -> Iterator[str]:
     yield "<section>"
     yield f'<h2 id="turn-{turn.number}">Turn {turn.number}</h2>'
     yield f'<p class="facts">{_text(" · ".join(facts(turn)))}</p>'
-    yield from _asked(turn.start.text)
+    yield from _asked(turn.asked, "code" if turn.command else "")
     yield from _entries(turn.entries)
     yield f'<p class="end">{_text(ending(turn))}</p>'
     yield from _entries(turn.later)
@@ -105,9 +105,10 @@ def _entries(entries: Iterable[Entry]) -> Iterator[str]:
                 yield f'<p class="notice">{_text(noticed(event))}</p>'
 
 
-def _asked(text: str) -> Iterator[str]:
+def _asked(text: str, tag: str = "") -> Iterator[str]:
     yield '<p class="who">You</p>'
-    yield f'<div class="you">{_text(text)}</div>'
+    shown = f"<{tag}>{_text(text)}</{tag}>" if tag else _text(text)
+    yield f'<div class="you">{shown}</div>'
 
 
 def _action(action: Action) -> Iterator[str]:

@@ -42,7 +42,11 @@ def markdown(info: SessionInfo, story: Story) -> str:
 def _turn(turn: Turn) -> Iterator[str]:
     yield f"## Turn {turn.number}"
     yield _aside(" · ".join(facts(turn)))
-    yield from _said("You", turn.start.text)
+    if turn.command:
+        yield "**You:**"
+        yield "\n".join(f"> {line}" for line in fenced(turn.asked))
+    else:
+        yield from _said("You", turn.start.text)
     yield from _entries(turn.entries)
     yield _aside(ending(turn))
     yield from _entries(turn.later)

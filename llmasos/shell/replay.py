@@ -132,9 +132,12 @@ class Screen:
             WorkspaceChanged,
         )
         from llmasos.shell.render import show_diff
+        from llmasos.story import asked
 
         match event:
-            case TurnStarted() | TurnSteered():
+            case TurnStarted():
+                self._lines("> ", asked(event))
+            case TurnSteered():
                 self._lines("> ", event.text)
             case ApprovalRequested():
                 self._lines("? ", f"{event.tool}: {event.reason}")

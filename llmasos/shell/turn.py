@@ -24,6 +24,7 @@ from llmasos.shell.render import make_console, say_line, show_diff
 from llmasos.shell.screen import Line
 from llmasos.shell.steering import Steering
 from llmasos.shell.words import count, english_answer
+from llmasos.story import asked, command_request
 
 if TYPE_CHECKING:
     from llmasos.client import AsyncSession
@@ -56,7 +57,7 @@ async def run_command(shell: Shell, command: str) -> None:
     session = await shell.session()
     # The person waits for it, and can end it.
     call = ToolCall(tool="run_shell", arguments={"command": command, "timeout": _LONGEST})
-    async with session.turn(f"Run the command: {command}", call=call) as events:
+    async with session.turn(command_request(command), call=call) as events:
         await _follow(shell, session, events, answer=False)
 
 
@@ -71,7 +72,7 @@ async def show_last_turns(shell: Shell, session: AsyncSession) -> None:
     renderer = shell.make_renderer(make_console())
     for event in events:
         if isinstance(event, TurnStarted):
-            say_line(event.text)
+            say_line(asked(event))
         if running is None or event.turn != running.turn:
             renderer.show(event)
     if running is not None:

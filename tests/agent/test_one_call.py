@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from llmasos.api import ToolCall
-from llmasos.events import ActionFinished, ActionStarted, ApprovalRequested
+from llmasos.events import ActionFinished, ActionStarted, ApprovalRequested, TurnStarted
+from llmasos.story import command_request
 from tests.agent.conftest import MakeStage
 from tests.agent.test_turn import launch
 
@@ -24,6 +25,16 @@ async def test_a_call_is_recorded_and_answered_without_a_model(stage: MakeStage)
         assert [entry.kind for entry in it.ledger.entries] == ["session", "intent", "outcome"]
         assert [event.tool for event in it.of(ActionStarted)] == ["read_file"]
         assert it.engine.requests == []
+
+
+async def test_a_command_names_its_session_as_it_was_typed(stage: MakeStage) -> None:
+    async with stage() as it:
+        session = await it.session()
+        made = call("run_shell", command="cat notes.txt")
+        await it.turn(session, command_request("cat notes.txt"), call=made)
+        [started] = it.of(TurnStarted)
+        assert (started.call, started.text) == ("run_shell", "Run the command: cat notes.txt")
+        assert (await session.info()).title == "! cat notes.txt"
 
 
 async def test_a_call_that_the_policy_asks_about_waits_for_approval(stage: MakeStage) -> None:

@@ -198,6 +198,12 @@ def test_long_and_short_arguments_are_told_as_they_are() -> None:
     assert "<li><code>timeout</code>: <code>1.5</code></li>" in page and "<pre>x = [\n  1,\n]\n</pre>" in page
 
 
+def test_a_command_is_told_as_it_was_typed() -> None:
+    events: list[Event] = [TurnStarted(turn="t", text="Run the command: ls <b>`", call="run_shell", at=AT)]
+    assert "**You:**\n\n> ```\n> ! ls <b>`\n> ```" in exported(info(), events, "md")
+    assert '<div class="you"><code>! ls &lt;b&gt;`</code></div>' in exported(info(), events, "html")
+
+
 def test_json_is_the_events_exactly() -> None:
     events = story("\u202e\x1b\udcff".encode("utf-8", "replace").decode() + "好")
     lines = exported(info(), events, "jsonl").splitlines()

@@ -64,6 +64,11 @@ def test_pauses_are_those_of_then_scaled_and_never_long() -> None:
     assert [pause for pause, _ in paced(events, 0)] == [0.0] * 5
 
 
+def test_a_command_is_shown_as_it_was_typed(capsys: pytest.CaptureFixture[str]) -> None:
+    Screen().show(TurnStarted(turn="t", text="Run the command: pytest -q", call="run_shell"))
+    assert capsys.readouterr().out == "> ! pytest -q\n"
+
+
 def test_what_people_said_and_decided_is_shown_in_its_place(capsys: pytest.CaptureFixture[str]) -> None:
     screen = Screen(results=True)
     for event in story():

@@ -34,6 +34,7 @@ from llmasos.events import (
     TurnStarted,
     TurnSteered,
 )
+from llmasos.story import asked
 
 _ENDED_BEFORE = ("invalid", "denied")
 
@@ -73,7 +74,7 @@ def explain_turn(log: Log, policies: Policies | None = None, *, what: str = "") 
         session=log.place.session,
         turn=log.place.turn,
         at=started.at if started else None,
-        request=started.text if started else None,
+        request=asked(started) if started else None,
         attachments=started.attachments if started else (),
         steered=tuple(event.text for event in log.events if isinstance(event, TurnSteered)),
         model=started.model if started else "",

@@ -203,6 +203,9 @@ def test_a_command_of_the_person_runs_in_the_sandbox_and_the_model_sees_it(
     terminal.wait_for("1 change kept for later: /diff, /commit, /discard.")
     terminal.enter("!")
     terminal.wait_for("Say which command is to be run.")
+    terminal.enter("/export talk.md")
+    terminal.wait_for("talk.md, ")
+    assert "\n> ! echo forty-two > number.txt; cat number.txt\n" in (machine.folder / "talk.md").read_text()
 
 
 def test_files_are_completed_and_named(machine: Machine, terminal: Terminal) -> None:

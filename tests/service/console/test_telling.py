@@ -91,6 +91,12 @@ async def test_what_a_person_says_meanwhile_is_seen() -> None:
     assert part["into"] == "t-1-entries" and "You said:</strong> rather &lt;b&gt;so" in part["html"]
 
 
+async def test_a_command_is_shown_as_it_was_typed() -> None:
+    typed = TurnStarted(session="s-1", turn="t-1", seq=1, text="Run the command: ls <b>", call="run_shell")
+    [(_, [turn, *_])] = await told(typed)
+    assert "<code>! ls &lt;b&gt;</code></h3>" in turn["html"]
+
+
 async def test_text_is_plain_while_it_is_written_and_markdown_once_it_is_whole() -> None:
     whole = "**Done**, see <b>[it](https://e.example)</b>:\n\n# Files\n\n- a\n"
     found = await told(
