@@ -35,7 +35,7 @@ section { border-top: 1px solid var(--line); margin-top: 1.5rem; padding-top: .5
 pre, .you { white-space: pre-wrap; overflow-wrap: anywhere; margin: .2rem 0; }
 pre { background: var(--soft); border: 1px solid var(--line); border-radius: .4rem; padding: .6rem;
   font: .85rem/1.45 ui-monospace, monospace; }
-.you, .model blockquote { border-left: 3px solid var(--line); padding-left: .8rem; }
+.you, .model, .model blockquote { border-left: 3px solid var(--line); padding-left: .8rem; }
 .model { overflow-wrap: anywhere; } .model :is(h3, h4, h5, h6) { font-size: 1rem; }
 .model :is(p, ul, ol, blockquote) { margin: .4rem 0; }
 code { font: .85rem/1.45 ui-monospace, monospace; }
