@@ -177,9 +177,7 @@ class Session:
         """
         async with self.workbench.turns:
             if self._running is not None:
-                raise SessionError(
-                    "A turn is running in this session.", hint="Wait for it, or cancel it with Ctrl-C."
-                )
+                raise SessionError("A turn is running in this session.", hint="Wait for it, or cancel it.")
             request = self._services.redactor.value(request)
             if not request.text.strip():
                 raise SessionError("The request is empty.", hint="Say what you want done.")

@@ -38,14 +38,12 @@ from llmasos.api import (
 )
 from llmasos.events import Event
 from llmasos.kernel import Kernel
-from llmasos.models import Client
 from llmasos.service.access import Access, Owners, needs
 from llmasos.service.drain import Drain
 from llmasos.service.events import SERVER_SENT, EventReply, beginning, stored
-from llmasos.service.here import Here
 from llmasos.service.openapi import operation
-from llmasos.service.refusals import Refusal
 from llmasos.service.replies import body, reply
+from llmasos.service.turns import Turns
 
 _SHOWN = 100
 _LOOKED_THROUGH = 10_000
@@ -107,8 +105,7 @@ class _SessionsApi:
     def __init__(self, kernel: Kernel) -> None:
         self._kernel = kernel
         self._owners = Owners(kernel.store)
-        # Agents ask models, and no adapters.
-        self._here = Here(kernel.models)
+        self._turns = Turns(kernel)
 
     @operation("List the newest sessions.", query=_FolderQuery, answer=SessionInfo, many=True)
     async def list_sessions(self, request: Request) -> Response:
@@ -127,13 +124,7 @@ class _SessionsApi:
 
     @operation("Begin a session on a folder.", body=SessionRequest, answer=SessionInfo, status=201)
     async def create_session(self, request: Request) -> Response:
-        wanted = await body(request, SessionRequest)
-        access = _access(request)
-        self._here.check(access, wanted.model)
-        _check_loosened(access, wanted, in_place=wanted.in_place or self._kernel.settings.in_place)
-        options = wanted.model_dump(exclude={"folder"})
-        session = await self._kernel.sessions.create(_folder(wanted.folder), **options)
-        await self._owners.began(access, session.id)
+        session = await self._turns.begin(_access(request), await body(request, SessionRequest))
         return reply(await session.info(), status=201)
 
     @operation("Show a session.", answer=SessionInfo)
@@ -154,13 +145,7 @@ class _SessionsApi:
     @operation("Go on from a turn in another session.", body=ForkRequest, answer=SessionInfo, status=201)
     async def fork(self, request: Request) -> Response:
         source = await self.session(request)
-        wanted = await body(request, ForkRequest)
-        access = _access(request)
-        info = await source.info()
-        self._here.check(access, info.model)
-        _check_loosened(access, info, in_place=info.in_place)
-        fork = await self._kernel.sessions.fork(source.id, wanted.turn)
-        await self._owners.began(access, fork.id)
+        fork = await self._turns.fork(_access(request), source, (await body(request, ForkRequest)).turn)
         return reply(await fork.info(), status=201)
 
     @operation("Follow a session's events.", query=_EventsQuery, answer=Event, media=SERVER_SENT)
@@ -175,24 +160,13 @@ class _SessionsApi:
     async def start_turn(self, request: Request) -> Response:
         session = await self.session(request)
         wanted = await body(request, TurnRequest)
-        access = _access(request)
-        self._here.check(access, (await session.info()).model)
-        if access is not None and (wanted.approve == "all" or wanted.approved):
-            access.require("approve")
-        # What was computed for a session's prompts is its key's, whoever starts a turn.
-        tenant = await self._owners.owner(session.id)
-        band = access.band if access is not None else "interactive"
-        return reply(await session.start(wanted, Client(tenant=tenant, band=band)), status=202)
+        return reply(await self._turns.start(_access(request), session, wanted), status=202)
 
     @operation("Say something to the running turn.", body=SteerRequest, answer=TurnAccepted, status=202)
     async def steer(self, request: Request) -> Response:
         session = await self.session(request)
         said = await body(request, SteerRequest)
-        access = _access(request)
-        if access is not None and session.approved_beforehand:
-            # Who says what the turn does says what is done with the approval of somebody else.
-            access.require("approve")
-        return reply(await session.steer(said.text), status=202)
+        return reply(await self._turns.steer(_access(request), session, said.text), status=202)
 
     @operation("Cancel the running turn.", status=204)
     async def cancel(self, request: Request) -> Response:
@@ -203,7 +177,7 @@ class _SessionsApi:
     async def use_model(self, request: Request) -> Response:
         session = await self.session(request)
         wanted = (await body(request, ModelChoice)).model
-        self._here.check(_access(request), wanted)
+        self._turns.here.check(_access(request), wanted)
         await session.use_model(wanted)
         return reply(await session.info())
 
@@ -327,23 +301,6 @@ class _ChangesApi:
         workbench = await self._workbench(request)
         await workbench.restore_state((await body(request, StateRequest)).name)
         return Response(status_code=204)
-
-
-def _check_loosened(access: Access | None, wanted: SessionRequest | SessionInfo, *, in_place: bool) -> None:
-    """Refuse keys that would begin a session which may do more: to loosen it is to approve it beforehand."""
-    loosened = in_place or wanted.hosts or wanted.granted or wanted.access == "open"
-    if access is not None and (loosened or wanted.asking == "on-risk"):
-        access.require("approve")
-
-
-def _folder(named: str) -> Path:
-    try:
-        folder = Path(named).expanduser()
-    except RuntimeError as error:
-        raise Refusal(f"The folder {named[:100]!r} is nobody's.", hint="Name it from the root on.") from error
-    if "\0" in named:
-        raise Refusal("A folder's name holds no zero byte.", hint="Name a folder that is there.")
-    return folder
 
 
 def _access(request: Request) -> Access | None:
