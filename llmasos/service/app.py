@@ -81,7 +81,7 @@ def make_app(
         *needs("admin", link_routes(settings.service, keys, logins)),
     ]
     routes += needs(None, [openapi_route(routes)])
-    console = [] if logins is None else [console_mount(kernel, logins)]
+    console = [] if logins is None else [console_mount(kernel, logins, drain)]
     most = settings.service.body_mb * _MEBIBYTE
     return Starlette(
         routes=[*routes, *console],

@@ -11,18 +11,20 @@ if TYPE_CHECKING:
 
     from llmasos.kernel import Kernel
     from llmasos.service.access import Logins
+    from llmasos.service.drain import Drain
 
 __all__ = ["console_mount", "link_routes"]
 
 
-def console_mount(kernel: Kernel, logins: Logins) -> Mount:
+def console_mount(kernel: Kernel, logins: Logins, drain: Drain) -> Mount:
     """Return the console, as it is put into the kernel's application.
 
     Args:
         kernel: The kernel.
         logins: The browsers that are let in.
+        drain: Says when nothing new may begin.
     """
     # Kernels without it do not load what draws it.
     from llmasos.service.console.app import mount
 
-    return mount(kernel, logins)
+    return mount(kernel, logins, drain)

@@ -20,18 +20,20 @@ from llmasos.service.console.boards import board_routes
 from llmasos.service.console.door import Door, LoginPage
 from llmasos.service.console.rendering import Renderer, allowed
 from llmasos.service.console.sessions import session_routes
+from llmasos.service.drain import Drain
 from llmasos.service.refusals import CONSOLE, Refusal, status_of
 from llmasos.service.replies import explained
 
 _ANY = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
 
-def mount(kernel: Kernel, logins: Logins) -> Mount:
+def mount(kernel: Kernel, logins: Logins, drain: Drain) -> Mount:
     """Return the console.
 
     Args:
         kernel: The kernel.
         logins: The browsers that are let in.
+        drain: Says when nothing new may begin.
     """
     renderer = Renderer()
     errors = _Errors(kernel, renderer)
@@ -41,7 +43,7 @@ def mount(kernel: Kernel, logins: Logins) -> Mount:
             Route("/", _first),
             *LoginPage(logins, renderer).routes(),
             *board_routes(kernel, renderer),
-            *session_routes(kernel, renderer),
+            *session_routes(kernel, renderer, drain),
             *action_routes(kernel, renderer),
             Route("/{rest:path}", errors.unknown, methods=_ANY),
         ],

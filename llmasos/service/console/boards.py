@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from starlette.requests import Request
@@ -18,6 +19,7 @@ from llmasos.service.console.following import watched
 from llmasos.service.console.forms import Form, posted
 from llmasos.service.console.rendering import Renderer
 from llmasos.service.console.runs import RunBoards
+from llmasos.service.console.turns import BeginningForm
 
 _SESSIONS = 100
 _LOOKED_THROUGH = 10_000
@@ -40,6 +42,7 @@ class Board:
         values: Returns what is shown.
         every: Seconds between two looks at it.
         state: Returns what is other when something else is to be shown; None to draw it with each look.
+        form: Returns what a form beside it offers, which is drawn once; None where there is none.
     """
 
     path: str
@@ -48,13 +51,13 @@ class Board:
     values: Values
     every: float = 1.0
     state: Callable[[Request], Awaitable[object]] | None = None
+    form: Values | None = None
 
     def routes(self, renderer: Renderer) -> list[Route]:
         """Return the routes of the page and of what follows it."""
 
         async def show(request: Request) -> Response:
-            values = await self.values(request)
-            return renderer.page(request, "board.html", board=self.name, **values)
+            return await self.draw(renderer, request)
 
         async def follow(request: Request) -> Response:
             drawn: tuple[object, str] = None, ""
@@ -72,13 +75,28 @@ class Board:
 
         return needs(self.scope, [Route(self.path, show), Route(f"{self.path}/live", follow)])
 
+    async def draw(self, renderer: Renderer, request: Request, status: int = 200, **given: Any) -> Response:
+        """Return the page.
+
+        Args:
+            renderer: Makes it.
+            request: Who asks.
+            status: The HTTP status.
+            given: What its form was sent with, and what is said of that.
+        """
+        beside = await self.form(request) if self.form is not None else {}
+        values = await self.values(request) | beside | given
+        return renderer.page(request, "board.html", status, board=self.name, **values)
+
 
 def board_routes(kernel: Kernel, renderer: Renderer) -> list[Route]:
     """Return the routes of all boards."""
     shown = _Boards(kernel)
     trainings = RunBoards(kernel)
+    beginning = BeginningForm(kernel)
+    sessions = Board("/sessions", "sessions", "agent", shown.sessions, form=beginning.values)
     boards = (
-        Board("/sessions", "sessions", "agent", shown.sessions),
+        sessions,
         Board("/models", "models", "models", shown.models),
         Board("/runs", "runs", "agent", trainings.all),
         Board("/runs/{id}", "run", "agent", trainings.one),
@@ -90,7 +108,11 @@ def board_routes(kernel: Kernel, renderer: Renderer) -> list[Route]:
         report = await kernel.books.verify()
         return renderer.page(request, "verified.html", report=report)
 
+    async def begin(request: Request, form: Form) -> Response:
+        return await beginning.begin(request, form, partial(sessions.draw, renderer))
+
     return [
+        *needs("agent", [Route("/sessions", posted(begin), methods=["POST"])]),
         *needs("admin", [Route("/ledger/verify", posted(verify), methods=["POST"])]),
         *(route for board in boards for route in board.routes(renderer)),
     ]

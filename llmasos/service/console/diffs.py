@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-_MOST = 5000
+MOST_LINES = 5000
+"""Of a longer diff the rest is counted only."""
 
 Part = Literal["file", "hunk", "added", "removed", "same", "more"]
 
@@ -20,11 +21,11 @@ def diff_lines(diff: str) -> list[DiffLine]:
     """Return the lines of a unified diff; of a very long one the first, and how many more there are."""
     lines = diff.removesuffix("\n").split("\n") if diff else []
     found, body = [], False
-    for line in lines[:_MOST]:
+    for line in lines[:MOST_LINES]:
         body = body or line.startswith("@@")
         found.append(DiffLine(_part(line, body), line))
-    if len(lines) > _MOST:
-        found.append(DiffLine("more", f"{len(lines) - _MOST:,}"))
+    if len(lines) > MOST_LINES:
+        found.append(DiffLine("more", f"{len(lines) - MOST_LINES:,}"))
     return found
 
 

@@ -18,6 +18,7 @@ from llmasos.display import display, display_name
 from llmasos.flips import otherwise
 from llmasos.markdown import html
 from llmasos.service.access import Access, Login
+from llmasos.service.console.artifacts import is_picture
 from llmasos.service.console.diffs import diff_lines
 from llmasos.service.console.texts import Texts, texts_for
 from llmasos.service.refusals import CONSOLE
@@ -53,6 +54,7 @@ class Renderer:
             "markdown": _markdown,
             "path": lambda text: quote(text, safe=""),
             "difflines": diff_lines,
+            "picture": is_picture,
             "otherwise": lambda flip: otherwise(flip.facts, flip.verdict),
         }
 

@@ -6,6 +6,7 @@ import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +38,14 @@ def browsing() -> Iterator[Browser]:
 
 
 @contextmanager
-def visiting(browser: Browser, **options: Any) -> Iterator[Page]:
-    """Open a window of a person of its own; whatever its pages complain of is an error."""
+def visiting(browser: Browser, *refused: int, **options: Any) -> Iterator[Page]:
+    """Open a window of a person of its own; whatever its pages complain of is an error.
+
+    Args:
+        browser: The browser.
+        refused: The HTTP statuses of what the person does in vain, of which the browser complains.
+        options: What the window is like.
+    """
     complaints: list[str] = []
     with browser.new_context(**options) as context:
         page = context.new_page()
@@ -47,7 +54,11 @@ def visiting(browser: Browser, **options: Any) -> Iterator[Page]:
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("dialog", lambda shown: complaints.append(shown.message))
         yield page
-        assert not complaints
+        assert complaints == [
+            f"Failed to load resource: the server responded with a status of {status} "
+            f"({HTTPStatus(status).phrase})"
+            for status in refused
+        ]
 
 
 def enter(page: Page, machine: Machine, *options: str) -> None:

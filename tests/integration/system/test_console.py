@@ -100,7 +100,7 @@ def test_a_turn_is_followed_answered_written_and_proved(
 
         expect(page.get_by_text("Made <b>both</b>.")).to_be_visible()
         changes = page.get_by_role("region", name="Changes that are offered")
-        hello = changes.get_by_role("region", name="Diff of hello.txt")
+        hello = changes.get_by_role("group", name="Diff of hello.txt")
         expect(hello.locator("ins")).to_have_text("+hello")
         assert not (machine.folder / "hello.txt").exists()
         for box in changes.get_by_role("checkbox", name=".vscode").all():
@@ -143,10 +143,10 @@ def test_a_turn_is_cancelled_and_output_is_seen_as_it_comes(
         page.goto(f"{console}/{place}")
         live(page)
         ask(agent, place.removeprefix("sessions/"), "wait")
-        expect(page.get_by_role("region", name="Output")).to_have_text("begun\n")
+        expect(page.get_by_role("group", name="Output")).to_have_text("begun\n")
         page.get_by_role("button", name="Cancel the turn").click()
         expect(page.get_by_text("No turn runs.")).to_be_visible()
-        expect(page.get_by_role("region", name="run_shell cancelled")).to_be_visible()
+        expect(page.get_by_role("group", name="run_shell cancelled")).to_be_visible()
 
 
 def test_it_is_usable_with_keys_alone(machine: Machine, port: int, console: str, browser: Browser) -> None:
@@ -224,7 +224,7 @@ def test_nothing_stands_in_anybodys_way(
         expect(page.get_by_role("cell", name="1,000")).to_have_count(9)
         expect(page.get_by_role("heading", level=5, name="Lines")).to_be_visible()
         assert barriers(page) == []
-        action = page.get_by_role("region", name="write_file").get_by_role("link").get_attribute("href")
+        action = page.get_by_role("group", name="write_file").get_by_role("link").get_attribute("href")
         ask(agent, place.removeprefix("sessions/"), "write the settings")
         expect(page.get_by_role("button", name="允许", exact=True)).to_be_visible()
         assert barriers(page) == []

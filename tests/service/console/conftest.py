@@ -25,6 +25,7 @@ from llmasos.models.engines.port import LoadPlan
 from llmasos.sandbox import FakeProvider
 from llmasos.service.access import Keys, Logins, guarded
 from llmasos.service.app import make_app
+from llmasos.service.drain import Drain
 from tests.federated.conftest import backends
 from tests.service.access.test_events import Reader
 
@@ -47,7 +48,10 @@ class Console:
     def __post_init__(self) -> None:
         self.keys = Keys(self.kernel.store, self.kernel.ledger, {})
         self.logins = Logins(self.keys, self.kernel.settings.service.tcp_port, clock=lambda: self.time)
-        self.inner: Starlette = make_app(self.kernel, lambda: None, keys=self.keys, logins=self.logins)
+        self.drain = Drain(1.0)
+        self.inner: Starlette = make_app(
+            self.kernel, lambda: None, keys=self.keys, drain=self.drain, logins=self.logins
+        )
         self.app: ASGIApp = guarded(self.inner, self.keys, names=(), logins=self.logins)
 
     def stranger(self, address: str = "192.0.2.7") -> Browser:
@@ -62,9 +66,10 @@ class Console:
         await browser.learn()
         return browser
 
-    async def key(self, *scopes: str) -> Browser:
+    async def key(self, *scopes: str, **limits: int) -> Browser:
         """Return a browser that has logged in with a new key."""
-        made = await self.keys.create(KeyRequest.model_validate({"name": "a person", "scopes": scopes}))
+        wanted = {"name": "a person", "scopes": scopes, **limits}
+        made = await self.keys.create(KeyRequest.model_validate(wanted))
         self.last = made.key.id
         browser = self.stranger()
         assert (await browser.send("/console/login", key=made.secret)).status_code == 303
@@ -156,7 +161,9 @@ class _Markup(HTMLParser):
         self.foreign: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
+        source = dict(attrs).get("src") or ""
+        if tag != "img" or not re.fullmatch(r"/console/sessions/[\w%-]+/artifacts/\d+", source):
+            self.tags.append(tag)
         # Links of a model's text lead elsewhere, and take nothing of the console along.
         leads = tag == "a" and dict(attrs).get("rel") == "noopener noreferrer nofollow"
         known = ("/console", "#", "http://", "https://", "mailto:") if leads else ("/console", "#")

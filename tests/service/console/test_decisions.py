@@ -24,12 +24,13 @@ async def waiting(console: Console, *replies: str) -> tuple[Session, ApprovalReq
     session = await console.session(
         *(replies or (ASKS, "Answer: done.")), text="write settings", approve="ask"
     )
-    event = await _until(session, ApprovalRequested)
+    event = await until(session, ApprovalRequested)
     assert isinstance(event, ApprovalRequested)
     return session, event
 
 
-async def _until(session: Session, kind: type[Event]) -> Event:
+async def until(session: Session, kind: type[Event]) -> Event:
+    """Return the first event of a kind, once it is there."""
     async with session.stream.follow(0) as events:
         async for event in events:
             if isinstance(event, kind):
@@ -45,7 +46,7 @@ async def answered(
     assert sent.status_code == 303
     assert sent.headers["location"] == f"/console/sessions/{session.id}#{request.action}"
     await session.wait()
-    event = await _until(session, ApprovalResolved)
+    event = await until(session, ApprovalResolved)
     assert isinstance(event, ApprovalResolved)
     return event
 
@@ -168,7 +169,7 @@ async def test_only_what_was_seen_is_written(console: Console) -> None:
     form = sent(await own.page(place))
     assert form["file"] == ["hello.txt"]
     none = await own.send(f"{place}/commit", seen=form["seen"])
-    assert none.status_code == 400 and "No file is chosen" in texts(none.text)
+    assert none.status_code == 400 and "Nothing is chosen" in texts(none.text)
     console.engine.script([HELLO.replace("hello\n", "other\n"), "Answer: done."])
     await _again(console, session)
     stale = await own.send(f"{place}/commit", **form)

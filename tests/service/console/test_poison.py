@@ -10,12 +10,23 @@ from starlette.requests import Request
 
 from llmasos import events
 from llmasos.agent.decided import Decided
-from llmasos.api import Diff, ErrorBody, LedgerInfo, ModelInfo, RecordInfo, SessionInfo, VerifyReport
+from llmasos.api import (
+    Diff,
+    ErrorBody,
+    LedgerInfo,
+    ModelInfo,
+    RecordInfo,
+    SessionInfo,
+    SessionRequest,
+    VerifyReport,
+)
 from llmasos.api.explaining import Explanation
 from llmasos.api.federated import RunInfo
 from llmasos.api.models import ModelsTop
 from llmasos.federated.events import RoundEnded
 from llmasos.service.access import Login
+from llmasos.service.console.hunks import OfferedFile, OfferedHunk
+from llmasos.service.console.outcomes import Outcome, Piece
 from llmasos.service.console.rendering import Renderer
 from llmasos.story import Story
 from tests.service.console.conftest import harmless
@@ -83,7 +94,11 @@ def values(name: str) -> dict[str, Any]:
     told = story() if name == "session" else Story()
     change = poisoned(events.FileChange)
     known: dict[str, dict[str, Any]] = {
-        "sessions": {"sessions": [poisoned(SessionInfo).model_copy(update={"running": True})]},
+        "sessions": {
+            **{"sessions": [poisoned(SessionInfo).model_copy(update={"running": True})]},
+            **{"folders": [POISON], "models_here": [POISON], "given": SessionRequest(folder=POISON)},
+            "refused": poisoned(ErrorBody),
+        },
         "models": {"models": [poisoned(ModelInfo)], "top": poisoned(ModelsTop)},
         "runs": {"runs": [poisoned(RunInfo)]},
         "run": {"run": poisoned(RunInfo), "rounds": [poisoned(RoundEnded)], "curves": Markup("")},
@@ -100,7 +115,9 @@ def values(name: str) -> dict[str, Any]:
                 "seen": "",
                 "diff": poisoned(Diff),
             },
-            "files": [("x", change)],
+            **{"files": [OfferedFile(change, POISON, "x", (OfferedHunk(1, f"@@\n+{POISON}", 1, 0),))]},
+            **{"refused": poisoned(ErrorBody), "text": POISON},
+            "outcome": Outcome("commit", POISON, (Piece(POISON, (1,), 2),), (Piece(POISON),), 1),
         },
         "action": {"found": explanation()} if name == "action" else {},
         "error": {"error": poisoned(ErrorBody)},

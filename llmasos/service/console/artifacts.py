@@ -1,0 +1,75 @@
+"""What actions handed out: pictures are shown on the page, everything else is only downloaded."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import anyio.to_thread
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response
+
+from llmasos.agent import Session
+from llmasos.errors import UnknownRecordError
+from llmasos.events import ArtifactKept
+
+# No SVG and no HTML: these are programs.
+_PICTURES = ("image/png", "image/jpeg", "image/gif")
+_LARGEST_PICTURE = 4_000_000
+_LONGEST_NUMBER = 18
+
+
+def is_picture(kept: ArtifactKept) -> bool:
+    """Return whether an artifact is shown on the page."""
+    return kept.media_type in _PICTURES and kept.size <= _LARGEST_PICTURE
+
+
+class Artifacts:
+    """Sends artifacts from where the kernel keeps them.
+
+    Args:
+        states: The folder with the sessions' own folders.
+        session: Returns the session that a request names, if whoever asks may use it.
+    """
+
+    def __init__(self, states: Path, session: Callable[[Request], Awaitable[Session]]) -> None:
+        self._states = states
+        self._session = session
+
+    async def send(self, request: Request) -> Response:
+        """Send one, named by the number of the event that tells of it.
+
+        Raises:
+            UnknownRecordError: There is none, or it is not there any more.
+        """
+        session = await self._session(request)
+        kept = await _kept(session, request.path_params["number"])
+        file = await anyio.to_thread.run_sync(self._file, kept) if kept is not None else None
+        if kept is None or file is None:
+            raise UnknownRecordError(
+                "There is no such file.", hint="The session's page lists what was kept; some may be gone."
+            )
+        shown = is_picture(kept)
+        return FileResponse(
+            file,
+            # The kernel knows what it is by its first bytes, not by what made it.
+            media_type=kept.media_type if shown else "application/octet-stream",
+            filename=kept.name,
+            content_disposition_type="inline" if shown else "attachment",
+        )
+
+    def _file(self, kept: ArtifactKept) -> Path | None:
+        """Return the file, if it lies where artifacts are kept."""
+        states, file = self._states.resolve(), Path(kept.path)
+        inside = file.resolve().is_relative_to(states) and file.parent.name == "artifacts"
+        return file if inside and file.is_file() and not file.is_symlink() else None
+
+
+async def _kept(session: Session, number: str) -> ArtifactKept | None:
+    if not (number.isascii() and number.isdecimal() and 0 < len(number) <= _LONGEST_NUMBER):
+        return None
+    after = int(number) - 1
+    for event in await session.stream.read(after, types=("artifact_kept",)):
+        if isinstance(event, ArtifactKept) and event.seq == after + 1:
+            return event
+    return None
