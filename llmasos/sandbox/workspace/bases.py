@@ -12,6 +12,8 @@ from merge3 import Merge3
 
 from llmasos.sandbox.workspace.changes import Change, Layer
 from llmasos.sandbox.workspace.files import copy_content, write_whole
+from llmasos.sandbox.workspace.git_index import LARGEST
+from llmasos.sandbox.workspace.git_view import is_index, same_index
 from llmasos.sandbox.workspace.hunks import split
 from llmasos.sandbox.workspace.opening import lstat, open_file
 from llmasos.sandbox.workspace.removal import remove
@@ -75,7 +77,10 @@ class Bases:
         try:
             with open_file(self._lower, path) as file:
                 mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
-                return kept is not None and kept == (file.read(_LARGEST + 1), mode)
+                now = file.read(_most(path) + 1)
+            if kept is None:
+                return False
+            return kept == (now, mode) or (is_index(path) and same_index(kept[0], now))
         except OSError:
             return False
 
@@ -90,11 +95,11 @@ class Bases:
 
     def _copy(self, path: str, name: str) -> bool:
         info = lstat(self._lower, path)
-        if info is None or not stat.S_ISREG(info.st_mode) or info.st_size > _LARGEST:
+        if info is None or not stat.S_ISREG(info.st_mode) or info.st_size > _most(path):
             return False
         try:
             with open_file(self._lower, path) as reader:
-                if b"\0" in reader.read(_HEAD):
+                if not is_index(path) and b"\0" in reader.read(_HEAD):
                     return False
                 copy_content(reader, os.path.join(self._place, name))
         except OSError:
@@ -109,6 +114,10 @@ class Bases:
         except FileNotFoundError:
             return {}
         return names
+
+
+def _most(path: str) -> int:
+    return LARGEST if is_index(path) else _LARGEST
 
 
 def merge(base: bytes, folder: bytes, view: bytes) -> tuple[str, int] | None:

@@ -10,6 +10,7 @@ from typing import Literal, Protocol
 
 from llmasos.sandbox.port import ViewKind
 from llmasos.sandbox.workspace.files import join, same_content, too_deep, user_xattrs
+from llmasos.sandbox.workspace.git_view import Sameness, is_index
 from llmasos.sandbox.workspace.opening import lstat, open_file, read_link
 from llmasos.sandbox.workspace.secrets import Secrets
 
@@ -92,6 +93,8 @@ class Comparison:
         self._lower = lower
         self._upper = upper
         self._secrets = secrets
+        memory = os.path.join(os.path.dirname(upper), "indexes.json")
+        self._indexes = Sameness(lower, upper, memory, secrets.ungranted().hides)
 
     def below(self, path: str) -> os.stat_result | None:
         """Return the facts of the folder's version."""
@@ -202,6 +205,8 @@ class Comparison:
             return read_link(self._lower, path) == read_link(self._upper, path)
         if not stat.S_ISREG(above.st_mode):
             return False
+        if is_index(path) and self._indexes.holds(path):
+            return True
         if above.st_size != below.st_size or not self._same_facts(path, above, below):
             return False
         try:

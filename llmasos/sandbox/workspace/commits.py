@@ -67,13 +67,13 @@ class Commits:
             self._carry_out(manifest)
 
     def make(
-        self, choice: Choice, contents: Mapping[str, str], modes: Mapping[str, int], upper: str
+        self, choice: Choice, contents: Mapping[str, bytes], modes: Mapping[str, int], upper: str
     ) -> Commit:
         """Write what was chosen to the folder.
 
         Args:
             choice: The changes.
-            contents: Texts that are written in place of the view's.
+            contents: What is written in place of the view's.
             modes: Permissions in place of the view's.
             upper: The view's version of the folder.
 

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from llmasos.events import FileChange, FileName, display
 from llmasos.sandbox.workspace.changes import HIDDEN, Change
+from llmasos.sandbox.workspace.git_view import is_index, staged
 from llmasos.sandbox.workspace.hunks import read_hunks
 from llmasos.sandbox.workspace.side import LARGEST_TEXT, Side
 
@@ -89,7 +90,8 @@ def texts(before: Side | None, after: Side | None) -> tuple[str, str] | None:
 def describe(change: Change, lower: str, upper: str) -> FileChange:
     """Return one change with its diff."""
     before, after = sides(change, lower, upper)
-    details = _details(before, after)
+    words = staged(lower, upper, change.path) if is_index(change.path) and after is not None else ""
+    details = [words] if words else _details(before, after)
     if change.blocked:
         details.append(change.blocked)
     diff = _unified(change, before, after)

@@ -21,7 +21,7 @@ _FileId = tuple[int, int]
 def draft(
     journal: Journal,
     choice: Choice,
-    contents: Mapping[str, str],
+    contents: Mapping[str, bytes],
     modes: Mapping[str, int],
     lower: str,
     upper: str,
@@ -32,7 +32,7 @@ def draft(
     Args:
         journal: Where it is kept; the manifest is not written yet.
         choice: What is committed.
-        contents: Texts that are written in place of the view's.
+        contents: What is written in place of the view's.
         modes: Permissions in place of the view's.
         lower: The person's folder.
         upper: The view's version of it.
@@ -88,14 +88,16 @@ class _Draft:
                     os.link(name, same, src_dir_fd=folder, follow_symlinks=False)
         return node
 
-    def after(self, change: Change, number: int, before: Node, content: str | None, mode: int | None) -> Node:
+    def after(
+        self, change: Change, number: int, before: Node, content: bytes | None, mode: int | None
+    ) -> Node:
         """Return what the folder is to have, with its content kept."""
         if change.kind == "deleted":
             return Node()
         node = read_node(self._upper, change.path)
         name = f"after-{number}"
         if content is not None:
-            node = self._journal.keep_data(self._commit, name, content.encode(), node)
+            node = self._journal.keep_data(self._commit, name, content, node)
             node = node.model_copy(update={"mode": before.mode if mode is None else mode})
         elif node.kind == "file":
             node = self._kept(self._afters, self._upper, change.path, name, node)

@@ -14,6 +14,7 @@ from llmasos.sandbox.workspace.choice import Choice, choose
 from llmasos.sandbox.workspace.commits import Commit, Commits
 from llmasos.sandbox.workspace.conflicts import Merged, in_conflict, merge_change
 from llmasos.sandbox.workspace.diff import sides, texts
+from llmasos.sandbox.workspace.git_view import is_index
 from llmasos.sandbox.workspace.hunks import Selection, mix, read_hunks
 from llmasos.sandbox.workspace.opening import lstat
 from llmasos.sandbox.workspace.renames import with_renames
@@ -98,14 +99,20 @@ class Edits:
                 "There is nothing to commit.",
                 hint=blocked if choice.left else f"{command('diff')}, shows what would change.",
             )
-        contents = {path: mix(*self.texts(path), set(numbers)) for path, numbers in choice.hunks.items()}
+        contents = {
+            path: mix(*self.texts(path), set(numbers)).encode() for path, numbers in choice.hunks.items()
+        }
         conflicts = [change for change in choice.changes if in_conflict(change, layer, self._bases)]
         merged = self._merge(conflicts, choice, layer) if merge else {}
         refused = tuple(change.path for change in conflicts if change.path not in merged)
         if refused:
             raise ConflictError(refused)
-        contents |= {path: one.text for path, one in merged.items()}
+        contents |= {path: one.text.encode() for path, one in merged.items()}
         modes = {path: one.mode for path, one in merged.items()}
+        for change in choice.changes:
+            if change.kind == "changed" and is_index(change.path):
+                index = self._views.returned_index(change.path)
+                contents |= {} if index is None else {change.path: index}
         return self._commits.make(choice, contents, modes, layer.upper)
 
     def resolve(self, path: str, text: str) -> None:

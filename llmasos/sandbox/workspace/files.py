@@ -170,6 +170,22 @@ def write_whole(path: str, data: bytes) -> None:
     sync_folder(os.path.dirname(path))
 
 
+def write_like(path: str, data: bytes, info: os.stat_result, shift: int) -> None:
+    """Write a file that looks like another one, but for its content.
+
+    Args:
+        path: Where it is written.
+        data: The content.
+        info: The facts of the other one.
+        shift: What is added to owners.
+    """
+    with open(path, "wb") as file:
+        file.write(data)
+    set_owner(path, info, shift)
+    os.chmod(path, stat.S_IMODE(info.st_mode))
+    os.utime(path, ns=(info.st_atime_ns, info.st_mtime_ns))
+
+
 def mark(path: str) -> None:
     """Write a moment down as a file's time, and let it pass: what is changed from now on is later."""
     _touch(path)

@@ -6,9 +6,9 @@ import fnmatch
 import os
 import re
 import stat
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-from llmasos.sandbox.workspace.files import join, set_owner
+from llmasos.sandbox.workspace.files import join, set_owner, write_like
 from llmasos.sandbox.workspace.opening import lstat
 from llmasos.sandbox.workspace.removal import remove
 
@@ -64,6 +64,10 @@ class Secrets:
         self._hidden = _Globs(hidden)
         self._granted = _Globs(granted)
 
+    def ungranted(self) -> Secrets:
+        """Return the same names with nothing granted."""
+        return Secrets(self.rules[0])
+
     def match(self, folder: str, name: str) -> bool:
         """Tell whether a name in a folder is one to hide by itself, whatever lies above it."""
         return self._hidden.match(folder, name) and not self._granted.match(folder, name)
@@ -84,29 +88,35 @@ class Secrets:
         return ""
 
 
-def hiding_layer(lower: str, place: str, hidden: Iterable[str], shift: int) -> bool:
-    """Make a layer of whiteouts over what is hidden, with the folders above as the lower side has them.
+def hiding_layer(
+    lower: str, place: str, hidden: Iterable[str], shown: Mapping[str, bytes], shift: int
+) -> bool:
+    """Make a layer over what is hidden or shown otherwise, with the folders above as the lower side has them.
 
     Args:
         lower: The person's folder.
         place: Where the layer is made anew.
-        hidden: Relative paths.
+        hidden: Relative paths, over which whiteouts are laid.
+        shown: What the view shows in place of the content of files.
         shift: What is added to owners.
 
     Returns:
-        Whether anything is hidden.
+        Whether there is anything in it.
     """
     remove(place)
     os.mkdir(place, 0o700)
     folders: dict[str, os.stat_result] = {}
-    for path in hidden:
+    for path in (*hidden, *shown):
         above = ""
         for name in path.split("/")[:-1]:
             above = f"{above}/{name}" if above else name
             if above not in folders:
                 os.mkdir(os.path.join(place, above), 0o700)
                 folders[above] = os.lstat(os.path.join(lower, above))
-        os.mknod(os.path.join(place, path), stat.S_IFCHR | 0o600, 0)
+        if path in shown:
+            write_like(os.path.join(place, path), shown[path], os.lstat(os.path.join(lower, path)), shift)
+        else:
+            os.mknod(os.path.join(place, path), stat.S_IFCHR | 0o600, 0)
     folders[""] = os.lstat(lower)
     for path, info in reversed(folders.items()):
         target = os.path.join(place, path)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import os
 import stat
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 
 from llmasos.sandbox.port import ViewKind
 from llmasos.sandbox.workspace.changes import Change, Comparison
 from llmasos.sandbox.workspace.copies import Copier, Record, copy_facts, facts, is_copied
-from llmasos.sandbox.workspace.files import copy_tree, join, too_deep, write_whole
-from llmasos.sandbox.workspace.opening import lstat
+from llmasos.sandbox.workspace.files import copy_tree, join, too_deep, write_like, write_whole
+from llmasos.sandbox.workspace.opening import lstat, open_file
 from llmasos.sandbox.workspace.secrets import Secrets
 
 
@@ -75,6 +75,26 @@ class SnapshotLayer:
         copied = copier.finish()
         records |= copied
         if copied or gone:
+            self._save()
+
+    def stand_in(self, shown: Mapping[str, bytes]) -> None:
+        """Have the copies of files be others than the folder's, without that being a change.
+
+        Args:
+            shown: Their contents; those of files that the view changes are left out.
+        """
+        records = self._records()
+        for path, data in shown.items():
+            info, there = self._compare.below(path), lstat(self.upper, path)
+            known = records.get(path)
+            if info is None or there is None or known is None or known[1] != copy_facts(there):
+                continue
+            with open_file(self.upper, path) as file:
+                if file.read() == data:
+                    continue
+            write_like(self._made, data, info, self._shift)
+            os.replace(self._made, os.path.join(self.upper, path))
+            records[path] = (known[0], copy_facts(os.lstat(os.path.join(self.upper, path))))
             self._save()
 
     def copy(self, place: str, own: Set[str]) -> None:

@@ -76,6 +76,10 @@ class Tree:
             self._save()
         return sorted(hidden)
 
+    def folders(self) -> tuple[str, ...]:
+        """Return the folders that are not hidden, as they were when they were last looked at."""
+        return tuple(self._folders)
+
     def changed_since(self, moment: int) -> bool:
         """Tell whether a name came, went or was replaced in any folder after a moment.
 

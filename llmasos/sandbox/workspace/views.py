@@ -11,9 +11,17 @@ from pathlib import Path
 from llmasos.errors import WorkspaceError, command
 from llmasos.sandbox.port import View, ViewKind
 from llmasos.sandbox.workspace.changes import Layer
-from llmasos.sandbox.workspace.files import copy_tree, mark, set_user_xattrs, user_xattrs, write_whole
+from llmasos.sandbox.workspace.files import (
+    copy_tree,
+    mark,
+    set_user_xattrs,
+    user_xattrs,
+    write_like,
+    write_whole,
+)
 from llmasos.sandbox.workspace.folder import changed_since
-from llmasos.sandbox.workspace.opening import lstat
+from llmasos.sandbox.workspace.git_view import find_indexes, returned, shown, shown_again
+from llmasos.sandbox.workspace.opening import lstat, open_file
 from llmasos.sandbox.workspace.overlay import OverlayLayer
 from llmasos.sandbox.workspace.removal import remove
 from llmasos.sandbox.workspace.secrets import Secrets, hiding_layer
@@ -99,14 +107,54 @@ class Views:
         folder, state = Path(self._folder), Path(self._state)
         if kind == "in-place":
             return View(kind, folder, folder, state / "work", None, mapped=mapped)
-        hides = False
-        if kind == "overlay":
-            hides = hiding_layer(self._folder, str(state / "hidden"), self._tree.hidden(), self._shift)
+        hides = self._hide(changed)
         remove(str(state / "work"))
         (state / "work").mkdir(mode=0o700)
         mark(str(state / "seen"))
         upper = Path(self.place) / "upper"
         return View(kind, folder, upper, state / "work", state / "hidden" if hides else None, mapped=mapped)
+
+    def _hide(self, changed: Set[str]) -> bool:
+        """Hide what is not shown, from git as well, and return whether there is a layer for it."""
+        layer = self.layer()
+        assert layer is not None
+        hidden = self._tree.hidden()
+        indexes = {}
+        for path in find_indexes(self._folder, self._tree.folders()):
+            if path in changed:
+                self._show_again(layer.upper, path, hidden)
+                continue
+            if layer.kind == "overlay" and lstat(layer.upper, path) is not None:
+                # It would go on covering the folder's, and be taken for a change when that one changes.
+                layer.drop([path])
+            data = shown(self._folder, path, hidden, self._shift)
+            if data is None and layer.kind == "snapshot":
+                # Earlier, something may have been hidden that is granted now.
+                with open_file(self._folder, path) as file:
+                    data = file.read()
+            if data is not None:
+                indexes[path] = data
+        if isinstance(layer, SnapshotLayer):
+            layer.stand_in(indexes)
+            return False
+        return hiding_layer(self._folder, os.path.join(self._state, "hidden"), hidden, indexes, self._shift)
+
+    def _show_again(self, upper: str, path: str, hidden: Sequence[str]) -> None:
+        """Have an index that the view has changed fit what is hidden now."""
+        data = shown_again(self._folder, upper, path, hidden, self._secrets.ungranted().hides)
+        info = lstat(upper, path)
+        if data is not None and info is not None:
+            written = os.path.join(self.place, "rewritten")
+            remove(written)
+            write_like(written, data, info, 0)
+            os.replace(written, os.path.join(upper, path))
+
+    def returned_index(self, path: str) -> bytes | None:
+        """Return a changed git index as the folder is to have it; None when it cannot be read."""
+        layer = self.layer()
+        if layer is None:
+            return None
+        return returned(self._folder, layer.upper, path, self._secrets.ungranted().hides, self._shift)
 
     def changed_outside(self) -> bool:
         """Tell whether others changed the folder in a way that a mounted view does not show."""
