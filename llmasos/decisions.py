@@ -70,12 +70,14 @@ class ArgumentOrigin(_Frozen):
         given: Whether the person gave it as it is.
         named: Whether the person named a telling part of it, such as a word of a path.
         spans: What was found elsewhere; empty for what the model made up.
+        default: Whether it is what the tool takes where nothing is said, which is nobody's word.
     """
 
     argument: str
     given: bool = False
     named: bool = False
     spans: tuple[Span, ...] = ()
+    default: bool = False
 
 
 class Flip(_Frozen):

@@ -120,7 +120,7 @@ class Assembly:
         judge = Judge(
             self.rulebook,
             listening.tracker,
-            self._surroundings(info),
+            self._surroundings(info, typed=request.call is not None and request.call.typed),
             redactor,
             sandbox.look,
             listening.heard,
@@ -144,7 +144,7 @@ class Assembly:
         )
         return Assembled(running, contexts, consent)
 
-    def _surroundings(self, info: SessionInfo) -> Surroundings:
+    def _surroundings(self, info: SessionInfo, *, typed: bool) -> Surroundings:
         settings = self.services.settings
         functions = (tool.name for tool in self.services.registry if not tool.capabilities.executes)
         return Surroundings(
@@ -156,4 +156,5 @@ class Assembly:
             access=info.access or settings.policy.access,
             asking=info.asking or settings.policy.asking,
             functions=frozenset(functions),
+            typed=typed,
         )

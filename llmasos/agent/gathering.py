@@ -38,6 +38,7 @@ class Surroundings:
         access: What is possible at all.
         asking: When a person is asked.
         functions: Tools that Python in the sandbox can call, whose calls come to the gate by themselves.
+        typed: Whether the person typed the call that the turn makes.
     """
 
     tier: str = "docker"
@@ -48,10 +49,11 @@ class Surroundings:
     access: Access = "workspace"
     asking: Asking = "on-risk"
     functions: frozenset[str] = frozenset()
+    typed: bool = False
 
 
 def trace(
-    tool: Tool, arguments: Mapping[str, Any], tracker: Tracker, *, inside: bool = False
+    tool: Tool, arguments: Mapping[str, Any], tracker: Tracker, *, inside: bool = False, typed: bool = False
 ) -> tuple[ArgumentOrigin, ...]:
     """Return where the arguments of a call come from.
 
@@ -61,11 +63,19 @@ def trace(
         tracker: What the person has said, and the model has read.
         inside: Whether the code of another action makes the call; what it has put together may hold what it
             read by itself, which is not known here.
+        typed: Whether the person typed it.
     """
-    origins = tracker.trace(dict(arguments), code=tool.capabilities.runs, own=not inside)
+    if typed:
+        return tuple(ArgumentOrigin(argument=name, given=True) for name in arguments)
+    origins = tuple(
+        ArgumentOrigin(argument=origin.argument, default=True)
+        if not origin.given and _is_default(tool, origin.argument, arguments)
+        else origin
+        for origin in tracker.trace(dict(arguments), code=tool.capabilities.runs, own=not inside)
+    )
     own = {source for _, source in describe(tool)}
     if not own:
-        return tuple(origins)
+        return origins
     # Words that a tool's own description lists, such as the values that it knows, are no content.
     kept = [
         tuple(span for span in origin.spans if span.identifier or span.source not in own)
@@ -74,6 +84,12 @@ def trace(
     return tuple(
         origin.model_copy(update={"spans": spans}) for origin, spans in zip(origins, kept, strict=True)
     )
+
+
+def _is_default(tool: Tool, name: str, arguments: Mapping[str, Any]) -> bool:
+    """Return whether an argument is the default of a tool of ours; that of others' may hold anything."""
+    parameter = tool.parameters.get("properties", {}).get(name, {})
+    return not tool.origin and "default" in parameter and parameter["default"] == arguments.get(name)
 
 
 def gather(
@@ -138,8 +154,13 @@ def gather(
         untrusted=tracker.untrusted,
         given=_given(deed, origins) + (inside.given if inside is not None and deed.undirected else 0),
         dictated=bool(programs)
-        and all(
-            tracker.dictated(str(arguments[name])) for name in tool.capabilities.runs if arguments.get(name)
+        and (
+            (here.typed and inside is None)
+            or all(
+                tracker.dictated(str(arguments[name]))
+                for name in tool.capabilities.runs
+                if arguments.get(name)
+            )
         ),
         ungiven=_ungiven(deed, origins, tracker, before),
         secrets=redactor.value(dict(arguments)) != arguments,

@@ -113,7 +113,8 @@ class Judge:
 
     def _judge(self, deed: Deed, before: Before, inside: Facts | None) -> Judgement:
         tool, arguments, tracker = deed.tool, deed.arguments, self._tracker
-        origins = trace(tool, arguments, tracker, inside=inside is not None)
+        typed = self._surroundings.typed and inside is None
+        origins = trace(tool, arguments, tracker, inside=inside is not None, typed=typed)
         call = Call(tool=tool.name, arguments=dict(arguments))
         facts = gather(
             deed, origins, tracker, self._redactor, self._surroundings, before=before, inside=inside

@@ -18,10 +18,14 @@ class Attachment(Wire):
 
 
 class ToolCall(Wire):
-    """One call of a tool, which a person makes in place of a model."""
+    """One call of a tool, which a person makes in place of a model.
+
+    What is `typed` is the person's own word, with all of its arguments; what a program put together is not.
+    """
 
     tool: str
     arguments: dict[str, Any] = Field(default_factory=dict)
+    typed: bool = False
 
 
 class TurnRequest(Wire):

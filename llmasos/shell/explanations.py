@@ -114,10 +114,13 @@ def _arguments(found: ActionExplanation) -> Iterator[str]:
 def _origin(origins: list[ArgumentOrigin]) -> str:
     given, named = any(origin.given for origin in origins), any(origin.named for origin in origins)
     spans = [span for origin in origins for span in origin.spans]
+    usual = bool(origins) and all(origin.default for origin in origins)
     said = ["you gave it"] if given else ["you named a part of it"] if named else []
     said += dict.fromkeys(map(_span, spans))
     more = [f"{len(said) - _MOST_ORIGINS} more"] if len(said) > _MOST_ORIGINS else []
-    return "; ".join(map(translated, said[:_MOST_ORIGINS] + more)) or "made up by the model"
+    return "; ".join(map(translated, said[:_MOST_ORIGINS] + more)) or (
+        "the tool's default" if usual else "made up by the model"
+    )
 
 
 def _span(span: Span) -> str:

@@ -56,7 +56,7 @@ async def run_command(shell: Shell, command: str) -> None:
         raise LLMasOSError("Say which command is to be run.", hint="As in !ls -l.")
     session = await shell.session()
     # The person waits for it, and can end it.
-    call = ToolCall(tool="run_shell", arguments={"command": command, "timeout": _LONGEST})
+    call = ToolCall(tool="run_shell", arguments={"command": command, "timeout": _LONGEST}, typed=True)
     async with session.turn(command_request(command), call=call) as events:
         await _follow(shell, session, events, answer=False)
 

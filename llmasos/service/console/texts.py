@@ -229,6 +229,7 @@ ENGLISH = {
     "source_attachment": "what was attached as {name}",
     "source_unknown": "somewhere unknown {name}",
     "made_up": "the model",
+    "from_default": "the tool’s default",
     "from_you": "you",
     "from_you_in_part": "you, in part",
 }
@@ -457,6 +458,7 @@ CHINESE = {
     "source_attachment": "附件 {name}",
     "source_unknown": "未知来源 {name}",
     "made_up": "模型",
+    "from_default": "工具的默认值",
     "from_you": "您",
     "from_you_in_part": "部分来自您",
 }
