@@ -86,6 +86,8 @@ class FileChange(BaseModel):
         source: Where a renamed path was before.
         detail: What a diff of lines does not show, such as a mode, a size or a hash.
         diff: The unified diff of a text.
+        runs: Who runs it by itself, outside of the sandbox, once it is written, with what of it is new; empty
+            where nobody does.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -95,6 +97,7 @@ class FileChange(BaseModel):
     source: FileName = ""
     detail: str = ""
     diff: str = ""
+    runs: str = ""
 
 
 class EventBase(BaseModel):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -61,6 +62,8 @@ from llmasos.sandbox import Workspace, outline
 from llmasos.story import asked
 
 _log = logging.getLogger(__name__)
+# What git keeps for itself; of the rest of its files the diff tells what runs by itself.
+_GIT = re.compile(r"(?:.*/)?\.git(?:/.*)?", re.DOTALL | re.IGNORECASE)
 _PERSON = Client(band="interactive")
 _NAMED = 5
 _LONGEST_OUTLINE = 1500
@@ -365,7 +368,8 @@ class Session:
         except LLMasOSError as error:
             await self.stream.append(Notice(turn=turn, level="error", text=str(error)))
             diff = Diff()
-        if later := takes_effect_later(change.path for change in diff.changes):
+        told = (change.path for change in diff.changes if not change.runs and not _GIT.fullmatch(change.path))
+        if later := takes_effect_later(told):
             names = ", ".join(map(display, later[:_NAMED])) + (" …" if len(later) > _NAMED else "")
             text = f"Your own programs obey these once they are written, outside of the sandbox: {names}."
             await self.stream.append(Notice(turn=turn, level="warning", text=text))

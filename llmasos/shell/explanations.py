@@ -249,6 +249,8 @@ def _change(change: FileChange) -> Iterator[str]:
     source = f"{display(change.source)} -> " if change.source else ""
     detail = f" ({_short(change.detail)})" if change.detail else ""
     yield f"    {change.kind} {source}{display(change.path)}{detail}"
+    if change.runs:
+        yield from _part("runs by itself", display(change.runs))
     lines = change.diff.splitlines()
     for line in lines[:_MOST_DIFF_LINES]:
         yield f"      {display(line)}"

@@ -78,7 +78,9 @@ def ending(turn: Turn) -> str:
 def changed(change: FileChange) -> str:
     """Return what became of a path, on one line."""
     source = f"{change.source} → " if change.source else ""
-    return f"{change.kind} {source}{change.path}" + (f" ({change.detail})" if change.detail else "")
+    runs = f"runs by itself: {change.runs}" if change.runs else ""
+    more = "; ".join(filter(None, (change.detail, runs)))
+    return f"{change.kind} {source}{change.path}" + (f" ({more})" if more else "")
 
 
 def omitted(offered: DiffOffered) -> Iterator[str]:

@@ -53,6 +53,7 @@ _MARKS = {
     "cancelled": ("■", "yellow"),
     "unknown": ("?", "yellow"),
 }
+_MOST_RUNNING = 8
 _KINDS = {"added": "green", "changed": "yellow", "deleted": "red", "renamed": "cyan"}
 
 
@@ -295,6 +296,13 @@ def show_diff(console: Console, diff: Diff, *, most_lines: int = 200) -> None:
     if len(lines) > most_lines:
         more = f"… {len(lines) - most_lines} more lines; /diff shows them all"
         console.print(translated(more), style="dim")
+    if running := [change for change in diff.changes if change.runs]:
+        told = [f"{display_name(change.path)} ({display(change.runs)})" for change in running]
+        names = ", ".join(told[:_MOST_RUNNING])
+        names += " …" if len(running) > _MOST_RUNNING else ""
+        # Last of all, where the person looks who is asked whether to write it.
+        warning = f"Runs by itself, outside of the sandbox, once it is written: {names}"
+        console.print(Text(translated(warning), style="bold yellow"))
 
 
 def say_line(text: str) -> None:

@@ -12,6 +12,7 @@ from llmasos.sandbox.workspace.changes import HIDDEN, Change
 from llmasos.sandbox.workspace.git_view import is_index, staged
 from llmasos.sandbox.workspace.hunks import read_hunks
 from llmasos.sandbox.workspace.side import LARGEST_TEXT, Side
+from llmasos.sandbox.workspace.triggers import may_run, runs_by_itself
 
 _LONGEST_DIFF = 60_000
 _MOST_COUNTED = 16 << 20
@@ -103,7 +104,15 @@ def describe(change: Change, lower: str, upper: str) -> FileChange:
         kind=change.kind,
         detail="; ".join(details),
         diff=diff,
+        runs=_runs(change, before, after, (lower, upper)),
     )
+
+
+def _runs(change: Change, before: Side | None, after: Side | None, roots: tuple[str, ...]) -> str:
+    if change.blocked or after is None or not may_run(change.path):
+        return ""
+    old = None if before is None or change.source else before.text()
+    return runs_by_itself(change.path, old or "", after.text(), roots)
 
 
 def summarise(changes: Sequence[Change], lower: str, upper: str) -> Summary:

@@ -23,6 +23,7 @@ from llmasos.sandbox.workspace.hunks import Hunk, Selection, read_hunks
 from llmasos.sandbox.workspace.journal import is_interrupted
 from llmasos.sandbox.workspace.secrets import Secrets
 from llmasos.sandbox.workspace.tree import Tree
+from llmasos.sandbox.workspace.triggers import may_run
 from llmasos.sandbox.workspace.views import Views, needs_finishing
 
 _PATIENCE = 10.0
@@ -154,7 +155,12 @@ class Workspace:
 
         def work() -> tuple[list[FileChange], int]:
             changes = self._edits.changes(renames=True)
-            shown = [describe(change, str(self.folder), self._edits.upper) for change in changes[:most_files]]
+            first = changes[:most_files]
+            if len(changes) > len(first):
+                # What runs by itself must not be among what is left out.
+                first = sorted(changes, key=lambda change: not may_run(change.path))[:most_files]
+                first.sort(key=lambda change: change.path)
+            shown = [describe(change, str(self.folder), self._edits.upper) for change in first]
             return shown, len(changes) - len(shown)
 
         return await self._work(work)

@@ -135,6 +135,8 @@ def test_a_hook_is_written_only_with_approval(machine: Machine, terminal: Termin
     terminal.type("y\r")
     terminal.wait_for("✓ write_file", "Made the hook.")
     terminal.wait_for_line("Write these changes to the folder?")
+    warning = "Runs by itself, outside of the sandbox, once it is written: .git/hooks/pre-commit (git)"
+    assert terminal.text().count(warning) == 1
     terminal.type("y\r")
     terminal.wait_for("Wrote ")
     assert (machine.folder / ".git/hooks/pre-commit").read_text() == "#!/bin/sh\ntrue\n"
