@@ -18,6 +18,7 @@ from llmasos.api import JobInfo, JobOutput
 from llmasos.errors import LLMasOSError
 from llmasos.events import ArtifactKept, Notice
 from llmasos.sandbox import Artifact, FileError, Job, Sandbox, Workspace
+from llmasos.sandbox.identity import read_identity
 from llmasos.secrets import VARIABLE
 
 # Code may ask for any number of hosts; a person does not read them.
@@ -86,6 +87,9 @@ class SessionSandbox:
                 )
                 canary = self._services.canaries.plant(self._session, self._tell_canary)
                 await self._sandbox.set_environment(canary)
+                identity = await anyio.to_thread.run_sync(read_identity, self.workspace.folder)
+                if identity:
+                    await self._sandbox.furnish({".gitconfig": identity.config()})
             return self._sandbox
 
     async def close(self) -> None:

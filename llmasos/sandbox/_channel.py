@@ -111,6 +111,9 @@ class WorkerSandbox:
     async def set_environment(self, variables: Mapping[str, str]) -> None:
         await self._short({"op": "environment", "variables": dict(variables)})
 
+    async def furnish(self, files: Mapping[str, str]) -> None:
+        await self._short({"op": "furnish", "files": dict(files)})
+
     def stop_with(self, status: Status) -> None:
         """Stop whatever runs, jobs apart, and have it answered with this status."""
         for number, request in self._connection.running():

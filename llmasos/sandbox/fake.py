@@ -65,6 +65,7 @@ class FakeSandbox:
         self.closed = False
         self.lost = False
         self._namespace = _namespace()
+        self.home: dict[str, str] = {}
         self._environment: dict[str, str] = {}
         self._states: dict[str, dict[str, Any]] = {}
         self._jobs: dict[str, tuple[Job, str]] = {}
@@ -140,6 +141,10 @@ class FakeSandbox:
     async def set_environment(self, variables: Mapping[str, str]) -> None:
         """Add variables to those that commands and jobs see; cells run in this process."""
         self._environment.update(variables)
+
+    async def furnish(self, files: Mapping[str, str]) -> None:
+        """Remember what the home would hold; commands see that of whoever runs them."""
+        self.home.update(files)
 
     async def save_state(self, name: str) -> None:
         """Keep a shallow copy of the variables."""

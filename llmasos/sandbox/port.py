@@ -217,6 +217,13 @@ class Sandbox(Protocol):
     async def set_environment(self, variables: Mapping[str, str]) -> None:
         """Add variables to those that commands, jobs and cells see from now on."""
 
+    async def furnish(self, files: Mapping[str, str]) -> None:
+        """Write files into the home of the sandbox's user, which is no part of the workspace.
+
+        Args:
+            files: Texts, by names.
+        """
+
     async def save_state(self, name: str) -> None:
         """Keep the Python session's variables as they are now, under a name.
 

@@ -21,7 +21,7 @@ from llmasos.language import translated
 from llmasos.shell.approval import show_wanted
 from llmasos.shell.ask import unless_stopped
 from llmasos.shell.output import say, say_json, say_text
-from llmasos.shell.render import Renderer, make_console, print_error, show_diff
+from llmasos.shell.render import Renderer, make_console, print_error, show_diff, warn_of_running
 
 if TYPE_CHECKING:
     from llmasos.shell.own import OwnCommand
@@ -89,8 +89,10 @@ def run(
         say_text(result.answer)
     for wanted in result.approvals:
         show_wanted(make_console(stderr=True), wanted)
-    if result.changes and not result.committed:
-        errors = make_console(stderr=True)
+    errors = make_console(stderr=True)
+    if result.committed:
+        warn_of_running(errors, result.changes)
+    elif result.changes:
         show_diff(errors, Diff(changes=result.changes))
         next_step = (
             "This was a dry run: nothing was written, and the changes were dropped."

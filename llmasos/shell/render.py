@@ -21,6 +21,7 @@ from llmasos.events import (
     ArtifactKept,
     AssistantText,
     Event,
+    FileChange,
     Notice,
     Progress,
     TextDelta,
@@ -296,13 +297,17 @@ def show_diff(console: Console, diff: Diff, *, most_lines: int = 200) -> None:
     if len(lines) > most_lines:
         more = f"… {len(lines) - most_lines} more lines; /diff shows them all"
         console.print(translated(more), style="dim")
-    if running := [change for change in diff.changes if change.runs]:
-        told = [f"{display_name(change.path)} ({display(change.runs)})" for change in running]
-        names = ", ".join(told[:_MOST_RUNNING])
-        names += " …" if len(running) > _MOST_RUNNING else ""
-        # Last of all, where the person looks who is asked whether to write it.
+    # Last of all, where the person looks who is asked whether to write it.
+    warn_of_running(console, diff.changes)
+
+
+def warn_of_running(console: Console, changes: Sequence[FileChange]) -> None:
+    """Write which changes run by themselves once they are written, if any do."""
+    running = [f"{display_name(change.path)} ({display(change.runs)})" for change in changes if change.runs]
+    names = ", ".join(running[:_MOST_RUNNING]) + (" …" if len(running) > _MOST_RUNNING else "")
+    if running:
         warning = f"Runs by itself, outside of the sandbox, once it is written: {names}"
-        console.print(Text(translated(warning), style="bold yellow"))
+        console.print(Text(translated(warning), style="bold yellow"), soft_wrap=not console.is_terminal)
 
 
 def say_line(text: str) -> None:

@@ -70,6 +70,7 @@ class Supervisor:
         self._operations: dict[str, Callable[[Frame], None]] = {
             "attach": self._attach,
             "environment": self._set_environment,
+            "furnish": self._furnish,
             "command": self._command,
             "python": self._python,
             "read": self._file,
@@ -146,6 +147,12 @@ class Supervisor:
         os.environ.update(frame["variables"])
         if self._session is not None:
             self._session.send({"op": "environment", "variables": frame["variables"]})
+        Request(self, frame).finish({})
+
+    def _furnish(self, frame: Frame) -> None:
+        for name, text in frame["files"].items():
+            with open(os.path.join(os.environ["HOME"], name), "w", encoding="utf-8") as file:
+                file.write(text)
         Request(self, frame).finish({})
 
     def _command(self, frame: Frame) -> None:

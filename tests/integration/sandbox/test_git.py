@@ -12,6 +12,7 @@ import pytest
 
 from llmasos.config import HIDDEN
 from llmasos.sandbox import JailProvider, Workspace
+from llmasos.sandbox.identity import Identity, read_identity
 from llmasos.sandbox.port import ViewKind
 from tests.integration.sandbox.places import Place
 from tests.sandbox.conftest import fill
@@ -60,11 +61,13 @@ class Inside:
         self._provider = provider
         self.space = Workspace.open(folder, folder.parent / "data/state", hidden=HIDDEN)
 
-    async def run(self, *lines: str) -> list[str]:
+    async def run(self, *lines: str, identity: Identity | None = None) -> list[str]:
         """Run lines of bash in a fresh sandbox, and return what each has printed."""
         view = await self.space.view(self._provider.view_kind)
         sandbox = await self._provider.open(view, session="s")
         try:
+            if identity is not None:
+                await sandbox.furnish({".gitconfig": identity.config()})
             return [
                 (await sandbox.run_command(line, timeout=60, env=WHO)).output.rstrip("\n") for line in lines
             ]
@@ -184,3 +187,56 @@ async def test_looking_at_a_large_repository_reads_no_file_again(folder: Path) -
     async with inside(folder, "overlay") as view:
         # What git would have to read again is listed here, as it does not look into files.
         assert await view.run("git diff-files") == [""]
+
+
+MINE = """[user]
+\tname = Ann \\"Æ\\" \\\\ O'Neil
+\temail = ann@example.org
+\tsigningKey = ABCD
+[commit]
+\tgpgSign = true
+[credential]
+\thelper = store --file=/secret/place
+[core]
+\thooksPath = /home/hooks
+[include]
+\tpath = more
+"""
+
+
+async def test_nothing_but_the_name_and_the_address_goes_in(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(folder.parent))
+    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+    assert not read_identity(folder)
+    (folder.parent / ".gitconfig").write_text(MINE)
+    (folder.parent / "more").write_text("[user]\n\temail = ann@work.example\n")
+    # What a repository says of itself is in the view, and may name files that are none of its business.
+    git(folder, "git config user.name Mallory; git config include.path ../more")
+    identity = read_identity(folder)
+    assert (identity.name, identity.email) == ('Ann "Æ" \\ O\'Neil', "ann@work.example")
+    async with inside(folder, "overlay") as view:
+        lines = "git config --global --list; cd /tmp; git config user.name; cat ~/.gitconfig | wc -l"
+        assert await view.run(lines, identity=identity) == [
+            'user.name=Ann "Æ" \\ O\'Neil\nuser.email=ann@work.example\nAnn "Æ" \\ O\'Neil\n3'
+        ]
+
+
+NAMELESS = ('[user]\n\tname = "a\\nb"', "[user\n", "[user]\nname =", "[user]\nname\n")
+
+
+@pytest.mark.parametrize("text", NAMELESS)
+def test_a_name_that_is_none_is_not_taken(folder: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setenv("HOME", str(folder.parent))
+    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+    (folder.parent / ".gitconfig").write_text(text)
+    assert not read_identity(folder)
+
+
+def test_without_git_nobody_is_known(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(folder.parent))
+    (folder.parent / ".gitconfig").write_text(MINE)
+    monkeypatch.setenv("PATH", str(folder))
+    assert not read_identity(folder)
