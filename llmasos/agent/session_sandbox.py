@@ -88,8 +88,7 @@ class SessionSandbox:
                 canary = self._services.canaries.plant(self._session, self._tell_canary)
                 await self._sandbox.set_environment(canary)
                 identity = await anyio.to_thread.run_sync(read_identity, self.workspace.folder)
-                if identity:
-                    await self._sandbox.furnish({".gitconfig": identity.config()})
+                await self._sandbox.furnish({".gitconfig": identity.config(view.kind)})
             return self._sandbox
 
     async def close(self) -> None:

@@ -7,12 +7,15 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from llmasos.sandbox.port import ViewKind
 from llmasos.secrets.environment import bare_environment
 
 _KEYS = ("user.name", "user.email")
 _SECONDS = 5.0
 _LONGEST = 1000
 _ESCAPED = str.maketrans({"\\": "\\\\", '"': '\\"'})
+# Copies have other numbers and times of change, for which git would read every file again at each look.
+_COPIED = "[core]\n\tcheckStat = minimal\n"
 _WHERE = ("XDG_CONFIG_HOME", "GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_NOSYSTEM")
 
 
@@ -23,14 +26,11 @@ class Identity:
     name: str = ""
     email: str = ""
 
-    def __bool__(self) -> bool:
-        return bool(self.name or self.email)
-
-    def config(self) -> str:
-        """Return the configuration of git that says so, and nothing else."""
+    def config(self, kind: ViewKind) -> str:
+        """Return the configuration of git that says so, and how to look at files in a view of a kind."""
         known = {"name": self.name, "email": self.email}
         lines = [f'\t{key} = "{value.translate(_ESCAPED)}"\n' for key, value in known.items() if value]
-        return "".join(["[user]\n", *lines])
+        return "".join([*(["[user]\n"] if lines else []), *lines, _COPIED if kind == "snapshot" else ""])
 
 
 def read_identity(folder: Path) -> Identity:

@@ -46,6 +46,7 @@ async def seen(desk: Desk, path: str = ".git/index") -> bytes:
         (".git/worktrees/x/index", True),
         ("index", False),
         (".git/refs/index", False),
+        (".git/modules/a/objects/index", False),
         (".git/index.lock", False),
         ("x.git/index", False),
     ],

@@ -51,10 +51,9 @@ class Entry(NamedTuple):
 
     def owned(self, shift: int) -> Entry:
         """Return the entry of the same file with shifted owners."""
-        stat = list(self.stat)
-        for field in (_UID, _GID):
-            stat[field] = (stat[field] + shift) & 0xFFFFFFFF
-        return self._replace(stat=tuple(stat))
+        path, stat, oid, flags, extended = self
+        owners = ((stat[_UID] + shift) & 0xFFFFFFFF, (stat[_GID] + shift) & 0xFFFFFFFF)
+        return Entry(path, (*stat[:_UID], *owners, *stat[_GID + 1 :]), oid, flags, extended)
 
     def meaning(self) -> tuple[bytes, int, bytes, int]:
         """Return all but what git only remembers to be quicker, and whether it leaves the file alone."""

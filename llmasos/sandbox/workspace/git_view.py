@@ -18,7 +18,10 @@ from llmasos.sandbox.workspace.git_index import LARGEST, SKIP, STAGE, Entry, Ind
 from llmasos.sandbox.workspace.opening import lstat, open_file
 
 Hides = Callable[[str], bool]
-_REPOSITORY = re.compile(r"(?:.*/)?\.git(?:/(?:modules|worktrees)/.+)?", re.DOTALL)
+# The folders of a submodule's repository, which are many, have no indexes.
+_REPOSITORY = re.compile(
+    r"(?:.*/)?\.git(?:/(?:modules|worktrees)/(?!.*/(?:objects|refs|logs|hooks|info)(?:/|\Z)).+)?", re.DOTALL
+)
 _WORK_TREE = re.compile(r"^[ \t]*worktree[ \t]*=[ \t]*(.*?)[ \t]*$", re.MULTILINE)
 _LARGEST_CONFIG = 1 << 20
 _NAMED = 5
@@ -62,9 +65,9 @@ def shown(root: str, path: str, hidden: Sequence[str], shift: int) -> bytes | No
         hidden: What of the folder is hidden.
         shift: What is added to owners.
     """
-    index = read_index(root, path)
     covers = _Cover(root, path, hidden)
-    if index is None or not (shift or covers):
+    index = read_index(root, path) if shift or covers else None
+    if index is None:
         return None
     entries = [entry.owned(shift) if shift else entry for entry in index.entries]
     if covers:

@@ -18,6 +18,7 @@ from tests.integration.sandbox.places import Place
 from tests.sandbox.conftest import fill
 
 pytestmark = [pytest.mark.anyio, pytest.mark.integration]
+NOBODY = Identity()
 SECRETS = (".env", "deep/server.key")
 WHO = {f"GIT_{role}_{name}": "ann@x" for role in ("AUTHOR", "COMMITTER") for name in ("NAME", "EMAIL")}
 WAYS: dict[str, tuple[str, ...]] = {
@@ -61,13 +62,12 @@ class Inside:
         self._provider = provider
         self.space = Workspace.open(folder, folder.parent / "data/state", hidden=HIDDEN)
 
-    async def run(self, *lines: str, identity: Identity | None = None) -> list[str]:
+    async def run(self, *lines: str, identity: Identity = NOBODY) -> list[str]:
         """Run lines of bash in a fresh sandbox, and return what each has printed."""
         view = await self.space.view(self._provider.view_kind)
         sandbox = await self._provider.open(view, session="s")
         try:
-            if identity is not None:
-                await sandbox.furnish({".gitconfig": identity.config()})
+            await sandbox.furnish({".gitconfig": identity.config(view.kind)})
             return [
                 (await sandbox.run_command(line, timeout=60, env=WHO)).output.rstrip("\n") for line in lines
             ]
@@ -181,10 +181,10 @@ async def test_a_broken_repository_says_so_itself(
         assert [change.path for change in await view.space.changes()] == ["a.txt"]
 
 
-async def test_looking_at_a_large_repository_reads_no_file_again(folder: Path) -> None:
+async def test_looking_at_a_large_repository_reads_no_file_again(folder: Path, kind: ViewKind) -> None:
     fill(folder, {f"src/{number}": f"{number}\n" for number in range(500)})
     git(folder, "git add .; git commit -qm many; touch -d '1 hour ago' $(git ls-files); git status")
-    async with inside(folder, "overlay") as view:
+    async with inside(folder, kind) as view:
         # What git would have to read again is listed here, as it does not look into files.
         assert await view.run("git diff-files") == [""]
 
@@ -210,7 +210,7 @@ async def test_nothing_but_the_name_and_the_address_goes_in(
     monkeypatch.setenv("HOME", str(folder.parent))
     monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
     monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
-    assert not read_identity(folder)
+    assert read_identity(folder) == NOBODY
     (folder.parent / ".gitconfig").write_text(MINE)
     (folder.parent / "more").write_text("[user]\n\temail = ann@work.example\n")
     # What a repository says of itself is in the view, and may name files that are none of its business.
@@ -232,11 +232,11 @@ def test_a_name_that_is_none_is_not_taken(folder: Path, monkeypatch: pytest.Monk
     monkeypatch.setenv("HOME", str(folder.parent))
     monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
     (folder.parent / ".gitconfig").write_text(text)
-    assert not read_identity(folder)
+    assert read_identity(folder) == NOBODY
 
 
 def test_without_git_nobody_is_known(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(folder.parent))
     (folder.parent / ".gitconfig").write_text(MINE)
     monkeypatch.setenv("PATH", str(folder))
-    assert not read_identity(folder)
+    assert read_identity(folder) == NOBODY
