@@ -122,6 +122,12 @@ class IdleSessionError(SessionError):
     code = "idle"
 
 
+class RunningTurnError(SessionError):
+    """A request came to a session in which a turn is running."""
+
+    code = "running"
+
+
 class InvalidValueError(LLMasOSError):
     """A value that cannot be what it was given for."""
 

@@ -48,7 +48,7 @@ from llmasos.api import (
 )
 from llmasos.decisions import Source
 from llmasos.display import display
-from llmasos.errors import LLMasOSError, SessionError
+from llmasos.errors import LLMasOSError, RunningTurnError, SessionError
 from llmasos.events import (
     DiffOffered,
     Notice,
@@ -176,11 +176,15 @@ class Session:
             client: On whose behalf: its tenant, and the most urgent band that it may have.
 
         Raises:
-            SessionError: A turn is running, or the text is empty.
+            RunningTurnError: A turn is running.
+            SessionError: The text is empty.
         """
         async with self.workbench.turns:
             if self._running is not None:
-                raise SessionError("A turn is running in this session.", hint="Wait for it, or cancel it.")
+                raise RunningTurnError(
+                    "A turn is running in this session.",
+                    hint=f"Wait for it, or open it with `llmasos --resume {self.id}`, to steer or stop it.",
+                )
             request = self._services.redactor.value(request)
             if not request.text.strip():
                 raise SessionError("The request is empty.", hint="Say what you want done.")

@@ -25,6 +25,7 @@ _TYPES = {
 _STATUS = {
     "session": 409,
     "idle": 409,
+    "running": 409,
     "workspace": 409,
     "conflict": 409,
     "config": 400,

@@ -105,10 +105,22 @@ class Shell:
         if line.text in ("/quit", "/exit", "quit", "exit"):
             return False
         if name.startswith("/") and "/" not in name[1:]:
-            if name not in COMMANDS:
-                return await self._guarded(self._own(line))
-            return await self._guarded(COMMANDS[name].run(self, rest.strip()))
-        return await self._guarded(self.send(line))
+            work = COMMANDS[name].run(self, rest.strip()) if name in COMMANDS else self._own(line)
+        else:
+            work = self.send(line)
+        return await self._guarded(self._in_turn(work, line))
+
+    async def _in_turn(self, work: Awaitable[None], line: Line) -> None:
+        """Do what a line asks for; while a turn that was begun elsewhere runs, it waits."""
+        try:
+            await work
+        except LLMasOSError as error:
+            if error.code != "running":
+                raise
+            from llmasos.shell.turn import follow_running
+
+            self.screen.put_back(line)
+            await follow_running(self, await self.session())
 
     async def _own(self, line: Line) -> None:
         from llmasos.shell.own.running import run_own

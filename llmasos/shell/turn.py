@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 from llmasos.api import Diff, ToolCall
@@ -67,8 +67,7 @@ async def show_last_turns(shell: Shell, session: AsyncSession) -> None:
     events = await session.events(last=_SHOWN_TURNS)
     if info.turns > _SHOWN_TURNS:
         say(f"… {count(info.turns - _SHOWN_TURNS, 'earlier turn')}; /export FILE writes them all.")
-    ended = {event.turn for event in events if isinstance(event, TurnFinished)}
-    running = next((event for event in events if event.turn and event.turn not in ended), None)
+    running = _running(events)
     renderer = shell.make_renderer(make_console())
     for event in events:
         if isinstance(event, TurnStarted):
@@ -77,11 +76,34 @@ async def show_last_turns(shell: Shell, session: AsyncSession) -> None:
             renderer.show(event)
     if running is not None:
         say("A turn is running; it is followed from here.")
-        # From its beginning on, so that nothing is missed and what it has asked is asked here.
-        client = await shell.client()
-        settled = {event.action for event in events if isinstance(event, ApprovalResolved | ActionFinished)}
-        async with client.follow(session.id, after=running.seq - 1) as coming:
-            await _steered(shell, session, _until_end(coming, running.turn), settled, joined=True)
+        await _join(shell, session, events, running)
+
+
+async def follow_running(shell: Shell, session: AsyncSession) -> None:
+    """Follow the turn that was begun elsewhere, if it has not ended yet, while what was typed here waits."""
+    events = await session.events(last=1)
+    running = _running(events)
+    if running is None:
+        return
+    say("A turn that was begun elsewhere is running; it is followed, and your line waits for its end.")
+    for event in events:
+        if isinstance(event, TurnStarted):
+            say_line(event.text)
+    await _join(shell, session, events, running)
+
+
+def _running(events: Sequence[Event]) -> Event | None:
+    """Return the first event of the turn that has not ended."""
+    ended = {event.turn for event in events if isinstance(event, TurnFinished)}
+    return next((event for event in events if event.turn and event.turn not in ended), None)
+
+
+async def _join(shell: Shell, session: AsyncSession, events: Sequence[Event], first: Event) -> None:
+    """Follow a turn from its beginning on, so that nothing is missed and what it has asked is asked here."""
+    client = await shell.client()
+    settled = {event.action for event in events if isinstance(event, ApprovalResolved | ActionFinished)}
+    async with client.follow(session.id, after=first.seq - 1) as coming:
+        await _steered(shell, session, _until_end(coming, first.turn), settled, joined=True)
 
 
 async def _steered(

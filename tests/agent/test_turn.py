@@ -4,7 +4,7 @@ import anyio
 import pytest
 
 from llmasos.agent import Approval, _records
-from llmasos.errors import ConfigError, LedgerError, SessionError
+from llmasos.errors import ConfigError, LedgerError, RunningTurnError, SessionError
 from llmasos.events import ActionFinished, ActionStarted, ApprovalRequested, TextDelta, TurnFinished
 from llmasos.models import FakeEngine
 from llmasos.sandbox import Workspace
@@ -222,8 +222,9 @@ async def test_one_turn_at_a_time(stage: MakeStage) -> None:
                 async for event in events:
                     if isinstance(event, ActionStarted):
                         break
-            with pytest.raises(SessionError, match="A turn is running"):
+            with pytest.raises(RunningTurnError, match="A turn is running") as refused:
                 await it.turn(session, "more")
+            assert refused.value.code == "running" and f"--resume {session.id}" in refused.value.hint
             with pytest.raises(SessionError, match="while a turn runs"):
                 await session.workbench.commit()
             await session.cancel()

@@ -114,6 +114,35 @@ def test_who_leaves_finds_the_turn_again(machine: Machine, terminal: Terminal) -
         again.close()
 
 
+def test_a_line_waits_for_a_turn_that_another_shell_began(machine: Machine, terminal: Terminal) -> None:
+    machine.endpoint.replies = ["Hello."]
+    terminal.enter("hello")
+    terminal.wait_for("Hello.")
+    terminal.wait_for_line(PROMPT)
+    session = re.findall(r"s-[0-9a-f]{10}", terminal.text())[-1]
+    other = Terminal(machine, "--resume", session)
+    try:
+        other.wait_for("Hello.")
+        other.wait_for_line(PROMPT)
+        look = call("run_shell", command="echo looked")
+        held = machine.endpoint.replies = Held(look, "First.", "Second.", "")
+        terminal.enter("first")
+        assert held.asked.acquire(timeout=SECONDS)
+        other.enter("be brief")
+        other.wait_for("begun elsewhere", "> first", "waits: be brief", "Enter: say it now")
+        other.type(ENTER)
+        terminal.wait_for("↳ be brief")
+        other.wait_for("↳ be brief")
+        other.type(f"second{ENTER}")
+        other.wait_for("waits: second")
+        held.go.release(3)
+        terminal.wait_for("First.")
+        other.wait_for("│ looked", "First.", "> second", "Second.")
+        assert said(machine)[-1] == "second"
+    finally:
+        other.close()
+
+
 def test_a_resumed_session_shows_its_newest_turns(machine: Machine, terminal: Terminal) -> None:
     machine.endpoint.replies = ["Heard."]
     for n in range(5):
