@@ -57,6 +57,14 @@ class FrameOutput(Vt100_Output):
                 self.write_raw(_END)
                 self.flush()
 
+    def erase_down(self) -> None:
+        """Erase from the beginning of the cursor's row to the end of the screen."""
+        # tmux puts a screen that is erased from its very first cell into its history, and that would stay.
+        self.erase_end_of_line()
+        self.cursor_forward(1)
+        super().erase_down()
+        self.cursor_backward(1)
+
     def flush(self) -> None:
         """Write what was kept, unless a frame is open."""
         if not self._held:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import subprocess
 import sys
 import termios
@@ -30,6 +31,7 @@ from llmasos.shell.screen.output import FrameOutput, printed_to
 from llmasos.shell.screen.painter import Painter
 from llmasos.shell.screen.pastes import Pastes
 from llmasos.shell.screen.port import Line, Live, Stop
+from llmasos.shell.screen.renderer import FrameRenderer, reflows
 from llmasos.shell.words import clock_time, fit
 
 _TICK_SECONDS = 0.5
@@ -89,6 +91,8 @@ class TerminalScreen:
             terminal_size_polling_interval=None,
             erase_when_done=True,
         )
+        renderer = FrameRenderer(self._app.renderer.style, self._output, reflowing=reflows(os.environ))
+        self._app.renderer = renderer
         # How long a lone Escape may be the beginning of another key.
         self._app.ttimeoutlen = 0.05
         self._app.timeoutlen = 0.5

@@ -1,12 +1,14 @@
-"""A pseudo-terminal in which the shell runs, and what is typed at it."""
+"""A pseudo-terminal, or tmux, in which the shell runs, and what is typed at it."""
 
 from __future__ import annotations
 
 import os
 import select
+import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pexpect
 import pyte
@@ -127,3 +129,44 @@ class Terminal:
 
     def _ready(self) -> bool:
         return bool(select.select([self._child.child_fd], [], [], 0.2)[0])
+
+
+class Tmux:
+    """A window of tmux in which the shell runs; unlike `Terminal`, it breaks rows that get too long."""
+
+    def __init__(self, machine: Machine, *, columns: int = 100, rows: int = 40) -> None:
+        self._env = {**machine.env, "TERM": "xterm-256color"}
+        self._socket = Path(machine.env["LLMASOS_RUNTIME_DIR"]) / "tmux.sock"
+        size = ("-x", str(columns), "-y", str(rows))
+        shell = (sys.executable, "-c", LAUNCH)
+        self._do("-f", "/dev/null", "new-session", "-d", *size, "-c", str(machine.folder), *shell)
+
+    def text(self) -> str:
+        """Return every line, those that have scrolled off first."""
+        return self._do("capture-pane", "-p", "-S", "-")
+
+    def wait_until(self, so: Callable[[str], bool]) -> None:
+        """Look until something holds of all lines."""
+        end = time.monotonic() + SECONDS
+        while not so(text := self.text()):
+            assert time.monotonic() < end, text
+
+    def type(self, keys: str) -> None:
+        self._do("send-keys", "-l", keys)
+
+    def resize(self, columns: int, rows: int) -> None:
+        """Change the size in cells."""
+        self._do("resize-window", "-x", str(columns), "-y", str(rows))
+
+    def close(self) -> None:
+        self._do("kill-server")
+
+    def _do(self, *command: str) -> str:
+        done = subprocess.run(
+            ["tmux", "-S", str(self._socket), *command],
+            env=self._env,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return done.stdout
