@@ -97,6 +97,7 @@ async def gate(settings: Settings, folder: Path) -> tuple[float, float]:
             session.rulebook,
             listening,
             Offer(kernel.registry, set()),
+            kernel.sessions._tasks,
         )
         info, origin = await session.info(), Origin(model="none")
         made = parts.turn("t", info, TurnRequest(text="read"), model, origin, "", (), kernel.models.resolve)

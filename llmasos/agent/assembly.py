@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
+from anyio.abc import TaskGroup
 from pydantic_ai.messages import ModelMessage
 from pydantic_ai.models import Model
 
@@ -24,6 +25,7 @@ from llmasos.agent.services import Services
 from llmasos.agent.steering import Steering
 from llmasos.agent.stream import EventStream
 from llmasos.agent.turn import Turn
+from llmasos.agent.waiting import Waiting
 from llmasos.agent.workbench import Workbench
 from llmasos.api import SessionInfo, TurnRequest
 from llmasos.models import Origin
@@ -50,6 +52,7 @@ class Assembly:
         rulebook: Its rules.
         listening: What was said and read in it.
         offer: The tools that its model is offered.
+        tasks: Where what goes on beside a turn runs.
     """
 
     services: Services
@@ -59,6 +62,7 @@ class Assembly:
     rulebook: Rulebook
     listening: Listening
     offer: Offer
+    tasks: TaskGroup
 
     def turn(
         self,
@@ -138,6 +142,7 @@ class Assembly:
             self.stream,
             limits,
             instructions,
+            Waiting(self.tasks, self.stream, turn, origin),
             history,
             steering or Steering(),
             listening.person,

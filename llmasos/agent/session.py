@@ -327,7 +327,14 @@ class Session:
         facts = await Memory(services.store, services.redactor).list(self._info.folder, client.tenant)
         listening = self._listen(request, names, facts)
         parts = Assembly(
-            services, self.stream, self.workbench, self.approvals, self.rulebook, listening, self._offer
+            services,
+            self.stream,
+            self.workbench,
+            self.approvals,
+            self.rulebook,
+            listening,
+            self._offer,
+            self._tasks,
         )
         made = parts.turn(
             turn,

@@ -41,6 +41,7 @@ from llmasos.agent.offer import Offer
 from llmasos.agent.steering import Steering, whole
 from llmasos.agent.stream import EventStream
 from llmasos.agent.toolset import GateToolset
+from llmasos.agent.waiting import Waiting
 from llmasos.config import TurnLimits
 from llmasos.errors import LLMasOSError
 from llmasos.events import AssistantText, TextDelta, TurnStatus, Usage
@@ -79,6 +80,7 @@ class Turn:
         stream: Where its events go.
         limits: What it may use.
         instructions: What the model is told beside the request.
+        waiting: Says that it waits for the model.
         history: Messages of the session's earlier turns.
         steering: What the person says to it while it runs.
         hear: Told that when the model is about to read it.
@@ -91,6 +93,7 @@ class Turn:
     stream: EventStream
     limits: TurnLimits
     instructions: str
+    waiting: Waiting
     history: Sequence[ModelMessage] = ()
     steering: Steering = field(default_factory=Steering)
     hear: Callable[[str], None] = lambda text: None
@@ -152,9 +155,11 @@ class Turn:
             self.steering.follow(run, self.hear)
             async for node in run:
                 if Agent.is_model_request_node(node):
-                    async with node.stream(run.ctx) as events:
-                        async for event in events:
-                            await self._tell(event)
+                    with self.waiting.on_reply() as hear:
+                        async with node.stream(run.ctx) as events:
+                            async for event in events:
+                                hear()
+                                await self._tell(event)
         if run.result is None:
             raise UnexpectedModelBehavior("The model's run ended without an answer.")
         return TurnEnd("done", answer=run.result.output, messages=run.result.new_messages())

@@ -34,6 +34,9 @@ class Bar:
         """Take how far it is."""
         if step.what != self._what or step.done < self._step.done:
             self._what, self._began, self._from = step.what, self._clock(), step.done
+            if step.unit == "s":
+                # It has lasted that long already.
+                self._began -= step.done
         self._step = step
 
     def line(self, columns: int) -> str:

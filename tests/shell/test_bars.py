@@ -25,6 +25,16 @@ def test_a_bar_says_how_fast_and_how_long() -> None:
     assert bar.line(100) == f"Fetching {'█' * 24} 100% · 100 of 100 MB · 5.0 MB/s"
 
 
+def test_a_thing_that_has_lasted_for_a_while() -> None:
+    clock = Clock()
+    bar = Bar(clock)
+    bar.update(Progress(what="Waiting for m at example.org", done=5, unit="s"))
+    assert bar.line(100) == "Waiting for m at example.org 0:05"
+    clock.now = 7
+    bar.update(Progress(what="Waiting for m at example.org", done=10, unit="s"))
+    assert bar.line(100) == "Waiting for m at example.org 0:12"
+
+
 def test_another_thing_begins_anew() -> None:
     clock = Clock()
     bar = Bar(clock)

@@ -82,6 +82,17 @@ def test_a_line_is_said_to_the_running_turn(machine: Machine, terminal: Terminal
     assert "waits" not in terminal.text()
 
 
+def test_an_endpoint_that_sends_nothing_is_named(machine: Machine, terminal: Terminal) -> None:
+    held = machine.endpoint.replies = Held("At last.", "")
+    terminal.enter("hello")
+    host = machine.endpoint.url.removeprefix("http://").removesuffix("/v1")
+    terminal.wait_for(f"Waiting for scripted at {host} 0:05", "Esc stops")
+    held.go.release()
+    terminal.wait_for("At last.")
+    terminal.wait_for_line(PROMPT)
+    assert "Waiting for" not in terminal.text()
+
+
 def test_escape_stops_a_turn_and_leaves_what_is_typed(machine: Machine, terminal: Terminal) -> None:
     machine.endpoint.replies = [call("run_shell", command="echo begun; sleep 600"), "Again."]
     terminal.enter("wait")

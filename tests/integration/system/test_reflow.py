@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 
@@ -33,12 +34,12 @@ def test_nothing_is_left_of_what_was_drawn_for_another_width(tmux: Tmux) -> None
     # Each row of the frame gets shorter than it was, and then longer.
     for columns in (100, 60, 37, 120, 50):
         tmux.resize(columns, ROWS)
-        tmux.wait_until(lambda text, columns=columns: drawn_once(text, columns))
+        tmux.wait_until(partial(drawn_once, columns))
     tmux.type(ESCAPE)
     tmux.wait_until(lambda text: "■ run_shell" in text)
 
 
-def drawn_once(text: str, columns: int) -> bool:
+def drawn_once(columns: int, text: str) -> bool:
     """Return whether what is beneath the written lines is there once, and as wide as the terminal."""
     running = [line for line in text.split("\n") if line.startswith("│ 1 2 3")]
     return (
