@@ -9,6 +9,7 @@ from llmasos.display import display
 NAMED = 5
 """How many names of a list are shown."""
 
+_SHORTEST_PART = 3
 _SIZES = ((10**9, "GB"), (10**6, "MB"), (10**3, "kB"))
 
 
@@ -18,6 +19,21 @@ def size(count: int) -> str:
         if count >= unit:
             return f"{count / unit:.1f} {name}"
     return f"{count} bytes"
+
+
+def nearest(name: str, known: Sequence[str]) -> list[str]:
+    """Return the names that a person may have meant, the most likely one first.
+
+    Args:
+        name: What they wrote.
+        known: The names that there are.
+    """
+    from difflib import get_close_matches
+
+    lower = {one.lower(): one for one in known}
+    close = get_close_matches(name.lower(), lower, n=3, cutoff=0.6)
+    within = [one for one in lower if len(name) >= _SHORTEST_PART and name.lower() in one]
+    return [lower[one] for one in dict.fromkeys([*close, *sorted(within, key=len)])][:3]
 
 
 def some(names: Sequence[str]) -> str:

@@ -150,14 +150,15 @@ class Session:
             context = self._services.models.context(self._info.model or None)
             return await self._conversation.compact(keep, context)
 
-    async def use_model(self, name: str) -> None:
-        """Choose the model of the turns to come.
+    async def use_model(self, name: str) -> bool:
+        """Choose the model of the turns to come; return whether it is known to be there.
 
         Raises:
             ModelError: There is no such model.
         """
-        self._services.models.profile(name)
+        known = await self._services.models.check_name(name)
         await self._update(model=name)
+        return known
 
     async def allow(self, request: AccessRequest) -> None:
         """Change which hosts the session's code may reach, and which hidden files it may see."""

@@ -25,6 +25,7 @@ from llmasos.api.memory import Fact, FactChange, FactRequest
 from llmasos.api.plugins import EnableRequest, PluginInfo, PluginState, PluginTool
 from llmasos.api.sessions import (
     AccessRequest,
+    ChosenModel,
     Compacted,
     CompactRequest,
     ForkRequest,
@@ -66,6 +67,7 @@ __all__ = [
     "ChangesRequest",
     "Check",
     "Choice",
+    "ChosenModel",
     "CommitChoice",
     "CommitInfo",
     "CompactRequest",

@@ -147,6 +147,14 @@ class ModelChoice(Wire):
     model: str
 
 
+class ChosenModel(SessionInfo):
+    """The session once its model was chosen."""
+
+    checked: bool = Field(
+        True, description="Whether the model is there; false where its endpoint does not list its models."
+    )
+
+
 class JobInfo(Wire):
     """A command in the background of a session's sandbox."""
 

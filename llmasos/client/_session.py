@@ -16,6 +16,7 @@ from llmasos.api import (
     Attachment,
     ChangesRequest,
     Choice,
+    ChosenModel,
     CommitChoice,
     CommitInfo,
     Compacted,
@@ -169,12 +170,19 @@ class AsyncSession:
         info = await self._client.request("POST", f"{self._path}/fork", SessionInfo, body)
         return AsyncSession(self._client, info)
 
-    async def use_model(self, model: str) -> None:
-        """Choose the model of the next turns."""
-        info = await self._client.request(
-            "POST", f"{self._path}/model", SessionInfo, ModelChoice(model=model_name(model))
-        )
-        self.model = info.model
+    async def use_model(self, model: str) -> bool:
+        """Choose the model of the next turns.
+
+        Returns:
+            Whether the model is there; False where its endpoint does not list its models.
+
+        Raises:
+            RequestRefused: There is no such model.
+        """
+        body = ModelChoice(model=model_name(model))
+        chosen = await self._client.request("POST", f"{self._path}/model", ChosenModel, body)
+        self.model = chosen.model
+        return chosen.checked
 
     async def answer(self, action: str, digest: str, *, approve: bool, **more: Any) -> None:
         """Answer an approval request.

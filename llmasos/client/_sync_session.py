@@ -78,9 +78,9 @@ class Session:
         """Return a new session that goes on from a turn of this one; takes what `AsyncSession.fork` takes."""
         return Session(self._call, self._wrap, self._call(self._session.fork(turn)))
 
-    def use_model(self, model: str) -> None:
-        """Choose the model of the next turns."""
-        self._call(self._session.use_model(model))
+    def use_model(self, model: str) -> bool:
+        """Choose the model of the next turns; return whether it is known to be there."""
+        return self._call(self._session.use_model(model))
 
     def answer(self, action: str, digest: str, *, approve: bool, **more: Any) -> None:
         """Answer an approval request; takes what `AsyncSession.answer` takes."""

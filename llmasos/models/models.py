@@ -228,6 +228,17 @@ class Models:
         """Return how the model is driven."""
         return "native" if self._name(name) in self._remotes else self._library.get(name).profile
 
+    async def check_name(self, name: str) -> bool:
+        """Return whether there is a model of this name; False where its endpoint does not say which it has.
+
+        Raises:
+            ModelError: There is none.
+        """
+        if name in self._remotes:
+            return await self._remotes.check_name(name)
+        self._library.get(name)
+        return True
+
     def context(self, name: str | None = None) -> int:
         """Return how many tokens a model keeps in view, as far as that is known before it is loaded."""
         own = self._name(name)

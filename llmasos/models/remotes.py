@@ -9,9 +9,19 @@ from urllib.parse import urlsplit
 
 import anyio
 
+from llmasos.amounts import nearest, some
 from llmasos.config import Settings
+from llmasos.errors import ModelError
 from llmasos.models.chat.port import Chat
-from llmasos.models.remote import Endpoint, Patience, RemoteChat, Spend, Upstreams, remote_model
+from llmasos.models.remote import (
+    Endpoint,
+    Patience,
+    RemoteChat,
+    Spend,
+    Upstreams,
+    listed_models,
+    remote_model,
+)
 from llmasos.models.remote.errors import shown
 from llmasos.models.remote.upstreams import UpstreamStatus
 from llmasos.models.scheduler.top import EndpointTop, RemoteTop
@@ -19,6 +29,9 @@ from llmasos.models.status import ModelStatus, Origin
 
 if TYPE_CHECKING:
     from llmasos.models.chat.model import ChatModel
+
+
+_ANY = "default"
 
 
 class Remotes:
@@ -95,6 +108,24 @@ class Remotes:
                     self._models[name] = ChatModel(self._upstreams[name])
             return self._models[name]
 
+    async def check_name(self, name: str) -> bool:
+        """Return whether the place where a model runs has it; False where that does not say.
+
+        Raises:
+            ModelError: It lists other models.
+        """
+        url = self._settings.model_url
+        if not url or not self._own_name(name):
+            return True
+        listed = await listed_models(url, key=self._settings.model_key.get_secret_value())
+        if listed and name not in listed:
+            near = nearest(name, listed)
+            raise ModelError(
+                f"The endpoint {shown(url)} lists no model {name!r}.",
+                hint=f"Did you mean {some(near)}?" if near else f"It lists {some(listed)}.",
+            )
+        return bool(listed)
+
     def context(self, name: str) -> int | None:
         """Return how many tokens a model keeps in view; None where its endpoint has not said it."""
         model = self._models.get(name)
@@ -123,7 +154,7 @@ class Remotes:
     def status(self) -> tuple[ModelStatus, ...]:
         """Return the models that are known to run elsewhere; the endpoint's are known by one name."""
         if url := self._settings.model_url:
-            name = self._own_name(self._settings.model) or "default"
+            name = self._own_name(self._settings.model) or _ANY
             return (ModelStatus(name=name, title=shown(url), state="remote", default=True),)
         return tuple(
             ModelStatus(
@@ -160,7 +191,8 @@ class Remotes:
 
     def _own_name(self, name: str) -> str:
         """Return the endpoint's own name of a model; empty where it is to choose."""
-        return "" if name in self._known() else name
+        ours = name in self._known() or (name == _ANY != self._settings.model)
+        return "" if ours else name
 
     def _at(self, url: str, name: str) -> RemoteChat:
         key: Any = self._settings.models.upstream_keys.get(url)

@@ -15,6 +15,7 @@ from llmasos.api import (
     ApprovalRequest,
     ChangesRequest,
     Choice,
+    ChosenModel,
     CommitChoice,
     CommitInfo,
     Compacted,
@@ -173,13 +174,13 @@ class _SessionsApi:
         await (await self.session(request)).cancel()
         return Response(status_code=204)
 
-    @operation("Choose the model of the turns to come.", body=ModelChoice, answer=SessionInfo)
+    @operation("Choose the model of the turns to come.", body=ModelChoice, answer=ChosenModel)
     async def use_model(self, request: Request) -> Response:
         session = await self.session(request)
         wanted = (await body(request, ModelChoice)).model
         self._turns.here.check(_access(request), wanted)
-        await session.use_model(wanted)
-        return reply(await session.info())
+        checked = await session.use_model(wanted)
+        return reply(ChosenModel(**dict(await session.info()), checked=checked))
 
     @operation("Answer an approval request.", body=ApprovalRequest, status=204)
     async def approve(self, request: Request) -> Response:

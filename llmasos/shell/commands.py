@@ -44,9 +44,11 @@ async def _model(shell: Shell, rest: str) -> None:
     client = await shell.client()
     if rest:
         session = await shell.session()
-        await session.use_model(rest)
+        checked = await session.use_model(rest)
         shell.options = replace(shell.options, model=rest)
         say(f"The next requests go to {rest}.")
+        if not checked:
+            say("Its endpoint does not list its models, so that nobody knows yet whether there is this one.")
         return
     for line in list_lines(await client.models()):
         say(f"  {line}")

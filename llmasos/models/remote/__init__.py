@@ -2,7 +2,7 @@
 
 from llmasos.models.remote.chat import RemoteChat
 from llmasos.models.remote.endpoint import Endpoint, Patience
-from llmasos.models.remote.model import remote_model
+from llmasos.models.remote.model import listed_models, remote_model
 from llmasos.models.remote.spend import Expense, Spend
 from llmasos.models.remote.upstreams import Upstreams, UpstreamStatus
 
@@ -14,5 +14,6 @@ __all__ = [
     "Spend",
     "UpstreamStatus",
     "Upstreams",
+    "listed_models",
     "remote_model",
 ]

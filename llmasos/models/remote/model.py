@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import anyio
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from llmasos.models.chat.model import ChatModel
 
 _LONGEST_NAME = 200
+_QUICK = Patience(connect=5.0, check=5.0, attempts=1)
 
 
 async def remote_model(
@@ -38,15 +39,34 @@ async def remote_model(
     return ChatModel(RemoteChat(endpoint, chosen, spend=spend))
 
 
+async def listed_models(url: str, *, key: str = "") -> tuple[str, ...]:
+    """Return the models that the endpoint lists; none where it does not say which it has."""
+    endpoint = Endpoint(url, key, _QUICK)
+    try:
+        listed = await endpoint.get("models")
+    except ModelError:
+        return ()
+    finally:
+        with anyio.CancelScope(shield=True):
+            await endpoint.close()
+    rows = listed.get("data") if isinstance(listed, dict) else None
+    names = [row.get("id") if isinstance(row, dict) else None for row in rows or ()]
+    return tuple(name for name in names if _is_name(name))
+
+
 async def _first_model(endpoint: Endpoint) -> str:
     listed = await endpoint.get("models")
     try:
         name = listed["data"][0]["id"]
     except (LookupError, TypeError):
         name = None
-    if isinstance(name, str) and name.isprintable() and 0 < len(name) <= _LONGEST_NAME:
+    if _is_name(name):
         return name
     raise ModelError(
         f"The endpoint {shown(endpoint.url)} lists no model.",
         hint="Check LLMASOS_MODEL_URL, or name one with LLMASOS_MODEL.",
     )
+
+
+def _is_name(name: Any) -> TypeGuard[str]:
+    return isinstance(name, str) and name.isprintable() and 0 < len(name) <= _LONGEST_NAME

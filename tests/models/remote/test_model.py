@@ -5,13 +5,15 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 from pydantic_ai.direct import model_request_stream
 from pydantic_ai.messages import ModelRequest
 
+from llmasos.config import Settings
 from llmasos.errors import ModelError
-from llmasos.models import remote_model
+from llmasos.models import Models, remote_model
 from llmasos.models.remote import Patience
 
 pytestmark = pytest.mark.anyio
@@ -53,6 +55,26 @@ def endpoint(*, status: int = 200, finish: str | None = "stop") -> Iterator[str]
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+async def test_a_name_is_looked_up_where_the_endpoint_lists_its_models(tmp_path: Path) -> None:
+    def models(url: str) -> Models:
+        return Models(Settings(data_dir=tmp_path, cache_dir=tmp_path, runtime_dir=tmp_path, model_url=url))
+
+    with endpoint() as url:
+        assert await models(url).check_name("second")
+        # What is no name of the endpoint's leaves the choice to it.
+        assert await models(url).check_name("default") and await models(url).check_name("qwen2.5-coder-1.5b")
+        with pytest.raises(ModelError, match="lists no model 'secnd'") as wrong:
+            await models(url).check_name("secnd")
+        assert wrong.value.hint == "Did you mean second?"
+        with pytest.raises(ModelError) as wrong:
+            await models(url).check_name("nope")
+        assert wrong.value.hint == "It lists first, second."
+    with endpoint(status=404) as url:
+        assert not await models(url).check_name("nope")
+    with pytest.raises(ModelError):
+        await models("").check_name("nope")
 
 
 async def reply(url: str, name: str = "m") -> str:
