@@ -99,9 +99,11 @@ class Conversation:
         )
 
     async def _tell(self, done: Compacted, turn: str = "") -> None:
+        turns = f"{done.turns:,} turn" if done.turns == 1 else f"{done.turns:,} turns"
+        results = "the result of 1 call" if done.results == 1 else f"results of {done.results:,} calls"
         text = (
-            f"Compacted: {done.turns:,} turns, told in {done.characters:,} characters with those before. "
-            f"What was said stays; dropped: results of {done.results:,} calls, and long answers."
+            f"Compacted: {turns}, told in {done.characters:,} characters with those before. "
+            f"What was said stays; dropped: {results}, and long answers."
         )
         await self._stream.append(Notice(turn=turn, text=text))
 

@@ -36,7 +36,7 @@ class Memory:
         self._redactor = redactor
 
     async def add(self, text: str, folder: str = "", owner: str = "") -> Fact:
-        """Remember something.
+        """Remember something; what is remembered there, or everywhere, already is returned as it is.
 
         Args:
             text: What.
@@ -55,6 +55,10 @@ class Memory:
         )
 
         def insert(transaction: Transaction) -> Fact:
+            same = select(MemoryRow).where(MemoryRow.owner == owner, MemoryRow.folder.in_({folder, ""}))
+            for known in transaction.scalars(same):
+                if known.text.casefold() == row.text.casefold():
+                    return _fact(known).model_copy(update={"already": True})
             count = select(func.count()).select_from(MemoryRow).where(MemoryRow.owner == owner)
             if (transaction.scalar(count) or 0) >= _MOST:
                 raise InvalidValueError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -24,6 +25,7 @@ from llmasos.events import Notice
 from llmasos.sandbox import AllowedHosts, Workspace
 
 _log = logging.getLogger(__name__)
+_FORKED = re.compile(r" · from turn \d+\Z")
 
 
 class Sessions:
@@ -119,6 +121,7 @@ class Sessions:
             info = info.model_copy(
                 update={
                     "id": fork,
+                    "title": _fork_title(info.title, place.number),
                     "created": now,
                     "updated": now,
                     "parent": place.session,
@@ -250,3 +253,8 @@ def _whole_or_not(state: Path) -> Iterator[None]:
     except BaseException:
         shutil.rmtree(state, ignore_errors=True)
         raise
+
+
+def _fork_title(title: str, turn: int) -> str:
+    """Return a session's name with the turn that a fork goes on from, which tells both apart in lists."""
+    return f"{_FORKED.sub('', title)} · from turn {turn}" if title else ""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from pydantic import Field
+
 from llmasos.api.wire import Wire
 
 
@@ -14,6 +16,7 @@ class Fact(Wire):
     text: str
     folder: str = ""
     at: datetime
+    already: bool = Field(False, description="Whether it was remembered before it was asked for.")
 
 
 class FactRequest(Wire):

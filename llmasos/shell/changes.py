@@ -51,6 +51,9 @@ def discard(session: Session, changes: Changes = None) -> None:
     from llmasos.shell.choices import parse_choices
 
     chosen = parse_choices(changes or [])
+    if not in_session(session, lambda it: it.diff()).changes:
+        say("There was nothing to drop.")
+        return
     in_session(session, lambda it: it.discard(chosen))
     say("Dropped.")
 

@@ -11,14 +11,15 @@ from llmasos.shell import session_commands
 from llmasos.shell.command import Command, split
 from llmasos.shell.model_lines import list_lines
 from llmasos.shell.modes import ACCESS, ASKING
-from llmasos.shell.output import say, say_text
-from llmasos.shell.words import count
+from llmasos.shell.output import say, say_text, say_wrapped
+from llmasos.shell.words import count, pad
 
 if TYPE_CHECKING:
     from llmasos.shell.repl import Shell
 
 
 _LOGGED, _MOST_LOGGED = 20, 1000
+_USAGE = 42
 _KEYS = (
     "Enter sends. Alt+Enter or Ctrl-J makes a new line, Ctrl-X Ctrl-E opens an editor.",
     "While something runs, what you send waits: Enter again says it to the running turn,",
@@ -31,13 +32,13 @@ _KEYS = (
 async def _help(shell: Shell, rest: str) -> None:
     from llmasos.shell.own.running import own_commands
 
-    for command in COMMANDS.values():
-        say(f"  {command.usage:<42} {translated(command.summary)}")
-    for name, whose in own_commands(shell).items():
-        say(f"  {name:<42} {whose}")
-    say(f"  {'/quit':<42} {translated('leave; the kernel goes on (also Ctrl-D)')}")
+    listed = {command.usage: translated(command.summary) for command in COMMANDS.values()}
+    listed |= own_commands(shell)
+    listed["/quit"] = translated("leave; the kernel goes on (also Ctrl-D)")
+    for usage, summary in listed.items():
+        say_wrapped(f"  {pad(usage, _USAGE)} {summary}", _USAGE + 3)
     for line in _KEYS:
-        say(f"  {line}")
+        say_wrapped(f"  {translated(line)}", 2)
 
 
 async def _model(shell: Shell, rest: str) -> None:
@@ -95,8 +96,12 @@ async def _commit(shell: Shell, rest: str) -> None:
 async def _discard(shell: Shell, rest: str) -> None:
     from llmasos.shell.choices import parse_choices
 
-    await (await shell.session()).discard(parse_choices(split(rest)))
+    session, chosen = await shell.session(), parse_choices(split(rest))
     shell.kept = ()
+    if not (await session.diff()).changes:
+        say("There was nothing to drop.")
+        return
+    await session.discard(chosen)
     say("Dropped.")
 
 

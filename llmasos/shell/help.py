@@ -9,11 +9,8 @@ from collections.abc import Iterable, Iterator
 import click
 
 from llmasos.language import ENGLISH, chosen_language, translated
+from llmasos.shell.words import wrapped
 
-# What may not begin a line, and what may not end one.
-_CLOSING = "，。、；：！？）》”’…"
-_OPENING = "（《“‘"
-_WORD = re.compile(rf"\s+|[{_OPENING}]?(?:[\x21-\x7e]+|.)[{_CLOSING}]*")
 _NOTES = re.compile(r"(?P<text>.*?)  \[(?P<notes>[^\]]*)\]", re.DOTALL)
 
 
@@ -40,7 +37,7 @@ class HelpLines(click.HelpFormatter):
             return
         indent = " " * self.current_indent
         said = [translated(" ".join(each.split())) for each in text.split("\n\n")]
-        paragraphs = [_wrapped(each, self.width - self.current_indent) for each in said]
+        paragraphs = [wrapped(each, self.width - self.current_indent) for each in said]
         self.write("\n\n".join("\n".join(indent + line for line in lines) for lines in paragraphs) + "\n")
 
     def write_dl(self, rows: Iterable[tuple[str, str]], col_max: int = 30, col_spacing: int = 2) -> None:
@@ -52,7 +49,7 @@ class HelpLines(click.HelpFormatter):
         first = min(max(len(name) for name, _ in rows), col_max) + col_spacing
         for name, about in rows:
             start = f"{'':>{self.current_indent}}{name}"
-            lines = _wrapped(said_of(about), max(self.width - first - 2, 10))
+            lines = wrapped(said_of(about), max(self.width - first - 2, 10))
             if len(name) > first - col_spacing:
                 self.write(f"{start}\n")
                 start = ""
@@ -83,16 +80,3 @@ def said_of(text: str) -> str:
     if not noted:
         return told if told != f"{said}." else said
     return f"{told}  [{'; '.join(map(translated, noted['notes'].split('; ')))}]"
-
-
-def _wrapped(text: str, columns: int) -> list[str]:
-    """Return a text in lines of so many cells."""
-    from rich.cells import cell_len
-
-    lines, line = [], ""
-    for word in _WORD.findall(text):
-        if line and cell_len(line + word.rstrip()) > columns:
-            lines.append(line.rstrip())
-            line = ""
-        line += word if line else word.lstrip()
-    return [*lines, line.rstrip()]

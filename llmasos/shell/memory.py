@@ -45,8 +45,15 @@ def add(
 
     The model is told it with each request from then on.
     """
-    fact = ask(lambda client: client.remember(text, None if everywhere else folder))
-    say(fact_line(fact))
+    for line in remembered_lines(ask(lambda client: client.remember(text, None if everywhere else folder))):
+        say(line)
+
+
+def remembered_lines(fact: Fact, folder: str = "") -> Iterator[str]:
+    """Yield what became of something that was to be remembered."""
+    if fact.already:
+        yield "This is remembered already."
+    yield fact_line(fact, folder)
 
 
 @memory_app.command()

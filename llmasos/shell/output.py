@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import traceback
 from codecs import getincrementaldecoder
@@ -12,8 +13,10 @@ from typing import Any, BinaryIO, TypeVar
 
 from llmasos.display import Stream, display, display_json
 from llmasos.language import translated
+from llmasos.shell.words import wrapped
 
 T = TypeVar("T", bound=Any)
+_NARROWEST, _SET_IN = 24, 6
 
 
 def say(line: str = "", *, err: bool = False) -> None:
@@ -26,17 +29,39 @@ def say(line: str = "", *, err: bool = False) -> None:
     print(display(translated(line)), file=sys.stderr if err else sys.stdout, flush=True)
 
 
-def say_found(found: T, as_json: bool, lines: Callable[[T], Iterable[str]]) -> None:
+def say_wrapped(line: str, indent: int) -> None:
+    """Write one line; a terminal that is too narrow for it has it broken between words.
+
+    Args:
+        line: The line.
+        indent: Cells by which what follows is set in; less where hardly any room would be left.
+    """
+    if not sys.stdout.isatty():
+        say(line)
+        return
+    columns = shutil.get_terminal_size().columns
+    indent = indent if columns - indent >= _NARROWEST else _SET_IN
+    for each in wrapped(display(translated(line)), columns, indent=indent):
+        print(each, flush=True)
+
+
+def say_found(
+    found: T, as_json: bool, lines: Callable[[T], Iterable[str]], *, indent: int | None = None
+) -> None:
     """Write what was asked for, in lines for people, or as JSON with a line for each of several.
 
     Args:
         found: One model of the API, or a list of them.
         as_json: Which of both.
         lines: Returns the lines.
+        indent: Cells by which the rest of a line is set in that is too long; None leaves it to the terminal.
     """
     if not as_json:
         for line in lines(found):
-            say(line)
+            if indent is None:
+                say(line)
+            else:
+                say_wrapped(line, indent)
         return
     for one in found if isinstance(found, list | tuple) else [found]:
         say_json(one.model_dump_json())

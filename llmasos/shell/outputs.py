@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 from llmasos.display import Stream
 
 _FIRST, _LAST, _SEEN = 10, 5, 3
 _MOST_LINES = 100_000
+# What the sandbox writes in the place of output beyond its limit.
+_MARK = re.compile(r"\[[\d,]+ bytes of output left out\]")
 
 
 class OutputLines:
@@ -16,6 +20,8 @@ class OutputLines:
 
     def __init__(self) -> None:
         self.lines: list[str] = []
+        self.lost = False
+        """Whether the lines left out are more than were counted, as the sandbox has left out some."""
         self.forgotten = 0
         self._stream = Stream()
         self._open = ""
@@ -33,7 +39,9 @@ class OutputLines:
         left = len(self.lines) - self._shown - _LAST
         if left <= 1:
             return 0, [*shown, *self.lines[self._shown :]]
-        return left + self.forgotten, self.lines[-_LAST:]
+        marks = sum(map(_is_mark, self.lines[self._shown : -_LAST]))
+        self.lost = marks > 0
+        return left + self.forgotten - marks, self.lines[-_LAST:]
 
     def live(self) -> list[str]:
         """Return the newest lines that are not shown yet."""
@@ -50,3 +58,7 @@ class OutputLines:
             del self.lines[middle : middle + over]
             self.forgotten += over
         return shown
+
+
+def _is_mark(line: str) -> bool:
+    return _MARK.fullmatch(line) is not None

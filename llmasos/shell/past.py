@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from llmasos.api import Compacted, SearchHit
 
 
+HIT_INDENT = 6
+
+
 def search(
     words: Annotated[list[str], typer.Argument(metavar="WORDS", help="They all have to stand there.")],
     limit: Annotated[int, typer.Option(min=1, max=200, help="Places at most.")] = 20,
@@ -28,7 +31,7 @@ def search(
     They are looked for in requests, answers, calls and results, in any script.
     """
     found = ask(lambda client: client.search(" ".join(words), limit))
-    say_found(found, as_json, hit_lines)
+    say_found(found, as_json, hit_lines, indent=HIT_INDENT)
 
 
 def hit_lines(found: list[SearchHit]) -> Iterator[str]:

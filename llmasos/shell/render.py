@@ -238,7 +238,7 @@ class Renderer:
         left, last = output.end()
         if left:
             opened = self._fold(f"{event.tool} · {event.action}", output.lines)
-            more = translated(f"… {left} more lines")
+            more = translated(f"… at least {left} more lines" if output.lost else f"… {left} more lines")
             self._console.print(f"│ {more}{opened}", style="dim")
         self._print_output(last)
         facts = [event.tool]

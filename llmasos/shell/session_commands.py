@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from llmasos.errors import LLMasOSError
 from llmasos.language import translated
 from llmasos.shell.command import Command, split
-from llmasos.shell.output import say
+from llmasos.shell.output import say, say_wrapped
 from llmasos.shell.words import count, pad
 
 if TYPE_CHECKING:
@@ -52,13 +52,13 @@ async def _compact(shell: Shell, rest: str) -> None:
 
 
 async def _search(shell: Shell, rest: str) -> None:
-    from llmasos.shell.past import hit_lines
+    from llmasos.shell.past import HIT_INDENT, hit_lines
 
     if not rest:
         raise LLMasOSError("Say which words are looked for.", hint="As in /search quarterly report.")
     found = await (await shell.client()).search(rest)
     for line in hit_lines(found):
-        say(line)
+        say_wrapped(line, HIT_INDENT)
     if found:
         say("Go on with one by /sessions ID.")
 
@@ -76,10 +76,11 @@ async def _export(shell: Shell, rest: str) -> None:
 
 
 async def _remember(shell: Shell, rest: str) -> None:
-    from llmasos.shell.memory import fact_line
+    from llmasos.shell.memory import remembered_lines
 
     fact = await (await shell.client()).remember(rest, shell.folder)
-    say(fact_line(fact, str(shell.folder)))
+    for line in remembered_lines(fact, str(shell.folder)):
+        say(line)
 
 
 async def _memory(shell: Shell, rest: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from llmasos.display import display, display_name
@@ -17,6 +18,11 @@ MODEL_STATES = {
     "absent": "not fetched yet",
 }
 
+
+# What may not begin a line, and what may not end one.
+_CLOSING = "，。、；：！？）》”’…"
+_OPENING = "（《“‘"
+_WORD = re.compile(rf"\s+|[{_OPENING}]?(?:[\x21-\x7e]+|.)[{_CLOSING}]*")
 
 # What a person may answer in Chinese, in the letters that questions show.
 _ANSWERS = {"是": "y", "好": "y", "否": "n", "不": "n", "总是": "a", "编辑": "e"}
@@ -50,6 +56,28 @@ def pad(text: str, columns: int, *, right: bool = False) -> str:
 
     spaces = " " * max(0, columns - cell_len(text))
     return spaces + text if right else text + spaces
+
+
+def wrapped(text: str, columns: int, *, indent: int = 0) -> list[str]:
+    """Return a line in lines of so many cells, broken between words, and between any two Chinese signs.
+
+    Args:
+        text: The line.
+        columns: The cells; a word that is wider stays whole.
+        indent: Cells by which all lines but the first are set in.
+    """
+    from rich.cells import cell_len
+
+    lines, line = [], text[: len(text) - len(text.lstrip())]
+    fresh = True
+    for word in _WORD.findall(text.strip()):
+        if not fresh and cell_len(line + word.rstrip()) > columns:
+            lines.append(line.rstrip())
+            line, fresh = " " * indent, True
+        if not fresh or not word.isspace():
+            line += word
+            fresh = False
+    return [*lines, line.rstrip()]
 
 
 def clock_time(seconds: float) -> str:

@@ -44,9 +44,10 @@ def encoding_of(data: bytes, path: str, *, partial: bool = False) -> str:
     return "latin-1"
 
 
-def unified(path: str, before: str, after: str) -> str:
-    """Return the unified diff between two texts of a file."""
+def unified(path: str, before: str | None, after: str) -> str:
+    """Return the unified diff between two texts of a file; None before one that is made."""
+    old = "/dev/null" if before is None else f"a/{path}"
     lines = difflib.unified_diff(
-        before.splitlines(keepends=True), after.splitlines(keepends=True), f"a/{path}", f"b/{path}"
+        (before or "").splitlines(keepends=True), after.splitlines(keepends=True), old, f"b/{path}"
     )
     return "".join(line if line.endswith("\n") else f"{line}\n" for line in lines)

@@ -53,15 +53,16 @@ async def _preview_write(ctx: KernelContext, path: str, content: str) -> str:
 
 async def _preview_edit(ctx: KernelContext, path: str, old: str, new: str) -> str:
     before = await _text_of(ctx, path)
-    return unified(path, before, before.replace(old, new, 1) if old else f"{before}{new}")
+    text = before or ""
+    return unified(path, before, text.replace(old, new, 1) if old else f"{text}{new}")
 
 
-async def _text_of(ctx: KernelContext, path: str) -> str:
-    """Return the text of a file; empty where there is none, or it is no text."""
+async def _text_of(ctx: KernelContext, path: str) -> str | None:
+    """Return the text of a file; None where there is none."""
     try:
         return (await ctx.sandbox.read(path, limit=_LARGEST_EDIT)).data.decode("utf-8", "replace")
     except ToolError:
-        return ""
+        return None
 
 
 @kernel_tool(

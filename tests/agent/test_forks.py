@@ -36,7 +36,10 @@ async def test_a_fork_goes_on_from_the_turn_that_is_named(stage: MakeStage) -> N
         fork = await it.sessions.fork(session.id, "2")
         info = await fork.info()
         assert (info.parent, info.parent_turn, info.turns) == (session.id, 2, 2)
-        assert (info.title, info.folder) == ("number one", str(it.folder)) and info.usage.requests == 0
+        assert (info.title, info.folder) == (
+            "number one · from turn 2",
+            str(it.folder),
+        ) and info.usage.requests == 0
         assert await requests(fork) == ["number one", "number two"]
         await it.turn(fork, "another")
         assert "number two" in said(it) and "number three" not in said(it)

@@ -108,3 +108,17 @@ async def test_the_newest_are_told_within_a_budget(stage: MakeStage) -> None:
             text = told(facts, small=small)
             assert len(text) <= most and "fact 39" in text and "fact 00" not in text
         assert told([], small=False) == told([], small=True) == ""
+
+
+async def test_nothing_is_remembered_twice(stage: MakeStage) -> None:
+    async with stage() as it:
+        first = await memory(it).add("Sign with K.", "/here")
+        again = await memory(it).add(" sign  with k. ", "/here")
+        assert (again.id, again.already, first.already) == (first.id, True, False)
+        # Another folder, and another owner, know nothing of it; what holds everywhere is known in each.
+        assert not (await memory(it).add("Sign with K.", "/there")).already
+        assert not (await memory(it).add("Sign with K.", "/here", owner="k-1")).already
+        everywhere = await memory(it).add("Sign with K.")
+        assert not everywhere.already
+        assert (await memory(it).add("SIGN WITH K.", "/elsewhere")).id == everywhere.id
+        assert len(await memory(it).list()) == 3

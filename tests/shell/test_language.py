@@ -24,7 +24,7 @@ from llmasos.shell.output import say, say_json, say_text
 from llmasos.shell.render import Renderer, make_console, print_error
 from llmasos.shell.repl import SessionOptions, Shell
 from llmasos.shell.screen.fake import FakeScreen
-from llmasos.shell.words import english_answer, pad
+from llmasos.shell.words import english_answer, pad, wrapped
 from tests.shell.test_help import helps
 
 
@@ -60,6 +60,21 @@ def test_help_is_in_chinese_to_its_last_line() -> None:
         assert max(map(cell_len, lines)) <= 78, words
         told = " ".join(text.split())
         assert not [one for one in said if one in told], words
+
+
+def test_a_long_line_is_broken_between_words_and_what_follows_is_set_in() -> None:
+    assert wrapped("  /open [N]    show all of an output", 20, indent=6) == [
+        "  /open [N]    show",
+        "      all of an",
+        "      output",
+    ]
+    assert wrapped("    answer: 篱笆是绿色的，后来是蓝色的。end", 20, indent=6) == [
+        "    answer: 篱笆是绿",
+        "      色的，后来是蓝",
+        "      色的。end",
+    ]
+    assert wrapped("short", 20) == ["short"] and wrapped("", 20) == [""]
+    assert wrapped(f"a {'x' * 30} b", 20, indent=2) == ["a", "  " + "x" * 30, "  b"]
 
 
 @pytest.mark.usefixtures("chinese")

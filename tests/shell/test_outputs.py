@@ -44,6 +44,15 @@ def test_more_lines_than_are_kept_are_counted(monkeypatch: pytest.MonkeyPatch) -
     assert len(output.lines) == 100 and output.lines[0] == "1"
 
 
+def test_lines_that_the_sandbox_has_left_out_are_not_known() -> None:
+    output = OutputLines()
+    output.feed(f"{numbered(1, 20)}\n[1,234 bytes of output left out]\n{numbered(90, 99)}")
+    assert output.end() == (16, ["95", "96", "97", "98", "99"]) and output.lost
+    seen = OutputLines()
+    seen.feed(f"{numbered(1, 20)}[1,234 bytes of output left out]\n{numbered(96, 99)}")
+    assert seen.end()[0] == 10 and not seen.lost
+
+
 def test_folds_are_found_by_their_numbers() -> None:
     folds = Folds()
     assert folds.get() is None

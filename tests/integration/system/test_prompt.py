@@ -478,10 +478,12 @@ def test_sessions_are_named_found_forked_and_written(machine: Machine, terminal:
         ("/export", "Name one file."),
         ("/export talk.xyz", "ends in none of .md, .html, .json and .jsonl.", "Name another file"),
         ("/remember fences are blue here", "  here  fences are blue here"),
+        ("/remember Fences  are blue HERE", "This is remembered already."),
         ("/memory", "fences are blue here", "/memory remove FACT"),
         ("/memory burn", "/memory does not know that."),
         ("/fork 1", "Going on in s-", "/sessions has the one it came from."),
-        ("/sessions", "The garden", "Go on with one by /sessions ID."),
+        ("/sessions", "The garden · from turn 1", "Go on with one by /sessions ID."),
+        ("/discard", "There was nothing to drop."),
     ):
         terminal.enter(line)
         terminal.wait_for(f"> {line}", *said)
@@ -538,6 +540,9 @@ def test_what_waits_for_an_answer_is_asked_after_coming_back(machine: Machine, t
     machine.endpoint.replies = [hook, "Made the hook."]
     terminal.enter("make a hook")
     terminal.wait_for_line("Allow it?")
+    assert "--- /dev/null\n+++ b/.git/hooks/pre-commit" in terminal.text().replace("  ---", "---").replace(
+        "  +++", "+++"
+    )
     session = re.findall(r"s-[0-9a-f]{10}", terminal.text())[-1]
     terminal.close()
     again = Terminal(machine, "--resume", session)

@@ -295,3 +295,18 @@ def test_a_kernel_that_cannot_start_is_told(machine: Machine) -> None:
         assert "Traceback" not in terminal.text() and "never retrieved" not in terminal.text()
     finally:
         terminal.close()
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_help_fits_a_narrow_terminal(machine: Machine, language: str) -> None:
+    machine.env["LLMASOS_SHELL__LANGUAGE"] = language
+    terminal = Terminal(machine, columns=40, rows=60)
+    try:
+        terminal.enter("/help")
+        terminal.wait_for("Ctrl-O")
+        rows = terminal.rows()
+        shown = rows[rows.index("> /help") + 1 :]
+        # No word goes on in the next row: what a row begins with is set in.
+        assert all(row.startswith("  ") for row in shown[: shown.index(PROMPT.strip())])
+    finally:
+        terminal.close()
