@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
+import secrets
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
@@ -20,7 +21,7 @@ import llmasos
 from llmasos import paths
 from llmasos.agent import Books, Services, Sessions, definition, policy_for, record, record_start
 from llmasos.agent.explain import Explainer, PolicyArchive
-from llmasos.api import Check, KernelInfo, ToolInfo
+from llmasos.api import Check, Fingerprints, KernelInfo, ToolInfo
 from llmasos.config import Settings, load_settings
 from llmasos.doctor import examine
 from llmasos.errors import KernelError
@@ -28,6 +29,7 @@ from llmasos.extras import installed
 from llmasos.federated.events import RunEvent
 from llmasos.federated.records import facts_of
 from llmasos.federated.runs import BACKENDS, Runs, installed_runs
+from llmasos.fingerprints import fingerprints
 from llmasos.knowledge import Library, choose_embedder
 from llmasos.ledger import SYSTEM, ChainLedger, Ledger
 from llmasos.models import Administration, LoadPlan, Models, Place
@@ -214,6 +216,11 @@ class Kernel:
             language=self.settings.shell.language,
         )
         return self.redactor.value(info)
+
+    def fingerprints(self) -> Fingerprints:
+        """Return keyed digests of the settings: a shell finds out which of its own have no effect."""
+        key = secrets.token_hex(16)
+        return Fingerprints(key=key, settings=fingerprints(self.settings, key))
 
     async def doctor(self) -> list[Check]:
         """Look at each part and say what is missing, with the command that mends it."""

@@ -32,6 +32,7 @@ _FEWEST_LETTERS, _FEWEST_AFTER_GAP = 6, 12
 # Which arguments of a function a person reads: by place, and by keyword.
 _SHELL: dict[str, tuple[tuple[int, ...], tuple[str, ...]]] = {
     "say": ((0,), ()),
+    "say_wrapped": ((0,), ()),
     "ask": ((0,), ()),
     "confirmed": ((0,), ()),
     "translated": ((0,), ()),

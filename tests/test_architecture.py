@@ -25,8 +25,8 @@ ORDER = [
     {"migrations"},
     {"cluster", "knowledge", "sandbox", "models", "ledger"},
     {"store"},
-    {"api", "listen"},
-    {"config"},
+    {"api", "listen", "strays"},
+    {"config", "fingerprints"},
     {"story"},
     {"amounts", "datasets", "events", "extras", "flips", "imports", "markdown", "parents", "paths", "sqlite"},
     {"secrets"},
@@ -36,8 +36,8 @@ ORDER = [
 # The terminal, the audits and the client are programs of their own: they know the kernel only by its API.
 ONLY = {
     "shell": {
-        *("amounts", "api", "audits", "client", "datasets", "decisions", "display", "errors", "events"),
-        *("flips", "language", "markdown", "paths", "story", "support"),
+        *("amounts", "api", "audits", "client", "config", "datasets", "decisions", "display", "errors"),
+        *("events", "fingerprints", "flips", "language", "markdown", "paths", "story", "strays", "support"),
     },
     "audits": {"client", "api", "events", "decisions", "display", "paths", "errors"},
     "silo": {"client", "config", "display", "errors", "federated", "language", "paths", "support"},

@@ -1,7 +1,7 @@
 """The types on the wire between the kernel and its clients."""
 
 from llmasos.api.changes import ChangesRequest, Choice, CommitChoice, CommitInfo, Diff, MergedFile
-from llmasos.api.kernel import CLIENT_HEADER, Check, Health, KernelInfo, ModelInfo, ToolInfo
+from llmasos.api.kernel import CLIENT_HEADER, Check, Fingerprints, Health, KernelInfo, ModelInfo, ToolInfo
 from llmasos.api.keys import KeyCreated, KeyInfo, KeyRequest, KeyScope, KeyUsage
 from llmasos.api.ledger import (
     AccountInfo,
@@ -82,6 +82,7 @@ __all__ = [
     "Fact",
     "FactChange",
     "FactRequest",
+    "Fingerprints",
     "ForkRequest",
     "Health",
     "JobInfo",

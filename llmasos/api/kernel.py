@@ -77,6 +77,13 @@ class KernelInfo(Wire):
     language: Literal["auto", "en", "zh"] = Field("auto", description="The language of the shell.")
 
 
+class Fingerprints(Wire):
+    """Keyed digests of the settings that the kernel was started with, by name; they tell no value."""
+
+    key: str
+    settings: dict[str, str]
+
+
 class Check(Wire):
     """One line of the doctor's report."""
 

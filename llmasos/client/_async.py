@@ -17,6 +17,7 @@ from llmasos import paths
 from llmasos.api import (
     CLIENT_HEADER,
     Check,
+    Fingerprints,
     KernelInfo,
     SearchHit,
     SessionInfo,
@@ -180,6 +181,10 @@ class AsyncClient(
     async def info(self) -> KernelInfo:
         """Return the kernel's state."""
         return await self.request("GET", "/v1/kernel", KernelInfo)
+
+    async def fingerprints(self) -> Fingerprints:
+        """Return keyed digests of the settings that the kernel was started with."""
+        return await self.request("GET", "/v1/kernel/fingerprints", Fingerprints)
 
     async def doctor(self) -> list[Check]:
         """Return what the doctor found in each part."""

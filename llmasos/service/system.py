@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from llmasos.api import Check, KernelInfo, ToolInfo
+from llmasos.api import Check, Fingerprints, KernelInfo, ToolInfo
 from llmasos.kernel import Kernel
 from llmasos.service.access import needs
 from llmasos.service.openapi import operation
@@ -30,6 +30,7 @@ def system_routes(kernel: Kernel, stop: Callable[[], None]) -> list[Route]:
             "admin",
             [
                 Route("/v1/kernel", api.kernel_info),
+                Route("/v1/kernel/fingerprints", api.fingerprints),
                 Route("/v1/kernel/doctor", api.doctor),
                 Route("/v1/kernel/stop", api.stop, methods=["POST"]),
             ],
@@ -49,6 +50,10 @@ class _SystemApi:
     @operation("Show the kernel's state.", answer=KernelInfo)
     async def kernel_info(self, _request: Request) -> Response:
         return reply(await self._kernel.info())
+
+    @operation("Show keyed digests of the settings.", answer=Fingerprints)
+    async def fingerprints(self, _request: Request) -> Response:
+        return reply(self._kernel.fingerprints())
 
     @operation("Check each part.", answer=Check, many=True)
     async def doctor(self, _request: Request) -> Response:

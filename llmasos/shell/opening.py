@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from llmasos import paths
+from llmasos.errors import LLMasOSError
 from llmasos.language import translated
 from llmasos.shell.output import say
 from llmasos.shell.repl import SessionOptions, Shell
+from llmasos.shell.settings import check_settings
 
+_WRONG = 2  # the exit code where what was given cannot be used
 _PRINTING_ONLY = ("dumb", "unknown", "")
 
 
@@ -30,7 +33,7 @@ async def opened(folder: Path, options: SessionOptions, resume: str) -> int:
     if os.environ.get("TERM", "") in _PRINTING_ONLY:
         from llmasos.shell.screen.plain import PlainScreen
 
-        return await Shell(folder, options, PlainScreen(), resume=resume).run()
+        return await _checked(Shell(folder, options, PlainScreen(), resume=resume))
     return await _on_terminal(folder, options, resume)
 
 
@@ -61,7 +64,27 @@ async def _on_terminal(folder: Path, options: SessionOptions, resume: str) -> in
         )
     )
     screen.opens(lambda: shell.errand(COMMANDS["/open"].run(shell, "")))
-    return await shell.run()
+    return await _checked(shell)
+
+
+async def _checked(shell: Shell) -> int:
+    """Run the shell until its settings turn out to be wrong: they are read when the prompt is there."""
+    running = asyncio.create_task(shell.run())
+    checking = asyncio.create_task(asyncio.to_thread(check_settings))
+    try:
+        await asyncio.wait({running, checking}, return_when=asyncio.FIRST_COMPLETED)
+        if checking.done() and isinstance(error := checking.exception(), LLMasOSError):
+            running.cancel()
+            await asyncio.wait({running})
+            from llmasos.shell.render import print_error
+
+            print_error(error)
+            return _WRONG
+        return await running
+    finally:
+        running.cancel()
+        checking.cancel()
+        await asyncio.gather(running, checking, return_exceptions=True)
 
 
 def _history_file() -> Path:

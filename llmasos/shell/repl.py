@@ -304,8 +304,11 @@ class Shell:
 
     async def _settle(self, client: AsyncClient) -> None:
         """Do what can wait until the person has sent something."""
+        from llmasos.shell.settings import say_differing
+
         await asyncio.to_thread(_load_turn)
         with contextlib.suppress(LLMasOSError):
+            await say_differing(client)
             await self.known.learn(client)
             while (await client.info()).ledger.head_block is None:
                 await asyncio.sleep(_CHAIN_SECONDS)

@@ -310,3 +310,24 @@ def test_help_fits_a_narrow_terminal(machine: Machine, language: str) -> None:
         assert all(row.startswith("  ") for row in shown[: shown.index(PROMPT.strip())])
     finally:
         terminal.close()
+
+
+def test_settings_that_are_wrong_or_have_no_effect_are_named(machine: Machine, terminal: Terminal) -> None:
+    terminal.wait_for("ledger")
+    assert "settings" not in terminal.text() and "setting." not in terminal.text()
+    machine.env |= {"LLMASOS_SHELL_KEYS": "vi", "LLMASOS_POLICY__ACCESS": "read-only"}
+    other = Terminal(machine, columns=200)
+    try:
+        other.wait_for("LLMASOS_SHELL_KEYS sets nothing", "Did you mean LLMASOS_SHELL__KEYS?")
+        other.wait_for("other settings than are given here: policy.access. `llmasos stop` ends it")
+    finally:
+        other.close()
+    machine.env["LLMASOS_SHELL__KEYS"] = "nonsense"
+    wrong = Terminal(machine)
+    try:
+        assert wrong.wait_for_end() == 2
+        assert "'shell.keys' cannot be used: Input should be 'emacs' or 'vi'" in wrong.text()
+        assert "LLMASOS_SHELL__KEYS" in wrong.text()
+    finally:
+        wrong.close()
+        del machine.env["LLMASOS_SHELL__KEYS"]
