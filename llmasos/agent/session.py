@@ -183,8 +183,7 @@ class Session:
         async with self.workbench.turns:
             if self._running is not None:
                 raise RunningTurnError(
-                    "A turn is running in this session.",
-                    hint=f"Wait for it, or open it with `llmasos --resume {self.id}`, to steer or stop it.",
+                    "A turn is running in this session.", hint="Wait for it, or cancel it."
                 )
             request = self._services.redactor.value(request)
             if not request.text.strip():
