@@ -286,10 +286,11 @@ def test_an_answer_typed_before_the_question_does_not_count(machine: Machine, te
 
 
 def test_a_kernel_that_cannot_start_is_told(machine: Machine) -> None:
-    terminal = Terminal(replace(machine, env={**machine.env, "LLMASOS_SANDBOX": "nonsense"}))
+    env = {**machine.env, "LLMASOS_SANDBOX": "docker", "DOCKER_HOST": "unix:///none.sock"}
+    terminal = Terminal(replace(machine, env=env))
     try:
         terminal.enter("hello")
-        terminal.wait_for("The setting 'sandbox' cannot be used", "Correct sandbox in")
+        terminal.wait_for("Docker does not answer.", "Start it, or set LLMASOS_SANDBOX=bubblewrap.")
         terminal.enter("/quit")
         assert terminal.wait_for_end() == 0
         assert "Traceback" not in terminal.text() and "never retrieved" not in terminal.text()
