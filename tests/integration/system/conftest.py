@@ -182,12 +182,14 @@ def machine_in(base: Path, folder: Path, sandbox: str = "bubblewrap") -> Iterato
         if name in os.environ:
             env[name] = os.environ[name]
     user = Machine(base, folder, endpoint, env)
-    yield user
-    if (base / "data" / "cluster").exists():
-        user.run("cluster", "down")
-    user.run("stop")
-    endpoint.close()
-    shutil.rmtree(runtime)
+    try:
+        yield user
+    finally:
+        if (base / "data" / "cluster").exists():
+            user.run("cluster", "down")
+        user.run("stop")
+        endpoint.close()
+        shutil.rmtree(runtime)
 
 
 @pytest.fixture

@@ -303,6 +303,8 @@ def test_help_fits_a_narrow_terminal(machine: Machine, language: str) -> None:
     machine.env["LLMASOS_SHELL__LANGUAGE"] = language
     terminal = Terminal(machine, columns=40, rows=60)
     try:
+        # A kernel that is only being started could not be stopped when the test ends.
+        terminal.wait_for("ledger" if language == "en" else "账本")
         terminal.enter("/help")
         terminal.wait_for("Ctrl-O")
         rows = terminal.rows()
