@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 import anyio
 import anyio.to_thread
 from sqlalchemy import Engine, MetaData, create_engine, event
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, OperationalError
+from sqlalchemy.exc import ArgumentError, DatabaseError, OperationalError
 from sqlalchemy.orm import DeclarativeBase, Session
 
 from llmasos.errors import ConfigError
@@ -73,19 +74,32 @@ class Store:
         return self._run(self.durable_engine if durable else self.engine, work)
 
     def _run(self, engine: Engine, work: Callable[[Session], T]) -> T:
-        try:
-            with Session(engine, expire_on_commit=False) as session, session.begin():
-                return work(session)
-        except OperationalError as error:
-            raise ConfigError(
-                f"The database cannot be used: {error.orig}.",
-                hint="Free space on the disk, or check LLMASOS_DATABASE_URL and the folder's permissions.",
-            ) from error
+        with usable(), Session(engine, expire_on_commit=False) as session, session.begin():
+            return work(session)
 
     def close(self) -> None:
         """Close every connection."""
         self.engine.dispose()
         self.durable_engine.dispose()
+
+
+@contextmanager
+def usable() -> Iterator[None]:
+    """Say in words that a database cannot be opened, read or written.
+
+    Raises:
+        ConfigError: It cannot.
+    """
+    try:
+        yield
+    except DatabaseError as error:
+        # The other kinds are about what is asked of it; a file that is no database has none.
+        if type(error) not in (DatabaseError, OperationalError):
+            raise
+        raise ConfigError(
+            f"The database cannot be used: {error.orig}.",
+            hint="Free space on the disk, or check LLMASOS_DATABASE_URL and the folder's permissions.",
+        ) from error
 
 
 def _engine(url: str, *, sqlite: bool, synchronous: str) -> Engine:

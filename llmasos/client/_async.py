@@ -37,7 +37,7 @@ from llmasos.client._models import ModelCalls
 from llmasos.client._names import model_name
 from llmasos.client._plugins import PluginCalls
 from llmasos.client._session import AsyncSession
-from llmasos.client._start import start_kernel
+from llmasos.client._start import reach
 from llmasos.client._suggest import SuggestCalls
 from llmasos.errors import KernelError
 from llmasos.events import EVENT, Event
@@ -106,13 +106,10 @@ class AsyncClient(
 
     async def connect(self) -> None:
         """Make sure that a kernel answers."""
-        if await self._answers():
-            return
-        if not self._start:
+        if not await reach(self._answers, self._progress, start=self._start):
             raise KernelError(
                 "No kernel is running.", hint="Start it with `llmasos serve`, or open the shell."
             )
-        await start_kernel(self._answers, self._progress)
 
     async def _answers(self) -> bool:
         if not self.socket.exists():

@@ -8,7 +8,7 @@ from pathlib import Path
 from sqlalchemy import inspect, text
 
 from llmasos.errors import ConfigError
-from llmasos.store import Store
+from llmasos.store import Store, usable
 
 _HERE = Path(__file__).parent
 
@@ -21,12 +21,16 @@ def upgrade(store: Store, progress: Callable[[str], None] = lambda text: None) -
         progress: Told how far it is while something takes long.
 
     Raises:
-        ConfigError: The database was written by a newer version.
+        ConfigError: The database cannot be used, or was written by a newer version.
     """
-    present = _revision(store)
-    if present == _head():
+    with usable():
+        present = _revision(store)
         # Alembic takes long to load.
-        return
+        if present != _head():
+            _upgrade(store, present, progress)
+
+
+def _upgrade(store: Store, present: str, progress: Callable[[str], None]) -> None:
     from alembic import command
     from alembic.config import Config
     from alembic.util.exc import CommandError

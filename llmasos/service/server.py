@@ -194,19 +194,20 @@ def main() -> int:
     except LLMasOSError as error:
         _say(redactor.text(f"llmasos: {error}"))
         return 1
-    except BaseExceptionGroup as group:
-        first = _first(group)
-        if not isinstance(first, LLMasOSError):
-            logging.getLogger(__name__).exception("the kernel ended", exc_info=group)
-        _say(redactor.text(f"llmasos: {first}"))
-        return 1
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
+    except BaseException as error:
+        first = _first(error)
+        said = str(first)
+        if not isinstance(first, LLMasOSError):
+            logging.getLogger(__name__).exception("the kernel ended", exc_info=error)
+            said = f"The kernel failed: {type(first).__name__}: {first}\nIts log, kernel.log, says where."
+        _say(redactor.text(f"llmasos: {said}"))
+        return 1
     return 0
 
 
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    error: BaseException = group
+def _first(error: BaseException) -> BaseException:
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return error

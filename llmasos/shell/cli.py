@@ -235,8 +235,14 @@ def serve(
         "LLMASOS_SERVICE__CONSOLE": "true" if console else "",
     }
     env = {**os.environ, **{name: value for name, value in given.items() if value}}
-    # In place of this process, so that signals reach the kernel and it can end in order.
-    os.execve(sys.executable, python_module("llmasos.service"), env)  # noqa: S606
+    from llmasos.client import claim
+
+    with claim() as file:
+        if file is None:
+            raise LLMasOSError("A kernel is starting or ending.", hint="Try again in a moment.")
+        os.set_inheritable(file.fileno(), True)
+        # In place of this process, so that signals reach the kernel and it can end in order.
+        os.execve(sys.executable, python_module("llmasos.service"), env)  # noqa: S606
 
 
 @app.command()

@@ -32,6 +32,36 @@ def test_a_second_kernel_is_refused(machine: Machine) -> None:
     assert f"process {machine.kernel()}" in done.stderr and "llmasos stop" in done.stderr
 
 
+def test_a_kernel_that_starts_is_waited_for_and_started_once(machine: Machine) -> None:
+    machine.endpoint.replies = ["Hello."] * 3
+    asking = [machine.popen("run", "hello", "--json") for _ in range(3)]
+    # No kernel answers yet, or even has begun to read its settings.
+    while not (machine.base / "data" / "kernel.out").exists():
+        assert all(each.poll() is None for each in asking)
+    assert machine.run("status").returncode == 0
+    for each in asking:
+        each.communicate()
+        assert each.returncode == 0
+    number = machine.kernel()
+    assert machine.run("stop").stdout == "Stopped.\n"
+    # What answers no more may not have ended yet; who asks meanwhile gets a new one.
+    assert machine.ask("hello")[0] == 0
+    assert machine.kernel() != number
+
+
+@pytest.mark.parametrize("written", [None, b"This is no database." * 100])
+def test_a_database_that_cannot_be_used_is_said_in_a_line(machine: Machine, written: bytes | None) -> None:
+    database = machine.base / "folder-of-its-own" / "x.db"
+    if written is not None:
+        database.parent.mkdir()
+        database.write_bytes(written)
+    machine.env["LLMASOS_DATABASE_URL"] = f"sqlite:///{database}"
+    done = machine.run("run", "hello")
+    why = "unable to open database file" if written is None else "file is not a database"
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert f"The database cannot be used: {why}." in done.stderr and "LLMASOS_DATABASE_URL" in done.stderr
+
+
 def test_a_kernel_killed_mid_turn_loses_nothing(machine: Machine) -> None:
     command = "echo made > made.txt; echo star''ted; sleep 60"
     machine.endpoint.replies = [call("run_shell", command=command)]
