@@ -88,7 +88,7 @@ async def follow_running(shell: Shell, session: AsyncSession) -> None:
     say("A turn that was begun elsewhere is running; it is followed, and your line waits for its end.")
     for event in events:
         if isinstance(event, TurnStarted):
-            say_line(event.text)
+            say_line(asked(event))
     await _join(shell, session, events, running)
 
 
