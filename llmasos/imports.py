@@ -41,7 +41,7 @@ def with_imports(text: str, module: str = "", names: Collection[str] = ()) -> st
         module: A module whose names are meant; none when empty.
         names: What it defines.
     """
-    tree = _parsed(text)
+    tree = parsed(text)
     missing = _missing(tree)
     ours = sorted(missing & set(names)) if module.isidentifier() else []
     lines = list(_lines(tree, missing - set(ours)).values())
@@ -57,7 +57,7 @@ def _with_lines(text: str, tree: ast.Module, lines: Sequence[str]) -> str:
     whole = re.split(r"(?<=\n)", text)
     at = _place(tree, whole)
     made = "".join((*whole[:at], *(f"{line}\n" for line in lines), *whole[at:]))
-    return made if _is_python(made) else text
+    return made if is_python(made) else text
 
 
 def completed(script: str) -> str:
@@ -66,9 +66,9 @@ def completed(script: str) -> str:
     A name that it has from an earlier script of its session is taken for a module only where all that is used
     of it is in that module.
     """
-    if not _is_python(script):
+    if not is_python(script):
         return script
-    tree = _parsed(script)
+    tree = parsed(script)
     missing = _missing(tree)
     lines = {name: line for name, line in _lines(tree, missing).items() if _is_meant(tree, name)}
     return _with_lines(script, tree, list(lines.values()))
@@ -97,7 +97,7 @@ def _lines(tree: ast.Module, missing: set[str]) -> dict[str, str]:
 def defined(text: str) -> set[str]:
     """Return the names that a module brings to those who import from it."""
     found: set[str] = set()
-    for node in _parsed(text).body if _is_python(text) else ():
+    for node in parsed(text).body if is_python(text) else ():
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             found.add(node.name)
         elif isinstance(node, ast.Assign | ast.AnnAssign):
@@ -168,15 +168,15 @@ def _place(tree: ast.Module, lines: Sequence[str]) -> int:
     return at
 
 
-def _parsed(text: str) -> ast.Module:
+def parsed(text: str) -> ast.Module:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return ast.parse(text)
 
 
-def _is_python(text: str) -> bool:
+def is_python(text: str) -> bool:
     try:
-        _parsed(text)
+        parsed(text)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return False
     return True

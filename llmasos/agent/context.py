@@ -25,6 +25,7 @@ from llmasos.agent.consent import Outlook
 from llmasos.agent.executors import executor
 from llmasos.agent.gate import Gate
 from llmasos.agent.offer import Offer
+from llmasos.agent.recorded_model import RecordedModel
 from llmasos.agent.stream import EventStream
 from llmasos.agent.workbench import Workbench
 from llmasos.cluster import Executor
@@ -222,7 +223,13 @@ class ActionContext:
         return outcome.value
 
     async def ask(
-        self, instructions: str, text: str, *, max_tokens: int, examples: Sequence[tuple[str, str]] = ()
+        self,
+        instructions: str,
+        text: str,
+        *,
+        max_tokens: int,
+        examples: Sequence[tuple[str, str]] = (),
+        stop: Sequence[str] = (),
     ) -> str:
         """Ask the session's model for a text, without tools, or the one that the settings give the tool.
 
@@ -231,6 +238,8 @@ class ActionContext:
             text: What it is asked.
             max_tokens: The longest answer.
             examples: Texts with the answers that are wanted, which small models follow best.
+            stop: Texts before which an answer may end; only models of this machine are told, as others may
+                refuse that.
 
         Raises:
             EmptyAnswer: It answered nothing.
@@ -239,11 +248,11 @@ class ActionContext:
         messages: list[ModelMessage] = [ModelRequest([SystemPromptPart(instructions), UserPromptPart(first)])]
         for (_, answered), asked in zip(examples, more, strict=True):
             messages += [ModelResponse([TextPart(answered)]), ModelRequest([UserPromptPart(asked)])]
-        response = await model_request(
-            await self._model(),
-            messages,
-            model_settings=ModelSettings(max_tokens=max_tokens, temperature=0.0),
-        )
+        model = await self._model()
+        settings = ModelSettings(max_tokens=max_tokens, temperature=0.0)
+        if stop and isinstance(model, RecordedModel) and not model.origin.endpoint:
+            settings["stop_sequences"] = list(stop)
+        response = await model_request(model, messages, model_settings=settings)
         self._of.spent += Usage(
             requests=1,
             input_tokens=response.usage.input_tokens,

@@ -52,7 +52,7 @@ class RecordedModel(WrapperModel):
         super().__init__(model)
         self._redactor = redactor or Redactor()
         self._used = used or Used()
-        self._origin = origin
+        self.origin = origin
         self._ledger = ledger
         self._session = session
         self._turn = turn
@@ -106,7 +106,7 @@ class RecordedModel(WrapperModel):
     async def _replied(self, call: ModelCall, response: ModelResponse) -> None:
         with anyio.CancelScope(shield=True):
             try:
-                await charge(self._origin.model, response.usage.input_tokens, response.usage.output_tokens)
+                await charge(self.origin.model, response.usage.input_tokens, response.usage.output_tokens)
             finally:
                 await call.replied(**_facts(response))
 
@@ -121,16 +121,16 @@ class RecordedModel(WrapperModel):
         with anyio.CancelScope(shield=True):
             # A turn that is cancelled has used what was done until then, which nobody tells of elsewhere.
             usage = self._used.since(before) if cut_off(error) else None
-            if usage is None and self._origin.endpoint and given_up(error):
+            if usage is None and self.origin.endpoint and given_up(error):
                 usage = TokenUsage(input=_tokens(asked), output=_tokens(written))
             try:
                 if usage is not None:
-                    await charge(self._origin.model, usage.input, usage.output)
+                    await charge(self.origin.model, usage.input, usage.output)
             finally:
                 await call.failed(error)
 
     async def _whence(self) -> Origin:
-        return self._origin
+        return self.origin
 
 
 def _facts(response: ModelResponse) -> dict[str, Any]:

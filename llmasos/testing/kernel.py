@@ -62,12 +62,19 @@ class FakeKernel:
         self.called: list[tuple[str, dict[str, Any]]] = []
 
     async def ask(
-        self, instructions: str, text: str, *, max_tokens: int, examples: Sequence[tuple[str, str]] = ()
+        self,
+        instructions: str,
+        text: str,
+        *,
+        max_tokens: int,
+        examples: Sequence[tuple[str, str]] = (),
+        stop: Sequence[str] = (),
     ) -> str:
         """Return what the function answers."""
         self.asked.append((instructions, text))
         said = self._answer(instructions, text) if self._answer else ""
         answer = await said if inspect.isawaitable(said) else said
+        answer = answer[: min((at for each in stop if (at := answer.find(each)) >= 0), default=None)]
         if not answer.strip():
             raise EmptyAnswer("The model returned nothing.")
         return answer

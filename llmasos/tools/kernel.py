@@ -162,7 +162,13 @@ class KernelContext(Protocol):
         """
 
     async def ask(
-        self, instructions: str, text: str, *, max_tokens: int, examples: Sequence[tuple[str, str]] = ()
+        self,
+        instructions: str,
+        text: str,
+        *,
+        max_tokens: int,
+        examples: Sequence[tuple[str, str]] = (),
+        stop: Sequence[str] = (),
     ) -> str:
         """Ask the session's model for a text, without tools, or the one that the settings give the tool.
 
@@ -171,6 +177,8 @@ class KernelContext(Protocol):
             text: What it is asked.
             max_tokens: The longest answer.
             examples: Texts with the answers that are wanted, which small models follow best.
+            stop: Texts before which an answer may end; only models of this machine are told, as others may
+                refuse that.
 
         Raises:
             EmptyAnswer: It answered nothing.

@@ -16,11 +16,14 @@ from llmasos.tools._shipping import program, told_inside
 from llmasos.tools._staging import is_there
 from llmasos.tools._text import decode
 from llmasos.tools.coding.drafts import Draft, drafted, is_long
+from llmasos.tools.coding.tidying import only_code, only_tests
 from llmasos.tools.kernel import Capabilities, KernelContext, kernel_tool
 
 _LARGEST = 200_000
 # A small model that does not come to an end repeats itself.
-_TOKENS, _TEST_TOKENS = 1500, 700
+_TOKENS, _TEST_TOKENS = 1500, 450
+# Where a small model goes on with tests of the module that it was asked for: they are written by themselves.
+_ENOUGH = ("\ndef test_", "\nassert ", "\n# Test", "\nimport unittest", "\nimport pytest")
 _SHOWN = 8000
 _TEXTS = frozenset((".md", ".txt", ".csv", ".tsv", ".rst", ".log", ".docx", ".pdf", ""))
 _TOLD_FAILURES = 5
@@ -142,12 +145,14 @@ async def _first(ctx: KernelContext, path: str, asked: str, before: str, *, pyth
     """
     form = _CODE if not before else _CHANGE_LONG if is_long(before) else _CHANGE
     instructions = form.format(path=path, language="Python" if python else f"the language of {path}")
-    draft = await _draft(ctx, instructions, asked, before, python=python)
+    stop = _ENOUGH if python and not before else ()
+    draft = await _draft(ctx, instructions, asked, before, python=python, stop=stop)
     if draft.problem:
-        draft = await _draft(ctx, instructions, f"{asked}\n\n{draft.problem}", before, python=python)
+        again = f"{asked}\n\n{draft.problem}"
+        draft = await _draft(ctx, instructions, again, before, python=python)
     if draft.problem:
         raise ToolError(f"The model wrote no {path}: {draft.problem}", hint="Ask for less at a time.")
-    return draft
+    return Draft(only_code(draft.text)) if stop else draft
 
 
 async def _repaired(
@@ -185,17 +190,25 @@ async def _write_tests(ctx: KernelContext, path: str, tested: str, asked: str) -
         draft = await _draft(ctx, instructions, again, "", python=True, most=_TEST_TOKENS)
     if draft.problem:
         return False
-    text = with_imports(draft.text, _module(tested), defined(await _text(ctx, tested)))
+    names = defined(await _text(ctx, tested))
+    text = with_imports(only_tests(draft.text, names), _module(tested), names)
     await ctx.sandbox.write(path, text.encode())
     return True
 
 
 async def _draft(
-    ctx: KernelContext, instructions: str, asked: str, before: str, *, python: bool, most: int = _TOKENS
+    ctx: KernelContext,
+    instructions: str,
+    asked: str,
+    before: str,
+    *,
+    python: bool,
+    most: int = _TOKENS,
+    stop: Sequence[str] = (),
 ) -> Draft:
     most = max(most, 2 * most_tokens(before)) if before and not is_long(before) else most
     try:
-        said = await ctx.ask(instructions, asked, max_tokens=most)
+        said = await ctx.ask(instructions, asked, max_tokens=most, stop=stop)
     except EmptyAnswer:
         return Draft(before, "Nothing was written.")
     return drafted(said, before, python=python)

@@ -80,7 +80,7 @@ def test_a_sentence_is_enough(machine: Machine, folder: Path) -> None:
     _, written = ask(
         "write double.py with a function double(n) that returns twice n, with tests", "write_code"
     )
-    assert "+def double(" in written["double.py"] and "+def test_" in written["test_double.py"]
+    assert "+def double(" in written["double.py"] and "def test_" in written["test_double.py"]
 
     _, written = ask(
         "write a short email that invites my team to lunch on Friday, save it as lunch.md", "compose"
