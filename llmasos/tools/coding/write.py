@@ -124,14 +124,16 @@ async def write_code(
     if own:
         ctx.progress("Writing tests", 1, attempts + 2, "steps")
         await _write_tests(ctx, own, path, f"{task}\n\n{_shown(draft.text)}")
-    code, results, repaired = await _repaired(ctx, path, task, draft.text, given or [own], attempts)
+    code, results, repaired = await _repaired(
+        ctx, path, task, draft.text, given or [own], attempts, new=not before
+    )
     corrected = False
     if own and _failed(results):
         ctx.progress("Looking at the tests again", attempts + 1, attempts + 2, "steps")
         written = await _text(ctx, own)
         again = _CHECK.format(asked=task, tests=written, failures=_failures(results))
         corrected = await _write_tests(ctx, own, path, again)
-        code, results, more = await _repaired(ctx, path, task, code, [own], 1)
+        code, results, more = await _repaired(ctx, path, task, code, [own], 1, new=not before)
         repaired += more
     ctx.progress("Done", attempts + 2, attempts + 2, "steps")
     return _told(path, own or ", ".join(given), results, repaired, corrected=corrected, own=bool(own))
@@ -156,7 +158,7 @@ async def _first(ctx: KernelContext, path: str, asked: str, before: str, *, pyth
 
 
 async def _repaired(
-    ctx: KernelContext, path: str, task: str, code: str, tests: Sequence[str], attempts: int
+    ctx: KernelContext, path: str, task: str, code: str, tests: Sequence[str], attempts: int, *, new: bool
 ) -> tuple[str, list[_Result], int]:
     """Run tests and repair the code while some fail; the best code stays."""
     results = await _run(ctx, tests)
@@ -167,11 +169,13 @@ async def _repaired(
         ctx.progress("Repairing the code", 2 + attempt, attempts + 2, "steps")
         asked = _REPAIR.format(asked=task, code=_shown(code), failures=_failures(results))
         form = _CHANGE_LONG if is_long(code) else _CHANGE
-        draft = await _draft(ctx, form.format(path=path), asked, code, python=True)
-        if draft.problem or draft.text == code:
+        stop = _ENOUGH if new else ()
+        draft = await _draft(ctx, form.format(path=path), asked, code, python=True, stop=stop)
+        mended = only_code(draft.text) if new else draft.text
+        if draft.problem or mended == code:
             break
         repaired += 1
-        code = draft.text
+        code = mended
         await ctx.sandbox.write(path, code.encode())
         results = await _run(ctx, tests)
         if len(_failed(results)) < len(_failed(best_results)):

@@ -81,6 +81,16 @@ async def test_code_that_fails_is_repaired(coder: Coder) -> None:
     assert "double(5) == 10" in coder.kernel.asked[-1][1] and "AssertionError" in coder.kernel.asked[-1][1]
 
 
+async def test_a_new_module_has_no_tests_in_it_and_is_not_tested_by_itself(coder: Coder) -> None:
+    own = "\n\nassert double(2) == 5\n\n\ndef test_own():\n    assert double(1) == 2\n```"
+    tests = TESTS.replace("from double import double\n", "def double(n):\n    return 0\n")
+    coder.answers += [BAD.replace("\n```", own), tests, GOOD.replace("\n```", own)]
+    told = await coder.kernel.run(write_code, path="double.py", task="A function double(n).")
+    assert told == "Wrote double.py; its tests in test_double.py pass, 2 of 2. The code was repaired 1 time."
+    assert await coder.read("double.py") == "def double(n):\n    return 2 * n\n"
+    assert (await coder.read("test_double.py")).startswith("from double import double\n")
+
+
 async def test_what_does_not_pass_is_told_and_the_best_code_stays(coder: Coder) -> None:
     worse = BAD.replace("n + 2", "0")
     coder.answers += [BAD, TESTS, worse, BAD.replace("n + 2", "n + 3"), worse, TESTS, worse]
