@@ -7,8 +7,7 @@ from llmasos.client._async import AsyncClient
 from llmasos.client._errors import RequestRefused
 from llmasos.client._fold import TurnFold
 from llmasos.client._session import AsyncSession
-from llmasos.client._start import claim
 from llmasos.client._sync import Client
 from llmasos.client._sync_session import Session
 
-__all__ = ["AsyncClient", "AsyncSession", "Client", "RequestRefused", "Session", "TurnFold", "claim"]
+__all__ = ["AsyncClient", "AsyncSession", "Client", "RequestRefused", "Session", "TurnFold"]

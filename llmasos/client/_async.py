@@ -37,8 +37,8 @@ from llmasos.client._models import ModelCalls
 from llmasos.client._names import model_name
 from llmasos.client._plugins import PluginCalls
 from llmasos.client._session import AsyncSession
-from llmasos.client._start import reach
 from llmasos.client._suggest import SuggestCalls
+from llmasos.client.starting import reach
 from llmasos.errors import KernelError
 from llmasos.events import EVENT, Event
 

@@ -29,7 +29,7 @@ def diff(session: Session) -> None:
     """Show what a session would change in its folder."""
     from llmasos.shell.render import make_console, show_diff
 
-    show_diff(make_console(), in_session(session, lambda it: it.diff()), most_lines=1_000_000)
+    show_diff(make_console(), in_session(session, lambda it: it.diff()), whole=True)
 
 
 def commit(

@@ -235,7 +235,7 @@ def serve(
         "LLMASOS_SERVICE__CONSOLE": "true" if console else "",
     }
     env = {**os.environ, **{name: value for name, value in given.items() if value}}
-    from llmasos.client import claim
+    from llmasos.client.starting import claim
 
     with claim() as file:
         if file is None:

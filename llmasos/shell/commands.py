@@ -68,7 +68,7 @@ async def _diff(shell: Shell, rest: str) -> None:
     if not diff.changes:
         say("Nothing has changed.")
         return
-    show_diff(make_console(), diff, most_lines=1_000_000)
+    show_diff(make_console(), diff, whole=True)
 
 
 async def _commit(shell: Shell, rest: str) -> None:

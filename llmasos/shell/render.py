@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import count
@@ -55,6 +56,8 @@ _MARKS = {
     "unknown": ("?", "yellow"),
 }
 _MOST_RUNNING = 8
+# What git writes with each commit; what of it runs by itself is shown all the same.
+_GITS_OWN = re.compile(r"(?:.*/)?\.git/(?:(?:logs|refs|objects)/.*|index|\w*HEAD|COMMIT_EDITMSG)", re.DOTALL)
 _KINDS = {"added": "green", "changed": "yellow", "deleted": "red", "renamed": "cyan"}
 
 
@@ -278,8 +281,15 @@ class Renderer:
         self._console.print(translated(usage_line(event.usage)), style="dim")
 
 
-def show_diff(console: Console, diff: Diff, *, most_lines: int = 200) -> None:
-    """Write a diff: a line a file, then the changes themselves, up to `most_lines` lines."""
+def show_diff(console: Console, diff: Diff, *, most_lines: int = 200, whole: bool = False) -> None:
+    """Write a diff: a line a file, then the changes themselves.
+
+    Args:
+        console: Where to write.
+        diff: The diff.
+        most_lines: How many lines of the changes are written at most.
+        whole: Whether all lines are written, those of git's own files included, in which people read nothing.
+    """
     for change in diff.changes:
         detail = f"  {display(change.detail)}" if change.detail else ""
         name = display_name(change.path)
@@ -292,10 +302,14 @@ def show_diff(console: Console, diff: Diff, *, most_lines: int = 200) -> None:
     if diff.summary:
         console.print(Text(display(diff.summary, keep_newlines=True)))
     lines = [line for change in diff.changes for line in coloured_diff(change.diff)]
-    for line in lines[:most_lines]:
+    shown = lines
+    if not whole:
+        read = [change for change in diff.changes if change.runs or not _GITS_OWN.fullmatch(change.path)]
+        shown = [line for change in read for line in coloured_diff(change.diff)][:most_lines]
+    for line in shown:
         console.print(line)
-    if len(lines) > most_lines:
-        more = f"… {len(lines) - most_lines} more lines; /diff shows them all"
+    if len(lines) > len(shown):
+        more = f"… {len(lines) - len(shown)} more lines; /diff shows them all"
         console.print(translated(more), style="dim")
     # Last of all, where the person looks who is asked whether to write it.
     warn_of_running(console, diff.changes)

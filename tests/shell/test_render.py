@@ -178,6 +178,24 @@ def test_a_long_diff_is_cut() -> None:
     ]
 
 
+def test_what_git_writes_with_a_commit_is_listed_and_not_read_out() -> None:
+    def change(path: str, runs: str = "") -> FileChange:
+        return FileChange(
+            path=path, kind="changed", diff=f"--- a/{path}\n+++ b/{path}\n+{path}!\n", runs=runs
+        )
+
+    own = (change(".git/logs/HEAD"), change("sub/.git/refs/heads/a"), change(".git/COMMIT_EDITMSG"))
+    others = (change(".git/config"), change(".git/refs/x", runs="git"), change("my.git/logs/a"))
+    screen, file = console()
+    show_diff(screen, Diff(changes=(*own, *others)))
+    shown = file.getvalue()
+    assert "changed .git/logs/HEAD\n" in shown and "HEAD!" not in shown and "EDITMSG!" not in shown
+    assert ".git/config!" in shown and ".git/refs/x!" in shown and "my.git/logs/a!" in shown
+    assert "… 9 more lines; /diff shows them all" in shown
+    show_diff(screen, Diff(changes=own), whole=True)
+    assert "HEAD!" in file.getvalue()
+
+
 def test_a_diff_numbers_its_hunks_and_names_where_a_file_was() -> None:
     screen, file = console()
     change = FileChange(
