@@ -93,7 +93,7 @@ def run(
     if result.committed:
         warn_of_running(errors, result.changes)
     elif result.changes:
-        show_diff(errors, Diff(changes=result.changes))
+        show_diff(errors, Diff(changes=result.changes), command=f"llmasos diff {result.session}")
         next_step = (
             "This was a dry run: nothing was written, and the changes were dropped."
             if dry_run

@@ -281,7 +281,9 @@ class Renderer:
         self._console.print(translated(usage_line(event.usage)), style="dim")
 
 
-def show_diff(console: Console, diff: Diff, *, most_lines: int = 200, whole: bool = False) -> None:
+def show_diff(
+    console: Console, diff: Diff, *, most_lines: int = 200, whole: bool = False, command: str = "/diff"
+) -> None:
     """Write a diff: a line a file, then the changes themselves.
 
     Args:
@@ -289,6 +291,7 @@ def show_diff(console: Console, diff: Diff, *, most_lines: int = 200, whole: boo
         diff: The diff.
         most_lines: How many lines of the changes are written at most.
         whole: Whether all lines are written, those of git's own files included, in which people read nothing.
+        command: What shows all of it, where it is not whole.
     """
     for change in diff.changes:
         detail = f"  {display(change.detail)}" if change.detail else ""
@@ -309,7 +312,7 @@ def show_diff(console: Console, diff: Diff, *, most_lines: int = 200, whole: boo
     for line in shown:
         console.print(line)
     if len(lines) > len(shown):
-        more = f"… {len(lines) - len(shown)} more lines; /diff shows them all"
+        more = f"… {len(lines) - len(shown)} more lines; {command} shows them all"
         console.print(translated(more), style="dim")
     # Last of all, where the person looks who is asked whether to write it.
     warn_of_running(console, diff.changes)
