@@ -1,7 +1,8 @@
 python := .venv/bin/python
 # A file's tests stay together, since they share what is slow to make.
 # In the order of the folders: a file with one long test must not be the last one.
-parallel := -n 2 --dist loadfile --no-loadscope-reorder
+# A process that died is not replaced: pytest-xdist then waits for ever for what that one had run already.
+parallel := -n 2 --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 # These play whole sessions, load models, start processes, or need real components.
 long := tests/integration tests/attacks tests/cluster tests/federated tests/models/engines tests/sandbox/faults
 

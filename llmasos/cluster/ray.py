@@ -192,7 +192,7 @@ class RayCluster:
         except Exception as error:
             # What was started before it failed is ended; a cluster of somebody else's in this process stays.
             if ray is not None and not ray.is_initialized():
-                ray.shutdown()
+                _shut_down(ray)
             self._clean()
             where = f"at {self._address}" if self._address else "on this machine"
             raise ClusterError(
@@ -203,13 +203,27 @@ class RayCluster:
 
     def _leave(self) -> None:
         ray, self._ray = self._ray, None
-        ray.shutdown()
+        _shut_down(ray)
         self._clean()
 
     def _clean(self) -> None:
         if self._folder:
             shutil.rmtree(self._folder, ignore_errors=True)
             self._folder = ""
+
+
+def _shut_down(ray: Any) -> None:
+    """Leave the cluster, whatever other threads forget of it meanwhile.
+
+    Whoever forgets a result asks `core_worker` to forget it, too, and one that has been shut down ends the
+    process for that. So it is put out of reach first, which whoever forgets takes for a cluster that was left.
+    """
+    worker = ray._private.worker.global_worker
+    ray._private.worker.disconnect()
+    core = worker.__dict__.pop("core_worker", None)
+    if core is not None and worker.mode == ray.SCRIPT_MODE:
+        core.shutdown_driver()
+    ray.shutdown()
 
 
 def _machines(ray: Any) -> list[Machine]:

@@ -31,8 +31,8 @@ class Clustered:
     Args:
         plan: The plan.
         folder: The run's folder.
-        leaving: Closed by whoever runs the program once there is nothing left for it to do, which leaves
-            the cluster: Ray ends a process that touches anything of it meanwhile, if only to forget it.
+        leaving: Closed by whoever runs the program once the end of the run has been told, which leaves the
+            cluster: that takes Ray seconds.
 
     Raises:
         FederatedError: Ray is not installed, or the cluster cannot be used.

@@ -1,6 +1,8 @@
 """The executor port on a private cluster of Ray's, and on three real nodes of this machine."""
 
 import os
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -29,6 +31,34 @@ from tests.cluster import tasks
 from tests.integration.cluster.test_ray import set_variables
 
 pytestmark = [pytest.mark.integration, pytest.mark.anyio]
+
+
+FORGET = """
+import threading, time
+import anyio
+from llmasos.cluster import RayExecutor
+
+async def main():
+    executor = RayExecutor(cpus=1)
+    assert await executor.run(abs, -3) == 3
+    import ray
+    results = [ray.put(number) for number in range(30_000)]
+    left = threading.Event()
+
+    def forget():
+        while results and not left.is_set():
+            results.pop()
+            time.sleep(0.00002)
+
+    thread = threading.Thread(target=forget)
+    thread.start()
+    await executor.close()
+    left.set()
+    thread.join()
+    print(len(results))
+
+anyio.run(main)
+"""
 
 
 @pytest.fixture
@@ -181,3 +211,11 @@ async def test_a_token_that_is_not_the_clusters_is_refused(folder: Path) -> None
     with pytest.raises(ClusterError, match="another token"):
         nodes.join(head.address, token="f" * 64)
     nodes.down()
+
+
+def test_what_is_forgotten_while_a_cluster_is_left_ends_nothing(folder: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", FORGET], env={**os.environ, "TMPDIR": str(folder)}, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert 0 < int(done.stdout) < 30_000, "there was something to forget all the time"

@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -58,9 +59,18 @@ def test_an_exporter_that_is_not_installed_is_named(
 ) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "carrier-pigeon")
     monkeypatch.setenv(variable, value)
+    before = set(threading.enumerate())
     with pytest.raises(ConfigError, match=said) as caught:
         start_telemetry()
     assert "llmasos[telemetry]" in caught.value.hint
+    assert set(threading.enumerate()) <= before, "those that are installed have not begun"
+
+
+def test_an_interval_that_is_no_time_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_METRICS_EXPORTER", "console")
+    monkeypatch.setenv("OTEL_METRIC_EXPORT_INTERVAL", "0")
+    with pytest.raises(ConfigError, match="OTEL_METRIC_EXPORT_INTERVAL is '0'"):
+        start_telemetry()
 
 
 def test_the_page_names_every_metric() -> None:
