@@ -11,6 +11,7 @@ from typing import Any
 import anyio
 
 from llmasos.cluster._capacity import Capacity, Held
+from llmasos.cluster._seen import Seen, seen
 from llmasos.cluster.port import Share
 
 Make = Callable[..., Awaitable[Any]]
@@ -19,7 +20,6 @@ Make = Callable[..., Awaitable[Any]]
 _KEEP_SECONDS = 60.0
 _LOOK_SECONDS = 1.0
 _KNOWN = ("CPU", "GPU", "memory", "object_store_memory")
-_NAMES = ("NodeID", "NodeName", "NodeManagerAddress", "NodeManagerHostname")
 
 
 class Admission:
@@ -30,29 +30,32 @@ class Admission:
         self._kept: list[tuple[Make, Held, float]] = []
         self._freed = anyio.Event()
         self._looked = -math.inf
-        self._nodes: list[Any] = []
+        self._nodes: list[Seen] = []
 
     def look(self, ray: Any) -> None:
         """Take in what the cluster has now.
 
         Args:
             ray: Ray.
+
+        Raises:
+            HeadSilent: The cluster's head does not answer.
         """
         if time.monotonic() - self._looked < _LOOK_SECONDS:
             return
-        self._nodes = [node for node in ray.nodes() if node["Alive"]]
+        self._nodes = [node for node in seen(ray) if node.alive]
         found: Counter[str] = Counter()
         for node in self._nodes:
-            found.update(node["Resources"])
+            found.update(node.has)
         _have(self.capacity, found)
         self._looked = time.monotonic()
 
     def possible(self, share: Share) -> bool:
         """Whether a machine that is there has as much, and is the one that is named."""
         return any(
-            _have(Capacity(0), node["Resources"]).possible(share)
+            _have(Capacity(0), node.has).possible(share)
             for node in self._nodes
-            if not share.node or is_called(node, share.node)
+            if not share.node or node.is_called(share.node)
         )
 
     def take(self, share: Share, make: Make | None = None) -> Held | None:
@@ -89,11 +92,6 @@ class Admission:
     async def freed(self) -> None:
         """Wait until something was given back."""
         await self._freed.wait()
-
-
-def is_called(node: Mapping[str, Any], name: str) -> bool:
-    """Whether a name or address is that of a node as Ray tells it."""
-    return any(node[key] == name for key in _NAMES)
 
 
 def _have(capacity: Capacity, found: Mapping[str, float]) -> Capacity:

@@ -8,18 +8,20 @@ import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import anyio
 import anyio.to_thread
 from anyio.from_thread import start_blocking_portal
 
-from llmasos.cluster._admission import Admission, is_called
+from llmasos.cluster._admission import Admission
 from llmasos.cluster._capacity import Held
+from llmasos.cluster._head import Head
 from llmasos.cluster._host import Host
 from llmasos.cluster._ray_environment import NODE_VARIABLES, environment, token, token_variables
 from llmasos.cluster._ray_worker import RayWorker, died
+from llmasos.cluster._seen import machines, seen
 from llmasos.cluster.addresses import unreachable
 from llmasos.cluster.port import ClusterError, Machine, Share
 
@@ -27,6 +29,7 @@ _STREAMS = 1000
 _STORE_BYTES = 128 << 20
 _PLACE_SECONDS = 60.0
 _LOOK_SECONDS = 2.0
+_FOR_EVER = str(10**9)
 
 
 class RayCluster:
@@ -49,6 +52,7 @@ class RayCluster:
         self._lock = anyio.Lock()
         self._thread = contextlib.ExitStack()
         self._admission = Admission()
+        self._head = Head()
 
     async def place(
         self, make: Callable[..., Awaitable[Any]], *arguments: Any, share: Share | None = None
@@ -61,7 +65,7 @@ class RayCluster:
         """
         ray = await self._joined()
         share = share or Share()
-        chosen = await anyio.to_thread.run_sync(options, ray, share)
+        chosen = await self._head.ask(options, ray, share)
         actor_class = ray.remote(Host).options(**chosen, max_concurrency=_STREAMS, max_restarts=0)
         held = await self._admitted(make, share)
         try:
@@ -74,7 +78,7 @@ class RayCluster:
             self._workers.remove(worker)
             self._admission.give(held, make if died else None)
 
-        worker = RayWorker(actor, ray, ended)
+        worker = RayWorker(actor, ray, self._head, ended)
         self._workers.append(worker)
         try:
             await self._placed(worker, share)
@@ -91,7 +95,7 @@ class RayCluster:
             ClusterError: Ray is not installed, or the cluster cannot be reached.
         """
         ray = await self._joined()
-        return await anyio.to_thread.run_sync(_machines, ray)
+        return await self._head.ask(machines, ray)
 
     async def close(self) -> None:
         """Stop every worker, and a private cluster with them."""
@@ -99,14 +103,20 @@ class RayCluster:
             if self._ray is None:
                 return
             with anyio.CancelScope(shield=True):
-                for worker in list(self._workers):
-                    await worker.stop()
-                await self._in_thread(self._leave)
-                self._thread.close()
+                await self._left()
+
+    async def _left(self) -> None:
+        for worker in list(self._workers):
+            await worker.stop()
+        self._head.leave()
+        await self._in_thread(self._leave)
+        self._thread.close()
 
     async def _joined(self) -> Any:
-        """Return Ray, in the cluster."""
+        """Return Ray, in the cluster, or in the one that is there now if that has ended."""
         async with self._lock:
+            if self._ray is not None and self._head.lost:
+                await self._left()
             if self._ray is None:
                 # Linux ends what a private cluster consists of with the thread that started it.
                 self._portal = self._thread.enter_context(start_blocking_portal(name="ray"))
@@ -115,6 +125,9 @@ class RayCluster:
                 except BaseException:
                     self._thread.close()
                     raise
+                joined: Any = self._ray
+                self._head = Head()
+                self._head.watch(joined.get_runtime_context().gcs_address)
             return self._ray
 
     async def _in_thread(self, work: Callable[[], None]) -> None:
@@ -124,7 +137,7 @@ class RayCluster:
     async def _admitted(self, make: Callable[..., Awaitable[Any]], share: Share) -> Held:
         with anyio.move_on_after(_PLACE_SECONDS):
             while True:
-                await anyio.to_thread.run_sync(self._admission.look, self._ray)
+                await self._head.ask(self._admission.look, self._ray)
                 if (held := self._admission.take(share, make)) is not None:
                     return held
                 with anyio.move_on_after(_LOOK_SECONDS):
@@ -134,7 +147,7 @@ class RayCluster:
     async def _placed(self, worker: RayWorker, share: Share) -> None:
         try:
             with anyio.fail_after(_PLACE_SECONDS):
-                await worker._actor.__ray_ready__.remote()
+                await self._head.wait(worker._actor.__ray_ready__.remote())
         except (TimeoutError, self._ray.exceptions.ActorUnschedulableError):
             raise _no_place(share) from None
         except self._ray.exceptions.RayError as error:
@@ -147,8 +160,11 @@ class RayCluster:
                 hint="Check the address in models.cluster, and that Ray runs there.",
             )
         private: dict[str, Any] = {}
-        # Read when Ray is imported: it is to send nothing home.
-        variables = {"RAY_USAGE_STATS_ENABLED": os.environ.get("RAY_USAGE_STATS_ENABLED", "0")}
+        # Read when Ray is imported: it is to send nothing home, and not to end this process with its head.
+        variables = {
+            "RAY_USAGE_STATS_ENABLED": os.environ.get("RAY_USAGE_STATS_ENABLED", "0"),
+            "RAY_gcs_rpc_server_reconnect_timeout_s": _FOR_EVER,
+        }
         if self._address:
             variables |= token_variables()
         else:
@@ -173,6 +189,8 @@ class RayCluster:
             # How workers end is told by who called them, and not on the terminal.
             logging.getLogger("ray").setLevel(logging.CRITICAL)
             ray._private.worker.print_to_stdstream = _say_nothing
+            # It would ask a head that has ended without a pause.
+            ray._private.worker.listen_error_messages = _say_nothing
             # It would keep the token of the cluster before.
             ray._raylet.AuthenticationTokenLoader.instance().reset_cache()
             ray._raylet.Config.initialize("")
@@ -215,8 +233,8 @@ class RayCluster:
 def _shut_down(ray: Any) -> None:
     """Leave the cluster, whatever other threads forget of it meanwhile.
 
-    Whoever forgets a result asks `core_worker` to forget it, too, and one that has been shut down ends the
-    process for that. So it is put out of reach first, which whoever forgets takes for a cluster that was left.
+    Whoever forgets a result asks `core_worker` to forget it, too, and one that was shut down ends the process
+    for that. So it is put out of reach first, which whoever forgets takes for a cluster that was left.
     """
     worker = ray._private.worker.global_worker
     ray._private.worker.disconnect()
@@ -224,25 +242,6 @@ def _shut_down(ray: Any) -> None:
     if core is not None and worker.mode == ray.SCRIPT_MODE:
         core.shutdown_driver()
     ray.shutdown()
-
-
-def _machines(ray: Any) -> list[Machine]:
-    free = ray._private.state.available_resources_per_node()
-    return [
-        Machine(
-            name=node["NodeName"],
-            address=node["NodeManagerAddress"],
-            alive=node["Alive"],
-            has=_resources(node["Resources"]),
-            free=_resources(free.get(node["NodeID"], {})),
-        )
-        for node in ray.nodes()
-    ]
-
-
-def _resources(found: Mapping[str, float]) -> dict[str, float]:
-    # Ray has some of its own, which say which machine it is.
-    return {name: amount for name, amount in sorted(found.items()) if not name.startswith("node:")}
 
 
 def options(ray: Any, share: Share) -> dict[str, Any]:
@@ -259,14 +258,14 @@ def options(ray: Any, share: Share) -> dict[str, Any]:
     if share.node:
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-        nodes = [node for node in ray.nodes() if node["Alive"]]
-        found = [node for node in nodes if is_called(node, share.node)]
+        alive = [node for node in seen(ray) if node.alive]
+        found = [node for node in alive if node.is_called(share.node)]
         if not found:
-            names = ", ".join(sorted(node["NodeName"] for node in nodes))
+            names = ", ".join(sorted(node.name for node in alive))
             raise ClusterError(
                 f"The cluster has no machine {share.node}.", hint=f"It has {names}; or name none."
             )
-        strategy = NodeAffinitySchedulingStrategy(found[0]["NodeID"], soft=False)
+        strategy = NodeAffinitySchedulingStrategy(found[0].node, soft=False)
     return {
         "num_cpus": share.cpus,
         "num_gpus": share.gpus,

@@ -15,9 +15,12 @@ import anyio
 import anyio.to_thread
 
 from llmasos.cluster._capacity import Held
+from llmasos.cluster._head import Head, HeadLost
 from llmasos.cluster._job import Job, Task
 from llmasos.cluster._lanes import Lanes
 from llmasos.cluster._pace import Pace
+from llmasos.cluster._ray_worker import reason
+from llmasos.cluster._seen import HeadSilent
 from llmasos.cluster._task import Output, Reply, flush, loaded, run
 from llmasos.cluster.executor import Executor, Outcome, Progress, Work
 from llmasos.cluster.port import ClusterError, Share
@@ -30,6 +33,7 @@ _ONCE_SECONDS = 0.02
 _CHUNK_TASKS = 128
 _LARGE_FUNCTION = 1 << 16
 _CANCEL_SECONDS = 5.0
+_LOOK_SECONDS = 5.0
 # A worker that can ends a late task itself; Ray may wait for a machine that fell silent for many minutes.
 _SILENT_SECONDS = 30.0
 
@@ -59,8 +63,8 @@ class RayExecutor(RayCluster, Executor):
         most = 1 if work.timeout else _CHUNK_TASKS
         pace = Pace(_CHUNK_SECONDS if work.idempotent else _ONCE_SECONDS, most)
         job = Job(function, items, work, watch, pace, ray.cloudpickle.dumps)
-        chosen = await anyio.to_thread.run_sync(options, ray, work.share)
-        await anyio.to_thread.run_sync(self._admission.look, ray)
+        chosen = await self._head.ask(options, ray, work.share)
+        await self._head.ask(self._admission.look, ray)
         if not self._admission.possible(work.share):
             raise ClusterError(
                 f"The cluster has no machine with {work.share} to give.",
@@ -89,6 +93,7 @@ class RayExecutor(RayCluster, Executor):
         try:
             while tasks or under_way:
                 if tasks:
+                    self._head.check()
                     replies, kept = self._remotes[job]([task.payload for task in tasks])
                     under_way.append((tasks, replies, kept, time.monotonic()))
                 if tasks and len(under_way) < job.pace.ahead():
@@ -108,7 +113,7 @@ class RayExecutor(RayCluster, Executor):
         limit = None if job.work.timeout is None else job.work.timeout + _SILENT_SECONDS
         try:
             with anyio.fail_after(limit):
-                where, answers = await replies
+                where, answers = await self._head.wait(replies)
         except TimeoutError:
             await self._cancel([replies])
             for task in tasks:
@@ -118,9 +123,9 @@ class RayExecutor(RayCluster, Executor):
             for task in tasks:
                 job.refused(task.index, _refused(job.work.share, error), task.tries)
             return
-        except errors.RayError as error:
+        except (errors.RayError, HeadLost) as error:
             late = job.work.timeout is not None and time.monotonic() - sent >= job.work.timeout
-            why = f"its worker ended ({str(error).strip().partition(chr(10))[0].rstrip('.')})"
+            why = f"its worker ended ({reason(error)})"
             for task in tasks:
                 if late and isinstance(error, errors.WorkerCrashedError):
                     job.late(task)
@@ -129,42 +134,50 @@ class RayExecutor(RayCluster, Executor):
             return
         for task, answer in zip(tasks, answers, strict=True):
             reply = Reply(*answer)
-            load = _Kept(self._ray, kept, int(reply.kept)) if reply.kept else None
+            load = _Kept(self._ray, self._head, kept, int(reply.kept)) if reply.kept else None
             job.ended(task, reply, where, load)
 
     async def _cancel(self, references: list[Any]) -> None:
         ray = self._ray
         for reference in references:
             with contextlib.suppress(ray.exceptions.RayError, ValueError, TypeError):
-                ray.cancel(reference, force=True)
+                await self._head.ask(functools.partial(ray.cancel, reference, force=True))
         wait = functools.partial(
             ray.wait, references, num_returns=len(references), timeout=_CANCEL_SECONDS, fetch_local=False
         )
-        await anyio.to_thread.run_sync(wait)
+        await self._head.ask(wait)
 
     async def _look(self) -> None:
         """See which machines there are while something runs."""
-        await anyio.to_thread.run_sync(self._admission.look, self._ray)
+        # A head that is silent for long is lost, which ends what runs.
+        with contextlib.suppress(HeadSilent):
+            await self._head.ask(self._admission.look, self._ray)
 
 
 class _Kept:
     """A result in the cluster's object store, for as long as somebody can ask for it."""
 
-    def __init__(self, ray: Any, reference: Any, number: int) -> None:
+    def __init__(self, ray: Any, head: Head, reference: Any, number: int) -> None:
         self._ray = ray
+        self._head = head
         self._reference = reference
         self._number = number
 
     def __call__(self) -> Any:
         import pickle
 
-        try:
-            return pickle.loads(self._ray.get(self._reference)[self._number])
-        except self._ray.exceptions.RayError as error:
-            raise ClusterError(
-                f"The result is gone: {str(error).strip().partition(chr(10))[0]}",
-                hint="Its machine ended. Run the task again if that does no harm.",
-            ) from None
+        errors = self._ray.exceptions
+        while True:
+            try:
+                self._head.check()
+                return pickle.loads(self._ray.get(self._reference, timeout=_LOOK_SECONDS)[self._number])
+            except errors.GetTimeoutError:
+                continue
+            except (errors.RayError, HeadLost) as error:
+                raise ClusterError(
+                    f"The result is gone: {reason(error)}.",
+                    hint="Its machine ended. Run the task again if that does no harm.",
+                ) from None
 
 
 def _refused(share: Share, error: Exception) -> ClusterError:

@@ -19,19 +19,22 @@ pytestmark = pytest.mark.anyio
 class Ray:
     """Two machines with two cores each, one of which has a GPU, and one that is gone."""
 
-    def nodes(self) -> list[dict[str, Any]]:
-        found = {"a": {"CPU": 2.0}, "b": {"CPU": 2.0, "GPU": 1.0}, "gone": {"CPU": 64.0}}
-        return [
-            {
-                "Alive": name != "gone",
-                "Resources": resources,
-                "NodeID": f"{name}-id",
-                "NodeName": name,
-                "NodeManagerAddress": f"{name}.example",
-                "NodeManagerHostname": f"{name}-host",
-            }
-            for name, resources in found.items()
-        ]
+    def __init__(self) -> None:
+        worker = SimpleNamespace(gcs_client=self)
+        self._private = SimpleNamespace(worker=SimpleNamespace(global_worker=worker))
+
+    def get_all_node_info(self, timeout: float) -> dict[bytes, Any]:
+        has = {"a": {"CPU": 2.0}, "b": {"CPU": 2.0, "GPU": 1.0}, "gone": {"CPU": 64.0}}
+        return {
+            f"{name}-id".encode(): SimpleNamespace(
+                state=int(name == "gone"),
+                resources_total=resources,
+                node_name=name,
+                node_manager_address=f"{name}.example",
+                node_manager_hostname=f"{name}-host",
+            )
+            for name, resources in has.items()
+        }
 
     def remote(self, what: object) -> "Ray":
         return self

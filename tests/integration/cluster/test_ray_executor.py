@@ -30,6 +30,8 @@ from llmasos.cluster.records import Node
 from tests.cluster import tasks
 from tests.integration.cluster.test_ray import set_variables
 
+ROOT = Path(__file__).parents[3]
+
 pytestmark = [pytest.mark.integration, pytest.mark.anyio]
 
 
@@ -56,6 +58,55 @@ async def main():
     left.set()
     thread.join()
     print(len(results))
+
+anyio.run(main)
+"""
+
+LOSE = """
+import sys
+import anyio
+from llmasos.cluster import ClusterError, RayExecutor, Share, Work, WorkerDied, nodes
+from llmasos.cluster._tree import end_tree
+from llmasos.cluster.nodes import Offer
+from tests.cluster import tasks
+from tests.cluster.test_local import counter
+
+async def fails(error, awaited):
+    try:
+        await awaited
+    except error as failure:
+        print(type(failure).__name__, failure.message, flush=True)
+
+async def main():
+    head = nodes.up(port=0, offer=Offer(cpus=2), name="a")
+    executor = RayExecutor(head.address)
+    executor._head._patience = 3
+    (result,) = await tasks.all_of(executor, tasks.large, [300_000], Work(inline=1000))
+    worker = await executor.place(counter, 1)
+    async with anyio.create_task_group() as group:
+        group.start_soon(fails, WorkerDied, worker.call("hang"))
+        many = tasks.all_of(executor, tasks.naps, range(10**6), Work(idempotent=True))
+        group.start_soon(fails, ClusterError, many)
+        await anyio.sleep(2)
+        end_tree([head.pid])
+    await fails(ClusterError, executor.machines())
+    await fails(ClusterError, executor.run(tasks.double, 1))
+    await fails(ClusterError, executor.place(counter, 1))
+    await fails(WorkerDied, worker.call("add", 1))
+    # Another one may come, which knows another token, and has none of what this process had.
+    nodes.down()
+    nodes.up(port=int(head.address.rpartition(":")[2]), offer=Offer(cpus=2), name="b")
+    print([machine.name for machine in await executor.machines()])
+    await fails(WorkerDied, worker.call("add", 1))
+    try:
+        result.result()
+    except ClusterError as error:
+        print(error.message)
+    del result
+    print(await executor.run(tasks.double, 21))
+    print(await (await executor.place(counter, 1)).call("add", 2))
+    await executor.close()
+    nodes.down()
 
 anyio.run(main)
 """
@@ -213,9 +264,30 @@ async def test_a_token_that_is_not_the_clusters_is_refused(folder: Path) -> None
     nodes.down()
 
 
-def test_what_is_forgotten_while_a_cluster_is_left_ends_nothing(folder: Path) -> None:
+def alone(script: str, folder: Path) -> list[str]:
+    """Return what a script prints in a process of its own, which is the one that Ray would end."""
     done = subprocess.run(
-        [sys.executable, "-c", FORGET], env={**os.environ, "TMPDIR": str(folder)}, capture_output=True, text=True
+        [sys.executable, "-c", script],
+        env={**os.environ, "TMPDIR": str(folder), "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stderr
-    assert 0 < int(done.stdout) < 30_000, "there was something to forget all the time"
+    return done.stdout.splitlines()
+
+
+def test_what_is_forgotten_while_a_cluster_is_left_ends_nothing(folder: Path) -> None:
+    (left,) = alone(FORGET, folder)
+    assert 0 < int(left) < 30_000, "there was something to forget all the time"
+
+
+def test_a_process_outlives_its_cluster_and_joins_the_next_one(folder: Path) -> None:
+    told = alone(LOSE, folder)
+    begun = told[:6]
+    assert all("127.0.0.1:" in line or line.startswith("WorkerDied") for line in begun), begun
+    assert sum("does not answer (Connection refused)" in line for line in begun) >= 2, begun
+    assert sum("cannot be reached: Connection refused" in line for line in begun) >= 2, begun
+    assert told[6] == "['b']"
+    assert told[7].startswith("WorkerDied The worker ended: The Ray cluster has ended")
+    assert told[8].startswith("The result is gone: The Ray cluster has ended")
+    assert told[9:] == ["42", "3"]
