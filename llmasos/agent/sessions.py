@@ -182,7 +182,7 @@ class Sessions:
     async def recover(self) -> None:
         """Finish or roll back what a crash interrupted, in every session concerned."""
         interrupted = set(await records.interrupted_sessions(self.services.store))
-        for state in sorted(self._states.glob("s-*")):
+        for state in sorted(self.states.glob("s-*")):
             if state.name not in interrupted and not Workspace.needs_recovery(state):
                 continue
             try:
@@ -238,11 +238,12 @@ class Sessions:
         return await anyio.to_thread.run_sync(open_)
 
     @property
-    def _states(self) -> Path:
+    def states(self) -> Path:
+        """The folder with what each session keeps of its own."""
         return self.services.settings.data_dir / "workspaces"
 
     def _state(self, session: str) -> Path:
-        return self._states / session
+        return self.states / session
 
 
 @contextmanager

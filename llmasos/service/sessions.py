@@ -40,6 +40,7 @@ from llmasos.api import (
 from llmasos.events import Event
 from llmasos.kernel import Kernel
 from llmasos.service.access import Access, Owners, needs
+from llmasos.service.artifacts import Artifacts
 from llmasos.service.drain import Drain
 from llmasos.service.events import SERVER_SENT, EventReply, beginning, stored
 from llmasos.service.openapi import operation
@@ -54,6 +55,7 @@ def session_routes(kernel: Kernel, drain: Drain) -> list[Route]:
     """Return the routes under `/v1/sessions`, each with what it needs."""
     api = _SessionsApi(kernel)
     changes = _ChangesApi(api)
+    artifacts = Artifacts(kernel, api.session)
     return [
         *needs("agent", [Route("/v1/sessions/{id}/turns", api.start_turn, methods=["POST"])], drain),
         *needs(
@@ -72,6 +74,7 @@ def session_routes(kernel: Kernel, drain: Drain) -> list[Route]:
                 Route("/v1/sessions", api.create_session, methods=["POST"]),
                 Route("/v1/sessions/{id}", api.session_info),
                 Route("/v1/sessions/{id}/events", api.events),
+                Route("/v1/sessions/{id}/artifacts/{number}", artifacts.send),
                 Route("/v1/sessions/{id}/steer", api.steer, methods=["POST"]),
                 Route("/v1/sessions/{id}/cancel", api.cancel, methods=["POST"]),
                 Route("/v1/sessions/{id}/compact", api.compact, methods=["POST"]),

@@ -27,6 +27,7 @@ from llmasos.events import (
     Progress,
     TextDelta,
     TurnFinished,
+    TurnStarted,
     TurnSteered,
     Usage,
 )
@@ -37,6 +38,7 @@ from llmasos.shell.folds import Folds
 from llmasos.shell.markdown import MarkdownStream, code_lines
 from llmasos.shell.outputs import OutputLines
 from llmasos.shell.words import fit, pad
+from llmasos.story import command_of
 
 _SHOWN_LINES = 15
 _LANGUAGES = {
@@ -96,6 +98,7 @@ class Renderer:
         self._beneath = beneath
         self._defaults = defaults or {}
         self._joined = joined
+        self._command = False
         self._missing = False
         self._streaming = False
         self._streamed = ""
@@ -112,6 +115,8 @@ class Renderer:
             return
         self._clear_progress()
         match event:
+            case TurnStarted():
+                self._command = bool(command_of(event))
             case TextDelta():
                 self._missing |= self._joined
                 if self._text and not self._missing:
@@ -129,7 +134,7 @@ class Renderer:
                 self.end_line()
                 self._caught_up()
                 tool = (display(event.tool), "bold")
-                said = _arguments(event, self._defaults.get(event.tool, {}))
+                said = _arguments(event, self._usual(event))
                 self._console.print(Text.assemble(("●", "cyan"), " ", tool, (said, "dim")))
                 self._show_block(event.arguments)
             case ActionOutput():
@@ -211,6 +216,12 @@ class Renderer:
                 whole = MarkdownStream(self._console)
                 self._write(whole.feed(shown) + whole.end())
         self._streamed = ""
+
+    def _usual(self, event: ActionStarted) -> Mapping[str, Any]:
+        """Return what goes without saying of a call; of a command that was typed, all but the command."""
+        if self._command and not event.parent:
+            return {name: value for name, value in event.arguments.items() if name != "command"}
+        return self._defaults.get(event.tool, {})
 
     def _show_block(self, arguments: dict[str, Any]) -> None:
         for name, value in arguments.items():

@@ -35,7 +35,7 @@ def replay(
     Pauses are those of then, three seconds at most.
     """
     events = chosen(in_session(session, lambda it: it.events()), turn)
-    screen = Screen(results=True)
+    screen = Screen(f"llmasos export {session}", results=True)
     for pause, event in paced(events, speed):
         if pause:
             time.sleep(pause)
@@ -54,7 +54,7 @@ def watch(
 
     async def follow(client: AsyncClient) -> None:
         found = await client.resume(session)
-        screen = Screen()
+        screen = Screen(f"llmasos diff {found.id}")
 
         async def show() -> None:
             async with client.follow(found.id, last=last) as events:
@@ -108,12 +108,14 @@ class Screen:
     """Shows a session's events, those included that its own terminal shows by other means.
 
     Args:
+        command: What shows all of a diff that is cut here.
         results: Whether what actions gave is shown as what they printed, which is not stored.
     """
 
-    def __init__(self, *, results: bool = False) -> None:
+    def __init__(self, command: str, *, results: bool = False) -> None:
         from llmasos.shell.render import Renderer, make_console
 
+        self._command = command
         self._results = results
         self._console = make_console()
         self._renderer = Renderer(self._console, joined=not results)
@@ -137,6 +139,7 @@ class Screen:
         match event:
             case TurnStarted():
                 self._lines("> ", asked(event))
+                self._renderer.show(event)
             case TurnSteered():
                 self._lines("> ", event.text)
             case ApprovalRequested():
@@ -146,9 +149,8 @@ class Screen:
                 self._lines("? ", f"{said} by {event.by}" + (f": {event.why}" if event.why else ""))
             case DiffOffered():
                 self._renderer.end_line()
-                show_diff(
-                    self._console, Diff(changes=event.changes, omitted=event.omitted, summary=event.summary)
-                )
+                diff = Diff(changes=event.changes, omitted=event.omitted, summary=event.summary)
+                show_diff(self._console, diff, command=self._command)
             case WorkspaceChanged():
                 self._lines("· ", f"{event.what} {event.commit}".strip())
             case ActionFinished(status="ok") if self._results and event.result.strip():

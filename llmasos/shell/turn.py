@@ -89,7 +89,8 @@ async def follow_running(shell: Shell, session: AsyncSession) -> None:
     for event in events:
         if isinstance(event, TurnStarted):
             say_line(asked(event))
-    await _join(shell, session, events, running)
+    # Whoever began it is asked what becomes of its changes.
+    await _join(shell, session, events, running, decides=False)
 
 
 def _running(events: Sequence[Event]) -> Event | None:
@@ -98,12 +99,15 @@ def _running(events: Sequence[Event]) -> Event | None:
     return next((event for event in events if event.turn and event.turn not in ended), None)
 
 
-async def _join(shell: Shell, session: AsyncSession, events: Sequence[Event], first: Event) -> None:
+async def _join(
+    shell: Shell, session: AsyncSession, events: Sequence[Event], first: Event, *, decides: bool = True
+) -> None:
     """Follow a turn from its beginning on, so that nothing is missed and what it has asked is asked here."""
     client = await shell.client()
     settled = {event.action for event in events if isinstance(event, ApprovalResolved | ActionFinished)}
     async with client.follow(session.id, after=first.seq - 1) as coming:
-        await _steered(shell, session, _until_end(coming, first.turn), settled, joined=True)
+        turn = _until_end(coming, first.turn)
+        await _steered(shell, session, turn, settled, joined=True, decides=decides)
 
 
 async def _steered(
@@ -113,12 +117,13 @@ async def _steered(
     settled: Collection[str] = (),
     *,
     joined: bool = False,
+    decides: bool = True,
 ) -> None:
     """Follow a turn, to which lines can be said meanwhile."""
     steering = Steering(shell, session)
     shell.screen.steers(steering.take)
     try:
-        await _follow(shell, session, events, settled=settled, joined=joined)
+        await _follow(shell, session, events, settled=settled, joined=joined, decides=decides)
     finally:
         shell.screen.steers(None)
         await steering.end()
@@ -132,6 +137,7 @@ async def _follow(
     answer: bool = True,
     settled: Collection[str] = (),
     joined: bool = False,
+    decides: bool = True,
 ) -> None:
     """Show the events of a turn to its end, ask what it asks, and offer to write what it changed."""
     console = make_console()
@@ -154,18 +160,22 @@ async def _follow(
             await questions.end()
     await shell.update_status()
     if offered is not None:
-        await _offer(shell, offered)
+        await _offer(shell, offered, decides=decides)
 
 
-async def _offer(shell: Shell, offered: DiffOffered) -> None:
+async def _offer(shell: Shell, offered: DiffOffered, *, decides: bool) -> None:
     """Show what a turn changed, and ask what becomes of it; about what was kept for later only once."""
     shell.changed = tuple(change.path for change in offered.changes)
+    kept = f"{count(len(offered.changes), 'change')} kept for later: /diff, /commit, /discard."
     if offered.changes == shell.kept:
-        say(f"{count(len(offered.changes), 'change')} kept for later: /diff, /commit, /discard.")
+        say(kept)
         return
     show_diff(make_console(), Diff(changes=offered.changes, omitted=offered.omitted, summary=offered.summary))
     if offered.dry_run:
         say("This was a dry run: nothing was written, and the changes were dropped.")
+        return
+    if not decides:
+        say(kept)
         return
     from llmasos.shell.commands import COMMANDS
 

@@ -65,12 +65,27 @@ def test_pauses_are_those_of_then_scaled_and_never_long() -> None:
 
 
 def test_a_command_is_shown_as_it_was_typed(capsys: pytest.CaptureFixture[str]) -> None:
-    Screen().show(TurnStarted(turn="t", text="Run the command: pytest -q", call="run_shell"))
+    Screen("llmasos diff s-1").show(
+        TurnStarted(turn="t", text="Run the command: pytest -q", call="run_shell")
+    )
     assert capsys.readouterr().out == "> ! pytest -q\n"
 
 
+def test_of_a_command_nothing_is_shown_that_nobody_typed(capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = {"command": "pytest -q", "timeout": 600.0}
+    typed = TurnStarted(turn="t", text="Run the command: pytest -q", call="run_shell")
+    for start, shown in (
+        (typed, '(command="pytest -q")'),
+        (TurnStarted(turn="t", text="test"), "timeout=600.0)"),
+    ):
+        screen = Screen("llmasos diff s-1")
+        screen.show(start)
+        screen.show(ActionStarted(turn="t", action="a", tool="run_shell", arguments=arguments))
+        assert capsys.readouterr().out.rstrip().endswith(shown)
+
+
 def test_what_people_said_and_decided_is_shown_in_its_place(capsys: pytest.CaptureFixture[str]) -> None:
-    screen = Screen(results=True)
+    screen = Screen("llmasos export s-1", results=True)
     for event in story():
         screen.show(event)
     screen.end()
@@ -89,3 +104,9 @@ def test_what_people_said_and_decided_is_shown_in_its_place(capsys: pytest.Captu
     )
     places = [shown.index(part) for part in parts]
     assert places == sorted(places)
+
+
+def test_a_diff_that_is_cut_names_what_shows_all_of_it(capsys: pytest.CaptureFixture[str]) -> None:
+    long = FileChange(path="a.txt", kind="added", diff="".join(f"+{number}\n" for number in range(300)))
+    Screen("llmasos export s-1").show(DiffOffered(turn="t", changes=(long,)))
+    assert "… 100 more lines; llmasos export s-1 shows them all" in capsys.readouterr().out

@@ -187,9 +187,7 @@ class Edits:
                 hint="Start a session without --in-place to see changes before they are made.",
             )
         if layer is None:
-            raise WorkspaceError(
-                "There is nothing to commit.", hint=f"{command('diff')}, shows what would change."
-            )
+            raise WorkspaceError("There are no changes.", hint=f"{command('diff')}, shows what would change.")
         return layer
 
     def _one(self, path: str) -> Change:

@@ -18,7 +18,7 @@ from llmasos.display import display, display_name
 from llmasos.flips import otherwise
 from llmasos.markdown import html
 from llmasos.service.access import Access, Login
-from llmasos.service.console.artifacts import is_picture
+from llmasos.service.artifacts import is_picture
 from llmasos.service.console.diffs import diff_lines
 from llmasos.service.console.texts import Texts, texts_for
 from llmasos.service.refusals import CONSOLE

@@ -15,7 +15,7 @@ from llmasos.api import ErrorBody
 from llmasos.errors import SessionError, UnknownRecordError
 from llmasos.kernel import Kernel
 from llmasos.service.access import Access, Owners, needs
-from llmasos.service.console.artifacts import Artifacts
+from llmasos.service.artifacts import Artifacts
 from llmasos.service.console.changes import Decisions, changes_of
 from llmasos.service.console.forms import Form, posted
 from llmasos.service.console.outcomes import Outcome
@@ -34,7 +34,7 @@ def session_routes(kernel: Kernel, renderer: Renderer, drain: Drain) -> list[Rou
     """Return the routes of a session's page, each with what it needs."""
     page = _SessionPage(kernel, renderer)
     forms = TurnForms(kernel, page)
-    artifacts = Artifacts(kernel.settings.data_dir / "workspaces", page.session)
+    artifacts = Artifacts(kernel, page.session)
     return [
         *needs("agent", [Route("/sessions/{id}/turns", posted(forms.start), methods=["POST"])], drain),
         *needs(

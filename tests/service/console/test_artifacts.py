@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from llmasos.agent import Session
+from llmasos.api import KeyRequest
 from llmasos.events import ArtifactKept
 from llmasos.sandbox import name_artifacts
-from llmasos.service.console import artifacts
+from llmasos.service import artifacts
 from tests.service.console.conftest import Browser, Console, harmless, texts
 from tests.service.console.test_scopes import given
 
@@ -118,3 +119,20 @@ async def test_only_what_lies_with_the_artifacts_is_sent(console: Console, tmp_p
         assert answer.status_code == 404 and "There is no such file." in texts(answer.text), path
     file.unlink()
     assert (await own.get(f"{place}/artifacts/{first.seq}")).status_code == 404
+
+
+async def test_clients_of_the_api_get_it_with_a_key(console: Console) -> None:
+    session, _ = await kept(console, ("table.csv", b"a,b\n1,2\n"), ("chart.png", PNG))
+    told = [event for event in await session.stream.read() if isinstance(event, ArtifactKept)]
+    made = await console.keys.create(KeyRequest(name="a program", scopes=("agent",)))
+    console.last = made.key.id
+    client, bearer = console.stranger().http, {"authorization": f"Bearer {made.secret}"}
+    places = [f"/v1/sessions/{session.id}/artifacts/{event.seq}" for event in told]
+    for headers, status in (({}, 401), (bearer, 409)):
+        for place in places:
+            refused = await client.get(place, headers=headers)
+            assert refused.status_code == status and PNG not in refused.content
+    await given(console, session)
+    assert [(await client.get(place, headers=bearer)).content for place in places] == [b"a,b\n1,2\n", PNG]
+    missing = await client.get(f"{places[0]}99", headers=bearer)
+    assert missing.status_code == 404 and missing.json()["message"] == "There is no such file."

@@ -1,4 +1,4 @@
-"""What actions handed out: pictures are shown on the page, everything else is only downloaded."""
+"""What actions handed out: a browser shows pictures, and only downloads everything else."""
 
 from __future__ import annotations
 
@@ -12,15 +12,18 @@ from starlette.responses import FileResponse, Response
 from llmasos.agent import Session
 from llmasos.errors import UnknownRecordError
 from llmasos.events import ArtifactKept
+from llmasos.kernel import Kernel
+from llmasos.service.openapi import operation
 
 # No SVG and no HTML: these are programs.
 _PICTURES = ("image/png", "image/jpeg", "image/gif")
 _LARGEST_PICTURE = 4_000_000
 _LONGEST_NUMBER = 18
+_BYTES = "application/octet-stream"
 
 
 def is_picture(kept: ArtifactKept) -> bool:
-    """Return whether an artifact is shown on the page."""
+    """Return whether a browser shows an artifact."""
     return kept.media_type in _PICTURES and kept.size <= _LARGEST_PICTURE
 
 
@@ -28,14 +31,15 @@ class Artifacts:
     """Sends artifacts from where the kernel keeps them.
 
     Args:
-        states: The folder with the sessions' own folders.
+        kernel: The kernel.
         session: Returns the session that a request names, if whoever asks may use it.
     """
 
-    def __init__(self, states: Path, session: Callable[[Request], Awaitable[Session]]) -> None:
-        self._states = states
+    def __init__(self, kernel: Kernel, session: Callable[[Request], Awaitable[Session]]) -> None:
+        self._kernel = kernel
         self._session = session
 
+    @operation("Fetch a file that an action handed out.", answer=bytes, media=_BYTES)
     async def send(self, request: Request) -> Response:
         """Send one, named by the number of the event that tells of it.
 
@@ -47,20 +51,20 @@ class Artifacts:
         file = await anyio.to_thread.run_sync(self._file, kept) if kept is not None else None
         if kept is None or file is None:
             raise UnknownRecordError(
-                "There is no such file.", hint="The session's page lists what was kept; some may be gone."
+                "There is no such file.", hint="The session tells what was kept; some may be gone."
             )
         shown = is_picture(kept)
         return FileResponse(
             file,
             # The kernel knows what it is by its first bytes, not by what made it.
-            media_type=kept.media_type if shown else "application/octet-stream",
+            media_type=kept.media_type if shown else _BYTES,
             filename=kept.name,
             content_disposition_type="inline" if shown else "attachment",
         )
 
     def _file(self, kept: ArtifactKept) -> Path | None:
         """Return the file, if it lies where artifacts are kept."""
-        states, file = self._states.resolve(), Path(kept.path)
+        states, file = self._kernel.sessions.states.resolve(), Path(kept.path)
         inside = file.resolve().is_relative_to(states) and file.parent.name == "artifacts"
         return file if inside and file.is_file() and not file.is_symlink() else None
 
