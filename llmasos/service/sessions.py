@@ -1,4 +1,4 @@
-"""The HTTP API of sessions: turns, approvals, events, and what is done with their changes."""
+"""The HTTP API of sessions: turns, approvals and events."""
 
 from __future__ import annotations
 
@@ -13,25 +13,15 @@ from llmasos.agent import Approval, Session, Workbench, asker, search_sessions
 from llmasos.api import (
     AccessRequest,
     ApprovalRequest,
-    ChangesRequest,
-    Choice,
     ChosenModel,
-    CommitChoice,
-    CommitInfo,
     Compacted,
     CompactRequest,
-    Diff,
     ForkRequest,
-    JobInfo,
-    JobOutput,
-    JobPlace,
-    MergedFile,
     ModelChoice,
     SearchHit,
     SearchQuery,
     SessionInfo,
     SessionRequest,
-    StateRequest,
     SteerRequest,
     TitleRequest,
     TurnAccepted,
@@ -41,6 +31,7 @@ from llmasos.events import Event
 from llmasos.kernel import Kernel
 from llmasos.service.access import Access, Owners, needs
 from llmasos.service.artifacts import Artifacts
+from llmasos.service.changes import ChangesApi
 from llmasos.service.drain import Drain
 from llmasos.service.events import SERVER_SENT, EventReply, beginning, stored
 from llmasos.service.openapi import operation
@@ -54,7 +45,7 @@ _LOOKED_THROUGH = 10_000
 def session_routes(kernel: Kernel, drain: Drain) -> list[Route]:
     """Return the routes under `/v1/sessions`, each with what it needs."""
     api = _SessionsApi(kernel)
-    changes = _ChangesApi(api)
+    changes = ChangesApi(api.workbench)
     artifacts = Artifacts(kernel, api.session)
     return [
         *needs("agent", [Route("/v1/sessions/{id}/turns", api.start_turn, methods=["POST"])], drain),
@@ -211,100 +202,6 @@ class _SessionsApi:
     async def workbench(self, request: Request) -> Workbench:
         """Return the workbench of that session."""
         return (await self.session(request)).workbench
-
-
-class _ChangesApi:
-    def __init__(self, sessions: _SessionsApi) -> None:
-        self._workbench = sessions.workbench
-
-    def decisions(self) -> list[Route]:
-        """Return the routes that write to the person's folder."""
-        return [
-            Route("/v1/sessions/{id}/commit", self.commit, methods=["POST"]),
-            Route("/v1/sessions/{id}/undo", self.undo, methods=["POST"]),
-            Route("/v1/sessions/{id}/redo", self.redo, methods=["POST"]),
-        ]
-
-    def routes(self) -> list[Route]:
-        """Return the routes about a session's view and its sandbox."""
-        return [
-            Route("/v1/sessions/{id}/diff", self.diff),
-            Route("/v1/sessions/{id}/discard", self.discard, methods=["POST"]),
-            Route("/v1/sessions/{id}/history", self.history),
-            Route("/v1/sessions/{id}/merged", self.merged),
-            Route("/v1/sessions/{id}/resolve", self.resolve, methods=["POST"]),
-            Route("/v1/sessions/{id}/jobs", self.jobs),
-            Route("/v1/sessions/{id}/jobs/{job}", self.job_output),
-            Route("/v1/sessions/{id}/jobs/{job}/stop", self.stop_job, methods=["POST"]),
-            Route("/v1/sessions/{id}/state/save", self.save_state, methods=["POST"]),
-            Route("/v1/sessions/{id}/state/restore", self.restore_state, methods=["POST"]),
-        ]
-
-    @operation("Show what the view would change in the folder.", answer=Diff)
-    async def diff(self, request: Request) -> Response:
-        return reply(await (await self._workbench(request)).diff())
-
-    @operation("Write changes to the folder.", body=ChangesRequest, answer=CommitInfo)
-    async def commit(self, request: Request) -> Response:
-        workbench = await self._workbench(request)
-        wanted = await body(request, ChangesRequest)
-        return reply(await workbench.commit(wanted.choices, merge=wanted.merge))
-
-    @operation("Drop changes.", body=ChangesRequest, status=204)
-    async def discard(self, request: Request) -> Response:
-        workbench = await self._workbench(request)
-        await workbench.discard((await body(request, ChangesRequest)).choices)
-        return Response(status_code=204)
-
-    @operation("Take a commit back.", body=CommitChoice, answer=CommitInfo)
-    async def undo(self, request: Request) -> Response:
-        workbench = await self._workbench(request)
-        return reply(await workbench.undo((await body(request, CommitChoice)).commit))
-
-    @operation("Write an undone commit again.", body=CommitChoice, answer=CommitInfo)
-    async def redo(self, request: Request) -> Response:
-        workbench = await self._workbench(request)
-        return reply(await workbench.redo((await body(request, CommitChoice)).commit))
-
-    @operation("List the commits.", answer=CommitInfo, many=True)
-    async def history(self, request: Request) -> Response:
-        return reply(await (await self._workbench(request)).history())
-
-    @operation("Show a file that was changed on both sides, merged.", query=Choice, answer=MergedFile)
-    async def merged(self, request: Request) -> Response:
-        choice = Choice(path=request.query_params.get("path", ""))
-        return reply(await (await self._workbench(request)).merged(choice.path))
-
-    @operation("Take a merged text into the view.", body=Choice, answer=MergedFile)
-    async def resolve(self, request: Request) -> Response:
-        workbench = await self._workbench(request)
-        return reply(await workbench.resolve((await body(request, Choice)).path))
-
-    @operation("List what runs in the background.", answer=JobInfo, many=True)
-    async def jobs(self, request: Request) -> Response:
-        return reply(await (await self._workbench(request)).sandbox.jobs())
-
-    @operation("Read what a job has printed.", query=JobPlace, answer=JobOutput)
-    async def job_output(self, request: Request) -> Response:
-        workbench = await self._workbench(request)
-        where = JobPlace.model_validate(dict(request.query_params))
-        return reply(await workbench.sandbox.job_output(request.path_params["job"], where.offset, where.wait))
-
-    @operation("Stop a job.", answer=JobInfo)
-    async def stop_job(self, request: Request) -> Response:
-        return reply(await (await self._workbench(request)).sandbox.stop_job(request.path_params["job"]))
-
-    @operation("Keep Python's variables under a name.", body=StateRequest, status=204)
-    async def save_state(self, request: Request) -> Response:
-        workbench = await self._workbench(request)
-        await workbench.save_state((await body(request, StateRequest)).name)
-        return Response(status_code=204)
-
-    @operation("Go back to variables that were kept.", body=StateRequest, status=204)
-    async def restore_state(self, request: Request) -> Response:
-        workbench = await self._workbench(request)
-        await workbench.restore_state((await body(request, StateRequest)).name)
-        return Response(status_code=204)
 
 
 def _access(request: Request) -> Access | None:

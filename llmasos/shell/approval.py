@@ -13,8 +13,9 @@ from llmasos.decisions import ArgumentOrigin, Decision, Span
 from llmasos.display import display, display_name
 from llmasos.flips import otherwise
 from llmasos.language import translated
+from llmasos.shell.diffs import coloured_diff
 from llmasos.shell.output import say
-from llmasos.shell.render import coloured_diff, make_console
+from llmasos.shell.render import make_console
 
 if TYPE_CHECKING:
     from rich.console import Console

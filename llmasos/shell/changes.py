@@ -27,7 +27,8 @@ CommitId = Annotated[str, typer.Argument(help="A commit of `llmasos history`; by
 
 def diff(session: Session) -> None:
     """Show what a session would change in its folder."""
-    from llmasos.shell.render import make_console, show_diff
+    from llmasos.shell.diffs import show_diff
+    from llmasos.shell.render import make_console
 
     show_diff(make_console(), in_session(session, lambda it: it.diff()), whole=True)
 

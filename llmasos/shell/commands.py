@@ -62,7 +62,8 @@ async def _tools(shell: Shell, rest: str) -> None:
 
 
 async def _diff(shell: Shell, rest: str) -> None:
-    from llmasos.shell.render import make_console, show_diff
+    from llmasos.shell.diffs import show_diff
+    from llmasos.shell.render import make_console
 
     diff = await (await shell.session()).diff()
     if not diff.changes:

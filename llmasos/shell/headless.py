@@ -20,8 +20,9 @@ from llmasos.events import TurnStatus, Usage
 from llmasos.language import translated
 from llmasos.shell.approval import show_wanted
 from llmasos.shell.ask import unless_stopped
+from llmasos.shell.diffs import show_diff, warn_of_running
 from llmasos.shell.output import say, say_json, say_text
-from llmasos.shell.render import Renderer, make_console, print_error, show_diff, warn_of_running
+from llmasos.shell.render import Renderer, make_console, print_error
 
 if TYPE_CHECKING:
     from llmasos.shell.own import OwnCommand

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import count
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +11,6 @@ from rich.console import Console
 from rich.text import Text
 from rich.theme import Theme
 
-from llmasos.api import Diff
 from llmasos.display import Stream, display, display_name
 from llmasos.events import (
     ActionFinished,
@@ -22,7 +19,6 @@ from llmasos.events import (
     ArtifactKept,
     AssistantText,
     Event,
-    FileChange,
     Notice,
     Progress,
     TextDelta,
@@ -34,33 +30,20 @@ from llmasos.events import (
 from llmasos.language import translated
 from llmasos.shell import pictures
 from llmasos.shell.bars import Bar
+from llmasos.shell.calls import call_arguments, language_of
 from llmasos.shell.folds import Folds
 from llmasos.shell.markdown import MarkdownStream, code_lines
 from llmasos.shell.outputs import OutputLines
-from llmasos.shell.words import fit, pad
+from llmasos.shell.words import fit
 from llmasos.story import command_of
 
 _SHOWN_LINES = 15
-_LANGUAGES = {
-    **dict.fromkeys(("py", "pyi"), "python"),
-    **dict.fromkeys(("sh", "bash", "zsh"), "bash"),
-    **dict.fromkeys(("yml", "yaml"), "yaml"),
-    **dict.fromkeys(("htm", "html"), "html"),
-    **dict.fromkeys(("cc", "cpp", "hpp"), "cpp"),
-    **{name: name for name in ("js", "ts", "css", "json", "toml", "sql", "c", "go", "java", "md", "ini")},
-    "rs": "rust",
-    "rb": "ruby",
-}
 _MARKS = {
     "ok": ("✓", "green"),
     "denied": ("⊘", "yellow"),
     "cancelled": ("■", "yellow"),
     "unknown": ("?", "yellow"),
 }
-_MOST_RUNNING = 8
-# What git writes with each commit; what of it runs by itself is shown all the same.
-_GITS_OWN = re.compile(r"(?:.*/)?\.git/(?:(?:logs|refs|objects)/.*|index|\w*HEAD|COMMIT_EDITMSG)", re.DOTALL)
-_KINDS = {"added": "green", "changed": "yellow", "deleted": "red", "renamed": "cyan"}
 
 
 def make_console(*, stderr: bool = False) -> Console:
@@ -134,7 +117,7 @@ class Renderer:
                 self.end_line()
                 self._caught_up()
                 tool = (display(event.tool), "bold")
-                said = _arguments(event, self._usual(event))
+                said = call_arguments(event, self._usual(event))
                 self._console.print(Text.assemble(("●", "cyan"), " ", tool, (said, "dim")))
                 self._show_block(event.arguments)
             case ActionOutput():
@@ -229,7 +212,7 @@ class Renderer:
                 lines = display(value.strip("\n"), keep_newlines=True).split("\n")
                 shown = "\n".join(lines[:_SHOWN_LINES])
                 # Set in, so that none can pass for a line of the shell.
-                for line in code_lines(shown, _language(name, arguments)):
+                for line in code_lines(shown, language_of(name, arguments)):
                     self._console.print(line, style="dim")
                 if len(lines) > _SHOWN_LINES:
                     opened = self._fold(name, lines)
@@ -292,52 +275,6 @@ class Renderer:
         self._console.print(translated(usage_line(event.usage)), style="dim")
 
 
-def show_diff(
-    console: Console, diff: Diff, *, most_lines: int = 200, whole: bool = False, command: str = "/diff"
-) -> None:
-    """Write a diff: a line a file, then the changes themselves.
-
-    Args:
-        console: Where to write.
-        diff: The diff.
-        most_lines: How many lines of the changes are written at most.
-        whole: Whether all lines are written, those of git's own files included, in which people read nothing.
-        command: What shows all of it, where it is not whole.
-    """
-    for change in diff.changes:
-        detail = f"  {display(change.detail)}" if change.detail else ""
-        name = display_name(change.path)
-        name = f"{display_name(change.source)} → {name}" if change.source else name
-        console.print(
-            Text.assemble((pad(translated(change.kind), 7), _KINDS[change.kind]), " ", name, (detail, "dim"))
-        )
-    if diff.omitted:
-        console.print(translated(f"… and {diff.omitted:,} more changes"), style="dim")
-    if diff.summary:
-        console.print(Text(display(diff.summary, keep_newlines=True)))
-    lines = [line for change in diff.changes for line in coloured_diff(change.diff)]
-    shown = lines
-    if not whole:
-        read = [change for change in diff.changes if change.runs or not _GITS_OWN.fullmatch(change.path)]
-        shown = [line for change in read for line in coloured_diff(change.diff)][:most_lines]
-    for line in shown:
-        console.print(line)
-    if len(lines) > len(shown):
-        more = f"… {len(lines) - len(shown)} more lines; {command} shows them all"
-        console.print(translated(more), style="dim")
-    # Last of all, where the person looks who is asked whether to write it.
-    warn_of_running(console, diff.changes)
-
-
-def warn_of_running(console: Console, changes: Sequence[FileChange]) -> None:
-    """Write which changes run by themselves once they are written, if any do."""
-    running = [f"{display_name(change.path)} ({display(change.runs)})" for change in changes if change.runs]
-    names = ", ".join(running[:_MOST_RUNNING]) + (" …" if len(running) > _MOST_RUNNING else "")
-    if running:
-        warning = f"Runs by itself, outside of the sandbox, once it is written: {names}"
-        console.print(Text(translated(warning), style="bold yellow"), soft_wrap=not console.is_terminal)
-
-
 def say_line(text: str) -> None:
     """Write what a person has sent, as they typed it."""
     shown = display(text, keep_newlines=True).replace("\n", "\n. ")
@@ -368,45 +305,3 @@ def _print_set_in(console: Console, text: str, style: str) -> None:
     """Write a message, whose further lines can pass for none of the shell's own; words are not broken."""
     shown = Text(display(text, keep_newlines=True).replace("\n", "\n  "), style=style)
     console.print(shown, soft_wrap=not console.is_terminal)
-
-
-def coloured_diff(diff: str) -> list[Text]:
-    """Return the lines of a unified diff, coloured."""
-    styles = {"+": "green", "-": "red", "@": "cyan"}
-    hunks = count(1)
-    # Only a newline ends a line of a diff: a change of line endings alone has to be seen, too.
-    lines = diff.removesuffix("\n").split("\n") if diff else []
-    return [Text.assemble((display(line), styles.get(line[:1], "")), _number(line, hunks)) for line in lines]
-
-
-def _number(line: str, hunks: Iterator[int]) -> tuple[str, str]:
-    """Return the number by which a hunk can be committed, for the line that begins it."""
-    return (f"  #{next(hunks)}" if line.startswith("@@ ") else "", "dim")
-
-
-def _arguments(event: ActionStarted, defaults: Mapping[str, Any]) -> str:
-    """Return what a call says: nothing that is empty or as ever, and no text of several lines."""
-    shown = [
-        f"{display(name)}={_short(value)}"
-        for name, value in event.arguments.items()
-        if value not in (None, "", [], {})
-        and not (name in defaults and value == defaults[name])
-        and not (isinstance(value, str) and "\n" in value.strip("\n"))
-    ]
-    return f"({', '.join(shown)})" if shown else ""
-
-
-def _short(value: object, longest: int = 120) -> str:
-    # A path or an address may pretend to be another one.
-    seen = display_name if isinstance(value, str) and " " not in value else display
-    text = seen(repr(value) if not isinstance(value, str) else f'"{value}"')
-    return text if len(text) <= longest else text[: longest - 1] + "…"
-
-
-def _language(argument: str, arguments: Mapping[str, Any]) -> str:
-    """Return the language of a text that a call gives, as Pygments names it; empty for prose."""
-    if argument == "code":
-        return "python"
-    path = arguments.get("path")
-    ending = path.rpartition(".")[2].lower() if isinstance(path, str) and "." in path else ""
-    return _LANGUAGES.get(ending, "")

@@ -133,7 +133,7 @@ class Screen:
             TurnSteered,
             WorkspaceChanged,
         )
-        from llmasos.shell.render import show_diff
+        from llmasos.shell.diffs import show_diff
         from llmasos.story import asked
 
         match event:

@@ -17,10 +17,11 @@ from llmasos.events import (
     TurnStarted,
 )
 from llmasos.language import translated
+from llmasos.shell.diffs import show_diff
 from llmasos.shell.mentions import without_signs
 from llmasos.shell.output import say
 from llmasos.shell.questions import Questions
-from llmasos.shell.render import make_console, say_line, show_diff
+from llmasos.shell.render import make_console, say_line
 from llmasos.shell.screen import Line
 from llmasos.shell.steering import Steering
 from llmasos.shell.words import count, english_answer

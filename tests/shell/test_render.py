@@ -21,7 +21,8 @@ from llmasos.events import (
     Usage,
     display,
 )
-from llmasos.shell.render import Renderer, make_console, show_diff, usage_line
+from llmasos.shell.diffs import show_diff
+from llmasos.shell.render import Renderer, make_console, usage_line
 from llmasos.shell.words import count, fit
 
 

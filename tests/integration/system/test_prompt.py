@@ -135,7 +135,7 @@ def test_a_line_waits_for_a_turn_that_another_shell_began(machine: Machine, term
     try:
         other.wait_for("Hello.")
         other.wait_for_line(PROMPT)
-        look = call("run_shell", command="echo looked")
+        look = call("run_shell", command="echo looked | tee seen.txt")
         held = machine.endpoint.replies = Held(look, "First.", "Second.", "")
         terminal.enter("first")
         assert held.asked.acquire(timeout=SECONDS)
@@ -147,8 +147,9 @@ def test_a_line_waits_for_a_turn_that_another_shell_began(machine: Machine, term
         other.type(f"second{ENTER}")
         other.wait_for("waits: second")
         held.go.release(3)
-        terminal.wait_for("First.")
-        other.wait_for("│ looked", "First.", "> second", "Second.")
+        terminal.wait_for("First.", "Write these changes to the folder?")
+        # Only one of them is asked about its changes.
+        other.wait_for("│ looked", "First.", "1 change kept for later", "> second", "Second.")
         assert said(machine)[-1] == "second"
     finally:
         other.close()
