@@ -62,6 +62,10 @@ class Here:
         }
         return with_adapters | here
 
+    def default(self) -> str:
+        """Return the name of the model that is asked where none is named."""
+        return self._models.status()[0].name
+
     def check(self, access: Names | None, named: str) -> None:
         """Return when whoever asks may have a session ask a model; the machine's own user may name any.
 
@@ -74,7 +78,7 @@ class Here:
         """
         if access is None:
             return
-        name = named or self._models.status()[0].name
+        name = named or self.default()
         access.require_model(name)
         if name not in self.models() and not access.may("admin"):
             raise NotAllowed(

@@ -29,6 +29,10 @@ class Turns:
         # Agents ask models, and no adapters.
         self.here = Here(kernel.models)
 
+    def allowed(self, access: Access | None) -> list[str]:
+        """Return the models that may be asked, of those that are here."""
+        return [name for name in self.here.models() if access is None or access.allows(name)]
+
     async def begin(self, access: Access | None, wanted: SessionRequest) -> Session:
         """Begin a session on a folder.
 

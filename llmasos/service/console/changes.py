@@ -47,7 +47,7 @@ class Decisions:
         """Write what is chosen to the folder."""
         session, files = await self._seen(request, form)
         choices = chosen(files, form)
-        info = await session.workbench.commit(choices)
+        info = await session.workbench.commit(choices, merge=bool(form.all("merge")))
         paths = info.model_dump(mode="json")["paths"]
         left = await session.workbench.diff()
         return self._told(session, outcome("commit", info.id, paths, files, choices, left))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 from starlette.requests import Request
@@ -33,17 +34,16 @@ _TURNS = 20
 def session_routes(kernel: Kernel, renderer: Renderer, drain: Drain) -> list[Route]:
     """Return the routes of a session's page, each with what it needs."""
     page = _SessionPage(kernel, renderer)
-    forms = TurnForms(kernel, page)
     artifacts = Artifacts(kernel, page.session)
     return [
-        *needs("agent", [Route("/sessions/{id}/turns", posted(forms.start), methods=["POST"])], drain),
+        *needs("agent", [Route("/sessions/{id}/turns", posted(page.forms.start), methods=["POST"])], drain),
         *needs(
             "agent",
             [
                 Route("/sessions/{id}", page.show),
                 Route("/sessions/{id}/events", page.follow),
                 Route("/sessions/{id}/artifacts/{number}", artifacts.send),
-                Route("/sessions/{id}/steer", posted(forms.steer), methods=["POST"]),
+                Route("/sessions/{id}/steer", posted(page.forms.steer), methods=["POST"]),
                 Route("/sessions/{id}/cancel", posted(page.cancel), methods=["POST"]),
                 Route("/sessions/{id}/discard", posted(page.decisions.discard), methods=["POST"]),
             ],
@@ -64,6 +64,7 @@ class _SessionPage:
         self._renderer = renderer
         self._owners = Owners(kernel.store)
         self.decisions = Decisions(self.session)
+        self.forms = TurnForms(kernel, self)
 
     async def show(self, request: Request) -> Response:
         session = await self.session(request)
@@ -104,7 +105,7 @@ class _SessionPage:
             outcome=outcome,
             refused=refused,
             text=text,
-            **await changes_of(session, story),
+            **await self._values(request, session, story),
         )
 
     async def follow(self, request: Request) -> Response:
@@ -114,7 +115,8 @@ class _SessionPage:
         # Who was away for long is told of turns that have to be known from their beginning.
         start = start if start <= after else 0
         before = await _turns(session, start)
-        telling = Telling(self._renderer, request, after, before, lambda story: changes_of(session, story))
+        values = partial(self._values, request, session)
+        telling = Telling(self._renderer, request, after, before, values)
 
         @asynccontextmanager
         async def follow() -> AsyncIterator[AsyncIterator[str]]:
@@ -122,6 +124,11 @@ class _SessionPage:
                 yield telling.messages(events)
 
         return FollowReply(follow)
+
+    async def _values(self, request: Request, session: Session, story: Story) -> dict[str, Any]:
+        """Return what is shown of where the session stands, which its events change."""
+        forms = self.forms.values(request, await session.info())
+        return {**forms, **await changes_of(session, story)}
 
     async def cancel(self, request: Request, _form: Form) -> Response:
         session = await self.session(request)

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from llmasos.agent import Session
-from llmasos.api import ErrorBody, SessionRequest, TurnAccepted, TurnRequest
+from llmasos.api import ErrorBody, SessionInfo, SessionRequest, TurnAccepted, TurnRequest
 from llmasos.display import display
 from llmasos.errors import LLMasOSError
 from llmasos.kernel import Kernel
@@ -55,10 +55,15 @@ class TurnForms:
         self._page = page
 
     async def start(self, request: Request, form: Form) -> Response:
-        """Begin a turn."""
+        """Begin a turn, with the model that is chosen."""
+        access: Access | None = request.state.access
+        model, wanted = form.get("model"), TurnRequest(text="", dry_run=bool(form.all("dry_run")))
 
         async def start(session: Session, text: str) -> TurnAccepted:
-            return await self._turns.start(request.state.access, session, TurnRequest(text=text))
+            if model and not session.running and model != self.model_of(await session.info()):
+                self._turns.here.check(access, model)
+                await session.use_model(model)
+            return await self._turns.start(access, session, wanted.model_copy(update={"text": text}))
 
         return await self._said(request, form, start)
 
@@ -69,6 +74,14 @@ class TurnForms:
             return await self._turns.steer(request.state.access, session, text)
 
         return await self._said(request, form, steer)
+
+    def values(self, request: Request, info: SessionInfo) -> dict[str, Any]:
+        """Return what the form offers: models that may be asked, and which of them is."""
+        return {"models_here": self._turns.allowed(request.state.access), "model": self.model_of(info)}
+
+    def model_of(self, info: SessionInfo) -> str:
+        """Return the model that a session's next turn asks."""
+        return info.model or self._turns.here.default()
 
     async def _said(
         self, request: Request, form: Form, say: Callable[[Session, str], Awaitable[TurnAccepted]]
@@ -123,8 +136,8 @@ class BeginningForm:
         seen = dict.fromkeys(info.folder for info in await self._owners.visible(access, infos))
         # A field gives back what it shows, which must be the folder's name.
         folders = [folder for folder in seen if display(folder) == folder][:_FOLDERS]
-        models = [name for name in self._turns.here.models() if access is None or access.allows(name)]
         given = SessionRequest(folder=folders[0] if folders else "")
+        models = self._turns.allowed(access)
         return {"folders": folders, "models_here": models, "given": given, "refused": None}
 
 

@@ -208,3 +208,25 @@ async def test_a_file_that_changed_underneath_is_not_written_over(console: Conso
     (console.folder / "hello.txt").write_text("mine\n")
     answer = await own.send(f"{place}/commit", **form)
     assert answer.status_code == 409 and (console.folder / "hello.txt").read_text() == "mine\n"
+
+
+async def test_a_text_that_was_changed_in_the_folder_too_is_merged_where_that_is_ticked(
+    console: Console,
+) -> None:
+    own = await console.own()
+    file = console.folder / "list.txt"
+    lines = [f"line {number};\n" for number in range(20)]
+    file.write_text("".join(lines))
+    edit = 'edit_file(path="list.txt", old="line 0;", new="line zero;")'
+    session = await console.session(edit, "Answer: done.", text="change it")
+    place = f"/console/sessions/{session.id}"
+    file.write_text("".join([*lines, "line 20;\n"]))
+    page = await own.page(place)
+    assert "Merge texts that were changed in the folder, too" in texts(page)
+    form = {**sent(page), "hunk-1": ["1", "2"]}
+    refused = await own.send(f"{place}/commit", **form)
+    assert refused.status_code == 409 and "list.txt" in texts(refused.text)
+    assert file.read_text().startswith("line 0;")
+    done = await own.send(f"{place}/commit", **form, merge="yes")
+    assert done.status_code == 303
+    assert file.read_text() == "".join(["line zero;\n", *lines[1:], "line 20;\n"])

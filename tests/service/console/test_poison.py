@@ -117,6 +117,7 @@ def values(name: str) -> dict[str, Any]:
             },
             **{"files": [OfferedFile(change, POISON, "x", (OfferedHunk(1, f"@@\n+{POISON}", 1, 0),))]},
             **{"refused": poisoned(ErrorBody), "text": POISON},
+            **{"model": POISON, "models_here": [POISON, "other"]},
             "outcome": Outcome("commit", POISON, (Piece(POISON, (1,), 2),), (Piece(POISON),), 1),
         },
         "action": {"found": explanation()} if name == "action" else {},

@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from llmasos.api import KeyRequest
 from llmasos.events import ApprovalRequested, TurnSteered
 from llmasos.service.access import Owners
 from tests.service.console.conftest import ASKS, HELLO, ORIGIN, Browser, Console, texts
@@ -201,3 +202,41 @@ async def test_forms_of_others_count_for_nothing(console: Console, path: str) ->
     assert await status(own, own.csrf, "https://evil.example") == 403
     assert await status(console.stranger(), own.csrf, ORIGIN) == 401
     assert await session.stream.read() == [] and len(await console.kernel.sessions.list()) == 1
+
+
+async def test_a_turn_is_begun_with_another_model_and_dry(console: Console) -> None:
+    own = await console.own()
+    session = await console.session()
+    place = f"/console/sessions/{session.id}"
+    usual, other, *_ = (model.name for model in console.kernel.models.status())
+    page = await own.page(place)
+    assert f"<option selected>{usual}</option>" in page and "Dry run: show the changes" in texts(page)
+    console.engine.script([HELLO, "Answer: done."])
+    await own.send(f"{place}/turns", text="write hello.txt", model=usual, dry_run="yes")
+    await session.wait()
+    started, *_ = await session.stream.read(types=("turn_started",))
+    assert getattr(started, "dry_run", False) and (await session.info()).model == ""
+    assert not (await session.workbench.diff()).changes
+    refused = await own.send(f"{place}/turns", text="again", model="no-such-model")
+    assert refused.status_code == 422 and "no-such-model" in refusal(refused.text)
+    assert box(refused.text) == "again" and (await session.info()).model == ""
+    await own.send(f"{place}/turns", text="again", model=other)
+    await session.wait()
+    assert (await session.info()).model == other
+    assert f"<option selected>{other}</option>" in await own.page(place)
+
+
+async def test_a_key_chooses_of_its_own_models(console: Console) -> None:
+    session = await console.session()
+    usual, other, *_ = (model.name for model in console.kernel.models.status())
+    made = await console.keys.create(KeyRequest(name="a person", scopes=("agent",), models=(usual,)))
+    console.last = made.key.id
+    await given(console, session)
+    browser = console.stranger()
+    await browser.send("/console/login", key=made.secret)
+    await browser.learn()
+    place = f"/console/sessions/{session.id}"
+    page = await browser.page(place)
+    assert re.findall("<option[^>]*>([^<]*)", page) == [usual]
+    refused = await browser.send(f"{place}/turns", text="x", model=other)
+    assert refused.status_code == 403 and (await session.info()).model == ""
