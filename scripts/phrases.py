@@ -71,7 +71,6 @@ UNSEEN_FILES = {
     "shell/markdown.py": "what models write",
     "shell/export_": "documents that are written",
     "shell/screen/pastes.py": "it is part of the request",
-    "service/console/artifacts.py": "its pages have words of their own",
     "service/console/changes.py": "its pages have words of their own",
     "service/console/door.py": "its pages have words of their own",
     "service/console/forms.py": "its pages have words of their own",
