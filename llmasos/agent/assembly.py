@@ -110,6 +110,7 @@ class Assembly:
             services.settings,
             services.trainings,
             services.shelf,
+            request.text if request.call is None else "",
         )
         reports = Reports(info.id, turn, origin, services.ledger, self.stream, redactor)
 

@@ -59,6 +59,7 @@ class Contexts:
         settings: The kernel's.
         trainings: The federated trainings, where the extra is installed.
         documents: The collections of documents.
+        request: What the person asked for; empty where a program made the call.
         gate: What carries out calls made from inside Python.
         spent: What tools have asked of the model so far.
         charged: What tools have cost so far, by what they declare.
@@ -76,6 +77,7 @@ class Contexts:
     settings: Settings
     trainings: Runs | None = None
     documents: Shelf | None = None
+    request: str = ""
     gate: Gate | None = None
     spent: Usage = field(default_factory=Usage)
     charged: float = 0.0
@@ -139,6 +141,11 @@ class ActionContext:
     def model(self) -> str:
         """The name of the model that `ask` asks."""
         return self._of.settings.tools.models.get(self.tool) or self._of.model.model_name
+
+    @property
+    def request(self) -> str:
+        """What the person asked for in this turn; empty where a program made the call."""
+        return self._of.request
 
     def executor(self, cluster: str, jobs: int) -> Executor:
         """Return what runs tasks on a cluster's machines or, without one, on this one.

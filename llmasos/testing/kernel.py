@@ -30,6 +30,7 @@ class FakeKernel:
         runs: Federated trainings, or what stands for them.
 
     Attributes:
+        request: What the person asked for.
         asked: What the model was asked: instructions and texts.
         shown: What was printed.
         steps: The progress that was shown: what, done and total.
@@ -54,6 +55,7 @@ class FakeKernel:
         self.shelf = shelf
         self.runs = runs
         self.model = "a-model"
+        self.request = ""
         self._answer = answer
         self.asked: list[tuple[str, str]] = []
         self.shown: list[str] = []

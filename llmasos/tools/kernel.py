@@ -102,6 +102,10 @@ class KernelContext(Protocol):
     def model(self) -> str:
         """The name of the model that `ask` asks."""
 
+    @property
+    def request(self) -> str:
+        """What the person asked for in this turn; empty where a program made the call."""
+
     def executor(self, cluster: str, jobs: int) -> Executor:
         """Return what runs tasks on a cluster's machines or, without one, on this one; the caller ends it.
 

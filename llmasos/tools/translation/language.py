@@ -74,6 +74,28 @@ def name_of(code: str) -> str:
     return langcodes.get(code).display_name("en")
 
 
+def names_language(text: str) -> bool:
+    """Return whether a text names a language: in English, in Chinese, or as the language names itself."""
+    told = text[:_READ].casefold()
+    return any(
+        name in told if _SCRIPTS[-1][0].search(name) else re.search(rf"\b{re.escape(name)}\b", told)
+        for name in _names()
+    )
+
+
+@cache
+def _names() -> frozenset[str]:
+    import langcodes
+
+    codes = [langcodes.get(str(code)) for code in _identifier().labels]
+    names = {
+        name for code in codes for name in (code.display_name("en"), code.display_name("zh"), code.autonym())
+    }
+    # 英文 is English as well as 英语 is.
+    names |= {f"{name[:-1]}文" for name in names if name.endswith("语")}
+    return frozenset(name.casefold() for name in names if len(name) > 1)
+
+
 @cache
 def _identifier() -> Any:
     from py3langid.langid import LanguageIdentifier

@@ -30,10 +30,12 @@ class Wanted:
     Args:
         words: About how many; 0 leaves it open. Of scripts without spaces, each sign is a word.
         points: What it has to speak of.
+        names: Whom and what it has to name.
     """
 
     words: int = 0
     points: Sequence[str] = ()
+    names: Sequence[str] = ()
 
 
 def count_words(text: str) -> int:
@@ -56,6 +58,7 @@ def problems(text: str, wanted: Wanted) -> list[str]:
     if wanted.words and abs(count - wanted.words) > wanted.words * NEAR:
         found.append(f"it has {count} words and should have about {wanted.words}")
     found += (f"it does not speak of: {point}" for point in wanted.points if not _speaks(text, point))
+    found += (f"it does not name {name}" for name in wanted.names if not _names(text, name))
     found += (f"{blank} is left to be filled in" for blank in dict.fromkeys(_BLANK.findall(text)))
     found += (f"it says twice: {sentence[:80]}" for sentence in _twice(text))
     return found
@@ -70,6 +73,11 @@ def _speaks(text: str, point: str) -> bool:
         return sum(pair in told for pair in pairs) * 2 >= len(pairs)
     stems = [word[:5].casefold() for word in _WORD.findall(point) if len(word) > 3] or [point.casefold()]
     return sum(stem in told for stem in stems) * 2 >= len(stems)
+
+
+def _names(text: str, name: str) -> bool:
+    """Return whether a text has the longest word of a name, in whatever form."""
+    return max(_WORD.findall(name), key=len).casefold()[:5] in text.casefold()
 
 
 def _twice(text: str) -> list[str]:

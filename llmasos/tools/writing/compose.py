@@ -13,13 +13,16 @@ from llmasos.tools._saving import NAME, saved_as
 from llmasos.tools._staging import is_there
 from llmasos.tools._text import decode
 from llmasos.tools.kernel import Capabilities, KernelContext, kernel_tool
-from llmasos.tools.translation.language import detect, language
+from llmasos.tools.translation.language import detect, language, names_language
 from llmasos.tools.writing.checklist import NEAR, Wanted, count_words, problems, without_talk
 from llmasos.tools.writing.fitting import asked_words, extended, shortened, tidied
+from llmasos.tools.writing.names import names_in
 
 _LONG = 350  # words from which on a text is written in parts
 _PART = 180
 _MOST_PARTS = 12
+_FEWEST_PARTS = 2
+_HEADING = 15  # words at most
 _REVISIONS = 3
 _MATERIAL = 6000
 _TOLD = 4000
@@ -107,8 +110,9 @@ async def compose(
         # The policy decides on files by the arguments that name them, and not by a task.
         given = {"style": style, "words": words, "points": points, **moved}
         return str(await ctx.hand_on("compose", given))
+    task = _as_said(task, ctx.request)
     words = words or asked_words(task)
-    wanted = Wanted(words, tuple(point for point in points or () if point.strip()))
+    wanted = Wanted(words, tuple(point for point in points or () if point.strip()), names_in(task))
     facts = "" if material is None else await _facts(ctx, material)
     asked = task.strip()
     if wanted.points:
@@ -140,7 +144,7 @@ async def _revised(
         left = problems(revised, wanted)
         if len(left) < len(found) or (len(left) == len(found) and _nearer(revised, draft, wanted.words)):
             draft, found = revised, left
-    if 0 < wanted.words < _LONG and count_words(draft) > wanted.words:
+    if 0 < wanted.words < count_words(draft):
         short = shortened(draft, wanted.words)
         if len(left := problems(short, wanted)) <= len(found):
             draft, found = short, left
@@ -164,10 +168,13 @@ class _Writer:
 
     async def in_parts(self, asked: str) -> str:
         """Return a text that is written by an outline, part by part."""
-        count = max(2, min(_MOST_PARTS, round(self._words / _PART)))
+        count = max(_FEWEST_PARTS, min(_MOST_PARTS, round(self._words / _PART)))
         said = await self._say(_OUTLINE.format(count=count), asked, 200)
         parts = [_NUMBERED.sub("", line).strip(" *#") for line in said.splitlines() if line.strip(" *#-")]
-        parts = [part for part in parts if part][:count] or ["1"]
+        parts = [part for part in parts if part and count_words(part) <= _HEADING][:count]
+        if len(parts) < _FEWEST_PARTS:
+            # It wrote the text, or a title.
+            return await self.whole(asked)
         each = round(self._words / len(parts))
         written: list[str] = []
         for number, part in enumerate(parts):
@@ -218,6 +225,14 @@ def _without_heading(body: str, part: str) -> str:
 
 def _nearer(one: str, other: str, words: int) -> bool:
     return bool(words) and abs(count_words(one) - words) < abs(count_words(other) - words)
+
+
+def _as_said(task: str, request: str) -> str:
+    """Return the person's own words where a small model put their task into another language."""
+    theirs, told = detect(request), detect(task)
+    if not theirs or not told or theirs == told or names_language(request) or len(request) > _LONGEST_TASK:
+        return task
+    return saved_as(request.strip())[0]
 
 
 async def _moved(

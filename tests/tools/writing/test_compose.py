@@ -41,6 +41,34 @@ async def test_a_long_text_is_written_by_an_outline(kernel: FakeKernel, folder: 
     assert text.count("## Soil") == 1, "a heading that the model repeats is there once"
 
 
+@pytest.mark.parametrize("outline", ["Soil", "Soil is what plants grow in. " * 9 + "\nPlants", "#\n-"])
+async def test_what_is_no_outline_is_none(kernel: FakeKernel, outline: str) -> None:
+    whole = " ".join(f"word{number}" for number in range(400))
+    script(kernel, outline, whole)
+    assert await kernel.run(compose, task="On plants.", words=400) == whole
+
+
+async def test_a_long_text_that_stays_too_long_ends_earlier(kernel: FakeKernel) -> None:
+    long = " ".join(f"Sentence {number} is of six words." for number in range(100))
+    script(kernel, "no outline", *[long] * 4)
+    told = await kernel.run(compose, task="On plants.", words=400)
+    assert count_words(told) == 480 and told.endswith("words.")
+
+
+async def test_a_task_that_was_put_into_another_language_is_taken_as_it_was_said(kernel: FakeKernel) -> None:
+    script(kernel, *["Some text."] * 3)
+    kernel.request = "write a poem about the rain and save it as a.md"
+    for task, asked in (
+        ("写一首关于雨的诗", "write a poem about the rain"),
+        ("a poem about the rain", "a poem about the rain"),
+    ):
+        await kernel.run(compose, task=task)
+        assert kernel.asked[-1][1] == asked
+    kernel.request = "write a poem about the rain in Chinese"
+    await kernel.run(compose, task="写一首关于雨的诗")
+    assert kernel.asked[-1][1] == "写一首关于雨的诗"
+
+
 async def test_a_draft_is_revised_and_what_is_left_is_told(kernel: FakeKernel) -> None:
     script(kernel, "A text of [Your Name].", *["Lunch is on Friday."] * 3)
     told = await kernel.run(compose, task="Invite.", points=["lunch on Friday", "the price"])
