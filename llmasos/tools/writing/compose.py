@@ -16,7 +16,7 @@ from llmasos.tools.kernel import Capabilities, KernelContext, kernel_tool
 from llmasos.tools.translation.language import detect, language, names_language
 from llmasos.tools.writing.checklist import NEAR, Wanted, count_words, problems, without_talk
 from llmasos.tools.writing.fitting import asked_words, extended, shortened, tidied
-from llmasos.tools.writing.names import names_in
+from llmasos.tools.writing.names import addressee, names_in
 
 _LONG = 350  # words from which on a text is written in parts
 _PART = 180
@@ -112,7 +112,9 @@ async def compose(
         return str(await ctx.hand_on("compose", given))
     task = _as_said(task, ctx.request)
     words = words or asked_words(task)
-    wanted = Wanted(words, tuple(point for point in points or () if point.strip()), names_in(task))
+    names = names_in(task)
+    speaks_of = tuple(point for point in points or () if point.strip())
+    wanted = Wanted(words, speaks_of, names, addressee(task, names))
     facts = "" if material is None else await _facts(ctx, material)
     asked = task.strip()
     if wanted.points:
