@@ -30,6 +30,7 @@ from llmasos.models.remotes import Remotes
 from llmasos.sandbox import docker_problem, jail_problems, jail_weakness, landlock_problem
 from llmasos.secrets import Redactor, secrets_of_settings
 from llmasos.store import Store
+from llmasos.streams import output_ended
 
 _FREE_BYTES = 2_000_000_000
 _UPSTREAM_SECONDS = 20.0
@@ -302,4 +303,7 @@ def _report(part: str, message: str, fix: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except OSError as error:
+        sys.exit(output_ended(error))

@@ -34,6 +34,7 @@ _SHELL: dict[str, tuple[tuple[int, ...], tuple[str, ...]]] = {
     "say": ((0,), ()),
     "say_wrapped": ((0,), ()),
     "ask": ((0,), ()),
+    "agreed": ((0,), ()),
     "confirmed": ((0,), ()),
     "translated": ((0,), ()),
     "_part": ((0, 1, 2), ("note",)),

@@ -30,6 +30,7 @@ ORDER = [
     {"story"},
     {"amounts", "datasets", "events", "extras", "flips", "imports", "markdown", "parents", "paths", "sqlite"},
     {"secrets"},
+    {"streams"},
     {"decisions", "display", "language", "net"},
     {"errors"},
 ]
@@ -37,7 +38,8 @@ ORDER = [
 ONLY = {
     "shell": {
         *("amounts", "api", "audits", "client", "config", "datasets", "decisions", "display", "errors"),
-        *("events", "fingerprints", "flips", "language", "markdown", "paths", "story", "strays", "support"),
+        *("events", "fingerprints", "flips", "language", "markdown", "paths", "story", "strays", "streams"),
+        "support",
     },
     "audits": {"client", "api", "events", "decisions", "display", "paths", "errors"},
     "silo": {"client", "config", "display", "errors", "federated", "language", "paths", "support"},

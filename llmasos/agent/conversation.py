@@ -101,9 +101,10 @@ class Conversation:
     async def _tell(self, done: Compacted, turn: str = "") -> None:
         turns = f"{done.turns:,} turn" if done.turns == 1 else f"{done.turns:,} turns"
         results = "the result of 1 call" if done.results == 1 else f"results of {done.results:,} calls"
+        dropped = f"{results}, and long answers" if done.results else "long answers"
         text = (
             f"Compacted: {turns}, told in {done.characters:,} characters with those before. "
-            f"What was said stays; dropped: {results}, and long answers."
+            f"What was said stays; dropped: {dropped}."
         )
         await self._stream.append(Notice(turn=turn, text=text))
 

@@ -26,7 +26,7 @@ from llmasos.api import (
 )
 from llmasos.client._connection import Query
 from llmasos.client._console import ConsoleCalls
-from llmasos.client._errors import gone, refusal
+from llmasos.client._errors import gone, refusal, request_content
 from llmasos.client._explain import ExplainCalls
 from llmasos.client._federated import FederatedCalls
 from llmasos.client._keys import KeyCalls
@@ -34,7 +34,7 @@ from llmasos.client._knowledge import KnowledgeCalls
 from llmasos.client._ledger import LedgerCalls
 from llmasos.client._memory import MemoryCalls
 from llmasos.client._models import ModelCalls
-from llmasos.client._names import model_name
+from llmasos.client._names import model_name, path_part
 from llmasos.client._plugins import PluginCalls
 from llmasos.client._session import AsyncSession
 from llmasos.client._suggest import SuggestCalls
@@ -159,7 +159,9 @@ class AsyncClient(
         Raises:
             RequestRefused: There is no such session.
         """
-        return AsyncSession(self, await self.request("GET", f"/v1/sessions/{session}", SessionInfo))
+        return AsyncSession(
+            self, await self.request("GET", f"/v1/sessions/{path_part(session)}", SessionInfo)
+        )
 
     async def sessions(self, folder: str | Path | None = None) -> list[SessionInfo]:
         """Return the newest sessions, of one folder or of all."""
@@ -222,7 +224,7 @@ class AsyncClient(
         await self._send("DELETE", path, None, None)
 
     async def _send(self, method: str, path: str, body: BaseModel | None, query: Query | None) -> bytes:
-        content = body.model_dump_json() if body is not None else None
+        content = request_content(body, query)
         try:
             response = await self._http.request(method, path, params=query, content=content)
         except httpx2.TransportError as error:
@@ -241,7 +243,7 @@ class AsyncClient(
             KernelError: The kernel is gone.
             RequestRefused: The kernel said no.
         """
-        content = body.model_dump_json() if body is not None else None
+        content = request_content(body, query)
         try:
             async with self._http.stream(method, path, params=query, content=content) as response:
                 if response.is_error:
@@ -263,7 +265,7 @@ class AsyncClient(
         """
         query = {} if after is None else {"after": str(after)}
         query |= {} if last is None else {"last": str(last)}
-        async with self.stream("GET", f"/v1/sessions/{session}/events", query=query) as response:
+        async with self.stream("GET", f"/v1/sessions/{path_part(session)}/events", query=query) as response:
             lines = response.aiter_lines()
             # The first line says that nothing is missed from here on.
             await anext(lines, None)
@@ -274,7 +276,7 @@ class AsyncClient(
         query = {"after": str(after), "follow": "false"}
         query |= {} if last is None else {"last": str(last)}
         try:
-            response = await self._http.get(f"/v1/sessions/{session}/events", params=query)
+            response = await self._http.get(f"/v1/sessions/{path_part(session)}/events", params=query)
         except httpx2.TransportError as error:
             raise gone() from error
         if response.is_error:

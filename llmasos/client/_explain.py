@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from urllib.parse import quote
-
 from llmasos.api.explaining import Explanation
 from llmasos.client._connection import Connection
+from llmasos.client._names import path_part
 
 
 class ExplainCalls:
@@ -20,4 +19,4 @@ class ExplainCalls:
         Raises:
             RequestRefused: There is no such thing.
         """
-        return await self.request("GET", f"/v1/explanations/{quote(id, safe='')}", Explanation)
+        return await self.request("GET", f"/v1/explanations/{path_part(id)}", Explanation)

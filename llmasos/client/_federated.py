@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from llmasos.api.federated import (
     Exported,
@@ -18,6 +17,7 @@ from llmasos.api.federated import (
     TrainingRequest,
 )
 from llmasos.client._connection import Connection
+from llmasos.client._names import path_part
 
 _PREFIX = "/v1/federated/runs"
 
@@ -98,7 +98,7 @@ class FederatedCalls:
 
 
 def _path(run: str) -> str:
-    return f"{_PREFIX}/{quote(run, safe='')}"
+    return f"{_PREFIX}/{path_part(run)}"
 
 
 async def _steps(lines: AsyncIterator[str]) -> AsyncIterator[RunStep]:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from urllib.parse import quote
-
 from llmasos.api import KeyCreated, KeyInfo, KeyRequest
 from llmasos.client._connection import Connection
+from llmasos.client._names import path_part
 
 
 class KeyCalls:
@@ -29,7 +28,7 @@ class KeyCalls:
         Raises:
             RequestRefused: There is none.
         """
-        return await self.request("GET", f"/v1/keys/{quote(key, safe='')}", KeyInfo)
+        return await self.request("GET", f"/v1/keys/{path_part(key)}", KeyInfo)
 
     async def revoke_key(self: Connection, key: str) -> KeyInfo:
         """End a key at once.
@@ -37,4 +36,4 @@ class KeyCalls:
         Raises:
             RequestRefused: There is none.
         """
-        return await self.request("POST", f"/v1/keys/{quote(key, safe='')}/revoke", KeyInfo)
+        return await self.request("POST", f"/v1/keys/{path_part(key)}/revoke", KeyInfo)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable
-from urllib.parse import quote
 
 from llmasos.api.knowledge import (
     DocumentRequest,
@@ -16,6 +15,7 @@ from llmasos.api.knowledge import (
 from llmasos.api.models import ModelProgress
 from llmasos.client._connection import Connection
 from llmasos.client._errors import RequestRefused, gone
+from llmasos.client._names import path_part
 
 Tell = Callable[[ModelProgress], None]
 
@@ -75,4 +75,4 @@ class KnowledgeCalls:
 
 
 def _place(collection: str) -> str:
-    return f"/v1/knowledge/{quote(collection, safe='')}"
+    return f"/v1/knowledge/{path_part(collection)}"

@@ -25,6 +25,7 @@ from llmasos.api import (
 )
 from llmasos.client._connection import Connection
 from llmasos.client._errors import RequestRefused, gone
+from llmasos.client._names import path_part
 
 
 class LedgerCalls:
@@ -113,9 +114,8 @@ class LedgerCalls:
         Raises:
             RequestRefused: There is none.
         """
-        from urllib.parse import quote
 
-        return await self.request("GET", f"/v1/ledger/records/{quote(what, safe='')}", list[RecordInfo])
+        return await self.request("GET", f"/v1/ledger/records/{path_part(what)}", list[RecordInfo])
 
     async def prove(self: Connection, what: str, *, up_to_anchor: bool = False) -> dict[str, Any]:
         """Return the proof of an action, or of the record of a number.

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from urllib.parse import quote
 
 from llmasos.api import Fact, FactChange, FactRequest
 from llmasos.client._connection import Connection
+from llmasos.client._names import path_part
 
 
 class MemoryCalls:
@@ -40,4 +40,4 @@ def _absolute(folder: str | Path) -> str:
 
 
 def _path(fact: str) -> str:
-    return f"/v1/memory/{quote(fact, safe='')}"
+    return f"/v1/memory/{path_part(fact)}"

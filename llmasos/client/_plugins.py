@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from urllib.parse import quote
-
 from llmasos.api import EnableRequest, PluginInfo
 from llmasos.client._connection import Connection
+from llmasos.client._names import path_part
 
 
 class PluginCalls:
@@ -21,7 +20,7 @@ class PluginCalls:
         Raises:
             RequestRefused: There is none.
         """
-        return await self.request("GET", f"/v1/plugins/{quote(name, safe='')}", PluginInfo)
+        return await self.request("GET", f"/v1/plugins/{path_part(name)}", PluginInfo)
 
     async def enable_plugin(
         self: Connection, name: str, sha256: str, *, in_kernel: bool = False
@@ -37,7 +36,7 @@ class PluginCalls:
             RequestRefused: It has changed since, or cannot be used.
         """
         wanted = EnableRequest(sha256=sha256, in_kernel=in_kernel)
-        return await self.request("POST", f"/v1/plugins/{quote(name, safe='')}/enable", PluginInfo, wanted)
+        return await self.request("POST", f"/v1/plugins/{path_part(name)}/enable", PluginInfo, wanted)
 
     async def disable_plugin(self: Connection, name: str) -> PluginInfo:
         """Offer the tools of a plugin no longer.
@@ -45,4 +44,4 @@ class PluginCalls:
         Raises:
             RequestRefused: It is not enabled.
         """
-        return await self.request("POST", f"/v1/plugins/{quote(name, safe='')}/disable", PluginInfo)
+        return await self.request("POST", f"/v1/plugins/{path_part(name)}/disable", PluginInfo)

@@ -38,7 +38,7 @@ from llmasos.api import (
 )
 from llmasos.client._errors import gone
 from llmasos.client._fold import TurnFold
-from llmasos.client._names import model_name
+from llmasos.client._names import model_name, path_part
 from llmasos.errors import LLMasOSError
 from llmasos.events import Event, TurnFinished
 
@@ -194,7 +194,7 @@ class AsyncSession:
             more: The other fields of `ApprovalRequest`.
         """
         body = ApprovalRequest(approve=approve, digest=digest, **more)
-        await self._client.post(f"{self._path}/approvals/{action}", body)
+        await self._client.post(f"{self._path}/approvals/{path_part(action)}", body)
 
     async def diff(self) -> Diff:
         """Return what the session's view would change in the folder."""
@@ -265,11 +265,13 @@ class AsyncSession:
     async def job_output(self, job: str, *, offset: int = 0, wait: float = 0.0) -> JobOutput:
         """Return what a job has printed from a byte on, waiting up to `wait` seconds for more."""
         query = {"offset": str(offset), "wait": str(wait)}
-        return await self._client.request("GET", f"{self._path}/jobs/{job}", JobOutput, query=query)
+        return await self._client.request(
+            "GET", f"{self._path}/jobs/{path_part(job)}", JobOutput, query=query
+        )
 
     async def stop_job(self, job: str) -> JobInfo:
         """Stop a job."""
-        return await self._client.request("POST", f"{self._path}/jobs/{job}/stop", JobInfo)
+        return await self._client.request("POST", f"{self._path}/jobs/{path_part(job)}/stop", JobInfo)
 
     async def save_state(self, name: str) -> None:
         """Keep the variables of the session's Python under a name."""

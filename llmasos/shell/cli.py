@@ -39,6 +39,7 @@ from llmasos.shell.policy import policy_app
 from llmasos.shell.sandbox import sandbox_app
 from llmasos.shell.tools import tools_app
 from llmasos.shell.words import MODEL_STATES, count, pad
+from llmasos.streams import output_ended
 
 if TYPE_CHECKING:
     from llmasos.client import AsyncClient
@@ -137,7 +138,8 @@ def shell(
         raise typer.Exit
     if context.invoked_subcommand is not None:
         return
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+    # A stream that the caller has closed is none at all.
+    if not all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout)):
         raise LLMasOSError("The shell needs a terminal.", hint='Use `llmasos run "..."` in scripts.')
     import asyncio
 
@@ -332,6 +334,8 @@ def main() -> None:
         print_error(error)
         # As with options that Typer itself refuses.
         sys.exit(2 if error.code == "value" else 1)
+    except OSError as error:
+        sys.exit(output_ended(error))
     except KeyboardInterrupt:
         sys.exit(130)
 

@@ -87,7 +87,8 @@ async def _commit(shell: Shell, rest: str) -> None:
         if error.code != "conflict" or merge:
             raise
         print_error(error)
-        if await shell.ask("Merge both versions of these files? [y/N] ") not in ("y", "yes"):
+        if not await shell.agreed("Merge both versions of these files? [y/N] "):
+            say("Nothing was written.")
             return
         done = await session.commit(chosen, merge=True)
     shell.kept = ()
@@ -225,6 +226,9 @@ async def _open(shell: Shell, rest: str) -> None:
     if rest and not (rest.isascii() and rest.isdecimal()):
         raise LLMasOSError(f"{rest!r} is no number.", hint="/open 3, or /open for the newest.")
     fold = shell.folds.get(int(rest) if rest else None)
+    if fold is None and not rest:
+        hint = "Output of many lines is, and says how it is opened."
+        raise LLMasOSError("Nothing was folded yet.", hint=hint)
     if fold is None:
         raise LLMasOSError("Nothing of that number is folded.", hint="It stands beside what was left out.")
     await page(shell.screen, fold)

@@ -12,6 +12,8 @@ from llmasos.language import ENGLISH, chosen_language, translated
 from llmasos.shell.words import wrapped
 
 _NOTES = re.compile(r"(?P<text>.*?)  \[(?P<notes>[^\]]*)\]", re.DOTALL)
+# Both Typer and Click say which commands may be meant.
+_TWICE = re.compile(r" Did you mean [^?\n]*\?(?= \(?Did you mean )")
 
 
 class HelpLines(click.HelpFormatter):
@@ -64,7 +66,7 @@ def usage_error_lines(error: click.ClickException) -> Iterator[str]:
     """Yield what is wrong with a command line, as Click says it."""
     said = io.StringIO()
     error.show(said)
-    yield from said.getvalue().rstrip("\n").split("\n")
+    yield from _TWICE.sub("", said.getvalue()).rstrip("\n").expandtabs(2).split("\n")
 
 
 def said_of(text: str) -> str:

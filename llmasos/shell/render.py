@@ -38,6 +38,8 @@ from llmasos.shell.words import fit
 from llmasos.story import command_of
 
 _SHOWN_LINES = 15
+# Of a longer line of output, such as a file without newlines, only the beginning is seen at once.
+_LONGEST_LINE = 500
 _MARKS = {
     "ok": ("✓", "green"),
     "denied": ("⊘", "yellow"),
@@ -228,16 +230,21 @@ class Renderer:
 
     def _print_output(self, lines: Sequence[str]) -> None:
         for line in lines:
-            self._console.print(Text(f"│ {line}", style="dim"))
+            self._console.print(Text(f"│ {line[:_LONGEST_LINE]}", style="dim"))
+            if (more := len(line) - _LONGEST_LINE) > 0:
+                self._console.print(f"│ {translated(f'… {more:,} more characters')}", style="dim")
 
     def _show_finished(self, event: ActionFinished) -> None:
         output = self._outputs.pop(event.action, OutputLines())
         left, last = output.end()
+        cut = any(len(line) > _LONGEST_LINE for line in output.lines)
+        opened = self._fold(f"{event.tool} · {event.action}", output.lines) if left or cut else ""
         if left:
-            opened = self._fold(f"{event.tool} · {event.action}", output.lines)
-            more = translated(f"… at least {left} more lines" if output.lost else f"… {left} more lines")
+            more = translated(f"… at least {left:,} more lines" if output.lost else f"… {left:,} more lines")
             self._console.print(f"│ {more}{opened}", style="dim")
         self._print_output(last)
+        if cut and not left:
+            self._console.print(f"│ {translated('Long lines are shown in part')}{opened}", style="dim")
         facts = [event.tool]
         if event.backend:
             facts += [f"{event.seconds:.1f} s", event.backend]

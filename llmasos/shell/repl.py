@@ -173,6 +173,14 @@ class Shell:
         answer = (await self.screen.ask(translated(question)) or "").strip()
         return english_answer(answer) if lower else answer
 
+    async def agreed(self, question: str) -> bool:
+        """Ask the person for a yes; what is neither yes nor no is the next thing that they want."""
+        said = await self.ask(question, lower=False)
+        answer = english_answer(said)
+        if answer not in ("", "y", "yes", "n", "no"):
+            self.screen.put_back(Line(said))
+        return answer in ("y", "yes")
+
     async def edit(self, question: str, text: str) -> str | None:
         """Have the person change a text; None when they gave up."""
         return await self.screen.ask(question, text)
@@ -259,8 +267,12 @@ class Shell:
             with self.screen.busy(stop, self._live):
                 await asyncio.wait({task, left}, return_when=asyncio.FIRST_COMPLETED)
             if not task.done():
-                if self._running is not None:
-                    say(f"The turn goes on: llmasos --resume {self._running.id}")
+                running = self._running
+                # What was said so far is written to its end first.
+                task.cancel()
+                await asyncio.wait({task})
+                if running is not None:
+                    say(f"The turn goes on: llmasos --resume {running.id}")
                 return False
             await task
         except asyncio.CancelledError:

@@ -166,7 +166,7 @@ async def _follow(
 
 async def _offer(shell: Shell, offered: DiffOffered, *, decides: bool) -> None:
     """Show what a turn changed, and ask what becomes of it; about what was kept for later only once."""
-    shell.changed = tuple(change.path for change in offered.changes)
+    shell.changed = tuple(change.path for change in offered.changes if change.kind != "deleted")
     kept = f"{count(len(offered.changes), 'change')} kept for later: /diff, /commit, /discard."
     if offered.changes == shell.kept:
         say(kept)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import stat
@@ -12,6 +13,7 @@ import pytest
 from llmasos.errors import ConflictError, WorkspaceError
 from llmasos.sandbox import Selection, Workspace
 from llmasos.sandbox.workspace import temporaries
+from llmasos.sandbox.workspace.transaction import disk_error
 from tests.sandbox.conftest import MakeDesk
 
 pytestmark = pytest.mark.anyio
@@ -603,3 +605,12 @@ async def test_a_view_without_changes_is_copied_as_none(make_desk: MakeDesk, tmp
     desk = make_desk({"a.txt": "one\n"})
     await desk.space.copy_view(tmp_path / "other")
     assert await Workspace.open(desk.folder, tmp_path / "other").changes() == []
+
+
+@pytest.mark.parametrize(
+    ("path", "named"),
+    [("/proc/self/fd/19", ""), ("/proc/self/fd/7/.", ""), ("/proc/self/fd/7/a/b", " (a/b)"), ("/x", " (/x)")],
+)
+def test_a_folder_that_was_open_is_not_named_by_its_number(path: str, named: str) -> None:
+    error = disk_error(PermissionError(errno.EPERM, "Operation not permitted", path))
+    assert error.message == f"The folder cannot be written: Operation not permitted{named}."

@@ -3,10 +3,12 @@
 from collections.abc import Iterator
 
 import pytest
+from click import ClickException
 from click.testing import CliRunner as ClickRunner
 from typer.testing import CliRunner
 
 from llmasos.shell.cli import app, command_line
+from llmasos.shell.help import usage_error_lines
 
 
 def helps(*words: str) -> Iterator[tuple[str, str]]:
@@ -40,3 +42,17 @@ def test_every_command_says_what_it_does_in_whole_sentences() -> None:
 @pytest.mark.parametrize("word", ["models", "keys", "ledger", "sandbox", "policy", "cluster", "commands"])
 def test_a_command_that_is_not_there_is_refused(word: str) -> None:
     assert CliRunner().invoke(app, [word, "nothing"]).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["runn"], "Error: No such command 'runn'. Did you mean 'run'?"),
+        (["resme"], "Error: No such command 'resme'. (Did you mean one of: 'rename', 'resolve'?)"),
+        (["shell-integration"], "  bash,"),
+    ],
+)
+def test_what_is_wrong_is_said_once_and_plainly(words: list[str], told: str) -> None:
+    with pytest.raises(ClickException) as wrong:
+        command_line()(words, standalone_mode=False)
+    assert told in list(usage_error_lines(wrong.value))

@@ -22,6 +22,7 @@ from llmasos.events import (
     display,
 )
 from llmasos.shell.diffs import show_diff
+from llmasos.shell.folds import Folds
 from llmasos.shell.render import Renderer, make_console, usage_line
 from llmasos.shell.words import count, fit
 
@@ -92,6 +93,22 @@ def test_output_that_comes_in_pieces_is_joined_and_cut() -> None:
     lines = shown(many, finished(seconds=1.25, backend="docker"))
     assert lines[9:11] == ["│ 9", "│ … 5 more lines"]
     assert lines[11:] == [*(f"│ {n}" for n in range(15, 20)), "✓ run_shell · 1.2 s · docker · a-1"]
+
+
+def test_a_line_without_end_is_cut_and_can_be_opened() -> None:
+    screen, file = console()
+    folds = Folds()
+    renderer = Renderer(screen, folds=folds)
+    renderer.show(ActionOutput(action="a-1", text=f"{'x' * 30_000}\nshort\n"))
+    renderer.show(finished())
+    lines = file.getvalue().splitlines()
+    assert lines[0] == f"│ {'x' * 500}" and lines[1:4] == [
+        "│ … 29,500 more characters",
+        "│ short",
+        "│ Long lines are shown in part · /open 1",
+    ]
+    fold = folds.get(1)
+    assert fold is not None and fold.text == f"{'x' * 30_000}\nshort"
 
 
 def test_a_failure_shows_the_end_of_its_result() -> None:

@@ -3,7 +3,8 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
@@ -94,3 +95,48 @@ def test_what_runs_can_be_stopped(played: Callable[..., str]) -> None:
 
 def test_without_a_kernel_a_request_is_refused(played: Callable[..., str]) -> None:
     assert "No kernel.\nThere is none in this test." in played("do something")
+
+
+def test_a_command_that_is_nearly_one_is_named(played: Callable[..., str]) -> None:
+    assert "Did you mean /history? /help lists them." in played("/histroy")
+    assert "\n/help lists them." in played("/zzz")
+
+
+def test_where_nothing_was_folded_nothing_is_opened(played: Callable[..., str]) -> None:
+    assert "Nothing was folded yet." in played("/open")
+    assert "Nothing of that number is folded." in played("/open 7")
+
+
+@pytest.mark.parametrize(
+    ("answer", "agreed", "next_line"),
+    [("y", True, None), ("n", False, None), ("", False, None), ("Show the diff", False, "Show the diff")],
+)
+def test_what_is_no_answer_is_what_is_wanted_next(
+    tmp_path: Path, answer: str, agreed: bool, next_line: str | None
+) -> None:
+    screen = FakeScreen(answers=[answer])
+    shell = Shell(tmp_path, SessionOptions(), screen)
+    assert asyncio.run(shell.agreed("Merge them? [y/N] ")) is agreed
+    assert [line.text for line in screen.lines] == ([next_line] if next_line else [])
+
+
+def test_who_leaves_reads_last_how_to_follow(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    screen = FakeScreen(["/try"])
+
+    async def left() -> None:
+        await asyncio.sleep(0)
+
+    async def turn(shell: Shell, rest: str) -> None:
+        session: Any = SimpleNamespace(id="s-1")
+        try:
+            with shell.shown(cast(Any, None), session):
+                await asyncio.Event().wait()
+        finally:
+            print("what was said so far")
+
+    monkeypatch.setattr(screen, "left", left)
+    monkeypatch.setitem(commands.COMMANDS, "/try", Command("/try", "try it", turn))
+    assert asyncio.run(Shell(tmp_path, SessionOptions(), screen).run()) == 0
+    assert capsys.readouterr().out.endswith("what was said so far\nThe turn goes on: llmasos --resume s-1\n")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import stat
 from collections.abc import Iterator, Mapping
 
@@ -15,6 +16,8 @@ from llmasos.sandbox.workspace.journal import Manifest, Node
 from llmasos.sandbox.workspace.opening import held_folder, lstat, lstat_in, way_to
 from llmasos.sandbox.workspace.stamps import Stamp, stamp_in
 from llmasos.sandbox.workspace.temporaries import Temporaries
+
+_OPENED = re.compile(r"/proc/self/fd/\d+(/\.?)?")
 
 
 class Transaction:
@@ -193,8 +196,11 @@ class Transaction:
 
 def disk_error(error: OSError) -> WorkspaceError:
     """Return the error for a folder that cannot be written."""
+    # The way to a folder that was open names nothing that a person could look for.
+    where = _OPENED.sub("", os.fsdecode(error.filename or ""), 1)
+    named = f" ({display(where)})" if where else ""
     steps = {errno.ENOSPC: "Free space", errno.EDQUOT: "Free space", errno.EIO: "Check the disk"}
     return WorkspaceError(
-        f"The folder cannot be written: {error.strerror} ({display(os.fsdecode(error.filename or ''))}).",
+        f"The folder cannot be written: {error.strerror}{named}.",
         hint=f"{steps.get(error.errno or 0, 'Fix the permissions')}, then try again. Nothing was lost.",
     )

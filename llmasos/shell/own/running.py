@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from llmasos.errors import LLMasOSError
@@ -24,11 +25,15 @@ async def run_own(shell: Shell, line: Line) -> None:
     Raises:
         LLMasOSError: There is none of that name, or it cannot be carried out so.
     """
+    from llmasos.shell.commands import COMMANDS
     from llmasos.shell.turn import run_turn
 
     found = named(line.text, find(shell.folder))
     if found is None:
-        raise LLMasOSError(f"There is no command {line.text.split()[0]}.", hint="/help lists them.")
+        name = line.text.split()[0]
+        near = get_close_matches(name, [*COMMANDS, *own_commands(shell)], 1)
+        meant = f"Did you mean {near[0]}? " if near else ""
+        raise LLMasOSError(f"There is no command {name}.", hint=f"{meant}/help lists them.")
     place, arguments = found
     command = read(place)
     request = expand(command, arguments)
@@ -83,7 +88,7 @@ async def _agreed(shell: Shell, command: OwnCommand) -> bool:
     # What its front matter asks for, such as another model, is agreed to as well.
     shown = display(command.text.strip(), keep_newlines=True).replace("\n", "\n  ")
     console.print(Text(f"  {shown}\n  ({display_name(str(command.file))})", style="dim"))
-    if await shell.ask("Send it as your own words, from now on? [y/N] ") not in ("y", "yes"):
+    if not await shell.agreed("Send it as your own words, from now on? [y/N] "):
         return False
     agree(command)
     return True

@@ -20,12 +20,12 @@ from prompt_toolkit.completion import Completer, ThreadedCompleter
 from prompt_toolkit.document import Document
 from prompt_toolkit.enums import EditingMode
 from prompt_toolkit.filters import Condition
-from prompt_toolkit.history import FileHistory
 from prompt_toolkit.key_binding.vi_state import InputMode
 
 from llmasos.display import display
 from llmasos.language import translated
 from llmasos.shell.screen.bindings import make_bindings
+from llmasos.shell.screen.history import LenientHistory
 from llmasos.shell.screen.layout import Parts, make_layout
 from llmasos.shell.screen.output import FrameOutput, printed_to
 from llmasos.shell.screen.painter import Painter
@@ -65,7 +65,7 @@ class TerminalScreen:
         self._last_key = 0.0
         self.input = Buffer(
             multiline=True,
-            history=FileHistory(str(history)),
+            history=LenientHistory(str(history)),
             complete_while_typing=Condition(self._completes),
             auto_suggest=AutoSuggestFromHistory(),
             enable_history_search=True,

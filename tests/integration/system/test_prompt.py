@@ -303,7 +303,7 @@ def test_long_output_is_folded_and_opened(machine: Machine) -> None:
     terminal = Terminal(replace(machine, env={**machine.env, "PAGER": ""}))
     try:
         terminal.enter("count")
-        terminal.wait_for("│ 10\n", "│ … 1485 more lines · /open 1", "│ 1500", "Counted.")
+        terminal.wait_for("│ 10\n", "│ … 1,485 more lines · /open 1", "│ 1500", "Counted.")
         assert "│ 11\n" not in terminal.text()
         terminal.enter("/open 1")
         terminal.wait_for("run_shell · a-", "\n11\n", "\n1495\n")
