@@ -28,7 +28,7 @@ from llmasos.events import ActionStarted, TextDelta, TurnFinished
 from llmasos.kernel import Kernel
 from llmasos.models import Origin
 
-LAUNCH = [sys.executable, "-c", "from llmasos.shell.cli import main; main()"]
+LAUNCH = [sys.executable, "-c", "from llmasos.shell.entry import main; main()"]
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,7 @@ FILES = {
     "sales.csv": "\n".join(["day,region,amount", *SALES, ""]),
     "notes.txt": "会议记录\n我们讨论了新产品的发布计划，发布日期定在十二月一日。\n请在周五前提交报告。\n",
 }
-LAUNCH = "from llmasos.shell.cli import main; main()"
+LAUNCH = "from llmasos.shell.entry import main; main()"
 PROMPT = re.compile(r"^\s*[>❯›]\s*$")
 # The status names the model once the kernel has answered.
 READY = "qwen2.5"

@@ -9,7 +9,8 @@ import pytest
 
 from llmasos.streams import output_ended
 
-SHELL = [sys.executable, "-c", "from llmasos.shell.cli import main; main()"]
+ROOT = str(Path(__file__).parents[1])
+SHELL = [sys.executable, "-c", "from llmasos.shell.entry import main; main()"]
 DOCTOR = [sys.executable, "-m", "llmasos.doctor"]
 
 
@@ -17,7 +18,7 @@ DOCTOR = [sys.executable, "-m", "llmasos.doctor"]
 def env(tmp_path: Path) -> dict[str, str]:
     # A file of settings that cannot be read is reported at once, by a doctor who then looks no further.
     (tmp_path / "config.toml").write_text("[")
-    return {**os.environ, "LLMASOS_CONFIG_DIR": str(tmp_path), "LANG": "C.UTF-8"}
+    return {**os.environ, "LLMASOS_CONFIG_DIR": str(tmp_path), "LANG": "C.UTF-8", "PYTHONPATH": ROOT}
 
 
 @pytest.mark.parametrize("command", [[*SHELL, "--help"], DOCTOR], ids=["shell", "doctor"])
@@ -43,6 +44,29 @@ def test_without_standard_input_the_shell_says_what_it_needs(env: dict[str, str]
     line = ["sh", "-c", 'exec "$@" <&-', "sh", *SHELL]
     done = subprocess.run(line, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 1 and done.stderr.startswith("The shell needs a terminal.\n")
+
+
+def test_ctrl_c_is_quiet_while_the_command_is_loaded(env: dict[str, str]) -> None:
+    # A finder of modules that is asked for the command line presses the key.
+    pressed = (
+        "import sys\n"
+        "class Finder:\n"
+        "    def find_spec(self, name, *more):\n"
+        "        if name == 'llmasos.shell.cli': raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Finder())\n"
+    )
+    line = [sys.executable, "-c", f"{pressed}from llmasos.shell.entry import main\nmain()"]
+    done = subprocess.run(line, env=env, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
+def test_a_folder_that_is_gone_is_named(env: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "gone").mkdir()
+    line = ["sh", "-c", 'rmdir "$PWD"; exec "$@"', "sh", *SHELL, "run", "hello"]
+    gone = tmp_path / "gone"
+    told = subprocess.run(line, env=env, cwd=gone, capture_output=True, text=True, check=False)
+    assert told.returncode == 1 and "Traceback" not in told.stderr
+    assert "The folder that you are in is not there any more.\nGo to another one with cd.\n" in told.stderr
 
 
 @pytest.mark.parametrize("error", [FileNotFoundError(2, "No such file", "x"), OSError(28, "Full", "/x")])

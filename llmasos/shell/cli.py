@@ -335,9 +335,21 @@ def main() -> None:
         # As with options that Typer itself refuses.
         sys.exit(2 if error.code == "value" else 1)
     except OSError as error:
+        if isinstance(error, FileNotFoundError) and not _is_somewhere():
+            say("The folder that you are in is not there any more.", err=True)
+            say("Go to another one with cd.", err=True)
+            sys.exit(1)
         sys.exit(output_ended(error))
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _is_somewhere() -> bool:
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _running(work: Callable[[AsyncClient], Coroutine[Any, Any, T]]) -> tuple[T] | None:

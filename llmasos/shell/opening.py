@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +81,9 @@ async def _checked(shell: Shell) -> int:
 
             print_error(error)
             return _WRONG
+        if checking.done() and not checking.exception() and not shell.connected:
+            # A kernel takes seconds to start, and who has the keys of vi types already.
+            shell.screen.use_keys(checking.result().shell.keys == "vi")
         return await running
     finally:
         running.cancel()
@@ -89,5 +93,7 @@ async def _checked(shell: Shell) -> int:
 
 def _history_file() -> Path:
     file = paths.private_dir(paths.data_dir()) / "history"
-    file.touch(mode=0o600, exist_ok=True)
+    # One that cannot be written is none.
+    with suppress(OSError):
+        file.touch(mode=0o600, exist_ok=True)
     return file

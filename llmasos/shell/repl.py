@@ -148,6 +148,11 @@ class Shell:
         assert self._client is not None
         return self._client
 
+    @property
+    def connected(self) -> bool:
+        """Whether the kernel has answered."""
+        return self._client is not None
+
     async def session(self) -> AsyncSession:
         """Return the session, beginning one when there is none yet."""
         client = await self.client()

@@ -10,14 +10,15 @@ from llmasos.shell.output import say_wrapped
 
 if TYPE_CHECKING:
     from llmasos.client import AsyncClient
+    from llmasos.config import Settings
     from llmasos.strays import Stray
 
 # What the shell itself obeys, whatever the kernel has.
 _OWN = "shell.language"
 
 
-def check_settings() -> None:
-    """Say which variables and keys of the configuration file set nothing.
+def check_settings() -> Settings:
+    """Return the settings, and say which variables and keys of the configuration file set nothing.
 
     Raises:
         ConfigError: A setting has a wrong value, or the file cannot be read.
@@ -25,9 +26,10 @@ def check_settings() -> None:
     from llmasos.config import load_settings
     from llmasos.strays import strays
 
-    load_settings()
+    settings = load_settings()
     for stray in strays(os.environ, paths.config_dir() / "config.toml"):
         say_wrapped(_stray_line(stray), 2)
+    return settings
 
 
 async def say_differing(client: AsyncClient) -> None:

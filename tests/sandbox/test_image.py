@@ -341,7 +341,7 @@ def test_list_shows_images_and_trees(settings: Settings, capsys: pytest.CaptureF
 def test_the_commands_need_no_kernel(settings: Settings, arguments: list[str], code: int, said: str) -> None:
     TreeStore(settings, small_tree).build(quiet)
     done = subprocess.run(
-        [sys.executable, "-c", "from llmasos.shell.cli import main; main()", "sandbox", *arguments],
+        [sys.executable, "-c", "from llmasos.shell.entry import main; main()", "sandbox", *arguments],
         env={**os.environ, "LLMASOS_CACHE_DIR": str(settings.cache_dir), "LLMASOS_SANDBOX": "bubblewrap"},
         capture_output=True,
         text=True,

@@ -614,3 +614,14 @@ async def test_a_view_without_changes_is_copied_as_none(make_desk: MakeDesk, tmp
 def test_a_folder_that_was_open_is_not_named_by_its_number(path: str, named: str) -> None:
     error = disk_error(PermissionError(errno.EPERM, "Operation not permitted", path))
     assert error.message == f"The folder cannot be written: Operation not permitted{named}."
+
+
+async def test_a_folder_that_is_gone_is_named(make_desk: MakeDesk) -> None:
+    desk = make_desk({"a.txt": "one\n"})
+    (await desk.agent()).write("b.txt", "two\n")
+    desk.folder.rename(desk.folder.with_name("elsewhere"))
+    with pytest.raises(WorkspaceError, match="is not there any more") as gone:
+        await desk.space.diff()
+    assert "Put it back" in gone.value.hint
+    desk.folder.with_name("elsewhere").rename(desk.folder)
+    assert await desk.kinds() == {"b.txt": "added"}

@@ -103,8 +103,19 @@ def locked(folder: Path, patience: float) -> Iterator[None]:
 
     Raises:
         WorkspaceError: It stays locked; code that works in place can do that as well as another session.
+            Or it is gone, or cannot be opened any more.
     """
-    number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except (FileNotFoundError, NotADirectoryError):
+        raise WorkspaceError(
+            f"The folder {folder} is not there any more.",
+            hint="Put it back, or work in another one: `llmasos -C DIR`.",
+        ) from None
+    except OSError as error:
+        raise WorkspaceError(
+            f"The folder {folder} cannot be opened: {error.strerror}.", hint="Check its permissions."
+        ) from error
     try:
         end = time.monotonic() + patience
         while not _lock(number):

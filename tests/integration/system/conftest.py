@@ -22,7 +22,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parents[3]
-LAUNCH = "from llmasos.shell.cli import main; main()"
+LAUNCH = "from llmasos.shell.entry import main; main()"
 
 
 def call(tool: str, **arguments: object) -> dict[str, Any]:

@@ -39,7 +39,7 @@ def host(
 ) -> dict[str, Any]:
     """Have the client of another maker make calls of `llmasos mcp`."""
     asked: dict[str, Any] = {"calls": calls} if allow is None else {"calls": calls, "allow": allow}
-    ours = "from llmasos.shell.cli import main; main()"
+    ours = "from llmasos.shell.entry import main; main()"
     command = ["node", str(NODE / "client.mjs"), sys.executable, "-c", ours, "mcp", *options]
     done = subprocess.run(
         command,
