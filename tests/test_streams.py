@@ -62,7 +62,7 @@ def test_ctrl_c_is_quiet_while_the_command_is_loaded(env: dict[str, str]) -> Non
 
 def test_a_folder_that_is_gone_is_named(env: dict[str, str], tmp_path: Path) -> None:
     (tmp_path / "gone").mkdir()
-    line = ["sh", "-c", 'rmdir "$PWD"; exec "$@"', "sh", *SHELL, "run", "hello"]
+    line = ["sh", "-c", 'rmdir "$PWD"; exec "$@"', "sh", *SHELL, "commands", "list"]
     gone = tmp_path / "gone"
     told = subprocess.run(line, env=env, cwd=gone, capture_output=True, text=True, check=False)
     assert told.returncode == 1 and "Traceback" not in told.stderr
