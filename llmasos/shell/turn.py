@@ -181,8 +181,20 @@ async def _offer(shell: Shell, offered: DiffOffered, *, decides: bool) -> None:
     from llmasos.shell.commands import COMMANDS
 
     question = "Write these changes to the folder? [y]es / [n]o, drop them / Enter: later "
-    said = await shell.ask(question, lower=False)
-    answer = english_answer(said)
+    session = await shell.session()
+    seen = await session.diff()
+    while True:
+        said = await shell.ask(question, lower=False)
+        answer = english_answer(said)
+        if answer not in ("y", "yes", "n", "no") or (now := await session.diff()) == seen:
+            break
+        # What runs in the background, or another shell, has gone on while the person was reading.
+        seen = now
+        if not seen.changes:
+            say("Meanwhile they were written or dropped elsewhere.")
+            return
+        say("They are others by now:")
+        show_diff(make_console(), seen)
     if answer in ("y", "yes"):
         await COMMANDS["/commit"].run(shell, "")
     elif answer in ("n", "no"):
