@@ -107,6 +107,8 @@ def jobs(
     stop: Annotated[bool, typer.Option("--stop", help="Stop it instead.")] = False,
 ) -> None:
     """List, follow or stop what runs in the background."""
+    if stop and not job:
+        raise typer.BadParameter("name the job that is to be stopped.", param_hint="JOB")
     if not job:
         for one in in_session(session, lambda it: it.jobs()):
             say(job_line(one))

@@ -124,7 +124,8 @@ def _request(words: Sequence[str], folder: Path, *, yes: bool) -> tuple[str, Own
     """Return the request, and the command of one's own that it comes from, if it is one.
 
     Raises:
-        LLMasOSError: The command's file is none, arguments are missing, or nobody has agreed to it yet.
+        LLMasOSError: There is no such command, its file is none, arguments are missing, or nobody has agreed
+            to it yet.
     """
     text = words[0].strip()
     if not text.startswith("/"):
@@ -133,6 +134,11 @@ def _request(words: Sequence[str], folder: Path, *, yes: bool) -> tuple[str, Own
 
     known = own.named(text, own.find(folder))
     if known is None:
+        name = text.split()[0]
+        # Paths begin so, too.
+        if name != "/" and "/" not in name[1:] and not os.path.lexists(name):
+            hint = "`llmasos commands list` lists them; those of the shell are in /help."
+            raise LLMasOSError(f"There is no command {name}.", hint=hint)
         return text, None
     place, rest = known
     command = own.read(place)

@@ -18,3 +18,8 @@ def test_bytes_that_are_no_text_are_named(run: Run, words: tuple[str, ...]) -> N
     assert done.code == (1 if words == ("run",) else 2) and done.err.startswith(
         "The request holds bytes that are not UTF-8.\n"
     )
+
+
+def test_a_job_that_is_to_be_stopped_is_named(run: Run) -> None:
+    done = run("jobs", "s-1", "--stop")
+    assert done.code == 2 and "name the job that is to be stopped." in done.err

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from llmasos.errors import LLMasOSError
 from llmasos.shell import cli
 
 Run = Callable[..., tuple[int, str, str]]
@@ -133,3 +134,24 @@ def test_a_quote_that_is_not_closed_is_named(run: Run) -> None:
     told = json.loads(out)
     assert code == 1 and told["status"] == "failed" and "a quote is not closed" in told["error"]
     assert "apostrophe" in told["hint"]
+
+
+def test_a_command_that_is_not_there_is_not_sent_as_a_request(run: Run) -> None:
+    for words in (["/revew"], ["/revew the", "rest"]):
+        code, out, err = run("run", *words)
+        assert (code, out) == (1, "") and err.startswith(
+            "There is no command /revew.\n`llmasos commands list`"
+        )
+
+
+def test_a_path_is_no_command(monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
+    sent: list[str] = []
+
+    async def keep(text: str, *rest: object) -> None:
+        sent.append(text)
+        raise LLMasOSError("Kept.")
+
+    monkeypatch.setattr("llmasos.shell.headless._run", keep)
+    for text in ("/tmp is full", "/usr/bin/nothing fails", "/ is full"):
+        assert "Kept." in run("run", text)[2]
+    assert sent == ["/tmp is full", "/usr/bin/nothing fails", "/ is full"]
