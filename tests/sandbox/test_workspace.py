@@ -623,5 +623,7 @@ async def test_a_folder_that_is_gone_is_named(make_desk: MakeDesk) -> None:
     with pytest.raises(WorkspaceError, match="is not there any more") as gone:
         await desk.space.diff()
     assert "Put it back" in gone.value.hint
+    with pytest.raises(WorkspaceError, match="is not there any more"):
+        Workspace.open(desk.folder, desk.state)
     desk.folder.with_name("elsewhere").rename(desk.folder)
     assert await desk.kinds() == {"b.txt": "added"}

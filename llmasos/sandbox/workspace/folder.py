@@ -72,6 +72,8 @@ def usable(folder: Path, state: Path) -> Path:
     try:
         real = folder.expanduser().resolve(strict=True)
     except FileNotFoundError:
+        if state.exists():
+            raise folder_gone(folder) from None
         raise WorkspaceError(
             f"There is no folder {folder}.", hint="Make it, or name another with -C."
         ) from None
@@ -93,6 +95,14 @@ def usable(folder: Path, state: Path) -> Path:
     return real
 
 
+def folder_gone(folder: Path) -> WorkspaceError:
+    """Return the error for a session's folder that was there when the session began."""
+    return WorkspaceError(
+        f"The folder {folder} is not there any more.",
+        hint="Put it back, or work in another one: `llmasos -C DIR`.",
+    )
+
+
 @contextlib.contextmanager
 def locked(folder: Path, patience: float) -> Iterator[None]:
     """Keep other sessions from changing a folder meanwhile.
@@ -108,10 +118,7 @@ def locked(folder: Path, patience: float) -> Iterator[None]:
     try:
         number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     except (FileNotFoundError, NotADirectoryError):
-        raise WorkspaceError(
-            f"The folder {folder} is not there any more.",
-            hint="Put it back, or work in another one: `llmasos -C DIR`.",
-        ) from None
+        raise folder_gone(folder) from None
     except OSError as error:
         raise WorkspaceError(
             f"The folder {folder} cannot be opened: {error.strerror}.", hint="Check its permissions."
