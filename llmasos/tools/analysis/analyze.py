@@ -78,7 +78,8 @@ async def analyze_data(ctx: KernelContext, path: str, question: str = "", save_a
     data = {posixpath.normpath(table["path"]) for table in profile["tables"]}
     if save_as and posixpath.normpath(save_as) in data:
         raise ToolError(f"{save_as} is the data that is asked about.", hint="Save to another file.")
-    told = "\n".join(line for table in profile["tables"] for line in profile_lines(table))
+    left_out = [f"Left out: {one}" for one in profile["left_out"]]
+    told = "\n".join([*(line for table in profile["tables"] for line in profile_lines(table)), *left_out])
     if not question.strip():
         return await _saved(ctx, told[:_MOST_TOLD], save_as, kind)
     ctx.progress("Writing a query", 1, 3)
@@ -107,7 +108,7 @@ async def analyze_data(ctx: KernelContext, path: str, question: str = "", save_a
     await ctx.keep(name_artifacts([("analysis.html", page)], 1))
     notes = [f"{one['path']}: {note}." for one in profile["tables"] for note in one["notes"]]
     blocks = blocks_of(result["chart"]) if result["chart"] else ""
-    parts = (sentence, table, blocks, rests, f"```sql\n{sql}\n```", *notes)
+    parts = (sentence, table, blocks, rests, f"```sql\n{sql}\n```", *notes, *left_out)
     text = "\n\n".join(part for part in parts if part)
     notebook = (
         notebook_of(profile["tables"], question, sentence, result, sql, rests) if kind == ".ipynb" else ""

@@ -9,16 +9,7 @@ from typing import Any
 
 from llmasos.tools.analysis.wording import table_of
 
-_READERS = {
-    ".tsv": "read_csv({}, delim='\\t', null_padding=true, ignore_errors=true)",
-    ".json": "read_json_auto({})",
-    ".jsonl": "read_json_auto({})",
-    ".ndjson": "read_json_auto({})",
-    ".parquet": "read_parquet({})",
-}
-_CSV = "read_csv({}, null_padding=true, ignore_errors=true)"
 _SHEETS = (".xlsx", ".xlsm")
-_BASES = (".sqlite", ".sqlite3", ".db")
 
 
 def notebook_of(
@@ -56,22 +47,28 @@ def notebook_of(
 
 
 def _opening(table: Mapping[str, Any]) -> str:
-    """Return what makes a table of a file."""
-    path, inner = table["file"], table["inner"]
-    ending = PurePosixPath(path).suffix.lower()
-    name = table["table"]
-    if ending in _SHEETS:
-        frame = f"pandas.read_excel({path!r}, sheet_name={inner!r})"
+    """Return what makes a table of a file, as it was made for the answer."""
+    path, inner, name = table["file"], table["inner"], table["table"]
+    if query := table["query"]:
+        reading = ""
+        if encoding := table["encoding"]:
+            # DuckDB reads few encodings.
+            recoded = f"{name}.utf-8.csv"
+            reading = (
+                "import pathlib\n"
+                f"text = pathlib.Path({path!r}).read_text(encoding={encoding!r}, errors='replace')\n"
+                f"pathlib.Path({recoded!r}).write_text(text, encoding='utf-8')\n"
+            )
+            query = query.replace("'" + path.replace("'", "''") + "'", f"'{recoded}'")
+        return f"{reading}con.execute({f'CREATE VIEW {name} AS {query}'!r})"
+    if PurePosixPath(path).suffix.lower() in _SHEETS:
+        header = f", header={table['header']}" if table["header"] else ""
+        frame = f"pandas.read_excel({path!r}, sheet_name={inner!r}{header})"
         return f"import pandas\ncon.register({name!r}, {frame})"
-    if ending in _BASES:
-        quoted = inner.replace('"', '""')
-        query = f'SELECT * FROM "{quoted}"'  # noqa: S608 - what a person may run
-        frame = f"pandas.read_sql({query!r}, sqlite3.connect({path!r}))"
-        return f"import sqlite3\nimport pandas\ncon.register({name!r}, {frame})"
-    quoted = "'" + path.replace("'", "''") + "'"
-    reader = _READERS.get(ending, _CSV).format(quoted)
-    view = f"CREATE VIEW {name} AS SELECT * FROM {reader}"  # noqa: S608 - what a person may run
-    return f"con.execute({view!r})"
+    quoted = inner.replace('"', '""')
+    rows = f'SELECT * FROM "{quoted}"'  # noqa: S608 - what a person may run
+    frame = f"pandas.read_sql({rows!r}, sqlite3.connect({path!r}))"
+    return f"import sqlite3\nimport pandas\ncon.register({name!r}, {frame})"
 
 
 def _drawing(chart: Mapping[str, Any]) -> str:

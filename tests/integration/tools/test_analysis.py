@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import io
 import json
 import random
@@ -178,6 +179,9 @@ book = openpyxl.Workbook()
 book.active.title = "People"
 for row in (["name", "n"], ["ann", 1], ["bob", "=B2+1"]):
     book.active.append(row)
+report = book.create_sheet("Report")
+for row in (["Annual report"], [], ["region", "amount"], ["north", 3], [], ["south", 4]):
+    report.append(row)
 book.save("book.xlsx")
 """
 
@@ -199,6 +203,17 @@ MAKERS: dict[str, Callable[[Path], object]] = {
     "rows.json": lambda path: path.write_text('[{"name": "a", "n": 1}, {"name": "b", "n": 2}]'),
     "rows.jsonl": lambda path: path.write_text('{"name": "a", "n": 1}\n{"name": "b", "n": 2}\n'),
     "base.db": _sqlite,
+    "latin.csv": lambda path: path.write_bytes("Stadt;Größe\nKöln;3\nDüren;5\n".encode("latin-1")),
+    "packed.csv.gz": lambda path: path.write_bytes(gzip.compress(b"a,b\n1,2\n")),
+    "ends.csv": lambda path: path.write_bytes(b"a,b\r\n1,2\n3,4\r5,6\r\n"),
+    "titled.csv": lambda path: path.write_text("Annual report\nmade today\n\nregion,n\nnorth,3\nsouth,4\n"),
+    "broken.jsonl": lambda path: path.write_text('{"n": 1}\n' * 20 + "{broken\n" + '{"n": 2}\n' * 20),
+    "nested.json": lambda path: path.write_text(
+        json.dumps(
+            {"meta": {"page": 1}, "shop": {"orders": [{"id": n, "to": {"city": "Rome"}} for n in range(9)]}}
+        )
+    ),
+    "quoted.csv": lambda path: path.write_text("id,text\n" + '1,"one\ntwo, three"\n' * 600_000),
 }
 
 
@@ -213,6 +228,14 @@ MAKERS: dict[str, Callable[[Path], object]] = {
         ("rows.json", "table rows: rows.json, 2 rows"),
         ("rows.jsonl", "table rows: rows.jsonl, 2 rows"),
         ("book.xlsx", "book.xlsx:People, 2 rows (1 formulas have no value"),
+        ("book.xlsx", "book.xlsx:Report, 2 rows (its table begins in row 3)"),
+        ("latin.csv", "2 values such as 'Düren', 'Köln'"),
+        ("packed.csv.gz", "table packed: packed.csv.gz, 1 rows"),
+        ("ends.csv", "table ends: ends.csv, 3 rows"),
+        ("titled.csv", "2 rows (its table begins below: Annual report; made today)"),
+        ("broken.jsonl", "40 rows (1 lines cannot be read and are left out)"),
+        ("nested.json", "table orders: nested.json:shop.orders, 9 rows"),
+        ("quoted.csv", "table quoted: quoted.csv, 600,000 rows"),
         ("base.db", "table t_order: base.db:order, 100 rows"),
     ],
 )
@@ -226,6 +249,84 @@ async def test_every_kind_of_file_is_read(tmp_path: Path, folder: Path, name: st
     assert said in told, told
     if name in ("gb.csv", "utf16.csv"):
         assert '"名字" VARCHAR, 2 values such as' in told and "张三" in told
+
+
+@pytest.mark.parametrize(
+    ("text", "total"),
+    [
+        ("n;amount\na;1.234,50\nb;-0,25\nc;n/a\n", 1234.25),
+        ("n\tamount\na\t1 234,50\nb\t12,5\n", 1247.0),
+        ('n,amount\na,"$1,200.50"\nb,$300.25\nc,\n', 1500.75),
+        ("n,amount\na,12.5%\nb,30%\n", 42.5),
+        ('n,amount\na,"1,234"\nb,"2,500"\n', 3734.0),
+    ],
+)
+async def test_numbers_are_read_as_people_write_them(
+    tmp_path: Path, folder: Path, text: str, total: float
+) -> None:
+    (folder / "x.csv").write_text(text)
+    async with analyst(tmp_path) as it:
+        it.script("```sql\nSELECT sum(amount) AS total FROM x\n```", "That is it.")
+        answer = await it.run(path="x.csv", question="what is the total?")
+    assert f"| {total:,.2f}".rstrip("0").rstrip(".") in answer
+    assert "x.csv: amount is written with" in answer and "read as numbers." in answer
+
+
+@pytest.mark.parametrize(
+    "values", ["0170\n+49 170", "1,234\n2,500", "1 234\n2 345", "12,5\nmany", "12%\n13", "00,5\n1,5"]
+)
+async def test_what_may_be_no_number_stays_a_text(tmp_path: Path, folder: Path, values: str) -> None:
+    rows = [f"{number};{value}" for number, value in enumerate(values.splitlines())]
+    (folder / "x.csv").write_text("\n".join(["n;amount", *rows]) + "\n")
+    async with analyst(tmp_path) as it:
+        told = await it.run(path="x.csv")
+    assert "amount VARCHAR" in told and "read as numbers" not in told, told
+
+
+async def test_columns_of_any_name_are_looked_at(tmp_path: Path, folder: Path) -> None:
+    (folder / "x.tsv").write_text("a\tb\tlow\tvalue\n" + "x\t1\t5\t3\n" * 50 + "y\t2\t900000\t4\n")
+    names = [f"c{number}" for number in range(500)]
+    (folder / "wide.csv").write_text("\n".join([",".join(names), ",".join("1" * 500)]) + "\n")
+    async with analyst(tmp_path) as it:
+        assert "a VARCHAR, 2 values" in await it.run(path="x.tsv")
+        told = await it.run(path="wide.csv")
+    assert "440 more columns are not shown: c60, c61" in told and "c499)" in told
+
+
+async def test_what_cannot_be_read_of_a_folder_is_left_out_and_named(tmp_path: Path, folder: Path) -> None:
+    (folder / "none.csv").touch()
+    (folder / "broken.xlsx").write_bytes(b"nothing")
+    base = sqlite3.connect(folder / "base.db")
+    base.executescript(
+        "CREATE TABLE old (x); CREATE VIEW gone AS SELECT nothere FROM old; CREATE TABLE t (n)"
+    )
+    base.execute("INSERT INTO t VALUES (1)")
+    base.commit()
+    base.close()
+    async with analyst(tmp_path) as it:
+        it.script("```sql\nSELECT count(*) AS n FROM sales\n```", "There are 1,000.")
+        answer = await it.run(path=".", question="how many sales?")
+    assert "There are 1,000." in answer and "Left out: none.csv is empty." in answer
+    assert "Left out: broken.xlsx is no Excel file, whatever its name says." in answer
+    assert "Left out: The view gone of base.db cannot be read: no such column: nothere." in answer
+
+
+async def test_a_database_is_read_with_what_was_written_last(tmp_path: Path, folder: Path) -> None:
+    base = sqlite3.connect(folder / "live.db")
+    base.execute("PRAGMA journal_mode=WAL")
+    base.execute("CREATE TABLE t (n INTEGER, mixed)")
+    base.execute("INSERT INTO t VALUES (9007199254740993, NULL)")
+    base.commit()
+    base.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    base.executemany("INSERT INTO t VALUES (?, ?)", [(None, n if n < 60_000 else "z") for n in range(60_001)])
+    base.commit()
+    async with analyst(tmp_path) as it:
+        it.script("```sql\nSELECT max(n) AS top, count(mixed) AS held FROM t\n```", "That is it.")
+        answer = await it.run(path="live.db", question="what is there?")
+        listed = {entry.path for entry in (await it.sandbox.list(".")).entries}
+        assert listed == {path.name for path in folder.iterdir()}
+    base.close()
+    assert "| 9,007,199,254,740,993 | 60,001 |" in answer and "all 60,002 rows" in answer
 
 
 async def test_a_folder_is_one_table_for_each_file(tmp_path: Path, folder: Path) -> None:
@@ -248,6 +349,7 @@ async def test_a_folder_is_one_table_for_each_file(tmp_path: Path, folder: Path)
         (b"%PDF-1.7", "is no table"),
         (b"\x89PNG\r\n", "is no table"),
         (b"a,b\0\n1,2\n", "is no text"),
+        (b"a,b\n1,\xff\0\n", "is no text"),
         (b"SQLite format 3\0garbage", "cannot be read as a SQLite database"),
         (b"\xd0\xcf\x11\xe0", "Excel's old format"),
     ],

@@ -144,12 +144,17 @@ def test_no_text_stands_for_another_part_of_the_page() -> None:
     assert "<h1>what is $data?</h1>" in page and "<p>$query</p>" in page
 
 
+def _table(table: str, file: str, inner: str = "", **more: object) -> dict[str, object]:
+    return {"table": table, "file": file, "inner": inner, "query": "", "encoding": "", "header": 0, **more}
+
+
 def test_the_notebook_can_be_run_again() -> None:
+    quoted = "'it''s: 12:30.csv'"
     tables = [
-        {"table": "a", "file": "it's: 12:30.csv", "inner": ""},
-        {"table": "b", "file": "b.xlsx", "inner": "Sheet 1"},
-        {"table": "c", "file": "c.db", "inner": 'or"der'},
-        {"table": "d", "file": "d.parquet", "inner": ""},
+        _table("a", "it's: 12:30.csv", query=f"SELECT * REPLACE (1 AS n) FROM read_csv({quoted}, skip=2)"),
+        _table("b", "b.xlsx", "Sheet 1", header=3),
+        _table("c", "c.db", 'or"der'),
+        _table("d", "gb.csv", query="SELECT * FROM read_csv('gb.csv')", encoding="gb18030"),
     ]
     result = {"columns": [["n", "BIGINT"]], "rows": [[1]], "more": False, "chart": BARS}
     book = json.loads(notebook_of(tables, "q", "a", result, "SELECT \"n\", '\\d' FROM a", "Rests."))
@@ -158,4 +163,7 @@ def test_the_notebook_can_be_run_again() -> None:
     for cell in book["cells"]:
         if cell["cell_type"] == "code":
             ast.parse(cell["source"])
-    assert "it''s: 12:30.csv" in book["cells"][1]["source"] and "'Sheet 1'" in book["cells"][1]["source"]
+    source = book["cells"][1]["source"]
+    assert f"SELECT * REPLACE (1 AS n) FROM read_csv({quoted}, skip=2)" in source
+    assert "sheet_name='Sheet 1', header=3" in source
+    assert "encoding='gb18030'" in source and "read_csv('d.utf-8.csv')" in source

@@ -9,7 +9,8 @@ from .picture import draw
 from .profile import profile
 from .query import run
 from .shape import chart_of
-from .sources import DataError, connect, open_sources
+from .sources import connect, open_sources
+from .tables import DataError
 
 
 def look(path: str, memory_mb: int, tell: Callable[[dict[str, Any]], object]) -> None:
@@ -22,8 +23,9 @@ def look(path: str, memory_mb: int, tell: Callable[[dict[str, Any]], object]) ->
     """
     try:
         con = connect(memory_mb)
-        sources = open_sources(con, path)
-        tell({"tables": [profile(con, one, os.path.getsize(one.file)) for one in sources]})
+        sources, left_out = open_sources(con, path)
+        tables = [profile(con, one, os.path.getsize(one.file)) for one in sources]
+        tell({"tables": tables, "left_out": left_out})
     except DataError as error:
         tell({"error": str(error)})
 

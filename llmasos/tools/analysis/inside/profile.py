@@ -5,13 +5,14 @@ from __future__ import annotations
 import datetime
 from typing import Any
 
-from .sources import Source
+from .tables import Source, identifier
 
 _MOST_COLUMNS = 60
 _SAMPLED = 1_000_000  # rows; of more, values are looked at in a sample
 _SAMPLE = 100_000
 _LARGE = 1_000_000_000  # bytes; of more, all statistics come from the sample
 _COMMON = 5
+_NAMED = 20
 _SHOWN = 60
 _DATES = r"^\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}"
 
@@ -34,16 +35,24 @@ def profile(con: Any, source: Source, size: int) -> dict[str, Any]:
             "CREATE TEMP TABLE %s AS SELECT * FROM %s USING SAMPLE reservoir(%d ROWS) REPEATABLE (1)"
             % (looked_at, table, _SAMPLE)
         )
-    summarised = looked_at if size > _LARGE else table
-    found = con.execute("SUMMARIZE %s" % summarised)
+    every = [row[0] for row in con.execute("DESCRIBE %s" % table).fetchall()]
+    shown_of = ", ".join(map(identifier, every[:_MOST_COLUMNS]))
+    sampled = size > _LARGE and looked_at != table
+    if len(every) > _MOST_COLUMNS and looked_at == table:
+        # A line of thousands of fields takes long to read, and each column is looked at by itself.
+        looked_at = "part_of_%s" % table
+        con.execute("CREATE TEMP TABLE %s AS SELECT %s FROM %s" % (looked_at, shown_of, table))
+    summarised = looked_at if sampled or rows <= _SAMPLED else table
+    found = con.execute("SUMMARIZE SELECT %s FROM %s" % (shown_of, summarised))
     names = [column[0] for column in found.description]
     columns = [dict(zip(names, row)) for row in found.fetchall()]
     notes = list(source.notes)
-    if summarised != table:
+    if sampled:
         notes.append("its statistics come from %s rows of it" % format(_SAMPLE, ","))
-    if len(columns) > _MOST_COLUMNS:
-        notes.append("%d more columns are not shown" % (len(columns) - _MOST_COLUMNS))
-    shown = [_column(con, looked_at, one) for one in columns[:_MOST_COLUMNS]]
+    if len(every) > _MOST_COLUMNS:
+        more = every[_MOST_COLUMNS:]
+        notes.append("%d more columns are not shown: %s" % (len(more), _in_short(more)))
+    shown = [_column(con, looked_at, one) for one in columns]
     rejected = _rejected(con, before)
     if rejected:
         notes.append("%s lines cannot be read and are left out" % format(rejected, ","))
@@ -52,10 +61,19 @@ def profile(con: Any, source: Source, size: int) -> dict[str, Any]:
         "path": source.path,
         "file": source.file,
         "inner": source.inner,
+        "query": source.query,
+        "encoding": source.encoding,
+        "header": source.header,
         "rows": rows,
         "columns": shown,
         "notes": notes,
     }
+
+
+def _in_short(names: list[str]) -> str:
+    if len(names) <= _NAMED:
+        return ", ".join(names)
+    return "%s … %s" % (", ".join(names[: _NAMED - 1]), names[-1])
 
 
 def _scans(con: Any) -> int:
@@ -79,7 +97,7 @@ def _of_rejects(con: Any, query: str) -> int:
 
 def _column(con: Any, table: str, told: dict[str, Any]) -> dict[str, Any]:
     name, kind = told["column_name"], told["column_type"]
-    quoted = '"%s"' % name.replace('"', '""')
+    quoted = identifier(name)
     column = {
         "name": name,
         "type": kind,
@@ -100,7 +118,7 @@ def _column(con: Any, table: str, told: dict[str, Any]) -> dict[str, Any]:
                 % (quoted, table, quoted, _COMMON)
             ).fetchall()
         ]
-        column["notes"] = _texts(con, table, quoted)
+        column["distinct"], column["notes"] = _texts(con, table, quoted)
     elif kind.startswith(("DATE", "TIMESTAMP")):
         column["notes"] = _dates(con, table, quoted)
     elif _is_number(kind):
@@ -116,9 +134,10 @@ def _is_number(kind: str) -> bool:
 
 def _numbers(con: Any, table: str, column: str) -> list[str]:
     low, high, far = con.execute(
-        "WITH q AS (SELECT quantile_cont(%s, 0.25) a, quantile_cont(%s, 0.75) b FROM %s) "
-        "SELECT a, b, (SELECT count(*) FROM %s WHERE %s < a - 5 * (b - a) OR %s > b + 5 * (b - a)) FROM q"
-        % (column, column, table, table, column, column)
+        "WITH v AS (SELECT %s AS value FROM %s), "
+        "q AS (SELECT quantile_cont(value, 0.25) AS low, quantile_cont(value, 0.75) AS high FROM v) "
+        "SELECT low, high, (SELECT count(*) FROM v WHERE value < low - 5 * (high - low) OR "
+        "value > high + 5 * (high - low)) FROM q" % (column, table)
     ).fetchone()
     if far and high is not None and high > low:
         return ["%s values are far from the others" % format(far, ",")]
@@ -136,13 +155,13 @@ def _dates(con: Any, table: str, column: str) -> list[str]:
     return ["%s dates %s" % (format(count, ","), what) for count, what in zip(counted, words) if count]
 
 
-def _texts(con: Any, table: str, column: str) -> list[str]:
-    dates, formulas, numbers, blank, rows = con.execute(
-        "SELECT count(*) FILTER (regexp_matches(%s, '%s')), "
+def _texts(con: Any, table: str, column: str) -> tuple[int, list[str]]:
+    distinct, dates, formulas, numbers, blank, rows = con.execute(
+        "SELECT count(DISTINCT %s), count(*) FILTER (regexp_matches(%s, '%s')), "
         "count(*) FILTER (regexp_matches(%s, '^[=+@][A-Za-z(]')), "
-        "count(*) FILTER (try_cast(replace(%s, ',', '') AS DOUBLE) IS NOT NULL), "
+        "count(*) FILTER (try_cast(%s AS DOUBLE) IS NOT NULL), "
         "count(*) FILTER (trim(%s) = ''), count(%s) FROM %s"
-        % (column, _DATES, column, column, column, column, table)
+        % (column, column, _DATES, column, column, column, column, table)
     ).fetchone()
     notes = []
     if rows and dates > rows / 2:
@@ -153,7 +172,7 @@ def _texts(con: Any, table: str, column: str) -> list[str]:
         notes.append("%s of %s values are numbers" % (format(numbers, ","), format(rows, ",")))
     if blank:
         notes.append("%s values are blank" % format(blank, ","))
-    return notes
+    return int(distinct), notes
 
 
 def _plain(value: Any) -> str:

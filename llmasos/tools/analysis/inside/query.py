@@ -10,7 +10,7 @@ import math
 import os
 from typing import Any, TextIO
 
-from .sources import DataError
+from .tables import DataError
 
 _MOST_ROWS = 1000
 _LONGEST = 300
