@@ -6,9 +6,11 @@ import difflib
 
 from llmasos.errors import ToolError
 
+_NOT_IN_CP1252 = frozenset(b"\x81\x8d\x8f\x90\x9d")
+
 
 def decode(data: bytes, path: str, *, partial: bool = False) -> str:
-    """Return the text of a file in UTF-8, UTF-16 with a mark, or GB18030.
+    """Return the text of a file in UTF-8, UTF-16 with a mark, GB18030, or Windows' Western European.
 
     Args:
         data: The bytes.
@@ -37,11 +39,19 @@ def encoding_of(data: bytes, path: str, *, partial: bool = False) -> str:
     for encoding in ("utf-8-sig" if data.startswith(b"\xef\xbb\xbf") else "utf-8", "gb18030"):
         for cut in range(4 if partial else 1):
             try:
-                data[: len(data) - cut].decode(encoding)
+                text = data[: len(data) - cut].decode(encoding)
             except UnicodeDecodeError:
                 continue
-            return encoding
-    return "latin-1"
+            if encoding != "gb18030" or _is_chinese(text):
+                return encoding
+    # What it has no letters for is a control character in Latin-1, and no file is both.
+    return "latin-1" if set(data) & _NOT_IN_CP1252 else "cp1252"
+
+
+def _is_chinese(text: str) -> bool:
+    """Return whether most signs are common ones: an umlaut and the letter after it make a rare one."""
+    signs = [sign for sign in text if not sign.isascii()]
+    return len("".join(signs).encode("gb2312", "ignore")) > len(signs)
 
 
 def unified(path: str, before: str | None, after: str) -> str:

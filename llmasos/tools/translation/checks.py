@@ -32,6 +32,9 @@ def problems(source: str, translation: str, target: Language, known: str) -> lis
     said = detect(words_in(translation) and translation)
     if target.code and known and known != target.code and said == known and translation.strip():
         found.append("it is not translated")
+    elif said == "en" != target.code and target.code and len(translation) > _SLACK:
+        # Where models know a language badly, they fall into English.
+        found.append("it is in English")
     long, wide = _length(translation), _length(source)
     if long > wide * _LONGEST + _SLACK:
         found.append("it is much longer than what it translates")

@@ -8,7 +8,10 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
+from llmasos.errors import ToolError
+
 _SURE = 0.8
+_TAG = re.compile(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*")
 _READ = 4000
 _ENOUGH_LETTERS = 12
 _HAN, _KANA, _HANGUL = r"[\u3400-\u9fff\uf900-\ufaff]", r"[\u3040-\u30ff]", r"[\uac00-\ud7af\u1100-\u11ff]"
@@ -38,13 +41,21 @@ class Language:
 
 
 def language(name: str) -> Language:
-    """Return the language that a name in any language means, or a tag such as `pt-BR`."""
+    """Return the language that a name in any language means, or a tag such as `pt-BR`.
+
+    Raises:
+        ToolError: It looks like a tag, and is none.
+    """
     import langcodes
 
     said = " ".join(name.split())
     try:
         found = langcodes.get(said) if langcodes.tag_is_valid(said) else langcodes.find(said)
     except LookupError:
+        if _TAG.fullmatch(said):
+            raise ToolError(
+                f"There is no language {said!r}.", hint="Name it, such as French, or by its code, such as fr."
+            ) from None
         # Models know languages that have no code, and manners of speaking.
         return Language(said)
     tag = langcodes.standardize_tag(found.to_tag(), macro=True)

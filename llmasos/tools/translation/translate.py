@@ -13,6 +13,7 @@ from llmasos.tools.translation.document import Document, Passage
 from llmasos.tools.translation.glossary import Glossary, proposed, read_glossary
 from llmasos.tools.translation.journal import Journal
 from llmasos.tools.translation.language import Language, detect, language, name_of
+from llmasos.tools.translation.marks import words_in
 from llmasos.tools.translation.markup import relabelled
 from llmasos.tools.translation.opening import HTML, open_document
 from llmasos.tools.translation.passages import Translated, Translator
@@ -100,7 +101,7 @@ async def translate(
     told = job.told(results)
     if save_as is None:
         job.journal.end()
-        return "\n\n".join((joined, *told)) if check else joined
+        return "\n\n".join((joined, *told)) if check or not target.code else joined
     if not joined.endswith("\n"):
         joined += "\r\n" if crlf else "\n"
     data, note = _encoded(joined, encoding)
@@ -129,6 +130,7 @@ class _Job:
         folder = private_dir(ctx.settings.data_dir / "translations")
         what = (target.name, ctx.model, str(check), terms, *(passage.text for passage in document.passages))
         self.journal = Journal(folder, what)
+        self.left = 0
 
     @property
     def whence(self) -> str:
@@ -144,6 +146,7 @@ class _Job:
         for passage in passages:
             if given.done_already(passage):
                 done.setdefault(passage.text, Translated(passage.text))
+                self.left += bool(words_in(passage.text))
             elif passage.text not in done:
                 texts.setdefault(passage.text, passage)
         if done and known:
@@ -179,6 +182,13 @@ class _Job:
             lines.append(f"  and {len(found) - _NAMED_PROBLEMS:,} more")
         if self._check and not found:
             lines.append("Translated back, each passage says what it said before.")
+        if self.left:
+            are = "is" if self.left == 1 else "are"
+            lines.append(f"{_count(self.left, 'passage')} {are} in {self._target.name} already, and left so.")
+        if not self._target.code:
+            lines.append(
+                f"No language is known as {self._target.name}: nothing could check that this is in it."
+            )
         return lines
 
     async def _words(self, todo: Sequence[Passage]) -> Glossary:

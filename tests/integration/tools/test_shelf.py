@@ -79,6 +79,8 @@ async def test_each_format_is_read_with_headings_and_places(shelf: Shelf) -> Non
     for encoding in ("utf-8", "utf-8-sig", "utf-16", "gb18030"):
         (said,) = await read("店.txt", "签收后三十天内可以退货。\n".encode(encoding))
         assert said.text == "签收后三十天内可以退货。"
+    (said,) = await read("größe.txt", "Die Größe prüfen Sie bitte für 5 €.\n".encode("cp1252"))
+    assert said.text == "Die Größe prüfen Sie bitte für 5 €."
 
 
 @pytest.mark.parametrize(

@@ -44,6 +44,43 @@ async def test_a_file_is_saved_in_its_format(kernel: FakeKernel, folder: Path) -
     assert told.startswith("Saved the French translation, 1 passage, to a.fr.md.")
 
 
+async def test_a_western_file_is_read_and_written_as_it_is(kernel: FakeKernel, folder: Path) -> None:
+    (folder / "a.txt").write_bytes("Bitte prüfen Sie die Größe für 5 €.\n".encode("cp1252"))
+    kernel._answer = lambda _, text: "Vérifiez la taille pour 5 €, s'il vous plaît."
+    await kernel.run(translate, target_language="French", path="a.txt", save_as="b.txt")
+    assert "Bitte prüfen Sie die Größe für 5 €." in kernel.asked[0][1]
+    told = (folder / "b.txt").read_bytes().decode("cp1252")
+    assert told == "Vérifiez la taille pour 5 €, s'il vous plaît.\n"
+
+
+async def test_what_is_in_the_language_already_is_counted(kernel: FakeKernel, folder: Path) -> None:
+    (folder / "a.md").write_text(
+        "Il fait beau aujourd'hui à Paris, n'est-ce pas ?\n\nGood night, my friend.\n"
+    )
+    told = await kernel.run(translate, target_language="French", path="a.md", save_as="b.md")
+    assert "1 passage is in French already, and left so." in told
+    assert (folder / "b.md").read_text().startswith("Il fait beau aujourd'hui")
+
+
+async def test_an_answer_in_english_is_no_translation_into_another_language(
+    kernel: FakeKernel, folder: Path
+) -> None:
+    (folder / "a.md").write_text("Wir sehen uns am Montag um acht Uhr wieder im Büro.\n")
+    kernel._answer = lambda _, text: "We will see each other again in the office on Monday at eight o'clock."
+    told = await kernel.run(translate, target_language="French", path="a.md", save_as="b.md")
+    assert "line 1: it is in English" in told and len(kernel.asked) > 1
+    told = await kernel.run(translate, target_language="English", path="a.md", save_as="b.md")
+    assert "to look at" not in told
+
+
+async def test_a_language_that_nothing_knows_is_said_to_be_unchecked(kernel: FakeKernel) -> None:
+    told = await kernel.run(translate, target_language="the way my grandma talks", text="Guten Morgen")
+    assert told.endswith("nothing could check that this is in it.")
+    with pytest.raises(ToolError, match="There is no language 'xx-yy'") as refused:
+        await kernel.run(translate, target_language="xx-yy", text="Guten Morgen")
+    assert "such as fr" in refused.value.hint
+
+
 @pytest.mark.parametrize("encoding", ["gb18030", "utf-16", "utf-8-sig"])
 async def test_a_file_keeps_its_encoding(kernel: FakeKernel, folder: Path, encoding: str) -> None:
     (folder / "a.txt").write_bytes("今天天气很好，我们去公园。\n".encode(encoding))
@@ -56,7 +93,7 @@ async def test_letters_that_an_encoding_lacks_are_written_in_utf8(kernel: FakeKe
     kernel._answer = lambda _, text: "今天天气很好"
     told = await kernel.run(translate, target_language="Chinese", path="a.txt", save_as="b.txt")
     assert (folder / "b.txt").read_text() == "今天天气很好\n"
-    assert "It is in UTF-8: latin-1 has no letters for it." in told
+    assert "It is in UTF-8: cp1252 has no letters for it." in told
 
 
 async def test_the_same_text_is_asked_for_once(kernel: FakeKernel, folder: Path) -> None:

@@ -123,9 +123,9 @@ def encoding_of(head: bytes) -> str:
 
 
 def _is_chinese(text: str) -> bool:
-    """Return whether most of a text's signs are common: an umlaut and the letter after it make rare ones."""
+    """Return whether most signs are common ones: an umlaut and the letter after it make a rare one."""
     signs = [sign for sign in text if not sign.isascii()]
-    return 2 * len("".join(signs).encode("gb2312", "ignore")) // 2 > len(signs)
+    return len("".join(signs).encode("gb2312", "ignore")) > len(signs)
 
 
 def _recoded(path: str, encoding: str, number: int) -> str:

@@ -273,9 +273,16 @@ def _decoded(path: str, name: str) -> str:
     if _is_utf8(data):
         return data.decode("utf-8-sig")
     try:
-        return data.decode("gb18030")
+        text = data.decode("gb18030")
     except UnicodeDecodeError:
-        return data.decode("latin-1")
+        text = ""
+    return text if _is_chinese(text) else data.decode("cp1252", "replace")
+
+
+def _is_chinese(text: str) -> bool:
+    """Return whether most signs are common ones: an umlaut and the letter after it make a rare one."""
+    signs = [sign for sign in text if not sign.isascii()]
+    return len("".join(signs).encode("gb2312", "ignore")) > len(signs)
 
 
 def _is_utf8(data: bytes) -> bool:
