@@ -49,7 +49,8 @@ def add(
         except (OSError, LLMasOSError) as error:
             failed += 1
             text = f"{path}: {error.strerror}." if isinstance(error, OSError) else str(error)
-            say(text, err=True)
+            for line in text.splitlines():
+                say(line, err=True)
             continue
         say_found(found, as_json, lambda it: [_document_line(it)])
     if failed:
@@ -140,16 +141,26 @@ def _documents(files: Iterable[Path]) -> Iterator[tuple[Path, str]]:
     """Yield documents, with what they are called: their path below the folder that was named."""
     for given in files:
         if given.is_dir():
-            found = sorted(
+            every = sorted(
                 path for path in given.rglob("*") if path.suffix.lower() in _KNOWN and path.is_file()
             )
+            inside = given.resolve()
+            found = [path for path in every if path.resolve().is_relative_to(inside)]
+            for path in every:
+                if path not in found:
+                    say(
+                        f"{path} leads out of {given}, and is left out. Name it by itself to add it.",
+                        err=True,
+                    )
             if not found:
                 raise LLMasOSError(
                     f"There is no document in {given}.", hint="PDF, DOCX, HTML, Markdown or text."
                 )
             yield from ((path, path.relative_to(given).as_posix()) for path in found)
-        elif given.exists():
+        elif given.is_file():
             yield given, given.name
+        elif given.exists():
+            raise LLMasOSError(f"{given} is no file.", hint="Name documents, or folders of them.")
         else:
             raise LLMasOSError(f"There is no file {given}.", hint="Name documents, or folders of them.")
 

@@ -103,5 +103,7 @@ def read_text(path: Path) -> str:
     """
     try:
         return path.read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        raise LLMasOSError(f"{path} cannot be read: {error}.", hint="Check the name.") from None
+    except OSError as error:
+        raise LLMasOSError(f"{path} cannot be read: {error.strerror}.", hint="Check the name.") from None
+    except UnicodeDecodeError:
+        raise LLMasOSError(f"{path} is not in UTF-8.", hint="Save it in UTF-8.") from None

@@ -80,7 +80,8 @@ def enable(
     """Offer a plugin's tools, once you have seen what it needs."""
     info = ask(lambda client: client.plugin(plugin))
     if info.problem:
-        raise LLMasOSError(f"The plugin {plugin} cannot be used: {info.problem}")
+        named = info.problem.startswith(f"The plugin {plugin} ")
+        raise LLMasOSError(info.problem if named else f"The plugin {plugin} cannot be used: {info.problem}")
     for line in _plugin_lines(info):
         say(line)
     if in_kernel:
@@ -137,7 +138,7 @@ def _tool_lines(tool: ToolInfo) -> Iterator[str]:
 
 def _plugin_line(plugin: PluginInfo) -> str:
     tools = f" [{', '.join(tool.name for tool in plugin.tools)}]" if plugin.tools else ""
-    state = plugin.problem or _STATES[plugin.state].format(name=plugin.name)
+    state = " ".join(plugin.problem.split()) or _STATES[plugin.state].format(name=plugin.name)
     where = ", in the kernel" if plugin.state == "enabled" and plugin.where == "kernel" else ""
     return f"plugin {plugin.name} {plugin.version}: {state}{where}{tools}"
 
@@ -146,7 +147,9 @@ def _plugin_lines(plugin: PluginInfo) -> Iterator[str]:
     yield f"plugin    {plugin.name}, of {plugin.package or 'no package'} {plugin.version}".rstrip()
     yield f"state     {_STATES[plugin.state].format(name=plugin.name)}"
     if plugin.problem:
-        yield f"problem   {plugin.problem}"
+        first, *more = plugin.problem.splitlines()
+        yield f"problem   {first}"
+        yield from (f"          {line}" for line in more)
     if plugin.sha256:
         yield f"code      SHA-256 {plugin.sha256}"
     if plugin.compiled:

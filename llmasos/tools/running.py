@@ -114,7 +114,7 @@ def run(function: Callable[..., Any], arguments: Mapping[str, Any], host: Host, 
     elif inspect.isawaitable(value):
         value = asyncio.run(_awaited(value))
     try:
-        text = json.dumps(value, ensure_ascii=False, default=plain)
+        text = json.dumps(value, ensure_ascii=False, default=plain, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise ToolError(f"It returned what JSON cannot hold: {error}.") from error
     size = len(text.encode("utf-8", "surrogatepass"))

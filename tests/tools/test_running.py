@@ -126,6 +126,8 @@ def test_what_json_cannot_hold_is_refused() -> None:
         called(lambda: object())
     with pytest.raises(ToolError, match="JSON cannot hold"):
         called(lambda: {"nan": b"bytes"})
+    with pytest.raises(ToolError, match="JSON cannot hold"):
+        called(lambda: float("nan"))
 
 
 def test_megabytes_are_refused() -> None:

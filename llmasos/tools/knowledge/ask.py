@@ -72,6 +72,7 @@ async def ask_documents(
     ctx.progress("Searching", 0, 2)
     try:
         there = [one.name for one in await ctx.shelf.collections()]
+        knowledge = _collection(knowledge, there)
         if knowledge and knowledge not in there:
             path, knowledge = await _meant(ctx, knowledge, there), ""
         if path is None:
@@ -89,6 +90,12 @@ async def ask_documents(
     text = "\n".join((told.text, *(("", *citations(told)) if told.known else ())))
     ctx.output("stdout", f"{text}\n")
     return text
+
+
+def _collection(said: str, there: Sequence[str]) -> str:
+    """Return the one collection that is named among other words; else what was said."""
+    named = [name for name in there if name in said.lower().split()]
+    return named[0] if len(named) == 1 and said not in there else said
 
 
 async def _meant(ctx: KernelContext, name: str, there: Sequence[str]) -> str:

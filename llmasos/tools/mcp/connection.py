@@ -37,6 +37,9 @@ class Connection:
         server: How it is reached.
         log: Where what a program prints to standard error is kept.
         tasks: Where the connection lives.
+
+    Attributes:
+        opened: How often it was opened: a server that was started anew may be another one.
     """
 
     def __init__(self, name: str, server: McpServer, log: Path, tasks: TaskGroup) -> None:
@@ -44,6 +47,7 @@ class Connection:
         self._server = server
         self._log = log
         self._tasks = tasks
+        self.opened = 0
         self._opening = anyio.Lock()
         self._client: Client | None = None
         self._scope: anyio.CancelScope | None = None
@@ -96,6 +100,7 @@ class Connection:
                     # Schemas of results are anybody's, and checking them could take for ever.
                     client.session.validate_tool_result = _unchecked  # type: ignore[method-assign]
                     self._client = client
+                    self.opened += 1
                     opened.set()
                     await anyio.sleep_forever()
         except Exception as error:

@@ -60,7 +60,7 @@ class Servers:
         self._offer = offer
         self._changing = anyio.Lock()
         self._changed: set[str] = set()
-        self._compared: dict[str, float] = {}
+        self._compared: dict[str, tuple[int, float]] = {}
         self._comparing = {name: anyio.Lock() for name in configured}
 
     async def refresh(self) -> list[str]:
@@ -150,7 +150,7 @@ class Servers:
             told = [tool.model_dump(mode="json") for tool in tools]
             await self._approvals.enable(name, approval, tools=told)
             self._changed.discard(name)
-            self._compared[name] = anyio.current_time()
+            self._compared[name] = self._now(name)
             await self._refresh()
         return self._info(name, approval, tools, sha256)
 
@@ -225,8 +225,8 @@ class Servers:
     ) -> str:
         connection = self._connection(server)
         connection.tidy()
-        await self._compare(server, sha256)
         client = await connection.client()
+        await self._compare(server, sha256)
 
         async def on_progress(progress: float, total: float | None, message: str | None) -> None:
             if math.isfinite(progress) and math.isfinite(total or 0.0):
@@ -255,18 +255,23 @@ class Servers:
             ToolError: It does not, or cannot be asked.
         """
         async with self._comparing[server]:
-            last = self._compared.get(server)
-            if last is not None and anyio.current_time() - last <= _FRESH_SECONDS:
+            number, now = self._now(server)
+            compared, last = self._compared.get(server, (0, 0.0))
+            if compared == number and now - last <= _FRESH_SECONDS:
                 return
             same = self._sha256(server, await self._listed(server)) == sha256
             if same:
-                self._compared[server] = anyio.current_time()
+                self._compared[server] = self._now(server)
                 return
         await self._note(server, True)
         raise ToolError(
             f"The MCP server {server} describes its tools otherwise than when it was enabled.",
             hint=f"A person can look at them and enable it again: llmasos tools enable mcp:{server}",
         )
+
+    def _now(self, server: str) -> tuple[int, float]:
+        """Return which connection to a server there is, and when."""
+        return self._connections[server].opened, anyio.current_time()
 
     async def _note(self, name: str, changed: bool) -> None:
         """Note whether a server is another one than was enabled, and offer its tools accordingly."""

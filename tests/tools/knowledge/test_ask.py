@@ -75,6 +75,14 @@ async def test_a_document_that_is_called_a_collection_is_found(folder: Path, tmp
     assert not shelf.asked, "no other collection takes its place"
 
 
+async def test_a_collection_is_found_among_the_words_around_its_name(folder: Path, tmp_path: Path) -> None:
+    made, shelf = kernel(folder, tmp_path, "support", "house")
+    await made.run(ask_documents, question="How many days?", knowledge="our House knowledge")
+    assert shelf.asked == [(["house"], "How many days?")]
+    with pytest.raises(ToolError, match="There is no collection 'house and support'"):
+        await made.run(ask_documents, question="How many days?", knowledge="house and support")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -26,6 +26,9 @@ _BLOCKS = (
     "tr",
 )
 _FENCE = re.compile(r"\s*(```|~~~)")
+_UNSEEN = re.compile(
+    r"(?i)(^|[;\s])(display\s*:\s*none|visibility\s*:\s*(hidden|collapse)|(font-size|opacity)\s*:\s*0(?![.\d]))"
+)
 _TITLE = re.compile(r"(#{1,6})\s+(.*?)\s*#*\s*$")
 
 
@@ -199,8 +202,11 @@ def _html(path: str, name: str, notes: list[str]) -> Iterator[Block]:
         data = file.read()
     source: Any = data.decode("utf-8") if _is_utf8(data) else data
     soup = BeautifulSoup(source, "html.parser")
-    for skipped in soup(_SKIPPED):
+    hidden = soup.find_all(_is_hidden)
+    for skipped in [*soup(_SKIPPED), *hidden]:
         skipped.decompose()
+    if hidden:
+        notes.append("what the page does not show is left out")
     headings = Headings()
     held: list[str] = []
 
@@ -220,6 +226,11 @@ def _html(path: str, name: str, notes: list[str]) -> Iterator[Block]:
         elif node.name in _BLOCKS or node.name in ("br", "hr", "ul", "ol", "table"):
             yield from end()
     yield from end()
+
+
+def _is_hidden(tag: Any) -> bool:
+    """Return whether a page says of a part of it that nobody sees it: a reader could not check what it says."""
+    return tag.has_attr("hidden") or bool(_UNSEEN.search(tag.get("style") or ""))
 
 
 def _in_heading(node: Any) -> bool:
