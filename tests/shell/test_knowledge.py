@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from llmasos.errors import LLMasOSError
 from llmasos.shell import knowledge
 from tests.shell.conftest import Run
 
@@ -48,7 +49,7 @@ def test_an_error_with_a_hint_is_told_on_two_lines(
     run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     def refused(add: object) -> None:
-        raise knowledge.LLMasOSError("It cannot be named so.", hint="Use small letters.")
+        raise LLMasOSError("It cannot be named so.", hint="Use small letters.")
 
     monkeypatch.setattr(knowledge, "watched", refused)
     (tmp_path / "a.md").write_text("a")

@@ -113,6 +113,9 @@ def rests_line(rests: Sequence[Mapping[str, Any]], paths: Mapping[str, str]) -> 
     told = []
     for one in rests:
         of = f"{one['rows']:,} of {one['of']:,}" if one["rows"] != one["of"] else f"all {one['of']:,}"
+        if one["some"]:
+            of = f"some of the {one['of']:,}"
         where = f", where {one['where']}" if one["where"] else ""
         told.append(f"{of} rows of {paths.get(one['table'], one['table'])}{where}")
-    return f"Rests on {'; '.join(told)}." if told else ""
+    which = " The query says which." if any(one["some"] for one in rests) else ""
+    return f"Rests on {'; '.join(told)}.{which}" if told else ""

@@ -25,6 +25,7 @@ _EMPHASIS = r"\*{1,3}|(?<!\w)_{1,3}|_{1,3}(?!\w)|~~|!?\["
 _INLINE = (_CODE, _NOTE, _TAG, _MATH, _ESCAPE)
 _FRONT_MATTER = re.compile(r"\A---[^\S\n]*\n.*?^(?:---|\.\.\.)[^\S\n]*(?:\n|\Z)", re.DOTALL | re.MULTILINE)
 _HARD_BREAK = re.compile(r"(?: {2,}|\\)\Z")
+_DEFINITION = re.compile(r":[^\S\n]+")
 _BLANK = re.compile(r"[^\n]")
 _PIPE = re.compile(r"(?<!\\)\|")
 
@@ -82,6 +83,7 @@ class _Finder:
         assert token.map is not None
         number, last = token.map
         found: list[tuple[int, str]] = []
+        definitions: set[int] = set()
         for line in token.content.split("\n"):
             written = line.replace("|", "\\|") if cell else line
             place = None
@@ -91,13 +93,22 @@ class _Finder:
                 number += not cell
             if place is None:
                 return
-            found.append((place, written))
             self._at = place + len(written)
+            if found and (mark := _DEFINITION.match(written)):
+                # What defines a term stands on a line of its own below it.
+                definitions.add(len(found))
+                place, written = place + mark.end(), written[mark.end() :]
+            found.append((place, written))
         while found:
-            breaks = (n for n, (_, line) in enumerate(found) if _HARD_BREAK.search(line))
+            breaks = (
+                number
+                for number, (_, line) in enumerate(found)
+                if _HARD_BREAK.search(line) or number + 1 in definitions
+            )
             count = next(breaks, len(found) - 1) + 1
             yield _passage(found[:count], cell=cell)
             found = found[count:]
+            definitions = {number - count for number in definitions}
 
     def _place(self, number: int, text: str) -> int | None:
         """Return where a line begins to say something, from where the last one ended."""

@@ -27,6 +27,9 @@ _ASKED = "Translate into {language}:\n\n{text}"
 _MARKS = " Marks such as {1} stand for something that you cannot see: copy each to its place, unchanged."
 _MIND = " An earlier translation was wrong: {problems}."
 _TERMS = " Use these words: {terms}."
+_ANNOUNCED = re.compile(
+    r"\A(?:sure[,!.] ?)?here(?:'s| is) the (?:\w+ ){0,3}translation[^:\n]{0,60}:\s*(?=\S)", re.IGNORECASE
+)
 _FENCED = re.compile(r"\A\s*```\w*\n(.*?)\n?```\s*\Z", re.DOTALL)
 
 
@@ -157,6 +160,8 @@ def _most(text: str) -> int:
 def _cleaned(source: str, answer: str, *, one_line: bool) -> str:
     """Return an answer without what models put around a translation."""
     answer = answer.strip()
+    if not source.lower().startswith(("here", "sure")):
+        answer = _ANNOUNCED.sub("", answer)
     if not source.startswith("```") and (fenced := _FENCED.match(answer)):
         answer = fenced[1].strip()
     for opening, closing in ('""', "“”"):

@@ -283,6 +283,52 @@ async def test_what_may_be_no_number_stays_a_text(tmp_path: Path, folder: Path, 
     assert "amount VARCHAR" in told and "read as numbers" not in told, told
 
 
+async def test_a_row_that_may_be_a_sum_of_others_is_named(tmp_path: Path, folder: Path) -> None:
+    (folder / "x.csv").write_text("region,n\nnorth,3\nsouth,4\nTotal,7\n")
+    async with analyst(tmp_path) as it:
+        it.script("```sql\nSELECT sum(n) AS total FROM x\n```", "It is 14.")
+        answer = await it.run(path="x.csv", question="what is the total?")
+        assert "may be a sum" not in await it.run(path="sales.csv")
+    assert "x.csv: 1 row whose region is 'Total' may be a sum of others." in answer
+    assert "1 row whose region is 'Total' may be a sum of others" in it.asked[0][0], "the model knows, too"
+
+
+@pytest.mark.parametrize(
+    ("query", "rests"),
+    [
+        (
+            "WITH s AS (SELECT * FROM sales WHERE amount > 400) SELECT count(*) FROM s",
+            "some of the 1,000 rows",
+        ),
+        ("SELECT count(*) FROM (SELECT * FROM sales LIMIT 10)", "some of the 1,000 rows"),
+        ("SELECT count(*) FROM (SELECT * FROM sales USING SAMPLE 10)", "some of the 1,000 rows"),
+        ("SELECT region, count(*) FROM (SELECT region FROM sales) GROUP BY 1 LIMIT 2", "all 1,000 rows"),
+        ("SELECT region FROM sales ORDER BY 1 LIMIT 3", "all 1,000 rows"),
+        ("SELECT count(*) FROM sales WHERE region = 'east'", "250 of 1,000 rows"),
+    ],
+)
+async def test_an_answer_claims_no_rows_that_its_query_leaves_out(
+    tmp_path: Path, folder: Path, query: str, rests: str
+) -> None:
+    async with analyst(tmp_path) as it:
+        it.script(f"```sql\n{query}\n```", "So it is.")
+        answer = await it.run(path="sales.csv", question="how many?")
+    assert f"Rests on {rests} of sales.csv" in answer
+    assert ("The query says which." in answer) == rests.startswith("some")
+
+
+async def test_dates_that_may_be_read_two_ways_are_named(tmp_path: Path, folder: Path) -> None:
+    (folder / "x.csv").write_text("day,n\n01/02/2024,1\n03/04/2024,2\n")
+    (folder / "y.csv").write_text("day,n\n01/02/2024,1\n13/04/2024,2\n")
+    (folder / "z.csv").write_text("day,n\n2024-01-02,1\n2024-03-04,2\n")
+    async with analyst(tmp_path) as it:
+        assert "dates of day may begin with day or month, and are read day first" in await it.run(
+            path="x.csv"
+        )
+        for name in ("y.csv", "z.csv"):
+            assert "may begin" not in await it.run(path=name)
+
+
 async def test_columns_of_any_name_are_looked_at(tmp_path: Path, folder: Path) -> None:
     (folder / "x.tsv").write_text("a\tb\tlow\tvalue\n" + "x\t1\t5\t3\n" * 50 + "y\t2\t900000\t4\n")
     names = [f"c{number}" for number in range(500)]

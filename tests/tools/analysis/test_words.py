@@ -105,13 +105,15 @@ def test_tables_show_values_as_people_write_them() -> None:
 
 def test_what_an_answer_rests_on_is_told() -> None:
     rests = [
-        {"table": "a", "rows": 10, "of": 1000, "where": "x > 1"},
-        {"table": "b", "rows": 5, "of": 5, "where": ""},
+        {"table": "a", "rows": 10, "of": 1000, "where": "x > 1", "some": False},
+        {"table": "b", "rows": 5, "of": 5, "where": "", "some": False},
     ]
     assert (
         rests_line(rests, {"a": "a.csv"})
         == "Rests on 10 of 1,000 rows of a.csv, where x > 1; all 5 rows of b."
     )
+    some = [{**rests[1], "some": True}]
+    assert rests_line(some, {}) == "Rests on some of the 5 rows of b. The query says which."
     assert rests_line([], {}) == ""
 
 

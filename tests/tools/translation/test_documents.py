@@ -219,3 +219,15 @@ def test_a_text_with_marks_too_few_or_too_many_is_not_complete() -> None:
     assert not made.complete("{1} {1} {2}")
     assert not made.complete("{1}")
     assert not made.complete("{1} {2} {3}")
+
+
+def test_definitions_stay_below_their_terms() -> None:
+    document = markdown("Term\n: What it\nmeans.\n:   Or else.\n\nNote: this\nis a paragraph.\n")
+    assert [passage.text for passage in document.passages] == [
+        "Term",
+        "What it means.",
+        "Or else.",
+        "Note: this is a paragraph.",
+    ]
+    joined = document.joined(["A", "B", "C", "D"])
+    assert joined == "A\n: B\n:   C\n\nD\n"

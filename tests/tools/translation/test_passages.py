@@ -79,6 +79,14 @@ async def test_marks_come_back_as_what_they_stand_for() -> None:
 
 
 @pytest.mark.anyio
+async def test_what_announces_a_translation_is_no_part_of_it() -> None:
+    for answer in ("Here is the French translation:\n\nBonjour.", "Sure! Here's the translation: Bonjour."):
+        assert (await translated(Model(answer), "Good morning.")).text == "Bonjour."
+    said = "Here is the translation: a book."
+    assert (await translated(Model(said), "Here is a translation: a book.")).text == said
+
+
+@pytest.mark.anyio
 async def test_a_model_that_loses_marks_is_asked_again_with_all_markup_as_marks() -> None:
     model = Model("Lancez.", "Lancez {1} et {2}ouvrez{3}.")
     end = await translated(model, "Run `make` and [open](https://example.org).")

@@ -14,6 +14,7 @@ _LARGE = 1_000_000_000  # bytes; of more, all statistics come from the sample
 _COMMON = 5
 _NAMED = 20
 _SHOWN = 60
+_TOTAL = r"(?i)\s*((grand|sub)?[- ]?totals?( général)?|sum|summe|gesamt(summe)?|итого|合计|总计|小计|合計|総計)\s*:?\s*"
 _DATES = r"^\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}"
 
 
@@ -53,6 +54,9 @@ def profile(con: Any, source: Source, size: int) -> dict[str, Any]:
         more = every[_MOST_COLUMNS:]
         notes.append("%d more columns are not shown: %s" % (len(more), _in_short(more)))
     shown = [_column(con, looked_at, one) for one in columns]
+    notes += _totals(
+        con, looked_at, [one["column_name"] for one in columns if one["column_type"] == "VARCHAR"]
+    )
     rejected = _rejected(con, before)
     if rejected:
         notes.append("%s lines cannot be read and are left out" % format(rejected, ","))
@@ -153,6 +157,21 @@ def _dates(con: Any, table: str, column: str) -> list[str]:
     ).fetchone()
     words = ("lie in the future", "lie before 1900", "look like placeholders")
     return ["%s dates %s" % (format(count, ","), what) for count, what in zip(counted, words) if count]
+
+
+def _totals(con: Any, table: str, columns: list[str]) -> list[str]:
+    """Return which rows may be sums of others, so that a sum of all has them twice."""
+    found = []
+    for name in columns:
+        count, said = con.execute(
+            "SELECT count(*), any_value(v) FROM (SELECT %s AS v FROM %s) WHERE regexp_full_match(v, ?)"
+            % (identifier(name), table),
+            [_TOTAL],
+        ).fetchone()
+        if count:
+            rows = "1 row whose" if count == 1 else "%s rows whose" % format(count, ",")
+            found.append("%s %s is %r may be a sum of others" % (rows, name, said))
+    return found
 
 
 def _texts(con: Any, table: str, column: str) -> tuple[int, list[str]]:

@@ -91,7 +91,7 @@ def _text(value: Any) -> Any:
 def rests_on(con: Any, sql: str) -> list[dict[str, Any]]:
     """Return how many rows of each table the answer rests on, and by which conditions they were chosen.
 
-    What cannot be told, such as of a query of queries, is told of its tables as a whole.
+    Of what cannot be told, such as a query of queries, it is told whether it leaves out rows.
     """
     import duckdb
 
@@ -107,13 +107,17 @@ def rests_on(con: Any, sql: str) -> list[dict[str, Any]]:
     found = []
     for table in tables:
         count = _count(con, table)
-        found.append({"table": table, "rows": count, "of": count, "where": ""})
+        found.append({"table": table, "rows": count, "of": count, "where": "", "some": False})
     source = node.get("from_table", {})
-    if node.get("type") != "SELECT_NODE" or len(tables) != 1 or source.get("type") != "BASE_TABLE":
-        return found
     condition = node.get("where_clause")
-    if node.get("cte_map", {}).get("map") or not condition:
-        return found
+    plain_one = (
+        node.get("type") == "SELECT_NODE"
+        and source.get("type") == "BASE_TABLE"
+        and len(tables) == 1
+        and not (node.get("cte_map", {}).get("map") or node.get("sample") or node.get("qualify"))
+    )
+    if not plain_one or not condition:
+        return [{**one, "some": _narrowed(node, top=True)} for one in found]
     counting["from_table"], counting["where_clause"] = source, condition
     wrapped = json.dumps({"error": False, "statements": [{"node": counting, "named_param_map": []}]})
     try:
@@ -125,6 +129,19 @@ def rests_on(con: Any, sql: str) -> list[dict[str, Any]]:
     except (duckdb.Error, LookupError):
         found[0]["rows"] = found[0]["of"]
     return found
+
+
+def _narrowed(node: Any, top: bool = False) -> bool:
+    """Return whether a part of a query leaves out rows; how many of a result's rows are shown does not."""
+    if isinstance(node, list):
+        return any(map(_narrowed, node))
+    if not isinstance(node, dict):
+        return False
+    limited = node.get("type") in ("LIMIT_MODIFIER", "LIMIT_PERCENT_MODIFIER")
+    if limited or any(node.get(what) for what in ("where_clause", "sample", "qualify")):
+        return True
+    parts = {name: value for name, value in node.items() if not (top and name == "modifiers")}
+    return any(map(_narrowed, parts.values()))
 
 
 def _tables(node: Any) -> list[str]:

@@ -16,6 +16,7 @@ _PIECE = 1 << 20
 _MOST_ABOVE = 20  # lines above a table
 _FIRST = 1000  # rows that say which columns may be numbers
 _MOST_LISTS = 20
+_MONTHS = 12
 
 _NONE = r"(?i)\s*(n/?a|null|none|nan|[-–—])?\s*"
 # Numbers as text: how each value is written, how one is at least, and what is taken out. Digits that begin with 0 or
@@ -68,7 +69,8 @@ def read_csv(con: Any, path: str, names: Names, head: bytes, opened: list[str]) 
         place, recoded = _recoded(path, encoding, len(opened)), encoding
     if encoding != "utf-8":
         notes.append("its text is in %s" % encoding.upper())
-    delimiter = "\t" if tabs else _delimiter(con, place, encoding)
+    delimiter, dates = _sniffed(con, place, encoding)
+    delimiter = "\t" if tabs else delimiter
     above = [] if packed else _above(head.decode(encoding, "replace"), delimiter)
     if above:
         options.append("skip=%d" % len(above))
@@ -98,6 +100,7 @@ def read_csv(con: Any, path: str, names: Names, head: bytes, opened: list[str]) 
     unnamed = [row[0] for row in described if re.fullmatch(r"column\d+", row[0])]
     if unnamed and len(unnamed) < len(described):
         notes.append("some lines have more fields than the header: %s" % ", ".join(unnamed))
+    notes += _either_way(con, table, [row[0] for row in described if row[1] == "DATE"], dates)
     texts = [row[0] for row in described if row[1] == "VARCHAR"]
     # Where semicolons divide, 1,234 may be more than a thousand.
     numbers = _numbers(con, table, texts, _WRITTEN[:1] if delimiter == ";" else _WRITTEN, notes)
@@ -144,14 +147,30 @@ def _recoded(path: str, encoding: str, number: int) -> str:
             new.write(piece)
 
 
-def _delimiter(con: Any, place: str, encoding: str) -> str:
+def _sniffed(con: Any, place: str, encoding: str) -> tuple[str, str]:
+    """Return what divides a line, and how dates are written; nothing where that cannot be told."""
     options = ", encoding='utf-16'" if encoding == "utf-16" else ""
     try:
-        found = con.execute("SELECT Delimiter FROM sniff_csv(%s%s)" % (quoted(place), options))
-        return str(found.fetchone()[0])
+        found = con.execute("SELECT Delimiter, DateFormat FROM sniff_csv(%s%s)" % (quoted(place), options))
+        delimiter, dates = found.fetchone()
     except Exception:
         # What is wrong with the file is told by reading it.
-        return ""
+        return "", ""
+    return str(delimiter), str(dates or "")
+
+
+def _either_way(con: Any, table: str, columns: list[str], dates: str) -> list[str]:
+    """Return notes on dates that may begin with the day or the month: no day is above 12."""
+    order = re.match(r"%([dm])[-/ ]%([dm])[-/ ]", dates)
+    notes = []
+    for column in columns if order else ():
+        last, count = con.execute(
+            "SELECT max(day(%s)), count(%s) FROM %s" % (identifier(column), identifier(column), table)
+        ).fetchone()
+        if count and last <= _MONTHS:
+            first = "day" if order and order[1] == "d" else "month"
+            notes.append("dates of %s may begin with day or month, and are read %s first" % (column, first))
+    return notes
 
 
 def _above(head: str, delimiter: str) -> list[str]:
