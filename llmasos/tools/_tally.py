@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from llmasos.display import display
@@ -80,3 +81,14 @@ def _failure(result: Mapping[str, Any]) -> str:
     how = f"exit code {code}" if code is not None else result["status"]
     said = [line.strip() for line in result["output"].splitlines() if line.strip()]
     return display(": ".join([result["item"], how, *said[-1:]]))[:_LONGEST]
+
+
+def not_done(names: Iterable[str], done: Counter[str]) -> list[str]:
+    """Return the inputs that are left: one that comes several times is left out as often as it is done."""
+    left = []
+    for name in names:
+        if done[name]:
+            done[name] -= 1
+        else:
+            left.append(name)
+    return left

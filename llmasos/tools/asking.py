@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -10,7 +11,7 @@ from pydantic import Field
 from llmasos.errors import ModelError, ToolError
 from llmasos.tools._lanes import in_order
 from llmasos.tools._staging import found_files
-from llmasos.tools._tally import Tally
+from llmasos.tools._tally import Tally, not_done
 from llmasos.tools._text import decode
 from llmasos.tools.kernel import Capabilities, KernelContext, kernel_tool
 
@@ -62,9 +63,9 @@ async def ask_files(
     if not instruction.strip():
         raise ToolError("There is no instruction.", hint="Say what is done to each input.")
     found = [info.path for info in await found_files(ctx.sandbox, files or ())]
-    left_out = set(skip or ())
-    inputs = [(name, True) for name in found if name not in left_out]
-    inputs += [(text, False) for text in items or () if text not in left_out]
+    done = Counter(skip or ())
+    inputs = [(name, True) for name in not_done(found, done)]
+    inputs += [(text, False) for text in not_done(items or (), done)]
     if not (found or items):
         raise ToolError("There is nothing to do it to.", hint="Name files, folders or globs.")
     tally = Tally(ctx, len(inputs), saving=bool(save_as))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import aclosing
 from functools import partial
@@ -21,7 +22,7 @@ from llmasos.paths import private_dir
 from llmasos.sandbox import sweep_private
 from llmasos.tools._errand import Item, Rules, carry_out
 from llmasos.tools._staging import Staging
-from llmasos.tools._tally import Tally
+from llmasos.tools._tally import Tally, not_done
 from llmasos.tools.kernel import Capabilities, KernelContext, kernel_tool
 
 # Beyond an item's own time: a sandbox starts, and ends.
@@ -95,9 +96,8 @@ async def map_files(
         sent = {path: staging.content(path) for path in await staging.add(along or ())}
         own = None if cluster else ctx.settings
         rules = Rules(command, code, timeout, _SETTING.get(ctx.sandbox.backend, "auto"), limits, sent, own)
-        left_out = set(skip or ())
-        paths = [path for path in paths if path not in left_out]
-        texts = [text for text in items or () if text not in left_out]
+        done = Counter(skip or ())
+        paths, texts = not_done(paths, done), not_done(items or (), done)
         names = [*paths, *texts]
         every = itertools.chain(staging.items(paths), map(Item, texts))
         tally = Tally(ctx, len(names), saving=bool(save_as))

@@ -51,7 +51,7 @@ class Context:
 
 async def test_each_is_asked_about_by_itself_so_many_at_once_and_answers_are_in_order(folder: Path) -> None:
     ctx = Context(folder)
-    items = ["first", "b", "bad", "skipped", "c", "last"]
+    items = ["first", "b", "bad", "skipped", "c", "last", "skipped"]
     text = await ctx.run(
         instruction="Shout.", items=items, skip=["skipped"], jobs=2, max_tokens=9, save_as=""
     )
@@ -62,8 +62,9 @@ async def test_each_is_asked_about_by_itself_so_many_at_once_and_answers_are_in_
         ("bad", "failed", "The model returned nothing."),
         ("c", "ok", "C"),
         ("last", "ok", "LAST"),
-    ]
-    assert text.startswith("4 of 5 items done, 1 failed.\nbad: failed: The model returned nothing.")
+        ("skipped", "ok", "SKIPPED"),
+    ], "what comes twice is left out as often as it is done"
+    assert text.startswith("5 of 6 items done, 1 failed.\nbad: failed: The model returned nothing.")
     assert ctx.most == 2
     assert {(said.startswith("Shout.\n"), limit) for said, _, limit in ctx.asked} == {(True, 9)}
 

@@ -97,6 +97,8 @@ async def test_texts_are_run_over_too_and_results_are_printed_where_no_file_is_n
     assert first["output"] == "echo 'x y' | - | \n"
     assert (second["item"], second["status"]) == ("crash", "lost")
     assert "no sandbox" in second["output"]
+    await ctx.map(items=["x", "x", "x"], command="echo", skip=["x"], save_as="")
+    assert [json.loads(line)["item"] for line in ctx.text.splitlines()[2:]] == ["x", "x"]
 
 
 async def test_an_item_whose_worker_dies_is_run_again_as_often_as_was_said(
