@@ -18,7 +18,7 @@ from llmasos.ledger._lineage import Lineage
 from llmasos.ledger._pages import Pages
 from llmasos.ledger._problems import Problems
 from llmasos.ledger._types import Finding, Progress, Verdict
-from llmasos.ledger.anchors.check import AnchorFindings, anchored_numbers, check_anchors
+from llmasos.ledger.anchors.check import AnchorFindings, anchored_numbers, check_anchors, newest_anchor
 from llmasos.ledger.anchors.port import Anchor
 from llmasos.ledger.chains.port import Block, Chain, ChainError, ChainRefused
 from llmasos.store import Store
@@ -77,6 +77,7 @@ class _Verification:
         self._trouble = ""
         self._sessions = self._confirmed = self._pending = 0
         self._anchored = AnchorFindings((), (), (), ())
+        self._newest_anchor = 0
 
     def give_up(self, trouble: str, refused: bool) -> None:
         """Note that the chain cannot be asked, and whether that is a finding by itself."""
@@ -92,6 +93,7 @@ class _Verification:
     ) -> Verdict:
         """Check one part after the other."""
         try:
+            self._newest_anchor = await newest_anchor(self._store)
             numbers = [number for number in await anchored_numbers(self._store) if isinstance(number, int)]
             self._records = RecordCheck(self._pages, self._problems, numbers)
             await self._check_records(self._last)
@@ -122,7 +124,9 @@ class _Verification:
         check = partial(check_anchor_rows, gapless=self._store.sqlite)
         await self._run(check, self._pages, self._problems, self._last)
         try:
-            self._anchored = await check_anchors(self._store, chain, anchors, self._records.histories)
+            self._anchored = await check_anchors(
+                self._store, chain, anchors, self._records.histories, self._newest_anchor
+            )
         except (ValueError, TypeError, AttributeError):
             self._problems.other(
                 self._last + 0.5, "An anchor in the database was altered: it cannot be read."

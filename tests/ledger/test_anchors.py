@@ -24,7 +24,7 @@ from llmasos.ledger._records import append
 from llmasos.ledger._tables import AnchorRow, OutboxRow, RecordRow
 from llmasos.ledger._types import Entry, Route
 from llmasos.ledger.anchors import evm
-from llmasos.ledger.anchors.check import AnchorFindings, anchored_numbers, check_anchors
+from llmasos.ledger.anchors.check import AnchorFindings, anchored_numbers, check_anchors, newest_anchor
 from llmasos.ledger.anchors.choice import open_anchors
 from llmasos.ledger.anchors.evm import EvmAnchor
 from llmasos.ledger.anchors.file import FileAnchor
@@ -114,7 +114,7 @@ async def histories(store: Store) -> Mapping[int, bytes]:
 
 
 async def checked(store: Store, chain: MemoryChain | None, *anchors: Anchor) -> AnchorFindings:
-    return await check_anchors(store, chain, anchors, await histories(store))
+    return await check_anchors(store, chain, anchors, await histories(store), await newest_anchor(store))
 
 
 async def run_sql(store: Store, *statements: str) -> None:
@@ -511,6 +511,19 @@ async def test_what_holds_is_vouched_for(store: Store, tmp_path: Path) -> None:
     assert "rebuilt" in notes[4] and not notes[2]
     chain.away = True
     assert len((await checked(store, chain, *anchors)).anchored) == 6
+
+
+async def test_an_anchor_that_is_made_during_a_check_is_left_to_the_next_one(
+    store: Store, tmp_path: Path
+) -> None:
+    chain, anchor = MemoryChain(), FileAnchor(tmp_path / "x")
+    await anchored(store, chain, anchor)
+    newest, history = await newest_anchor(store), await histories(store)
+    await carried(store, chain, "c")
+    await put(store, anchor, await statement(store, chain, CONTRACT))
+    findings = await check_anchors(store, chain, [anchor], history, newest)
+    assert findings.problems == () and [found.last for found in findings.anchored] == [4, 2]
+    assert [found.last for found in (await checked(store, chain, anchor)).anchored] == [5, 4, 2]
 
 
 @pytest.mark.parametrize(

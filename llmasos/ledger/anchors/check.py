@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from llmasos.ledger._tables import AnchorRow
 from llmasos.ledger._types import AnchoredRange
@@ -60,8 +60,17 @@ async def anchored_numbers(store: Store) -> list[int]:
     return list(await store.run(lambda work: work.scalars(query).all()))
 
 
+async def newest_anchor(store: Store) -> int:
+    """Return the number of the anchor that was made last; 0 where there is none."""
+    return await store.run(lambda work: work.scalar(select(func.max(AnchorRow.id)))) or 0
+
+
 async def check_anchors(
-    store: Store, chain: Chain | None, anchors: Sequence[Anchor], history_at: Mapping[int, bytes]
+    store: Store,
+    chain: Chain | None,
+    anchors: Sequence[Anchor],
+    history_at: Mapping[int, bytes],
+    newest: int,
 ) -> AnchorFindings:
     """Compare the anchors in the database with the places outside and with the records.
 
@@ -69,10 +78,13 @@ async def check_anchors(
         chain: The chain; None when it cannot be asked.
         history_at: The hash over the records from the first to each of `anchored_numbers`, recomputed from
             the records' content; numbers beyond the last record are missing.
+        newest: The anchor that was made last when the history was begun; later ones, which are made while the
+            ledger is checked, are left to the next check.
     """
     query = select(AnchorRow).order_by(AnchorRow.records, AnchorRow.id)
     rows = list(await store.run(lambda work: work.scalars(query).all()))
-    return await _Check(rows, chain, {anchor.target: anchor for anchor in anchors}, history_at).run()
+    places = {anchor.target: anchor for anchor in anchors}
+    return await _Check(rows, chain, places, history_at, newest).run()
 
 
 class _Check:
@@ -84,8 +96,10 @@ class _Check:
         chain: Chain | None,
         anchors: dict[str, Anchor],
         history_at: Mapping[int, bytes],
+        newest: int,
     ) -> None:
         self._rows, self._chain, self._anchors, self._history_at = rows, chain, anchors, history_at
+        self._last = newest
         self._newest = {row.target: row.id for row in sorted(rows, key=lambda row: row.id)}
         self._agreed = 0
         self._anchored: list[AnchoredRange] = []
@@ -97,7 +111,7 @@ class _Check:
         for target in self._anchors:
             await self._ask(target, self._list(self._anchors[target]))
         for row in self._rows:
-            if row.target not in self._problems:
+            if row.id <= self._last and row.target not in self._problems:
                 await self._ask(row.target, self._check(row))
         strange = sorted(set(self._newest) - set(self._anchors))
         return AnchorFindings(
