@@ -195,7 +195,8 @@ class _Writer:
         what is missing.
         """
         missing = self._words - count_words(draft)
-        if missing > self._words * NEAR:
+        # What a short draft lacks otherwise is mended first, while there is little to write anew.
+        if missing > self._words * NEAR and len(found) == 1:
             count = max(2, round(missing / _SENTENCE))
             angle = _ANGLES[number % len(_ANGLES)]
             text = _MORE.format(task=asked, draft=draft, words=missing, count=count, angle=angle)

@@ -90,6 +90,14 @@ async def test_a_text_that_is_too_short_gets_more_and_keeps_its_closing(kernel: 
     assert "in about 14 words" in kernel.asked[0][0] and "about 5 words in all" in kernel.asked[1][1]
 
 
+async def test_what_a_short_text_lacks_is_mended_before_it_gets_more(kernel: FakeKernel) -> None:
+    script(kernel, "Thank you for all.", "Ann Smith, thank you for all.", "You helped us with the roof.")
+    told = await kernel.run(compose, task="write a letter of thanks to Ann Smith for the roof", words=12)
+    assert told == "Ann Smith, thank you for all.\n\nYou helped us with the roof."
+    assert "it must begin with “Ann Smith”" in kernel.asked[1][1]
+    assert "Write 2 more sentences" in kernel.asked[2][1]
+
+
 async def test_a_text_that_stays_too_long_ends_earlier(kernel: FakeKernel) -> None:
     long = "Dear Ann,\n\nthe roof is done. It was hard work. We all were there to help you.\n\nYours\nBen"
     script(kernel, *[long] * 4)
