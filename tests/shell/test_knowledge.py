@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -17,8 +18,8 @@ def added(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Return the documents that were handed to the kernel, by what they are called."""
     called: list[str] = []
 
-    def watched(add: object) -> None:
-        called.append(add.keywords["called"])  # type: ignore[attr-defined]
+    def watched(add: partial[object]) -> None:
+        called.append(add.keywords["called"])
 
     monkeypatch.setattr(knowledge, "watched", watched)
     monkeypatch.setattr(knowledge, "say_found", lambda *_: None)

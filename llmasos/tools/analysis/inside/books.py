@@ -57,7 +57,7 @@ def read_workbook(con: Any, path: str, names: Names) -> list[Source]:
 
 
 def _header(frame: Any) -> int:
-    """Return the row that names a sheet's columns: the first that has more than a title, and is not too short; -1 without any."""
+    """Return the row that names a sheet's columns, the first that has more than a title; -1 without any."""
     filled = [int(count) for count in frame.notna().sum(axis=1)]
     if not filled:
         return -1
