@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from llmasos.shell.repl import Shell
 
 _SHOWN_TURNS = 3
+_MARKER = "[redacted:"  # how one begins, in the place of a secret
 _LONGEST = 600.0  # seconds, which is what the tool allows
 
 
@@ -183,6 +184,8 @@ async def _offer(shell: Shell, offered: DiffOffered, *, decides: bool) -> None:
     question = "Write these changes to the folder? [y]es / [n]o, drop them / Enter: later "
     session = await shell.session()
     seen = await session.diff()
+    if seen.changes and not _was_shown(offered, seen):
+        _show_others(seen)
     while True:
         said = await shell.ask(question, lower=False)
         answer = english_answer(said)
@@ -193,8 +196,7 @@ async def _offer(shell: Shell, offered: DiffOffered, *, decides: bool) -> None:
         if not seen.changes:
             say("Meanwhile they were written or dropped elsewhere.")
             return
-        say("They are others by now:")
-        show_diff(make_console(), seen)
+        _show_others(seen)
     if answer in ("y", "yes"):
         await COMMANDS["/commit"].run(shell, "")
     elif answer in ("n", "no"):
@@ -205,6 +207,21 @@ async def _offer(shell: Shell, offered: DiffOffered, *, decides: bool) -> None:
         if answer:
             # No answer, but the next thing that is wanted.
             shell.screen.put_back(Line(said))
+
+
+def _show_others(seen: Diff) -> None:
+    say("They are others by now:")
+    show_diff(make_console(), seen)
+
+
+def _was_shown(offered: DiffOffered, seen: Diff) -> bool:
+    """Return whether the view has what a turn offered; events name secrets that are in it by markers."""
+    if len(offered.changes) != len(seen.changes) or offered.omitted != seen.omitted:
+        return False
+    return all(
+        one.path == other.path and one.kind == other.kind and (one.diff == other.diff or _MARKER in one.diff)
+        for one, other in zip(offered.changes, seen.changes, strict=True)
+    )
 
 
 async def _until_end(events: AsyncIterator[Event], turn: str) -> AsyncIterator[Event]:

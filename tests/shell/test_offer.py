@@ -69,6 +69,23 @@ async def test_what_came_meanwhile_is_shown_and_asked_about_again(
     assert session.done == [done] and len(cast(FakeScreen, shell.screen).questions) == 2
 
 
+async def test_what_came_before_the_question_is_shown_with_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    session = Session([[FIRST.model_copy(update={"diff": "+other\n"})]])
+    await offered(monkeypatch, session, ["y"], FIRST)
+    _, shown = capsys.readouterr().out.split("They are others by now:\n")
+    assert "+other" in shown and session.done == ["commit"]
+
+
+async def test_a_secret_that_events_do_not_name_is_no_other_change(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = FIRST.model_copy(update={"diff": "+[redacted:github-token:3f9a2c]\n"})
+    await offered(monkeypatch, Session([[FIRST]]), ["y"], told)
+    assert "others by now" not in capsys.readouterr().out
+
+
 async def test_what_came_meanwhile_can_be_left_for_later(monkeypatch: pytest.MonkeyPatch) -> None:
     session = Session([[FIRST], [FIRST, SECOND]])
     await offered(monkeypatch, session, ["y", ""], FIRST)
