@@ -20,6 +20,7 @@ from llmasos.secrets import bare_environment
 WORKER = ("-P", "-m", "llmasos.models.engines.worker")
 # Nothing of the environment is the engine's but what it needs to run; settings and keys are not.
 _PREFIXES = ("OMP_", "MKL_", "KMP_", "GGML_", "CUDA_", "NVIDIA_", "NCCL_", "TORCH_", "PYTORCH_")
+_LAST_WORDS_SECONDS = 5.0
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +44,9 @@ class Child(asyncio.SubprocessProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.SubprocessTransport)
         self.transport = transport
-        self._handle = os.pidfd_open(transport.get_pid())
+        # Asyncio waits for it in a thread: what ended meanwhile has no number any more.
+        with contextlib.suppress(ProcessLookupError):
+            self._handle = os.pidfd_open(transport.get_pid())
 
     def pipe_data_received(self, fd: int, data: bytes) -> None:
         *lines, self._rest = (self._rest + data).split(b"\n")
@@ -51,12 +54,17 @@ class Child(asyncio.SubprocessProtocol):
             if text := line.decode("utf-8", "replace").strip():
                 log.info("%s: %s", self._name, text)
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def process_exited(self) -> None:
         assert self.transport is not None
-        assert self._handle is not None
-        os.close(self._handle)
-        self._handle = None
-        self.transport.close()
+        # What it started itself may hold the pipe, and say nothing for ever.
+        asyncio.get_running_loop().call_later(_LAST_WORDS_SECONDS, self.transport.close)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._handle is not None:
+            os.close(self._handle)
+            self._handle = None
+        if self.transport is not None:
+            self.transport.close()
         self.exited.set()
         self._on_exit()
 

@@ -1,12 +1,15 @@
 """An engine in a process of its own, with an engine that only counts."""
 
+import os
+import signal
+import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from pathlib import Path
 
 import pytest
 
-from llmasos.models.engines import process
+from llmasos.models.engines import _child, process
 from llmasos.models.engines.port import EngineDied, LoadPlan, OutOfMemory
 from llmasos.models.engines.process import EngineProcess
 from llmasos.models.engines.wire import CREDIT
@@ -123,6 +126,44 @@ async def test_what_the_process_says_goes_to_the_log(
     with caplog.at_level("INFO"), pytest.raises(Exception, match="died: it ended with status 3"):
         await engine.start([str(script)])
     assert "counting: GGML_ASSERT failed" in caplog.text
+
+
+async def test_a_process_that_is_gone_before_it_is_looked_at_ends_the_load(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = tmp_path / "worker.py"
+    script.write_text("import sys\nsys.exit(3)\n")
+
+    def late(pid: int) -> int:
+        while Path(f"/proc/{pid}").exists():
+            time.sleep(0.01)
+        return pidfd_open(pid)
+
+    pidfd_open = os.pidfd_open
+    monkeypatch.setattr(os, "pidfd_open", late)
+    engine = EngineProcess(plan())
+    with pytest.raises(EngineDied, match="died: it ended with status 3"):
+        await engine.start([str(script)])
+
+
+async def test_a_process_ends_although_what_it_started_holds_its_output(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    number = tmp_path / "number"
+    script = tmp_path / "worker.py"
+    script.write_text(
+        "import pathlib, subprocess, sys\n"
+        "child = subprocess.Popen(['sleep', 'infinity'])\n"
+        f"pathlib.Path({str(number)!r}).write_text(str(child.pid))\n"
+        "sys.exit(3)\n"
+    )
+    monkeypatch.setattr(_child, "_LAST_WORDS_SECONDS", 0.1)
+    engine = EngineProcess(plan())
+    try:
+        with pytest.raises(EngineDied, match="died: it ended with status 3"):
+            await engine.start([str(script)])
+    finally:
+        os.kill(int(number.read_text()), signal.SIGKILL)
 
 
 async def test_leaving_frees_the_slot_before_the_next_request(load: Load) -> None:
