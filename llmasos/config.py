@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -342,18 +343,28 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        file = TomlConfigSettingsSource(settings_cls, toml_file=paths.config_dir() / "config.toml")
-        return init_settings, env_settings, file
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, toml_file=_file())
+
+
+def _file() -> Path:
+    return paths.config_dir() / "config.toml"
 
 
 def load_settings() -> Settings:
     """Read the settings of this user.
 
     Raises:
-        ConfigError: A setting has a wrong value; the message names it.
+        ConfigError: A setting has a wrong value, which the message names, or the file cannot be read.
     """
+    file = _file()
     try:
+        if os.path.lexists(file) and not file.is_file():
+            raise ConfigError(f"{file} is not a file.", hint="Move it away, and write the settings anew.")
         return Settings()
+    except OSError as error:
+        raise ConfigError(
+            f"{error.filename or file} cannot be read: {error.strerror}.", hint="Check its permissions."
+        ) from error
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         path = [str(part) for part in first["loc"]]
@@ -362,7 +373,7 @@ def load_settings() -> Settings:
         got = "" if isinstance(first["input"], dict | list) else f" (got {first['input']!r})"
         raise ConfigError(
             f"The setting {name!r} cannot be used: {first['msg']}{got}.",
-            hint=f"Correct {name} in {paths.config_dir() / 'config.toml'} or LLMASOS_{variable}.",
+            hint=f"Correct {name} in {file} or LLMASOS_{variable}.",
         ) from None
     except SettingsError as error:
         found = re.search(r'field "(\w+)"', str(error))
@@ -374,6 +385,4 @@ def load_settings() -> Settings:
             """LLMASOS_LEDGER__ANCHORS='["git:/srv/anchors"]', LLMASOS_MODELS__REPLICAS='{"NAME": 2}'.""",
         ) from None
     except ValueError as error:
-        raise ConfigError(
-            f"{paths.config_dir() / 'config.toml'} is not valid TOML: {error}.", hint="Correct the file."
-        ) from error
+        raise ConfigError(f"{file} is not valid TOML: {error}.", hint="Correct the file.") from error

@@ -1,3 +1,5 @@
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -47,6 +49,19 @@ def test_a_list_that_is_no_json_is_named(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_a_broken_file_is_named() -> None:
     (paths.private_dir(paths.config_dir()) / "config.toml").write_text("model = ")
     with pytest.raises(ConfigError, match=r"config\.toml is not valid TOML"):
+        load_settings()
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, lambda file: file.symlink_to("nowhere"), os.mkfifo])
+def test_what_lies_where_the_file_belongs_is_named(make: Callable[[Path], None]) -> None:
+    make(paths.private_dir(paths.config_dir()) / "config.toml")
+    with pytest.raises(ConfigError, match=r"config\.toml is not a file"):
+        load_settings()
+
+
+def test_a_file_that_cannot_be_read_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LLMASOS_CONFIG_DIR", f"/{'a' * 300}")
+    with pytest.raises(ConfigError, match=r"a/config\.toml cannot be read: File name too long"):
         load_settings()
 
 

@@ -4,6 +4,7 @@ from llmasos.agent.approvals import Approval, Approvals
 from llmasos.agent.asker import Asker, asked_through, asker
 from llmasos.agent.audit import Audit, audit_events
 from llmasos.agent.books import Books
+from llmasos.agent.chronicle import Chronicle
 from llmasos.agent.gate import ActionOutcome, Gate
 from llmasos.agent.loaded import record_start
 from llmasos.agent.memory import Memory
@@ -26,6 +27,7 @@ __all__ = [
     "Asker",
     "Audit",
     "Books",
+    "Chronicle",
     "EventStream",
     "Gate",
     "Memory",

@@ -19,6 +19,7 @@ from llmasos.agent import _records as records
 from llmasos.agent.approvals import Approvals
 from llmasos.agent.asker import asker
 from llmasos.agent.assembly import Assembly
+from llmasos.agent.chronicle import Chronicle
 from llmasos.agent.conversation import REMEMBERED, Conversation
 from llmasos.agent.listening import Listening
 from llmasos.agent.memory import Memory, told, without
@@ -33,7 +34,6 @@ from llmasos.agent.requests import attached, prompt
 from llmasos.agent.rulebook import Rulebook
 from llmasos.agent.services import Services
 from llmasos.agent.steering import Steering, over, whole
-from llmasos.agent.stream import EventStream
 from llmasos.agent.turn import INSTRUCTIONS, TurnEnd, abridged, explain
 from llmasos.agent.workbench import Workbench
 from llmasos.api import (
@@ -76,7 +76,7 @@ class Session:
         self,
         info: SessionInfo,
         services: Services,
-        stream: EventStream,
+        chronicle: Chronicle,
         workspace: Workspace,
         state: Path,
         tasks: TaskGroup,
@@ -91,7 +91,8 @@ class Session:
         self._idle = anyio.Event()
         self._idle.set()
         self._closed = False
-        self.stream = stream
+        self.chronicle = chronicle
+        self.stream = stream = chronicle.stream
         self.workbench = Workbench(info, services, stream, workspace, state, tasks, lambda: self.running)
         self.rulebook = Rulebook(services.settings, self.folder, services.ledger, info.id)
         self.approvals = Approvals("ask", services.settings.policy.approval_seconds)
@@ -119,19 +120,7 @@ class Session:
 
     async def info(self) -> SessionInfo:
         """Return the session as lists show it."""
-        info = await records.load_session(self._services.store, self.id)
-        return info.model_copy(update={"running": self.running})
-
-    async def rename(self, title: str) -> None:
-        """Give the session a name in lists, in place of its first request.
-
-        Raises:
-            SessionError: The name is empty.
-        """
-        title = self._services.redactor.text(title)
-        if not title.strip():
-            raise SessionError("The name is empty.", hint="Say what the session is to be called.")
-        await records.rename_session(self._services.store, self.id, title)
+        return await self.chronicle.info()
 
     async def compact(self, keep: int) -> Compacted:
         """Have the model told all but the newest turns in short from now on.

@@ -14,6 +14,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from llmasos.agent import _records as records
+from llmasos.agent.chronicle import Chronicle
 from llmasos.agent.lineage import Place
 from llmasos.agent.recording import record
 from llmasos.agent.rulebook import policy_for
@@ -22,7 +23,7 @@ from llmasos.agent.session import Session, new_session_id, new_session_info
 from llmasos.agent.stream import EventStream
 from llmasos.api import SessionInfo, SessionRequest
 from llmasos.events import Notice
-from llmasos.sandbox import AllowedHosts, Workspace
+from llmasos.sandbox import AllowedHosts, Workspace, check_grants
 
 _log = logging.getLogger(__name__)
 _FORKED = re.compile(r" · from turn \d+\Z")
@@ -35,6 +36,7 @@ class Sessions:
         self.services = services
         self._tasks = tasks
         self._open: dict[str, Session] = {}
+        self._told: dict[str, Chronicle] = {}
         self._lock = anyio.Lock()
 
     @property
@@ -67,12 +69,13 @@ class Sessions:
         Raises:
             WorkspaceError: The folder is not there, or cannot be used.
             ModelError: There is no such model.
-            ConfigError: A host is not a name, or opens too much.
+            ConfigError: A host is not a name, or opens too much; a hidden file is none of the folder.
             LedgerError: The session cannot be recorded.
         """
         if model:
             self.services.models.profile(model)
         AllowedHosts(hosts)
+        check_grants(granted)
         info = new_session_info(
             SessionRequest.model_validate(
                 {
@@ -173,6 +176,17 @@ class Sessions:
             info = await records.load_session(self.services.store, session)
             return await self._add(info, await self._workspace(info))
 
+    async def chronicle(self, session: str) -> Chronicle:
+        """Return what is kept of a session, the folder of which may be gone.
+
+        Raises:
+            SessionError: There is no such session.
+        """
+        async with self._lock:
+            if session not in self._told:
+                await records.load_session(self.services.store, session)
+            return await self._chronicle(session)
+
     async def list(self, folder: Path | None = None, limit: int = 100) -> list[SessionInfo]:
         """Return the newest sessions, of one folder or of all."""
         infos = await records.list_sessions(self.services.store, str(folder) if folder else None, limit)
@@ -197,7 +211,10 @@ class Sessions:
         async with anyio.create_task_group() as group:
             for session in self._open.values():
                 group.start_soon(session.close)
+        for chronicle in self._told.values():
+            chronicle.stream.close()
         self._open.clear()
+        self._told.clear()
 
     def warm(self, model: str) -> None:
         """Load a model in the background, while the person types; a turn that needs it says what went wrong.
@@ -217,11 +234,21 @@ class Sessions:
                 _log.warning("the model %s could not be loaded ahead of time: %s", name, error)
 
     async def _add(self, info: SessionInfo, workspace: Workspace) -> Session:
-        stream = await EventStream.open(self.services.store, info.id, self.services.redactor)
-        session = Session(info, self.services, stream, workspace, self._state(info.id), self._tasks)
+        chronicle = await self._chronicle(info.id)
+        session = Session(info, self.services, chronicle, workspace, self._state(info.id), self._tasks)
         await session.workbench.learn_secrets()
         self._open[info.id] = session
         return session
+
+    async def _chronicle(self, session: str) -> Chronicle:
+        # Whoever follows a session before it is opened again hears what happens then.
+        if session not in self._told:
+            stream = await EventStream.open(self.services.store, session, self.services.redactor)
+            self._told[session] = Chronicle(self.services.store, session, stream, lambda: self._runs(session))
+        return self._told[session]
+
+    def _runs(self, session: str) -> bool:
+        return session in self._open and self._open[session].running
 
     async def _workspace(self, info: SessionInfo) -> Workspace:
         settings = self.services.settings

@@ -20,7 +20,7 @@ from llmasos.agent.stream import EventStream
 from llmasos.api import AccessRequest, Choice, CommitInfo, Diff, MergedFile, SessionInfo
 from llmasos.errors import LLMasOSError, SandboxError, SessionError
 from llmasos.events import WorkspaceChanged
-from llmasos.sandbox import AllowedHosts, Commit, Selection, Workspace
+from llmasos.sandbox import AllowedHosts, Commit, Selection, Workspace, check_grants
 from llmasos.secrets import secrets_of_files
 
 # So many files are hashed in a moment; an action is not to wait for more.
@@ -82,11 +82,11 @@ class Workbench:
         """Change which hosts code may reach, and which hidden files it may see; recorded beforehand.
 
         Raises:
-            ConfigError: A host is not a name.
+            ConfigError: A host is not a name, or a hidden file is none of the folder.
         """
         async with self._between_turns("Access cannot be changed"):
-            if request.hosts is not None:
-                AllowedHosts(request.hosts)
+            AllowedHosts(request.hosts or ())
+            check_grants(request.granted or ())
             await self._record("policy", **request.model_dump(mode="json", exclude_none=True))
             await self.sandbox.close()
             if request.hosts is not None:

@@ -38,6 +38,7 @@ from llmasos.sandbox.workspace import (
     Selection,
     Summary,
     Workspace,
+    check_grants,
     outline,
 )
 
@@ -75,6 +76,7 @@ __all__ = [
     "View",
     "ViewKind",
     "Workspace",
+    "check_grants",
     "choose_provider",
     "docker_problem",
     "jail_problems",

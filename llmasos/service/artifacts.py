@@ -9,7 +9,7 @@ import anyio.to_thread
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 
-from llmasos.agent import Session
+from llmasos.agent import Chronicle
 from llmasos.errors import UnknownRecordError
 from llmasos.events import ArtifactKept
 from llmasos.kernel import Kernel
@@ -35,7 +35,7 @@ class Artifacts:
         session: Returns the session that a request names, if whoever asks may use it.
     """
 
-    def __init__(self, kernel: Kernel, session: Callable[[Request], Awaitable[Session]]) -> None:
+    def __init__(self, kernel: Kernel, session: Callable[[Request], Awaitable[Chronicle]]) -> None:
         self._kernel = kernel
         self._session = session
 
@@ -69,7 +69,7 @@ class Artifacts:
         return file if inside and file.is_file() and not file.is_symlink() else None
 
 
-async def _kept(session: Session, number: str) -> ArtifactKept | None:
+async def _kept(session: Chronicle, number: str) -> ArtifactKept | None:
     if not (number.isascii() and number.isdecimal() and 0 < len(number) <= _LONGEST_NUMBER):
         return None
     after = int(number) - 1

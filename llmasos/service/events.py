@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from llmasos.agent import Session
+from llmasos.agent import Chronicle
 from llmasos.events import Event, TurnFinished
 from llmasos.service.refusals import Refusal, TooLarge
 
@@ -40,7 +40,7 @@ def place(request: Request) -> int | None:
     return int(given) if _is_number(given) else None
 
 
-async def beginning(request: Request, session: Session) -> int | None:
+async def beginning(request: Request, session: Chronicle) -> int | None:
     """Return the number after which a reader goes on, which may ask for the newest turns.
 
     Raises:
@@ -64,7 +64,7 @@ def written(event: Event) -> str:
     return f"{number}event: {event.type}\ndata: {event.model_dump_json()}\n\n"
 
 
-async def stored(session: Session, after: int) -> str:
+async def stored(session: Chronicle, after: int) -> str:
     """Return the stored events after a number."""
     return "".join(written(event) for event in await session.stream.read(after))
 
@@ -150,7 +150,7 @@ class EventReply(FollowReply):
         patience: What `FollowReply` takes beside.
     """
 
-    def __init__(self, session: Session, after: int | None, *, turn: str = "", **patience: float) -> None:
+    def __init__(self, session: Chronicle, after: int | None, *, turn: str = "", **patience: float) -> None:
         @asynccontextmanager
         async def follow() -> AsyncIterator[AsyncIterator[str]]:
             async with session.stream.follow(after) as events:

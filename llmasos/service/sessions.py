@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from llmasos.agent import Approval, Session, Workbench, asker, search_sessions
+from llmasos.agent import Approval, Chronicle, Session, Workbench, asker, search_sessions
 from llmasos.api import (
     AccessRequest,
     ApprovalRequest,
@@ -46,7 +46,7 @@ def session_routes(kernel: Kernel, drain: Drain) -> list[Route]:
     """Return the routes under `/v1/sessions`, each with what it needs."""
     api = _SessionsApi(kernel)
     changes = ChangesApi(api.workbench)
-    artifacts = Artifacts(kernel, api.session)
+    artifacts = Artifacts(kernel, api.chronicle)
     return [
         *needs("agent", [Route("/v1/sessions/{id}/turns", api.start_turn, methods=["POST"])], drain),
         *needs(
@@ -124,7 +124,7 @@ class _SessionsApi:
 
     @operation("Show a session.", answer=SessionInfo)
     async def session_info(self, request: Request) -> Response:
-        return reply(await (await self.session(request)).info())
+        return reply(await (await self.chronicle(request)).info())
 
     @operation("Have older turns told in short.", body=CompactRequest, answer=Compacted)
     async def compact(self, request: Request) -> Response:
@@ -133,7 +133,7 @@ class _SessionsApi:
 
     @operation("Give a session a name.", body=TitleRequest, answer=SessionInfo)
     async def rename(self, request: Request) -> Response:
-        session = await self.session(request)
+        session = await self.chronicle(request)
         await session.rename((await body(request, TitleRequest)).title)
         return reply(await session.info())
 
@@ -145,7 +145,7 @@ class _SessionsApi:
 
     @operation("Follow a session's events.", query=_EventsQuery, answer=Event, media=SERVER_SENT)
     async def events(self, request: Request) -> Response:
-        session = await self.session(request)
+        session = await self.chronicle(request)
         after = await beginning(request, session)
         if request.query_params.get("follow", "true") == "true":
             return EventReply(session, after, turn=request.query_params.get("turn", ""))
@@ -198,6 +198,12 @@ class _SessionsApi:
         named = request.path_params["id"]
         await self._owners.check(_access(request), named)
         return await self._kernel.sessions.get(named)
+
+    async def chronicle(self, request: Request) -> Chronicle:
+        """Return what is kept of that session, the folder of which may be gone."""
+        named = request.path_params["id"]
+        await self._owners.check(_access(request), named)
+        return await self._kernel.sessions.chronicle(named)
 
     async def workbench(self, request: Request) -> Workbench:
         """Return the workbench of that session."""

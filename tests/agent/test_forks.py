@@ -235,12 +235,12 @@ async def test_a_session_can_be_renamed(stage: MakeStage) -> None:
         session = await it.session()
         await it.turn(session, "one")
         before = (await session.info()).updated
-        await session.rename("  The great\nplan  ")
+        await session.chronicle.rename("  The great\nplan  ")
         info = await session.info()
         assert info.title == "The great plan" and info.updated == before
         await it.turn(session, "two")
         assert [one.title for one in await it.sessions.list()] == ["The great plan"]
         with pytest.raises(SessionError, match="name is empty"):
-            await session.rename(" ")
-        await session.rename("x" * 500)
+            await session.chronicle.rename(" ")
+        await session.chronicle.rename("x" * 500)
         assert len((await session.info()).title) == 80

@@ -191,6 +191,17 @@ async def test_hidden_files_are_granted_on_request_and_recorded(stage: MakeStage
         assert (await session.info()).granted == (".env",)
 
 
+@pytest.mark.parametrize("glob", ["/etc/passwd", "~/.ssh/id_rsa", "../.env", "a/../../.env", "", "/"])
+async def test_what_lies_outside_the_folder_cannot_be_granted(stage: MakeStage, glob: str) -> None:
+    async with stage() as it:
+        session = await it.session()
+        with pytest.raises(ConfigError, match="only the session's folder"):
+            await session.allow(AccessRequest(granted=(".env", glob)))
+        with pytest.raises(ConfigError, match="only the session's folder"):
+            await it.sessions.create(it.folder, granted=(glob,))
+        assert (await session.info()).granted == ()
+
+
 async def test_hosts_are_checked_recorded_and_handed_to_the_sandbox(stage: MakeStage) -> None:
     async with stage(NEW, "Answer: done") as it:
         session = await it.session()

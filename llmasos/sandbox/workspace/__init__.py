@@ -6,6 +6,7 @@ from llmasos.sandbox.workspace.conflicts import Merged
 from llmasos.sandbox.workspace.diff import FolderSummary, Summary
 from llmasos.sandbox.workspace.folder import outline
 from llmasos.sandbox.workspace.hunks import Hunk, Selection
+from llmasos.sandbox.workspace.secrets import check_grants
 from llmasos.sandbox.workspace.workspace import Workspace
 
 __all__ = [
@@ -17,5 +18,6 @@ __all__ = [
     "Selection",
     "Summary",
     "Workspace",
+    "check_grants",
     "outline",
 ]

@@ -8,6 +8,7 @@ import re
 import stat
 from collections.abc import Iterable, Mapping, Sequence
 
+from llmasos.errors import ConfigError
 from llmasos.sandbox.workspace.files import join, set_owner, write_like
 from llmasos.sandbox.workspace.opening import lstat
 from llmasos.sandbox.workspace.removal import remove
@@ -86,6 +87,21 @@ class Secrets:
                 return join(above, name)
             above = join(above, name)
         return ""
+
+
+def check_grants(globs: Iterable[str]) -> None:
+    """Make sure that globs can match a file in a folder.
+
+    Raises:
+        ConfigError: One of them names a place elsewhere, or nothing.
+    """
+    for glob in globs:
+        parts = glob.split("/")
+        if glob.startswith(("/", "~")) or ".." in parts or not any(parts):
+            raise ConfigError(
+                f"Code sees only the session's folder, in which {glob!r} names nothing.",
+                hint="Name a hidden file by its name or the end of its path, such as .env or config/.env.",
+            )
 
 
 def hiding_layer(

@@ -11,7 +11,7 @@ from starlette.responses import RedirectResponse, Response
 
 from llmasos.agent import Session
 from llmasos.api import Diff
-from llmasos.errors import SessionError
+from llmasos.errors import SessionError, WorkspaceError
 from llmasos.service.console.forms import Form
 from llmasos.service.console.hunks import OfferedFile, chosen, offered
 from llmasos.service.console.outcomes import Outcome, Outcomes, outcome
@@ -19,11 +19,25 @@ from llmasos.service.refusals import CONSOLE
 from llmasos.story import Story
 
 
-async def changes_of(session: Session, story: Story) -> dict[str, Any]:
-    """Return what is shown of the changes that are offered; while a turn runs they are in the making."""
-    diff = Diff() if story.running else await session.workbench.diff()
+async def changes_of(
+    name: str, story: Story, session: Callable[[], Awaitable[Session]]
+) -> dict[str, Any]:
+    """Return what is shown of the changes that are offered; while a turn runs they are in the making.
+
+    Args:
+        name: The session's id.
+        story: What happened in it.
+        session: Opens it, where its folder is there.
+    """
+    diff, gone = Diff(), None
+    if not story.running:
+        try:
+            diff = await (await session()).workbench.diff()
+        except WorkspaceError as error:
+            gone = error
     return {
-        "session": session.id,
+        "session": name,
+        "gone": gone,
         "running": story.running,
         "waiting": story.waiting,
         "diff": diff,
@@ -63,9 +77,9 @@ class Decisions:
         paths = [file.path for file in files if file.path not in stays]
         return self._told(session, outcome("discard", "", paths, files, choices, left))
 
-    def outcome(self, session: Session, token: str) -> Outcome | None:
+    def outcome(self, session: str, token: str) -> Outcome | None:
         """Return what came of a decision; None when it is not known any more."""
-        return self._outcomes.find(session.id, token)
+        return self._outcomes.find(session, token)
 
     async def _seen(self, request: Request, form: Form) -> tuple[Session, list[OfferedFile]]:
         """Return the session, and the files that a person has decided on.

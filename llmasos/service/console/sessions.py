@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from typing import Any
 
@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from llmasos.agent import Approval, Session, asker
+from llmasos.agent import Approval, Chronicle, Session, asker
 from llmasos.api import ErrorBody
 from llmasos.errors import SessionError, UnknownRecordError
 from llmasos.kernel import Kernel
@@ -34,7 +34,7 @@ _TURNS = 20
 def session_routes(kernel: Kernel, renderer: Renderer, drain: Drain) -> list[Route]:
     """Return the routes of a session's page, each with what it needs."""
     page = _SessionPage(kernel, renderer)
-    artifacts = Artifacts(kernel, page.session)
+    artifacts = Artifacts(kernel, page.chronicle)
     return [
         *needs("agent", [Route("/sessions/{id}/turns", posted(page.forms.start), methods=["POST"])], drain),
         *needs(
@@ -67,14 +67,14 @@ class _SessionPage:
         self.forms = TurnForms(kernel, self)
 
     async def show(self, request: Request) -> Response:
-        session = await self.session(request)
-        outcome = self.decisions.outcome(session, request.query_params.get("done", ""))
+        session = await self.chronicle(request)
+        outcome = self.decisions.outcome(session.id, request.query_params.get("done", ""))
         return await self.draw(request, session, outcome=outcome)
 
     async def draw(
         self,
         request: Request,
-        session: Session,
+        session: Chronicle,
         status: int = 200,
         *,
         outcome: Outcome | None = None,
@@ -110,7 +110,7 @@ class _SessionPage:
 
     async def follow(self, request: Request) -> Response:
         """Send what changes on the page after the event that it, or its last message, has."""
-        session, after = await self.session(request), place(request) or 0
+        session, after = await self.chronicle(request), place(request) or 0
         start = await session.stream.tail(_TURNS)
         # Who was away for long is told of turns that have to be known from their beginning.
         start = start if start <= after else 0
@@ -125,10 +125,10 @@ class _SessionPage:
 
         return FollowReply(follow)
 
-    async def _values(self, request: Request, session: Session, story: Story) -> dict[str, Any]:
+    async def _values(self, request: Request, session: Chronicle, story: Story) -> dict[str, Any]:
         """Return what is shown of where the session stands, which its events change."""
         forms = self.forms.values(request, await session.info())
-        return {**forms, **await changes_of(session, story)}
+        return {**forms, **await changes_of(session.id, story, partial(self.session, request))}
 
     async def cancel(self, request: Request, _form: Form) -> Response:
         session = await self.session(request)
@@ -158,16 +158,34 @@ class _SessionPage:
         Raises:
             UnknownRecordError: There is none, as far as may be seen.
         """
+        with _unknown():
+            return await self._kernel.sessions.get(await self._named(request))
+
+    async def chronicle(self, request: Request) -> Chronicle:
+        """Return what is kept of that session, the folder of which may be gone.
+
+        Raises:
+            UnknownRecordError: There is none, as far as may be seen.
+        """
+        with _unknown():
+            return await self._kernel.sessions.chronicle(await self._named(request))
+
+    async def _named(self, request: Request) -> str:
         access: Access | None = request.state.access
-        named = request.path_params["id"]
-        try:
-            await self._owners.check(access, named)
-            return await self._kernel.sessions.get(named)
-        except SessionError as error:
-            raise UnknownRecordError(error.message, hint="The page of sessions lists them.") from error
+        named = str(request.path_params["id"])
+        await self._owners.check(access, named)
+        return named
 
 
-async def _turns(session: Session, until: int) -> int:
+@contextmanager
+def _unknown() -> Iterator[None]:
+    try:
+        yield
+    except SessionError as error:
+        raise UnknownRecordError(error.message, hint="The page of sessions lists them.") from error
+
+
+async def _turns(session: Chronicle, until: int) -> int:
     """Return how many turns have begun up to an event."""
     if not until:
         return 0

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from llmasos.agent import Session
+from llmasos.agent import Chronicle, Session
 from llmasos.api import ErrorBody, SessionInfo, SessionRequest, TurnAccepted, TurnRequest
 from llmasos.display import display
 from llmasos.errors import LLMasOSError
@@ -32,7 +32,7 @@ class SessionView(Protocol):
     async def draw(
         self,
         request: Request,
-        session: Session,
+        session: Chronicle,
         status: int = 200,
         *,
         refused: ErrorBody | None = None,
@@ -94,7 +94,9 @@ class TurnForms:
             raise
         except LLMasOSError as error:
             refused = shown(self._redactor, error)
-            return await self._page.draw(request, session, status_of(error), refused=refused, text=text)
+            return await self._page.draw(
+                request, session.chronicle, status_of(error), refused=refused, text=text
+            )
         # The page's focus goes where the next thing is said.
         return RedirectResponse(f"{CONSOLE}/sessions/{session.id}#say", 303)
 

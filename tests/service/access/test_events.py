@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import anyio
 import pytest
 from starlette.requests import Request
 from starlette.types import Message
 
-from llmasos.agent import EventStream, Session
+from llmasos.agent import Chronicle, EventStream
 from llmasos.events import Notice, TextDelta, TurnFinished
 from llmasos.service.events import EventReply, place, stored
 from llmasos.service.refusals import Refusal
@@ -20,22 +19,15 @@ from llmasos.store import Store
 pytestmark = pytest.mark.anyio
 
 
-@dataclass
-class Stage:
-    """What a reply needs of a session."""
-
-    stream: EventStream
-
-
 @pytest.fixture
-async def session(store: Store) -> Session:
+async def session(store: Store) -> Chronicle:
     with store.engine.begin() as connection:
         connection.exec_driver_sql(
             "INSERT INTO sessions (id, folder, title, model, created, updated, in_place, hosts, granted) "
             "VALUES ('s-1', '', '', '', '2026-01-01', '2026-01-01', 0, '[]', '[]')"
         )
     stream = await EventStream.open(store, "s-1")
-    return cast(Session, Stage(stream))
+    return Chronicle(store, "s-1", stream, running=lambda: False)
 
 
 class Reader:
@@ -105,7 +97,7 @@ def test_a_place_that_is_none_is_refused(last: str) -> None:
         place(asked(last=last))
 
 
-async def test_a_reader_that_comes_again_misses_nothing_and_sees_nothing_twice(session: Session) -> None:
+async def test_a_reader_that_comes_again_misses_nothing_and_sees_nothing_twice(session: Chronicle) -> None:
     stream, seen = session.stream, []
     for number in range(3):
         await stream.append(Notice(level="info", text=f"{number}"))
@@ -128,7 +120,7 @@ async def test_a_reader_that_comes_again_misses_nothing_and_sees_nothing_twice(s
     assert seen == list(range(1, len(seen) + 1)) and len(seen) == 10
 
 
-async def test_passing_events_have_no_id_to_go_back_to(session: Session) -> None:
+async def test_passing_events_have_no_id_to_go_back_to(session: Chronicle) -> None:
     reader = Reader()
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(EventReply(session, None), {}, reader.receive, reader.send)
@@ -139,7 +131,7 @@ async def test_passing_events_have_no_id_to_go_back_to(session: Session) -> None
     assert reader.ids == []
 
 
-async def test_a_comment_shows_that_the_connection_lives(session: Session) -> None:
+async def test_a_comment_shows_that_the_connection_lives(session: Chronicle) -> None:
     reader = Reader()
     reply = EventReply(session, None, heartbeat=0.001)
     async with anyio.create_task_group() as tasks:
@@ -148,7 +140,7 @@ async def test_a_comment_shows_that_the_connection_lives(session: Session) -> No
         reader.leave()
 
 
-async def test_a_reader_that_takes_nothing_is_left(session: Session) -> None:
+async def test_a_reader_that_takes_nothing_is_left(session: Chronicle) -> None:
     reader = Reader()
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(EventReply(session, None, stalled=0.001), {}, reader.receive, reader.send)
@@ -158,7 +150,7 @@ async def test_a_reader_that_takes_nothing_is_left(session: Session) -> None:
     assert "unread" not in reader.text and not reader.ended
 
 
-async def test_a_session_that_is_closed_ends_its_readers(session: Session) -> None:
+async def test_a_session_that_is_closed_ends_its_readers(session: Chronicle) -> None:
     reader = Reader()
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(EventReply(session, None), {}, reader.receive, reader.send)
@@ -167,7 +159,7 @@ async def test_a_session_that_is_closed_ends_its_readers(session: Session) -> No
     assert reader.ended
 
 
-async def test_a_reader_of_one_turn_ends_with_it(session: Session) -> None:
+async def test_a_reader_of_one_turn_ends_with_it(session: Chronicle) -> None:
     for turn in ("t-1", "t-2", "t-3"):
         await session.stream.append(TurnFinished(turn=turn, status="done"))
     reader = Reader()
@@ -175,7 +167,7 @@ async def test_a_reader_of_one_turn_ends_with_it(session: Session) -> None:
     assert reader.ended and reader.ids == [1, 2]
 
 
-async def test_stored_events_are_read_at_once(session: Session) -> None:
+async def test_stored_events_are_read_at_once(session: Chronicle) -> None:
     for number in range(3):
         await session.stream.append(Notice(level="info", text=f"{number}"))
     text = await stored(session, 1)

@@ -53,6 +53,20 @@ async def test_a_session_shows_what_was_decided_done_and_offered(console: Consol
     assert "<ins>+hello</ins>" in page and '<span class="hunk">@@ -0,0 +1 @@' in page
 
 
+async def test_a_session_is_shown_although_its_folder_is_gone(console: Console) -> None:
+    session = await console.session(HELLO, "Answer: there", text="write hello.txt")
+    away = session.folder.rename(session.folder.with_name("elsewhere"))
+    browser = await console.own()
+    page = await browser.get(f"/console/sessions/{session.id}")
+    assert page.status_code == 200
+    for shown in ("write hello.txt", "is not there any more", "when the folder is back"):
+        assert shown in page.text
+    assert "<textarea" not in page.text and 'name="file"' not in page.text
+    away.rename(session.folder)
+    page = await browser.get(f"/console/sessions/{session.id}")
+    assert "<textarea" in page.text and 'name="file"' in page.text
+
+
 async def test_old_turns_are_shown_when_asked_for(console: Console) -> None:
     own = await console.own()
     session = await console.session()
