@@ -21,9 +21,7 @@ class Chronicle:
         running: Tells whether a turn is running.
     """
 
-    def __init__(
-        self, store: Store, session: str, stream: EventStream, running: Callable[[], bool]
-    ) -> None:
+    def __init__(self, store: Store, session: str, stream: EventStream, running: Callable[[], bool]) -> None:
         self._store = store
         self._running = running
         self.id = session

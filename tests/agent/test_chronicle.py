@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+
 import anyio
 import pytest
 
 from llmasos.errors import SessionError, WorkspaceError
-from llmasos.events import TurnFinished, TurnStarted
+from llmasos.events import Event, TurnFinished, TurnStarted
 from tests.agent.conftest import MakeStage
 
 pytestmark = pytest.mark.anyio
@@ -39,10 +41,15 @@ async def test_who_follows_hears_what_happens_once_the_folder_is_back(stage: Mak
             assert again.chronicle is told
             await it.turn(again, "two")
             with anyio.fail_after(60):
-                async for event in events:
-                    if isinstance(event, TurnFinished):
-                        break
-            assert event.answer == "2"
+                heard = [event async for event in _until_end(events)]
+            assert [event.answer for event in heard if isinstance(event, TurnFinished)] == ["2"]
+
+
+async def _until_end(events: AsyncIterator[Event]) -> AsyncIterator[Event]:
+    async for event in events:
+        yield event
+        if isinstance(event, TurnFinished):
+            return
 
 
 async def test_a_session_that_never_was_is_named(stage: MakeStage) -> None:

@@ -19,9 +19,7 @@ from llmasos.service.refusals import CONSOLE
 from llmasos.story import Story
 
 
-async def changes_of(
-    name: str, story: Story, session: Callable[[], Awaitable[Session]]
-) -> dict[str, Any]:
+async def changes_of(name: str, story: Story, session: Callable[[], Awaitable[Session]]) -> dict[str, Any]:
     """Return what is shown of the changes that are offered; while a turn runs they are in the making.
 
     Args:

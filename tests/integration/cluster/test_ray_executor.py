@@ -1,6 +1,7 @@
 """The executor port on a private cluster of Ray's, and on three real nodes of this machine."""
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -24,7 +25,7 @@ from llmasos.cluster import (
     nodes,
     records,
 )
-from llmasos.cluster._tree import descendants, end_tree
+from llmasos.cluster._tree import began, descendants, end_tree
 from llmasos.cluster.nodes import Offer
 from llmasos.cluster.records import Node
 from tests.cluster import tasks
@@ -66,10 +67,10 @@ LOSE = """
 import sys
 import anyio
 from llmasos.cluster import ClusterError, RayExecutor, Share, Work, WorkerDied, nodes
-from llmasos.cluster._tree import end_tree
 from llmasos.cluster.nodes import Offer
 from tests.cluster import tasks
 from tests.cluster.test_local import counter
+from tests.integration.cluster.test_ray_executor import lose
 
 async def fails(error, awaited):
     try:
@@ -88,7 +89,7 @@ async def main():
         many = tasks.all_of(executor, tasks.naps, range(10**6), Work(idempotent=True))
         group.start_soon(fails, ClusterError, many)
         await anyio.sleep(2)
-        end_tree([head.pid])
+        lose(head)
     await fails(ClusterError, executor.machines())
     await fails(ClusterError, executor.run(tasks.double, 1))
     await fails(ClusterError, executor.place(counter, 1))
@@ -110,6 +111,20 @@ async def main():
 
 anyio.run(main)
 """
+
+
+def lose(head: Node) -> None:
+    """End a head with its machine's node, whose end it must not tell.
+
+    Ray ends every process that hears that the node on its machine has ended while it has results there.
+    """
+    os.kill(head.pid, signal.SIGSTOP)
+    for pid in descendants([head.pid]):
+        if Path(f"/proc/{pid}/comm").read_text().strip() == "gcs_server":
+            os.kill(pid, signal.SIGKILL)
+            while began(pid):
+                time.sleep(0.001)
+    end_tree([head.pid])
 
 
 @pytest.fixture
