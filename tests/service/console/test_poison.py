@@ -113,6 +113,7 @@ def values(name: str) -> dict[str, Any]:
                 "running": False,
                 "waiting": told.waiting,
                 "seen": "",
+                "gone": None,
                 "diff": poisoned(Diff),
             },
             **{"files": [OfferedFile(change, POISON, "x", (OfferedHunk(1, f"@@\n+{POISON}", 1, 0),))]},
@@ -142,6 +143,12 @@ def test_no_text_acts_on_any_page(name: str, language: str) -> None:
     text = bytes(page.body).decode()
     assert harmless(text) and MARK in text
     assert "{{ 7 * 7 }}{0}{x}" in text, "what looks like a template is text, too"
+
+
+def test_no_text_of_an_error_acts_in_the_place_of_a_form() -> None:
+    given = {**values("session"), "gone": poisoned(ErrorBody)}
+    text = bytes(Renderer().page(request("en"), "session.html", **given).body).decode()
+    assert harmless(text) and "<textarea" not in text and MARK in text
 
 
 def test_the_poison_would_act() -> None:

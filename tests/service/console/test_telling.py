@@ -41,7 +41,7 @@ async def told(*events: Event, after: int = 0) -> list[tuple[int, list[dict[str,
     async def changes(story: Story) -> dict[str, Any]:
         return {
             **{"session": "s-1", "running": story.running, "waiting": story.waiting},
-            **{"diff": Diff(), "files": [], "seen": "", "model": "m", "models_here": ["m"]},
+            **{"diff": Diff(), "files": [], "seen": "", "gone": None, "model": "m", "models_here": ["m"]},
         }
 
     async def stream() -> AsyncIterator[Event]:
