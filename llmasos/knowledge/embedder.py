@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import re
 import subprocess
 import sys
@@ -18,6 +17,7 @@ from anyio.abc import Process
 from llmasos.errors import ModelError
 from llmasos.extras import installed
 from llmasos.knowledge.worker import PASSAGES, QUERY
+from llmasos.secrets import bare_environment
 
 if TYPE_CHECKING:
     import numpy as np
@@ -128,7 +128,8 @@ class E5Embedder:
 
     async def _start(self) -> Process:
         command = [sys.executable, "-P", "-m", "llmasos.knowledge.worker"]
-        environment = {**os.environ, "OMP_WAIT_POLICY": "passive"}
+        # Only what it needs to run: what it reads is anybody's, and the settings and keys are the kernel's.
+        environment = {**bare_environment("OMP_"), "OMP_WAIT_POLICY": "passive"}
         return await anyio.open_process(command, stderr=subprocess.DEVNULL, env=environment)
 
 
