@@ -31,7 +31,7 @@ from benchmarks.figure import HEAD, Figure
 from llmasos.agent import Services, Session, Sessions, search_sessions
 from llmasos.agent._tables import EventRow, SessionRow, TurnRow
 from llmasos.agent.search import note
-from llmasos.agent.session import new_session_info
+from llmasos.agent.sessions import new_session_info
 from llmasos.api import SessionRequest, TurnRequest
 from llmasos.config import Settings
 from llmasos.decisions import ArgumentOrigin, Decision

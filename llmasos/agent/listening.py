@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 import anyio
 import anyio.to_thread
@@ -10,6 +10,7 @@ from anyio.abc import TaskGroup
 
 from llmasos.agent.provenance import RESTORING, Tracker
 from llmasos.agent.stream import EventStream
+from llmasos.api import Fact, TurnRequest
 from llmasos.decisions import Source
 from llmasos.tools import Registry
 
@@ -33,6 +34,7 @@ class Listening:
         self._registry = registry
         self._attached = attached
         self._later: list[Callable[[Tracker], None]] = []
+        self._remembered: set[str] = set()
         self._done = anyio.Event()
         self._error: Exception | None = None
 
@@ -61,6 +63,27 @@ class Listening:
             say(self.tracker)
         else:
             self._later.append(say)
+
+    def request(self, request: TurnRequest, names: Sequence[str], facts: Sequence[Fact]) -> None:
+        """Have the tracker hear what a turn begins with.
+
+        Args:
+            request: The request.
+            names: The paths in the folder.
+            facts: What the person asked to remember; each is heard once.
+        """
+        fresh = [fact.text for fact in facts if fact.text not in self._remembered]
+        self._remembered.update(fresh)
+
+        def hear(tracker: Tracker) -> None:
+            # Facts are people's own words, as nobody else can have them remembered.
+            for text in (*fresh, request.text):
+                tracker.person(text)
+            for attachment in request.attachments:
+                tracker.content(attachment.text, Source(kind="attachment", name=attachment.name))
+            tracker.outline(names)
+
+        self.tell(hear)
 
     def person(self, text: str) -> None:
         """Have the tracker hear what the person says."""

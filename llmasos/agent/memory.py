@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 
-from pydantic_ai.messages import ModelMessage, ModelRequest
 from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session as Transaction
 
@@ -122,21 +120,6 @@ def told(facts: Sequence[Fact], *, small: bool) -> str:
     """
     lines = list(_fitting(facts, _TOLD_SMALL if small else _TOLD))
     return "\n".join(("The person asked to keep in mind:", *lines)) if lines else ""
-
-
-def without(messages: Sequence[ModelMessage], kept: str) -> list[ModelMessage]:
-    """Return messages as later turns are told them: with each, the facts are told as they are by then.
-
-    Args:
-        messages: Those of a turn.
-        kept: What it was told of facts.
-    """
-    return [
-        replace(message, instructions=message.instructions.replace(kept, ""))
-        if kept and isinstance(message, ModelRequest) and message.instructions
-        else message
-        for message in messages
-    ]
 
 
 def _fitting(facts: Sequence[Fact], budget: int) -> Iterator[str]:

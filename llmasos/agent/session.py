@@ -7,7 +7,6 @@ import re
 import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 import anyio
@@ -19,30 +18,28 @@ from llmasos.agent import _records as records
 from llmasos.agent.approvals import Approvals
 from llmasos.agent.asker import asker
 from llmasos.agent.assembly import Assembly
+from llmasos.agent.briefing import Briefing
 from llmasos.agent.chronicle import Chronicle
 from llmasos.agent.conversation import REMEMBERED, Conversation
 from llmasos.agent.listening import Listening
-from llmasos.agent.memory import Memory, told, without
+from llmasos.agent.memory import Memory
 from llmasos.agent.metering import Used
 from llmasos.agent.model_choice import ModelChoice
 from llmasos.agent.offer import Offer
 from llmasos.agent.one_call import PERSON
 from llmasos.agent.policy import takes_effect_later
-from llmasos.agent.provenance import EXPLANATION, Tracker
 from llmasos.agent.recovery import settle
 from llmasos.agent.requests import attached, prompt
 from llmasos.agent.rulebook import Rulebook
 from llmasos.agent.services import Services
 from llmasos.agent.steering import Steering, over, whole
-from llmasos.agent.turn import INSTRUCTIONS, TurnEnd, abridged, explain
+from llmasos.agent.turn import TurnEnd, abridged, explain
 from llmasos.agent.workbench import Workbench
 from llmasos.api import (
     AccessRequest,
     Compacted,
     Diff,
-    Fact,
     SessionInfo,
-    SessionRequest,
     TurnAccepted,
     TurnRequest,
 )
@@ -57,8 +54,8 @@ from llmasos.events import (
     TurnSteered,
     Usage,
 )
-from llmasos.models import LOOK_BELOW, Client
-from llmasos.sandbox import Workspace, outline
+from llmasos.models import Client
+from llmasos.sandbox import Workspace
 from llmasos.story import asked
 
 _log = logging.getLogger(__name__)
@@ -66,7 +63,6 @@ _log = logging.getLogger(__name__)
 _GIT = re.compile(r"(?:.*/)?\.git(?:/.*)?", re.DOTALL | re.IGNORECASE)
 _PERSON = Client(band="interactive")
 _NAMED = 5
-_LONGEST_OUTLINE = 1500
 
 
 class Session:
@@ -98,7 +94,6 @@ class Session:
         self.approvals = Approvals("ask", services.settings.policy.approval_seconds)
         self._conversation = Conversation(services.store, info.id, stream)
         self._listening: Listening | None = None
-        self._remembered: set[str] = set()
         self._noticed: set[str] = set()
         self._offer = Offer(services.registry, set())
         self._choice = ModelChoice(services, stream, info.id)
@@ -312,9 +307,11 @@ class Session:
             return (await self._choice.named(turn, name, client, used))[0]
 
         names = await self.workbench.workspace.names()
-        here = outline(names)[:_LONGEST_OUTLINE]
         facts = await Memory(services.store, services.redactor).list(self._info.folder, client.tenant)
-        listening = self._listen(request, names, facts)
+        small = services.models.profile(self._info.model or None) == "calls"
+        briefing = Briefing(names, facts, small)
+        listening = self._listen()
+        listening.request(request, names, facts)
         parts = Assembly(
             services,
             self.stream,
@@ -331,7 +328,7 @@ class Session:
             request,
             model,
             origin,
-            self._instructions(here, facts),
+            briefing.instructions,
             await self._conversation.history(services.models.context(self._info.model or None), turn),
             other_model,
             self._steering,
@@ -343,7 +340,7 @@ class Session:
         end = replace(
             end,
             usage=used.at_least(end.usage + made.contexts.spent),
-            messages=without(end.messages, self._kept(facts)),
+            messages=briefing.without_facts(end.messages),
         )
         if end.status in ("done", "limit") and (missing := made.consent.missing):
             return TurnEnd(
@@ -382,42 +379,11 @@ class Session:
         await records.finish_turn(self._services.store, self.id, turn, end.status, messages, end.usage)
         await self.stream.append(finished(turn, end))
 
-    def _instructions(self, here: str, facts: Sequence[Fact]) -> str:
-        """Return what the model is told beside the request: what lies in the folder, facts, and its duties.
-
-        Small models are told their duties together with the tools, where they are read only once.
-        """
-        here = f"{here}{self._kept(facts)}"
-        return f"{here}\n{LOOK_BELOW}" if self._small else f"{INSTRUCTIONS} {EXPLANATION}\n{here}"
-
-    def _kept(self, facts: Sequence[Fact]) -> str:
-        """Return how facts stand in what the model is told beside the request."""
-        kept = told(facts, small=self._small)
-        return f"\n{kept}" if kept else ""
-
-    @property
-    def _small(self) -> bool:
-        return self._services.models.profile(self._info.model or None) == "calls"
-
-    def _listen(self, request: TurnRequest, names: Sequence[str], facts: Sequence[Fact]) -> Listening:
-        """Return what knows who has said what in this session, this request included."""
+    def _listen(self) -> Listening:
+        """Return what knows who has said what in this session."""
         if self._listening is None or self._listening.failed:
             self._listening = Listening(self.stream, self._services.registry, self._attached)
-            self._remembered.clear()
             self._listening.begin(self._tasks)
-
-        fresh = [fact.text for fact in facts if fact.text not in self._remembered]
-        self._remembered.update(fresh)
-
-        def hear(tracker: Tracker) -> None:
-            # They are people's own words, as nobody else can have them remembered.
-            for text in (*fresh, request.text):
-                tracker.person(text)
-            for attachment in request.attachments:
-                tracker.content(attachment.text, Source(kind="attachment", name=attachment.name))
-            tracker.outline(names)
-
-        self._listening.tell(hear)
         return self._listening
 
     async def _attached(self) -> Iterable[tuple[str, Source]]:
@@ -447,14 +413,3 @@ def finished(turn: str, end: TurnEnd) -> TurnFinished:
     return TurnFinished(
         turn=turn, status=end.status, answer=end.answer, error=end.error, hint=end.hint, usage=end.usage
     )
-
-
-def new_session_info(request: SessionRequest) -> SessionInfo:
-    """Return the description of a session that begins now."""
-    now = datetime.now(UTC)
-    return SessionInfo(id=new_session_id(), created=now, updated=now, **dict(request))
-
-
-def new_session_id() -> str:
-    """Return an id that no session has."""
-    return f"s-{secrets.token_hex(5)}"

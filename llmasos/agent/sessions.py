@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import secrets
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -19,7 +20,7 @@ from llmasos.agent.lineage import Place
 from llmasos.agent.recording import record
 from llmasos.agent.rulebook import policy_for
 from llmasos.agent.services import Services
-from llmasos.agent.session import Session, new_session_id, new_session_info
+from llmasos.agent.session import Session
 from llmasos.agent.stream import EventStream
 from llmasos.api import SessionInfo, SessionRequest
 from llmasos.events import Notice
@@ -271,6 +272,17 @@ class Sessions:
 
     def _state(self, session: str) -> Path:
         return self.states / session
+
+
+def new_session_id() -> str:
+    """Return an id that no session has."""
+    return f"s-{secrets.token_hex(5)}"
+
+
+def new_session_info(request: SessionRequest) -> SessionInfo:
+    """Return the description of a session that begins now."""
+    now = datetime.now(UTC)
+    return SessionInfo(id=new_session_id(), created=now, updated=now, **dict(request))
 
 
 @contextmanager
