@@ -245,7 +245,9 @@ class Sessions:
         # Whoever follows a session before it is opened again hears what happens then.
         if session not in self._told:
             stream = await EventStream.open(self.services.store, session, self.services.redactor)
-            self._told[session] = Chronicle(self.services.store, session, stream, lambda: self._runs(session))
+            told = Chronicle(self.services.store, session, stream, lambda: self._runs(session))
+            # Of one that has just begun, another reader may have opened it meanwhile.
+            self._told.setdefault(session, told)
         return self._told[session]
 
     def _runs(self, session: str) -> bool:
