@@ -30,7 +30,7 @@ from llmasos.models.remotes import Remotes
 from llmasos.sandbox import docker_problem, jail_problems, jail_weakness, landlock_problem
 from llmasos.secrets import Redactor, secrets_of_settings
 from llmasos.store import Store
-from llmasos.streams import output_ended
+from llmasos.streams import exit_code
 
 _FREE_BYTES = 2_000_000_000
 _UPSTREAM_SECONDS = 20.0
@@ -303,7 +303,4 @@ def _report(part: str, message: str, fix: str) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except OSError as error:
-        sys.exit(output_ended(error))
+    sys.exit(exit_code(main))

@@ -5,11 +5,29 @@ from __future__ import annotations
 import errno
 import os
 import sys
+from collections.abc import Callable
 
 from llmasos.errors import LLMasOSError
 from llmasos.language import translated_error
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+
+
+def exit_code(main: Callable[[], int]) -> int:
+    """Return a program's exit code, once all that it printed is written.
+
+    Args:
+        main: The program. After Ctrl-C the code is 130, and 1 where its output cannot be written.
+    """
+    try:
+        code = main()
+        # Python would do it later, and complain about a pipe that nobody reads.
+        sys.stdout.flush()
+    except OSError as error:
+        return output_ended(error)
+    except KeyboardInterrupt:
+        return 130
+    return code
 
 
 def output_ended(error: OSError) -> int:

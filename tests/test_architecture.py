@@ -42,7 +42,7 @@ ONLY = {
         "support",
     },
     "audits": {"client", "api", "events", "decisions", "display", "paths", "errors"},
-    "silo": {"client", "config", "display", "errors", "federated", "language", "paths", "support"},
+    "silo": {"client", "config", "display", "errors", "federated", "language", "paths", "streams", "support"},
     "support": {"client", "api", "display", "paths", "errors", "sqlite"},
     "client": {"api", "events", "decisions", "display", "paths", "errors"},
 }

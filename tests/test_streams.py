@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from llmasos.shell.render import make_console
 from llmasos.streams import output_ended
 
 ROOT = str(Path(__file__).parents[1])
@@ -38,6 +39,37 @@ def test_a_reader_that_has_gone_ends_it_in_silence(env: dict[str, str], command:
     done = subprocess.run(command, env=env, stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
     os.close(writing)
     assert (done.returncode, done.stderr) == (1, "")
+
+
+@pytest.mark.parametrize(
+    ("work", "code"), [("print('x')", 1), ("print('x' * 10**6)", 1), ("raise KeyboardInterrupt", 130)]
+)
+def test_a_program_ends_in_silence_where_nobody_reads_it(env: dict[str, str], work: str, code: int) -> None:
+    program = f"def main():\n    {work}\n    return 0\n"
+    line = f"import sys\nfrom llmasos.streams import exit_code\n{program}sys.exit(exit_code(main))"
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [sys.executable, "-c", line],
+        env=env,
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (code, "")
+
+
+def test_a_console_without_a_reader_is_an_error_like_any_other() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    console = make_console()
+    console.file = os.fdopen(writing, "w")
+    with pytest.raises(BrokenPipeError):
+        console.print("x")
+    with pytest.raises(BrokenPipeError):
+        console.file.close()
 
 
 def test_without_standard_input_the_shell_says_what_it_needs(env: dict[str, str]) -> None:

@@ -18,6 +18,7 @@ from llmasos.cluster.records import Node, nodes
 from llmasos.display import display, display_json
 from llmasos.errors import LLMasOSError
 from llmasos.language import translated, translated_error
+from llmasos.streams import exit_code
 
 _TOKEN = "LLMASOS_CLUSTER_TOKEN"  # noqa: S105
 
@@ -74,8 +75,6 @@ def main(arguments: list[str] | None = None) -> int:
     except LLMasOSError as error:
         print(display(translated_error(error.message, error.hint), keep_newlines=True), file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        return 130
 
 
 def start(node: Node) -> int:
@@ -169,4 +168,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(exit_code(main))

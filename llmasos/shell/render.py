@@ -48,11 +48,17 @@ _MARKS = {
 }
 
 
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        # Rich would end the program from wherever it is written to, such as a task that others wait for.
+        raise
+
+
 def make_console(*, stderr: bool = False) -> Console:
     """Return a console for this terminal; colours are off when piped or when NO_COLOR is set."""
     # Code in a line has no background of its own: terminals are dark or light.
     theme = Theme({"markdown.code": "cyan"})
-    return Console(stderr=stderr, highlight=False, soft_wrap=True, markup=False, emoji=False, theme=theme)
+    return _Console(stderr=stderr, highlight=False, soft_wrap=True, markup=False, emoji=False, theme=theme)
 
 
 class Renderer:

@@ -19,6 +19,7 @@ from llmasos.federated.deployment.invitation import Invitation
 from llmasos.federated.deployment.site import Site
 from llmasos.language import translated
 from llmasos.silo.node import SiloSettings
+from llmasos.streams import exit_code
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -70,4 +71,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(exit_code(main))

@@ -28,6 +28,7 @@ from llmasos.display import display, display_json
 from llmasos.errors import ConfigError, LLMasOSError
 from llmasos.flips import otherwise
 from llmasos.language import translated, translated_error
+from llmasos.streams import exit_code
 
 _LONGEST_EXAMPLE = 300
 _THEN = {"allow": "that were allowed", "ask": "that were asked about", "deny": "that were denied"}
@@ -176,8 +177,6 @@ def main(arguments: list[str] | None = None, stdin: BinaryIO | None = None) -> i
     except LLMasOSError as error:
         print(display(translated_error(error.message, error.hint), keep_newlines=True), file=sys.stderr)
         return 1
-    except (KeyboardInterrupt, BrokenPipeError):
-        return 130
 
 
 def suggest_rules(policy: Policy, past: Past, *, as_json: bool) -> int:
@@ -294,4 +293,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(exit_code(main))

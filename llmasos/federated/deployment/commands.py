@@ -15,6 +15,7 @@ from llmasos.federated.deployment.certificates import write_private
 from llmasos.federated.deployment.federation import HOST, PORT, Federation, FederationInfo, named
 from llmasos.federated.port import FederatedError
 from llmasos.language import translated, translated_error
+from llmasos.streams import exit_code
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -164,4 +165,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(exit_code(main))

@@ -16,6 +16,7 @@ from llmasos.sandbox.image import build_image, build_tree
 from llmasos.sandbox.image._images import Image, image_state, images, remove_image
 from llmasos.sandbox.image._recipe import recipe_key
 from llmasos.sandbox.image._store import Tree, TreeStore
+from llmasos.streams import exit_code
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -109,8 +110,6 @@ def main(arguments: list[str] | None = None) -> int:
         _progress("")
         print(translated(f"Docker failed: {display(str(error))}"), file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        return 130
     finally:
         if client is not None:
             client.close()
@@ -167,4 +166,4 @@ def _progress(text: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(exit_code(main))

@@ -23,6 +23,7 @@ from llmasos.display import display
 from llmasos.errors import LLMasOSError, ToolError
 from llmasos.models.calls.syntax import forms_of, parse_call
 from llmasos.sandbox import Artifact, Sandbox, SandboxProvider, choose_provider, private_sandbox
+from llmasos.streams import exit_code
 from llmasos.tools.kernel import KernelContext
 from llmasos.tools.plugins.bundle import Bundle
 from llmasos.tools.plugins.confined import run_confined
@@ -211,4 +212,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(exit_code(main))

@@ -11,6 +11,7 @@ from pathlib import Path
 import llmasos
 from llmasos.display import display
 from llmasos.errors import LLMasOSError, ToolError
+from llmasos.streams import exit_code
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _FILES = {
@@ -80,4 +81,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(exit_code(main))
