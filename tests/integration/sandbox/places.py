@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,8 +66,12 @@ class Place:
         (place.folder / ".env").write_text("KEY=secret\n")
         return place
 
-    def leftovers(self) -> list[str]:
-        """Return what sandboxes have left: mounts, processes, containers, volumes, folders and groups."""
+    def leftovers(self, brokers: Sequence[int] = ()) -> list[str]:
+        """Return what sandboxes have left: mounts, processes, containers, volumes, folders and groups.
+
+        Args:
+            brokers: The processes that made the groups.
+        """
         found = [
             line for line in Path("/proc/self/mountinfo").read_text().splitlines() if str(self.base) in line
         ]
@@ -80,7 +85,9 @@ class Place:
                 found.append(command)
         run = self.base / "run"
         found += [str(path) for path in run.iterdir()] if run.exists() else []
-        found += [str(path) for path in Path("/sys/fs/cgroup").glob(f"**/llmasos-{os.getpid()}-*")]
+        # Other tests make and remove groups meanwhile, which a glob would stumble over.
+        groups = [f"{place}/{name}" for place, names, _ in os.walk("/sys/fs/cgroup") for name in names]
+        found += [group for pid in brokers for group in groups if f"/llmasos-{pid}-" in group]
         for kind in ("ps --all", "volume ls"):
             command = f"docker {kind} --quiet --filter label=llmasos.data={self.base / 'data'}"
             done = subprocess.run(command.split(), capture_output=True, text=True, check=False)

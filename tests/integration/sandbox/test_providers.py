@@ -39,9 +39,11 @@ async def provide(request: pytest.FixtureRequest, place: Place) -> AsyncIterator
         return made[-1]
 
     yield provide
+    known: list[Broker | None] = [getattr(provider, "_broker") for provider in made]  # noqa: B009
+    brokers = [broker._process.pid for broker in known if broker is not None]
     for provider in made:
         await provider.close()
-    assert place.leftovers() == []
+    assert place.leftovers(brokers) == []
 
 
 @pytest.mark.parametrize("kind", KINDS)
