@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from llmasos.shell.repl import Shell
 
 _SHOWN_TURNS = 3
-_MARKER = "[redacted:"  # how one begins, in the place of a secret
+_MARKER = re.compile(r"\[redacted:[^\]\s]*\]")
 _LONGEST = 600.0  # seconds, which is what the tool allows
 
 
@@ -219,9 +220,25 @@ def _was_shown(offered: DiffOffered, seen: Diff) -> bool:
     if len(offered.changes) != len(seen.changes) or offered.omitted != seen.omitted:
         return False
     return all(
-        one.path == other.path and one.kind == other.kind and (one.diff == other.diff or _MARKER in one.diff)
+        one.path == other.path and one.kind == other.kind and _same(one.diff, other.diff)
         for one, other in zip(offered.changes, seen.changes, strict=True)
     )
+
+
+def _same(told: str, seen: str) -> bool:
+    """Return whether a diff is as it was told, where a marker stands for one word and nothing else."""
+    first, *pieces = _MARKER.split(told)
+    if not pieces or not seen.startswith(first):
+        return told == seen
+    at = len(first)
+    for number, piece in enumerate(pieces, 1):
+        last = number == len(pieces)
+        place = len(seen) - len(piece) if last and seen.endswith(piece) else seen.find(piece, at + 1)
+        # A secret of several words is shown once more: what stands beside it may be new.
+        if place <= at or re.search(r"\s", seen[at:place]):
+            return False
+        at = place + len(piece)
+    return at == len(seen)
 
 
 async def _until_end(events: AsyncIterator[Event], turn: str) -> AsyncIterator[Event]:

@@ -86,6 +86,33 @@ async def test_a_secret_that_events_do_not_name_is_no_other_change(
     assert "others by now" not in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("told", "seen"),
+    [
+        ("+a = '[redacted:x:1]'\n+b = '[redacted:x:2]'\n", "+a = 'one'\n+b = 'two'\n"),
+        ("+[redacted:x:1][redacted:x:2]", "+onetwo"),
+        ("+[redacted:x:1]" * 20_000, "+one" * 20_000),
+    ],
+)
+async def test_secrets_beside_each_other_are_no_other_change(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], told: str, seen: str
+) -> None:
+    changed = FIRST.model_copy(update={"diff": seen})
+    await offered(monkeypatch, Session([[changed]]), ["y"], FIRST.model_copy(update={"diff": told}))
+    assert "others by now" not in capsys.readouterr().out
+
+
+async def test_what_came_beside_a_secret_is_shown(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = FIRST.model_copy(update={"diff": "+key = [redacted:github-token:3f9a2c]\n"})
+    for more in ("+key = abc\n+other\n", "+key = abc other\n", "+other\n+key = abc\n"):
+        seen = FIRST.model_copy(update={"diff": more})
+        await offered(monkeypatch, Session([[seen]]), ["y"], told)
+        _, shown = capsys.readouterr().out.split("They are others by now:\n")
+        assert "other" in shown
+
+
 async def test_what_came_meanwhile_can_be_left_for_later(monkeypatch: pytest.MonkeyPatch) -> None:
     session = Session([[FIRST], [FIRST, SECOND]])
     await offered(monkeypatch, session, ["y", ""], FIRST)

@@ -1,6 +1,7 @@
 """The executor port on a private cluster of Ray's, and on three real nodes of this machine."""
 
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -25,7 +26,7 @@ from llmasos.cluster import (
     nodes,
     records,
 )
-from llmasos.cluster._tree import began, descendants, end_tree
+from llmasos.cluster._tree import descendants, end_tree
 from llmasos.cluster.nodes import Offer
 from llmasos.cluster.records import Node
 from tests.cluster import tasks
@@ -121,9 +122,10 @@ def lose(head: Node) -> None:
     os.kill(head.pid, signal.SIGSTOP)
     for pid in descendants([head.pid]):
         if Path(f"/proc/{pid}/comm").read_text().strip() == "gcs_server":
+            ended = os.pidfd_open(pid)
             os.kill(pid, signal.SIGKILL)
-            while began(pid):
-                time.sleep(0.001)
+            select.select([ended], [], [])
+            os.close(ended)
     end_tree([head.pid])
 
 

@@ -31,7 +31,7 @@ def place(tmp_path: Path) -> Place:
 @pytest.fixture(params=["docker", "bubblewrap"])
 async def provide(request: pytest.FixtureRequest, place: Place) -> AsyncIterator[Open]:
     """Makes providers with the limits given, and sees that they leave nothing behind."""
-    made: list[ViewProvider] = []
+    made: list[DockerProvider | JailProvider] = []
 
     async def provide(**limits: float) -> ViewProvider:
         kind = {"docker": DockerProvider, "bubblewrap": JailProvider}[request.param]
@@ -39,8 +39,7 @@ async def provide(request: pytest.FixtureRequest, place: Place) -> AsyncIterator
         return made[-1]
 
     yield provide
-    known: list[Broker | None] = [getattr(provider, "_broker") for provider in made]  # noqa: B009
-    brokers = [broker._process.pid for broker in known if broker is not None]
+    brokers = [provider._broker._process.pid for provider in made if provider._broker is not None]
     for provider in made:
         await provider.close()
     assert place.leftovers(brokers) == []
